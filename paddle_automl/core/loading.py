@@ -1,0 +1,86 @@
+"""From a YAML file, its bases and the command line's overrides to a validated configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.merging import merge, split_key, with_override
+from paddle_automl.core.schema import Section, issues_of
+from paddle_automl.core.yaml_io import Positions, parse_value, read_yaml
+
+S = TypeVar("S", bound=Section)
+
+
+def read_config(
+    path: str | Path, overrides: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], Positions]:
+    """Return the merged mapping of a file, its ``_base_`` files and `overrides`, and where each key came from.
+
+    ``_base_`` (a path or a list, relative to the file that names it) is merged first. Raises ConfigError.
+    """
+    data, positions = _read_with_bases(Path(path), ())
+    for key, value in (overrides or {}).items():
+        data = with_override(data, key, value)
+        positions[split_key(key)] = f"-o {key}"
+    return data, positions
+
+
+def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
+    """Return ``{dotted key: value}`` for command-line words ``key=value``, the value read as YAML."""
+    overrides: dict[str, Any] = {}
+    for item in items:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"-o {item}: must be key=value, as in -o training.epochs=5")
+        overrides[key.strip()] = parse_value(text)
+    return overrides
+
+
+def validate(model: type[S], data: Mapping[str, Any], positions: Positions | None = None) -> S:
+    """Return `data` as an instance of `model`; raises one ConfigError that lists every mistake."""
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError(issues_of(error, _locator(positions or {}))) from None
+
+
+def load_config(model: type[S], path: str | Path, overrides: Mapping[str, Any] | None = None) -> S:
+    """Return the validated configuration of a file with its bases and `overrides`."""
+    data, positions = read_config(path, overrides)
+    return validate(model, data, positions)
+
+
+def _read_with_bases(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], Positions]:
+    resolved = path.resolve()
+    if resolved in above:
+        chain = " -> ".join(str(item) for item in (*above, resolved))
+        raise ConfigError(f"{path}: _base_ leads back to the file itself: {chain}")
+    data, positions = read_yaml(path)
+    bases = data.pop("_base_", [])
+    if isinstance(bases, str):
+        bases = [bases]
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise ConfigError(f"{path}: _base_: must be a path or a list of paths, got {bases!r}")
+    merged: dict[str, Any] = {}
+    places: Positions = {}
+    for base in bases:
+        base_data, base_places = _read_with_bases(path.parent / base, (*above, resolved))
+        merged = merge(merged, base_data)
+        places.update(base_places)
+    places.update(positions)
+    return merge(merged, data), places
+
+
+def _locator(positions: Positions) -> Callable[[tuple[Any, ...]], str]:
+    def locate(loc: tuple[Any, ...]) -> str:
+        for end in range(len(loc), 0, -1):
+            if loc[:end] in positions:
+                return f"{positions[loc[:end]]}: "
+        return ""
+
+    return locate

@@ -1,0 +1,98 @@
+"""The one rule of merging, used by ``_base_:``, by ``-o key=value`` and by a trial's choices alike.
+
+Mappings merge; lists replace; a changed ``name`` replaces its whole section; a bare ``x`` where a plugin is
+expected means ``{name: x}``; a list's items are addressed by index.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from paddle_automl.core.errors import ConfigError
+
+FLAT_SECTIONS = (("search", "space"),)
+"""Sections whose keys are themselves dotted keys, so that the rest of a dotted path is one key there."""
+
+
+def merge(base: Any, change: Any) -> Any:
+    """Return `base` with `change` laid over it; neither is modified."""
+    if isinstance(change, str) and isinstance(base, Mapping) and "name" in base:
+        change = {"name": change}
+    if isinstance(base, str) and isinstance(change, Mapping) and base != change.get("name", base):
+        return copy.deepcopy(change)
+    if isinstance(base, str) and isinstance(change, Mapping):
+        base = {"name": base}
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
+        return copy.deepcopy(change)
+    if "name" in change and change["name"] != base.get("name", change["name"]):
+        return copy.deepcopy(dict(change))
+    merged = copy.deepcopy(dict(base))
+    for key, value in change.items():
+        merged[key] = merge(merged[key], value) if key in merged else copy.deepcopy(value)
+    return merged
+
+
+def with_override(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Return `data` with the value at the dotted `key` merged in; raises ConfigError for a bad list index."""
+    if not key or any(part == "" for part in key.split(".")):
+        raise ConfigError(f"'{key}' is not a dotted key such as training.epochs")
+    result: dict[str, Any] = _set(dict(data), (), key.split("."), value)
+    return result
+
+
+def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `data` with every override merged in, in the order given."""
+    result = dict(data)
+    for key, value in overrides.items():
+        result = with_override(result, key, value)
+    return result
+
+
+def split_key(key: str) -> tuple[str, ...]:
+    """Return the path of a dotted key, minding the sections whose keys are dotted themselves."""
+    parts = tuple(key.split("."))
+    for section in FLAT_SECTIONS:
+        if parts[: len(section)] == section and len(parts) > len(section):
+            return (*section, ".".join(parts[len(section) :]))
+    return parts
+
+
+def lookup(data: Any, key: str) -> Any:
+    """Return the value at a dotted key; raises KeyError where the path ends early."""
+    for part in split_key(key):
+        if isinstance(data, list | tuple) and part.isdigit() and int(part) < len(data):
+            data = data[int(part)]
+        elif isinstance(data, Mapping) and part in data:
+            data = data[part]
+        else:
+            raise KeyError(key)
+    return data
+
+
+def _set(data: Any, path: tuple[str, ...], rest: list[str], value: Any) -> Any:
+    if not rest:
+        return merge(data, value)
+    if path in FLAT_SECTIONS:
+        rest = [".".join(rest)]
+    head, tail, here = rest[0], rest[1:], (*path, rest[0])
+    if isinstance(data, list | tuple):
+        if not head.isdigit() or int(head) >= len(data):
+            raise ConfigError(f"{'.'.join(here)}: must be an index below {len(data)}, the length of the list")
+        items = list(data)
+        items[int(head)] = _set(items[int(head)], here, tail, value)
+        return items
+    if isinstance(data, str):
+        data = {"name": data}
+    elif data is None:
+        data = {}
+    elif not isinstance(data, Mapping):
+        raise ConfigError(
+            f"{'.'.join(here)}: '{'.'.join(path)}' is the value {data!r} and has no keys below it"
+        )
+    result = dict(data)
+    result[head] = (
+        _set(result.get(head), here, tail, value) if tail or head in result else copy.deepcopy(value)
+    )
+    return result

@@ -1,0 +1,181 @@
+"""Typed, strict, frozen configuration sections, and the field type that holds a plugin's options.
+
+A section is a pydantic model; each option is documented by the string under it. A plugin's options are a
+`PluginConfig` named ``Config`` inside the plugin's class, so the YAML, the help text and the JSON Schema
+all come from the class itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    Strict,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+
+from paddle_automl.core.errors import ConfigError, did_you_mean
+from paddle_automl.core.registry import Registry
+
+T = TypeVar("T")
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values are not converted between types."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_unknown_keys(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            details = [cls._detail(item) for item in error.errors(include_url=False)]
+            raise ValidationError.from_exception_data(cls.__name__, details) from None
+
+    @classmethod
+    def _detail(cls, item: Any) -> InitErrorDetails:
+        loc, message, kind = item["loc"], item["msg"], item["type"]
+        if kind == "extra_forbidden" and len(loc) == 1:
+            valid = [
+                name for name in cls.model_fields if not (name == "name" and issubclass(cls, PluginConfig))
+            ]
+            hint = did_you_mean(loc[0], valid)
+            message = f"unknown key{hint if hint else ';'} valid: {', '.join(valid) or 'no options'}"
+            kind = "unknown_key"
+        elif kind not in {"missing", "unknown_key", "stated"}:
+            message = f"{_lower(message)}, got {item['input']!r}"
+            kind = "stated"
+        return InitErrorDetails(type=PydanticCustomError(kind, message), loc=loc, input=item["input"])  # type: ignore[arg-type]
+
+
+class PluginConfig(Section):
+    """Options of one plugin; `name` is the name it is registered under."""
+
+    name: str = ""
+    """Name of the plugin."""
+
+
+class Plugin:
+    """Annotation of a field that selects a plugin: a name, or a mapping of ``name`` and options.
+
+    The field's value is an instance of the chosen class's ``Config``. A mapping without ``name`` means the
+    `default` plugin.
+    """
+
+    def __init__(self, registry: Registry[Any], default: str | None = None, optional: bool = False) -> None:
+        self.registry = registry
+        self.default = default
+        self.optional = optional
+
+    def validate(self, value: Any) -> PluginConfig | None:
+        """Return the chosen plugin's ``Config`` for a name, a mapping or a ready instance."""
+        if value is None and self.optional:
+            return None
+        if isinstance(value, PluginConfig):
+            value = value.model_dump()
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, dict):
+            raise PydanticCustomError(
+                "stated", f"must be a {self.registry.kind}'s name or a mapping, got {value!r}"
+            )  # type: ignore[arg-type]
+        name = value.get("name", self.default)
+        if not isinstance(name, str):
+            names = ", ".join(self.registry.names())
+            raise PydanticCustomError(
+                "stated", f"needs the key 'name' of a {self.registry.kind}; valid: {names}"
+            )  # type: ignore[arg-type]
+        try:
+            cls = self.registry[name]
+        except ConfigError as error:
+            raise PydanticCustomError("stated", str(error)) from None  # type: ignore[arg-type]
+        config: PluginConfig = cls.Config.model_validate({**value, "name": name})
+        return config
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """Tell pydantic to validate and to serialize through the registry."""
+        return core_schema.no_info_plain_validator_function(
+            self.validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value, info: None if value is None else value.model_dump(mode=info.mode), info_arg=True
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the JSON Schema: any registered name, or a mapping with that plugin's options."""
+        names = self.registry.names()
+        options: list[dict[str, Any]] = [{"enum": names}]
+        for name in names:
+            branch = self.registry[name].Config.model_json_schema()
+            branch["properties"]["name"] = {"const": name}
+            options.append(branch)
+        return {"anyOf": [*options, {"type": "null"}] if self.optional else options}
+
+
+def default(value: Any) -> Any:
+    """Return a field's default given as it would stand in YAML; it is validated when first used."""
+    return Field(default=value)
+
+
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(h|min|m|s)")
+_SECONDS = {"h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
+
+
+def parse_duration(value: Any) -> Any:
+    """Return seconds for ``90``, ``"90s"``, ``"3min"`` or ``"1h30min"``; raises ValueError otherwise."""
+    if not isinstance(value, str):
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    text = value.strip().lower()
+    parts = _DURATION_PART.findall(text)
+    if not parts or _DURATION_PART.sub("", text).strip():
+        raise PydanticCustomError("stated", f"must be a duration such as 90s, 3min or 1h30min, got {value!r}")  # type: ignore[arg-type]
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+"""Seconds; in YAML also ``90s``, ``3min``, ``1h30min``."""
+
+Sequence = Annotated[tuple[T, ...], Strict(False)]
+"""An immutable list: a YAML list becomes a tuple."""
+
+
+def issues_of(error: ValidationError, where: Any = None) -> list[str]:
+    """Return one sentence per mistake: dotted key, reason; `where(loc)` may add the file and line in front."""
+    issues = []
+    for item in error.errors(include_url=False):
+        loc = tuple(item["loc"])
+        message = "is required" if item["type"] == "missing" else item["msg"]
+        position = where(loc) if where else ""
+        key = dotted(loc)
+        issues.append(f"{position}{key}: {message}" if key else f"{position}{message}")
+    return issues
+
+
+def dotted(parts: Iterable[Any]) -> str:
+    """Return the dotted key of a path of mapping keys and list indices."""
+    return ".".join(str(part) for part in parts)
+
+
+def _lower(sentence: str) -> str:
+    sentence = sentence.removeprefix("Value error, ")
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,58 @@
+"""Installation: what the package needs, in which range, and why."""
+
+import os
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+# PyPI has no 3.x wheel of paddlepaddle-gpu: it is installed by hand from Paddle's own index. With
+# PADDLE_AUTOML_PADDLE=none the CPU wheel is not put on top of it.
+PADDLE_CHOICES = {"cpu": ["paddlepaddle>=3.1,<3.4"], "none": []}
+choice = os.environ.get("PADDLE_AUTOML_PADDLE", "cpu")
+if choice not in PADDLE_CHOICES:
+    raise SystemExit(f"PADDLE_AUTOML_PADDLE must be one of {', '.join(PADDLE_CHOICES)}, got {choice!r}")
+
+REQUIRES = [
+    *PADDLE_CHOICES[choice],
+    "paddleslim==2.6.0",
+    "numpy>=1.26,<2",  # PaddleSlim uses np.product; its OpenCV is built for NumPy 1
+    "pandas>=2.2,<3.1",  # pandas 3.1 refuses NumPy 1; VisualDL imports pandas
+    "setuptools<81",  # PaddleSlim imports pkg_resources; Paddle imports setuptools without declaring it
+    "pip",  # PaddleSlim imports pip, decorator, six, requests, scipy and scikit-learn, and declares none
+    "decorator",
+    "six",
+    "requests",
+    "scipy>=1.11",
+    "scikit-learn>=1.3",
+    "scikit-optimize>=0.10.2,<0.11",
+    "visualdl>=2.5.3,<3",
+    "optuna>=5,<6",
+    "SQLAlchemy>=2",
+    "pydantic>=2.8,<3",
+    "PyYAML>=6",
+    "rich>=13",
+    "Pillow>=10",
+    "matplotlib>=3.8",
+    "psutil>=5.9",
+    "filelock>=3.12",
+]
+
+TEST = ["pytest>=8", "hypothesis>=6.100", "import-linter>=2"]
+LINT = ["ruff>=0.8", "mypy>=1.11", "types-PyYAML"]
+
+setup(
+    name="paddle_automl",
+    version="0.1.0",
+    description="From a folder of images to a small, fast, verified Paddle Inference model",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",  # Python 3.13 has no wheel of NumPy 1
+    packages=find_packages(include=["paddle_automl", "paddle_automl.*"]),
+    package_data={"paddle_automl": ["py.typed"]},
+    install_requires=REQUIRES,
+    extras_require={"test": TEST, "lint": LINT, "dev": [*TEST, *LINT]},
+    entry_points={"console_scripts": ["paddle-automl = paddle_automl.cli.main:main"]},
+)
