@@ -1,0 +1,1 @@
+"""Errors, registry, typed configuration, files, seeds: what every other package builds on."""

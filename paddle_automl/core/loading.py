@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Section)
 def read_config(
     path: str | Path, overrides: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], Positions]:
-    """Return the merged mapping of a file, its ``_base_`` files and `overrides`, and where each key came from.
+    """Return the merged mapping of a file, its bases and `overrides`, and where each key came from.
 
     ``_base_`` (a path or a list, relative to the file that names it) is merged first. Raises ConfigError.
     """

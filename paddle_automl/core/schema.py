@@ -65,7 +65,7 @@ class Section(BaseModel):
         elif kind not in {"missing", "unknown_key", "stated"}:
             message = f"{_lower(message)}, got {item['input']!r}"
             kind = "stated"
-        return InitErrorDetails(type=PydanticCustomError(kind, message), loc=loc, input=item["input"])  # type: ignore[arg-type]
+        return InitErrorDetails(type=PydanticCustomError(kind, message), loc=loc, input=item["input"])
 
 
 class PluginConfig(Section):
@@ -98,17 +98,17 @@ class Plugin:
         if not isinstance(value, dict):
             raise PydanticCustomError(
                 "stated", f"must be a {self.registry.kind}'s name or a mapping, got {value!r}"
-            )  # type: ignore[arg-type]
+            )
         name = value.get("name", self.default)
         if not isinstance(name, str):
             names = ", ".join(self.registry.names())
             raise PydanticCustomError(
                 "stated", f"needs the key 'name' of a {self.registry.kind}; valid: {names}"
-            )  # type: ignore[arg-type]
+            )
         try:
             cls = self.registry[name]
         except ConfigError as error:
-            raise PydanticCustomError("stated", str(error)) from None  # type: ignore[arg-type]
+            raise PydanticCustomError("stated", str(error)) from None
         config: PluginConfig = cls.Config.model_validate({**value, "name": name})
         return config
 
@@ -148,7 +148,7 @@ def parse_duration(value: Any) -> Any:
     text = value.strip().lower()
     parts = _DURATION_PART.findall(text)
     if not parts or _DURATION_PART.sub("", text).strip():
-        raise PydanticCustomError("stated", f"must be a duration such as 90s, 3min or 1h30min, got {value!r}")  # type: ignore[arg-type]
+        raise PydanticCustomError("stated", f"must be a duration such as 90s, 3min or 1h30min, got {value!r}")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
@@ -160,7 +160,7 @@ Sequence = Annotated[tuple[T, ...], Strict(False)]
 
 
 def issues_of(error: ValidationError, where: Any = None) -> list[str]:
-    """Return one sentence per mistake: dotted key, reason; `where(loc)` may add the file and line in front."""
+    """Return one sentence per mistake: dotted key and reason; `where(loc)` may put the file in front."""
     issues = []
     for item in error.errors(include_url=False):
         loc = tuple(item["loc"])

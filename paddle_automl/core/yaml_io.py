@@ -93,8 +93,9 @@ def _build(node: yaml.Node | None, path: Path_, positions: Positions, file: str)
                 key = str(key_node.value)
             if key in result:
                 raise ConfigError(f"{line}: the key '{key}' stands twice; keep one of them")
-            positions[(*path, key)] = line
-            result[key] = _build(value_node, (*path, key), positions, file)
+            inner = (*path, key)
+            positions[inner] = line
+            result[key] = _build(value_node, inner, positions, file)
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, (*path, index), positions, file) for index, item in enumerate(node.value)]

@@ -1,0 +1,1 @@
+"""Bundle, exporters, prediction, parity and latency; knows neither networks nor training."""

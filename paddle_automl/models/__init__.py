@@ -1,0 +1,1 @@
+"""Networks: backbones, head, and the one place where their layers are made."""

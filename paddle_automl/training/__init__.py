@@ -1,0 +1,1 @@
+"""The recipe: optimizers, losses, learning-rate schedules, weight averaging, precision, loop."""

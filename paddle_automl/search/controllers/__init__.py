@@ -1,0 +1,1 @@
+"""One file per controller: the plugins that propose configurations."""

@@ -1,0 +1,1 @@
+"""One file per executor: the plugins that run trials somewhere."""

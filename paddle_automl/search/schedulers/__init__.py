@@ -1,0 +1,1 @@
+"""One file per scheduler: the plugins that stop trials early."""
