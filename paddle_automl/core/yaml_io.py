@@ -12,6 +12,7 @@ from paddle_automl.core.errors import ConfigError
 
 Path_ = tuple[Any, ...]
 Positions = dict[Path_, str]
+_PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -82,6 +83,8 @@ def _build(node: yaml.Node | None, path: Path_, positions: Positions, file: str)
         return None
     positions.setdefault(path, f"{file}:{node.start_mark.line + 1}")
     loader = _Loader("")
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+        raise ConfigError(f"{positions[path]}: is not valid YAML here: the tag '{node.tag}' is refused")
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)
         result: dict[Any, Any] = {}
