@@ -1,0 +1,55 @@
+"""The section ``deployment``: how the final network is exported, proven and timed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
+from paddle_automl.deployment.exporters.base import EXPORTERS
+
+
+class ParityConfig(Section):
+    """When an export counts as predicting what the trained network predicts."""
+
+    max_difference: float = Field(default=1e-5, gt=0, le=1)
+    """Largest allowed difference between two probabilities of the same class and image."""
+
+    min_top1_agreement: float = Field(default=1.0, ge=0, le=1)
+    """Smallest allowed share of images that both give the same class; 1 = all of them."""
+
+    raw_files: int = Field(default=20, ge=0)
+    """Images that are also decoded from files and compared; 0 = none."""
+
+
+class LatencyConfig(Section):
+    """How the exported network is timed under Paddle Inference."""
+
+    batch_sizes: Sequence[Annotated[int, Field(ge=1)]] = (1,)
+    """Batch sizes that are timed; an empty list times nothing."""
+
+    warmup: int = Field(default=5, ge=0)
+    """Runs before the clock is read: the first ones choose kernels and allocate memory."""
+
+    runs: int = Field(default=50, ge=1)
+    """Timed runs per batch size."""
+
+    threads: int = Field(default=1, ge=1)
+    """Threads of the CPU math library during the measurement."""
+
+
+class DeploymentConfig(Section):
+    """Export of the final network to a bundle."""
+
+    exporter: Annotated[PluginConfig, Plugin(EXPORTERS, "paddle_inference")] = default("paddle_inference")
+    """File format of the exported network."""
+
+    parity: ParityConfig = ParityConfig()
+    """Proof that the export predicts what the trained network predicts."""
+
+    latency: LatencyConfig = LatencyConfig()
+    """Measurement of the exported network's speed."""
+
+    samples: int = Field(default=5, ge=0)
+    """Images of the validation part that are kept in the bundle with their expected probabilities."""

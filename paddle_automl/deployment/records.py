@@ -1,0 +1,169 @@
+"""What ``bundle.yaml`` holds: the typed record of an exported network and of its proof."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
+from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.deployment.exporters.base import EXPORTERS
+
+FORMAT = 1
+"""Number of the bundle format; it rises when an older reader could no longer understand a bundle."""
+
+
+class ParityCertificate(Section):
+    """How far the exported network's probabilities are from the trained network's.
+
+    The trained network runs as a dynamic graph in float32; the exported one is what a user of the bundle runs.
+    """
+
+    samples: int
+    """Images compared: the whole validation part."""
+
+    top1_agreement: float
+    """Share of the images, files included, to which both give the same class name."""
+
+    max_abs_difference: float
+    """Largest absolute difference between two probabilities of the same class and image."""
+
+    raw_files: int
+    """Images that the bundle decoded from files by itself."""
+
+    raw_source: Literal["original files", "written images", "none"]
+    """Whether those were the data set's own files, or pixels of an array data set written as PNG."""
+
+    raw_max_abs_difference: float | None
+    """Largest absolute difference on those files."""
+
+    max_difference: float
+    """Allowed difference (``deployment.parity.max_difference``)."""
+
+    min_top1_agreement: float
+    """Needed agreement (``deployment.parity.min_top1_agreement``)."""
+
+    worst_index: int | None
+    """Row in the validation part of the largest difference."""
+
+    worst_file: str | None
+    """Its file, if the data set has files."""
+
+    worst: str
+    """The largest difference in words: where, which class, both probabilities."""
+
+    verified: bool
+    """Whether both limits hold."""
+
+    def describe(self) -> str:
+        """Return one sentence for people: the verdict, the numbers, and where it is worst."""
+        largest = max(self.max_abs_difference, self.raw_max_abs_difference or 0.0)
+        if self.max_abs_difference != self.max_abs_difference:
+            largest = self.max_abs_difference
+        verdict = "verified" if self.verified else "NOT verified"
+        return (
+            f"{verdict}: {self.samples} images and {self.raw_files} files ({self.raw_source}), top-1 agreement "
+            f"{self.top1_agreement:.4f} (needed {self.min_top1_agreement:g}), largest difference of "
+            f"probabilities {largest:.2e} (allowed {self.max_difference:g}); worst: {self.worst}"
+        )
+
+
+class Latency(Section):
+    """Time of one run of the exported network, with the conditions under which it was taken."""
+
+    batch_size: int
+    """Images per run."""
+
+    p50_ms: float
+    """Median."""
+
+    p95_ms: float
+    """95th percentile."""
+
+    min_ms: float
+    """Fastest run: the one least disturbed by other processes."""
+
+    runs: int
+    """Timed runs."""
+
+    warmup: int
+    """Runs before them."""
+
+    threads: int
+    """Threads of the CPU math library."""
+
+    device: str
+    """``cpu`` or ``gpu:N``."""
+
+    processor: str
+    """Name of the processor (or GPU)."""
+
+    paddle: str
+    """Version of Paddle."""
+
+    date: str
+    """When, UTC."""
+
+
+class FileRecord(Section):
+    """Size and hash of one file of the bundle."""
+
+    bytes: int
+    """Size."""
+
+    sha256: str
+    """Hash of the content, hexadecimal."""
+
+
+class BundleInfo(Section):
+    """Everything in ``bundle.yaml``."""
+
+    format: int
+    """Number of the bundle format."""
+
+    task: Literal["image_classification"] = "image_classification"
+    """What the network does."""
+
+    created: str
+    """When, UTC."""
+
+    exporter: Annotated[PluginConfig, Plugin(EXPORTERS)]
+    """Who wrote the network's files and can load them."""
+
+    input_shape: Sequence[int]
+    """(C, H, W) of one image."""
+
+    classes: int
+    """Number of classes, the lines of ``labels.txt``."""
+
+    preprocess: Preprocess
+    """From a file to the network's input."""
+
+    metrics: dict[str, Any]
+    """Scores of the network, as the exporting command measured them."""
+
+    parity: ParityCertificate | None
+    """Proof that the export predicts what the trained network predicts; none while it is being made."""
+
+    latency: Sequence[Latency]
+    """Measured speed, one record per batch size."""
+
+    config: dict[str, Any]
+    """The configuration that rebuilds the network."""
+
+    versions: dict[str, str]
+    """Versions of Python and of the packages that made the bundle."""
+
+    files: dict[str, FileRecord]
+    """Every other file of the bundle by its path relative to the bundle."""
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name:
+                raise ValueError(f"file names must lie inside the bundle, got {name!r}")
+        return files

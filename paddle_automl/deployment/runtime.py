@@ -1,0 +1,88 @@
+"""How deployment meets Paddle: a silent import, devices, and paths that Paddle's C++ side can open."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import ConfigError, UnsupportedError
+
+NOISE = (
+    "No ccache found",
+    "Setuptools is replacing distutils",
+    "pkg_resources is deprecated",
+    "Skip loading for",
+)
+
+
+@contextmanager
+def quiet_warnings() -> Iterator[None]:
+    """Hold back the warnings that Paddle gives on every machine and that nobody can act on."""
+    with warnings.catch_warnings():
+        for message in NOISE:
+            warnings.filterwarnings("ignore", message=f".*{message}")
+        yield
+
+
+def import_paddle() -> Any:
+    """Return the ``paddle`` module; its first import prints nothing."""
+    if "paddle" not in sys.modules:
+        # glog reads its level once, while the library is loaded.
+        os.environ.setdefault("GLOG_minloglevel", "2")
+    with quiet_warnings():
+        import paddle
+    return paddle
+
+
+def gpu_index(device: str) -> int | None:
+    """Return the GPU's number for ``gpu`` or ``gpu:N``, and None for ``cpu``.
+
+    Raises ConfigError for another word, UnsupportedError where Paddle cannot use a GPU.
+    """
+    match = re.fullmatch(r"cpu|gpu(?::(\d+))?", device)
+    if match is None:
+        raise ConfigError(f"device: unknown device '{device}'; valid: cpu, gpu, gpu:N")
+    if device == "cpu":
+        return None
+    if not import_paddle().is_compiled_with_cuda():
+        raise UnsupportedError(f"device: '{device}' needs a GPU build of Paddle (paddlepaddle-gpu); use cpu")
+    return int(match.group(1) or 0)
+
+
+@contextmanager
+def ascii_alias(folder: Path) -> Iterator[Path]:
+    """Give a path to `folder` that Paddle's C++ side opens, whatever the locale and the folder's name.
+
+    Paddle hands names to the system as UTF-8, Python as the locale says. Where the two differ, as under a
+    GBK locale, a symbolic link with an ASCII name leads to the folder for as long as the context lasts; a
+    system without symbolic links gets a copy.
+    """
+    absolute = Path(os.path.abspath(folder))
+    if _same_for_paddle(absolute):
+        yield absolute
+        return
+    with tempfile.TemporaryDirectory(prefix="paddle_automl-") as scratch:
+        alias = Path(scratch) / "bundle"
+        try:
+            alias.symlink_to(absolute, target_is_directory=True)
+        except OSError:
+            shutil.copytree(absolute, alias)
+        yield alias
+
+
+def _same_for_paddle(path: Path) -> bool:
+    text = str(path)
+    if os.name == "nt":
+        return text.isascii()
+    try:
+        return os.fsencode(text) == text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
