@@ -1,0 +1,37 @@
+"""The data set plugin: reads one form of data and hands over `Samples`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.data.samples import Samples
+
+
+class DatasetConfig(PluginConfig):
+    """Options of a data set."""
+
+    path_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that are paths, relative to the working directory."""
+
+
+class Dataset(ABC):
+    """One form of data. `load` finds and labels the images; decoding of files comes later."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[DatasetConfig]] = DatasetConfig
+
+    @abstractmethod
+    def __init__(self, config: PluginConfig) -> None: ...
+
+    @abstractmethod
+    def load(self) -> Samples:
+        """Return all samples, in an order that does not depend on the file system.
+
+        Raises DataError naming the file, folder or row that is missing or wrong.
+        """
+
+
+DATASETS: Registry[Dataset] = Registry("dataset", "paddle_automl.data.datasets", "data.dataset")

@@ -1,0 +1,78 @@
+"""Paths and texts in whatever encoding a system, an archive or an editor left them.
+
+A configuration and a bundle hold Unicode text. A file system holds bytes: names unpacked from a Chinese
+Windows archive are GBK, most others UTF-8, and Python reads both by the locale. These functions go between
+the two, so that the same configuration works in every locale.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from paddle_automl.core.errors import DataError
+
+ENCODINGS = ("utf-8", "gb18030")
+
+
+def located(path: str | Path, root: str | Path | None = None) -> Path:
+    """Return the existing path that `path` (below `root`) names, or the plain path when there is none.
+
+    The name is tried as the locale encodes it, then as UTF-8 and as GB18030 bytes; ``~`` is the home folder.
+    """
+    text = os.path.expanduser(str(path))
+    plain = os.path.join(root, text) if root is not None else text
+    if os.path.lexists(plain):
+        return Path(plain)
+    for encoding in ENCODINGS:
+        try:
+            raw = text.encode(encoding, "surrogateescape")
+            name = os.fsdecode(os.path.join(os.fsencode(root), raw) if root is not None else raw)
+        except UnicodeEncodeError:
+            continue
+        if os.path.lexists(name):
+            return Path(name)
+    return Path(plain)
+
+
+def readable(path: str | Path) -> str:
+    """Return a path or a name as proper Unicode text, fit for messages, labels and UTF-8 files."""
+    try:
+        raw = os.fsencode(path)
+    except UnicodeEncodeError:
+        return str(path)
+    separator = os.fsencode(os.sep)
+    return os.sep.join(_decoded(part) for part in raw.split(separator))
+
+
+def absolute_path(path: str) -> str:
+    """Return `path` made absolute against the working directory, as proper Unicode text."""
+    return os.path.normpath(os.path.join(readable(os.getcwd()), readable(os.path.expanduser(path))))
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file in UTF-8 (with or without BOM), UTF-16 with BOM, or GB18030.
+
+    Raises DataError when the file cannot be read or is in none of these encodings.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{readable(path)}: cannot read the file: {error.strerror}") from None
+    encodings = ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "gb18030")
+    for encoding in encodings:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    raise DataError(f"{readable(path)}: is not a text file in UTF-8 or GBK; save it as UTF-8")
+
+
+def _decoded(raw: bytes) -> str:
+    for encoding in ENCODINGS:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", "backslashreplace")

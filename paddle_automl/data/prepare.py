@@ -1,0 +1,165 @@
+"""From the `data` section to parts that are ready for training."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.data.cache import decoded
+from paddle_automl.data.config import DataConfig
+from paddle_automl.data.datasets.base import DATASETS
+from paddle_automl.data.decoding import Decoder, is_grey
+from paddle_automl.data.parts import Batch, Part, PreparedData
+from paddle_automl.data.paths import readable
+from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.data.samples import Samples
+from paddle_automl.data.splitting import split_indices
+from paddle_automl.data.stores import ArrayStore, FileStore, PixelStore, from_arrays
+
+__all__ = ["Batch", "Part", "PreparedData", "prepare"]
+
+log = logging.getLogger(__name__)
+
+FILE_IMAGE_SIZE = 64
+"""Pixels of a side of image files when the configuration leaves the size open."""
+
+GREY_SAMPLE = 64
+STATISTICS_SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    store: PixelStore
+    usable: np.ndarray
+    skipped: tuple[tuple[Path, str], ...]
+
+
+def prepare(config: DataConfig, *, seed: int, cache_dir: Path | None = None) -> PreparedData:
+    """Load, check, decode and split the data.
+
+    The result depends on the data, the configuration and `seed` alone. Decoded image files are stored in
+    `cache_dir`, where it is given, and shared by all processes. Raises DataError that names what is wrong.
+    """
+    samples = DATASETS[config.dataset.name](config.dataset).load()
+    if len(samples) == 0:
+        raise DataError("data.dataset: the data set holds no images")
+    decoder = _decoder(config, samples)
+    pixels = _pixels(config, samples, decoder, cache_dir)
+    given = {
+        part: indices[pixels.usable[indices]].astype(np.int64) for part, indices in samples.parts.items()
+    }
+    # Images that cannot be read belong to no part.
+    labels = np.where(pixels.usable, samples.labels, -1)
+    parts = split_indices(labels, samples.class_names, given, config.split, seed=seed)
+    _warn_of_shared_files(samples, parts)
+    preprocess = _with_statistics(decoder, pixels.store, parts["train"])
+    train = Part(
+        pixels.store,
+        parts["train"],
+        samples.labels,
+        num_classes=len(samples.class_names),
+        preprocess=preprocess,
+        all_files=samples.files,
+    )
+    return PreparedData(
+        train=train,
+        validation=train.with_indices(parts["validation"]),
+        test=train.with_indices(parts["test"]),
+        class_names=samples.class_names,
+        preprocess=preprocess,
+        skipped=pixels.skipped,
+    )
+
+
+def _decoder(config: DataConfig, samples: Samples) -> Decoder:
+    if samples.images is not None:
+        native = samples.images.shape[1:3]
+        height, width = config.size or native
+        auto = 1 if samples.images.shape[3] == 1 else 3
+    else:
+        files = samples.files or ()
+        height, width = config.size or (FILE_IMAGE_SIZE, FILE_IMAGE_SIZE)
+        auto = 3
+        if config.channels == "auto":
+            step = max(1, len(files) // GREY_SAMPLE)
+            auto = 1 if all(is_grey(file) for file in files[::step]) else 3
+    channels = auto if config.channels == "auto" else config.channels
+    return Decoder(height, width, config.fit, channels)
+
+
+def _pixels(config: DataConfig, samples: Samples, decoder: Decoder, cache_dir: Path | None) -> _Pixels:
+    if samples.images is not None:
+        store: PixelStore = ArrayStore(from_arrays(samples.images, decoder))
+        return _Pixels(store, np.ones(len(samples), dtype=bool), ())
+    files = samples.files or ()
+    keep = config.in_memory
+    if keep == "auto":
+        keep = len(files) * int(np.prod(decoder.shape)) <= config.in_memory_limit_mb * 2**20
+    images, failures = decoded(files, decoder, cache_dir, keep=keep)
+    if failures:
+        _stop_or_warn(config, samples, failures)
+    usable = np.ones(len(files), dtype=bool)
+    usable[list(failures)] = False
+    store = FileStore(files, decoder, config.loader_workers) if images is None else ArrayStore(images)
+    return _Pixels(store, usable, tuple((files[row], reason) for row, reason in failures.items()))
+
+
+def _stop_or_warn(config: DataConfig, samples: Samples, failures: dict[int, str]) -> None:
+    total = len(samples)
+    origins = samples.origins
+    lines = [f"{origins[row]}: {reason}" if origins else reason for row, reason in failures.items()]
+    listing = "\n".join(f"  {line}" for line in lines[:20])
+    if len(lines) > 20:
+        listing += f"\n  and {len(lines) - 20} more"
+    summary = f"{len(lines)} of {total} images cannot be read"
+    if len(lines) == total:
+        raise DataError(f"data.dataset: none of the {total} images can be read:\n{listing}")
+    if config.on_error == "stop":
+        raise DataError(
+            f"data.dataset: {summary}:\n{listing}\n"
+            "repair or remove them, or leave them out with data.on_error: skip"
+        )
+    log.warning("%s and are left out:\n%s", summary, listing)
+
+
+def _warn_of_shared_files(samples: Samples, parts: dict[str, np.ndarray]) -> None:
+    if samples.files is None or not samples.parts:
+        return
+    training = {samples.files[index] for index in parts["train"]}
+    for part in ("validation", "test"):
+        shared = [samples.files[index] for index in parts[part] if samples.files[index] in training]
+        if shared:
+            log.warning(
+                "%d images of the %s part are also in the training part, for example %s: "
+                "its scores will be too good",
+                len(shared),
+                part,
+                readable(shared[0]),
+            )
+
+
+def _with_statistics(decoder: Decoder, store: PixelStore, train: np.ndarray) -> Preprocess:
+    """Return the preprocessing with mean and standard deviation per channel of the training images."""
+    if isinstance(store, FileStore) and len(train) > STATISTICS_SAMPLE:
+        train = train[np.linspace(0, len(train) - 1, STATISTICS_SAMPLE).astype(np.int64)]
+    counts = np.zeros((decoder.channels, 256), dtype=np.int64)
+    for start in range(0, len(train), 512):
+        images = store.take(train[start : start + 512])
+        for channel in range(decoder.channels):
+            counts[channel] += np.bincount(images[:, channel].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    # A constant channel has no deviation; one grey level is the smallest that makes sense.
+    std = np.maximum(np.sqrt(np.maximum(share @ values**2 - mean**2, 0)), 1 / 255)
+    return Preprocess(
+        image_size=(decoder.height, decoder.width),
+        fit=decoder.fit,
+        channels=1 if decoder.channels == 1 else 3,
+        mean=tuple(round(float(value), 6) for value in mean),
+        std=tuple(round(float(value), 6) for value in std),
+    )
