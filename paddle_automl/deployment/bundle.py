@@ -55,8 +55,8 @@ class Bundle:
         class_names = _read_labels(root / LABELS)
         if len(class_names) != info.classes:
             raise BundleError(
-                f"{readable(root / LABELS)}: has {len(class_names)} names, but {INFO} says {info.classes} classes; "
-                "export the bundle again"
+                f"{readable(root / LABELS)}: has {len(class_names)} names, but {INFO} says {info.classes} "
+                "classes; export the bundle again"
             )
         return cls(root, info, class_names)
 
@@ -139,6 +139,16 @@ class Bundle:
         """Whether the bundle carries a certificate that holds."""
         return self.info.parity is not None and self.info.parity.verified
 
+    @property
+    def size_mb(self) -> float:
+        """Size of the network's files, without labels and samples, in MB (10^6 bytes)."""
+        network = (
+            record.bytes
+            for name, record in self.info.files.items()
+            if name != LABELS and not name.startswith(f"{SAMPLES}/")
+        )
+        return sum(network) / 1e6
+
     def session(self, *, device: str = "cpu", threads: int = 1) -> Session:
         """Load the network: normalized images, float32 [N, C, H, W], to probabilities, float32 [N, K]."""
         exporter = EXPORTERS[self.info.exporter.name](self.info.exporter)
@@ -192,8 +202,8 @@ def _read_info(root: Path) -> BundleInfo:
         number = data.get("format")
         if isinstance(number, int) and number > FORMAT:
             raise BundleError(
-                f"{readable(path)}: has bundle format {number}, this paddle_automl {paddle_automl.__version__} reads up "
-                f"to {FORMAT}; install a newer paddle_automl"
+                f"{readable(path)}: has bundle format {number}, this paddle_automl "
+                f"({paddle_automl.__version__}) reads up to {FORMAT}; install a newer paddle_automl"
             )
         return validate(BundleInfo, data, positions)
     except ConfigError as error:

@@ -37,14 +37,9 @@ class Predictor:
     Raises BundleError for a folder that is no sound bundle.
     """
 
-    def __init__(
-        self, bundle: str | Path | Bundle, *, device: str = "cpu", threads: int = 1, batch_size: int = 32
-    ) -> None:
-        for option, value in (("threads", threads), ("batch_size", batch_size)):
-            if value < 1:
-                raise ConfigError(f"{option}: must be at least 1, got {value}")
+    def __init__(self, bundle: str | Path | Bundle, *, device: str = "cpu", threads: int = 1) -> None:
+        _at_least_one("threads", threads)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        self.batch_size = batch_size
         self._threads = threads
         self._session = self.bundle.session(device=device, threads=threads)
 
@@ -53,26 +48,28 @@ class Predictor:
         """The classes in the order of the probabilities' columns."""
         return self.bundle.class_names
 
-    def predict(self, paths: Sequence[str | Path]) -> list[Prediction]:
-        """Return one prediction per file, in the order given; a file that cannot be decoded has its `error`."""
-        return list(self.stream(paths))
+    def predict(self, paths: Sequence[str | Path], *, batch_size: int = 32) -> list[Prediction]:
+        """Return one prediction per file, in the order given; one that cannot be decoded has its `error`."""
+        return list(self.stream(paths, batch_size=batch_size))
 
-    def stream(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+    def stream(self, paths: Iterable[str | Path], *, batch_size: int = 32) -> Iterator[Prediction]:
         """Yield predictions in the order of `paths`, holding one batch of images in memory."""
+        _at_least_one("batch_size", batch_size)
         batch: list[str | Path] = []
         with ThreadPoolExecutor(self._threads) as pool:
             for path in paths:
                 batch.append(path)
-                if len(batch) == self.batch_size:
+                if len(batch) == batch_size:
                     yield from self._predict_batch(batch, pool)
                     batch = []
             yield from self._predict_batch(batch, pool)
 
-    def predict_arrays(self, images: np.ndarray) -> np.ndarray:
+    def predict_arrays(self, images: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
         """Return probabilities, float32 [N, K], of decoded pixels, uint8 [N, C, H, W].
 
         Raises DataError where type or shape are not the bundle's.
         """
+        _at_least_one("batch_size", batch_size)
         images = np.asarray(images)
         shape = tuple(self.bundle.info.input_shape)
         if images.ndim != 4 or images.shape[1:] != shape:
@@ -81,15 +78,15 @@ class Predictor:
         if images.dtype != np.uint8:
             raise DataError(f"images: must be uint8 pixels from 0 to 255, got {images.dtype}")
         parts = [
-            self._session(self.bundle.info.preprocess.normalize(images[start : start + self.batch_size]))
-            for start in range(0, len(images), self.batch_size)
+            self._session(self.bundle.info.preprocess.normalize(images[start : start + batch_size]))
+            for start in range(0, len(images), batch_size)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.class_names)), np.float32)
 
     def _predict_batch(self, paths: list[str | Path], pool: ThreadPoolExecutor) -> list[Prediction]:
         decoded = list(pool.map(self._decode, paths))
         images = [item for item in decoded if isinstance(item, np.ndarray)]
-        rows = iter(self.predict_arrays(np.stack(images)) if images else ())
+        rows = iter(self.predict_arrays(np.stack(images), batch_size=len(images)) if images else ())
         return [
             self._prediction(path, next(rows))
             if isinstance(item, np.ndarray)
@@ -108,3 +105,8 @@ class Predictor:
         best = int(row.argmax())
         probabilities = {name: float(value) for name, value in zip(self.class_names, row, strict=True)}
         return Prediction(str(path), self.class_names[best], float(row[best]), probabilities)
+
+
+def _at_least_one(option: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{option}: must be at least 1, got {value}")

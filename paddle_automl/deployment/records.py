@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.data.preprocess import Preprocess
@@ -18,7 +18,7 @@ FORMAT = 1
 class ParityCertificate(Section):
     """How far the exported network's probabilities are from the trained network's.
 
-    The trained network runs as a dynamic graph in float32; the exported one is what a user of the bundle runs.
+    The trained network runs as a dynamic graph in float32; the exported one is what the bundle's user runs.
     """
 
     samples: int
@@ -60,13 +60,12 @@ class ParityCertificate(Section):
     def describe(self) -> str:
         """Return one sentence for people: the verdict, the numbers, and where it is worst."""
         largest = max(self.max_abs_difference, self.raw_max_abs_difference or 0.0)
-        if self.max_abs_difference != self.max_abs_difference:
-            largest = self.max_abs_difference
         verdict = "verified" if self.verified else "NOT verified"
         return (
-            f"{verdict}: {self.samples} images and {self.raw_files} files ({self.raw_source}), top-1 agreement "
-            f"{self.top1_agreement:.4f} (needed {self.min_top1_agreement:g}), largest difference of "
-            f"probabilities {largest:.2e} (allowed {self.max_difference:g}); worst: {self.worst}"
+            f"{verdict}: {self.samples} images and {self.raw_files} files ({self.raw_source}), "
+            f"top-1 agreement {self.top1_agreement:.4f} (needed {self.min_top1_agreement:g}), "
+            f"largest difference of probabilities {largest:.2e} (allowed {self.max_difference:g}); "
+            f"worst: {self.worst}"
         )
 
 

@@ -24,7 +24,8 @@ def replacing_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
     target = Path(os.path.abspath(folder))
     if target.exists() and not _replaceable(target, marker):
         raise OutputError(
-            f"'{readable(folder)}' exists and is not what would be replaced (it has no {marker}); choose another folder"
+            f"'{readable(folder)}' exists and is not what would be replaced (it has no {marker}); "
+            "choose another folder"
         )
     prefix = f".{target.name}.partial-"
     try:

@@ -77,7 +77,7 @@ class PaddleSession:
             config.enable_memory_optim()
             try:
                 self._predictor = inference.create_predictor(config)
-            except Exception as error:  # noqa: BLE001 - Paddle raises many types, all mean unusable files
+            except Exception as error:
                 raise BundleError(
                     f"{readable(folder)}: Paddle Inference cannot load {PROGRAM}: {error}"
                 ) from error
