@@ -1,0 +1,134 @@
+"""Residual networks (He et al. 2016a, 2016b) of any width, depth, kernel and order of block."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from paddle import Tensor, nn
+from pydantic import Field
+
+from paddle_automl.core.schema import Sequence
+from paddle_automl.models.backbones.base import (
+    BACKBONES,
+    Backbone,
+    Size,
+    StagedConfig,
+    Stem,
+    check_final_size,
+    final_size,
+    stage_strides,
+)
+from paddle_automl.models.layers import LayerFactory
+
+EXPANSION = 4
+"""Output channels of a bottleneck block over the channels inside it."""
+
+
+@BACKBONES.register("resnet")
+class ResNet(Backbone):
+    """Residual network: stages of blocks that add their input to what two or three convolutions make of it.
+
+    He et al., Deep Residual Learning for Image Recognition (2016), and, for the order `pre`, Identity Mappings
+    in Deep Residual Networks (2016).
+    """
+
+    class Config(StagedConfig):
+        """Options of the residual network."""
+
+        blocks: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 1, 1), min_length=1)
+        """Residual blocks of each stage."""
+        kernel: Literal[3, 5, 7] = 3
+        """Kernel of the convolutions inside the blocks."""
+        order: Literal["post", "pre"] = "post"
+        """Normalization and activation after each convolution (post) or before it (pre)."""
+        bottleneck: bool = False
+        """Three convolutions (1 x 1, kernel, 1 x 1) with four times the width at the end, in place of two."""
+
+    space: ClassVar[dict[str, Any]] = {
+        "width": {"choice": [8, 16, 32]},
+        "blocks": {"repeat": {"int": [1, 3]}, "times": {"int": [1, 3]}},
+        "kernel": {"choice": [3, 5]},
+        "order": {"choice": ["post", "pre"]},
+        "bottleneck": {"choice": [False, True]},
+        "stem_stride": {"choice": ["auto", 1, 2]},
+    }
+
+    def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
+        nn.Layer.__init__(self)
+        pre = config.order == "pre"
+        self.stem = Stem(
+            config, in_channels=in_channels, layers=layers, image_size=image_size, activated=not pre
+        )
+        strides = stage_strides(config, len(config.blocks), self.stem.size)
+        check_final_size(layers, final_size(self.stem.size, strides))
+        self.stages = nn.LayerList()
+        channels = config.width
+        for width, depth, stride in zip(
+            config.channels(len(config.blocks)), config.blocks, strides, strict=True
+        ):
+            stage = nn.Sequential()
+            for index in range(depth):
+                block = _Block(config, layers, channels, width, stride if index == 0 else 1)
+                stage.add_sublayer(str(index), block)
+                channels = block.out_channels
+            self.stages.append(stage)
+        self.out_channels = channels
+        self.last = layers.norm_act(channels) if pre else None
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return x if self.last is None else self.last(x)
+
+
+class _Block(nn.Layer):
+    """Residual block in either order; the shortcut is a 1 x 1 convolution where shapes differ."""
+
+    def __init__(
+        self, config: ResNet.Config, layers: LayerFactory, in_channels: int, width: int, stride: int
+    ) -> None:
+        super().__init__()
+        kernel = config.kernel
+        # (kernel, channels in, channels out, stride) of each convolution.
+        if config.bottleneck:
+            self.out_channels = width * EXPANSION
+            plan = [
+                (1, in_channels, width, 1),
+                (kernel, width, width, stride),
+                (1, width, self.out_channels, 1),
+            ]
+        else:
+            self.out_channels = width
+            plan = [(kernel, in_channels, width, stride), (kernel, width, width, 1)]
+        projected = stride != 1 or in_channels != self.out_channels
+        self.pre = config.order == "pre"
+        self.shortcut: nn.Layer | None = None
+        if self.pre:
+            self.first = layers.norm_act(in_channels)
+            steps = [layers.conv(plan[0][1], plan[0][2], plan[0][0], stride=plan[0][3])]
+            for size, inner, outer, step in plan[1:]:
+                steps += [layers.norm_act(inner), layers.conv(inner, outer, size, stride=step)]
+            if projected:
+                self.shortcut = layers.conv(in_channels, self.out_channels, 1, stride=stride)
+        else:
+            steps = [
+                layers.conv_norm_act(inner, outer, size, stride=step, activation=index < len(plan) - 1)
+                for index, (size, inner, outer, step) in enumerate(plan)
+            ]
+            if projected:
+                self.shortcut = layers.conv_norm_act(
+                    in_channels, self.out_channels, 1, stride=stride, activation=False
+                )
+            self.activation = layers.activation()
+        self.residual = nn.Sequential(*steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, out_channels, h, w]."""
+        if self.pre:
+            y = self.first(x)
+            # With a change of shape the shortcut too starts from the activated input (He et al. 2016b, 4.1).
+            shortcut = x if self.shortcut is None else self.shortcut(y)
+            return shortcut + self.residual(y)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return self.activation(shortcut + self.residual(x))

@@ -1,0 +1,66 @@
+"""Options of the section `model`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import PydanticCustomError, core_schema
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, default
+from paddle_automl.models.activations import ACTIVATIONS
+from paddle_automl.models.backbones.base import BACKBONES
+from paddle_automl.models.initializers import INITIALIZERS
+from paddle_automl.models.norms import NORMS
+
+
+class RegisteredName:
+    """Annotation of a string field that must be a name of `registry`."""
+
+    def __init__(self, registry: Registry[Any]) -> None:
+        self.registry = registry
+
+    def validate(self, value: str) -> str:
+        """Return `value` if it is registered."""
+        try:
+            self.registry[value]
+        except ConfigError as error:
+            raise PydanticCustomError("stated", str(error)) from None
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """Tell pydantic to look the name up."""
+        return core_schema.no_info_after_validator_function(self.validate, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the JSON Schema: one of the registered names."""
+        return {"enum": self.registry.names()}
+
+
+class ModelConfig(Section):
+    """The network: backbone, the layers it is made of, dropout, and weights to start from."""
+
+    backbone: Annotated[PluginConfig, Plugin(BACKBONES, "resnet")] = default("resnet")
+    """Feature extractor and its options."""
+    activation: Annotated[str, RegisteredName(ACTIVATIONS)] = "relu"
+    """Activation function after every convolution."""
+    norm: Annotated[PluginConfig, Plugin(NORMS, "batch_norm")] = default("batch_norm")
+    """Normalization after every convolution."""
+    initializer: Annotated[str, RegisteredName(INITIALIZERS)] = "kaiming_normal"
+    """Initial weights of convolutions and of the head."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the features set to zero before the head while training."""
+    pretrained: str | None = None
+    """File of weights (.pdparams); layers of the same name and shape are loaded, the rest is listed."""
+    frozen_epochs: int = Field(0, ge=0)
+    """Epochs at the start in which the loaded layers of the backbone do not change."""
+    pretrained_rate: float = Field(1.0, gt=0)
+    """Factor of the learning rate for the loaded layers of the backbone."""
+
+    @model_validator(mode="after")
+    def _options_of_pretrained(self) -> ModelConfig:
+        if self.pretrained is None and (self.frozen_epochs or self.pretrained_rate != 1.0):
+            raise ValueError("frozen_epochs and pretrained_rate need pretrained: a file of weights to start from")
+        return self

@@ -1,0 +1,139 @@
+"""The one place where the layers of all networks are made.
+
+A backbone never calls ``paddle.nn`` for a convolution, normalization, activation, pooling, dropout or linear
+layer: it asks the factory. Another implementation of such a layer then serves every network at once.
+"""
+
+from __future__ import annotations
+
+from paddle import ParamAttr, Tensor, nn
+from paddle.nn import functional as F
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.models.activations import ACTIVATIONS
+from paddle_automl.models.initializers import INITIALIZERS
+from paddle_automl.models.norms import NORMS, Norm
+
+
+class LayerFactory:
+    """Makes layers with one activation, one normalization and one initializer.
+
+    `activation` and `initializer` are registered names; `norm` is the options of a registered normalization.
+    """
+
+    def __init__(self, activation: str, norm: PluginConfig, initializer: str) -> None:
+        self._activation = ACTIVATIONS[activation]()
+        self.norm_kind: Norm = NORMS[norm.name](norm)
+        self._initializer = INITIALIZERS[initializer]()
+
+    def conv(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        dilation: int = 1,
+        bias: bool | None = None,
+    ) -> nn.Layer:
+        """Return a convolution padded so that a stride of 1 keeps the size (odd `kernel`).
+
+        Without `bias` given, it has one only if no normalization follows: there a bias has no effect, and
+        adding it takes half as long as the convolution itself on a CPU.
+        """
+        bias = not self.norm_kind.normalizes if bias is None else bias
+        kind = _BiasConv2D if bias else nn.Conv2D
+        weight = ParamAttr(initializer=self._initializer.make(in_channels // groups * kernel * kernel))
+        return kind(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            groups=groups,
+            weight_attr=weight,
+            bias_attr=None if bias else False,
+        )
+
+    def norm(self, channels: int) -> nn.Layer:
+        """Return a normalization of [N, channels, H, W]."""
+        return self.norm_kind.make(channels)
+
+    def activation(self) -> nn.Layer:
+        """Return a new activation layer."""
+        return self._activation.make()
+
+    def conv_norm_act(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        activation: bool = True,
+    ) -> nn.Layer:
+        """Return convolution, normalization and, unless told otherwise, activation."""
+        return ConvNormAct(
+            self.conv(in_channels, out_channels, kernel, stride=stride, groups=groups),
+            self.norm(out_channels),
+            self.activation() if activation else None,
+        )
+
+    def norm_act(self, channels: int) -> nn.Layer:
+        """Return normalization and activation."""
+        return nn.Sequential(self.norm(channels), self.activation())
+
+    def max_pool(self, kernel: int, *, stride: int | None = None, padding: int = 0) -> nn.Layer:
+        """Return a maximum over windows; the stride is the kernel unless given."""
+        return nn.MaxPool2D(kernel, stride=stride, padding=padding)
+
+    def avg_pool(self, kernel: int, *, stride: int | None = None, padding: int = 0) -> nn.Layer:
+        """Return a mean over windows; the stride is the kernel unless given."""
+        return nn.AvgPool2D(kernel, stride=stride, padding=padding)
+
+    def global_pool(self) -> nn.Layer:
+        """Return the mean over all pixels: [N, C, H, W] -> [N, C, 1, 1]."""
+        # `x.mean([2, 3])` takes ten times as long on a CPU.
+        return nn.AdaptiveAvgPool2D(1)
+
+    def linear(self, in_features: int, out_features: int) -> nn.Layer:
+        """Return a linear layer with bias: [N, in_features] -> [N, out_features]."""
+        weight = ParamAttr(initializer=self._initializer.make(in_features))
+        return nn.Linear(in_features, out_features, weight_attr=weight)
+
+    def dropout(self, rate: float) -> nn.Layer:
+        """Return a layer that sets a share `rate` of the values to zero while training."""
+        return nn.Dropout(rate) if rate > 0 else nn.Identity()
+
+
+class ConvNormAct(nn.Layer):
+    """Convolution, normalization and an optional activation in a row."""
+
+    def __init__(self, conv: nn.Layer, norm: nn.Layer, activation: nn.Layer | None) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, C', h, w]."""
+        x = self.norm(self.conv(x))
+        return x if self.activation is None else self.activation(x)
+
+
+class _BiasConv2D(nn.Conv2D):
+    """Convolution whose bias is added over [N, C, H W] while training: 6 ms where Paddle's own takes 43."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, **options: object) -> None:
+        super().__init__(in_channels, out_channels, kernel, **options)
+        self._geometry = {key: options[key] for key in ("stride", "padding", "dilation", "groups")}
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return F.conv2d(x, self.weight, self.bias, **self._geometry)
+        y = F.conv2d(x, self.weight, None, **self._geometry)
+        flat = y.flatten(2) + self.bias.reshape([-1, 1])
+        return flat.reshape(y.shape)

@@ -1,0 +1,76 @@
+"""Weights of an earlier training as the start of a new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import paddle
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.paddle_compat.weights import load_weights
+
+if TYPE_CHECKING:
+    from paddle_automl.models.classifier import Classifier
+
+KEY = "model.pretrained"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was taken from a file of weights, and what was not, with the reason."""
+
+    file: Path
+    loaded: tuple[str, ...]
+    skipped: dict[str, str]
+
+    def __str__(self) -> str:
+        lines = [f"{self.file}: {len(self.loaded)} tensors loaded, {len(self.skipped)} not"]
+        return "\n".join([*lines, *(f"  {name}: {reason}" for name, reason in self.skipped.items())])
+
+
+def load_pretrained(model: Classifier, file: str | Path) -> LoadReport:
+    """Copy every tensor of `file` whose name and shape are those of `model`, and note the names in it.
+
+    A file of the backbone alone (names without ``backbone.``) is understood too. The report lists the tensors
+    of the file that were not used and the tensors of the model that keep their initial values. Raises
+    ConfigError if the file cannot be read or nothing in it fits.
+    """
+    path = Path(file)
+    try:
+        weights = load_weights(path)
+    except ConfigError as error:
+        raise ConfigError(f"{KEY}: {error}") from None
+    own = model.state_dict()
+    if not any(name in own for name in weights):
+        weights = {f"backbone.{name}": array for name, array in weights.items()}
+    loaded: list[str] = []
+    skipped: dict[str, str] = {}
+    with paddle.no_grad():
+        for name, array in weights.items():
+            reason = _mismatch(array, own.get(name))
+            if reason:
+                skipped[name] = reason
+                continue
+            own[name].set_value(array.astype(str(own[name].dtype).rpartition(".")[2]))
+            loaded.append(name)
+    for name in own:
+        if name not in weights:
+            skipped[name] = "is not in the file; keeps its initial value"
+    if not loaded:
+        reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
+        raise ConfigError(f"{KEY}: nothing in {path} fits the network:\n{reasons}")
+    model.loaded_names = frozenset(loaded)
+    return LoadReport(path, tuple(loaded), skipped)
+
+
+def _mismatch(array: np.ndarray, target: paddle.Tensor | None) -> str:
+    if target is None:
+        return "is no tensor of the network"
+    if list(array.shape) != list(target.shape):
+        return f"has the shape {list(array.shape)}, the network needs {list(target.shape)}"
+    if array.dtype.kind != "f":
+        return f"has the type {array.dtype}, the network needs floating-point numbers"
+    return ""

@@ -1,0 +1,42 @@
+"""Device, threads, seeds and signals of Paddle in this process."""
+
+from __future__ import annotations
+
+import paddle
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.seeds import integer_seed
+
+
+def set_device(device: str) -> None:
+    """Make `device` (``cpu`` or ``gpu:N``) the place of every new tensor; raises ConfigError if it is not there."""
+    kind, _, index = device.partition(":")
+    if kind not in {"cpu", "gpu"} or (kind == "cpu" and index) or (index and not index.isdigit()):
+        raise ConfigError(f"device: must be cpu or gpu:N with N from 0, got '{device}'")
+    if kind == "gpu":
+        if not paddle.device.is_compiled_with_cuda():
+            raise ConfigError(
+                f"device: '{device}' needs a Paddle built with CUDA, and this one is built for the CPU; "
+                "set device: cpu or install paddlepaddle-gpu"
+            )
+        count = paddle.device.cuda.device_count()
+        if int(index or 0) >= count:
+            raise ConfigError(f"device: there is no '{device}'; Paddle sees {count} GPUs, counted from 0")
+    paddle.set_device(device)
+
+
+def set_threads(count: int) -> None:
+    """Let the matrix library under Paddle's CPU operators use `count` threads; works at any time."""
+    if count < 1:
+        raise ConfigError(f"threads: must be at least 1, got {count}")
+    paddle.base.core.set_num_threads(count)
+
+
+def seed_everything(seed: int, *names: str | int) -> None:
+    """Seed Paddle's generators (initial weights, dropout masks) for the component called `names`."""
+    paddle.seed(integer_seed(seed, "paddle", *names))
+
+
+def disable_signal_handler() -> None:
+    """Stop Paddle from printing a C++ stack trace when the process is asked to end."""
+    paddle.disable_signal_handler()

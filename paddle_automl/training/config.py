@@ -1,0 +1,66 @@
+"""Options of the section `training`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
+from paddle_automl.training.losses.base import LOSSES
+from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrScheduleConfig
+from paddle_automl.training.optimizers.base import OPTIMIZERS
+
+
+class EmaConfig(Section):
+    """Averaging of the weights over the steps; the average is what is evaluated, kept and exported."""
+
+    decay: float = Field(0.999, gt=0, lt=1)
+    """Share of the average that is kept in a step; the average reaches back about 1 / (1 - decay) steps."""
+
+
+class AmpConfig(Section):
+    """Mixed precision on a GPU; on a CPU, where Paddle ignores it, training goes on in float32."""
+
+    dtype: Literal["bfloat16", "float16"] = "bfloat16"
+    """Type of the fast operators; with float16 the loss is scaled so that small gradients survive."""
+    level: Literal["O1", "O2"] = "O1"
+    """O1: operators that are safe in low precision; O2: the whole network but normalization."""
+
+
+class TrainingConfig(Section):
+    """The recipe: how long, in which steps, and what is minimized."""
+
+    epochs: int = Field(20, ge=1)
+    """Passes over the training images, at most."""
+    batch_size: int = Field(64, ge=1)
+    """Images per step."""
+    eval_batch_size: int = Field(256, ge=1)
+    """Images per batch when nothing is learned; has no effect on results."""
+    optimizer: Annotated[PluginConfig, Plugin(OPTIMIZERS, "momentum")] = default("momentum")
+    """Rule of the step, with learning rate and weight decay."""
+    lr_schedule: Annotated[PluginConfig, Plugin(LR_SCHEDULES, "cosine")] = default("cosine")
+    """How the learning rate changes over the steps."""
+    loss: Annotated[PluginConfig, Plugin(LOSSES, "cross_entropy")] = default("cross_entropy")
+    """What is minimized."""
+    class_weights: Literal["balanced"] | Sequence[Annotated[float, Field(ge=0)]] | None = None
+    """Weight of each class in the loss, in the order of the classes' names; balanced: n / (K n_class)."""
+    ema: EmaConfig | None = None
+    """Averaging of the weights; none if left out."""
+    clip_global_norm: float | None = Field(None, gt=0)
+    """Largest norm of all gradients together; longer ones are scaled down."""
+    gradient_centralization: bool = False
+    """Subtract from each output's gradient its mean (Yong et al. 2020), before clipping."""
+    amp: AmpConfig | None = None
+    """Mixed precision; none if left out."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after this many epochs without a better validation metric."""
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> TrainingConfig:
+        schedule = self.lr_schedule
+        if isinstance(schedule, LrScheduleConfig) and schedule.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"lr_schedule.warmup_epochs must be less than epochs={self.epochs}, got {schedule.warmup_epochs}"
+            )
+        return self

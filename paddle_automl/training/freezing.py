@@ -1,0 +1,41 @@
+"""Holding the loaded layers of a backbone still in the first epochs."""
+
+from __future__ import annotations
+
+from paddle_automl.models.classifier import Classifier
+
+
+class Freezer:
+    """Keeps the backbone's loaded parameters from changing in the first `epochs` epochs.
+
+    Normalizations whose running statistics were loaded are used as in evaluation meanwhile, so that the
+    statistics do not change either. `names` are the loaded parameters of the backbone.
+    """
+
+    def __init__(self, model: Classifier, epochs: int) -> None:
+        loaded = {name for name in model.loaded_names if name.startswith("backbone.")}
+        self.epochs = epochs
+        named = dict(model.named_parameters())
+        self.names = frozenset(loaded & named.keys())
+        self._parameters = [named[name] for name in sorted(self.names)]
+        self._layers = [
+            layer
+            for path, layer in model.named_sublayers()
+            if any(f"{path}.{name}" in loaded for name, _ in layer.named_buffers(include_sublayers=False))
+        ]
+
+    def begin(self, epoch: int) -> None:
+        """Freeze or release for epoch `epoch`, from 1; call after the network was set to training mode."""
+        frozen = epoch <= self.epochs
+        self._set(frozen)
+        if frozen:
+            for layer in self._layers:
+                layer.eval()
+
+    def release(self) -> None:
+        """Let everything learn again."""
+        self._set(False)
+
+    def _set(self, frozen: bool) -> None:
+        for parameter in self._parameters:
+            parameter.stop_gradient = frozen

@@ -1,0 +1,41 @@
+"""Gradient centralization.
+
+The order within a step is: gradient of the loss, centralization, clipping by the global norm, weight decay,
+step. The last three are the optimizer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import paddle
+from paddle import Tensor, nn
+
+
+def centralized_parameters(model: nn.Layer) -> list[tuple[Tensor, tuple[int, ...]]]:
+    """Return the weights of convolutions and linear layers with the axes over which one output sums.
+
+    These are all but the first axis of a kernel [out, in, h, w] and the first of a weight [in, out].
+    """
+    pairs: list[tuple[Tensor, tuple[int, ...]]] = []
+    for layer in model.sublayers(include_self=True):
+        if isinstance(layer, nn.Conv2D):
+            pairs.append((layer.weight, (1, 2, 3)))
+        elif isinstance(layer, nn.Linear):
+            pairs.append((layer.weight, (0,)))
+    return pairs
+
+
+@paddle.no_grad()
+def centralize(parameters: Iterable[tuple[Tensor, tuple[int, ...]]]) -> None:
+    """Subtract from the gradient of each output's weights their mean: Yong et al. 2020, eq. 1 and 2."""
+    for parameter, axes in parameters:
+        gradient = parameter.grad
+        if gradient is None:
+            continue
+        if len(axes) == 3:
+            # Paddle's mean over several axes is slow on a CPU; over the last one it is not.
+            mean = gradient.flatten(1).mean(axis=-1).reshape([-1, 1, 1, 1])
+        else:
+            mean = gradient.mean(axis=axes[0], keepdim=True)
+        gradient.subtract_(mean)

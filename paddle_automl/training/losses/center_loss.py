@@ -1,0 +1,67 @@
+"""Center loss joined to cross entropy."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import Tensor
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.training.losses.base import LOSSES, Loss
+from paddle_automl.training.losses.cross_entropy import CrossEntropy
+
+
+@LOSSES.register("center_loss")
+class CenterLoss(Loss):
+    """Cross entropy plus a pull of each feature vector towards the centre of its class.
+
+    Wen et al., A Discriminative Feature Learning Approach for Deep Face Recognition (2016): L = L_S + lambda L_C
+    (eq. 5) with L_C = 1/2 sum_i ||x_i - c_{y_i}||^2 (eq. 2), both divided by the batch size here. The centres,
+    zero at first, follow eq. 4 after each step: c_j <- c_j - alpha sum_i [y_i = j] (c_j - x_i) / (1 + sum_i [y_i = j]).
+    With soft targets t (mixup), x_i is pulled to sum_k t_ik c_k, and t_ij stands for [y_i = j].
+    """
+
+    class Config(PluginConfig):
+        """Options of the center loss."""
+
+        weight: float = Field(0.003, gt=0)
+        """lambda: weight of the center loss beside cross entropy."""
+        center_rate: float = Field(0.5, gt=0, le=1)
+        """alpha: learning rate of the centres."""
+        label_smoothing: float = Field(0.0, ge=0, lt=1)
+        """Share of each target of the cross entropy that is spread evenly over all classes."""
+
+    config: Config
+
+    def __init__(
+        self, config: Config, *, num_classes: int, feature_dim: int, class_weights: Tensor | None
+    ) -> None:
+        super().__init__(
+            config, num_classes=num_classes, feature_dim=feature_dim, class_weights=class_weights
+        )
+        self.cross_entropy = CrossEntropy(
+            CrossEntropy.Config(name="cross_entropy", label_smoothing=config.label_smoothing),
+            num_classes=num_classes,
+            feature_dim=feature_dim,
+            class_weights=class_weights,
+        )
+        self.register_buffer("centers", paddle.zeros([num_classes, feature_dim]))
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        features = features.astype("float32")
+        if self.training:
+            self._seen = (features.detach(), targets.detach())
+        distance = (features - paddle.matmul(targets, self.centers)).square().sum(axis=-1).mean() / 2
+        return self.cross_entropy(logits, features, targets) + self.config.weight * distance
+
+    @paddle.no_grad()
+    def after_step(self) -> None:
+        """Move the centres towards the features of the last batch (eq. 4)."""
+        if self._seen is None:
+            return
+        features, targets = self._seen
+        self._seen = None
+        counts = targets.sum(axis=0).unsqueeze(1)
+        change = counts * self.centers - paddle.matmul(targets, features, transpose_x=True)
+        self.centers.subtract_(self.config.center_rate * change / (1.0 + counts))

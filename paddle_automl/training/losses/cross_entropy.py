@@ -1,0 +1,29 @@
+"""Cross entropy with label smoothing."""
+
+from __future__ import annotations
+
+from paddle import Tensor
+from paddle.nn import functional as F
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.training.losses.base import LOSSES, Loss, log_probabilities, mean_over_classes, smoothed
+
+
+@LOSSES.register("cross_entropy")
+class CrossEntropy(Loss):
+    """-sum_k t_k log p_k, with targets smoothed as in Szegedy et al. 2016."""
+
+    class Config(PluginConfig):
+        """Options of cross entropy."""
+
+        label_smoothing: float = Field(0.0, ge=0, lt=1)
+        """Share of each target that is spread evenly over all classes."""
+
+    config: Config
+
+    def forward(self, logits: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        targets = smoothed(targets, self.config.label_smoothing)
+        if self.class_weights is None:
+            return F.cross_entropy(logits, targets, soft_label=True)
+        return mean_over_classes(-log_probabilities(logits), targets, self.class_weights)

@@ -1,0 +1,41 @@
+"""Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import paddle
+from pydantic import Field
+
+from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, OptimizerConfig, ParameterGroup
+
+
+class AdamConfig(OptimizerConfig):
+    """Options of Adam and of what is derived from it."""
+
+    learning_rate: float = Field(0.001, gt=0)
+    """Step size at its highest; the schedule multiplies it."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """Decay of the mean of gradients."""
+    beta2: float = Field(0.999, ge=0, lt=1)
+    """Decay of the mean of squared gradients."""
+    epsilon: float = Field(1e-8, gt=0)
+    """Added to the denominator."""
+
+
+@OPTIMIZERS.register("adam")
+class Adam(Optimizer):
+    """Kingma and Ba 2015; weight decay is L2, added to the gradient."""
+
+    class Config(AdamConfig):
+        """Options of Adam."""
+
+    config: Config
+
+    def build(  # noqa: D102
+        self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
+    ) -> paddle.optimizer.Optimizer:
+        config = self.config
+        return paddle.optimizer.Adam(
+            beta1=config.beta1, beta2=config.beta2, epsilon=config.epsilon, **self.options(groups, clip)
+        )
