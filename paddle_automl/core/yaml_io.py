@@ -19,18 +19,20 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader that reads numbers such as 1e-3 as YAML 1.2 does."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
 class _Dumper(yaml.SafeDumper):
     """SafeDumper that indents lists below their key and writes short lists on one line."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         return super().increase_indent(flow, False)
+
+
+# The dumper knows them too: a text that looks like such a number must be written in quotes.
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
 
 
 def _represent_list(dumper: yaml.SafeDumper, data: Any) -> yaml.Node:
