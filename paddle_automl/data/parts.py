@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ class Part:
     def __len__(self) -> int:
         return len(self.indices)
 
-    @property
+    @cached_property
     def files(self) -> tuple[Path, ...] | None:
         """Return the original file of each image, or None for a data set of arrays."""
         return None if self._all_files is None else tuple(self._all_files[index] for index in self.indices)

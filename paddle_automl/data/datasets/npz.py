@@ -1,0 +1,87 @@
+"""NumPy archives with arrays of images and labels."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.schema import Sequence
+from paddle_automl.data.array_checks import samples_of_arrays
+from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
+from paddle_automl.data.paths import located, readable
+from paddle_automl.data.samples import Samples
+
+_SUFFIXES = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
+
+@DATASETS.register("npz")
+class Npz(Dataset):
+    """A NumPy archive with the arrays x_train and y_train, and the same for validation (val) and test.
+
+    Images are uint8 ``[N, H, W]`` or ``[N, H, W, C]``, labels integers or texts. An array class_names names
+    the classes 0, 1, ... Pickled objects are refused.
+    """
+
+    class Config(DatasetConfig):
+        """Where the archive is, and the names of the classes."""
+
+        path_options: ClassVar[tuple[str, ...]] = ("path",)
+
+        path: str
+        """The .npz file."""
+
+        class_names: Sequence[str] | None = None
+        """Names of the classes; null takes the array class_names, or the labels themselves."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def load(self) -> Samples:
+        """Return the images of all parts, ``[N, H, W, C]``."""
+        path = located(self.config.path)
+        name = readable(path)
+        if not path.is_file():
+            raise DataError(f"data.dataset.path: the file '{name}' does not exist")
+        try:
+            archive = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{name}: is no NumPy archive, or is damaged: {error}") from None
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{name}: is a single array; save images and labels together with numpy.savez")
+        with archive:
+            return self._samples(archive.files, lambda key: _array(archive, key, name), name)
+
+    def _samples(self, keys: list[str], array: Callable[[str], np.ndarray], name: str) -> Samples:
+        found: dict[str, tuple[str, str]] = {}
+        for part, suffixes in _SUFFIXES.items():
+            for suffix in suffixes:
+                pair = (f"x_{suffix}", f"y_{suffix}")
+                missing = [key for key in pair if key not in keys]
+                if len(missing) == 1:
+                    raise DataError(f"{name}: has no array '{missing[0]}'; it holds {', '.join(keys)}")
+                if not missing:
+                    found[part] = pair
+        if "train" not in found:
+            raise DataError(f"{name}: has no arrays 'x_train' and 'y_train'; it holds {', '.join(keys)}")
+        class_names = self.config.class_names
+        if class_names is None and "class_names" in keys:
+            class_names = tuple(str(item) for item in array("class_names").ravel())
+        return samples_of_arrays(
+            {part: (array(images), array(labels)) for part, (images, labels) in found.items()},
+            {part: (f"{name}: {images}", f"{name}: {labels}") for part, (images, labels) in found.items()},
+            class_names,
+        )
+
+
+def _array(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
+    try:
+        return np.asarray(archive[key])
+    except ValueError as error:
+        raise DataError(f"{name}: the array '{key}' cannot be read: {error}") from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{name}: the array '{key}' is damaged: {error}") from None
