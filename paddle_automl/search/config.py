@@ -1,0 +1,66 @@
+"""The `search` section: who chooses, who stops early, how long, on what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
+from paddle_automl.search.controllers.base import CONTROLLERS
+from paddle_automl.search.executors.base import EXECUTORS
+from paddle_automl.search.objective import PER_EPOCH, Objective
+from paddle_automl.search.schedulers.base import SCHEDULERS
+
+
+class SearchConfig(Section):
+    """A search over the keys of the configuration."""
+
+    space: dict[str, Any] | Literal["auto"] | None = None
+    """What may vary: dotted keys and their domains; auto: the domains that the chosen classes declare."""
+    controller: Annotated[PluginConfig, Plugin(CONTROLLERS, "optuna")] = default("optuna")
+    """Who proposes the next trial."""
+    scheduler: Annotated[PluginConfig, Plugin(SCHEDULERS, "none")] = default("none")
+    """Who stops a trial early, judging by the first objective's value per epoch."""
+    executor: Annotated[PluginConfig, Plugin(EXECUTORS, "local")] = default("local")
+    """Where trials run."""
+    objectives: Sequence[Objective] = default(({"metric": "accuracy"},))
+    """What is improved; the exported model is the best in the first one within all limits."""
+    trials: int = Field(default=20, ge=1)
+    """Number of trials, the configuration's own values and failed trials included, repeated ones not."""
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Trials that run side by side; auto: as the cores allow."""
+    keep_checkpoints: int = Field(default=5, ge=1)
+    """Trials whose weights are kept, the best ones; the weights of the others are deleted at once."""
+    trial_timeout_s: float | None = Field(default=None, gt=0)
+    """Longest time of one trial in seconds; a trial that takes longer fails."""
+    trial_memory_mb: int | None = Field(default=None, ge=1)
+    """Most memory (resident, with its child processes) of one trial; a trial that uses more fails."""
+    stop_after: int | None = Field(default=None, ge=1)
+    """Ends the search after so many trials in a row without improvement."""
+    max_failures: int = Field(default=5, ge=1)
+    """Ends the search with an error when its first trials all failed, this many in a row."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _different(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        metrics = [objective.metric for objective in objectives]
+        if not metrics:
+            raise PydanticCustomError("stated", "needs at least one metric, such as [{metric: accuracy}]")
+        for metric in metrics:
+            if metrics.count(metric) > 1:
+                raise PydanticCustomError("stated", f"the metric '{metric}' stands twice; keep one")
+        return objectives
+
+    @model_validator(mode="after")
+    def _scheduler_has_a_curve(self) -> SearchConfig:
+        first = self.objectives[0].metric
+        if self.scheduler.name != "none" and first not in PER_EPOCH:
+            raise PydanticCustomError(
+                "stated",
+                f"the scheduler '{self.scheduler.name}' judges trials by the first objective after each epoch, "
+                f"but '{first}' does not change with the epochs; put one of {', '.join(PER_EPOCH)} first, "
+                "or use scheduler: none",
+            )
+        return self

@@ -1,0 +1,114 @@
+"""What a controller is: an Optuna sampler whose state is the seed and the study's finished trials, nothing else."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.seeds import generator
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.records import History, proposal_number
+from paddle_automl.space import Params, SearchSpace
+
+CONTROLLERS: Registry[Controller] = Registry(
+    "controller", "paddle_automl.search.controllers", "search.controller"
+)
+
+ATTEMPTS = 20
+"""Draws of a new proposal before the remaining ones are listed."""
+LISTED = 20_000
+"""Largest space whose remaining members are listed when drawing finds nothing new."""
+
+
+class Controller(BaseSampler):
+    """Proposes the next trial. A sampler that plans for itself derives from this; all others from `Proposer`."""
+
+    name: ClassVar[str]
+
+    class Config(PluginConfig):
+        """No options."""
+
+    def __init__(
+        self, config: Any, *, space: SearchSpace, objectives: Sequence[Objective], seed: int
+    ) -> None:
+        self.config = config
+        self.space = space
+        self.objectives = tuple(objectives)
+        self.seed = seed
+
+    def exhausted(self, history: History) -> bool:
+        """Tell whether everything that this controller would ever propose has been tried or is running."""
+        size = self.space.size()
+        return size is not None and len(history.keys(self.space)) >= size
+
+
+class Proposer(Controller):
+    """A controller that needs nothing but `propose`.
+
+    Laws: the proposal is a function of the seed, the number and the history. It decides every active decision
+    and nothing else, each within its domain. It draws random numbers from `self.rng(number)` only.
+    """
+
+    @abstractmethod
+    def propose(self, number: int, history: History) -> Params:
+        """Return the choices of proposal `number`, counted from 0."""
+
+    def rng(self, number: int) -> np.random.Generator:
+        """Return the generator of proposal `number`."""
+        return generator(self.seed, "controller", self.name, number)
+
+    def unseen(self, draw: Callable[[], Params], history: History, rng: np.random.Generator) -> Params:
+        """Return the first of `draw`'s results that is not in the history.
+
+        After 20 draws in vain any untried member of a small space is taken; of a large one the last draw.
+        """
+        seen = history.keys(self.space)
+        for _ in range(ATTEMPTS):
+            params = draw()
+            if self.space.canonical_key(params) not in seen:
+                return params
+        size = self.space.size()
+        if size is not None and size <= LISTED:
+            left = [other for other in self.space.grid(size) if self.space.canonical_key(other) not in seen]
+            if left:
+                return left[int(rng.integers(len(left)))]
+        return params
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Tell Optuna that all decisions are taken at once, except where a trial's choices are given."""
+        return {} if "fixed_params" in trial.system_attrs else self.space.distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the proposal for Optuna's trial."""
+        if not search_space:
+            return {}
+        trials = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+        history = History.of(trials, self.objectives)
+        params = self.propose(proposal_number(trials, trial.number), history)
+        # Optuna would silently draw at random for a value outside its domain.
+        if not self.space.contains(params):
+            raise RuntimeError(
+                f"controller '{self.name}' proposed {params}, which is not in the search space"
+            )
+        return dict(params)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Refuse: a proposal is complete."""
+        raise RuntimeError(
+            f"'{param_name}' is not decided in trial {trial.number}; its given choices do not fit the search space"
+        )

@@ -1,0 +1,111 @@
+"""Any of Optuna's own samplers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from paddle_automl.core.errors import unknown_name
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.seeds import integer_seed
+from paddle_automl.search.controllers.base import CONTROLLERS, Controller
+from paddle_automl.search.quiet import quiet_optuna
+from paddle_automl.search.records import proposal_number
+
+NOT_ALONE = {"BaseSampler", "BaseGASampler", "PartialFixedSampler", "GridSampler"}
+"""Classes that need objects which YAML cannot give; `grid` is a controller of our own."""
+NEEDS = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
+"""Packages that Optuna asks for only when such a sampler proposes."""
+ONE_SEQUENCE = {"QMCSampler"}
+"""Samplers whose points form one sequence: a new seed for each trial would break it."""
+
+
+@CONTROLLERS.register("optuna")
+class OptunaSampler(Controller):
+    """Lets a sampler of Optuna propose; by default TPE, the tree-structured Parzen estimator.
+
+    The sampler is made anew for each trial with a seed of its own, so a continued search draws the numbers
+    that an uninterrupted one would have drawn.
+    """
+
+    class Config(PluginConfig):
+        """Options of Optuna's samplers."""
+
+        sampler: str = "TPESampler"
+        """Class in optuna.samplers."""
+        options: dict[str, Any] = Field(default_factory=dict)
+        """Keyword arguments of that class, without its seed."""
+
+        @model_validator(mode="after")
+        def _can_be_made(self) -> OptunaSampler.Config:
+            valid = [n for n in optuna.samplers.__all__ if n.endswith("Sampler") and n not in NOT_ALONE]
+            if self.sampler not in valid:
+                raise PydanticCustomError("stated", unknown_name("sampler of Optuna", self.sampler, valid))
+            package = NEEDS.get(self.sampler)
+            if package is not None and find_spec(package) is None:
+                raise PydanticCustomError(
+                    "stated", f"{self.sampler} needs the package '{package}': install it"
+                )
+            if "seed" in self.options:
+                raise PydanticCustomError("stated", "options must not hold seed; the seed of the run is used")
+            try:
+                _make(self.sampler, self.options, 0)
+            except (TypeError, ValueError, ImportError) as error:
+                raise PydanticCustomError("stated", f"{self.sampler} cannot be made: {error}") from None
+            return self
+
+    _sampler: BaseSampler
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Make the trial's sampler."""
+        self._sampler = self._for(study, trial)
+        self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return what the sampler decides at once."""
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the decisions that the sampler takes at once."""
+        return self._sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return one further decision."""
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Let the sampler note the result."""
+        self._for(study, trial).after_trial(study, trial, state, values)
+
+    def _for(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
+        number: int | str = proposal_number(study.get_trials(deepcopy=False), trial.number)
+        if self.config.sampler in ONE_SEQUENCE:
+            number = "sequence"
+        seed = integer_seed(self.seed, "controller", self.name, number)
+        return _make(self.config.sampler, self.config.options, seed)
+
+
+def _make(name: str, options: dict[str, Any], seed: int) -> BaseSampler:
+    cls = getattr(optuna.samplers, name)
+    if "seed" in inspect.signature(cls).parameters:
+        options = {**options, "seed": seed}
+    with quiet_optuna():
+        sampler: BaseSampler = cls(**options)
+        return sampler

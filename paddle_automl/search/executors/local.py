@@ -1,0 +1,232 @@
+"""Jobs as fresh processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import psutil
+
+from paddle_automl.search.executors.base import EXECUTORS, Event, Executor, Failed, Finished, Job, Reported
+from paddle_automl.search.worker import run
+
+CHECK_EVERY_S = 0.5
+"""How often time and memory limits are looked at."""
+LINGER_S = 10.0
+"""How long a process may take to end after it sent its result."""
+
+
+@dataclass
+class _Worker:
+    """One running process."""
+
+    id: int
+    job: Job
+    slot: int
+    process: Any
+    connection: Connection | None
+    started: float
+    outcome: Event | None = None
+    ended: float = 0.0
+
+
+@EXECUTORS.register("local")
+class Local(Executor):
+    """Runs each job in a fresh process from a preloaded fork server (a spawned one where a GPU is used)."""
+
+    def __init__(
+        self,
+        config: Any,
+        *,
+        workers: int,
+        threads: int = 1,
+        devices: Sequence[str] = ("cpu",),
+        preload: Sequence[str] = (),
+    ) -> None:
+        self._threads = threads
+        self._devices = tuple(devices)
+        self._slots = list(range(workers))
+        self._running: dict[int, _Worker] = {}
+        self._checked = 0.0
+        gpu = any(device.startswith("gpu") for device in devices)
+        # A forked process cannot use CUDA once its parent has; some systems have no fork server.
+        forks = "forkserver" in multiprocessing.get_all_start_methods() and not gpu
+        self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            self._context.set_forkserver_preload(list(preload))
+            # Starts importing now, while the caller still prepares the first job.
+            forkserver.ensure_running()
+
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return len(self._slots)
+
+    def submit(self, id: int, job: Job) -> None:
+        """Start the job's process in the lowest free slot."""
+        slot = self._slots.pop(0)
+        payload = {
+            **job.payload,
+            "device": self._devices[slot % len(self._devices)],
+            "threads": self._threads,
+        }
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=run, args=(job.function, payload, theirs, str(job.log_file)), name=f"job-{id}"
+        )
+        try:
+            with _without_main(job.function.__module__ != "__main__"):
+                process.start()
+        except BaseException:
+            self._slots.insert(0, slot)
+            raise
+        finally:
+            theirs.close()
+        self._running[id] = _Worker(id, job, slot, process, ours, time.monotonic())
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """Return reports and ends; enforces the time and memory limits on the way."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            sources: list[Any] = [worker.process.sentinel for worker in self._running.values()]
+            sources += [worker.connection for worker in self._running.values() if worker.connection]
+            if sources:
+                wait(sources, min(left, CHECK_EVERY_S))
+            else:
+                time.sleep(min(left, CHECK_EVERY_S))
+            events: list[Event] = []
+            for worker in list(self._running.values()):
+                events += self._receive(worker)
+                if not worker.process.is_alive():
+                    events += self._receive(worker)
+                    events.append(self._release(worker))
+            self._enforce_limits()
+            if events or time.monotonic() >= deadline:
+                return events
+
+    def reply(self, id: int, go_on: bool) -> None:
+        """Answer the report that the job waits with."""
+        worker = self._running.get(id)
+        if worker is not None and worker.connection is not None:
+            with contextlib.suppress(OSError):
+                worker.connection.send_bytes(b"go" if go_on else b"stop")
+
+    def kill(self, id: int, reason: str) -> None:
+        """Kill the job's process and all that it started; a job that already sent its result keeps it."""
+        worker = self._running.get(id)
+        if worker is None:
+            return
+        if worker.outcome is None:
+            worker.outcome = Failed(id, reason)
+        with contextlib.suppress(OSError, AttributeError):
+            # Not before the process has made its own group: the group of that number does not exist then.
+            os.killpg(worker.process.pid, signal.SIGKILL)
+        worker.process.kill()
+
+    def close(self) -> None:
+        """Kill every job."""
+        for worker in list(self._running.values()):
+            self.kill(worker.id, "cancelled")
+        for worker in list(self._running.values()):
+            worker.process.join(LINGER_S)
+            self._release(worker)
+
+    def _receive(self, worker: _Worker) -> list[Event]:
+        events: list[Event] = []
+        while worker.connection is not None and worker.outcome is None:
+            try:
+                if not worker.connection.poll():
+                    break
+                message = json.loads(worker.connection.recv_bytes())
+            except (EOFError, OSError):
+                worker.connection.close()
+                worker.connection = None
+                break
+            if "epoch" in message:
+                events.append(Reported(worker.id, message["epoch"], message["metrics"]))
+                continue
+            worker.ended = time.monotonic()
+            if "result" in message:
+                worker.outcome = Finished(worker.id, message["result"])
+            else:
+                worker.outcome = Failed(worker.id, message["reason"])
+        return events
+
+    def _release(self, worker: _Worker) -> Event:
+        del self._running[worker.id]
+        self._slots = sorted([*self._slots, worker.slot])
+        if worker.connection is not None:
+            worker.connection.close()
+        code = worker.process.exitcode
+        worker.process.join(0)
+        with contextlib.suppress(ValueError):
+            worker.process.close()
+        return worker.outcome or Failed(worker.id, _why_it_died(code))
+
+    def _enforce_limits(self) -> None:
+        now = time.monotonic()
+        if now - self._checked < CHECK_EVERY_S:
+            return
+        self._checked = now
+        for worker in self._running.values():
+            job = worker.job
+            if worker.outcome is not None:
+                if worker.ended and now - worker.ended > LINGER_S:
+                    self.kill(worker.id, "")
+            elif job.timeout_s is not None and now - worker.started > job.timeout_s:
+                self.kill(worker.id, f"took longer than trial_timeout_s={job.timeout_s:g}")
+            elif job.memory_mb is not None and _resident_mb(worker.process.pid) > job.memory_mb:
+                self.kill(worker.id, f"used more than trial_memory_mb={job.memory_mb}")
+
+
+def _why_it_died(code: int | None) -> str:
+    if code is not None and code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = "unknown"
+        hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
+        return f"killed by signal {-code} ({name}){hint}"
+    if code:
+        return f"the process ended with exit code {code}"
+    return "the process ended without a result"
+
+
+def _resident_mb(pid: int) -> float:
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0.0
+    total = 0
+    for member in family:
+        with contextlib.suppress(psutil.Error):
+            total += member.memory_info().rss
+    return total / 2**20
+
+
+@contextlib.contextmanager
+def _without_main(hide: bool) -> Iterator[None]:
+    """Keep a new process from running the caller's script again, which a notebook or a plain script needs."""
+    main = sys.modules.get("__main__")
+    if main is None or not hide:
+        yield
+        return
+    kept: dict[str, Any] = {name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)}
+    main.__spec__ = None
+    vars(main).pop("__file__", None)
+    try:
+        yield
+    finally:
+        vars(main).update(kept)

@@ -1,0 +1,112 @@
+"""Objectives: which metrics a search improves, in which direction, within which limits.
+
+Inside the search everything is a *cost*: the metric itself where it is minimised, its negative where it is
+maximised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from pydantic import model_validator
+
+from paddle_automl.core.errors import TrialError
+from paddle_automl.core.schema import Section
+
+Metric = Literal["accuracy", "macro_f1", "loss", "parameters", "flops", "size_mb", "latency_ms"]
+Goal = Literal["maximize", "minimize"]
+Costs = tuple[float, ...]
+
+MAXIMIZED = ("accuracy", "macro_f1")
+PER_EPOCH = ("accuracy", "macro_f1", "loss")
+"""Metrics that a trial reports after every epoch; only these can stop a trial early."""
+
+T = TypeVar("T")
+
+
+class Objective(Section):
+    """One metric to improve."""
+
+    metric: Metric
+    """What is measured on the validation part or on the network."""
+    goal: Goal
+    """Direction; left out: maximize for accuracy and macro_f1, minimize for the others."""
+    limit: float | None = None
+    """Worst value allowed: the lowest of a maximized metric, the highest of a minimized one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_goal(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "goal" not in data:
+            return {**data, "goal": "maximize" if data.get("metric") in MAXIMIZED else "minimize"}
+        return data
+
+    def cost(self, value: float) -> float:
+        """Return the value as a cost, which is always minimised."""
+        return -value if self.goal == "maximize" else value
+
+    def value(self, cost: float) -> float:
+        """Return the metric's value of a cost."""
+        return -cost if self.goal == "maximize" else cost
+
+    def excess(self, value: float) -> float:
+        """Return by how much `value` breaks the limit; 0 when it keeps it or there is none."""
+        if self.limit is None:
+            return 0.0
+        return max(0.0, self.cost(value) - self.cost(self.limit))
+
+
+def values_of(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Return the objectives' values; raises TrialError for a missing or non-finite one."""
+    values = []
+    for objective in objectives:
+        value = metrics.get(objective.metric)
+        if value is None:
+            got = ", ".join(sorted(metrics)) or "none"
+            raise TrialError(f"the trial gave no metric '{objective.metric}'; it gave {got}")
+        if not math.isfinite(value):
+            raise TrialError(f"the metric '{objective.metric}' is {value}")
+        values.append(float(value))
+    return tuple(values)
+
+
+def costs_of(values: Sequence[float], objectives: Sequence[Objective]) -> Costs:
+    """Return the objectives' values as costs."""
+    return tuple(objective.cost(value) for objective, value in zip(objectives, values, strict=True))
+
+
+def excess_of(values: Sequence[float], objectives: Sequence[Objective]) -> float:
+    """Return the largest excess over a limit, relative to the limit; 0 when all limits are kept."""
+    return max(
+        objective.excess(value) / (abs(objective.limit or 0.0) or 1.0)
+        for objective, value in zip(objectives, values, strict=True)
+    )
+
+
+def dominates(one: Costs, other: Costs) -> bool:
+    """Tell whether `one` is nowhere worse than `other` and somewhere better."""
+    return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
+
+
+def pareto_front(items: Sequence[tuple[T, Costs]]) -> list[T]:
+    """Return the items whose costs no other item's costs dominate, in the order given."""
+    return [item for item, costs in items if not any(dominates(other, costs) for _, other in items)]
+
+
+def scalarize(costs: Sequence[Costs], weights: Sequence[float]) -> list[float]:
+    """Return one cost per item: the augmented Chebyshev norm of ParEGO.
+
+    Knowles 2006, "ParEGO", IEEE TEC 10(1), eq. (2): max_j(w_j c_j) + 0.05 sum_j(w_j c_j), the costs of each
+    objective scaled to 0..1 over the items. With a single objective the cost itself is returned.
+    """
+    if not costs or len(costs[0]) == 1:
+        return [cost[0] for cost in costs]
+    lows = [min(column) for column in zip(*costs, strict=True)]
+    spans = [max(column) - low or 1.0 for column, low in zip(zip(*costs, strict=True), lows, strict=True)]
+    result = []
+    for cost in costs:
+        parts = [w * (c - low) / span for w, c, low, span in zip(weights, cost, lows, spans, strict=True)]
+        result.append(max(parts) + 0.05 * sum(parts))
+    return result

@@ -1,0 +1,24 @@
+"""Calls into Optuna without its log lines and its notes on experimental features."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from optuna.exceptions import ExperimentalWarning
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Silence Optuna inside the block only: its settings belong to the user's process, not to us."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        logger.setLevel(level)

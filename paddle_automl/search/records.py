@@ -1,0 +1,154 @@
+"""What a study knows about its trials, read from Optuna's record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from optuna.trial import FrozenTrial, TrialState
+
+from paddle_automl.core.errors import TrialError
+from paddle_automl.search.objective import Costs, Objective, costs_of, values_of
+from paddle_automl.space import Params, SearchSpace
+
+State = Literal["running", "complete", "pruned", "failed"]
+INTERRUPTED = "interrupted"
+"""Reason of a trial that ended with its coordinator; its choices are asked again."""
+
+NO_TIME = "no time left"
+"""Reason of a trial that the deadline stopped."""
+UNASKED = "unasked"
+"""Marks a trial whose search was killed before all its choices were written."""
+
+_STATES: dict[TrialState, State] = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial.
+
+    `values` are the objectives' values, None for a trial without usable metrics. `curve` maps epochs to the
+    first objective's metric. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of
+    the trial whose results were copied instead of running this one; `retry_of` that of an interrupted trial.
+    """
+
+    number: int
+    params: Params
+    state: State
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    values: tuple[float, ...] | None = None
+    seconds: float = 0.0
+    reason: str = ""
+    curve: Mapping[int, float] = field(default_factory=dict)
+    started: datetime | None = None
+    duplicate_of: int | None = None
+    retry_of: int | None = None
+    baseline: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trial ended with a result: complete or pruned."""
+        return self.state in ("complete", "pruned")
+
+    @property
+    def counted(self) -> bool:
+        """Whether the trial counts toward `search.trials`: it ended with a result or by its own failure."""
+        if self.state == "failed":
+            return self.duplicate_of is None and self.reason not in (INTERRUPTED, NO_TIME)
+        return self.finished and self.duplicate_of is None
+
+    @classmethod
+    def from_trial(cls, trial: FrozenTrial, objectives: Sequence[Objective]) -> TrialRecord:
+        """Return the record of an Optuna trial."""
+        attributes = trial.user_attrs
+        metrics: dict[str, float] = attributes.get("metrics", {})
+        values: tuple[float, ...] | None = None
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            values = _values(metrics, objectives)
+        return cls(
+            number=trial.number,
+            params=dict(trial.params),
+            state=_STATES[trial.state],
+            metrics=metrics,
+            values=values,
+            seconds=attributes.get("seconds", 0.0),
+            reason=attributes.get("reason", ""),
+            curve={int(epoch): value for epoch, value in attributes.get("curve", {}).items()},
+            started=trial.datetime_start,
+            duplicate_of=attributes.get("duplicate_of"),
+            retry_of=attributes.get("retry_of"),
+            baseline=attributes.get("baseline", False),
+        )
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a controller learns from one trial: `costs` are None for a failed trial, `pruned` ones are early."""
+
+    number: int
+    params: Params
+    costs: Costs | None
+    pruned: bool = False
+
+
+@dataclass(frozen=True)
+class History:
+    """What a controller may know: trials that ended, by number, and the choices of those still running."""
+
+    finished: tuple[Observation, ...] = ()
+    running: tuple[Params, ...] = ()
+
+    @classmethod
+    def of(cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> History:
+        """Return the history of Optuna trials: interrupted and repeated ones teach nothing and are left out."""
+        finished, running = [], []
+        for trial in sorted(trials, key=lambda trial: trial.number):
+            attributes = trial.user_attrs
+            if "duplicate_of" in attributes:
+                continue
+            if trial.state == TrialState.FAIL and attributes.get("reason") in (INTERRUPTED, NO_TIME):
+                continue
+            if trial.state == TrialState.RUNNING:
+                running.append(dict(trial.params))
+            elif trial.state.is_finished():
+                costs = None
+                if trial.state != TrialState.FAIL:
+                    values = trial.values or _values(attributes.get("metrics", {}), objectives)
+                    costs = None if values is None else costs_of(values, objectives)
+                pruned = trial.state == TrialState.PRUNED
+                finished.append(Observation(trial.number, dict(trial.params), costs, pruned))
+        return cls(tuple(finished), tuple(running))
+
+    def keys(self, space: SearchSpace) -> set[str]:
+        """Return the canonical keys of all choices that were tried or are running."""
+        tried = [observation.params for observation in self.finished]
+        return {space.canonical_key(params) for params in (*tried, *self.running)}
+
+    def usable(self) -> list[Observation]:
+        """Return the trials that have costs."""
+        return [observation for observation in self.finished if observation.costs is not None]
+
+
+def proposal_number(trials: Sequence[FrozenTrial], number: int) -> int:
+    """Return how many proposals came before trial `number`.
+
+    What an interruption added is not counted, so a resumed study draws the same random numbers as one that
+    was never interrupted.
+    """
+    added = ("retry_of", UNASKED)
+    earlier = (trial for trial in trials if trial.number < number)
+    return number - sum(1 for trial in earlier if any(mark in trial.user_attrs for mark in added))
+
+
+def _values(metrics: Mapping[str, Any], objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+    try:
+        return values_of(metrics, objectives)
+    except TrialError:
+        return None

@@ -1,0 +1,52 @@
+"""Asynchronous successive halving (Li et al. 2018, arXiv 1810.05934), in its stopping form."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler, best_until
+
+
+@SCHEDULERS.register("asha")
+class Asha(Scheduler):
+    """At rungs of 1, 3, 9, ... epochs lets only the best third of the trials that came this far go on.
+
+    A trial is judged the moment it reaches a rung, by the trials that reached the rung before it; the first
+    ones at a rung pass as long as they are its best. (The paper pauses trials and promotes them later; here a
+    stopped trial stays stopped, so that no checkpoint has to wait.)
+    """
+
+    class Config(PluginConfig):
+        """Options of ASHA."""
+
+        min_epochs: int = Field(default=1, ge=1)
+        """Epochs of the first rung; no trial is stopped before."""
+        reduction: int = Field(default=3, ge=2)
+        """Each rung has this many times the epochs of the one before, and keeps one in so many trials."""
+
+    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+        """Return STOP at a rung where the trial is not among the best ``max(1, n // reduction)`` of n."""
+        own = {**curves.get(number, {}), epoch: cost}
+        rung = self._rung(epoch, max((at for at in own if at < epoch), default=0))
+        if rung is None:
+            return Decision.CONTINUE
+        mine = best_until(own, epoch)
+        others = [
+            best_until(curve, rung)
+            for other, curve in curves.items()
+            if other != number and curve and max(curve) >= rung and min(curve) <= rung
+        ]
+        kept = max(1, (len(others) + 1) // self.config.reduction)
+        better = sum(1 for value in others if value < mine)
+        return Decision.CONTINUE if better < kept else Decision.STOP
+
+    def _rung(self, epoch: int, before: int) -> int | None:
+        """Return the highest rung in (before, epoch]: a trial may report every few epochs only."""
+        rung: int | None = None
+        level = self.config.min_epochs
+        while level <= epoch:
+            if level > before:
+                rung = level
+            level *= self.config.reduction
+        return rung

@@ -1,0 +1,14 @@
+"""No early stopping."""
+
+from __future__ import annotations
+
+from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler
+
+
+@SCHEDULERS.register("none")
+class Full(Scheduler):
+    """Lets every trial run through all its epochs."""
+
+    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+        """Return CONTINUE."""
+        return Decision.CONTINUE

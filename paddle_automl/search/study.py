@@ -1,0 +1,357 @@
+"""The study: every trial, its choices and its results, in one SQLite file that a search continues from."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+import optuna
+from optuna.samplers import RandomSampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from paddle_automl.core.errors import StudyError
+from paddle_automl.search.controllers.base import Controller
+from paddle_automl.search.objective import Objective, costs_of, excess_of, pareto_front, values_of
+from paddle_automl.search.quiet import quiet_optuna
+from paddle_automl.search.records import INTERRUPTED, UNASKED, History, TrialRecord
+from paddle_automl.space import Params, SearchSpace
+
+NAME = "paddle_automl"
+BUSY_S = 60.0
+
+
+class Study:
+    """The record of a search. One process writes it; Optuna's tools may read it at any time."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        lock: filelock.BaseFileLock,
+        resumed: bool,
+    ) -> None:
+        self.space = space
+        self.objectives = tuple(objectives)
+        self.resumed = resumed
+        self._study = study
+        self._lock = lock
+        self._records: dict[int, TrialRecord] = {}
+        self._clock: dict[int, float] = {}
+        for trial in study.get_trials(deepcopy=False):
+            if trial.state != TrialState.WAITING:
+                self._records[trial.number] = TrialRecord.from_trial(trial, self.objectives)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        identity: Mapping[str, Any],
+    ) -> Study:
+        """Create the study, or continue the one in the file.
+
+        `identity` holds, as a flat mapping, all that changes a trial's result; the space and the objectives
+        are added to it. Trials that a killed search left running are recorded as interrupted, and their
+        choices are asked again before anything new. Raises StudyError when the file belongs to another
+        search, is in use by a running one, or is damaged.
+        """
+        path = Path(path)
+        lock = filelock.FileLock(f"{path}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise StudyError(
+                f"{path}: another search is running in this folder; wait for it, or use -o output=PATH"
+            ) from None
+        full = json.loads(json.dumps({**identity, **_identity(space, objectives)}, default=str))
+        try:
+            study = _open(path, objectives)
+            known = study.user_attrs.get("identity")
+            if known is None:
+                study.set_user_attr("identity", full)
+            else:
+                _compare(path, known, full)
+            _ask_again(study, space)
+            return cls(study, space, objectives, lock, resumed=known is not None)
+        except BaseException:
+            lock.release()
+            raise
+
+    def close(self) -> None:
+        """Release the file."""
+        storage: Any = self._study._storage
+        storage.remove_session()
+        # Optuna wraps the storage in a cache.
+        storage._backend.engine.dispose()
+        self._lock.release()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """Optuna's own study, for its plots and importances."""
+        return self._study
+
+    def enqueue_baseline(self, params: Params) -> None:
+        """Have `params` tried first; does nothing when the study has trials already."""
+        if self._study.get_trials(deepcopy=False):
+            return
+        if not self.space.contains(params):
+            raise ValueError(f"the baseline {params} is not in the search space")
+        with quiet_optuna():
+            self._study.enqueue_trial(dict(params), user_attrs={"baseline": True})
+
+    def exhausted(self, controller: Controller) -> bool:
+        """Tell whether nothing is left to ask."""
+        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            return False
+        return controller.exhausted(History.of(self._study.get_trials(deepcopy=False), self.objectives))
+
+    def ask(self, controller: Controller) -> TrialRecord:
+        """Return the next trial.
+
+        Choices that a finished trial had are answered from its record: the trial returned has ended. Choices
+        of a trial that still runs are answered when it ends (`duplicate_of` is set, the state is running).
+        """
+        self._study.sampler = controller
+        with quiet_optuna():
+            trial = self._study.ask()
+            try:
+                params: Params = {}
+                for decision in self.space.decisions:
+                    if decision.condition is None or decision.condition.holds(params):
+                        params[decision.name] = decision.domain.suggest(trial, decision.name)
+            except BaseException:
+                trial.set_user_attr("reason", "the controller failed")
+                self._study.tell(trial.number, state=TrialState.FAIL)
+                raise
+        record = TrialRecord(
+            trial.number,
+            params,
+            "running",
+            started=trial.datetime_start,
+            retry_of=trial.user_attrs.get("retry_of"),
+            baseline=trial.user_attrs.get("baseline", False),
+        )
+        original = self._original(params)
+        if original is not None:
+            trial.set_user_attr("duplicate_of", original.number)
+            record = replace(record, duplicate_of=original.number)
+        self._records[record.number] = record
+        self._clock[record.number] = time.monotonic()
+        if original is not None and original.finished:
+            return self._copy(record, original)
+        return record
+
+    def complete(
+        self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]
+    ) -> list[TrialRecord]:
+        """Record a trial's result; raises TrialError when a metric of the objectives is missing or not finite.
+
+        Returns the trial's record, and those of the trials that waited for it.
+        """
+        values = values_of(metrics, self.objectives)
+        return self._end(number, TrialState.COMPLETE, metrics=dict(metrics), curve=curve, values=values)
+
+    def prune(
+        self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float], reason: str
+    ) -> list[TrialRecord]:
+        """Record a trial that was stopped early, with its metrics so far."""
+        return self._end(number, TrialState.PRUNED, metrics=dict(metrics), curve=curve, reason=reason)
+
+    def fail(self, number: int, reason: str, curve: Mapping[int, float] | None = None) -> list[TrialRecord]:
+        """Record a failed trial."""
+        return self._end(number, TrialState.FAIL, reason=reason, curve=curve or {})
+
+    def interrupt(self, number: int) -> list[TrialRecord]:
+        """Record a trial that ends with the search; its choices are asked again when the search continues."""
+        record = self._records[number]
+        if record.duplicate_of is None:
+            _enqueue_again(self._study, record.number, record.params, record.baseline)
+        return self._end(number, TrialState.FAIL, reason=INTERRUPTED)
+
+    def records(self) -> list[TrialRecord]:
+        """Return all trials by number."""
+        return [self._records[number] for number in sorted(self._records)]
+
+    def ranking(self) -> list[TrialRecord]:
+        """Return the trials with usable metrics, best first.
+
+        Those within all limits come first, by the first objective; the others follow, the smallest excess
+        first. Pruned trials take part with the metrics they had reached. Copies do not.
+        """
+        usable = [r for r in self.records() if r.finished and r.values and r.duplicate_of is None]
+        return sorted(usable, key=self._rank)
+
+    def best(self) -> TrialRecord | None:
+        """Return the best trial within the limits; None when there is none."""
+        ranking = self.ranking()
+        if not ranking or excess_of(ranking[0].values or (), self.objectives) > 0:
+            return None
+        return ranking[0]
+
+    def best_numbers(self, count: int) -> list[int]:
+        """Return the numbers of the `count` best trials, best first: those whose checkpoints are worth keeping."""
+        return [record.number for record in self.ranking()[:count]]
+
+    def pareto(self) -> list[TrialRecord]:
+        """Return the trials within the limits that no other one beats in all objectives, best first."""
+        allowed = [r for r in self.ranking() if r.values and excess_of(r.values, self.objectives) == 0]
+        return pareto_front([(r, costs_of(r.values or (), self.objectives)) for r in allowed])
+
+    def _rank(self, record: TrialRecord) -> tuple[float, ...]:
+        values = record.values or ()
+        return (excess_of(values, self.objectives), *costs_of(values, self.objectives), record.number)
+
+    def _original(self, params: Params) -> TrialRecord | None:
+        key = self.space.canonical_key(params)
+        for record in self._records.values():
+            same = record.duplicate_of is None and self.space.canonical_key(record.params) == key
+            if same and (record.finished or record.state == "running"):
+                return record
+        return None
+
+    def _copy(self, record: TrialRecord, original: TrialRecord) -> TrialRecord:
+        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
+            original.state, TrialState.FAIL
+        )
+        values = original.values if state == TrialState.COMPLETE else None
+        ended = self._end(
+            record.number,
+            state,
+            metrics=dict(original.metrics),
+            curve=original.curve,
+            reason=original.reason,
+            values=values,
+        )
+        return ended[0]
+
+    def _end(
+        self,
+        number: int,
+        state: TrialState,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        curve: Mapping[int, float] | None = None,
+        reason: str = "",
+        values: Sequence[float] | None = None,
+    ) -> list[TrialRecord]:
+        record = self._records[number]
+        seconds = time.monotonic() - self._clock.pop(number)
+        attributes: dict[str, Any] = {
+            "metrics": {name: float(value) for name, value in (metrics or {}).items()},
+            "curve": {str(epoch): value for epoch, value in (curve or {}).items()},
+            "reason": reason,
+            "seconds": 0.0 if record.duplicate_of is not None else round(seconds, 3),
+        }
+        storage, id_ = self._study._storage, self._trial_id(number)
+        for name, value in attributes.items():
+            if value:
+                storage.set_trial_user_attr(id_, name, value)
+        if curve and len(self.objectives) == 1:
+            # The last point only: a sampler that learns from pruned trials needs no more, and each costs a write.
+            last = max(curve)
+            storage.set_trial_intermediate_value(id_, last, curve[last])
+        with quiet_optuna():
+            frozen = self._study.tell(number, values, state=state)
+        record = TrialRecord.from_trial(frozen, self.objectives)
+        self._records[number] = record
+        return [record, *self._answer_waiting(record)]
+
+    def _answer_waiting(self, original: TrialRecord) -> list[TrialRecord]:
+        waiting = [r for r in self.records() if r.state == "running" and r.duplicate_of == original.number]
+        return [self._copy(record, original) for record in waiting]
+
+    def _trial_id(self, number: int) -> int:
+        storage = self._study._storage
+        return storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+
+
+def _open(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    try:
+        with quiet_optuna():
+            # The creator, not the URL, opens the file: a path may hold any character.
+            storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+            return optuna.create_study(
+                study_name=NAME,
+                storage=storage,
+                directions=[objective.goal for objective in objectives],
+                sampler=RandomSampler(),
+                load_if_exists=True,
+            )
+    except Exception as error:
+        raise StudyError(
+            f"{path}: cannot open the study: {error}; move the file away, or use --fresh to start anew"
+        ) from error
+
+
+def _identity(space: SearchSpace, objectives: Sequence[Objective]) -> dict[str, Any]:
+    identity: dict[str, Any] = {f"search.space.{key}": domain for key, domain in space.spec.items()}
+    identity["search.objectives"] = ", ".join(f"{o.goal} {o.metric}" for o in objectives)
+    return identity
+
+
+def _compare(path: Path, known: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    differences = [
+        f"  {key}: {_show(known, key)} -> {_show(asked, key)}"
+        for key in sorted({*known, *asked})
+        if known.get(key, ...) != asked.get(key, ...)
+    ]
+    if differences:
+        raise StudyError(
+            "\n".join(
+                [
+                    f"{path}: holds another study; its trials cannot be compared with new ones. Differences:",
+                    *differences,
+                    "use another folder (-o output=PATH), or --fresh to put the old one aside and start anew",
+                ]
+            )
+        )
+
+
+def _show(mapping: Mapping[str, Any], key: str) -> str:
+    return json.dumps(mapping[key], ensure_ascii=False) if key in mapping else "(none)"
+
+
+def _ask_again(study: optuna.Study, space: SearchSpace) -> None:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        attributes = trial.user_attrs
+        params: Params = trial.system_attrs.get("fixed_params") or trial.params
+        if "duplicate_of" not in attributes:
+            if space.contains(params):
+                # First the new trial, then the end of the old: a kill in between repeats it, never loses it.
+                _enqueue_again(study, trial.number, params, attributes.get("baseline", False))
+            else:
+                # Killed while it was being proposed: the same proposal will be made anew.
+                study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
+        study._storage.set_trial_user_attr(trial._trial_id, "reason", INTERRUPTED)
+        with quiet_optuna():
+            study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _enqueue_again(study: optuna.Study, number: int, params: Params, baseline: bool) -> None:
+    attributes = {"retry_of": number, **({"baseline": True} if baseline else {})}
+    with quiet_optuna():
+        study.enqueue_trial(dict(params), user_attrs=attributes)
