@@ -28,13 +28,11 @@ def create_bundle(
 ) -> Bundle:
     """Export `model` (normalized images, float32 [N, C, H, W], to logits, float32 [N, K]) to `folder`.
 
-    The bundle is compared with the network on the whole validation part (on the training part if there is
-    no other) and on files, is timed, and gets samples; a bundle that fails the comparison is kept and marked:
-    see `Bundle.verified`. It takes its place in one step, over an earlier bundle if there is one. `config` is
+    The bundle is compared with the network on the whole validation part and on files, is timed, and
+    gets samples; a bundle that fails the comparison is kept and marked: see `Bundle.verified`. It takes its place in one step, over an earlier bundle if there is one. `config` is
     what rebuilds the network; `lock` is the file under which times are measured. Raises OutputError,
     UnsupportedError.
     """
-    part = data.validation if len(data.validation) else data.train
     with replacing_folder(folder, marker=INFO) as scratch:
         bundle = Bundle.write(
             scratch,
@@ -45,11 +43,11 @@ def create_bundle(
             metrics=metrics,
             config=config,
         )
-        write_samples(bundle, model, part, data.preprocess, deployment.samples)
+        write_samples(bundle, model, data.validation, data.preprocess, deployment.samples)
         parity = check_parity(
             model,
             Predictor(bundle),
-            part,
+            data.validation,
             data.preprocess,
             class_names=data.class_names,
             max_difference=deployment.parity.max_difference,

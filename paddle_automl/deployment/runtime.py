@@ -52,9 +52,13 @@ def gpu_index(device: str) -> int | None:
         raise ConfigError(f"device: unknown device '{device}'; valid: cpu, gpu, gpu:N")
     if device == "cpu":
         return None
-    if not import_paddle().is_compiled_with_cuda():
+    paddle = import_paddle()
+    if not paddle.is_compiled_with_cuda():
         raise UnsupportedError(f"device: '{device}' needs a GPU build of Paddle (paddlepaddle-gpu); use cpu")
-    return int(match.group(1) or 0)
+    index, count = int(match.group(1) or 0), paddle.device.cuda.device_count()
+    if index >= count:
+        raise UnsupportedError(f"device: there is no '{device}'; Paddle sees {count} GPUs, counted from 0")
+    return index
 
 
 @contextmanager
