@@ -59,7 +59,7 @@ class SearchConfig(Section):
         if self.scheduler.name != "none" and first not in PER_EPOCH:
             raise PydanticCustomError(
                 "stated",
-                f"the scheduler '{self.scheduler.name}' judges trials by the first objective after each epoch, "
+                f"the scheduler '{self.scheduler.name}' judges trials by the first objective's epochs, "
                 f"but '{first}' does not change with the epochs; put one of {', '.join(PER_EPOCH)} first, "
                 "or use scheduler: none",
             )

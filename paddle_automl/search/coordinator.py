@@ -10,7 +10,6 @@ import math
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, Literal
 from paddle_automl.core.errors import AutoMLError, SearchFailedError, TrialError
 from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.executors.base import Event, Executor, Failed, Finished, Job, Reported
-from paddle_automl.search.objective import costs_of, excess_of
+from paddle_automl.search.listener import Listener
+from paddle_automl.search.progress import Progress, common_failure
 from paddle_automl.search.records import INTERRUPTED, NO_TIME, TrialRecord
 from paddle_automl.search.schedulers.base import Decision, Scheduler
 from paddle_automl.search.study import Study
@@ -28,22 +28,6 @@ from paddle_automl.space import Params
 POLL_S = 0.25
 DUPLICATES_IN_A_ROW = 20
 KILL_WAIT_S = 15.0
-
-
-class Listener:
-    """Is told what happens; all methods do nothing until overridden."""
-
-    def on_start(self, record: TrialRecord) -> None:
-        """Called when a trial was handed to the executor."""
-
-    def on_report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Called after each epoch of a trial."""
-
-    def on_end(self, record: TrialRecord) -> None:
-        """Called when a trial ended, whatever its state; also for a trial answered from the record."""
-
-    def on_message(self, message: str) -> None:
-        """Called with a sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +98,11 @@ class Coordinator:
         self._objective = study.objectives[0]
         self._running: dict[int, _Running] = {}
         self._curves: dict[int, dict[int, float]] = {}
-        self._logs: list[Path] = []
+        self._log: Path | None = None
         self._failures: list[TrialRecord] = []
         self._duplicates = 0
         self._interrupted = False
-        self._progress = _Progress(study)
+        self._progress = Progress(study.objectives)
 
     def run(self) -> Ending:
         """Run trials until a limit is reached and return why the search ended.
@@ -185,7 +169,7 @@ class Coordinator:
         except AutoMLError as error:
             self._ended(self.study.fail(record.number, str(error)))
             return
-        self._logs.append(job.log_file)
+        self._log = job.log_file
         self._running[record.number] = _Running(record, job)
         self.executor.submit(record.number, job)
         for listener in self.listeners:
@@ -249,9 +233,7 @@ class Coordinator:
             if record.state == "failed" and record.counted:
                 self._failures.append(record)
         if len(self._failures) >= self.limits.max_failures and not self.study.ranking():
-            raise SearchFailedError(
-                self._common_failure(f"the first {len(self._failures)} trials all failed")
-            )
+            raise SearchFailedError(self._why_failed(f"the first {len(self._failures)} trials all failed"))
 
     def _note(self, record: TrialRecord) -> None:
         self._progress.add(record)
@@ -318,57 +300,14 @@ class Coordinator:
 
     def _nothing_usable(self, ending: Ending) -> str:
         if self._failures:
-            return self._common_failure(f"{ending.message}, and no trial succeeded")
+            return self._why_failed(f"{ending.message}, and no trial succeeded")
         return (
             f"{ending.message}, and no trial got through its first epoch; give more time (budget.time) "
             "or make trials smaller (training.epochs, data.image_size, the search space)"
         )
 
-    def _common_failure(self, start: str) -> str:
-        """Return why trials failed, and which choices the failed ones share."""
-        reasons = Counter(record.reason for record in self._failures)
-        reason, count = reasons.most_common(1)[0]
-        chosen = [self.study.space.overrides(record.params) for record in self._failures]
-        shared = [
-            f"{key}={value}"
-            for key, value in chosen[0].items()
-            if all(other.get(key, ...) == value for other in chosen[1:])
-        ]
-        common = f"in common they had {', '.join(shared)}" if shared else "they have no choice in common"
-        where = f"; logs: {self._logs[-1]} and beside it" if self._logs else ""
-        return f"{start}; {count} of {len(self._failures)} because: {reason}; {common}{where}"
-
-
-class _Progress:
-    """Counts trials, and trials since the last improvement."""
-
-    def __init__(self, study: Study) -> None:
-        self._objectives = study.objectives
-        self._front: list[tuple[float, ...]] = []
-        self.counted = 0
-        self.since = 0
-
-    def add(self, record: TrialRecord) -> None:
-        """Count one ended trial."""
-        if not record.counted:
-            return
-        self.counted += 1
-        self.since += 1
-        if not record.values:
-            return
-        excess = excess_of(record.values, self._objectives)
-        costs = costs_of(record.values, self._objectives)
-        # Beyond a limit only coming closer to it is an improvement; within it excess is 0 for all.
-        point = (excess, *(costs if excess == 0 else (0.0,) * len(costs)))
-        if not any(_no_worse(known, point) for known in self._front):
-            self._front = [known for known in self._front if not _no_worse(point, known)] + [point]
-            self.since = 0
-
-
-def _no_worse(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    if one[0] != other[0]:
-        return one[0] < other[0]
-    return all(a <= b for a, b in zip(one, other, strict=True))
+    def _why_failed(self, start: str) -> str:
+        return f"{start}; {common_failure(self._failures, self.study.space, self._log)}"
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:

@@ -90,7 +90,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a controller learns from one trial: `costs` are None for a failed trial, `pruned` ones are early."""
+    """What a controller learns of a trial: `costs` are None where it failed, early where it was `pruned`."""
 
     number: int
     params: Params
@@ -107,7 +107,7 @@ class History:
 
     @classmethod
     def of(cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> History:
-        """Return the history of Optuna trials: interrupted and repeated ones teach nothing and are left out."""
+        """The history of Optuna trials; interrupted and repeated ones teach nothing and are left out."""
         finished, running = [], []
         for trial in sorted(trials, key=lambda trial: trial.number):
             attributes = trial.user_attrs

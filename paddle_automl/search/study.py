@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,19 +11,15 @@ from typing import Any
 
 import filelock
 import optuna
-from optuna.samplers import RandomSampler
-from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError
 from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.objective import Objective, costs_of, excess_of, pareto_front, values_of
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import INTERRUPTED, UNASKED, History, TrialRecord
+from paddle_automl.search.records import INTERRUPTED, History, TrialRecord
+from paddle_automl.search.storage import ask_again, compare, enqueue_again, identity_of, open_storage
 from paddle_automl.space import Params, SearchSpace
-
-NAME = "paddle_automl"
-BUSY_S = 60.0
 
 
 class Study:
@@ -73,15 +68,15 @@ class Study:
             raise StudyError(
                 f"{path}: another search is running in this folder; wait for it, or use -o output=PATH"
             ) from None
-        full = json.loads(json.dumps({**identity, **_identity(space, objectives)}, default=str))
+        full = json.loads(json.dumps({**identity, **identity_of(space, objectives)}, default=str))
         try:
-            study = _open(path, objectives)
+            study = open_storage(path, objectives)
             known = study.user_attrs.get("identity")
             if known is None:
                 study.set_user_attr("identity", full)
             else:
-                _compare(path, known, full)
-            _ask_again(study, space)
+                compare(path, known, full)
+            ask_again(study, space)
             return cls(study, space, objectives, lock, resumed=known is not None)
         except BaseException:
             lock.release()
@@ -160,7 +155,7 @@ class Study:
     def complete(
         self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]
     ) -> list[TrialRecord]:
-        """Record a trial's result; raises TrialError when a metric of the objectives is missing or not finite.
+        """Record a trial's result; raises TrialError when an objective's metric is missing or not finite.
 
         Returns the trial's record, and those of the trials that waited for it.
         """
@@ -181,7 +176,7 @@ class Study:
         """Record a trial that ends with the search; its choices are asked again when the search continues."""
         record = self._records[number]
         if record.duplicate_of is None:
-            _enqueue_again(self._study, record.number, record.params, record.baseline)
+            enqueue_again(self._study, record.number, record.params, record.baseline)
         return self._end(number, TrialState.FAIL, reason=INTERRUPTED)
 
     def records(self) -> list[TrialRecord]:
@@ -205,7 +200,7 @@ class Study:
         return ranking[0]
 
     def best_numbers(self, count: int) -> list[int]:
-        """Return the numbers of the `count` best trials, best first: those whose checkpoints are worth keeping."""
+        """Return the numbers of the `count` best trials, best first: checkpoints worth keeping."""
         return [record.number for record in self.ranking()[:count]]
 
     def pareto(self) -> list[TrialRecord]:
@@ -263,7 +258,7 @@ class Study:
             if value:
                 storage.set_trial_user_attr(id_, name, value)
         if curve and len(self.objectives) == 1:
-            # The last point only: a sampler that learns from pruned trials needs no more, and each costs a write.
+            # The last point only: samplers that learn from pruned trials need no more; each costs a write.
             last = max(curve)
             storage.set_trial_intermediate_value(id_, last, curve[last])
         with quiet_optuna():
@@ -279,79 +274,3 @@ class Study:
     def _trial_id(self, number: int) -> int:
         storage = self._study._storage
         return storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-
-
-def _open(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        return connection
-
-    try:
-        with quiet_optuna():
-            # The creator, not the URL, opens the file: a path may hold any character.
-            storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
-            return optuna.create_study(
-                study_name=NAME,
-                storage=storage,
-                directions=[objective.goal for objective in objectives],
-                sampler=RandomSampler(),
-                load_if_exists=True,
-            )
-    except Exception as error:
-        raise StudyError(
-            f"{path}: cannot open the study: {error}; move the file away, or use --fresh to start anew"
-        ) from error
-
-
-def _identity(space: SearchSpace, objectives: Sequence[Objective]) -> dict[str, Any]:
-    identity: dict[str, Any] = {f"search.space.{key}": domain for key, domain in space.spec.items()}
-    identity["search.objectives"] = ", ".join(f"{o.goal} {o.metric}" for o in objectives)
-    return identity
-
-
-def _compare(path: Path, known: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    differences = [
-        f"  {key}: {_show(known, key)} -> {_show(asked, key)}"
-        for key in sorted({*known, *asked})
-        if known.get(key, ...) != asked.get(key, ...)
-    ]
-    if differences:
-        raise StudyError(
-            "\n".join(
-                [
-                    f"{path}: holds another study; its trials cannot be compared with new ones. Differences:",
-                    *differences,
-                    "use another folder (-o output=PATH), or --fresh to put the old one aside and start anew",
-                ]
-            )
-        )
-
-
-def _show(mapping: Mapping[str, Any], key: str) -> str:
-    return json.dumps(mapping[key], ensure_ascii=False) if key in mapping else "(none)"
-
-
-def _ask_again(study: optuna.Study, space: SearchSpace) -> None:
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        attributes = trial.user_attrs
-        params: Params = trial.system_attrs.get("fixed_params") or trial.params
-        if "duplicate_of" not in attributes:
-            if space.contains(params):
-                # First the new trial, then the end of the old: a kill in between repeats it, never loses it.
-                _enqueue_again(study, trial.number, params, attributes.get("baseline", False))
-            else:
-                # Killed while it was being proposed: the same proposal will be made anew.
-                study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
-        study._storage.set_trial_user_attr(trial._trial_id, "reason", INTERRUPTED)
-        with quiet_optuna():
-            study.tell(trial.number, state=TrialState.FAIL)
-
-
-def _enqueue_again(study: optuna.Study, number: int, params: Params, baseline: bool) -> None:
-    attributes = {"retry_of": number, **({"baseline": True} if baseline else {})}
-    with quiet_optuna():
-        study.enqueue_trial(dict(params), user_attrs=attributes)

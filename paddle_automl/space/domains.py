@@ -11,7 +11,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,6 @@ import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
 )
 
 Stored = None | bool | int | float | str
@@ -45,8 +42,12 @@ class Domain(ABC):
         """Let the study's sampler decide, and record the decision in `trial`."""
 
     @abstractmethod
+    def at(self, unit: float) -> Stored:
+        """Return the value at a position in [0, 1), all values alike (in the logarithm for log domains)."""
+
     def sample(self, rng: np.random.Generator) -> Stored:
         """Return a value drawn uniformly (in the logarithm for log domains)."""
+        return self.at(float(rng.random()))
 
     @abstractmethod
     def clean(self, value: Any) -> Stored:
@@ -106,9 +107,9 @@ class Choice(Domain):
         chosen: Stored = trial.suggest_categorical(name, self.stored)
         return chosen
 
-    def sample(self, rng: np.random.Generator) -> Stored:
-        """Return any option with equal chance."""
-        return self.stored[int(rng.integers(len(self.stored)))]
+    def at(self, unit: float) -> Stored:
+        """Return the option at a position, each having an equal share."""
+        return self.stored[int(unit * len(self.stored))]
 
     def clean(self, value: Any) -> Stored:
         """Return the stored option that equals `value`."""
@@ -127,7 +128,7 @@ class Choice(Domain):
 
     def ends(self) -> tuple[Stored, Stored]:
         """Return the smallest and largest of numbers, else the first and the last option."""
-        numbers = [value for value in self.stored if isinstance(value, int | float) and _is_number(value)]
+        numbers = [value for value in self.stored if isinstance(value, int | float) and is_number(value)]
         if len(numbers) == len(self.stored):
             return min(numbers), max(numbers)
         return self.stored[0], self.stored[-1]
@@ -161,154 +162,8 @@ class OptionNames(Choice):
     """A choice of names, each of which may bring its own sub-space."""
 
 
-@dataclass(frozen=True)
-class Integer(Domain):
-    """Whole numbers from `low` to `high`, both included, in steps or evenly in the logarithm."""
-
-    low: int
-    high: int
-    step: int | None = None
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "high", self.high - (self.high - self.low) % (self.step or 1))
-
-    @property
-    def size(self) -> int | None:
-        """Number of whole numbers."""
-        return (self.high - self.low) // (self.step or 1) + 1
-
-    @property
-    def distribution(self) -> IntDistribution:
-        """Optuna's whole numbers."""
-        return IntDistribution(self.low, self.high, log=self.log, step=self.step or 1)
-
-    def suggest(self, trial: optuna.Trial, name: str) -> Stored:
-        """Let the sampler choose a number."""
-        return trial.suggest_int(name, self.low, self.high, step=self.step or 1, log=self.log)
-
-    def sample(self, rng: np.random.Generator) -> Stored:
-        """Return a number drawn evenly, or evenly in the logarithm."""
-        if not self.log:
-            return self.low + (self.step or 1) * int(rng.integers(self.size or 1))
-        drawn = round(math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5))))
-        return min(max(drawn, self.low), self.high)
-
-    def clean(self, value: Any) -> Stored:
-        """Return the number as int."""
-        if not _is_number(value) or value != int(value):
-            raise ValueError(f"{value!r} is not a whole number, as in {self.describe()}")
-        if not self.low <= value <= self.high or (value - self.low) % (self.step or 1):
-            raise ValueError(f"{value!r} is not in {self.describe()}")
-        return int(value)
-
-    def values(self, steps: int) -> list[Stored]:
-        """Return all numbers, or `steps` of them where no step was given and there are more."""
-        if self.step is not None or (self.size or 0) <= steps:
-            return list(range(self.low, self.high + 1, self.step or 1))
-        return list(sorted({round(point) for point in _spaced(self.low, self.high, steps, self.log)}))
-
-    def ends(self) -> tuple[Stored, Stored]:
-        """Return the bounds."""
-        return self.low, self.high
-
-    def describe(self) -> str:
-        """Return the domain as it would stand in YAML."""
-        extra = (f", step: {self.step}" if self.step else "") + (", log: true" if self.log else "")
-        return f"{{int: [{self.low}, {self.high}]{extra}}}"
-
-
-@dataclass(frozen=True)
-class Real(Domain):
-    """Numbers from `low` to `high`, both included, in steps or evenly in the logarithm."""
-
-    low: float
-    high: float
-    step: float | None = None
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        if self.step is not None:
-            object.__setattr__(self, "high", self._at((self.size or 1) - 1))
-
-    @property
-    def size(self) -> int | None:
-        """Number of steps, None without a step."""
-        if self.low == self.high:
-            return 1
-        if self.step is None:
-            return None
-        return int((_decimal(self.high) - _decimal(self.low)) / _decimal(self.step)) + 1
-
-    @property
-    def distribution(self) -> FloatDistribution:
-        """Optuna's numbers."""
-        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
-
-    def suggest(self, trial: optuna.Trial, name: str) -> Stored:
-        """Let the sampler choose a number."""
-        return self.clean(trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
-
-    def sample(self, rng: np.random.Generator) -> Stored:
-        """Return a number drawn evenly, or evenly in the logarithm."""
-        if self.step is not None:
-            return self._at(int(rng.integers(self.size or 1)))
-        if self.log:
-            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
-        else:
-            drawn = float(rng.uniform(self.low, self.high))
-        return min(max(drawn, self.low), self.high)
-
-    def clean(self, value: Any) -> Stored:
-        """Return the number as float, without the rounding noise of steps."""
-        if not _is_number(value):
-            raise ValueError(f"{value!r} is not a number, as in {self.describe()}")
-        number = float(value)
-        if self.step is not None:
-            position = (number - self.low) / self.step
-            if abs(position - round(position)) < 1e-6 and 0 <= round(position) < (self.size or 1):
-                return self._at(round(position))
-        elif self.low <= number <= self.high:
-            return number
-        raise ValueError(f"{value!r} is not in {self.describe()}")
-
-    def values(self, steps: int) -> list[Stored]:
-        """Return every step, or `steps` numbers where no step was given."""
-        if self.step is not None:
-            return [self._at(position) for position in range(self.size or 1)]
-        if self.low == self.high:
-            return [self.low]
-        return list(_spaced(self.low, self.high, steps, self.log))
-
-    def ends(self) -> tuple[Stored, Stored]:
-        """Return the bounds."""
-        return self.low, self.high
-
-    def describe(self) -> str:
-        """Return the domain as it would stand in YAML."""
-        if self.log:
-            return f"{{log: [{self.low:g}, {self.high:g}]}}"
-        extra = f", step: {self.step:g}" if self.step is not None else ""
-        return f"{{float: [{self.low:g}, {self.high:g}]{extra}}}"
-
-    def _at(self, position: int) -> float:
-        # In decimals, so that 0.1 + 2 * 0.1 is 0.3 and a value has one spelling only.
-        return float(_decimal(self.low) + position * _decimal(self.step or 0.0))
-
-
-def _spaced(low: float, high: float, steps: int, log: bool) -> list[float]:
-    if steps == 1:
-        return [low]
-    points = np.geomspace(low, high, steps) if log else np.linspace(low, high, steps)
-    inner = [float(f"{point:.12g}") for point in points[1:-1]]
-    return [low, *inner, high]
-
-
-def _decimal(number: float) -> Decimal:
-    return Decimal(repr(number))
-
-
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Tell whether `value` is a finite number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

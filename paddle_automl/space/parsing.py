@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
 from paddle_automl.core.errors import did_you_mean
-from paddle_automl.space.domains import Choice, Domain, Integer, Real
+from paddle_automl.space.domains import Choice, Domain, is_number
+from paddle_automl.space.numeric import Integer, Real
 from paddle_automl.space.tree import Constant, Leaf, Node, Options, Repeat
 
 KEYS = {
@@ -87,8 +87,8 @@ class Parser:
             if word is not None:
                 self._wrong(
                     inner,
-                    f"is a domain ('{word}'), but '{option}' is taken as an option's name, which needs a mapping "
-                    f"of its options to domains; if it is a key, write '{where.split('.', 2)[-1]}.{option}' at once",
+                    f"is a domain ('{word}'), but '{option}' is taken as an option's name, which needs a "
+                    f"mapping of options to domains; for a key write '{where.split('.', 2)[-1]}.{option}'",
                 )
                 continue
             options[option] = self._children(children or {}, inner)
@@ -148,7 +148,7 @@ class Parser:
     def _float(self, spec: Mapping[str, Any], where: str) -> Domain:
         bounds = self._bounds(spec, "float", where)
         step = spec.get("step")
-        if step is not None and (not _is_number(step) or step <= 0):
+        if step is not None and (not is_number(step) or step <= 0):
             raise _MistakeError(where, f"step must be a number above 0, got {step!r}")
         return Real(float(bounds[0]), float(bounds[1]), None if step is None else float(step))
 
@@ -160,7 +160,7 @@ class Parser:
 
     def _bounds(self, spec: Mapping[str, Any], word: str, where: str) -> tuple[float, float]:
         bounds = spec[word]
-        if not isinstance(bounds, list | tuple) or len(bounds) != 2 or not all(map(_is_number, bounds)):
+        if not isinstance(bounds, list | tuple) or len(bounds) != 2 or not all(map(is_number, bounds)):
             raise _MistakeError(where, f"{word} needs [lowest, highest], two numbers, got {bounds!r}")
         if bounds[0] > bounds[1]:
             raise _MistakeError(where, f"the lowest value {bounds[0]} is above the highest {bounds[1]}")
@@ -221,13 +221,9 @@ def _counts(domain: Domain) -> bool:
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | bool) or _is_number(value)
+    return value is None or isinstance(value, str | bool) or is_number(value)

@@ -1,4 +1,4 @@
-"""What a controller is: an Optuna sampler whose state is the seed and the study's finished trials, nothing else."""
+"""What a controller is: an Optuna sampler whose state is the seed and the study's trials, nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LISTED = 20_000
 
 
 class Controller(BaseSampler):
-    """Proposes the next trial. A sampler that plans for itself derives from this; all others from `Proposer`."""
+    """Proposes the next trial. Foreign samplers derive from this class; all others from `Proposer`."""
 
     name: ClassVar[str]
 
@@ -110,5 +110,5 @@ class Proposer(Controller):
     ) -> Any:
         """Refuse: a proposal is complete."""
         raise RuntimeError(
-            f"'{param_name}' is not decided in trial {trial.number}; its given choices do not fit the search space"
+            f"'{param_name}' is not decided in trial {trial.number}: its given choices do not fit the space"
         )

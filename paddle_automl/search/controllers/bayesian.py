@@ -1,0 +1,223 @@
+"""Bayesian optimisation with scikit-optimize."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.seeds import generator, integer_seed
+from paddle_automl.search.controllers.base import CONTROLLERS, Proposer
+from paddle_automl.search.objective import Objective, scalarize
+from paddle_automl.search.records import History
+from paddle_automl.space import Choice, Decision, Integer, Params, Real, SearchSpace
+
+CANDIDATES = 500
+"""Random untried points judged when the optimizer's own proposal was tried before."""
+PENDING_QUANTILE = 0.75
+"""A running trial is assumed to end in the worse half, so that the next one looks elsewhere."""
+
+
+@CONTROLLERS.register("bayesian")
+class Bayesian(Proposer):
+    """Fits a surrogate model to all trials and proposes where it expects most improvement.
+
+    Snoek et al. 2012, "Practical Bayesian Optimization of Machine Learning Algorithms". The optimizer is
+    rebuilt for each proposal from the history, so its state is the study itself. Failed trials count as the
+    worst seen, running ones as mediocre; several objectives become one by random weights (ParEGO).
+    """
+
+    class Config(PluginConfig):
+        """Options of Bayesian optimisation."""
+
+        surrogate: Literal["GP", "RF", "ET", "GBRT"] = "GP"
+        """Model: Gaussian process, random forest, extra trees, or gradient-boosted trees."""
+        acquisition: Literal["EI", "LCB", "PI"] = "EI"
+        """What is maximised: expected improvement, lower confidence bound, probability of improvement."""
+        initial_trials: int = Field(default=10, ge=1)
+        """Trials spread evenly over the space before the first fit."""
+        window: int = Field(default=100, ge=10)
+        """Most trials that are fitted (GP takes seconds beyond 100): the best half and the latest."""
+
+    def __init__(
+        self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int
+    ) -> None:
+        super().__init__(config, space=space, objectives=objectives, seed=seed)
+        self._encoding = _Encoding(space)
+
+    def propose(self, number: int, history: History) -> Params:
+        """Return the choices with the best acquisition value that were not tried yet."""
+        rng = self.rng(number)
+        if len(history.usable()) < self.config.initial_trials or not self._encoding.decisions:
+            return self._initial(number, history, rng)
+        points, costs = self._data(history, rng)
+        optimizer = self._fitted(points, costs, number)
+        params = self._encoding.params(optimizer.ask())
+        seen = history.keys(self.space)
+        if self.space.canonical_key(params) not in seen:
+            return params
+        return self._best_candidate(optimizer, costs, history, rng)
+
+    def _initial(self, number: int, history: History, rng: np.random.Generator) -> Params:
+        """Return the next member of a Latin hypercube that depends on the seed alone, then random ones."""
+        designs: list[Params] = []
+        if number < self.config.initial_trials and self._encoding.decisions:
+            designs = [self._design()[number]]
+        return self.unseen(lambda: designs.pop() if designs else self.space.sample(rng), history, rng)
+
+    def _design(self) -> list[Params]:
+        rng = generator(self.seed, "controller", self.name, "design")
+        count, width = self.config.initial_trials, len(self._encoding.decisions)
+        cells = np.stack([rng.permutation(count) for _ in range(width)], axis=1)
+        unit = (cells + rng.random((count, width))) / count
+        return [self._encoding.from_unit(row) for row in unit]
+
+    def _data(self, history: History, rng: np.random.Generator) -> tuple[list[list[Any]], np.ndarray]:
+        """Return points and transformed costs [N] of finished and running trials."""
+        usable = history.usable()
+        weights = rng.dirichlet(np.ones(len(self.objectives)))
+        scalar = scalarize([observation.costs or () for observation in usable], list(weights))
+        cost_of = {o.number: cost for o, cost in zip(usable, scalar, strict=True)}
+        worst = max(scalar)
+        params = [observation.params for observation in history.finished]
+        costs = [cost_of.get(observation.number, worst) for observation in history.finished]
+        chosen = _window(np.array(costs), self.config.window)
+        pending = [float(np.quantile(scalar, PENDING_QUANTILE))] * len(history.running)
+        kept = [params[index] for index in chosen] + list(history.running)
+        values = _even_out(np.array([costs[index] for index in chosen] + pending))
+        return [self._encoding.point(p) for p in kept], values
+
+    def _fitted(self, points: list[list[Any]], costs: np.ndarray, number: int) -> Any:
+        # scikit-optimize takes a second to import and is needed by this controller only.
+        from skopt import Optimizer
+
+        optimizer = Optimizer(
+            self._encoding.dimensions(),
+            base_estimator=self.config.surrogate,
+            n_initial_points=0,
+            acq_func=self.config.acquisition,
+            random_state=integer_seed(self.seed, "controller", self.name, number),
+            n_jobs=1,
+        )
+        with warnings.catch_warnings():
+            # Bounds reached by the kernel's parameters and points met twice are no news to the user.
+            warnings.simplefilter("ignore")
+            optimizer.tell(points, costs.tolist())
+        return optimizer
+
+    def _best_candidate(
+        self, optimizer: Any, costs: np.ndarray, history: History, rng: np.random.Generator
+    ) -> Params:
+        """Return the random untried point that the surrogate likes best."""
+        from skopt.acquisition import gaussian_ei, gaussian_lcb, gaussian_pi
+
+        seen = history.keys(self.space)
+        drawn = {self.space.canonical_key(p): p for p in (self.space.sample(rng) for _ in range(CANDIDATES))}
+        candidates = [params for key, params in drawn.items() if key not in seen]
+        if not candidates:
+            return self.unseen(lambda: self.space.sample(rng), history, rng)
+        points = optimizer.space.transform([self._encoding.point(params) for params in candidates])
+        model, best = optimizer.models[-1], float(costs.min())
+        if self.config.acquisition == "LCB":
+            scores = -gaussian_lcb(points, model)
+        elif self.config.acquisition == "PI":
+            scores = gaussian_pi(points, model, best)
+        else:
+            scores = gaussian_ei(points, model, best)
+        return candidates[int(np.argmax(scores))]
+
+
+class _Encoding:
+    """Trials' choices as points of scikit-optimize and back.
+
+    A point has a coordinate for every decision with more than one value. Choices and stepped numbers are
+    their positions; a decision that is not active has a fixed value, so it tells two points apart by nothing.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.decisions: list[Decision] = [d for d in space.decisions if d.domain.size != 1]
+
+    def dimensions(self) -> list[Any]:
+        """Return the dimensions of scikit-optimize."""
+        from skopt.space import Categorical
+        from skopt.space import Integer as WholeNumber
+        from skopt.space import Real as Number
+
+        dimensions: list[Any] = []
+        for decision in self.decisions:
+            domain = decision.domain
+            if isinstance(domain, Choice):
+                # Positions as texts: a NumPy array of mixed options would turn numbers into texts.
+                dimensions.append(Categorical([str(index) for index in range(len(domain.options))]))
+            elif isinstance(domain, Integer) and domain.step is None:
+                prior = "log-uniform" if domain.log else "uniform"
+                dimensions.append(WholeNumber(domain.low, domain.high, prior=prior))
+            elif isinstance(domain, Real) and domain.step is None:
+                prior = "log-uniform" if domain.log else "uniform"
+                dimensions.append(Number(domain.low, domain.high, prior=prior))
+            else:
+                dimensions.append(WholeNumber(0, (domain.size or 1) - 1))
+        return dimensions
+
+    def point(self, params: Mapping[str, Any]) -> list[Any]:
+        """Return the coordinates of choices."""
+        coordinates: list[Any] = []
+        for decision in self.decisions:
+            domain = decision.domain
+            value = params.get(decision.name, domain.ends()[0])
+            if isinstance(domain, Choice):
+                coordinates.append(str(domain.index(value)))
+            elif isinstance(domain, Integer | Real) and domain.step is not None:
+                coordinates.append(round((float(str(value)) - domain.low) / domain.step))
+            else:
+                coordinates.append(value)
+        return coordinates
+
+    def params(self, point: Sequence[Any]) -> Params:
+        """Return the choices at a point."""
+        values: Params = {}
+        for decision, coordinate in zip(self.decisions, point, strict=True):
+            domain = decision.domain
+            if isinstance(domain, Choice):
+                values[decision.name] = domain.stored[int(coordinate)]
+            elif isinstance(domain, Integer | Real) and domain.step is not None:
+                values[decision.name] = domain.values(1)[int(coordinate)]
+            elif isinstance(domain, Integer):
+                values[decision.name] = int(coordinate)
+            else:
+                values[decision.name] = float(coordinate)
+        return self.space.complete(values)
+
+    def from_unit(self, unit: np.ndarray) -> Params:
+        """Return the choices at a point [D] of the unit cube, even in each decision's own measure."""
+        values: Params = {}
+        for decision, position in zip(self.decisions, unit, strict=True):
+            values[decision.name] = decision.domain.at(float(position))
+        return self.space.complete(values)
+
+
+def _window(costs: np.ndarray, size: int) -> list[int]:
+    """Return the indices of the trials to fit, in order: the best half and the latest."""
+    if len(costs) <= size:
+        return list(range(len(costs)))
+    best = np.argsort(costs, kind="stable")[: size // 2].tolist()
+    latest = [index for index in reversed(range(len(costs))) if index not in set(best)]
+    return sorted([*best, *latest[: size - len(best)]])
+
+
+def _even_out(costs: np.ndarray) -> np.ndarray:
+    """Return standardised costs [N] without heavy tails (Yeo and Johnson 2000)."""
+    from scipy.stats import yeojohnson
+
+    spread = float(costs.std())
+    if spread < 1e-12:
+        return np.zeros_like(costs)
+    standard = (costs - costs.mean()) / spread
+    even, _ = yeojohnson(standard)
+    result: np.ndarray = even if np.isfinite(even).all() and even.std() > 1e-9 else standard
+    return result

@@ -1,0 +1,57 @@
+"""How a search gets on: trials counted, trials since the last improvement, what failures share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddle_automl.search.objective import Objective, costs_of, excess_of
+from paddle_automl.search.records import TrialRecord
+from paddle_automl.space import SearchSpace
+
+
+class Progress:
+    """Counts trials, and trials since the last improvement."""
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self._objectives = objectives
+        self._front: list[tuple[float, ...]] = []
+        self.counted = 0
+        self.since = 0
+
+    def add(self, record: TrialRecord) -> None:
+        """Count one ended trial."""
+        if not record.counted:
+            return
+        self.counted += 1
+        self.since += 1
+        if not record.values:
+            return
+        excess = excess_of(record.values, self._objectives)
+        costs = costs_of(record.values, self._objectives)
+        # Beyond a limit only coming closer to it is an improvement; within it excess is 0 for all.
+        point = (excess, *(costs if excess == 0 else (0.0,) * len(costs)))
+        if not any(_no_worse(known, point) for known in self._front):
+            self._front = [known for known in self._front if not _no_worse(point, known)] + [point]
+            self.since = 0
+
+
+def _no_worse(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    if one[0] != other[0]:
+        return one[0] < other[0]
+    return all(a <= b for a, b in zip(one, other, strict=True))
+
+
+def common_failure(failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None) -> str:
+    """Return why most of the trials failed, which choices all of them share, and where a log lies."""
+    reason, count = Counter(record.reason for record in failures).most_common(1)[0]
+    chosen = [space.overrides(record.params) for record in failures]
+    shared = [
+        f"{key}={value}"
+        for key, value in chosen[0].items()
+        if all(other.get(key, ...) == value for other in chosen[1:])
+    ]
+    common = f"in common they had {', '.join(shared)}" if shared else "they have no choice in common"
+    where = f"; the last one's log: {log}" if log else ""
+    return f"{count} of {len(failures)} because: {reason}; {common}{where}"

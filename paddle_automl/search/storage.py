@@ -1,0 +1,104 @@
+"""The study's file: opening it, telling whether it is the same study, and mending it after a kill."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import RandomSampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from paddle_automl.core.errors import StudyError
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.quiet import quiet_optuna
+from paddle_automl.search.records import INTERRUPTED, UNASKED
+from paddle_automl.space import Params, SearchSpace
+
+NAME = "paddle_automl"
+BUSY_S = 60.0
+
+
+def open_storage(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
+    """Create or open the SQLite file (write-ahead log); raises StudyError when it is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    try:
+        with quiet_optuna():
+            # The creator, not the URL, opens the file: a path may hold any character.
+            storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+            return optuna.create_study(
+                study_name=NAME,
+                storage=storage,
+                directions=[objective.goal for objective in objectives],
+                sampler=RandomSampler(),
+                load_if_exists=True,
+            )
+    except Exception as error:
+        raise StudyError(
+            f"{path}: cannot open the study: {error}; move the file away, or use --fresh to start anew"
+        ) from error
+
+
+def identity_of(space: SearchSpace, objectives: Sequence[Objective]) -> dict[str, Any]:
+    """Return the part of a study's identity that the space and the objectives make."""
+    identity: dict[str, Any] = {f"search.space.{key}": domain for key, domain in space.spec.items()}
+    identity["search.objectives"] = ", ".join(f"{o.goal} {o.metric}" for o in objectives)
+    return identity
+
+
+def compare(path: Path, known: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise StudyError with every difference between two identities."""
+    differences = [
+        f"  {key}: {_show(known, key)} -> {_show(asked, key)}"
+        for key in sorted({*known, *asked})
+        if known.get(key, ...) != asked.get(key, ...)
+    ]
+    if differences:
+        raise StudyError(
+            "\n".join(
+                [
+                    f"{path}: holds another study; its trials cannot be compared with new ones. Differences:",
+                    *differences,
+                    "use another folder (-o output=PATH), or --fresh to put the old one aside and start anew",
+                ]
+            )
+        )
+
+
+def _show(mapping: Mapping[str, Any], key: str) -> str:
+    return json.dumps(mapping[key], ensure_ascii=False) if key in mapping else "(none)"
+
+
+def ask_again(study: optuna.Study, space: SearchSpace) -> None:
+    """Fail the trials that a killed search left running, and enqueue their choices."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        attributes = trial.user_attrs
+        params: Params = trial.system_attrs.get("fixed_params") or trial.params
+        if "duplicate_of" not in attributes:
+            if space.contains(params):
+                # First the new trial, then the end of the old: a kill in between repeats it, never loses it.
+                enqueue_again(study, trial.number, params, attributes.get("baseline", False))
+            else:
+                # Killed while it was being proposed: the same proposal will be made anew.
+                study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
+        study._storage.set_trial_user_attr(trial._trial_id, "reason", INTERRUPTED)
+        with quiet_optuna():
+            study.tell(trial.number, state=TrialState.FAIL)
+
+
+def enqueue_again(study: optuna.Study, number: int, params: Params, baseline: bool) -> None:
+    """Have the choices of trial `number` tried before anything new."""
+    attributes = {"retry_of": number, **({"baseline": True} if baseline else {})}
+    with quiet_optuna():
+        study.enqueue_trial(dict(params), user_attrs=attributes)
