@@ -190,9 +190,7 @@ def plain(value: Any) -> Any:
 def _read_info(root: Path) -> BundleInfo:
     path = root / INFO
     if not root.is_dir():
-        raise BundleError(
-            f"{readable(root)}: no such folder; give the folder of a bundle, the one with {INFO}"
-        )
+        raise BundleError(f"{readable(root)}: no such folder; give the folder of a bundle, the one with {INFO}")
     if not path.is_file():
         raise BundleError(
             f"{readable(root)}: is no bundle, {INFO} is missing; give the folder that the export wrote"
@@ -221,9 +219,7 @@ def _record(path: Path) -> FileRecord:
 def _check_file(root: Path, name: str, record: FileRecord) -> None:
     path = root / name
     if not path.is_file():
-        raise BundleError(
-            f"{readable(root)}: the file {name} is missing; copy the whole folder or export again"
-        )
+        raise BundleError(f"{readable(root)}: the file {name} is missing; copy the whole folder or export again")
     size = path.stat().st_size
     if size != record.bytes:
         raise BundleError(
@@ -257,9 +253,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise BundleError(
-            f"{readable(path)}: cannot be read: {error.strerror}; export the bundle again"
-        ) from None
+        raise BundleError(f"{readable(path)}: cannot be read: {error.strerror}; export the bundle again") from None
     except UnicodeDecodeError:
         raise BundleError(f"{readable(path)}: is not UTF-8 text; export the bundle again") from None
     names = tuple(line.rstrip("\r") for line in text.removesuffix("\n").split("\n"))

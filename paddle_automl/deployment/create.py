@@ -28,10 +28,10 @@ def create_bundle(
 ) -> Bundle:
     """Export `model` (normalized images, float32 [N, C, H, W], to logits, float32 [N, K]) to `folder`.
 
-    The bundle is compared with the network on the whole validation part and on files, is timed, and
-    gets samples; a bundle that fails the comparison is kept and marked: see `Bundle.verified`. It takes its place in one step, over an earlier bundle if there is one. `config` is
-    what rebuilds the network; `lock` is the file under which times are measured. Raises OutputError,
-    UnsupportedError.
+    The bundle is compared with the network on the whole validation part and on files, is timed, and gets
+    samples; one that fails the comparison is kept and marked: see `Bundle.verified`. It takes its place in
+    one step, over an earlier bundle if there is one. `config` is what rebuilds the network; `lock` is the
+    file under which times are measured. Raises OutputError, UnsupportedError.
     """
     with replacing_folder(folder, marker=INFO) as scratch:
         bundle = Bundle.write(

@@ -20,7 +20,7 @@ from paddle_automl.deployment.bundle import utc_now
 from paddle_automl.deployment.config import DeploymentConfig, LatencyConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.records import Latency
-from paddle_automl.deployment.runtime import gpu_index, import_paddle
+from paddle_automl.deployment.runtime import gpu_index, import_paddle, in_own_thread
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def measure_session(
     for batch_size in config.batch_sizes:
         images = np.random.default_rng(0).standard_normal((batch_size, *input_shape), dtype=np.float32)
         with _one_at_a_time(lock):
-            timing = measure(partial(session, images), warmup=config.warmup, runs=config.runs)
+            run = partial(session, images)
+            timing = in_own_thread(partial(measure, run, warmup=config.warmup, runs=config.runs))
         results.append(
             Latency(
                 batch_size=batch_size,

@@ -152,8 +152,7 @@ def _compare_files(
                 paths = [files[index] for index in chunk]
             else:
                 paths = [
-                    write_png(Path(scratch) / f"{i}.png", image)
-                    for i, image in zip(chunk, pixels, strict=True)
+                    write_png(Path(scratch) / f"{i}.png", image) for i, image in zip(chunk, pixels, strict=True)
                 ]
             got = _decoded_by(predictor, paths)
             fresh = np.stack([preprocess.decode(path) for path in paths])

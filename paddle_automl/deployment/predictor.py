@@ -11,6 +11,7 @@ import numpy as np
 
 from paddle_automl.core.errors import AutoMLError, ConfigError, DataError
 from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.runtime import in_own_thread
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,15 @@ class Predictor:
             raise DataError(f"images: must have the shape [N, {expected}], got {list(images.shape)}")
         if images.dtype != np.uint8:
             raise DataError(f"images: must be uint8 pixels from 0 to 255, got {images.dtype}")
-        parts = [
-            self._session(self.bundle.info.preprocess.normalize(images[start : start + batch_size]))
-            for start in range(0, len(images), batch_size)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.class_names)), np.float32)
+        if not len(images):
+            return np.zeros((0, len(self.class_names)), np.float32)
+        starts = range(0, len(images), batch_size)
+        return in_own_thread(
+            lambda: np.concatenate([self._run(images[start : start + batch_size]) for start in starts])
+        )
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        return self._session(self.bundle.info.preprocess.normalize(images))
 
     def _predict_batch(self, paths: list[str | Path], pool: ThreadPoolExecutor) -> list[Prediction]:
         decoded = list(pool.map(self._decode, paths))

@@ -8,12 +8,15 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from paddle_automl.core.errors import ConfigError, UnsupportedError
+
+T = TypeVar("T")
 
 NOISE = (
     "No ccache found",
@@ -59,6 +62,16 @@ def gpu_index(device: str) -> int | None:
     if index >= count:
         raise UnsupportedError(f"device: there is no '{device}'; Paddle sees {count} GPUs, counted from 0")
     return index
+
+
+def in_own_thread(function: Callable[[], T]) -> T:
+    """Return what `function` returns, called in a thread of its own.
+
+    Paddle Inference sets the number of math threads of whoever calls it, at loading and at every run, and
+    never sets it back: a training in the calling thread would go on with too few.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
 
 
 @contextmanager

@@ -49,6 +49,4 @@ class Exporter(ABC):
         """Load what `export` wrote; raises BundleError for files that cannot be loaded."""
 
 
-EXPORTERS: Registry[Exporter] = Registry(
-    "exporter", "paddle_automl.deployment.exporters", "deployment.exporter"
-)
+EXPORTERS: Registry[Exporter] = Registry("exporter", "paddle_automl.deployment.exporters", "deployment.exporter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.paths import readable
 from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
 from paddle_automl.deployment.network import evaluating, softmax_layer
-from paddle_automl.deployment.runtime import ascii_alias, gpu_index, import_paddle, quiet_warnings
+from paddle_automl.deployment.runtime import (
+    ascii_alias,
+    gpu_index,
+    import_paddle,
+    in_own_thread,
+    quiet_warnings,
+)
 
 STEM = "inference"
 PROGRAM = f"{STEM}.json"
@@ -57,29 +64,25 @@ class PaddleInferenceExporter(Exporter):
 
 
 class PaddleSession:
-    """A Paddle Inference predictor behind a lock: its input and output buffers are shared by all calls."""
+    """A Paddle Inference predictor behind a lock: its input and output buffers are shared by all calls.
+
+    A call changes the number of math threads of the calling thread: see `in_own_thread`.
+    """
 
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
-        import_paddle()
-        from paddle import inference
-
+        for name in (PROGRAM, WEIGHTS):
+            if not (folder / name).is_file():
+                raise BundleError(f"{readable(folder)}: the file {name} is missing; export again")
         self._lock = threading.Lock()
+        gpu = gpu_index(device)
         with ascii_alias(folder) as safe:
-            config = inference.Config(str(safe / PROGRAM), str(safe / WEIGHTS))
-            config.disable_glog_info()
-            index = gpu_index(device)
-            if index is not None:
-                config.enable_use_gpu(GPU_MEMORY_MB, index)
-            config.set_cpu_math_library_num_threads(threads)
-            # In this order: without the two switches before it, memory optimization raises on PIR programs.
-            config.enable_new_ir(True)
-            config.enable_new_executor(True)
-            config.enable_memory_optim()
             try:
-                self._predictor = inference.create_predictor(config)
+                self._predictor = in_own_thread(partial(_load, safe, gpu, threads))
             except Exception as error:
+                lines = [line for line in str(error).splitlines() if line.strip()]
+                reason = lines[0] if lines else type(error).__name__
                 raise BundleError(
-                    f"{readable(folder)}: Paddle Inference cannot load {PROGRAM}: {error}"
+                    f"{readable(folder)}: Paddle Inference cannot load {PROGRAM}: {reason}; export again"
                 ) from error
         self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
         self._output_name = self._predictor.get_output_names()[0]
@@ -91,6 +94,22 @@ class PaddleSession:
             self._predictor.run()
             probabilities: np.ndarray = self._predictor.get_output_handle(self._output_name).copy_to_cpu()
         return probabilities
+
+
+def _load(folder: Path, gpu: int | None, threads: int) -> Any:
+    import_paddle()
+    from paddle import inference
+
+    config = inference.Config(str(folder / PROGRAM), str(folder / WEIGHTS))
+    config.disable_glog_info()
+    if gpu is not None:
+        config.enable_use_gpu(GPU_MEMORY_MB, gpu)
+    config.set_cpu_math_library_num_threads(threads)
+    # In this order: without the two switches before it, memory optimization raises on PIR programs.
+    config.enable_new_ir(True)
+    config.enable_new_executor(True)
+    config.enable_memory_optim()
+    return inference.create_predictor(config)
 
 
 def _require_float32(model: Any) -> None:

@@ -52,9 +52,7 @@ def test_moves_with_its_folder(bundle, tmp_path):
     moved.parent.mkdir()
     shutil.copytree(bundle.folder, moved)
     pixels = np.full((1, 1, 8, 10), 7, np.uint8)
-    np.testing.assert_array_equal(
-        Predictor(moved).predict_arrays(pixels), Predictor(bundle).predict_arrays(pixels)
-    )
+    np.testing.assert_array_equal(Predictor(moved).predict_arrays(pixels), Predictor(bundle).predict_arrays(pixels))
 
 
 @pytest.mark.parametrize(
@@ -72,9 +70,7 @@ def test_truncated_weights_are_named(bundle, tmp_path):
     weights = folder / "inference.pdiparams"
     size = weights.stat().st_size
     weights.write_bytes(weights.read_bytes()[:-10])
-    with pytest.raises(
-        BundleError, match=rf"inference\.pdiparams: is damaged: it has {size - 10} bytes.*{size}"
-    ):
+    with pytest.raises(BundleError, match=rf"inference\.pdiparams: is damaged: it has {size - 10} bytes.*{size}"):
         Predictor(folder)
 
 

@@ -59,9 +59,7 @@ def test_sound_export_of_arrays(net, bundle, data):
 
 def test_rgb_arrays(tmp_path):
     data = array_data(channels=3)
-    bundle = create_bundle(
-        make_net(3), folder=tmp_path / "m", data=data, deployment=quick(), config={}, metrics={}
-    )
+    bundle = create_bundle(make_net(3), folder=tmp_path / "m", data=data, deployment=quick(), config={}, metrics={})
     assert bundle.verified
     assert bundle.info.parity.raw_files == 20
     assert check_samples(bundle).passed
@@ -86,9 +84,7 @@ def test_files_are_decoded_from_disk(tmp_path):
 
 def test_pixels_that_training_kept_but_the_file_no_longer_has(tmp_path):
     data = array_data(channels=3)
-    bundle = create_bundle(
-        make_net(3), folder=tmp_path / "m", data=data, deployment=quick(), config={}, metrics={}
-    )
+    bundle = create_bundle(make_net(3), folder=tmp_path / "m", data=data, deployment=quick(), config={}, metrics={})
     files = file_data(tmp_path / "photos", count=80).validation.files
     kept = Part(
         ArrayStore(data.validation.raw(np.arange(80))),
@@ -134,9 +130,7 @@ def test_stale_weights_are_caught(net, bundle, data, tmp_path):
     certificate = parity(trained, bundle, data)
     assert not certificate.verified
     folder = tampered(bundle, tmp_path / "b")
-    other = create_bundle(
-        trained, folder=tmp_path / "o", data=data, deployment=quick(), config={}, metrics={}
-    )
+    other = create_bundle(trained, folder=tmp_path / "o", data=data, deployment=quick(), config={}, metrics={})
     shutil.copy(other.folder / "inference.pdiparams", folder / "inference.pdiparams")
     assert not check_samples(reseal(folder)).passed
 
