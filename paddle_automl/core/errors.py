@@ -46,6 +46,10 @@ class SearchFailedError(AutoMLError):
     """The search ended without one usable trial."""
 
 
+class InterruptedRunError(AutoMLError):
+    """Ctrl-C ended the command; the message says what is kept and how to go on."""
+
+
 class BundleError(AutoMLError):
     """A folder is no bundle, or the bundle is damaged."""
 

@@ -1,0 +1,107 @@
+"""What every command shares: arguments, error messages, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from paddle_automl.core.describe import Option
+from paddle_automl.core.errors import AutoMLError, InterruptedRunError, ParityError
+from paddle_automl.core.loading import parse_overrides
+
+OK, NOT_AS_DEMANDED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def make_parser(name: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Return the argument parser of a command, whose help keeps the layout of its texts."""
+    return argparse.ArgumentParser(
+        prog=name, description=summary, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``-c FILE`` and the repeatable ``-o key=value``."""
+    parser.add_argument(
+        "-c", "--config", required=True, metavar="FILE", help="YAML file with the configuration"
+    )
+    add_override_argument(parser)
+
+
+def add_override_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the repeatable ``-o key=value``."""
+    parser.add_argument(
+        "-o",
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one key, as in -o training.epochs=5; the value is read as YAML; may be given many times",
+    )
+
+
+def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the command line's overrides as ``{dotted key: value}``."""
+    return parse_overrides(args.override)
+
+
+def run_command(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Run a command and turn its known errors into one message on standard error and an exit code."""
+    prepare_streams()
+    try:
+        return command(args)
+    except ParityError as error:
+        sys.stderr.write(f"not verified: {error}\n")
+        return NOT_AS_DEMANDED
+    except InterruptedRunError as error:
+        sys.stderr.write(f"{error}\n")
+        return INTERRUPTED
+    except AutoMLError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+
+
+def prepare_streams() -> None:
+    """Let a terminal whose encoding lacks a character show an escape instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def console() -> Console:
+    """Return the console for results; tables are not cut to 80 columns when the output is a file."""
+    plain = not sys.stdout.isatty()
+    return Console(width=140 if plain else None, highlight=False, soft_wrap=plain)
+
+
+def option_lines(items: Iterable[Option], indent: str = "  ") -> list[str]:
+    """Return the help lines of configuration options: key, type, default, meaning."""
+    lines = []
+    for item in items:
+        default = f" (default: {item.default})" if item.default else ""
+        lines.append(f"{indent}{item.key}: {item.type}{default}")
+        if item.doc:
+            lines.extend(f"{indent}    {line.strip()}" for line in item.doc.strip().splitlines())
+    return lines
+
+
+def main_of(add: Callable[[argparse.ArgumentParser], None], run: Callable[[argparse.Namespace], int]) -> Any:
+    """Return a ``main(argv, name)`` for a module that offers `SUMMARY`, `add_arguments` and `run`."""
+
+    def main(argv: Sequence[str] | None = None, name: str | None = None) -> int:
+        module = sys.modules[run.__module__]
+        epilog = getattr(module, "epilog", None)
+        asked = sys.argv[1:] if argv is None else list(argv)
+        wants_help = epilog is not None and any(word in ("-h", "--help") for word in asked)
+        parser = make_parser(name or sys.argv[0], module.SUMMARY, epilog() if wants_help and epilog else "")
+        add(parser)
+        return run_command(run, parser.parse_args(asked))
+
+    return main

@@ -1,0 +1,32 @@
+"""Export a trained run or trial to a Paddle Inference bundle and prove it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from paddle_automl.cli.common import OK, main_of
+from paddle_automl.cli.results import print_bundle
+from paddle_automl.core.errors import ParityError
+
+SUMMARY = "Export a trained run or trial to a Paddle Inference bundle and prove that it predicts the same."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a run or a trial folder")
+    parser.add_argument("--to", metavar="FOLDER", help="folder of the bundle (default: PATH/model)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; a bundle that is not verified is kept, marked, and makes the exit code 1."""
+    from paddle_automl.pipeline.commands import export_run
+
+    outcome = export_run(Path(args.model), Path(args.to) if args.to else None)
+    print_bundle(outcome)
+    if not outcome.verified:
+        raise ParityError(outcome.parity_text())
+    return OK
+
+
+main = main_of(add_arguments, run)

@@ -1,0 +1,49 @@
+"""The kinds of plugins and the sections that ``describe`` knows, each with its registry or class."""
+
+from __future__ import annotations
+
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import Section
+
+
+def registries() -> dict[str, Registry]:  # type: ignore[type-arg]
+    """Return the registries by the word of their kind."""
+    from paddle_automl.data.augment.base import AUGMENTATIONS
+    from paddle_automl.data.datasets.base import DATASETS
+    from paddle_automl.deployment.exporters.base import EXPORTERS
+    from paddle_automl.models.activations import ACTIVATIONS
+    from paddle_automl.models.backbones.base import BACKBONES
+    from paddle_automl.models.initializers import INITIALIZERS
+    from paddle_automl.models.norms import NORMS
+    from paddle_automl.search.controllers.base import CONTROLLERS
+    from paddle_automl.search.schedulers.base import SCHEDULERS
+    from paddle_automl.training.losses.base import LOSSES
+    from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
+    from paddle_automl.training.optimizers.base import OPTIMIZERS
+
+    found = (
+        CONTROLLERS,
+        SCHEDULERS,
+        DATASETS,
+        AUGMENTATIONS,
+        BACKBONES,
+        ACTIVATIONS,
+        NORMS,
+        INITIALIZERS,
+        OPTIMIZERS,
+        LR_SCHEDULES,
+        LOSSES,
+        EXPORTERS,
+    )
+    return {registry.kind: registry for registry in found}
+
+
+def sections() -> dict[str, type[Section]]:
+    """Return the sections of the configuration by name; ``config`` is the root."""
+    from paddle_automl.pipeline.config import RunConfig
+
+    names = {"config": RunConfig}
+    for name, field in RunConfig.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            names[name] = field.annotation  # type: ignore[assignment]
+    return names  # type: ignore[return-value]

@@ -1,0 +1,70 @@
+"""Predict class probabilities for image files with an exported bundle alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, main_of
+from paddle_automl.core.files import write_text
+
+SUMMARY = "Predict class probabilities for image files, folders or lists with an exported model."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("images", nargs="+", help="image files, folders, or .txt lists of image files")
+    parser.add_argument(
+        "-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder"
+    )
+    parser.add_argument(
+        "--top", type=int, default=3, metavar="K", help="classes shown per image (default: 3)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="images at a time (default: 32)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or gpu:N (default: cpu)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the runtime (default: 1)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal"
+    )
+    form.add_argument("--csv", metavar="FILE", help="write CSV (UTF-8 with BOM, a column per class) to FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict and print; a file that cannot be read is reported and makes the exit code 1."""
+    from paddle_automl.deployment.inputs import expand
+    from paddle_automl.deployment.output import as_csv, as_json, as_table
+    from paddle_automl.deployment.predictor import Predictor
+
+    files = expand(args.images)
+    predictor = Predictor(bundle_of(args.model), device=args.device, threads=args.threads)
+    predictions = predictor.predict(files, batch_size=args.batch_size)
+    if args.csv:
+        Path(args.csv).parent.mkdir(parents=True, exist_ok=True)
+        write_text(args.csv, as_csv(predictions, predictor.class_names))
+        print(f"{len(predictions)} rows written to {args.csv}")
+    elif args.json == "-":
+        print(as_json(predictions))
+    elif args.json:
+        write_text(args.json, as_json(predictions))
+        print(f"{len(predictions)} predictions written to {args.json}")
+    else:
+        print(as_table(predictions, top=args.top))
+    return NOT_AS_DEMANDED if any(item.error for item in predictions) else OK
+
+
+def bundle_of(path: str) -> Path:
+    """Return the bundle that ``-m`` names; a run that has none yet is exported first."""
+    folder = Path(path)
+    for candidate in (folder, folder / "model"):
+        if (candidate / "bundle.yaml").is_file():
+            return candidate
+    from paddle_automl.pipeline.commands import export_run
+
+    print(f"{folder} holds no exported model yet; exporting it to {folder / 'model'}")
+    return Path(export_run(folder).bundle)
+
+
+main = main_of(add_arguments, run)

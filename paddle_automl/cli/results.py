@@ -1,0 +1,191 @@
+"""Tables of results, and the commands to try next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.display import trial_table
+from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
+
+_SHOWN_TRIALS = 10
+_PROGRAM = Path(sys.executable).name
+
+
+def print_search(console: Console, config: RunConfig, result: SearchResult) -> None:
+    """Print what a search found, where everything lies, and what to do next."""
+    objectives = config.search.objectives
+    describe = result.describe
+    ranked = [record for record in result.trials if record.values and record.duplicate_of is None]
+    ranked.sort(key=lambda record: objectives[0].cost((record.values or (0.0,))[0]))
+    console.print()
+    console.print(trial_table(ranked[:_SHOWN_TRIALS], objectives, describe, "best trials"))
+    if len(objectives) > 1:
+        console.print()
+        console.print(trial_table(result.pareto, objectives, describe, "Pareto front"))
+    states = [record.state for record in result.trials if record.duplicate_of is None]
+    counts = ", ".join(
+        f"{states.count(name)} {name}" for name in ("complete", "pruned", "failed") if name in states
+    )
+    console.print(
+        f"\n{len(states)} trials ({counts}) in {result.seconds:.0f} s; the search ended: {result.ended}"
+    )
+    _print_gain(console, result)
+    console.print(f"exported: {_source_text(result)}")
+    print_bundle(result.bundle, console)
+    output = result.output
+    rows = {
+        "model": result.bundle.bundle,
+        "best configuration": output / "best.yaml",
+        "trials": output / "trials",
+        "pictures": f"{output / 'search_history.png'}, {output / 'learning_curves.png'}",
+    }
+    console.print(_pairs("results", rows))
+    examples = list_samples(result.bundle.bundle)
+    commands = [
+        f"tools/predict.py -m {quoted(result.bundle.bundle)} {examples}",
+        f"tools/evaluate.py -m {quoted(output)}",
+        f"tools/train.py -c {quoted(output / 'best.yaml')}",
+    ]
+    print_next(console, commands, visualdl=output / "visualdl" if config.visualdl else None)
+
+
+def _print_gain(console: Console, result: SearchResult) -> None:
+    baseline = next((r for r in result.trials if r.baseline and r.values), None)
+    if baseline is None or baseline.number == result.best.number:
+        return
+    name = result.objectives[0].metric
+    before, after = (baseline.values or (0.0,))[0], (result.best.values or (0.0,))[0]
+    console.print(
+        f"the configuration's own values (trial {baseline.number}): {name} {before:.4g}; best: {after:.4g}"
+    )
+
+
+def _source_text(result: SearchResult) -> str:
+    if result.source == "final" and result.final is not None:
+        return f"the last training of trial {result.best.number}'s configuration ({result.final.epochs_run} epochs)"
+    return f"trial {result.best.number}'s own weights, better on validation than the last training"
+
+
+def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None:
+    """Print scores, proof, size and speed of a bundle."""
+    screen = console or Console(highlight=False, soft_wrap=True)
+    rows: dict[str, Any] = {}
+    for part in ("validation", "test"):
+        scores = outcome.metrics.get(part)
+        if scores:
+            rows[part] = ", ".join(f"{key} {value:.4f}" for key, value in scores.items())
+    if outcome.metrics.get("note"):
+        rows["note"] = outcome.metrics["note"]
+    costs = outcome.metrics.get("costs", {})
+    if costs:
+        rows["network"] = f"{costs['parameters']:,.0f} parameters, {costs['flops'] / 1e6:.2f} million FLOPs"
+    rows["size"] = f"{outcome.size_mb:.3f} MB on disk"
+    for item in outcome.latency:
+        rows[f"latency, batch {item['batch_size']}"] = (
+            f"{item['p50_ms']:.2f} ms (p95 {item['p95_ms']:.2f}), {item['threads']} thread(s), {item['processor']}"
+        )
+    rows["proof"] = outcome.parity_summary
+    screen.print(_pairs("exported model", rows))
+
+
+def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome) -> None:
+    """Print the validation metrics of one training and the next commands."""
+    rows = {
+        key: f"{value:.4f}" if isinstance(value, float) else value for key, value in outcome.metrics.items()
+    }
+    console.print(_pairs(f"validation, best epoch {outcome.best_epoch} of {outcome.epochs_run}", rows))
+    for file, reason in outcome.skipped_files:
+        console.print(f"left out: {file}: {reason}", markup=False)
+    folder = quoted(outcome.folder)
+    print_next(
+        console,
+        [f"tools/evaluate.py -m {folder}", f"tools/export.py -m {folder}"],
+        visualdl=outcome.folder / "visualdl" if config.visualdl else None,
+    )
+
+
+def print_evaluation(console: Console, outcome: Mapping[str, Any]) -> None:
+    """Print metrics, per-class figures, confusion matrix and worst mistakes."""
+    metrics = ", ".join(f"{key} {value:.4f}" for key, value in outcome["metrics"].items())
+    console.print(f"{outcome['part']} part, {outcome['images']} images: {metrics}\n")
+    table = Table(
+        "class", "precision", "recall", "F1", "images", box=None, title="per class", title_justify="left"
+    )
+    for row in outcome["per_class"]:
+        figures = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        table.add_row(row["class"], *figures, str(row["support"]))
+    console.print(table)
+    names = outcome["class_names"]
+    matrix = Table("true \\ predicted", *names, box=None, title="confusion matrix", title_justify="left")
+    for name, counts in zip(names, outcome["confusion_matrix"], strict=True):
+        matrix.add_row(name, *(str(count) if count else "." for count in counts))
+    console.print()
+    console.print(matrix)
+    if outcome["worst_mistakes"]:
+        worst = Table(
+            "image", "is", "predicted", "probability", box=None, title="worst mistakes", title_justify="left"
+        )
+        for item in outcome["worst_mistakes"]:
+            place = item["file"] or f"number {item['index']}"
+            worst.add_row(place, item["label"], item["predicted"], f"{item['probability']:.4f}")
+        console.print()
+        console.print(worst)
+
+
+def print_dry_run(console: Console, facts: Mapping[str, Any]) -> None:
+    """Print the size of the space, the times of the smallest and largest candidate, and what fits."""
+    data, size = facts["data"], facts["size"]
+    rows = {
+        "data": f"{data['train']} training, {data['validation']} validation, {data['test']} test images, "
+        f"{len(data['classes'])} classes, input {'x'.join(map(str, data['input_shape']))}",
+        "space": f"{facts['decisions']} decisions, {'infinitely many' if size is None else f'{size:,}'} configurations",
+    }
+    for name in ("smallest", "largest"):
+        item = facts[name]
+        rows[f"{name} candidate"] = (
+            f"{item['flops'] / 1e6:.2f} million FLOPs, {item['parameters']:,} parameters: "
+            f"{item['epoch_s']:.2f} s per epoch, {item['trial_s']:.1f} s per trial"
+        )
+    rows["trials"] = facts["fits"]
+    console.print(_pairs("dry run: nothing was trained or written", rows))
+
+
+def print_next(console: Console, commands: list[str], visualdl: Path | None) -> None:
+    """Print the next commands to try, ready to be copied."""
+    lines = [f"  {_PROGRAM} {command}" for command in commands]
+    if visualdl is not None:
+        lines.append(f"  visualdl --logdir {quoted(visualdl)} --disable-telemetry")
+    console.print("\nnext:")
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def list_samples(bundle: Path) -> str:
+    """Return one sample image of a bundle for an example command."""
+    images = sorted(
+        path for path in (bundle / "samples").glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg")
+    )
+    return quoted(images[0]) if images else "IMAGE"
+
+
+def quoted(path: Path) -> str:
+    """Return a path as it can be pasted into a shell."""
+    import shlex
+
+    return shlex.quote(str(path))
+
+
+def _pairs(title: str, rows: Mapping[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in rows.items():
+        table.add_row(key, str(value))
+    return table

@@ -1,0 +1,58 @@
+"""Search a configuration's space, then train, test, export and prove the winner."""
+
+from __future__ import annotations
+
+import argparse
+
+from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
+
+SUMMARY = "Search architecture and hyperparameters, then train, test, export and prove the winner."
+
+
+def epilog() -> str:
+    """Return the options of the configuration, from the classes."""
+    from paddle_automl.core.describe import all_options
+    from paddle_automl.pipeline.config import RunConfig
+
+    lines = ["keys of the configuration (options of a plugin: python tools/describe.py KIND NAME):"]
+    return "\n".join([*lines, *option_lines(all_options(RunConfig))])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_config_arguments(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="rename an existing output folder and start anew"
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, print the size of the space and what fits, and stop",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the search; a bundle that is not verified is kept, marked, and makes the exit code 1."""
+    from paddle_automl.cli import results
+    from paddle_automl.core.errors import ParityError
+    from paddle_automl.core.loading import load_config
+    from paddle_automl.pipeline.config import RunConfig
+
+    config = load_config(RunConfig, args.config, overrides_of(args))
+    screen = console()
+    if args.dry_run:
+        from paddle_automl.pipeline.commands import dry_run
+
+        results.print_dry_run(screen, dry_run(config))
+        return OK
+    from paddle_automl.pipeline.display import Display
+    from paddle_automl.pipeline.search_run import SearchRun
+
+    result = SearchRun(config, Display(screen, config)).run(fresh=args.fresh)
+    results.print_search(screen, config, result)
+    if not result.bundle.verified:
+        raise ParityError(result.bundle.parity_text())
+    return OK
+
+
+main = main_of(add_arguments, run)

@@ -1,0 +1,43 @@
+"""Train one configuration: the config's own values, or any trial's."""
+
+from __future__ import annotations
+
+import argparse
+
+from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
+from paddle_automl.cli.results import print_training
+
+SUMMARY = "Train the values of a configuration itself; a trial's config.yaml is one, too."
+
+
+def epilog() -> str:
+    """Return the options of the configuration, from the classes."""
+    from paddle_automl.core.describe import all_options
+    from paddle_automl.pipeline.config import RunConfig
+
+    skip = ("search", "budget", "final")
+    lines = option_lines(item for item in all_options(RunConfig) if item.key.split(".")[0] not in skip)
+    return "\n".join(["keys of the configuration:", *lines])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_config_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, print the validation metrics and the next commands."""
+    from paddle_automl.core.loading import load_config
+    from paddle_automl.pipeline.commands import train_run
+    from paddle_automl.pipeline.config import RunConfig
+    from paddle_automl.pipeline.display import Display
+
+    config = load_config(RunConfig, args.config, overrides_of(args))
+    screen = console()
+    if config.search.space is not None:
+        screen.print("this configuration has a search space; training its own values only", style="dim")
+    print_training(screen, config, train_run(config, Display(screen, config)))
+    return OK
+
+
+main = main_of(add_arguments, run)

@@ -1,0 +1,203 @@
+"""What a search shows while it runs: a live table on a terminal, a line per event elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.observer import Observer
+from paddle_automl.search.objective import Objective, excess_of
+from paddle_automl.search.records import TrialRecord
+
+_SHOWN = 8
+_STATE_STYLE = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
+
+
+class Display(Observer):
+    """Keeps a person informed, with an estimated end: a live table, or lines where there is no terminal."""
+
+    def __init__(self, console: Console, config: RunConfig) -> None:
+        self.console = console
+        self.objectives: Sequence[Objective] = config.search.objectives
+        self.metric = config.epoch_metric()
+        self.planned = config.search.trials
+        self.describe: Callable[[TrialRecord], str] = lambda record: ""
+        self.time_left: Callable[[], float | None] = lambda: None
+        self.started = time.monotonic()
+        self.finished: list[TrialRecord] = []
+        self.running: dict[int, tuple[TrialRecord, int, float | None]] = {}
+        self.known = 0
+        self.task: tuple[str, str] | None = None
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def plan(
+        self,
+        records: Sequence[TrialRecord],
+        describe: Callable[[TrialRecord], str],
+        time_left: Callable[[], float | None],
+    ) -> None:
+        """Take over the trials of an earlier start, so that the best of them are shown."""
+        self.describe, self.time_left = describe, time_left
+        self.finished = [record for record in records if record.counted]
+        self.known = len(self.finished)
+        self.started = time.monotonic()
+        self.task = None
+        if self.known:
+            self.on_message(f"continuing: {self.known} trials are done already")
+
+    def on_start(self, record: TrialRecord) -> None:
+        """Show a trial as running."""
+        self.running[record.number] = (record, 0, None)
+        self._line(f"trial {record.number} started: {self.describe(record)}")
+
+    def on_report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Show a running trial's newest value."""
+        value = metrics.get(self.metric)
+        self.running[record.number] = (record, epoch, value)
+
+    def on_end(self, record: TrialRecord) -> None:
+        """Move a trial to the finished ones."""
+        self.running.pop(record.number, None)
+        self.finished.append(record)
+        new = self._best() is record
+        self._line(
+            f"trial {record.number} {outcome_text(record, self.objectives)}{'  <- best so far' if new else ''}"
+        )
+
+    def on_message(self, text: str) -> None:
+        """Print a message above the live table."""
+        self.console.print(Text(text, style="dim"))
+
+    def job(self, name: str, epochs: int | None = None) -> Callable[[int, Mapping[str, float]], None]:
+        """Announce a job that is no trial (a check, the last training, the export)."""
+        self.task = (name, "")
+        self._line(name)
+        started = time.monotonic()
+
+        def on_report(epoch: int, metrics: Mapping[str, float]) -> None:
+            if epochs is None:
+                return
+            left = (time.monotonic() - started) / epoch * (epochs - epoch)
+            value = metrics.get(self.metric)
+            text = f"epoch {epoch} of {epochs}, about {_clock(left)} left"
+            self.task = (name, text + (f", {self.metric} {value:.4f}" if value is not None else ""))
+
+        return on_report
+
+    def _line(self, text: str) -> None:
+        if not self.console.is_terminal:
+            self.console.print(f"{datetime.now():%H:%M:%S} {text}", markup=False)
+
+    def _best(self) -> TrialRecord | None:
+        usable = [r for r in self.finished if r.values and r.duplicate_of is None]
+        return min(usable, key=self._rank, default=None)
+
+    def _rank(self, record: TrialRecord) -> tuple[float, float]:
+        values = record.values or ()
+        return excess_of(values, self.objectives), self.objectives[0].cost(values[0])
+
+    def _render(self) -> Group:
+        parts: list[Any] = [Text(self._headline(), style="bold")]
+        if self.running:
+            parts.append(self._running_table())
+        if self.finished:
+            parts.append(self._best_table())
+        return Group(*parts)
+
+    def _headline(self) -> str:
+        if self.task is not None:
+            return " ".join(part for part in (self.task[0], self.task[1]) if part)
+        done = len(self.finished)
+        failed = sum(record.state == "failed" for record in self.finished)
+        text = f"{done} of {self.planned} trials"
+        if failed:
+            text += f" ({failed} failed)"
+        best = self._best()
+        if best is not None:
+            text += (
+                f" | best {self.objectives[0].metric} {(best.values or (0.0,))[0]:.4g} (trial {best.number})"
+            )
+        text += f" | {_clock(time.monotonic() - self.started)} passed"
+        left = self._estimate()
+        return text + (f" | about {_clock(left)} left" if left is not None else "")
+
+    def _estimate(self) -> float | None:
+        passed, done = time.monotonic() - self.started, len(self.finished) - self.known
+        guesses = []
+        if done > 0:
+            guesses.append(passed / done * max(0, self.planned - len(self.finished)))
+        limit = self.time_left()
+        if limit is not None:
+            guesses.append(max(0.0, limit))
+        return min(guesses) if guesses else None
+
+    def _running_table(self) -> Table:
+        table = Table(title="running", title_justify="left", box=None, pad_edge=False)
+        for name in ("trial", "epoch", self.objectives[0].metric, "choices"):
+            table.add_column(name, overflow="fold" if name == "choices" else "ellipsis")
+        for record, epoch, value in list(self.running.values()):
+            table.add_row(
+                str(record.number), str(epoch), "" if value is None else f"{value:.4f}", self.describe(record)
+            )
+        return table
+
+    def _best_table(self) -> Table:
+        ranked = sorted((r for r in self.finished if r.values and r.duplicate_of is None), key=self._rank)
+        return trial_table(ranked[:_SHOWN], self.objectives, self.describe, "best trials")
+
+
+def trial_table(
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    describe: Callable[[TrialRecord], str],
+    title: str,
+) -> Table:
+    """Return a table with a row per trial: number, state, objectives, seconds, choices."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("trial", justify="right")
+    table.add_column("state")
+    for objective in objectives:
+        table.add_column(objective.metric, justify="right")
+    table.add_column("seconds", justify="right")
+    table.add_column("choices", overflow="fold")
+    for record in records:
+        values = [f"{value:.4g}" for value in record.values or ()] or [""] * len(objectives)
+        state = Text(record.state, style=_STATE_STYLE.get(record.state, ""))
+        table.add_row(str(record.number), state, *values, f"{record.seconds or 0:.1f}", describe(record))
+    return table
+
+
+def outcome_text(record: TrialRecord, objectives: Sequence[Objective]) -> str:
+    """Return one line on how a trial ended."""
+    if record.state == "failed":
+        return f"failed: {record.reason}"
+    values = " ".join(f"{o.metric} {v:.4g}" for o, v in zip(objectives, record.values or (), strict=False))
+    if record.duplicate_of is not None:
+        return f"repeats trial {record.duplicate_of}: {values}"
+    epochs = f" after {max(record.curve)} epochs" if record.curve else ""
+    return f"{record.state}: {values}{epochs} in {record.seconds or 0:.1f} s"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,111 @@
+"""The evaluator: one training of one configuration, as a job that runs in a process of its own.
+
+This is where search and training meet: a job is called as ``function(payload, report)`` and returns a
+mapping. Everything that touches Paddle in a command goes through the jobs of this package.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.files import write_json
+from paddle_automl.core.loading import validate
+from paddle_automl.core.log import configure_logging
+from paddle_automl.data.augment.base import build_augmenter
+from paddle_automl.data.parts import PreparedData
+from paddle_automl.data.prepare import prepare
+from paddle_automl.deployment.latency import measure_model_latency
+from paddle_automl.models.classifier import Classifier, build_model
+from paddle_automl.models.profile import profile
+from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
+from paddle_automl.pipeline.config import GOALS, RunConfig
+from paddle_automl.pipeline.trials import RESULT_FILE, split_seed
+from paddle_automl.training.loop import train
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[int, Mapping[str, float]], bool]
+
+
+def enter_worker(payload: Mapping[str, Any]) -> RunConfig:
+    """Set up a worker process: log, device, threads; return the job's configuration."""
+    configure_logging()
+    disable_signal_handler()
+    set_threads(int(payload["threads"]))
+    set_device(payload["device"])
+    logger.info("device %s, threads %s", payload["device"], payload["threads"])
+    return validate(RunConfig, payload["config"])
+
+
+def load_data(config: RunConfig, payload: Mapping[str, Any]) -> PreparedData:
+    """Return the prepared data of a configuration, using the cache folder named in the payload."""
+    cache = payload.get("cache")
+    return prepare(config.data, seed=split_seed(config), cache_dir=Path(cache) if cache else None)
+
+
+def make_model(config: RunConfig, data: PreparedData) -> Classifier:
+    """Return a fresh network for the data, with pretrained weights where the configuration names a file."""
+    return build_model(
+        config.model,
+        in_channels=data.preprocess.channels,
+        num_classes=data.num_classes,
+        image_size=data.preprocess.image_size,
+        seed=config.seed,
+    )
+
+
+def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Train one configuration and return its metrics.
+
+    Payload: `config`; `folder` for weights, metrics and the result; `objectives`, the metrics to measure;
+    `on`, the part to train on; `cache`, `lock`, `device`, `threads`. The result's `metrics` are those of the
+    best epoch on validation, with parameters, FLOPs, size and, where asked for, latency.
+    """
+    config = enter_worker(payload)
+    folder = Path(payload["folder"])
+    data = load_data(config, payload)
+    model = make_model(config, data)
+    costs = model_costs(model, data, config, payload)
+    metric = config.epoch_metric()
+    result = train(
+        model,
+        data,
+        config.training,
+        metric=metric,
+        goal=GOALS[metric],
+        seed=config.seed,
+        folder=folder,
+        augment=build_augmenter(config.data.augment),
+        report=report,
+        on=payload.get("on", "train"),
+        frozen_epochs=config.model.frozen_epochs,
+        backbone_rate=config.model.pretrained_rate,
+        device=payload["device"],
+    )
+    logger.info("precision: %s", result.amp)
+    outcome = {
+        "metrics": {**result.metrics, **costs},
+        "best_epoch": result.best_epoch,
+        "epochs_run": result.epochs_run,
+        "stopped": result.stopped,
+        "seconds": round(result.seconds, 3),
+        "skipped_files": [[str(file), reason] for file, reason in data.skipped],
+    }
+    write_json(folder / RESULT_FILE, outcome)
+    return outcome
+
+
+def model_costs(
+    model: Classifier, data: PreparedData, config: RunConfig, payload: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return parameters, flops and size_mb of a network, and latency_ms where it is an objective."""
+    facts = profile(model, data.input_shape)
+    costs = {"parameters": float(facts.parameters), "flops": float(facts.flops), "size_mb": facts.size_mb}
+    if "latency_ms" in payload.get("objectives", ()):
+        costs["latency_ms"] = measure_model_latency(
+            model, data.input_shape, config.deployment.latency, lock=Path(payload["lock"])
+        )
+    return costs

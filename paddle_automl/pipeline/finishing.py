@@ -1,0 +1,174 @@
+"""From the best trial to the bundle: the last training, the choice of weights, test, export and proof."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import SearchFailedError, TrialError
+from paddle_automl.core.files import write_text
+from paddle_automl.core.yaml_io import dump_yaml
+from paddle_automl.pipeline import remote
+from paddle_automl.pipeline.clock import EXPORT_S, Clock
+from paddle_automl.pipeline.config import GOALS, RunConfig
+from paddle_automl.pipeline.jobs import call
+from paddle_automl.pipeline.observer import Observer
+from paddle_automl.pipeline.results import BundleOutcome, TrainingOutcome
+from paddle_automl.pipeline.sources import BUNDLE_FOLDER, FINAL_FOLDER
+from paddle_automl.pipeline.stages import run_stage
+from paddle_automl.pipeline.trials import (
+    CONFIG_FILE,
+    LOG_FILE,
+    SEARCH_ONLY,
+    WEIGHTS_FILE,
+    payload_of,
+    trial_config,
+    trial_folder,
+    write_config,
+)
+from paddle_automl.search.executors.base import Executor
+from paddle_automl.search.records import TrialRecord
+from paddle_automl.space.space import SearchSpace
+
+BEST_FILE = "best.yaml"
+MEASURED_BEFORE = (
+    "the exported network was trained on train+validation; its validation scores are those of the trial, "
+    "measured before"
+)
+
+
+class Finish:
+    """The stages after the trials; each is skipped when a run before has done it with the same inputs."""
+
+    def __init__(
+        self, config: RunConfig, clock: Clock, executor: Executor, observer: Observer, space: SearchSpace
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.executor = executor
+        self.observer = observer
+        self.space = space
+        self.folder = config.folder
+
+    def run(self, best: TrialRecord) -> tuple[TrainingOutcome | None, str, BundleOutcome]:
+        """Return the last training (None if there was no time), the folder exported from, and the bundle."""
+        write_text(self.folder / BEST_FILE, dump_yaml(self._best_dict(best)))
+        final = self._train_again(best)
+        source = self._choose(best, final)
+        return final, source, self._export(best, final, source)
+
+    def best_config(self, best: TrialRecord) -> RunConfig:
+        """Return the configuration of the best trial."""
+        return trial_config(self.config, self.space, best.params, trial_folder(self.config, best.number))
+
+    def _best_dict(self, best: TrialRecord) -> dict[str, Any]:
+        data = self.best_config(best).as_dict()
+        data["output"] = str((self.folder / "best_again").resolve())
+        return {key: value for key, value in data.items() if key not in SEARCH_ONLY}
+
+    def _final_config(self, best: TrialRecord) -> RunConfig:
+        config = self.best_config(best)
+        epochs = self.config.final.epochs or config.training.epochs
+        return config.model_copy(
+            update={
+                "output": str((self.folder / FINAL_FOLDER).resolve()),
+                "training": config.training.model_copy(update={"epochs": epochs}),
+                # The trial's own seed would only repeat the trial.
+                "seed": config.seed + 1,
+            }
+        )
+
+    def _train_again(self, best: TrialRecord) -> TrainingOutcome | None:
+        folder = self.folder / FINAL_FOLDER
+        config = self._final_config(best)
+        if not self._time_for(best, config.training.epochs) and not (folder / WEIGHTS_FILE).exists():
+            self.observer.on_message(
+                "no time is left for the last training; the best trial's weights are exported"
+            )
+            return None
+        try:
+            result = run_stage(
+                self.folder,
+                "final",
+                {"config": config.as_dict(), "on": self.config.final.data},
+                [folder / WEIGHTS_FILE, folder / CONFIG_FILE],
+                lambda: self._final_training(config, folder),
+            )
+        except TrialError as error:
+            self.observer.on_message(
+                f"the last training failed, the best trial's weights are exported: {error}"
+            )
+            return None
+        return TrainingOutcome.from_job(folder, result)
+
+    def _final_training(self, config: RunConfig, folder: Path) -> dict[str, Any]:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_config(config, folder)
+        told = self.observer.job("training the best configuration once more", config.training.epochs)
+
+        def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
+            told(epoch, metrics)
+            left = self.clock.left()
+            return left is None or left > EXPORT_S
+
+        payload = payload_of(self.config, config, on=self.config.final.data)
+        return call(self.executor, remote.train, payload, folder / LOG_FILE, on_report)
+
+    def _time_for(self, best: TrialRecord, epochs: int) -> bool:
+        left = self.clock.left()
+        if left is None or not best.curve:
+            return True
+        # A last training that is cut short still has the weights of its best epoch; half of it is worth a try.
+        epoch_s = best.seconds / max(best.curve)
+        return left > EXPORT_S + 0.5 * epochs * epoch_s
+
+    def _choose(self, best: TrialRecord, final: TrainingOutcome | None) -> str:
+        """Return the folder, relative to the output, whose weights are the better ones on validation."""
+        own = trial_folder(self.config, best.number)
+        own_exists = (own / WEIGHTS_FILE).exists()
+        if final is None and not own_exists:
+            raise SearchFailedError(
+                f"trial {best.number}: its weights are gone and the last training did not succeed; "
+                f"see {self.folder / FINAL_FOLDER / LOG_FILE}"
+            )
+        if final is None:
+            return str(own.relative_to(self.folder))
+        if self.config.final.data == "train+validation" or not own_exists:
+            return FINAL_FOLDER
+        metric = self.config.epoch_metric()
+        sign = 1.0 if GOALS[metric] == "maximize" else -1.0
+        # At equal scores the last training wins: it has usually seen more epochs.
+        better = sign * final.metrics[metric] >= sign * best.metrics[metric]
+        return FINAL_FOLDER if better else str(own.relative_to(self.folder))
+
+    def _export(self, best: TrialRecord, final: TrainingOutcome | None, source: str) -> BundleOutcome:
+        run = self.folder / source
+        config = self._final_config(best) if source == FINAL_FOLDER else self.best_config(best)
+        bundle = self.folder / BUNDLE_FOLDER
+        payload = payload_of(self.config, config, folder=run)
+        payload |= {"run": str(run), "bundle": str(bundle)}
+        if source == FINAL_FOLDER and self.config.final.data == "train+validation":
+            scores = {key: best.metrics[key] for key in GOALS if key in best.metrics}
+            payload |= {"validation": scores, "note": MEASURED_BEFORE}
+        weights = run / WEIGHTS_FILE
+        stat = weights.stat()
+        result = run_stage(
+            self.folder,
+            "export",
+            {"payload": {**payload, "threads": None}, "weights": [stat.st_size, stat.st_mtime_ns]},
+            [bundle / "bundle.yaml"],
+            lambda: {
+                **call(
+                    self.executor,
+                    remote.export,
+                    payload,
+                    self.folder / "logs" / "export.log",
+                    self.observer.job("testing once, exporting and proving"),
+                ),
+                "source": source,
+            },
+        )
+        return BundleOutcome.from_job(result)

@@ -1,0 +1,82 @@
+"""Devices, workers and the executor of a command; knows the machine without importing Paddle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import psutil
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.runtime import threads_per_trial, usable_cores
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.search.executors.base import EXECUTORS, Executor
+
+PRELOAD = "paddle_automl.pipeline.preload"
+MEMORY_PER_WORKER_MB = 1500
+"""What a trial with Paddle takes at most on small data; decides how many workers `auto` starts."""
+
+
+def devices_of(config: RunConfig) -> tuple[str, ...]:
+    """Return the devices that trials use, such as ``("cpu",)`` or ``("gpu:0", "gpu:1")``.
+
+    Raises ConfigError where a GPU is asked for and Paddle sees none.
+    """
+    if config.device == "cpu":
+        return ("cpu",)
+    count = gpu_count()
+    if config.device == "auto":
+        return tuple(f"gpu:{index}" for index in range(count)) or ("cpu",)
+    if count == 0:
+        raise ConfigError(
+            f"device: '{config.device}' is asked for, but Paddle sees no GPU; use cpu or auto, or install "
+            "paddlepaddle-gpu (see the README)"
+        )
+    _, _, listed = config.device.partition(":")
+    wanted = [int(index) for index in listed.split(",")] if listed else list(range(count))
+    for index in wanted:
+        if index >= count:
+            raise ConfigError(f"device: gpu:{index} does not exist; valid: 0 to {count - 1}")
+    return tuple(f"gpu:{index}" for index in wanted)
+
+
+def gpu_count() -> int:
+    """Return how many GPUs Paddle can use; asks a process of its own, and only where the GPU wheel is installed."""
+    try:
+        version("paddlepaddle-gpu")
+    except PackageNotFoundError:
+        return 0
+    code = "import paddle; print('GPUS', paddle.device.cuda.device_count())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    for line in run.stdout.splitlines():
+        if line.startswith("GPUS "):
+            return int(line.split()[1])
+    return 0
+
+
+def workers_of(config: RunConfig, devices: tuple[str, ...]) -> int:
+    """Return how many trials run side by side: as asked for, a worker per GPU, or as cores and memory allow."""
+    if config.search.workers != "auto":
+        return config.search.workers
+    if devices[0] != "cpu":
+        return len(devices)
+    memory_mb = psutil.virtual_memory().available / 2**20
+    return max(1, min(usable_cores(), int(memory_mb / MEMORY_PER_WORKER_MB)))
+
+
+def start_executor(config: RunConfig, workers: int | None = None) -> Executor:
+    """Start the executor of a command; a job alone gets all cores."""
+    devices = devices_of(config)
+    count = workers or workers_of(config, devices)
+    options: Any = config.search.executor
+    return EXECUTORS[options.name](
+        options, workers=count, threads=threads_per_trial(count), devices=devices, preload=(PRELOAD,)
+    )
+
+
+def stable_hashing() -> None:
+    """Make Python's text hashes the same in every worker, whatever the terminal's environment says."""
+    os.environ.setdefault("PYTHONHASHSEED", "0")

@@ -1,0 +1,33 @@
+"""What a person is told while a command runs; the base tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+from paddle_automl.search.listener import Listener
+from paddle_automl.search.records import TrialRecord
+
+
+class Observer(Listener):
+    """Hears of trials as a listener of the search, and of the jobs around them."""
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the display."""
+
+    def plan(
+        self,
+        records: Sequence[TrialRecord],
+        describe: Callable[[TrialRecord], str],
+        time_left: Callable[[], float | None],
+    ) -> None:
+        """Hear of the trials of an earlier start, of how to describe a trial, and of the time left."""
+
+    def job(self, name: str, epochs: int | None = None) -> Callable[[int, Mapping[str, float]], None]:
+        """Hear that a job starts; return what is told its reports."""
+        return lambda epoch, metrics: None

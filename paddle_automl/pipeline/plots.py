@@ -1,0 +1,78 @@
+"""Two pictures at the end of a search: its history, and the learning curves of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.files import replacing
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.records import TrialRecord
+
+_STATES = {"complete": ("o", "tab:blue"), "pruned": ("v", "tab:orange")}
+_MAX_LEGEND = 8
+
+
+def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Path) -> None:
+    """Draw each trial's value of the first objective and the best so far, as a PNG."""
+    figure, axes = _canvas(f"Search history: {objective.metric}")
+    best: float | None = None
+    xs, ys = [], []
+    for state, (marker, colour) in _STATES.items():
+        points = [(r.number, r.values[0]) for r in records if r.state == state and r.values]
+        if points:
+            axes.scatter(*zip(*points, strict=True), marker=marker, color=colour, label=state, zorder=3)
+    for record in records:
+        if record.state != "complete" or not record.values:
+            continue
+        value = record.values[0]
+        best = value if best is None else min(best, value, key=objective.cost)
+        xs.append(record.number)
+        ys.append(best)
+    axes.step(xs, ys, where="post", color="tab:green", label="best so far")
+    failed = [record.number for record in records if record.state == "failed"]
+    for number in failed:
+        axes.axvline(number, color="tab:red", alpha=0.3, linewidth=1)
+    if failed:
+        axes.plot([], [], color="tab:red", alpha=0.3, label="failed")
+    axes.set_xlabel("trial")
+    axes.set_ylabel(objective.metric)
+    axes.legend(loc="best", fontsize=8)
+    _save(figure, file)
+
+
+def plot_curves(records: Sequence[TrialRecord], metric: str, best: int | None, file: Path) -> None:
+    """Draw the validation metric of every trial by epoch; the best trial stands out."""
+    figure, axes = _canvas(f"Learning curves: {metric} on validation")
+    drawn = [record for record in records if record.curve and record.duplicate_of is None]
+    for record in drawn:
+        epochs, values = zip(*sorted(record.curve.items()), strict=True)
+        if record.number == best:
+            axes.plot(epochs, values, color="tab:green", linewidth=2.5, label=f"best: trial {best}", zorder=5)
+        else:
+            label = f"trial {record.number}" if len(drawn) <= _MAX_LEGEND else None
+            axes.plot(
+                epochs, values, linewidth=1, alpha=0.6, label=label, marker="." if len(epochs) == 1 else None
+            )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(metric)
+    if drawn:
+        axes.legend(loc="best", fontsize=8)
+    _save(figure, file)
+
+
+def _canvas(title: str) -> tuple[Any, Any]:
+    # The object interface draws without a window system and without pyplot's global state.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _save(figure: Any, file: Path) -> None:
+    with replacing(file) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

@@ -1,0 +1,10 @@
+"""Imported once by the fork server, so that a trial starts without importing Paddle again.
+
+The settings of the process come first: Paddle reads them while it is imported.
+"""
+
+from paddle_automl.core.runtime import tune_process
+
+tune_process()
+
+from paddle_automl.pipeline import checking, evaluator, exporting  # noqa: E402, F401

@@ -1,0 +1,258 @@
+"""A whole search: check, trials, last training, export with proof, pictures."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import InterruptedRunError, SearchFailedError
+from paddle_automl.core.files import write_json, write_text
+from paddle_automl.core.yaml_io import dump_yaml
+from paddle_automl.pipeline import plots, remote
+from paddle_automl.pipeline.candidates import covering
+from paddle_automl.pipeline.clock import GRACE_S, Clock
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.finishing import Finish
+from paddle_automl.pipeline.folder import STUDY_FILE, open_folder, remember_data
+from paddle_automl.pipeline.jobs import call
+from paddle_automl.pipeline.keeping import CheckpointKeeper
+from paddle_automl.pipeline.machine import stable_hashing, start_executor
+from paddle_automl.pipeline.observer import Observer
+from paddle_automl.pipeline.results import SearchResult
+from paddle_automl.pipeline.space import baseline_of, make_space
+from paddle_automl.pipeline.trials import (
+    CONFIG_FILE,
+    LOG_FILE,
+    identity,
+    payload_of,
+    trial_config,
+    trial_folder,
+    write_config,
+)
+from paddle_automl.pipeline.visualdl_log import VisualDLLog
+from paddle_automl.search.controllers.base import CONTROLLERS, Controller
+from paddle_automl.search.coordinator import Coordinator, Ending, Limits
+from paddle_automl.search.executors.base import Executor, Job
+from paddle_automl.search.listener import Listener
+from paddle_automl.search.records import TrialRecord
+from paddle_automl.search.schedulers.base import SCHEDULERS, Scheduler
+from paddle_automl.search.study import Study
+
+logger = logging.getLogger(__name__)
+
+
+class SearchRun:
+    """One search in its output folder; `run` does everything and may be repeated: what is done stays done."""
+
+    def __init__(self, config: RunConfig, observer: Observer | None = None) -> None:
+        self.config = config
+        self.observer = observer or Observer()
+        self.clock = Clock(config)
+        self.space = make_space(config)
+        self.baseline = baseline_of(config, self.space)
+        self.candidates = covering(config, self.space, self.baseline or {})
+
+    def run(self, fresh: bool = False) -> SearchResult:
+        """Search, train the winner once more, test it once, export and prove it.
+
+        Raises ConfigError, DataError, StudyError or OutputError before the first trial; SearchFailedError
+        where no trial is usable; InterruptedRunError after Ctrl-C, with what is finished kept.
+        """
+        stable_hashing()
+        folder = open_folder(self.config.folder, fresh)
+        with self._open_study(folder) as study:
+            write_text(folder / CONFIG_FILE, dump_yaml(self.config.as_dict()))
+            with start_executor(self.config) as executor, self.observer:
+                try:
+                    facts = self._check(executor, study)
+                    ending = self._search(executor, study)
+                    best = self._best(study)
+                    finish = Finish(self.config, self.clock, executor, self.observer, self.space)
+                    final, source, bundle = finish.run(best)
+                except KeyboardInterrupt:
+                    raise self._interrupted() from None
+            self._draw(study, best)
+            result = SearchResult(
+                output=folder,
+                ended=ending.message,
+                best=best,
+                best_config=finish.best_config(best),
+                objectives=tuple(self.config.search.objectives),
+                trials=tuple(study.records()),
+                pareto=tuple(study.pareto()),
+                source=source,
+                final=final,
+                bundle=bundle,
+                data=facts,
+                seconds=self.clock.passed,
+                describe=self.describe,
+            )
+        write_json(folder / "summary.json", summary_of(result))
+        return result
+
+    def describe(self, record: TrialRecord) -> str:
+        """Return a trial's choices as a short text."""
+        return describe_choices(self.space.overrides(record.params))
+
+    def _open_study(self, folder: Path) -> Study:
+        return Study.open(
+            folder / STUDY_FILE,
+            space=self.space,
+            objectives=self.config.search.objectives,
+            identity=identity(self.config),
+        )
+
+    def _check(self, executor: Executor, study: Study) -> dict[str, Any]:
+        """Build every option once, and compare the data with that of the study's trials."""
+        on_report = self.observer.job(f"checking the data and {len(self.candidates)} options")
+        payload = payload_of(self.config, self.config)
+        payload["candidates"] = [[item.label, item.config.as_dict()] for item in self.candidates]
+        log = self.config.folder / "logs" / "check.log"
+        facts = call(executor, remote.check, payload, log, on_report)
+        remember_data(self.config.folder, facts, bool(study.records()))
+        for file, reason in facts["skipped_files"]:
+            self.observer.on_message(f"left out: {file}: {reason}")
+        return facts
+
+    def _search(self, executor: Executor, study: Study) -> Ending:
+        config = self.config.search
+        logs = VisualDLLog(self.config.folder / "visualdl") if self.config.visualdl else None
+        listeners: list[Listener] = [self.observer, CheckpointKeeper(self.config, study)]
+        if logs is not None:
+            listeners.append(logs)
+        coordinator = Coordinator(
+            study,
+            self._controller(),
+            self._scheduler(),
+            executor,
+            self._make_job,
+            limits=Limits(
+                trials=config.trials,
+                deadline=self.clock.trials_end(),
+                stop_after=config.stop_after,
+                max_failures=config.max_failures,
+                grace_s=GRACE_S,
+            ),
+            listeners=listeners,
+            baseline=self.baseline,
+        )
+        coordinator.listeners += (_Deadline(coordinator, self.clock, study),)
+        self.observer.plan(study.records(), self.describe, self._time_left)
+        try:
+            ending = coordinator.run()
+        finally:
+            if logs is not None:
+                logs.close_all()
+        if ending.reason == "interrupted":
+            raise KeyboardInterrupt
+        return ending
+
+    def _controller(self) -> Controller:
+        options: Any = self.config.search.controller
+        return CONTROLLERS[options.name](
+            options, space=self.space, objectives=self.config.search.objectives, seed=self.config.seed
+        )
+
+    def _scheduler(self) -> Scheduler:
+        options = self.config.search.scheduler
+        return SCHEDULERS[options.name](options)
+
+    def _make_job(self, record: TrialRecord) -> Job:
+        folder = trial_folder(self.config, record.number)
+        config = trial_config(self.config, self.space, record.params, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_config(config, folder)
+        return Job(
+            remote.train,
+            payload_of(self.config, config),
+            folder / LOG_FILE,
+            timeout_s=self.config.search.trial_timeout_s,
+            memory_mb=self.config.search.trial_memory_mb,
+            epochs=config.training.epochs,
+        )
+
+    def _time_left(self) -> float | None:
+        end = self.clock.trials_end()
+        return None if end is None else end - self.clock.started - self.clock.passed
+
+    def _best(self, study: Study) -> TrialRecord:
+        best = study.best()
+        if best is not None:
+            return best
+        nearest = study.ranking()[0]
+        wanted = ", ".join(f"{o.metric} {o.limit:g}" for o in study.objectives if o.limit is not None)
+        got = ", ".join(
+            f"{o.metric} {value:.4g}" for o, value in zip(study.objectives, nearest.values or (), strict=True)
+        )
+        raise SearchFailedError(
+            f"search.objectives: no trial keeps the limits ({wanted}); the nearest is trial {nearest.number} with "
+            f"{got}. Relax the limit, or raise search.trials, and run the same command again: finished trials stay"
+        )
+
+    def _draw(self, study: Study, best: TrialRecord) -> None:
+        metric = self.config.epoch_metric()
+        objective = self.config.search.objectives[0]
+        plots.plot_history(study.records(), objective, self.config.folder / "search_history.png")
+        plots.plot_curves(study.records(), metric, best.number, self.config.folder / "learning_curves.png")
+
+    def _interrupted(self) -> InterruptedRunError:
+        return InterruptedRunError(
+            f"interrupted; everything finished is kept in {self.config.folder}. "
+            "The same command continues where it stopped"
+        )
+
+
+class _Deadline(Listener):
+    """Moves the end of the trials as it becomes clearer what the last training will take."""
+
+    def __init__(self, coordinator: Coordinator, clock: Clock, study: Study) -> None:
+        self.coordinator, self.clock, self.study = coordinator, clock, study
+
+    def on_end(self, record: TrialRecord) -> None:
+        """Estimate anew."""
+        self.clock.learn(self.study.records())
+        self.coordinator.limits = replace(self.coordinator.limits, deadline=self.clock.trials_end())
+
+
+def describe_choices(overrides: Mapping[str, Any]) -> str:
+    """Return ``backbone=resnet width=8 blocks=[1,2]`` for dotted keys and values."""
+    parts = []
+    for key, value in overrides.items():
+        text = (
+            f"{value:.3g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')
+        )
+        parts.append(f"{key.rsplit('.', 1)[-1]}={text.replace(' ', '')}")
+    return " ".join(parts)
+
+
+def summary_of(result: SearchResult) -> dict[str, Any]:
+    """Return a search's result as JSON-like data, for programs."""
+    return {
+        "ended": result.ended,
+        "seconds": round(result.seconds, 1),
+        "best_trial": result.best.number,
+        "choices": dict(result.best.params),
+        "exported": result.source,
+        "metrics": result.bundle.metrics,
+        "parity": result.bundle.parity,
+        "latency": list(result.bundle.latency),
+        "bundle": str(result.bundle.bundle),
+        "verified": result.bundle.verified,
+        "trials": [
+            {
+                "number": record.number,
+                "state": record.state,
+                "values": list(record.values or ()),
+                "seconds": record.seconds,
+                "reason": record.reason,
+                "duplicate_of": record.duplicate_of,
+            }
+            for record in result.trials
+        ],
+        "pareto": [record.number for record in result.pareto],
+        "data": {key: value for key, value in result.data.items() if key != "fingerprint"},
+    }

@@ -1,0 +1,50 @@
+"""The search space of a configuration: as written, or collected from what the classes declare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.models.backbones.base import BACKBONES
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.space.space import SearchSpace
+from paddle_automl.space.tree import Params
+
+_AUTO_COMMON: dict[str, Any] = {
+    "model.activation": {"choice": ["relu", "hardswish", "gelu"]},
+    "model.dropout": {"float": [0.0, 0.4], "step": 0.1},
+    "training.optimizer": {
+        "momentum": {"learning_rate": {"log": [0.005, 0.3]}},
+        "adamw": {"learning_rate": {"log": [0.0005, 0.02]}},
+    },
+}
+
+
+def make_space(config: RunConfig) -> SearchSpace:
+    """Return the parsed space; raises ConfigError for a configuration without one, naming what to do."""
+    spec = config.search.space
+    if spec is None:
+        raise ConfigError(
+            "search.space: is not set, so there is nothing to search; add domains (search.space: auto takes "
+            "those of the classes), or train the values as they are: python tools/train.py -c FILE"
+        )
+    return SearchSpace.parse(auto_spec() if spec == "auto" else spec)
+
+
+def auto_spec() -> dict[str, Any]:
+    """Return the space that ``auto`` stands for: every backbone with the domains it declares, and a recipe."""
+    backbones = {name: dict(BACKBONES[name].space) for name in BACKBONES.names()}
+    return {"model.backbone": backbones, **_AUTO_COMMON}
+
+
+def baseline_of(config: RunConfig, space: SearchSpace) -> Params | None:
+    """Return the configuration's own values as choices, the first trial.
+
+    With ``space: auto`` values outside the collected domains are no mistake of the user: then there is none.
+    """
+    try:
+        return space.params_of(config.as_dict())
+    except ConfigError:
+        if config.search.space == "auto":
+            return None
+        raise

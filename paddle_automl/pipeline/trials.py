@@ -1,0 +1,100 @@
+"""A trial is a configuration: the search's own with the trial's choices merged in, runnable alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.files import write_text
+from paddle_automl.core.loading import validate
+from paddle_automl.core.merging import with_overrides
+from paddle_automl.core.yaml_io import dump_yaml
+from paddle_automl.data.config import absolute
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.space.space import SearchSpace
+
+CONFIG_FILE = "config.yaml"
+WEIGHTS_FILE = "best.pdparams"
+RESULT_FILE = "result.json"
+METRICS_FILE = "metrics.jsonl"
+LOG_FILE = "train.log"
+SEARCH_ONLY = ("search", "budget")
+
+
+def trial_folder(config: RunConfig, number: int) -> Path:
+    """Return the folder of a trial: OUTPUT/trials/0007."""
+    return config.folder / "trials" / f"{number:04d}"
+
+
+def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
+    """Return the configuration of one training: no search, absolute data paths, its own output folder."""
+    split = config.data.split.model_copy(update={"seed": split_seed(config)})
+    section = absolute(config.data).model_copy(update={"split": split})
+    data = config.model_copy(update={"data": section, "metric": config.epoch_metric()}).as_dict()
+    for key in SEARCH_ONLY:
+        data.pop(key)
+    return {**data, "output": str(output.resolve())}
+
+
+def split_seed(config: RunConfig) -> int:
+    """Return the seed of the split into training, validation and test part."""
+    return config.seed if config.data.split.seed is None else config.data.split.seed
+
+
+def trial_config(config: RunConfig, space: SearchSpace, params: Mapping[str, Any], output: Path) -> RunConfig:
+    """Return the validated configuration of a trial with the choices `params`."""
+    return validate(RunConfig, with_overrides(standalone(config, output), space.overrides(params)))
+
+
+def write_config(config: RunConfig, folder: Path) -> None:
+    """Write a training's configuration to its folder; the sections that only a search has are left out."""
+    data = {key: value for key, value in config.as_dict().items() if key not in SEARCH_ONLY}
+    write_text(folder / CONFIG_FILE, dump_yaml(data))
+
+
+def identity(config: RunConfig) -> dict[str, Any]:
+    """Return whatever changes a trial's result, but the space and the objectives, by dotted key.
+
+    A study may be continued with another number of trials, budget, number of workers, controller or
+    scheduler, but not with another identity.
+    """
+    data = standalone(config, config.folder)
+    keep = {key: data[key] for key in ("seed", "metric", "data", "model", "training")}
+    flat = dict(_flatten(keep, ""))
+    # How batches are loaded does not change what is learned from them.
+    for key in ("data.in_memory", "data.in_memory_limit_mb", "data.loader_workers"):
+        flat.pop(key, None)
+    return flat
+
+
+def payload_of(
+    search: RunConfig, config: RunConfig, *, folder: Path | None = None, on: str = "train"
+) -> dict[str, Any]:
+    """Return what a job needs: the configuration of one training, and what all trials of a search share."""
+    root = search.folder.resolve()
+    return {
+        "config": config.as_dict(),
+        "folder": str(folder or config.folder),
+        "on": on,
+        "objectives": [objective.metric for objective in search.search.objectives],
+        "cache": str(root / "cache"),
+        "lock": str(root / "cache" / "latency.lock"),
+    }
+
+
+def digest(value: Any) -> str:
+    """Return a short hash of a JSON-like value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def _flatten(value: Any, prefix: str) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        items = []
+        for key, item in value.items():
+            items += _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+        return items
+    return [(prefix, value if not isinstance(value, list | dict) else json.dumps(value, sort_keys=True))]

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# All checks of the repository: lint, format, types, layers, tests. Stops at the first that fails.
+# PYTHON names the interpreter of an environment with `pip install -e ".[dev]"`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python="${PYTHON:-python}"
+
+"$python" -m ruff check .
+"$python" -m ruff format --check .
+"$python" -m mypy paddle_automl
+"$python" -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+"$python" -m pytest "$@"
