@@ -46,6 +46,10 @@ class Split(Section):
     test: float = Field(default=0.2, ge=0, lt=1)
     """Fraction for the test, used once at the end; 0 for none."""
 
+    seed: int | None = Field(default=None, ge=0)
+    """Seed of the split alone; none takes the run's seed. A trial's configuration states it, so that another
+    training of it meets the same parts."""
+
     @model_validator(mode="after")
     def _something_left_for_training(self) -> Split:
         if self.validation + self.test >= 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.runtime import usable_cores
 from paddle_automl.data.decoding import Decoder
 
 
@@ -116,7 +116,7 @@ def decode_all(
 
 def in_threads(function: Callable[[int], Any], rows: Iterable[int]) -> None:
     """Call `function` for each row, in as many threads as this process has cores; Pillow frees the GIL."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = usable_cores()
     if threads == 1:
         for row in rows:
             function(row)

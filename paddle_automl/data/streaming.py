@@ -64,11 +64,16 @@ def stream_files(
     )
     with _forking():
         iterator = iter(loader)
-    for images, message in iterator:
-        text = np.asarray(message).tobytes()
-        if text:
-            raise DataError(text.decode("utf-8"))
-        yield np.asarray(images)
+    try:
+        for images, message in iterator:
+            text = np.asarray(message).tobytes()
+            if text:
+                raise DataError(text.decode("utf-8"))
+            yield np.asarray(images)
+    finally:
+        # Paddle keeps its last iterator in a global variable, so one that is left early would not be
+        # collected; this ends its workers, and does nothing after a complete pass.
+        iterator.__del__()
 
 
 @contextmanager

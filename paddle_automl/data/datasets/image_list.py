@@ -46,8 +46,8 @@ class ImageList(Dataset):
         """Folder that the paths in the lists start from; null takes the folder of the training list."""
 
         label_file: str | None = None
-        """File with a line ``id name`` per class; names may hold spaces. Without it, the classes are the labels
-        of the training list, sorted."""
+        """File with a line ``id name`` per class; names may hold spaces. Without it, the classes are the
+        labels of the training list, sorted."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -1,0 +1,69 @@
+"""The `data` section: what is accepted, what is said, and paths made absolute."""
+
+import pytest
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.core.yaml_io import dump_yaml, parse_value
+from paddle_automl.data.config import DataConfig, absolute
+
+
+def test_defaults_and_round_trip():
+    config = validate(DataConfig, {})
+    assert config.dataset.name == "digits"
+    assert config.size is None
+    again = validate(DataConfig, parse_value(dump_yaml(config.model_dump(mode="json"))))
+    assert again == config
+
+
+def test_short_forms():
+    config = validate(
+        DataConfig, {"image_size": 32, "augment": ["horizontal_flip", {"name": "random_crop", "padding": 2}]}
+    )
+    assert config.image_size == 32
+    assert config.size == (32, 32)
+    assert validate(DataConfig, {"image_size": [20, 30]}).size == (20, 30)
+    assert [item.name for item in config.augment] == ["horizontal_flip", "random_crop"]
+    assert config.augment[1].padding == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"image_size": "big"}, r"image_size: must be a number of pixels, or \[height, width\].*got 'big'"),
+        ({"image_size": [1, 2, 3]}, "image_size: must be a number of pixels"),
+        ({"image_size": 0}, "image_size: must be a number of pixels"),
+        ({"image_size": True}, "image_size: must be a number of pixels"),
+        ({"image_size": [8, 8.5]}, "image_size: must be a number of pixels"),
+        ({"fit": "squeeze"}, "fit: input should be 'crop', 'pad' or 'stretch', got 'squeeze'"),
+        ({"channels": 2}, "channels: input should be 'auto', 1 or 3"),
+        ({"in_memory": "yes"}, "in_memory: input should be 'auto', True or False"),
+        ({"split": {"validation": 0.5, "test": 0.5}}, r"split: .*must sum to less than 1, got 0\.5 \+ 0\.5"),
+        ({"split": {"validation": 0.0}}, r"split\.validation: .*greater than 0"),
+        ({"augment": ["flip"]}, r"augment\.0: unknown augmentation 'flip'"),
+        ({"augment": [{"name": "scale", "low": 2.0}]}, r"augment\.0: low must not be above high"),
+        ({"dataset": "image_folder"}, r"dataset\.root: is required"),
+        ({"dataset": {"name": "image_folder", "roof": "x", "root": "y"}}, "did you mean 'root'"),
+        ({"datset": "digits"}, "datset: unknown key; did you mean 'dataset'"),
+    ],
+)
+def test_mistakes(data, message):
+    with pytest.raises(ConfigError, match=message):
+        validate(DataConfig, data)
+
+
+def test_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = validate(
+        DataConfig, {"dataset": {"name": "image_list", "train": "图 片/train.txt", "test": "/a/../b.txt"}}
+    )
+    made = absolute(config)
+    assert made.dataset.train == str(tmp_path / "图 片" / "train.txt")
+    assert made.dataset.test == "/b.txt"
+    assert made.dataset.root is None
+    assert made.dataset.name == "image_list"
+    assert config.dataset.train == "图 片/train.txt"
+    assert absolute(made) == made
+    assert absolute(validate(DataConfig, {})) == validate(DataConfig, {})
+    idx = absolute(validate(DataConfig, {"dataset": {"name": "idx", "root": "x"}}))
+    assert idx.dataset.root == str(tmp_path / "x")

@@ -1,0 +1,210 @@
+"""Image files of every mode and shape become pixels of one size."""
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.data.decoding import Decoder, is_grey
+from tests.unit.data import pictures
+from tests.unit.data.pictures import BLUE, GREEN, RED, WHITE
+
+
+def decoder(size=(8, 8), fit="crop", channels=3):
+    return Decoder(size[0], size[1], fit, channels)
+
+
+def colour(pixels):
+    """Return the one colour of uint8 ``[C, H, W]`` pixels."""
+    first = pixels[:, 0, 0]
+    assert (pixels == first[:, None, None]).all()
+    return tuple(int(value) for value in first)
+
+
+def test_modes_of_one_colour(tmp_path):
+    files = {
+        "rgb.png": (pictures.plain(RED), RED),
+        "grey.png": (Image.new("L", (9, 7), 77), (77, 77, 77)),
+        "bit.png": (Image.new("1", (9, 7), 1), WHITE),
+        "palette.png": (pictures.plain(GREEN).convert("P", palette=Image.Palette.ADAPTIVE), GREEN),
+        "palette.gif": (pictures.plain(BLUE).convert("P", palette=Image.Palette.ADAPTIVE), BLUE),
+        "opaque.png": (Image.new("RGBA", (9, 7), (*BLUE, 255)), BLUE),
+        "clear.png": (Image.new("RGBA", (9, 7), (*BLUE, 0)), WHITE),
+        "half.png": (Image.new("RGBA", (9, 7), (0, 0, 0, 51)), (204, 204, 204)),
+        "grey alpha.png": (Image.new("LA", (9, 7), (0, 0)), WHITE),
+        "图.webp": (Image.new("RGBA", (9, 7), (0, 0, 0, 0)), WHITE),
+        "cmyk.tif": (Image.new("CMYK", (9, 7), (0, 255, 255, 0)), RED),
+        "sixteen.png": (Image.fromarray(np.full((7, 9), 256 * 100 + 100, np.uint16)), (100, 100, 100)),
+        "sixteen.tif": (Image.fromarray(np.full((7, 9), 65535, np.uint16)), WHITE),
+    }
+    for name, (image, expected) in files.items():
+        path = pictures.save(image, tmp_path / name)
+        assert colour(decoder()(path)) == expected, name
+
+
+def test_transparent_palette_entry_is_laid_over_white(tmp_path):
+    image = pictures.plain(RED).convert("P", palette=Image.Palette.ADAPTIVE)
+    index = image.getpixel((0, 0))
+    path = pictures.save(image, tmp_path / "cut out.png", transparency=index)
+    assert colour(decoder()(path)) == WHITE
+
+
+def test_cmyk_jpeg(tmp_path):
+    path = pictures.save(Image.new("CMYK", (64, 64), (0, 255, 255, 0)), tmp_path / "print.jpg", quality=95)
+    red, green, blue = decoder()(path)[:, 4, 4]
+    assert red > 240
+    assert green < 15
+    assert blue < 15
+
+
+def test_grey_output_uses_luma(tmp_path):
+    path = pictures.save(pictures.plain(GREEN), tmp_path / "a.png")
+    pixels = decoder(channels=1)(path)
+    assert pixels.shape == (1, 8, 8)
+    assert colour(pixels) == (150,)  # ITU-R 601: 0.587 * 255 = 149.7
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, orientation):
+    upright = np.array([[10, 20, 30], [40, 50, 60]], dtype=np.uint8)
+    # How a camera stores the upright picture under each value of the EXIF tag.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = pictures.save(image, tmp_path / "turned.png", exif=exif)
+    assert (decoder((2, 3), channels=1)(path)[0] == upright).all()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_exif_does_not_matter(tmp_path):
+    path = pictures.save(pictures.plain(RED), tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\xff\xff broken")
+    assert colour(decoder()(path)) == RED
+
+
+def test_crop_keeps_the_centre():
+    image = pictures.halves(RED, BLUE, (40, 10))
+    image.paste(GREEN, (15, 0, 25, 10))
+    assert colour(decoder((10, 10), "crop")(image)) == GREEN
+    # At half the size the filter reaches one pixel beyond the cut, as if the image were resized before.
+    assert colour(decoder((5, 5), "crop")(image)[:, :, 1:-1]) == GREEN
+
+
+def test_pad_puts_black_around():
+    pixels = decoder((8, 8), "pad")(pictures.plain(WHITE, (16, 8)))
+    assert (pixels[:, 2:6] == 255).all()
+    assert (pixels[:, :2] == 0).all()
+    assert (pixels[:, 6:] == 0).all()
+
+
+def test_stretch_takes_everything():
+    pixels = decoder((4, 4), "stretch")(pictures.halves(RED, BLUE, (64, 8)))
+    assert tuple(pixels[:, 0, 0]) == RED
+    assert tuple(pixels[:, 0, 3]) == BLUE
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 7), (8, 8), (333, 77)])
+def test_any_shape_gives_the_wanted_shape(fit, size):
+    pixels = decoder((9, 5), fit)(pictures.plain(WHITE, size))
+    assert pixels.shape == (3, 9, 5)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    if fit != "pad":
+        assert (pixels == 255).all()
+
+
+def test_large_jpeg_gives_nearly_the_pixels_of_the_full_decoding(tmp_path):
+    gradient = np.linspace(0, 255, 800).astype(np.uint8)
+    image = Image.fromarray(np.stack([np.tile(gradient, (600, 1))] * 3, axis=2))
+    path = pictures.save(image, tmp_path / "large.jpg", quality=95)
+    fast = decoder((32, 32))(path).astype(int)
+    full = decoder((32, 32))(image).astype(int)
+    assert np.abs(fast - full).max() <= 4
+
+
+def test_path_text_bytes_and_image_give_the_same(tmp_path):
+    path = pictures.save(pictures.noise(np.random.default_rng(0)), tmp_path / "花 朵.png")
+    expected = decoder()(path)
+    assert (decoder()(str(path)) == expected).all()
+    assert (decoder()(path.read_bytes()) == expected).all()
+    assert (decoder()(Image.open(path)) == expected).all()
+
+
+def test_unreadable_files_are_named_with_the_reason(tmp_path):
+    empty = tmp_path / "空.jpg"
+    empty.write_bytes(b"")
+    text = tmp_path / "notes.png"
+    text.write_text("not an image")
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    float_tiff = pictures.save(Image.new("F", (4, 4)), tmp_path / "float.tif")
+    cases = {
+        empty: "the file is empty",
+        text: "is no image in a known format",
+        tmp_path / "missing.png": "the file does not exist",
+        folder: "cannot be read: Is a directory",
+        float_tiff: "32-bit float pixels have no stated range",
+        pictures.truncated(tmp_path / "cut.jpg"): "cannot be decoded: .*truncated",
+        pictures.truncated(tmp_path / "cut.png"): "cannot be decoded",
+    }
+    for path, reason in cases.items():
+        with pytest.raises(DataError, match=reason) as caught:
+            decoder()(path)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+def test_every_cut_and_every_flipped_byte_is_an_error_or_an_image(tmp_path):
+    """A damaged file must never end in another exception than DataError."""
+    image = pictures.noise(np.random.default_rng(3), (20, 20))
+    rng = np.random.default_rng(4)
+    for form in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"):
+        buffer = io.BytesIO()
+        image.save(buffer, form)
+        raw = buffer.getvalue()
+        for _ in range(40):
+            damaged = bytearray(raw[: rng.integers(1, len(raw))] if rng.random() < 0.5 else raw)
+            for position in rng.integers(0, len(damaged), 3):
+                damaged[position] = rng.integers(0, 256)
+            try:
+                pixels = decoder()(bytes(damaged))
+            except DataError:
+                continue
+            assert pixels.shape == (3, 8, 8)
+
+
+def test_decompression_bomb_is_refused():
+    def chunk(kind, data):
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = (60000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    with pytest.raises(DataError, match="decompression bomb"):
+        decoder()(bomb)
+
+
+def test_is_grey(tmp_path):
+    grey = pictures.save(Image.new("L", (4, 4), 5), tmp_path / "a.png")
+    deep = pictures.save(Image.fromarray(np.zeros((4, 4), np.uint16)), tmp_path / "b.png")
+    grey_palette = pictures.save(Image.new("L", (4, 4), 5).convert("P"), tmp_path / "c.png")
+    colour_file = pictures.save(pictures.plain(RED), tmp_path / "d.png")
+    colour_palette = pictures.save(pictures.plain(RED).convert("P"), tmp_path / "e.png")
+    assert is_grey(grey)
+    assert is_grey(deep)
+    assert is_grey(grey_palette)
+    assert not is_grey(colour_file)
+    assert not is_grey(colour_palette)
+    assert not is_grey(tmp_path / "missing.png")
