@@ -86,13 +86,17 @@ class LayerFactory:
         """Return normalization and activation."""
         return nn.Sequential(self.norm(channels), self.activation())
 
-    def max_pool(self, kernel: int, *, stride: int | None = None, padding: int = 0) -> nn.Layer:
-        """Return a maximum over windows; the stride is the kernel unless given."""
-        return nn.MaxPool2D(kernel, stride=stride, padding=padding)
+    def max_pool(
+        self, kernel: int, *, stride: int | None = None, padding: int = 0, ceil_mode: bool = False
+    ) -> nn.Layer:
+        """Return a maximum over windows; the stride is the kernel unless given; `ceil_mode` rounds sizes up."""
+        return nn.MaxPool2D(kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
 
-    def avg_pool(self, kernel: int, *, stride: int | None = None, padding: int = 0) -> nn.Layer:
-        """Return a mean over windows; the stride is the kernel unless given."""
-        return nn.AvgPool2D(kernel, stride=stride, padding=padding)
+    def avg_pool(
+        self, kernel: int, *, stride: int | None = None, padding: int = 0, ceil_mode: bool = False
+    ) -> nn.Layer:
+        """Return a mean over windows; the stride is the kernel unless given; `ceil_mode` rounds sizes up."""
+        return nn.AvgPool2D(kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
 
     def global_pool(self) -> nn.Layer:
         """Return the mean over all pixels: [N, C, H, W] -> [N, C, 1, 1]."""

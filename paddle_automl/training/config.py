@@ -17,6 +17,8 @@ class EmaConfig(Section):
 
     decay: float = Field(0.999, gt=0, lt=1)
     """Share of the average that is kept in a step; the average reaches back about 1 / (1 - decay) steps."""
+    warmup: bool = True
+    """Keep less of it at first, (1 + step) / (10 + step): a short training is not averaged with its beginning."""
 
 
 class AmpConfig(Section):

@@ -12,13 +12,20 @@ from paddle import Tensor, nn
 class ExponentialMovingAverage:
     """Average of the weights over the steps, bias-corrected as Adam's moments (Kingma and Ba 2015, section 3).
 
-    After step t: s_t = decay s_{t-1} + (1 - decay) p_t with s_0 = 0, and the average is s_t / (1 - decay^t), a
-    weighted mean of p_1..p_t alone: the initial weights are not in it. Running mean and variance of batch
-    normalization are averaged in the same way as the weights they belong to. Kept in float32, changed in place.
+    At step t: s_t = d s_{t-1} + (1 - d) p_t and w_t = d w_{t-1} + (1 - d) from s_0 = w_0 = 0; the average is
+    s_t / w_t, a weighted mean of p_1..p_t alone: the initial weights are not in it. d is `decay`, so that
+    w_t = 1 - decay^t. With `warmup`, d = min(decay, (1 + t) / (10 + t)) (as in TensorFlow and in
+    `paddle.static.ExponentialMovingAverage`), so that the average always reaches back over about the last tenth
+    of the steps at most: a short training is not averaged with its own beginning.
+
+    Running mean and variance of batch normalization are averaged in the same way as the weights they belong
+    to. The sums are float32 and changed in place.
     """
 
-    def __init__(self, model: nn.Layer, decay: float) -> None:
+    def __init__(self, model: nn.Layer, decay: float, *, warmup: bool) -> None:
         self.decay = decay
+        self.warmup = warmup
+        self._steps = 0
         self._live = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point()]
         self._sums = [paddle.zeros(tensor.shape, dtype="float32") for tensor in self._live]
         self._weight = 0.0
@@ -26,12 +33,15 @@ class ExponentialMovingAverage:
     @paddle.no_grad()
     def update(self) -> None:
         """Take in the weights as they are after a step."""
-        rest = 1.0 - self.decay
+        self._steps += 1
+        warm = (1 + self._steps) / (10 + self._steps)
+        decay = min(self.decay, warm) if self.warmup else self.decay
+        rest = 1.0 - decay
         for total, live in zip(self._sums, self._live, strict=True):
             # `lerp_` is one call but takes eight times as long on a CPU.
-            total.scale_(self.decay)
+            total.scale_(decay)
             total.add_(_float32(live) * rest)
-        self._weight = self.decay * self._weight + rest
+        self._weight = decay * self._weight + rest
 
     @paddle.no_grad()
     def copy_to_model(self) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import paddle
 from paddle import Tensor
 
@@ -20,20 +20,17 @@ from paddle_automl.models.classifier import Classifier
 from paddle_automl.paddle_compat.device import seed_everything, set_device
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.ema import ExponentialMovingAverage
 from paddle_automl.training.evaluation import evaluate
-from paddle_automl.training.freezing import Freezer
-from paddle_automl.training.gradients import centralize, centralized_parameters
-from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
-from paddle_automl.training.precision import Precision
-from paddle_automl.training.recipe import build_loss, build_optimizer
+from paddle_automl.training.learner import Learner, copy_of_weights
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
-    from paddle_automl.data.prepare import Part, PreparedData
+    from paddle_automl.data.parts import Part, PreparedData
 
 Report = Callable[[int, dict[str, float]], bool]
 """Called with the epoch, from 1, and its metrics; returns whether to go on."""
+
+Stopped = Literal["", "patience", "report"]
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
@@ -51,14 +48,14 @@ class TrainingResult:
     best_epoch: int
     """Epoch, from 1, whose weights the network ends with."""
     epochs_run: int
-    stopped: Literal["", "patience", "report"]
+    stopped: Stopped
     """Why it ended before the last epoch; empty if it did not."""
     seconds: float
     amp: str
     """The precision that really ran, such as ``float32`` or ``bfloat16 O1``."""
 
 
-def train(  # noqa: PLR0913  each argument is a separate decision of the caller
+def train(  # noqa: PLR0913  each argument is a decision of its own that only the caller can take
     model: Classifier,
     data: PreparedData,
     config: TrainingConfig,
@@ -77,14 +74,16 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     """Train `model` in place and leave it with the best weights, in evaluation mode.
 
     After each epoch the network (with `config.ema`, the average of its weights) is evaluated on the validation
-    part; `metric`, one of accuracy, macro_f1 and loss, tells with `goal` which epoch is the best. In `folder`,
-    ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights of the best one; files of an
-    earlier run are replaced. With `on` "train+validation" both parts are learned, nothing is evaluated, all
-    epochs run and the last weights are kept, in ``best.pdparams`` too.
+    part. The best epoch is that of the best `metric` (accuracy, macro_f1 or loss) by `goal` (maximize or
+    minimize); of equal ones, that of the lowest loss. In `folder`, ``metrics.jsonl`` gets a line per epoch and
+    ``best.pdparams`` the weights of the best one; files of an earlier run are replaced. With `on`
+    "train+validation" both parts are learned, nothing is evaluated, `config.patience` does not apply, and the
+    last weights are kept, in ``best.pdparams`` too.
 
-    `frozen_epochs` and `backbone_rate` concern the backbone's layers that were loaded from a file. An epoch's
-    last images that do not fill a batch are left out; the next epoch draws others. The same arguments and
-    initial weights give the same result on a CPU with one thread.
+    `augment` is applied to the training batches. `frozen_epochs` and `backbone_rate` concern the layers of the
+    backbone that were loaded from a file. The last images of an epoch that do not fill a batch are left out;
+    the next epoch draws others. On a CPU with one thread, the same arguments and initial weights give the same
+    result to the last bit.
 
     Raises TrialError if the loss is not finite, ConfigError for a metric that is not measured here.
     """
@@ -94,123 +93,117 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     set_device(device)
     if device != "cpu":
         model.to(device)
+    seed_everything(seed, "training")
+    part = data.train if on == "train" else data.joined()
+    learner = Learner(
+        model,
+        config,
+        labels=part.labels,
+        steps_per_epoch=max(len(part) // config.batch_size, 1),
+        frozen_epochs=frozen_epochs,
+        loaded_rate=backbone_rate,
+        device=device,
+    )
     run = _Run(
-        model, data, config, _Best(metric, goal), seed, folder, augment, on, frozen_epochs, backbone_rate, device
+        learner=learner,
+        config=config,
+        part=part,
+        validation=data.validation if on == "train" else None,
+        best=_Best(metric, 1.0 if goal == "maximize" else -1.0),
+        folder=folder,
+        augment=augment,
+        random=generator(seed, "batches"),
     )
     return run.run(report)
 
 
 @dataclass
 class _Best:
-    """The best epoch so far and its weights."""
+    """The best epoch so far and its weights; `sign` is 1 where a larger metric is better, else -1."""
 
     metric: str
-    goal: str
+    sign: float
     epoch: int = 0
+    improved: int = 0
+    """Last epoch with a better metric than all before it; `epoch` may be later, with an equal one."""
     metrics: dict[str, float] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def improved_by(self, metrics: dict[str, float]) -> bool:
-        if not self.metrics:
-            return True
-        new, old = metrics[self.metric], self.metrics[self.metric]
-        return new > old if self.goal == "maximize" else new < old
-
-    def take(self, epoch: int, metrics: dict[str, float], model: Classifier) -> None:
+    def offer(self, epoch: int, metrics: dict[str, float]) -> bool:
+        """Return whether the epoch is the best, and note its numbers if so."""
+        gain = self.sign * (metrics[self.metric] - self.metrics[self.metric]) if self.metrics else math.inf
+        if gain < 0 or (gain == 0 and metrics["loss"] >= self.metrics["loss"]):
+            return False
         self.epoch = epoch
+        self.improved = epoch if gain > 0 else self.improved
         self.metrics = metrics
-        self.weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        return True
 
 
+@dataclass
 class _Run:
-    """The objects of one training run."""
+    """One training run; see `train`."""
 
-    def __init__(  # noqa: PLR0913  mirrors `train`
-        self,
-        model: Classifier,
-        data: PreparedData,
-        config: TrainingConfig,
-        best: _Best,
-        seed: int,
-        folder: Path | None,
-        augment: Augmenter | None,
-        on: str,
-        frozen_epochs: int,
-        backbone_rate: float,
-        device: str,
-    ) -> None:
-        seed_everything(seed, "training")
-        self.config = config
-        self.best = best
-        self.folder = folder
-        self.augment = augment
-        self.random = generator(seed, "batches")
-        self.part: Part = data.train if on == "train" else data.joined()
-        self.validation: Part | None = data.validation if on == "train" else None
-        self.drop_last = len(self.part) >= config.batch_size
-        steps = len(self.part) // config.batch_size if self.drop_last else 1
-        self.schedule = LR_SCHEDULES[config.lr_schedule.name](
-            config.lr_schedule,  # type: ignore[arg-type]
-            epochs=config.epochs,
-            steps_per_epoch=steps,
-        )
-        self.loss = build_loss(
-            config, labels=self.part.labels, num_classes=model.num_classes, feature_dim=model.feature_dim
-        )
-        self.freezer = Freezer(model, frozen_epochs)
-        optimizer = build_optimizer(model, config, loaded=self.freezer.names, loaded_rate=backbone_rate)
-        self.base_rate = optimizer.get_lr()
-        self.precision = Precision(config.amp, device)
-        self.model, self.optimizer = self.precision.prepare(model, optimizer)
-        self.ema = None if config.ema is None else ExponentialMovingAverage(self.model, config.ema.decay)
-        self.centralized = centralized_parameters(self.model) if config.gradient_centralization else []
-        self.step = 0
+    learner: Learner
+    config: TrainingConfig
+    part: Part
+    validation: Part | None
+    best: _Best
+    folder: Path | None
+    augment: Augmenter | None
+    random: np.random.Generator
 
     def run(self, report: Report | None) -> TrainingResult:
         started = time.perf_counter()
-        stopped: Literal["", "patience", "report"] = ""
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for name in (METRICS_FILE, BEST_FILE):
-                (self.folder / name).unlink(missing_ok=True)
+        self._clear_folder()
+        stopped: Stopped = ""
         epoch = 0
-        try:
-            for epoch in range(1, self.config.epochs + 1):
-                metrics = self._epoch(epoch)
-                if self.folder is not None:
-                    append_json_line(self.folder / METRICS_FILE, {"epoch": epoch, **metrics})
-                if report is not None and not report(epoch, metrics):
-                    stopped = "report"
-                    break
-                if self._out_of_patience(epoch):
-                    stopped = "patience" if epoch < self.config.epochs else ""
-                    break
-        finally:
-            self.freezer.release()
-        self._finish(epoch)
+        for epoch in range(1, self.config.epochs + 1):
+            metrics = self._epoch(epoch)
+            if self.folder is not None:
+                append_json_line(self.folder / METRICS_FILE, {"epoch": epoch, **metrics})
+            go_on = report is None or report(epoch, metrics)
+            if epoch < self.config.epochs:
+                stopped = "report" if not go_on else "patience" if self._out_of_patience(epoch) else ""
+            if stopped:
+                break
+        if self.validation is None:
+            self.best.epoch = epoch
+            with self.learner.evaluated() as model:
+                self._keep(model)
+        self.learner.finish(self.best.weights)
         return TrainingResult(
-            metrics={name: self.best.metrics[name] for name in VALIDATION_METRICS if name in self.best.metrics},
+            metrics=self.best.metrics,
             best_epoch=self.best.epoch,
             epochs_run=epoch,
             stopped=stopped,
             seconds=time.perf_counter() - started,
-            amp=self.precision.description,
+            amp=self.learner.precision.description,
         )
+
+    def _clear_folder(self) -> None:
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in (METRICS_FILE, BEST_FILE):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         started = time.perf_counter()
-        self.model.train()
-        self.loss.train()
-        self.freezer.begin(epoch)
+        self.learner.begin(epoch)
         loss, images = self._steps(epoch)
-        trained = time.perf_counter() - started
         metrics = {
             "train_loss": loss,
-            "learning_rate": self.base_rate * self.schedule.factor(self.step - 1),
-            "images_per_second": images / trained,
+            "learning_rate": self.learner.learning_rate,
+            "images_per_second": images / (time.perf_counter() - started),
         }
         if self.validation is not None:
-            self._validate(epoch, metrics)
+            with self.learner.evaluated() as model:
+                measured = evaluate(model, self.validation, self.config.eval_batch_size)
+                _check_finite(measured["loss"], "validation", epoch)
+                if self.best.offer(epoch, measured):
+                    self._keep(model)
+            metrics.update(measured)
         metrics["seconds"] = time.perf_counter() - started
         return metrics
 
@@ -219,65 +212,28 @@ class _Run:
         total = paddle.zeros([])
         steps = images = 0
         for batch in self.part.batches(
-            self.config.batch_size, rng=self.random, augment=self.augment, drop_last=self.drop_last
+            self.config.batch_size, rng=self.random, augment=self.augment, drop_last=True
         ):
-            self.optimizer.set_lr(self.base_rate * self.schedule.factor(self.step))
-            loss = self._forward(paddle.to_tensor(batch.images), paddle.to_tensor(batch.targets))
-            self.precision.backward(loss)
-            if self.centralized:
-                centralize(self.centralized)
-            self.precision.step(self.optimizer)
-            self.optimizer.clear_grad(set_to_zero=False)
-            self.loss.after_step()
-            if self.ema is not None:
-                self.ema.update()
-            total.add_(loss.detach())
-            self.step += 1
+            total.add_(self.learner.step(paddle.to_tensor(batch.images), paddle.to_tensor(batch.targets)))
             steps += 1
             images += len(batch.labels)
             # A loss that is not finite makes every later sum so, hence looking now and then is enough.
             if steps % STEPS_BETWEEN_CHECKS == 0:
                 _check_finite(float(total), "training", epoch)
-        mean = float(total) / max(steps, 1)
+        mean = float(total) / steps
         _check_finite(mean, "training", epoch)
         return mean, images
 
-    def _forward(self, images: Tensor, targets: Tensor) -> Tensor:
-        with self.precision.context():
-            features = self.model.features(images)
-            logits = self.model.head(features)
-        if self.precision.config is not None:
-            logits = logits.astype("float32")
-        return self.loss(logits, features, targets)
-
-    def _validate(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Add the validation metrics to `metrics`, and keep the weights if they are the best so far."""
-        assert self.validation is not None
-        with self.ema.applied() if self.ema is not None else nullcontext():
-            with self.precision.context():
-                measured = evaluate(self.model, self.validation, self.config.eval_batch_size)
-            _check_finite(measured["loss"], "validation", epoch)
-            metrics.update(measured)
-            if self.best.improved_by(measured):
-                self.best.take(epoch, measured, self.model)
-                if self.folder is not None:
-                    save_weights(self.folder / BEST_FILE, self.best.weights)
+    def _keep(self, model: Classifier) -> None:
+        self.best.weights = copy_of_weights(model)
+        if self.folder is not None:
+            save_weights(self.folder / BEST_FILE, self.best.weights)
 
     def _out_of_patience(self, epoch: int) -> bool:
         patience = self.config.patience
-        return self.validation is not None and patience is not None and epoch - self.best.epoch >= patience
-
-    def _finish(self, epoch: int) -> None:
-        """Leave the network in float32 and evaluation mode with the weights to keep."""
-        if self.validation is None:
-            if self.ema is not None:
-                self.ema.copy_to_model()
-            self.best.take(epoch, {}, self.model)
-            if self.folder is not None:
-                save_weights(self.folder / BEST_FILE, self.best.weights)
-        self.precision.restore(self.model)
-        self.model.set_state_dict(self.best.weights)
-        self.model.eval()
+        if patience is None or self.validation is None:
+            return False
+        return epoch - self.best.improved >= patience
 
 
 def _check_finite(loss: float, which: str, epoch: int) -> None:

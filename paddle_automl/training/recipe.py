@@ -34,9 +34,7 @@ def build_optimizer(
     return OPTIMIZERS[config.optimizer.name](config.optimizer).build(parameter_groups, clip)  # type: ignore[arg-type]
 
 
-def build_loss(
-    config: TrainingConfig, *, labels: np.ndarray[Any, Any], num_classes: int, feature_dim: int
-) -> Loss:
+def build_loss(config: TrainingConfig, *, labels: np.ndarray[Any, Any], num_classes: int, feature_dim: int) -> Loss:
     """Return the loss with class weights from `labels` [N] of the training images, if they are asked for."""
     weights = class_weights(config, labels, num_classes)
     return LOSSES[config.loss.name](

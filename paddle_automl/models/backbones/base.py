@@ -68,7 +68,7 @@ class StagedConfig(PluginConfig):
 
     def channels(self, stages: int) -> list[int]:
         """Return the width of each stage."""
-        return [int(round(self.width * self.growth**stage)) for stage in range(stages)]
+        return [round(self.width * self.growth**stage) for stage in range(stages)]
 
 
 def stage_strides(config: StagedConfig, stages: int, size: Size) -> list[int]:

@@ -56,16 +56,12 @@ class ResNet(Backbone):
     def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
         nn.Layer.__init__(self)
         pre = config.order == "pre"
-        self.stem = Stem(
-            config, in_channels=in_channels, layers=layers, image_size=image_size, activated=not pre
-        )
+        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size, activated=not pre)
         strides = stage_strides(config, len(config.blocks), self.stem.size)
         check_final_size(layers, final_size(self.stem.size, strides))
         self.stages = nn.LayerList()
         channels = config.width
-        for width, depth, stride in zip(
-            config.channels(len(config.blocks)), config.blocks, strides, strict=True
-        ):
+        for width, depth, stride in zip(config.channels(len(config.blocks)), config.blocks, strides, strict=True):
             stage = nn.Sequential()
             for index in range(depth):
                 block = _Block(config, layers, channels, width, stride if index == 0 else 1)

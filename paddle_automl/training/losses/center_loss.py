@@ -17,7 +17,10 @@ class CenterLoss(Loss):
 
     Wen et al., A Discriminative Feature Learning Approach for Deep Face Recognition (2016): L = L_S + lambda L_C
     (eq. 5) with L_C = 1/2 sum_i ||x_i - c_{y_i}||^2 (eq. 2), both divided by the batch size here. The centres,
-    zero at first, follow eq. 4 after each step: c_j <- c_j - alpha sum_i [y_i = j] (c_j - x_i) / (1 + sum_i [y_i = j]).
+    zero at first, follow eq. 4 after each step:
+
+        c_j <- c_j - alpha sum_i [y_i = j] (c_j - x_i) / (1 + sum_i [y_i = j])
+
     With soft targets t (mixup), x_i is pulled to sum_k t_ik c_k, and t_ij stands for [y_i = j].
     """
 
@@ -33,12 +36,8 @@ class CenterLoss(Loss):
 
     config: Config
 
-    def __init__(
-        self, config: Config, *, num_classes: int, feature_dim: int, class_weights: Tensor | None
-    ) -> None:
-        super().__init__(
-            config, num_classes=num_classes, feature_dim=feature_dim, class_weights=class_weights
-        )
+    def __init__(self, config: Config, *, num_classes: int, feature_dim: int, class_weights: Tensor | None) -> None:
+        super().__init__(config, num_classes=num_classes, feature_dim=feature_dim, class_weights=class_weights)
         self.cross_entropy = CrossEntropy(
             CrossEntropy.Config(name="cross_entropy", label_smoothing=config.label_smoothing),
             num_classes=num_classes,

@@ -48,9 +48,7 @@ class Optimizer(ABC):
     ) -> paddle.optimizer.Optimizer:
         """Return Paddle's optimizer of `groups` that clips gradients by `clip` before each step."""
 
-    def options(
-        self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
-    ) -> dict[str, Any]:
+    def options(self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None) -> dict[str, Any]:
         """Return the arguments that all of Paddle's optimizers take alike."""
         return {
             "learning_rate": self.config.learning_rate,
@@ -64,6 +62,4 @@ class Optimizer(ABC):
         return {"params": list(group.parameters), "learning_rate": group.rate, "weight_decay": decay}
 
 
-OPTIMIZERS: Registry[Optimizer] = Registry(
-    "optimizer", "paddle_automl.training.optimizers", "training.optimizer"
-)
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "paddle_automl.training.optimizers", "training.optimizer")

@@ -1,0 +1,115 @@
+"""Networks of parallel branches (Szegedy et al. 2015, 2016) of any width, depth and set of branches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import paddle
+from paddle import Tensor, nn
+from pydantic import AfterValidator, Field
+
+from paddle_automl.core.schema import Sequence
+from paddle_automl.models.backbones.base import (
+    BACKBONES,
+    Backbone,
+    Size,
+    StagedConfig,
+    Stem,
+    check_final_size,
+    final_size,
+    stage_strides,
+)
+from paddle_automl.models.layers import LayerFactory
+
+Branch = Literal["1x1", "3x3", "5x5", "pool"]
+
+
+def _distinct(branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
+    if len(set(branches)) != len(branches):
+        raise ValueError("each branch may stand once")
+    return branches
+
+
+@BACKBONES.register("inception")
+class Inception(Backbone):
+    """Stages of modules whose branches look at the same input at several scales and are joined.
+
+    Szegedy et al., Going Deeper with Convolutions (2015), with the 5x5 branch as two 3x3 convolutions as in
+    Rethinking the Inception Architecture for Computer Vision (2016, fig. 5). In the pool branch the 1x1
+    convolution comes first, so that fewer channels are pooled.
+    """
+
+    class Config(StagedConfig):
+        """Options of the network."""
+
+        modules: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 1, 1), min_length=1)
+        """Modules of each stage."""
+        branches: Annotated[Sequence[Branch], AfterValidator(_distinct)] = Field(
+            ("1x1", "3x3", "5x5", "pool"), min_length=1
+        )
+        """Branches of each module; they share its channels evenly."""
+
+    space: ClassVar[dict[str, Any]] = {
+        "width": {"choice": [8, 16, 32]},
+        "modules": {"repeat": {"int": [1, 3]}, "times": {"int": [1, 3]}},
+        "branches": {"choice": [["1x1", "3x3"], ["1x1", "3x3", "5x5"], ["1x1", "3x3", "5x5", "pool"]]},
+        "stem_stride": {"choice": ["auto", 1, 2]},
+    }
+
+    def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
+        nn.Layer.__init__(self)
+        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size)
+        strides = stage_strides(config, len(config.modules), self.stem.size)
+        check_final_size(layers, final_size(self.stem.size, strides))
+        self.stages = nn.LayerList()
+        channels = config.width
+        for width, depth, stride in zip(config.channels(len(config.modules)), config.modules, strides, strict=True):
+            stage = nn.Sequential()
+            if stride == 2:
+                stage.add_sublayer("pool", layers.max_pool(2, ceil_mode=True))
+            for index in range(depth):
+                stage.add_sublayer(str(index), _Module(config.branches, layers, channels, width))
+                channels = width
+            self.stages.append(stage)
+        self.out_channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+
+class _Module(nn.Layer):
+    """Branches side by side on the same input, joined along the channels."""
+
+    def __init__(
+        self, branches: tuple[Branch, ...], layers: LayerFactory, in_channels: int, out_channels: int
+    ) -> None:
+        super().__init__()
+        share, rest = divmod(out_channels, len(branches))
+        self.branches = nn.LayerList(
+            [
+                _branch(kind, layers, in_channels, share + (1 if index < rest else 0))
+                for index, kind in enumerate(branches)
+            ]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, out_channels, H, W]."""
+        return paddle.concat([branch(x) for branch in self.branches], axis=1)
+
+
+def _branch(kind: Branch, layers: LayerFactory, in_channels: int, channels: int) -> nn.Layer:
+    first = layers.conv_norm_act(in_channels, channels, 1)
+    if kind == "3x3":
+        return nn.Sequential(first, layers.conv_norm_act(channels, channels, 3))
+    if kind == "5x5":
+        return nn.Sequential(
+            first,
+            layers.conv_norm_act(channels, channels, 3),
+            layers.conv_norm_act(channels, channels, 3),
+        )
+    if kind == "pool":
+        return nn.Sequential(first, layers.max_pool(3, stride=1, padding=1))
+    return first

@@ -1,0 +1,115 @@
+"""A network with all that one step of its training needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import Tensor
+
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.ema import ExponentialMovingAverage
+from paddle_automl.training.freezing import Freezer
+from paddle_automl.training.gradients import centralize, centralized_parameters
+from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
+from paddle_automl.training.precision import Precision
+from paddle_automl.training.recipe import build_loss, build_optimizer
+
+
+class Learner:
+    """Trains `model` batch by batch as `config` says.
+
+    `labels` [N] are those of the training images (for balanced class weights). `loaded_rate` is the factor of
+    the learning rate for the backbone's loaded layers, which do not change in the first `frozen_epochs`.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        config: TrainingConfig,
+        *,
+        labels: np.ndarray[Any, Any],
+        steps_per_epoch: int,
+        frozen_epochs: int,
+        loaded_rate: float,
+        device: str,
+    ) -> None:
+        self.schedule = LR_SCHEDULES[config.lr_schedule.name](
+            config.lr_schedule,  # type: ignore[arg-type]
+            epochs=config.epochs,
+            steps_per_epoch=steps_per_epoch,
+        )
+        self.loss = build_loss(config, labels=labels, num_classes=model.num_classes, feature_dim=model.feature_dim)
+        self.freezer = Freezer(model, frozen_epochs)
+        optimizer = build_optimizer(model, config, loaded=self.freezer.names, loaded_rate=loaded_rate)
+        self.precision = Precision(config.amp, device)
+        self.model, self.optimizer = self.precision.prepare(model, optimizer)
+        self.ema = (
+            ExponentialMovingAverage(self.model, config.ema.decay, warmup=config.ema.warmup)
+            if config.ema is not None
+            else None
+        )
+        self._base_rate = optimizer.get_lr()
+        self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []
+        self._step = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.get_lr())
+
+    def begin(self, epoch: int) -> None:
+        """Set everything to training mode for epoch `epoch`, from 1."""
+        self.model.train()
+        self.loss.train()
+        self.freezer.begin(epoch)
+
+    def step(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Learn from images [B, C, H, W] and soft targets [B, K]; return the loss before the step, shape []."""
+        self.optimizer.set_lr(self._base_rate * self.schedule.factor(self._step))
+        loss = self._forward(images, targets)
+        self.precision.backward(loss)
+        if self._centralized:
+            centralize(self._centralized)
+        self.precision.step(self.optimizer)
+        self.optimizer.clear_grad(set_to_zero=False)
+        self.loss.after_step()
+        if self.ema is not None:
+            self.ema.update()
+        self._step += 1
+        return loss.detach()
+
+    def _forward(self, images: Tensor, targets: Tensor) -> Tensor:
+        with self.precision.context():
+            features = self.model.features(images)
+            logits = self.model.head(features)
+        if self.precision.config is not None:
+            logits = logits.astype("float32")
+        loss: Tensor = self.loss(logits, features, targets)
+        return loss
+
+    @contextmanager
+    def evaluated(self) -> Iterator[Classifier]:
+        """Give the network as it is to be evaluated and kept: with the averaged weights if there are any."""
+        with self.precision.context():
+            if self.ema is None:
+                yield self.model
+                return
+            with self.ema.applied():
+                yield self.model
+
+    def finish(self, weights: dict[str, Tensor]) -> None:
+        """Leave the network in float32 and evaluation mode, with `weights`, and all of it free to learn."""
+        self.freezer.release()
+        self.precision.restore(self.model)
+        self.model.set_state_dict(weights)
+        self.model.eval()
+
+
+def copy_of_weights(model: paddle.nn.Layer) -> dict[str, Tensor]:
+    """Return a copy of the state dict that later steps do not change."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
