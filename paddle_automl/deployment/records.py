@@ -14,6 +14,9 @@ from paddle_automl.deployment.exporters.base import EXPORTERS
 FORMAT = 1
 """Number of the bundle format; it rises when an older reader could no longer understand a bundle."""
 
+ROUNDING = 1e-3
+"""Differences of probabilities up to here may come from the order of float32 additions alone."""
+
 
 class ParityCertificate(Section):
     """How far the exported network's probabilities are from the trained network's.
@@ -58,14 +61,22 @@ class ParityCertificate(Section):
     """Whether both limits hold."""
 
     def describe(self) -> str:
-        """Return one sentence for people: the verdict, the numbers, and where it is worst."""
+        """Return one sentence for people: the verdict, the numbers, where it is worst, what to do."""
         largest = max(self.max_abs_difference, self.raw_max_abs_difference or 0.0)
         verdict = "verified" if self.verified else "NOT verified"
         return (
             f"{verdict}: {self.samples} images and {self.raw_files} files ({self.raw_source}), "
             f"top-1 agreement {self.top1_agreement:.4f} (needed {self.min_top1_agreement:g}), "
             f"largest difference of probabilities {largest:.2e} (allowed {self.max_difference:g}); "
-            f"worst: {self.worst}"
+            f"worst: {self.worst}{self._advice(largest)}"
+        )
+
+    def _advice(self, largest: float) -> str:
+        if self.verified or self.top1_agreement < self.min_top1_agreement or largest > ROUNDING:
+            return ""
+        return (
+            "; the classes agree, and so small a difference is how float32 rounds in a deep network: "
+            "deployment.parity.max_difference sets what is allowed"
         )
 
 

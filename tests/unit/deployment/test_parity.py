@@ -167,6 +167,13 @@ def test_agreement_is_judged_on_its_own(net, bundle, data):
     assert parity(other, bundle, data, max_difference=1.0, min_top1_agreement=0.1).verified
 
 
+def test_rounding_beyond_the_limit_gets_an_advice(net, bundle, data):
+    strict = parity(net, bundle, data, max_difference=1e-12)
+    assert not strict.verified
+    assert strict.describe().endswith("deployment.parity.max_difference sets what is allowed")
+    assert "max_difference" not in parity(net, bundle, data).describe()
+
+
 def test_ties_agree(bundle, data, tmp_path):
     net = make_net()
     net.head.weight.set_value(paddle.zeros([6, 3]))
