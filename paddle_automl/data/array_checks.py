@@ -91,9 +91,7 @@ def _classes(
         order = {name: position for position, name in enumerate(class_names)}
         strangers = sorted({str(label) for part in labels for label in part} - set(order))
         if strangers:
-            raise DataError(
-                f"{' and '.join(names)}: labels that are no class name: {', '.join(strangers[:10])}"
-            )
+            raise DataError(f"{' and '.join(names)}: labels that are no class name: {', '.join(strangers[:10])}")
         return class_names, [np.array([order[str(label)] for label in part], np.int64) for part in labels]
     for part, name in zip(labels, names, strict=True):
         wrong = np.flatnonzero((part < 0) | (part >= len(class_names)))

@@ -123,9 +123,7 @@ def is_grey(source: str | Path) -> bool:
         return False
 
 
-def _resize(
-    image: Image.Image, width: int, height: int, box: tuple[float, float, float, float]
-) -> Image.Image:
+def _resize(image: Image.Image, width: int, height: int, box: tuple[float, float, float, float]) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
 
 

@@ -49,9 +49,7 @@ def prepare(config: DataConfig, *, seed: int, cache_dir: Path | None = None) -> 
         raise DataError("data.dataset: the data set holds no images")
     decoder = _decoder(config, samples)
     pixels = _pixels(config, samples, decoder, cache_dir)
-    given = {
-        part: indices[pixels.usable[indices]].astype(np.int64) for part, indices in samples.parts.items()
-    }
+    given = {part: indices[pixels.usable[indices]].astype(np.int64) for part, indices in samples.parts.items()}
     # Images that cannot be read belong to no part.
     labels = np.where(pixels.usable, samples.labels, -1)
     parts = split_indices(labels, samples.class_names, given, config.split, seed=seed)

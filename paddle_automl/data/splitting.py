@@ -67,9 +67,7 @@ def _check_counts(labels: np.ndarray, class_names: Sequence[str], drawn: tuple[s
         )
     needed = 1 + len(drawn)
     counts = np.bincount(labels, minlength=len(class_names))
-    short = [
-        f"'{name}' has {count}" for name, count in zip(class_names, counts, strict=True) if count < needed
-    ]
+    short = [f"'{name}' has {count}" for name, count in zip(class_names, counts, strict=True) if count < needed]
     if short:
         purpose = "for training" if not drawn else f"one each for training, {' and '.join(drawn)}"
         listing = ", ".join(short[:10]) + (f" and {len(short) - 10} more" if len(short) > 10 else "")

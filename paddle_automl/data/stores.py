@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from PIL import Image
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.runtime import usable_cores
 from paddle_automl.data.decoding import Decoder
+
+log = logging.getLogger(__name__)
 
 
 class PixelStore(ABC):
@@ -91,13 +94,13 @@ def from_arrays(images: np.ndarray, decoder: Decoder) -> np.ndarray:
     return result
 
 
-def decode_all(
-    files: Sequence[Path], decoder: Decoder, *, keep: bool
-) -> tuple[np.ndarray | None, dict[int, str]]:
+def decode_all(files: Sequence[Path], decoder: Decoder, *, keep: bool) -> tuple[np.ndarray | None, dict[int, str]]:
     """Decode all files in threads; return the pixels ``[N, C, H, W]``, and the reason for each that fails.
 
     Pixels of a failed file are zero. With `keep` false the files are only checked, and the pixels are None.
     """
+    work = "decoding" if keep else "checking"
+    log.info("%s %d image files at %d x %d", work, len(files), decoder.height, decoder.width)
     images = np.zeros((len(files), *decoder.shape), dtype=np.uint8) if keep else None
     failures: dict[int, str] = {}
 

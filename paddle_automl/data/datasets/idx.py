@@ -82,9 +82,7 @@ def read_idx(path: Path) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{readable(path)}: cannot read the file: {error}") from None
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UINT8:
-        raise DataError(
-            f"{readable(path)}: is no idx file of uint8 values; it starts with {raw[:4].hex(' ')}"
-        )
+        raise DataError(f"{readable(path)}: is no idx file of uint8 values; it starts with {raw[:4].hex(' ')}")
     dimensions = raw[3]
     shape = tuple(int(size) for size in np.frombuffer(raw, ">u4", dimensions, 4)) if _holds(raw) else ()
     start = 4 + 4 * dimensions

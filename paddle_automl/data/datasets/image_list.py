@@ -126,9 +126,7 @@ def _check_labels(entries: Sequence[_Entry], index: dict[str, int], source: str)
         if entry.label not in index:
             listing = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
             hint = did_you_mean(entry.label, index)
-            mistakes.append(
-                f"{entry.origin}: the label '{entry.label}' is not in {source}{hint}; valid: {listing}"
-            )
+            mistakes.append(f"{entry.origin}: the label '{entry.label}' is not in {source}{hint}; valid: {listing}")
     _raise_all(mistakes)
 
 
