@@ -1,11 +1,13 @@
 """Installation: what the package needs, in which range, and why."""
 
 import os
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+VERSION = re.search(r'VERSION = "(.+)"', (ROOT / "paddle_automl/core/version.py").read_text())[1]
 
 # PyPI has no 3.x wheel of paddlepaddle-gpu: it is installed by hand from Paddle's own index. With
 # PADDLE_AUTOML_PADDLE=none the CPU wheel is not put on top of it.
@@ -44,7 +46,7 @@ LINT = ["ruff>=0.8", "mypy>=1.11", "types-PyYAML"]
 
 setup(
     name="paddle_automl",
-    version="0.1.0",
+    version=VERSION,
     description="From a folder of images to a small, fast, verified Paddle Inference model",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

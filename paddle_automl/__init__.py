@@ -1,3 +1,27 @@
 """paddle_automl: from a folder of images to a small, fast, verified Paddle Inference model."""
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from paddle_automl.core.version import VERSION
+
+if TYPE_CHECKING:
+    from paddle_automl.api import evaluate, export, run_search, train
+    from paddle_automl.deployment.predictor import Predictor
+
+__version__ = VERSION
+__all__ = ["Predictor", "__version__", "evaluate", "export", "run_search", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: `import paddle_automl` stays light, and prediction loads no search or training.
+    if name == "Predictor":
+        from paddle_automl.deployment.predictor import Predictor
+
+        return Predictor
+    if name in __all__:
+        from paddle_automl import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES, MAX_FUNCTION_LINES = 320, 60
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 FORBIDDEN_IMPORTS = {"cv2", "pickle", "dill", "marshal"}
+# Paddle's weight files are pickles; this one file reads them with an unpickler that builds arrays only.
+RESTRICTED_UNPICKLER = PACKAGE / "paddle_compat" / "weights.py"
 PLUGIN_FOLDERS = [
     "data/datasets",
     "data/augment",
@@ -51,13 +53,14 @@ def test_files_and_functions_stay_short(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_no_dangerous_calls_or_imports(path):
+    forbidden = FORBIDDEN_IMPORTS - ({"pickle"} if path == RESTRICTED_UNPICKLER else set())
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in FORBIDDEN_CALLS
         if isinstance(node, ast.Import):
-            assert not {alias.name.split(".")[0] for alias in node.names} & FORBIDDEN_IMPORTS
+            assert not {alias.name.split(".")[0] for alias in node.names} & forbidden
         if isinstance(node, ast.ImportFrom):
-            assert (node.module or "").split(".")[0] not in FORBIDDEN_IMPORTS
+            assert (node.module or "").split(".")[0] not in forbidden
             assert all(alias.name != "*" for alias in node.names)
 
 
@@ -67,7 +70,9 @@ def test_no_plugin_is_named_like_a_standard_module(folder):
     assert not files & set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("module", ["paddle_automl", "paddle_automl.search", "paddle_automl.space", "paddle_automl.core"])
+@pytest.mark.parametrize(
+    "module", ["paddle_automl", "paddle_automl.search", "paddle_automl.space", "paddle_automl.core"]
+)
 def test_import_loads_neither_paddle_nor_heavy_libraries(module):
     heavy = ("paddle", "paddleslim", "skopt", "visualdl", "sklearn", "matplotlib")
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
@@ -76,7 +81,7 @@ def test_import_loads_neither_paddle_nor_heavy_libraries(module):
 
 
 def test_private_names_of_paddle_stay_in_the_compatibility_package():
-    private = re.compile(r"paddle\.(base|framework\.core|fluid)\b|paddle\._|pir_utils")
+    private = re.compile(r"paddle\.(base|framework\.core|fluid)\b|paddle\._(?!_)|pir_utils")
     for path in SOURCES:
         if "paddle_compat" not in path.parts:
             found = private.search(path.read_text(encoding="utf-8"))

@@ -26,9 +26,7 @@ def make_parser(name: str, summary: str, epilog: str = "") -> argparse.ArgumentP
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``-c FILE`` and the repeatable ``-o key=value``."""
-    parser.add_argument(
-        "-c", "--config", required=True, metavar="FILE", help="YAML file with the configuration"
-    )
+    parser.add_argument("-c", "--config", required=True, metavar="FILE", help="YAML file with the configuration")
     add_override_argument(parser)
 
 

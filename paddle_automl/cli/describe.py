@@ -16,9 +16,7 @@ SUMMARY = "List plugins and print the options of a plugin or a configuration sec
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("kind", nargs="?", help="kind of plugin (controller, backbone, ...) or 'section'")
-    parser.add_argument(
-        "name", nargs="?", help="name of the plugin or section; left out: list all of the kind"
-    )
+    parser.add_argument("name", nargs="?", help="name of the plugin or section; left out: list all of the kind")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema instead of text")
 
 

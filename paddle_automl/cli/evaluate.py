@@ -14,17 +14,13 @@ SUMMARY = "Evaluate a model: accuracy, per-class figures, confusion matrix and t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
-        "-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder"
-    )
+    parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder")
     parser.add_argument(
         "--part",
         choices=("train", "validation", "test"),
         help="part of the data (default: test for a bundle or a finished run, validation for a trial)",
     )
-    parser.add_argument(
-        "--mistakes", type=int, default=10, metavar="N", help="worst mistakes listed (default: 10)"
-    )
+    parser.add_argument("--mistakes", type=int, default=10, metavar="N", help="worst mistakes listed (default: 10)")
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal"
     )

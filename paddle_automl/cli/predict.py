@@ -14,21 +14,13 @@ SUMMARY = "Predict class probabilities for image files, folders or lists with an
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("images", nargs="+", help="image files, folders, or .txt lists of image files")
-    parser.add_argument(
-        "-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder"
-    )
-    parser.add_argument(
-        "--top", type=int, default=3, metavar="K", help="classes shown per image (default: 3)"
-    )
-    parser.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="images at a time (default: 32)"
-    )
+    parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder")
+    parser.add_argument("--top", type=int, default=3, metavar="K", help="classes shown per image (default: 3)")
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: 32)")
     parser.add_argument("--device", default="cpu", help="cpu or gpu:N (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the runtime (default: 1)")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal"
-    )
+    form.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     form.add_argument("--csv", metavar="FILE", help="write CSV (UTF-8 with BOM, a column per class) to FILE")
 
 

@@ -33,9 +33,7 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
     counts = ", ".join(
         f"{states.count(name)} {name}" for name in ("complete", "pruned", "failed") if name in states
     )
-    console.print(
-        f"\n{len(states)} trials ({counts}) in {result.seconds:.0f} s; the search ended: {result.ended}"
-    )
+    console.print(f"\n{len(states)} trials ({counts}) in {result.seconds:.0f} s; the search ended: {result.ended}")
     _print_gain(console, result)
     console.print(f"exported: {_source_text(result)}")
     print_bundle(result.bundle, console)
@@ -97,9 +95,7 @@ def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None
 
 def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome) -> None:
     """Print the validation metrics of one training and the next commands."""
-    rows = {
-        key: f"{value:.4f}" if isinstance(value, float) else value for key, value in outcome.metrics.items()
-    }
+    rows = {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in outcome.metrics.items()}
     console.print(_pairs(f"validation, best epoch {outcome.best_epoch} of {outcome.epochs_run}", rows))
     for file, reason in outcome.skipped_files:
         console.print(f"left out: {file}: {reason}", markup=False)
@@ -115,9 +111,7 @@ def print_evaluation(console: Console, outcome: Mapping[str, Any]) -> None:
     """Print metrics, per-class figures, confusion matrix and worst mistakes."""
     metrics = ", ".join(f"{key} {value:.4f}" for key, value in outcome["metrics"].items())
     console.print(f"{outcome['part']} part, {outcome['images']} images: {metrics}\n")
-    table = Table(
-        "class", "precision", "recall", "F1", "images", box=None, title="per class", title_justify="left"
-    )
+    table = Table("class", "precision", "recall", "F1", "images", box=None, title="per class", title_justify="left")
     for row in outcome["per_class"]:
         figures = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
         table.add_row(row["class"], *figures, str(row["support"]))
@@ -142,10 +136,11 @@ def print_evaluation(console: Console, outcome: Mapping[str, Any]) -> None:
 def print_dry_run(console: Console, facts: Mapping[str, Any]) -> None:
     """Print the size of the space, the times of the smallest and largest candidate, and what fits."""
     data, size = facts["data"], facts["size"]
+    count = "infinitely many" if size is None else f"{size:,}"
     rows = {
         "data": f"{data['train']} training, {data['validation']} validation, {data['test']} test images, "
         f"{len(data['classes'])} classes, input {'x'.join(map(str, data['input_shape']))}",
-        "space": f"{facts['decisions']} decisions, {'infinitely many' if size is None else f'{size:,}'} configurations",
+        "space": f"{facts['decisions']} decisions, {count} configurations",
     }
     for name in ("smallest", "largest"):
         item = facts[name]

@@ -21,9 +21,7 @@ def epilog() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config_arguments(parser)
-    parser.add_argument(
-        "--fresh", action="store_true", help="rename an existing output folder and start anew"
-    )
+    parser.add_argument("--fresh", action="store_true", help="rename an existing output folder and start anew")
     parser.add_argument(
         "--dry-run",
         action="store_true",

@@ -33,9 +33,7 @@ def options(model: type[Section], prefix: str = "") -> Iterator[Option]:
             continue
         section = _section(field.annotation)
         text = "section" if section else _type_text(field.annotation, field.metadata)
-        yield Option(
-            prefix + name, text, "" if section else _default(field), field.description or "", section
-        )
+        yield Option(prefix + name, text, "" if section else _default(field), field.description or "", section)
 
 
 def all_options(model: type[Section], prefix: str = "") -> Iterator[Option]:

@@ -16,9 +16,7 @@ from paddle_automl.core.yaml_io import Positions, parse_value, read_yaml
 S = TypeVar("S", bound=Section)
 
 
-def read_config(
-    path: str | Path, overrides: Mapping[str, Any] | None = None
-) -> tuple[dict[str, Any], Positions]:
+def read_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], Positions]:
     """Return the merged mapping of a file, its bases and `overrides`, and where each key came from.
 
     ``_base_`` (a path or a list, relative to the file that names it) is merged first. Raises ConfigError.

@@ -88,11 +88,7 @@ def _set(data: Any, path: tuple[str, ...], rest: list[str], value: Any) -> Any:
     elif data is None:
         data = {}
     elif not isinstance(data, Mapping):
-        raise ConfigError(
-            f"{'.'.join(here)}: '{'.'.join(path)}' is the value {data!r} and has no keys below it"
-        )
+        raise ConfigError(f"{'.'.join(here)}: '{'.'.join(path)}' is the value {data!r} and has no keys below it")
     result = dict(data)
-    result[head] = (
-        _set(result.get(head), here, tail, value) if tail or head in result else copy.deepcopy(value)
-    )
+    result[head] = _set(result.get(head), here, tail, value) if tail or head in result else copy.deepcopy(value)
     return result

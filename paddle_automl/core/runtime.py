@@ -93,11 +93,7 @@ def processor_name() -> str:
 
 def _raise_malloc_thresholds() -> bool:
     chosen = any(name.startswith("MALLOC_") for name in os.environ)
-    if (
-        chosen
-        or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
-        or not sys.platform.startswith("linux")
-    ):
+    if chosen or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or not sys.platform.startswith("linux"):
         return False
     try:
         libc = ctypes.CDLL(None)

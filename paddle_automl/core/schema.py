@@ -56,9 +56,7 @@ class Section(BaseModel):
     def _detail(cls, item: Any) -> InitErrorDetails:
         loc, message, kind = item["loc"], item["msg"], item["type"]
         if kind == "extra_forbidden" and len(loc) == 1:
-            valid = [
-                name for name in cls.model_fields if not (name == "name" and issubclass(cls, PluginConfig))
-            ]
+            valid = [name for name in cls.model_fields if not (name == "name" and issubclass(cls, PluginConfig))]
             hint = did_you_mean(loc[0], valid)
             message = f"unknown key{hint if hint else ';'} valid: {', '.join(valid) or 'no options'}"
             kind = "unknown_key"
@@ -102,9 +100,7 @@ class Plugin:
         name = value.get("name", self.default)
         if not isinstance(name, str):
             names = ", ".join(self.registry.names())
-            raise PydanticCustomError(
-                "stated", f"needs the key 'name' of a {self.registry.kind}; valid: {names}"
-            )
+            raise PydanticCustomError("stated", f"needs the key 'name' of a {self.registry.kind}; valid: {names}")
         try:
             cls = self.registry[name]
         except ConfigError as error:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-import paddle_automl
 from paddle_automl.core.errors import BundleError, ConfigError
 from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import validate
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.version import VERSION
 from paddle_automl.core.yaml_io import dump_yaml, read_yaml
 from paddle_automl.data.paths import located, readable
 from paddle_automl.data.preprocess import Preprocess
@@ -157,7 +157,7 @@ class Bundle:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, this package and what the network's numbers depend on."""
-    found = {"python": platform.python_version(), "paddle_automl": paddle_automl.__version__}
+    found = {"python": platform.python_version(), "paddle_automl": VERSION}
     found["paddle"] = str(import_paddle().__version__)
     for package in ("numpy", "pillow"):
         try:
@@ -201,7 +201,7 @@ def _read_info(root: Path) -> BundleInfo:
         if isinstance(number, int) and number > FORMAT:
             raise BundleError(
                 f"{readable(path)}: has bundle format {number}, this paddle_automl "
-                f"({paddle_automl.__version__}) reads up to {FORMAT}; install a newer paddle_automl"
+                f"({VERSION}) reads up to {FORMAT}; install a newer paddle_automl"
             )
         return validate(BundleInfo, data, positions)
     except ConfigError as error:

@@ -45,9 +45,7 @@ class Clock:
         budget = self.config.budget.time
         if budget is None:
             return
-        per_epoch = [
-            record.seconds / max(record.curve) for record in records if record.curve and record.seconds
-        ]
+        per_epoch = [record.seconds / max(record.curve) for record in records if record.curve and record.seconds]
         if per_epoch:
             wanted = self.final_seconds(max(per_epoch)) + EXPORT_S
             self.reserve = min(wanted, LARGEST_SHARE * budget)

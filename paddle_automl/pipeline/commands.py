@@ -54,9 +54,7 @@ def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOu
     return TrainingOutcome.from_job(folder, result)
 
 
-def export_run(
-    path: str | Path, target: Path | None = None, observer: Observer | None = None
-) -> BundleOutcome:
+def export_run(path: str | Path, target: Path | None = None, observer: Observer | None = None) -> BundleOutcome:
     """Export a run or a trial to a bundle (by default its ``model`` folder) and prove it."""
     run = open_run(path)
     bundle = target or Path(path) / BUNDLE_FOLDER
@@ -144,8 +142,8 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
         fit.append(int(left * workers / seconds) if seconds else trials)
     low, high = min(fit[0], trials), min(fit[1], trials)
     return (
-        f"between {low} and {high} of the {trials} trials fit into {config.budget.time:.0f} s with {workers} worker(s), "
-        "more where a scheduler stops the weak ones early"
+        f"between {low} and {high} of the {trials} trials fit into {config.budget.time:.0f} s "
+        f"with {workers} worker(s), more where a scheduler stops the weak ones early"
     )
 
 

@@ -133,9 +133,7 @@ class Display(Observer):
             text += f" ({failed} failed)"
         best = self._best()
         if best is not None:
-            text += (
-                f" | best {self.objectives[0].metric} {(best.values or (0.0,))[0]:.4g} (trial {best.number})"
-            )
+            text += f" | best {self.objectives[0].metric} {(best.values or (0.0,))[0]:.4g} (trial {best.number})"
         text += f" | {_clock(time.monotonic() - self.started)} passed"
         left = self._estimate()
         return text + (f" | about {_clock(left)} left" if left is not None else "")

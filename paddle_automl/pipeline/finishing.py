@@ -84,9 +84,7 @@ class Finish:
         folder = self.folder / FINAL_FOLDER
         config = self._final_config(best)
         if not self._time_for(best, config.training.epochs) and not (folder / WEIGHTS_FILE).exists():
-            self.observer.on_message(
-                "no time is left for the last training; the best trial's weights are exported"
-            )
+            self.observer.on_message("no time is left for the last training; the best trial's weights are exported")
             return None
         try:
             result = run_stage(
@@ -97,9 +95,7 @@ class Finish:
                 lambda: self._final_training(config, folder),
             )
         except TrialError as error:
-            self.observer.on_message(
-                f"the last training failed, the best trial's weights are exported: {error}"
-            )
+            self.observer.on_message(f"the last training failed, the best trial's weights are exported: {error}")
             return None
         return TrainingOutcome.from_job(folder, result)
 

@@ -48,7 +48,8 @@ def remember_data(folder: Path, facts: dict[str, Any], has_trials: bool) -> None
             if known[key] != facts[key]
         ]
         raise StudyError(
-            f"{folder}: the data changed since this search began ({'; '.join(changes) or 'other images or labels'}), "
+            f"{folder}: the data changed since this search began "
+            f"({'; '.join(changes) or 'other images or labels'}), "
             "so new trials cannot be compared with the old ones; use another folder (-o output=PATH), or --fresh"
         )
     write_json(file, facts)

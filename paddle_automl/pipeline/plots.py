@@ -52,9 +52,7 @@ def plot_curves(records: Sequence[TrialRecord], metric: str, best: int | None, f
             axes.plot(epochs, values, color="tab:green", linewidth=2.5, label=f"best: trial {best}", zorder=5)
         else:
             label = f"trial {record.number}" if len(drawn) <= _MAX_LEGEND else None
-            axes.plot(
-                epochs, values, linewidth=1, alpha=0.6, label=label, marker="." if len(epochs) == 1 else None
-            )
+            axes.plot(epochs, values, linewidth=1, alpha=0.6, label=label, marker="." if len(epochs) == 1 else None)
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric)
     if drawn:

@@ -7,4 +7,8 @@ from paddle_automl.core.runtime import tune_process
 
 tune_process()
 
+from paddle_automl.deployment.runtime import import_paddle  # noqa: E402
+
+import_paddle()
+
 from paddle_automl.pipeline import checking, evaluator, exporting  # noqa: E402, F401

@@ -222,9 +222,7 @@ def describe_choices(overrides: Mapping[str, Any]) -> str:
     """Return ``backbone=resnet width=8 blocks=[1,2]`` for dotted keys and values."""
     parts = []
     for key, value in overrides.items():
-        text = (
-            f"{value:.3g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')
-        )
+        text = f"{value:.3g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')
         parts.append(f"{key.rsplit('.', 1)[-1]}={text.replace(' ', '')}")
     return " ".join(parts)
 

@@ -59,8 +59,7 @@ def open_run(path: str | Path) -> TrainedRun:
     config, weights = folder / CONFIG_FILE, folder / WEIGHTS_FILE
     if not config.is_file():
         raise BundleError(
-            f"{folder}: holds neither {BUNDLE_FILE} nor {CONFIG_FILE}; "
-            "-m takes a bundle, a run or a trial folder"
+            f"{folder}: holds neither {BUNDLE_FILE} nor {CONFIG_FILE}; -m takes a bundle, a run or a trial folder"
         )
     if not weights.is_file():
         raise BundleError(

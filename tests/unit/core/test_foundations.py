@@ -36,8 +36,7 @@ def things(tmp_path, monkeypatch):
     folder = tmp_path / package
     folder.mkdir()
     (folder / "__init__.py").write_text(
-        "from paddle_automl.core.registry import Registry\n"
-        f"THINGS = Registry('thing', '{package}', 'things')\n"
+        f"from paddle_automl.core.registry import Registry\nTHINGS = Registry('thing', '{package}', 'things')\n"
     )
     for name in ("apple", "pear"):
         (folder / f"{name}.py").write_text(PLUGIN.format(package=package, name=name))
@@ -123,9 +122,7 @@ def test_mkl_path_is_chosen_by_vendor_and_instructions(vendor, flags, expected):
 
 
 def tuned(**environment):
-    code = (
-        "import json; from paddle_automl.core.runtime import tune_process; print(json.dumps(tune_process()))"
-    )
+    code = "import json; from paddle_automl.core.runtime import tune_process; print(json.dumps(tune_process()))"
     names = ("OMP_NUM_THREADS", "KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE", "GLOG_minloglevel", runtime.SWITCH)
     clean = {key: value for key, value in os.environ.items() if key not in names}
     run = subprocess.run(

@@ -1,0 +1,58 @@
+"""The same as the commands, from Python and notebooks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from paddle_automl.core.loading import load_config
+from paddle_automl.pipeline import commands
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.display import Display
+from paddle_automl.pipeline.observer import Observer
+from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
+from paddle_automl.pipeline.search_run import SearchRun
+
+Config = str | os.PathLike[str]
+
+
+def run_search(
+    config: Config, overrides: Mapping[str, Any] | None = None, *, fresh: bool = False, progress: bool = True
+) -> SearchResult:
+    """Search, train the winner once more, test it once, export and prove it, as ``tools/search.py`` does.
+
+    `config` is a YAML file; `overrides` maps dotted keys to values, as in ``{"search.trials": 20}``. The
+    result holds the best configuration, the trials (`trials_table()`), the metrics and the bundle. A script
+    needs no ``if __name__`` guard. Raises the errors of `paddle_automl.core.errors`.
+    """
+    settings = load_config(RunConfig, Path(config), overrides)
+    return SearchRun(settings, _observer(settings, progress)).run(fresh=fresh)
+
+
+def train(config: Config, overrides: Mapping[str, Any] | None = None, *, progress: bool = True) -> TrainingOutcome:
+    """Train a configuration's own values, as ``tools/train.py`` does."""
+    settings = load_config(RunConfig, Path(config), overrides)
+    return commands.train_run(settings, _observer(settings, progress))
+
+
+def export(run: Config, bundle: Config | None = None) -> BundleOutcome:
+    """Export a run or a trial to a bundle and prove it, as ``tools/export.py`` does."""
+    return commands.export_run(Path(run), Path(bundle) if bundle is not None else None)
+
+
+def evaluate(
+    model: Config, part: str | None = None, *, mistakes: int = 10, overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Evaluate a bundle, a run or a trial, as ``tools/evaluate.py`` does."""
+    return commands.evaluate_model(Path(model), part, mistakes=mistakes, overrides=overrides)
+
+
+def _observer(config: RunConfig, progress: bool) -> Observer:
+    if not progress:
+        return Observer()
+    return Display(Console(file=sys.stderr, highlight=False), config)
