@@ -152,9 +152,7 @@ class Study:
             return self._copy(record, original)
         return record
 
-    def complete(
-        self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]
-    ) -> list[TrialRecord]:
+    def complete(self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]) -> list[TrialRecord]:
         """Record a trial's result; raises TrialError when an objective's metric is missing or not finite.
 
         Returns the trial's record, and those of the trials that waited for it.
@@ -221,9 +219,7 @@ class Study:
         return None
 
     def _copy(self, record: TrialRecord, original: TrialRecord) -> TrialRecord:
-        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(
-            original.state, TrialState.FAIL
-        )
+        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(original.state, TrialState.FAIL)
         values = original.values if state == TrialState.COMPLETE else None
         ended = self._end(
             record.number,

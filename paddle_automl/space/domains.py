@@ -186,6 +186,10 @@ def _same(one: Any, other: Any) -> bool:
 def _covers(option: Any, value: Any) -> bool:
     if isinstance(value, Mapping) and isinstance(option, str):
         return value.get("name") == option
+    if isinstance(value, list | tuple) and isinstance(option, list | tuple):
+        return len(value) == len(option) and all(
+            _same(inner, given) or _covers(inner, given) for inner, given in zip(option, value, strict=True)
+        )
     if isinstance(value, Mapping) and isinstance(option, Mapping):
         return all(
             key in value and (_same(inner, value[key]) or _covers(inner, value[key]))
@@ -197,4 +201,6 @@ def _covers(option: Any, value: Any) -> bool:
 def _weight(option: Any) -> int:
     if isinstance(option, Mapping):
         return 1 + sum(_weight(inner) for inner in option.values())
+    if isinstance(option, list | tuple):
+        return 1 + sum(_weight(inner) for inner in option)
     return 1

@@ -138,9 +138,7 @@ class Parser:
         if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
             raise _MistakeError(where, f"step must be a whole number of at least 1, got {step!r}")
         if log and step is not None:
-            raise _MistakeError(
-                where, "step and log cannot stand together; use a choice of the values you mean"
-            )
+            raise _MistakeError(where, "step and log cannot stand together; use a choice of the values you mean")
         if log and low < 1:
             raise _MistakeError(where, f"a log domain must begin at 1 or above, got {low}")
         return Integer(int(low), int(high), step, log)
@@ -169,9 +167,7 @@ class Parser:
     def _repeat(self, spec: Mapping[str, Any], where: str) -> Node | None:
         item = self.node(spec["repeat"], f"{where}.repeat")
         if "times" not in spec:
-            raise _MistakeError(
-                where, "repeat needs times: how many items the list has, a number or a domain"
-            )
+            raise _MistakeError(where, "repeat needs times: how many items the list has, a number or a domain")
         times = self._times(spec["times"], f"{where}.times")
         return None if item is None or times is None else Repeat(item, times)
 
@@ -183,9 +179,7 @@ class Parser:
             return None
         if isinstance(node, Leaf) and _counts(node.domain):
             return node.domain
-        raise _MistakeError(
-            where, f"must be a whole number of at least 0, or int or choice of such, got {times!r}"
-        )
+        raise _MistakeError(where, f"must be a whole number of at least 0, or int or choice of such, got {times!r}")
 
 
 def is_key(key: Any) -> bool:

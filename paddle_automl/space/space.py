@@ -110,9 +110,7 @@ class SearchSpace:
 
     def overrides(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return configuration values by dotted key, to be merged in this order (`with_overrides`)."""
-        return {
-            key: value for top, node in self._nodes.items() for key, value in node.overrides(params, top, top)
-        }
+        return {key: value for top, node in self._nodes.items() for key, value in node.overrides(params, top, top)}
 
     def params_of(self, config: Mapping[str, Any]) -> Params:
         """Return the choices that a resolved configuration stands for.

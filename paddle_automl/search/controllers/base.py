@@ -19,9 +19,7 @@ from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History, proposal_number
 from paddle_automl.space import Params, SearchSpace
 
-CONTROLLERS: Registry[Controller] = Registry(
-    "controller", "paddle_automl.search.controllers", "search.controller"
-)
+CONTROLLERS: Registry[Controller] = Registry("controller", "paddle_automl.search.controllers", "search.controller")
 
 ATTEMPTS = 20
 """Draws of a new proposal before the remaining ones are listed."""
@@ -37,9 +35,7 @@ class Controller(BaseSampler):
     class Config(PluginConfig):
         """No options."""
 
-    def __init__(
-        self, config: Any, *, space: SearchSpace, objectives: Sequence[Objective], seed: int
-    ) -> None:
+    def __init__(self, config: Any, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         self.config = config
         self.space = space
         self.objectives = tuple(objectives)
@@ -83,9 +79,7 @@ class Proposer(Controller):
                 return left[int(rng.integers(len(left)))]
         return params
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Tell Optuna that all decisions are taken at once, except where a trial's choices are given."""
         return {} if "fixed_params" in trial.system_attrs else self.space.distributions
 
@@ -100,9 +94,7 @@ class Proposer(Controller):
         params = self.propose(proposal_number(trials, trial.number), history)
         # Optuna would silently draw at random for a value outside its domain.
         if not self.space.contains(params):
-            raise RuntimeError(
-                f"controller '{self.name}' proposed {params}, which is not in the search space"
-            )
+            raise RuntimeError(f"controller '{self.name}' proposed {params}, which is not in the search space")
         return dict(params)
 
     def sample_independent(

@@ -16,8 +16,8 @@ from paddle_automl.search.objective import Objective, scalarize
 from paddle_automl.search.records import History
 from paddle_automl.space import Choice, Decision, Integer, Params, Real, SearchSpace
 
-CANDIDATES = 500
-"""Random untried points judged when the optimizer's own proposal was tried before."""
+RANDOM_CANDIDATES, LEADERS, CHANGES = 500, 5, 40
+"""Candidates beside the optimizer's own: random ones, and changes of each of the best trials."""
 PENDING_QUANTILE = 0.75
 """A running trial is assumed to end in the worse half, so that the next one looks elsewhere."""
 
@@ -43,9 +43,7 @@ class Bayesian(Proposer):
         window: int = Field(default=100, ge=10)
         """Most trials that are fitted (GP takes seconds beyond 100): the best half and the latest."""
 
-    def __init__(
-        self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int
-    ) -> None:
+    def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)
         self._encoding = _Encoding(space)
 
@@ -56,11 +54,7 @@ class Bayesian(Proposer):
             return self._initial(number, history, rng)
         points, costs = self._data(history, rng)
         optimizer = self._fitted(points, costs, number)
-        params = self._encoding.params(optimizer.ask())
-        seen = history.keys(self.space)
-        if self.space.canonical_key(params) not in seen:
-            return params
-        return self._best_candidate(optimizer, costs, history, rng)
+        return self._best_candidate(optimizer, float(costs.min()), history, rng)
 
     def _initial(self, number: int, history: History, rng: np.random.Generator) -> Params:
         """Return the next member of a Latin hypercube that depends on the seed alone, then random ones."""
@@ -95,12 +89,14 @@ class Bayesian(Proposer):
         # scikit-optimize takes a second to import and is needed by this controller only.
         from skopt import Optimizer
 
+        seed = integer_seed(self.seed, "controller", self.name, number)
+        surrogate = self.config.surrogate
         optimizer = Optimizer(
             self._encoding.dimensions(),
-            base_estimator=self.config.surrogate,
+            base_estimator=_boosted_quantiles(seed) if surrogate == "GBRT" else surrogate,
             n_initial_points=0,
             acq_func=self.config.acquisition,
-            random_state=integer_seed(self.seed, "controller", self.name, number),
+            random_state=seed,
             n_jobs=1,
         )
         with warnings.catch_warnings():
@@ -109,26 +105,46 @@ class Bayesian(Proposer):
             optimizer.tell(points, costs.tolist())
         return optimizer
 
-    def _best_candidate(
-        self, optimizer: Any, costs: np.ndarray, history: History, rng: np.random.Generator
-    ) -> Params:
-        """Return the random untried point that the surrogate likes best."""
-        from skopt.acquisition import gaussian_ei, gaussian_lcb, gaussian_pi
+    def _best_candidate(self, optimizer: Any, best: float, history: History, rng: np.random.Generator) -> Params:
+        """Return the untried candidate with the best acquisition value.
 
+        Candidates are the optimizer's own proposal, random points, and the best trials changed in one decision:
+        the optimizer alone seldom looks closely around the best, and may propose what was tried.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            drawn = [self._encoding.params(optimizer.ask())]
+        drawn += [self.space.sample(rng) for _ in range(RANDOM_CANDIDATES)]
+        leaders = sorted(history.usable(), key=lambda observation: observation.costs or ())[:LEADERS]
+        drawn += [self._changed(leader.params, rng) for leader in leaders for _ in range(CHANGES)]
         seen = history.keys(self.space)
-        drawn = {self.space.canonical_key(p): p for p in (self.space.sample(rng) for _ in range(CANDIDATES))}
-        candidates = [params for key, params in drawn.items() if key not in seen]
+        by_key = {self.space.canonical_key(params): params for params in drawn}
+        candidates = [params for key, params in by_key.items() if key not in seen]
         if not candidates:
             return self.unseen(lambda: self.space.sample(rng), history, rng)
         points = optimizer.space.transform([self._encoding.point(params) for params in candidates])
-        model, best = optimizer.models[-1], float(costs.min())
-        if self.config.acquisition == "LCB":
-            scores = -gaussian_lcb(points, model)
-        elif self.config.acquisition == "PI":
-            scores = gaussian_pi(points, model, best)
-        else:
-            scores = gaussian_ei(points, model, best)
+        scores = _acquisition(self.config.acquisition, points, optimizer.models[-1], best)
         return candidates[int(np.argmax(scores))]
+
+    def _changed(self, params: Params, rng: np.random.Generator) -> Params:
+        """Return choices with one decision drawn anew, and what it makes active."""
+        active = [decision for decision in self.space.active(params) if decision.domain.size != 1]
+        decision = active[int(rng.integers(len(active)))]
+        return self.space.complete({**params, decision.name: decision.domain.sample(rng)}, rng)
+
+
+def _acquisition(kind: str, points: np.ndarray, model: Any, best: float) -> np.ndarray:
+    """Return the acquisition value [N] of encoded points [N, D]; larger is better."""
+    from skopt.acquisition import gaussian_ei, gaussian_lcb, gaussian_pi
+
+    scores: np.ndarray
+    if kind == "LCB":
+        scores = -gaussian_lcb(points, model)
+    elif kind == "PI":
+        scores = gaussian_pi(points, model, best)
+    else:
+        scores = gaussian_ei(points, model, best)
+    return scores
 
 
 class _Encoding:
@@ -199,6 +215,26 @@ class _Encoding:
         for decision, position in zip(self.decisions, unit, strict=True):
             values[decision.name] = decision.domain.at(float(position))
         return self.space.complete(values)
+
+
+def _boosted_quantiles(seed: int) -> Any:
+    """Return scikit-optimize's "GBRT" surrogate.
+
+    Its class names its bases in an order from which scikit-learn 1.7 and later conclude that it is no
+    regressor, and its optimizer then refuses it.
+    """
+    from sklearn.base import BaseEstimator
+    from sklearn.ensemble import GradientBoostingRegressor
+    from skopt.learning import GradientBoostingQuantileRegressor
+
+    class BoostedQuantiles(GradientBoostingQuantileRegressor):
+        def __sklearn_tags__(self) -> Any:
+            tags = BaseEstimator.__sklearn_tags__(self)
+            tags.estimator_type = "regressor"
+            return tags
+
+    base = GradientBoostingRegressor(n_estimators=30, loss="quantile")
+    return BoostedQuantiles(base_estimator=base, random_state=seed)
 
 
 def _window(costs: np.ndarray, size: int) -> list[int]:

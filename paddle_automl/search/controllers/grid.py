@@ -24,9 +24,7 @@ class Grid(Proposer):
         steps: int = Field(default=5, ge=1)
         """Values tried of a number that has more than these and no step of its own."""
 
-    def __init__(
-        self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int
-    ) -> None:
+    def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)
         self._left: Iterator[Params] = space.grid(config.steps)
         self._passed: set[str] = set()

@@ -52,9 +52,7 @@ class OptunaSampler(Controller):
                 raise PydanticCustomError("stated", unknown_name("sampler of Optuna", self.sampler, valid))
             package = NEEDS.get(self.sampler)
             if package is not None and find_spec(package) is None:
-                raise PydanticCustomError(
-                    "stated", f"{self.sampler} needs the package '{package}': install it"
-                )
+                raise PydanticCustomError("stated", f"{self.sampler} needs the package '{package}': install it")
             if "seed" in self.options:
                 raise PydanticCustomError("stated", "options must not hold seed; the seed of the run is used")
             try:
@@ -70,9 +68,7 @@ class OptunaSampler(Controller):
         self._sampler = self._for(study, trial)
         self._sampler.before_trial(study, trial)
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return what the sampler decides at once."""
         return self._sampler.infer_relative_search_space(study, trial)
 

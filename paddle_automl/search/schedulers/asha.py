@@ -33,9 +33,9 @@ class Asha(Scheduler):
             return Decision.CONTINUE
         mine = best_until(own, epoch)
         others = [
-            best_until(curve, rung)
+            best_until(curve, min(at for at in curve if at >= rung))
             for other, curve in curves.items()
-            if other != number and curve and max(curve) >= rung and min(curve) <= rung
+            if other != number and curve and max(curve) >= rung
         ]
         kept = max(1, (len(others) + 1) // self.config.reduction)
         better = sum(1 for value in others if value < mine)

@@ -33,5 +33,5 @@ class Median(Scheduler):
         ]
         if len(averages) < self.config.startup_trials:
             return Decision.CONTINUE
-        best = min(cost, best_until(curves.get(number, {epoch: cost}), epoch))
+        best = best_until({**curves.get(number, {}), epoch: cost}, epoch)
         return Decision.STOP if best > median(averages) else Decision.CONTINUE

@@ -1,0 +1,98 @@
+"""Jobs that the tests run in processes of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+from paddle_automl.core.errors import TrialError
+
+
+def curve(payload, report):
+    """Report `epochs` accuracies that approach `final`."""
+    for epoch in range(1, payload.get("epochs", 3) + 1):
+        time.sleep(payload.get("sleep", 0.0))
+        value = payload["final"] * (1 - 0.5**epoch)
+        if not report(epoch, {"accuracy": value, "loss": 1 - value}):
+            break
+    return {"metrics": {"accuracy": value, "loss": 1 - value}}
+
+
+def misbehave(payload, report):
+    """End in the way that `payload["how"]` names."""
+    how = payload["how"]
+    sys.stdout.write(f"about to {how}\n")
+    return WAYS[how](payload)
+
+
+def fine(payload):
+    return {"metrics": {"accuracy": 0.5}, "pid": os.getpid(), "given": payload}
+
+
+def unsendable(payload):
+    return {"metrics": {"accuracy": object()}}
+
+
+def raise_two_lines(payload):
+    raise ValueError("the first line\nthe second line")
+
+
+def diverge(payload):
+    raise TrialError("diverged: loss is nan in epoch 2")
+
+
+def memory_error(payload):
+    raise MemoryError
+
+
+def eat(payload):
+    hoard = []
+    while True:
+        hoard.append(bytearray(os.urandom(1024) * 20_000))
+        time.sleep(0.05)
+
+
+WAYS = {
+    "not": fine,
+    "unsendable": unsendable,
+    "raise": raise_two_lines,
+    "diverge": diverge,
+    "memory error": memory_error,
+    "kill": lambda payload: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": lambda payload: os.kill(os.getpid(), signal.SIGSEGV),
+    "exit": lambda payload: os._exit(3),
+    "hang": lambda payload: time.sleep(60),
+    "eat": eat,
+}
+
+
+def report_pid(payload, report):
+    """Write the process id to a file, then report slowly until told to stop."""
+    with open(payload["pids"], "a") as file:
+        file.write(f"{os.getpid()}\n")
+    return curve(payload, report)
+
+
+def with_child(payload, report):
+    """Start a process of our own, then wait."""
+    child = subprocess.Popen(["sleep", "60"])
+    with open(payload["pids"], "w") as file:
+        file.write(f"{child.pid}\n")
+    child.wait()
+    return {}
+
+
+def gone(pid, within_s):
+    """Tell whether a process ends within some seconds."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,26 @@
+"""A search in a process of its own, to be killed: python -m tests.unit.search.killed_search FOLDER TRIALS SLEEP."""
+
+import sys
+from pathlib import Path
+
+from paddle_automl.search.coordinator import Coordinator, Limits
+from paddle_automl.search.executors.base import Job
+from paddle_automl.search.executors.local import Local
+from tests.unit.search import jobs
+from tests.unit.search.helpers import controller, open_study, scheduler
+
+
+def main(folder, trials, sleep):
+    def make_job(record):
+        payload = {"pids": str(folder / "pids"), "final": record.params["rate"], "sleep": sleep}
+        return Job(jobs.report_pid, payload, folder / f"{record.number}.log", epochs=3)
+
+    with open_study(folder) as study, Local(Local.Config(), workers=2) as executor:
+        coordinator = Coordinator(
+            study, controller(), scheduler(), executor, make_job, limits=Limits(trials=trials)
+        )
+        sys.stdout.write(f"{coordinator.run().reason}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

@@ -1,0 +1,46 @@
+"""The search section."""
+
+import pytest
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.search.config import SearchConfig
+
+
+def mistake(**data):
+    with pytest.raises(ConfigError) as caught:
+        validate(SearchConfig, data)
+    return str(caught.value)
+
+
+def test_defaults():
+    config = SearchConfig()
+    assert config.controller.name == "optuna"
+    assert config.controller.sampler == "TPESampler"
+    assert config.scheduler.name == "none"
+    assert [(o.metric, o.goal) for o in config.objectives] == [("accuracy", "maximize")]
+
+
+def test_unknown_controller_and_option():
+    assert "did you mean 'bayesian'?" in mistake(controller="bayes")
+    assert "did you mean 'surrogate'?" in mistake(controller={"name": "bayesian", "surogate": "GP"})
+
+
+def test_optuna_samplers_are_checked():
+    assert "did you mean 'TPESampler'?" in mistake(controller={"name": "optuna", "sampler": "TPSampler"})
+    wrong = {"name": "optuna", "sampler": "TPESampler", "options": {"startup": 3}}
+    assert "TPESampler cannot be made" in mistake(controller=wrong)
+    seeded = {"name": "optuna", "options": {"seed": 3}}
+    assert "the seed of the run is used" in mistake(controller=seeded)
+
+
+def test_a_scheduler_needs_a_metric_that_changes_with_the_epochs():
+    message = mistake(scheduler="asha", objectives=[{"metric": "latency_ms"}])
+    assert "'latency_ms' does not change with the epochs" in message
+    validate(SearchConfig, {"scheduler": "none", "objectives": [{"metric": "latency_ms"}]})
+
+
+def test_objectives_are_named_once():
+    assert "stands twice" in mistake(objectives=[{"metric": "loss"}, {"metric": "loss"}])
+    assert "needs at least one metric" in mistake(objectives=[])
+    assert "objectives.0.metric" in mistake(objectives=[{"metric": "acuracy"}])

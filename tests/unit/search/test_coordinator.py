@@ -1,0 +1,255 @@
+"""The coordinator, with an executor that follows a script."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from paddle_automl.core.errors import ConfigError, SearchFailedError
+from paddle_automl.search.coordinator import Limits
+from tests.unit.search.helpers import (
+    SMALL,
+    SPACE,
+    TWO,
+    Scripted,
+    controller,
+    open_study,
+    scheduler,
+    script,
+    search,
+)
+
+
+def test_runs_as_many_trials_as_asked_and_tells_the_listener(tmp_path):
+    with open_study(tmp_path) as study:
+        ending, heard = search(study, lambda record: script(0.1, 0.2), limits=Limits(trials=3))
+        assert ending.reason == "trials"
+        assert [record.number for record in heard.started] == [0, 1, 2]
+        assert [record.state for record in heard.ended] == ["complete"] * 3
+        assert heard.reports[:2] == [(0, 1, {"accuracy": 0.1}), (0, 2, {"accuracy": 0.2})]
+        assert study.records()[2].curve == {1: 0.1, 2: 0.2}
+        more, heard = search(study, lambda record: script(0.1), limits=Limits(trials=4))
+        assert [record.number for record in heard.started] == [3]
+        assert more.message == "all 4 trials are done"
+
+
+def test_baseline_is_trial_0(tmp_path):
+    baseline = {"a": 3, "b": "x"}
+    with open_study(tmp_path, space=SMALL) as study:
+        _, heard = search(study, lambda record: script(0.1), limits=Limits(trials=2), baseline=baseline)
+        assert heard.started[0].params == baseline
+
+
+def test_a_small_space_ends_exhausted(tmp_path):
+    for name in ("random_search", "grid", "optuna"):
+        with open_study(tmp_path / name, space=SMALL) as study:
+            ending, _ = search(
+                study,
+                lambda record: script(0.1),
+                limits=Limits(trials=50),
+                controller=controller(name, space=SMALL),
+                workers=2,
+            )
+            assert ending.reason == "exhausted"
+            assert sum(record.counted for record in study.records()) == 6
+
+
+def test_twenty_duplicates_in_a_row_end_the_search(tmp_path):
+    always = controller(space=SPACE)
+    always.propose = lambda number, history: {"net": "plain", "rate": 0.1, "drop": 0.1, "flags": "yes"}
+    with open_study(tmp_path) as study:
+        ending, heard = search(study, lambda record: script(0.3), limits=Limits(trials=50), controller=always)
+        assert ending.reason == "exhausted"
+        assert ending.message == "the last 20 proposals were known trials"
+        assert len(heard.started) == 1
+        assert len(heard.ended) == 21
+        assert all(record.values == (0.3,) for record in study.records())
+
+
+def test_stops_without_improvement(tmp_path):
+    accuracies = [0.1, 0.5, 0.4, 0.3, 0.6, 0.2, 0.6, 0.1, 0.9]
+    with open_study(tmp_path) as study:
+        ending, _ = search(
+            study, lambda record: script(accuracies[record.number]), limits=Limits(trials=9, stop_after=3)
+        )
+        assert ending.reason == "no improvement"
+        assert len(study.records()) == 8
+        again, heard = search(study, lambda record: script(0.1), limits=Limits(trials=20, stop_after=3))
+        assert (again.reason, heard.started) == ("no improvement", [])
+
+
+def test_all_trials_failing_says_what_they_had_in_common(tmp_path):
+    fixed = controller(space=SPACE)
+    rates = iter([0.1, 0.2, 0.3, 0.4])
+    fixed.propose = lambda number, history: {"net": "plain", "rate": next(rates), "drop": 0.1, "flags": "yes"}
+    with open_study(tmp_path) as study, pytest.raises(SearchFailedError) as caught:
+        search(study, lambda r: ["diverged: nan"], limits=Limits(9, max_failures=3), controller=fixed)
+    message = str(caught.value)
+    assert "the first 3 trials all failed; 3 of 3 because: diverged: nan" in message
+    assert "in common they had net=plain, drop=0.1, flags=yes" in message
+    assert "2.log" in message
+
+
+def test_a_search_without_a_usable_trial_is_an_error(tmp_path):
+    with open_study(tmp_path) as study, pytest.raises(SearchFailedError, match="all 2 trials are done, and no"):
+        search(study, lambda record: ["broke"], limits=Limits(trials=2))
+
+
+def test_failures_after_a_success_end_nothing(tmp_path):
+    with open_study(tmp_path) as study:
+        scripts = [script(0.2), *[["broke"]] * 7]
+        ending, _ = search(study, lambda r: scripts[r.number], limits=Limits(8, max_failures=3))
+        assert ending.reason == "trials"
+        assert study.best().number == 0
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"metrics": {"accuracy": float("nan")}}, "the metric 'accuracy' is nan"),
+        ({"metrics": {"speed": 1}}, "the trial gave no metric 'accuracy'; it gave speed"),
+        ({}, "the trial gave no metric 'accuracy'; it gave none"),
+        ({"metrics": 3}, "the trial gave no metrics but 3"),
+    ],
+)
+def test_results_without_usable_metrics_are_failures(tmp_path, result, reason):
+    with open_study(tmp_path) as study:
+        search(study, lambda r: script(0.1) if r.number else script(0.1, end=result), limits=Limits(2))
+        assert (study.records()[0].state, study.records()[0].reason) == ("failed", reason)
+
+
+def test_a_job_that_cannot_be_made_is_a_failed_trial(tmp_path):
+    def script_of(record):
+        if record.number == 0:
+            raise ConfigError("model.backbone.width: too small")
+        return script(0.2)
+
+    with open_study(tmp_path) as study:
+        search(study, script_of, limits=Limits(trials=2))
+        assert study.records()[0].reason == "model.backbone.width: too small"
+
+
+def test_the_scheduler_stops_trials_but_never_after_the_last_epoch(tmp_path):
+    curves = [(0.5, 0.6, 0.7), (0.4, 0.5, 0.9), (0.6, 0.5, 0.1)]
+    with open_study(tmp_path) as study:
+        search(
+            study,
+            lambda record: script(*curves[record.number]),
+            limits=Limits(trials=3),
+            scheduler=scheduler("asha", min_epochs=1, reduction=3),
+            epochs=3,
+        )
+        one, two, three = study.records()
+        assert (one.state, three.state) == ("complete", "complete")
+        assert (two.state, two.curve) == ("pruned", {1: 0.4})
+        assert two.reason == "stopped by the scheduler after epoch 1"
+
+
+def test_pruning_with_two_objectives(tmp_path):
+    with open_study(tmp_path, objectives=TWO) as study:
+        end = {"metrics": {"accuracy": 0.5, "parameters": 7}}
+        curves = [(0.5, 0.6), (0.4, 0.5)]
+        search(
+            study,
+            lambda record: script(*curves[record.number], end=end),
+            limits=Limits(trials=2),
+            scheduler=scheduler("asha"),
+            controller=controller(objectives=TWO),
+        )
+        assert [record.state for record in study.records()] == ["complete", "pruned"]
+        assert study.records()[1].values == (0.5, 7.0)
+
+
+def test_deadline_stops_politely_then_kills(tmp_path):
+    class Slow(Scripted):
+        def poll(self, timeout_s):
+            time.sleep(0.05)
+            return super().poll(timeout_s)
+
+    scripts = [
+        script(*[0.001 * step for step in range(1, 200)]),  # stops at the report after the deadline
+        [*script(0.3, 0.2)[:2], "hang"],  # never reports again: killed, its metrics are kept
+        ["hang"],  # never reported: no time left
+    ]
+    with open_study(tmp_path) as study:
+        deadline = time.monotonic() + 0.4
+        ending, heard = search(
+            study,
+            lambda record: scripts[record.number],
+            limits=Limits(trials=9, deadline=deadline, grace_s=0.3),
+            executor=Slow(3),
+        )
+        assert ending.reason == "deadline"
+        polite, killed, silent = study.records()
+        assert (polite.state, polite.reason) == ("pruned", "no time left")
+        assert polite.values == (0.199,)
+        assert len(polite.curve) < 100
+        assert (killed.state, killed.reason, killed.metrics) == ("pruned", "no time left", {"accuracy": 0.3})
+        assert (silent.state, silent.reason, silent.counted) == ("failed", "no time left", False)
+        assert heard.messages == ["the time for searching is used up: stopping 3 running trial(s)"]
+
+
+def test_no_trial_in_time_is_an_error(tmp_path):
+    limits = Limits(trials=9, deadline=time.monotonic() - 1)
+    with open_study(tmp_path) as study, pytest.raises(SearchFailedError, match="give more time"):
+        search(study, lambda record: script(0.1), limits=limits)
+
+
+def test_ctrl_c_ends_cleanly_and_the_trial_is_asked_again(tmp_path):
+    class Interrupted(Scripted):
+        def poll(self, timeout_s):
+            if 2 in self._jobs and not self.killed:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().poll(timeout_s)
+
+    before = signal.getsignal(signal.SIGINT)
+    with open_study(tmp_path) as study:
+        ending, heard = search(
+            study,
+            lambda record: script(0.1) if record.number < 2 else ["hang"],
+            limits=Limits(trials=6),
+            executor=Interrupted(1),
+        )
+        assert ending.reason == "interrupted"
+        assert heard.ended[-1].reason == "interrupted"
+        interrupted = study.records()[2]
+    assert signal.getsignal(signal.SIGINT) is before
+    with open_study(tmp_path) as study:
+        _, heard = search(study, lambda record: script(0.1), limits=Limits(trials=6))
+        assert heard.started[0].params == interrupted.params
+        assert heard.started[0].retry_of == 2
+        assert sum(record.counted for record in study.records()) == 6
+
+
+def test_an_error_of_ours_loses_no_trial(tmp_path):
+    with open_study(tmp_path) as study:
+
+        def script_of(record):
+            if record.number == 1:
+                raise RuntimeError("a bug")
+            return ["hang"]
+
+        with pytest.raises(RuntimeError, match="a bug"):
+            search(study, script_of, limits=Limits(trials=6), executor=Scripted(2))
+        assert study.records()[0].reason == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["random_search", "grid", "bayesian", "optuna"])
+def test_an_interrupted_search_proposes_what_the_whole_one_would_have(tmp_path, name):
+    options = {"bayesian": {"initial_trials": 3, "surrogate": "RF"}, "optuna": {"options": {"n_startup_trials": 3}}}
+
+    def run(folder, cuts):
+        proposed = []
+        for trials in (*cuts, 8):
+            with open_study(folder) as study:
+                parts = controller(name, **options.get(name, {}))
+                search(study, lambda r: script(r.params["rate"]), limits=Limits(trials=trials), controller=parts)
+                if trials < 8:
+                    study.ask(parts)  # killed in the middle of a trial
+                proposed = [record.params for record in study.records() if record.counted]
+        return proposed
+
+    whole, cut = run(tmp_path / "whole", ()), run(tmp_path / "cut", (2, 5))
+    assert json.dumps(cut) == json.dumps(whole)

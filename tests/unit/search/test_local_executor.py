@@ -1,0 +1,151 @@
+"""The local executor, with real processes."""
+
+import os
+import time
+
+import pytest
+
+from paddle_automl.core.errors import TrialError
+from paddle_automl.search.executors.base import EXECUTORS, Failed, Finished, Job, Reported, run_job
+from paddle_automl.search.executors.local import Local
+from tests.unit.search import jobs
+
+
+@pytest.fixture
+def executor():
+    with Local(Local.Config(), workers=2, threads=3, devices=("cpu:a", "cpu:b")) as local:
+        yield local
+
+
+def drain(executor, count, timeout_s=30.0):
+    """Return events until `count` jobs have ended; every report is answered with go on."""
+    events, end = [], time.monotonic() + timeout_s
+    while sum(not isinstance(event, Reported) for event in events) < count:
+        assert time.monotonic() < end, events
+        for event in executor.poll(0.5):
+            events.append(event)
+            if isinstance(event, Reported):
+                executor.reply(event.id, True)
+    return events
+
+
+def misbehave(executor, tmp_path, how, **limits):
+    executor.submit(7, Job(jobs.misbehave, {"how": how}, tmp_path / "trial.log", **limits))
+    (event,) = drain(executor, 1)
+    assert isinstance(event, Failed)
+    assert event.id == 7
+    assert executor.free == 2
+    return event.reason
+
+
+def test_reports_and_result(executor, tmp_path):
+    job = Job(jobs.curve, {"final": 0.8, "epochs": 2}, tmp_path / "deep" / "trial.log")
+    executor.submit(1, job)
+    assert executor.free == 1
+    one, two, end = drain(executor, 1)
+    assert one == Reported(1, 1, {"accuracy": 0.4, "loss": 0.6})
+    assert two.epoch == 2
+    assert end == Finished(1, {"metrics": {"accuracy": pytest.approx(0.6), "loss": pytest.approx(0.4)}})
+
+
+def test_each_job_has_its_own_process_device_and_threads(executor, tmp_path):
+    for number in (1, 2):
+        executor.submit(number, Job(jobs.misbehave, {"how": "not"}, tmp_path / f"{number}.log"))
+    one, two = sorted(drain(executor, 2), key=lambda event: event.id)
+    assert one.result["pid"] not in {two.result["pid"], os.getpid()}
+    assert one.result["given"] == {"how": "not", "device": "cpu:a", "threads": 3}
+    assert two.result["given"]["device"] == "cpu:b"
+
+
+def test_a_stopped_job_ends_with_what_it_has(executor, tmp_path):
+    stopped = run_job(
+        executor,
+        Job(jobs.curve, {"final": 0.8, "epochs": 9}, tmp_path / "log"),
+        on_report=lambda epoch, metrics: epoch < 2,
+    )
+    assert stopped["metrics"]["accuracy"] == pytest.approx(0.6)
+
+
+def test_an_exception_is_a_sentence_and_a_traceback_in_the_log(executor, tmp_path):
+    assert misbehave(executor, tmp_path, "raise") == "ValueError: the first line"
+    log = (tmp_path / "trial.log").read_text(encoding="utf-8")
+    assert log.startswith("about to raise\n")
+    assert "Traceback" in log
+    assert "the second line" in log
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("diverge", "diverged: loss is nan in epoch 2"),
+        ("memory error", "out of memory"),
+        ("kill", "killed by signal 9 (SIGKILL); the system may have run out of memory"),
+        ("segfault", "killed by signal 11 (SIGSEGV)"),
+        ("exit", "the process ended with exit code 3"),
+        ("unsendable", "the result cannot be sent: object is not a plain value"),
+    ],
+)
+def test_reasons(executor, tmp_path, how, reason):
+    assert misbehave(executor, tmp_path, how) == reason
+
+
+def test_a_hanging_job_is_killed(executor, tmp_path):
+    started = time.monotonic()
+    assert misbehave(executor, tmp_path, "hang", timeout_s=1.0) == "took longer than trial_timeout_s=1"
+    assert time.monotonic() - started < 5
+
+
+def test_a_job_that_eats_memory_is_killed(executor, tmp_path):
+    assert misbehave(executor, tmp_path, "eat", memory_mb=250) == "used more than trial_memory_mb=250"
+
+
+def test_child_processes_die_with_the_job(executor, tmp_path):
+    pids = tmp_path / "pids"
+    executor.submit(1, Job(jobs.with_child, {"pids": str(pids)}, tmp_path / "log"))
+    while not (pids.exists() and pids.read_text().endswith("\n")):
+        executor.poll(0.1)
+    executor.kill(1, "enough")
+    (event,) = drain(executor, 1)
+    assert event == Failed(1, "enough")
+    assert jobs.gone(int(pids.read_text()), within_s=5)
+
+
+def test_a_crash_leaves_the_other_job_alone(executor, tmp_path):
+    executor.submit(1, Job(jobs.curve, {"final": 0.8, "sleep": 0.3}, tmp_path / "1.log"))
+    executor.submit(2, Job(jobs.misbehave, {"how": "kill"}, tmp_path / "2.log"))
+    ends = [event for event in drain(executor, 2) if not isinstance(event, Reported)]
+    assert [(event.id, type(event)) for event in ends] == [(2, Failed), (1, Finished)]
+
+
+def test_run_job_raises_the_reason_and_leaves_the_executor_usable(executor, tmp_path):
+    with pytest.raises(TrialError, match=r"diverged: loss is nan in epoch 2 \(log: .*trial.log\)"):
+        run_job(executor, Job(jobs.misbehave, {"how": "diverge"}, tmp_path / "trial.log"))
+
+    def interrupt(epoch, metrics):
+        raise KeyboardInterrupt
+
+    job = Job(jobs.curve, {"final": 0.5}, tmp_path / "log")
+    with pytest.raises(KeyboardInterrupt):
+        run_job(executor, job, interrupt)
+    assert executor.free == 2
+    assert run_job(executor, job)["metrics"]["accuracy"] > 0
+
+
+def test_close_kills_what_runs(tmp_path):
+    pids = tmp_path / "pids"
+    local = Local(Local.Config(), workers=1)
+    local.submit(1, Job(jobs.report_pid, {"pids": str(pids), "final": 1, "sleep": 60}, tmp_path / "log"))
+    while not (pids.exists() and pids.read_text().endswith("\n")):
+        local.poll(0.1)
+    local.close()
+    assert jobs.gone(int(pids.read_text()), within_s=5)
+
+
+def test_gpu_jobs_are_spawned(tmp_path):
+    with Local(Local.Config(), workers=1, devices=("gpu:0",)) as local:
+        result = run_job(local, Job(jobs.misbehave, {"how": "not"}, tmp_path / "log"))
+    assert result["given"]["device"] == "gpu:0"
+
+
+def test_registered():
+    assert EXECUTORS.names() == ["local"]

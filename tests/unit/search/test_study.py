@@ -1,0 +1,179 @@
+"""The study: records, duplicates, identity, what a kill leaves behind."""
+
+import sqlite3
+
+import pytest
+
+from paddle_automl.core.errors import StudyError, TrialError
+from paddle_automl.search.objective import Objective
+from tests.unit.search.helpers import ACCURACY, SMALL, SPACE, TWO, controller, open_study
+
+
+def done(study, number, accuracy, **metrics):
+    return study.complete(number, {"accuracy": accuracy, **metrics}, {1: accuracy / 2, 2: accuracy})
+
+
+def test_records_survive_in_the_file(tmp_path):
+    with open_study(tmp_path) as study:
+        assert not study.resumed
+        first = study.ask(controller())
+        done(study, first.number, 0.5, loss=2.0)
+        second = study.ask(controller())
+        study.prune(second.number, {"accuracy": 0.4}, {1: 0.4}, "stopped by the scheduler after epoch 1")
+        third = study.ask(controller())
+        study.fail(third.number, "diverged: loss is nan")
+        before = study.records()
+    with open_study(tmp_path) as study:
+        assert study.resumed
+        assert study.records() == before
+    one, two, three = before
+    assert (one.state, one.metrics, one.values) == ("complete", {"accuracy": 0.5, "loss": 2.0}, (0.5,))
+    assert one.curve == {1: 0.25, 2: 0.5}
+    assert one.params == first.params
+    assert SPACE.contains(one.params)
+    assert (two.state, two.values, two.reason) == ("pruned", (0.4,), "stopped by the scheduler after epoch 1")
+    assert (three.state, three.values, three.reason) == ("failed", None, "diverged: loss is nan")
+    assert all(record.counted for record in before)
+
+
+def test_the_file_is_in_wal_mode_and_any_path_will_do(tmp_path):
+    folder = tmp_path / "照片 50%?#"
+    with open_study(folder) as study:
+        done(study, study.ask(controller()).number, 0.5)
+        modes = sqlite3.connect(folder / "study.db").execute("PRAGMA journal_mode").fetchone()
+    assert modes == ("wal",)
+
+
+def test_another_study_is_refused_with_every_difference(tmp_path):
+    with open_study(tmp_path, **{"training.epochs": 5, "data.dataset": {"name": "digits"}}):
+        pass
+    with pytest.raises(StudyError) as caught:
+        open_study(tmp_path, space=SMALL, **{"training.epochs": 6, "data.dataset": {"name": "digits"}})
+    message = str(caught.value)
+    assert "  training.epochs: 5 -> 6\n" in message
+    assert '  search.space.a: (none) -> {"choice": [1, 2, 3]}\n' in message
+    assert "data.dataset" not in message
+    assert "--fresh" in message
+    with pytest.raises(StudyError, match=r"search.objectives: \"maximize accuracy\" -> \"maximize acc"):
+        open_study(tmp_path, objectives=TWO, **{"training.epochs": 5, "data.dataset": {"name": "digits"}})
+
+
+def test_a_limit_may_change(tmp_path):
+    with open_study(tmp_path):
+        pass
+    with open_study(tmp_path, objectives=(Objective(metric="accuracy", limit=0.9),)) as study:
+        assert study.resumed
+
+
+def test_one_search_at_a_time(tmp_path):
+    with open_study(tmp_path), pytest.raises(StudyError, match="another search is running in this folder"):
+        open_study(tmp_path)
+    with open_study(tmp_path):
+        pass
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "study.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StudyError, match="cannot open the study"):
+        open_study(tmp_path)
+
+
+def test_baseline_comes_first_and_once(tmp_path):
+    baseline = {"a": 2, "b": "y"}
+    with open_study(tmp_path, space=SMALL) as study:
+        study.enqueue_baseline(baseline)
+        record = study.ask(controller(space=SMALL))
+        assert (record.number, record.params, record.baseline) == (0, baseline, True)
+        done(study, 0, 0.5)
+        study.enqueue_baseline(baseline)
+        assert study.ask(controller(space=SMALL)).params != baseline
+    with open_study(tmp_path, space=SMALL) as study:
+        study.enqueue_baseline(baseline)
+        # Trial 1 was left running: it is asked again.
+        assert study.ask(controller(space=SMALL)).retry_of == 1
+
+
+def test_duplicates_are_answered_from_the_record(tmp_path):
+    grid = controller("grid", space=SMALL)
+    with open_study(tmp_path, space=SMALL) as study:
+        first = study.ask(grid)
+        study.complete(first.number, {"accuracy": 0.7}, {1: 0.7})
+        study.optuna.enqueue_trial(dict(first.params))
+        copy = study.ask(grid)
+        assert (copy.state, copy.duplicate_of, copy.values) == ("complete", 0, (0.7,))
+        assert not copy.counted
+        assert study.best().number == 0
+        assert study.best_numbers(5) == [0]
+        assert study.optuna.trials[1].value == 0.7
+
+
+def test_duplicates_of_a_running_trial_wait_for_it(tmp_path):
+    grid = controller("grid", space=SMALL)
+    with open_study(tmp_path, space=SMALL) as study:
+        first = study.ask(grid)
+        study.optuna.enqueue_trial(dict(first.params))
+        waiting = study.ask(grid)
+        assert (waiting.state, waiting.duplicate_of) == ("running", 0)
+        ended = study.complete(first.number, {"accuracy": 0.7}, {1: 0.7})
+        assert [(r.number, r.state, r.values) for r in ended] == [(0, "complete", (0.7,)), (1, "complete", (0.7,))]
+
+
+def test_running_trials_of_a_dead_search_are_asked_again_first(tmp_path):
+    with open_study(tmp_path) as study:
+        random = controller()
+        done(study, study.ask(random).number, 0.5)
+        left = [study.ask(random), study.ask(random)]
+    with open_study(tmp_path) as study:
+        failed = study.records()[1:]
+        assert [(r.state, r.reason, r.counted) for r in failed] == [("failed", "interrupted", False)] * 2
+        again = [study.ask(controller()), study.ask(controller())]
+        assert [r.params for r in again] == [r.params for r in left]
+        assert [(r.number, r.retry_of) for r in again] == [(3, 1), (4, 2)]
+        assert study.ask(controller()).retry_of is None
+        assert study.records()[0].state == "complete"
+
+
+def test_a_trial_killed_while_it_was_proposed_is_proposed_anew(tmp_path):
+    with open_study(tmp_path / "whole") as study:
+        done(study, study.ask(controller()).number, 0.5)
+        expected = study.ask(controller()).params
+    with open_study(tmp_path / "cut") as study:
+        done(study, study.ask(controller()).number, 0.5)
+        study.optuna.ask()
+    with open_study(tmp_path / "cut") as study:
+        record = study.ask(controller())
+        assert (record.number, record.retry_of) == (2, None)
+        assert record.params == expected
+
+
+def test_a_metric_that_is_missing_leaves_the_trial_running(tmp_path):
+    with open_study(tmp_path, objectives=TWO) as study:
+        record = study.ask(controller(objectives=TWO))
+        with pytest.raises(TrialError, match="no metric 'parameters'"):
+            study.complete(record.number, {"accuracy": 0.5}, {})
+        (ended,) = study.fail(record.number, "no metric")
+        assert ended.state == "failed"
+
+
+def test_best_keeps_the_limits_and_pareto_compares_all_objectives(tmp_path):
+    objectives = (Objective(metric="accuracy"), Objective(metric="parameters", limit=100))
+    results = [(0.9, 500), (0.8, 90), (0.7, 50), (0.6, 80), (0.85, 101)]
+    random = controller(objectives=objectives)
+    with open_study(tmp_path, objectives=objectives) as study:
+        assert study.best() is None
+        for accuracy, parameters in results[:1]:
+            done(study, study.ask(random).number, accuracy, parameters=parameters)
+        assert study.best() is None
+        for accuracy, parameters in results[1:]:
+            done(study, study.ask(random).number, accuracy, parameters=parameters)
+        assert study.best().number == 1
+        assert [record.number for record in study.pareto()] == [1, 2]
+        # Beyond the limit the smallest excess comes first.
+        assert study.best_numbers(10) == [1, 2, 3, 4, 0]
+
+
+def test_pruned_trials_may_be_the_best(tmp_path):
+    with open_study(tmp_path, objectives=ACCURACY) as study:
+        done(study, study.ask(controller()).number, 0.5)
+        study.prune(study.ask(controller()).number, {"accuracy": 0.6}, {1: 0.6}, "no time left")
+        assert study.best().number == 1
