@@ -83,7 +83,8 @@ class Silu(Activation):
     """x sigmoid(x), also called swish (Ramachandran et al. 2017)."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.Silu()
+        # The gradient of Paddle's silu is NaN below about -88 on a CPU; swish is the same function without that.
+        return nn.Swish()
 
 
 @ACTIVATIONS.register("hardswish")
@@ -110,7 +111,11 @@ class Tanh(Activation):
         return nn.Tanh()
 
 
-class _Prelu(nn.PReLU):
+class _Prelu(nn.Layer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = self.create_parameter([1], default_initializer=nn.initializer.Constant(0.25))
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.prelu(x, self.weight)

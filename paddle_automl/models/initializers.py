@@ -63,7 +63,8 @@ class TruncatedNormal(Initializer):
 
     def make(self, fan_in: int) -> initializer.Initializer:  # noqa: D102
         # Cutting at two standard deviations leaves 0.8796 of the standard deviation.
-        return initializer.TruncatedNormal(std=math.sqrt(1.0 / fan_in) / 0.87962566)
+        std = math.sqrt(1.0 / fan_in) / 0.87962566
+        return initializer.TruncatedNormal(std=std, a=-2.0 * std, b=2.0 * std)
 
 
 @INITIALIZERS.register("orthogonal")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import paddle
+from paddle import nn
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.paddle_compat.weights import load_weights
@@ -54,7 +55,7 @@ def load_pretrained(model: Classifier, file: str | Path) -> LoadReport:
             if reason:
                 skipped[name] = reason
                 continue
-            own[name].set_value(array.astype(str(own[name].dtype).rpartition(".")[2]))
+            own[name].set_value(_as_type_of(own[name], array))
             loaded.append(name)
     for name in own:
         if name not in weights:
@@ -74,3 +75,22 @@ def _mismatch(array: np.ndarray, target: paddle.Tensor | None) -> str:
     if array.dtype.kind != "f":
         return f"has the type {array.dtype}, the network needs floating-point numbers"
     return ""
+
+
+def load_checkpoint(model: nn.Layer, file: str | Path) -> None:
+    """Copy a checkpoint of this very network into it; raises ConfigError if a tensor is missing or differs."""
+    weights = load_weights(file)
+    own = model.state_dict()
+    reasons = {name: "is not in the file" for name in own if name not in weights}
+    reasons.update({name: _mismatch(array, own.get(name)) for name, array in weights.items()})
+    problems = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    if problems:
+        listing = "\n".join(f"  {line}" for line in problems[:5])
+        raise ConfigError(f"{file}: is not a checkpoint of this network:\n{listing}")
+    with paddle.no_grad():
+        for name, array in weights.items():
+            own[name].set_value(_as_type_of(own[name], array))
+
+
+def _as_type_of(target: paddle.Tensor, array: np.ndarray) -> np.ndarray:
+    return array.astype(str(target.dtype).rpartition(".")[2])

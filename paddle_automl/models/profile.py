@@ -39,7 +39,8 @@ def profile(model: nn.Layer, input_shape: tuple[int, int, int]) -> Profile:
     _run_in_evaluation_mode(model, lambda: model(paddle.zeros([1, *input_shape])))
     for hook in hooks:
         hook.remove()
-    parameters = sum(int(np.prod(p.shape)) for p in model.parameters())
+    # Paddle counts running statistics among the parameters and marks them as not to be learned.
+    parameters = sum(int(np.prod(p.shape)) for p in model.parameters() if not p.stop_gradient)
     numbers = sum(int(np.prod(tensor.shape)) for tensor in model.state_dict().values())
     return Profile(parameters, total, numbers * 4 / 1e6)
 

@@ -16,13 +16,12 @@ class Freezer:
         loaded = {name for name in model.loaded_names if name.startswith("backbone.")}
         self.epochs = epochs
         named = dict(model.named_parameters())
-        self.names = frozenset(loaded & named.keys())
+        # Paddle counts running statistics among the parameters and marks them as not to be learned.
+        statistics = {name for name, parameter in named.items() if parameter.stop_gradient}
+        self.names = frozenset((loaded & named.keys()) - statistics)
         self._parameters = [named[name] for name in sorted(self.names)]
-        self._layers = [
-            layer
-            for path, layer in model.named_sublayers()
-            if any(f"{path}.{name}" in loaded for name, _ in layer.named_buffers(include_sublayers=False))
-        ]
+        paths = {name.rpartition(".")[0] for name in loaded & statistics}
+        self._layers = [layer for path, layer in model.named_sublayers() if path in paths]
 
     def begin(self, epoch: int) -> None:
         """Freeze or release for epoch `epoch`, from 1; call after the network was set to training mode."""

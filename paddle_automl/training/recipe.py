@@ -25,6 +25,9 @@ def build_optimizer(
     """
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
+        if parameter.stop_gradient:
+            # Running statistics, which Paddle counts among the parameters.
+            continue
         groups.setdefault((name in loaded, parameter.ndim > 1), []).append(parameter)
     parameter_groups = [
         ParameterGroup(parameters, rate=loaded_rate if is_loaded else 1.0, decayed=decayed)

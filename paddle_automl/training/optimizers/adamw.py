@@ -8,7 +8,7 @@ import paddle
 from pydantic import Field
 
 from paddle_automl.training.optimizers.adam import AdamConfig
-from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, ParameterGroup
+from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, ParameterGroup, names_without_decay
 
 
 @OPTIMIZERS.register("adamw")
@@ -22,11 +22,17 @@ class AdamW(Optimizer):
         """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
 
     config: Config
+    decay_in_gradient = False
 
     def build(  # noqa: D102
         self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
     ) -> paddle.optimizer.Optimizer:
-        config = self.config
+        config, left_alone = self.config, names_without_decay(groups)
         return paddle.optimizer.AdamW(
-            beta1=config.beta1, beta2=config.beta2, epsilon=config.epsilon, **self.options(groups, clip)
+            beta1=config.beta1,
+            beta2=config.beta2,
+            epsilon=config.epsilon,
+            weight_decay=config.weight_decay,
+            apply_decay_param_fun=lambda name: name not in left_alone,
+            **self.options(groups, clip),
         )

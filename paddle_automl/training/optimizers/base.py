@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import paddle
 from paddle import Tensor
+from paddle.regularizer import L2Decay
 from pydantic import Field
 
 from paddle_automl.core.registry import Registry
@@ -39,6 +40,9 @@ class Optimizer(ABC):
     class Config(OptimizerConfig):
         """Options of the optimizer."""
 
+    decay_in_gradient: ClassVar[bool] = True
+    """Whether weight decay is L2, added to the gradient after clipping, or a part of the optimizer's own rule."""
+
     def __init__(self, config: OptimizerConfig) -> None:
         self.config = config
 
@@ -49,17 +53,24 @@ class Optimizer(ABC):
         """Return Paddle's optimizer of `groups` that clips gradients by `clip` before each step."""
 
     def options(self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None) -> dict[str, Any]:
-        """Return the arguments that all of Paddle's optimizers take alike."""
-        return {
-            "learning_rate": self.config.learning_rate,
-            "grad_clip": clip,
-            "parameters": [self.group(group) for group in groups],
-        }
+        """Return the arguments that all of Paddle's optimizers take alike.
 
-    def group(self, group: ParameterGroup) -> dict[str, Any]:
-        """Return a parameter group in Paddle's form; decay is L2, added to the gradient after clipping."""
-        decay = self.config.weight_decay if group.decayed else 0.0
-        return {"params": list(group.parameters), "learning_rate": group.rate, "weight_decay": decay}
+        The groups' factors are written on the parameters and not handed over as Paddle's own groups, because
+        Paddle clips each of its groups by a norm of its own: the norm would not be global.
+        """
+        decay = self.config.weight_decay if self.decay_in_gradient else 0.0
+        parameters = []
+        for group in groups:
+            for parameter in group.parameters:
+                parameter.optimize_attr["learning_rate"] = group.rate
+                parameter.regularizer = L2Decay(decay) if decay and group.decayed else None
+                parameters.append(parameter)
+        return {"learning_rate": self.config.learning_rate, "grad_clip": clip, "parameters": parameters}
+
+
+def names_without_decay(groups: Sequence[ParameterGroup]) -> frozenset[str]:
+    """Return Paddle's names of the parameters to which weight decay does not apply."""
+    return frozenset(parameter.name for group in groups if not group.decayed for parameter in group.parameters)
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "paddle_automl.training.optimizers", "training.optimizer")

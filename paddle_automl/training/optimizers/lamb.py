@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import paddle
 from pydantic import Field
 
 from paddle_automl.training.optimizers.adam import AdamConfig
-from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, ParameterGroup
+from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, ParameterGroup, names_without_decay
 
 
 @OPTIMIZERS.register("lamb")
@@ -27,16 +26,17 @@ class Lamb(Optimizer):
         """Added to the denominator."""
 
     config: Config
+    decay_in_gradient = False
 
     def build(  # noqa: D102
         self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
     ) -> paddle.optimizer.Optimizer:
-        config = self.config
+        config, left_alone = self.config, names_without_decay(groups)
         return paddle.optimizer.Lamb(
-            beta1=config.beta1, beta2=config.beta2, epsilon=config.epsilon, **self.options(groups, clip)
+            beta1=config.beta1,
+            beta2=config.beta2,
+            epsilon=config.epsilon,
+            lamb_weight_decay=config.weight_decay,
+            exclude_from_weight_decay_fn=lambda parameter: parameter.name in left_alone,
+            **self.options(groups, clip),
         )
-
-    def group(self, group: ParameterGroup) -> dict[str, Any]:
-        """Return a parameter group in Paddle's form, with the decay under LAMB's own name."""
-        decay = self.config.weight_decay if group.decayed else 0.0
-        return {"params": list(group.parameters), "learning_rate": group.rate, "lamb_weight_decay": decay}

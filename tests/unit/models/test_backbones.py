@@ -1,0 +1,101 @@
+"""Numbers of particular backbones; what holds for all of them is in tests/contracts."""
+
+import paddle
+import pytest
+from paddle import nn
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.models.backbones.base import StagedConfig, stage_strides
+from paddle_automl.models.classifier import build_model
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.layers import ConvNormAct
+
+
+def build(backbone, size, **model):
+    config = validate(ModelConfig, {"backbone": backbone, **model})
+    return build_model(config, in_channels=1, num_classes=2, image_size=size, seed=0)
+
+
+def convolutions(model):
+    return [layer for layer in model.sublayers() if isinstance(layer, nn.Conv2D)]
+
+
+@pytest.mark.parametrize(
+    ("size", "stages", "expected"),
+    [
+        ((8, 8), 3, [1, 2, 2]),
+        ((8, 8), 5, [1, 2, 2, 1, 1]),
+        ((3, 100), 3, [1, 1, 1]),
+        ((56, 56), 4, [1, 2, 2, 2]),
+        ((1, 1), 2, [1, 1]),
+    ],
+)
+def test_automatic_strides_stop_at_small_maps(size, stages, expected):
+    assert stage_strides(StagedConfig(), stages, size) == expected
+
+
+def test_the_stem_follows_the_image():
+    cases = [((8, 8), 3, 1, 8), ((64, 64), 3, 2, 32), ((224, 224), 7, 2, 56), ((225, 300), 7, 2, 57)]
+    for size, kernel, stride, height in cases:
+        stem = build({"name": "resnet", "blocks": [1]}, size).backbone.stem
+        conv = convolutions(stem)[0]
+        assert list(conv.weight.shape[2:]) == [kernel, kernel]
+        assert stem(paddle.zeros([1, 1, *size])).shape[2] == stem.size[0] == height
+        assert -(-size[0] // (stride * (2 if stem.pool is not None else 1))) == height
+
+
+def test_a_stem_that_leaves_nothing_is_refused():
+    with pytest.raises(ConfigError, match=r"model\.backbone\.stem_stride: 4 and stem_pool leave nothing"):
+        build({"name": "resnet", "stem_stride": 4, "stem_pool": True}, (6, 6))
+    build({"name": "resnet", "stem_stride": 4, "stem_pool": True}, (8, 8))
+
+
+def test_a_norm_that_cannot_work_on_one_pixel_is_refused():
+    strides = {"name": "vgg", "convs": [1, 1, 1, 1], "strides": [1, 2, 2, 2]}
+    with pytest.raises(ConfigError, match=r"model\.norm: instance_norm turns maps of 1 x 1 pixels"):
+        build(strides, (8, 8), norm="instance_norm")
+    build(strides, (8, 8), norm="layer_norm")
+
+
+def test_depth_and_width_of_resnet():
+    plain = build({"name": "resnet", "width": 8, "blocks": [2, 1], "kernel": 5}, (8, 8))
+    # Stem, four convolutions, two convolutions and the shortcut of the wider stage.
+    assert len(convolutions(plain)) == 1 + 4 + 2 + 1
+    assert plain.feature_dim == 16
+    narrow = build({"name": "resnet", "width": 8, "blocks": [1, 1], "bottleneck": True, "growth": 1.5}, (8, 8))
+    assert len(convolutions(narrow)) == 1 + (3 + 1) * 2
+    assert narrow.feature_dim == 12 * 4
+
+
+def test_order_of_the_blocks():
+    post = build({"name": "resnet", "width": 8, "blocks": [1]}, (8, 8)).backbone
+    pre = build({"name": "resnet", "width": 8, "blocks": [1], "order": "pre"}, (8, 8)).backbone
+    assert isinstance(post.stem.conv, ConvNormAct)
+    assert isinstance(pre.stem.conv, nn.Conv2D)
+    assert post.last is None
+    assert isinstance(pre.last[0], nn.BatchNorm2D)
+    # With the convolutions at zero, a block passes its input on: unchanged, or activated at its end.
+    x = paddle.to_tensor([-1.0, 2.0]).reshape([1, 1, 1, 2]).expand([1, 8, 1, 2])
+    for backbone, expected in ((post, [0.0, 2.0]), (pre, [-1.0, 2.0])):
+        block = backbone.stages[0]["0"]
+        for conv in convolutions(block):
+            conv.weight.set_value(paddle.zeros_like(conv.weight))
+        block.eval()
+        assert block(x).numpy()[0, 0, 0].tolist() == expected
+
+
+def test_vgg_reductions():
+    for reduction, pools in (("max_pool", 1), ("avg_pool", 1), ("stride", 0)):
+        model = build({"name": "vgg", "width": 8, "convs": [1, 2], "reduction": reduction}, (8, 8))
+        kinds = nn.MaxPool2D | nn.AvgPool2D
+        assert sum(isinstance(layer, kinds) for layer in model.backbone.sublayers()) == pools
+        assert model.backbone(paddle.zeros([1, 1, 8, 8])).shape == [1, 16, 4, 4]
+
+
+def test_inception_shares_the_channels():
+    model = build({"name": "inception", "width": 10, "modules": [1]}, (8, 8))
+    branches = model.backbone.stages[0]["0"].branches
+    widths = [branch(paddle.zeros([1, 10, 8, 8])).shape[1] for branch in branches]
+    assert widths == [3, 3, 2, 2]
+    assert model.feature_dim == 10

@@ -1,0 +1,75 @@
+import logging
+
+import numpy as np
+import paddle
+import pytest
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.models.classifier import build_model
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.pretrained import load_checkpoint, load_pretrained
+from paddle_automl.paddle_compat.weights import save_weights
+
+
+def build(seed, classes=3, width=8, **model):
+    config = validate(ModelConfig, {"backbone": {"name": "resnet", "width": width, "blocks": [1]}, **model})
+    return build_model(config, in_channels=1, num_classes=classes, image_size=(8, 8), seed=seed)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "预训练 a.pdparams"
+    save_weights(path, build(1).state_dict())
+    return path
+
+
+def test_matching_layers_are_loaded_and_the_rest_is_listed(file, caplog):
+    with caplog.at_level(logging.INFO, logger="paddle_automl"):
+        model = build(2, classes=5, pretrained=str(file))
+    source = build(1)
+    for name, tensor in source.backbone.state_dict().items():
+        assert np.array_equal(model.backbone.state_dict()[name].numpy(), tensor.numpy()), name
+    assert "fc.weight" not in model.loaded_names
+    assert "backbone.stem.conv.conv.weight" in model.loaded_names
+    assert "2 not" in caplog.text
+    assert "fc.weight: has the shape [8, 3], the network needs [8, 5]" in caplog.text
+
+
+def test_a_file_of_the_backbone_alone(tmp_path):
+    save_weights(tmp_path / "b.pdparams", build(1).backbone.state_dict())
+    model = build(2)
+    report = load_pretrained(model, tmp_path / "b.pdparams")
+    assert all(name.startswith("backbone.") for name in report.loaded)
+    assert report.skipped == dict.fromkeys(("fc.weight", "fc.bias"), "is not in the file; keeps its initial value")
+
+
+def test_reasons(tmp_path):
+    state = {name: tensor.numpy() for name, tensor in build(1).state_dict().items()}
+    state["fc.bias"] = np.zeros(3, np.int64)
+    state["other"] = np.zeros(3, np.float32)
+    state["backbone.stem.conv.conv.weight"] = state["backbone.stem.conv.conv.weight"].astype(np.float64)
+    paddle.save(state, str(tmp_path / "c.pdparams"))
+    report = load_pretrained(build(2), tmp_path / "c.pdparams")
+    assert report.skipped["other"] == "is no tensor of the network"
+    assert report.skipped["fc.bias"] == "has the type int64, the network needs floating-point numbers"
+    assert "backbone.stem.conv.conv.weight" in report.loaded
+
+
+def test_nothing_that_fits_is_a_mistake(tmp_path, file):
+    paddle.save({"x": np.zeros(3, np.float32)}, str(tmp_path / "d.pdparams"))
+    with pytest.raises(ConfigError, match=r"model\.pretrained: nothing in .*d\.pdparams fits"):
+        build(2, pretrained=str(tmp_path / "d.pdparams"))
+    with pytest.raises(ConfigError, match=r"model\.pretrained: .*none\.pdparams: cannot read"):
+        build(2, pretrained=str(tmp_path / "none.pdparams"))
+
+
+def test_a_checkpoint_must_be_complete(file):
+    source, model = build(1), build(2)
+    load_checkpoint(model, file)
+    for name, tensor in source.state_dict().items():
+        assert np.array_equal(model.state_dict()[name].numpy(), tensor.numpy()), name
+    with pytest.raises(ConfigError, match=r"is not a checkpoint of this network:\n.*fc\.weight: has the shape"):
+        load_checkpoint(build(2, classes=4), file)
+    with pytest.raises(ConfigError, match="is not in the file"):
+        load_checkpoint(build(2, norm="none"), file)

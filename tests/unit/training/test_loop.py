@@ -1,0 +1,238 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import paddle
+import pytest
+
+from paddle_automl.core.errors import ConfigError, TrialError
+from paddle_automl.core.files import read_json_lines
+from paddle_automl.core.loading import validate
+from paddle_automl.data.augment.base import build_augmenter
+from paddle_automl.data.config import DataConfig
+from paddle_automl.paddle_compat.weights import load_weights, save_weights
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.evaluation import evaluate, predict_probabilities
+from paddle_automl.training.learner import Learner
+from paddle_automl.training.loop import train
+
+RECIPES = {
+    "plain": {},
+    "all": {
+        "optimizer": {"name": "adamw", "learning_rate": 0.01},
+        "lr_schedule": {"name": "step", "warmup_epochs": 0.5},
+        "loss": {"name": "center_loss", "label_smoothing": 0.1},
+        "class_weights": "balanced",
+        "ema": {"decay": 0.9},
+        "clip_global_norm": 1.0,
+        "gradient_centralization": True,
+    },
+}
+
+
+def config(**options):
+    return validate(TrainingConfig, {"epochs": 2, "batch_size": 32, **options})
+
+
+def weights(model):
+    return {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_learns_and_keeps_the_best_weights(recipe, digits, make_model, tmp_path):
+    model, folder = make_model(), tmp_path / "trial"
+    seen = {}
+    result = train(
+        model,
+        digits,
+        config(epochs=8, batch_size=8, **RECIPES[recipe]),
+        seed=0,
+        folder=folder,
+        report=lambda epoch, metrics: seen.update({epoch: metrics}) or True,
+    )
+    assert result.metrics["accuracy"] > 0.5
+    assert (result.epochs_run, result.stopped, result.amp) == (8, "", "float32")
+    assert result.metrics == evaluate(model, digits.validation)
+    assert not model.training
+    assert same(weights(model), load_weights(folder / "best.pdparams"))
+    lines = read_json_lines(folder / "metrics.jsonl")
+    assert lines == [{"epoch": epoch, **metrics} for epoch, metrics in seen.items()]
+    assert [line["epoch"] for line in lines] == list(range(1, 9))
+    keys = {"train_loss", "loss", "accuracy", "macro_f1", "learning_rate", "seconds", "images_per_second"}
+    assert all(set(metrics) == keys for metrics in seen.values())
+    best = max(seen, key=lambda epoch: (seen[epoch]["accuracy"], -seen[epoch]["loss"]))
+    assert result.best_epoch == best
+    assert result.metrics["accuracy"] == seen[best]["accuracy"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_same_seed_gives_the_same_bits(recipe, digits, make_model):
+    augment = build_augmenter(validate(DataConfig, {"augment": [{"name": "random_crop", "padding": 1}]}).augment)
+
+    def run(seed):
+        model = make_model(dropout=0.3)
+        train(model, digits, config(**RECIPES[recipe]), seed=seed, folder=None, augment=augment)
+        return weights(model)
+
+    first = run(5)
+    np.random.seed(123)  # noqa: NPY002  a global generator must not matter
+    assert same(first, run(5))
+    assert not same(first, run(6))
+
+
+def test_an_infinite_loss_fails_the_trial(digits, make_model, tmp_path):
+    options = {"name": "sgd", "learning_rate": 1e30}
+    with pytest.raises(TrialError, match=r"diverged: the training loss is (nan|inf) in epoch 1; lower"):
+        train(make_model(), digits, config(optimizer=options), seed=0, folder=tmp_path)
+
+
+def test_divergence_is_caught_within_the_epoch(digits, make_model, monkeypatch):
+    steps = []
+    monkeypatch.setattr(
+        Learner, "step", lambda self, images, targets: steps.append(1) or paddle.to_tensor(float("nan"))
+    )
+    with pytest.raises(TrialError, match="training loss is nan in epoch 1"):
+        train(make_model(), digits, config(batch_size=2), seed=0, folder=None)
+    assert len(steps) == 20
+
+
+def test_weights_that_became_nan_fail_the_trial_on_validation(digits, make_model, monkeypatch):
+    step = Learner.step
+
+    def poisoned(self, images, targets):
+        loss = step(self, images, targets)
+        self.model.fc.weight.set_value(self.model.fc.weight * float("nan"))
+        return loss
+
+    monkeypatch.setattr(Learner, "step", poisoned)
+    with pytest.raises(TrialError, match="validation loss is nan in epoch 1"):
+        train(make_model(), digits, config(batch_size=200), seed=0, folder=None)
+
+
+def test_report_can_stop(digits, make_model):
+    model = make_model()
+    result = train(model, digits, config(epochs=5), seed=0, folder=None, report=lambda epoch, metrics: epoch < 2)
+    assert (result.epochs_run, result.stopped) == (2, "report")
+    assert result.best_epoch in (1, 2)
+    assert result.metrics == evaluate(model, digits.validation)
+
+
+def test_a_stop_after_the_last_epoch_is_no_stop(digits, make_model):
+    result = train(make_model(), digits, config(), seed=0, folder=None, report=lambda epoch, _: epoch < 2)
+    assert (result.epochs_run, result.stopped) == (2, "")
+
+
+def test_patience(digits, make_model):
+    still = {"name": "sgd", "learning_rate": 1e-12}
+    result = train(
+        make_model(norm="none"), digits, config(epochs=9, patience=3, optimizer=still), seed=0, folder=None
+    )
+    assert (result.epochs_run, result.stopped) == (4, "patience")
+
+
+def test_goal_and_metric_choose_the_best(digits, make_model, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(
+        "paddle_automl.training.loop.evaluate",
+        lambda *_: {"loss": next(losses), "accuracy": 0.5, "macro_f1": 0.5},
+    )
+    run = {"seed": 0, "folder": None}
+    assert train(make_model(), digits, config(epochs=3), metric="loss", goal="minimize", **run).best_epoch == 2
+    losses = iter([3.0, 1.0, 2.0])
+    assert train(make_model(), digits, config(epochs=3), metric="loss", goal="maximize", **run).best_epoch == 1
+    losses = iter([3.0, 1.0, 2.0])
+    assert train(make_model(), digits, config(epochs=3), metric="accuracy", **run).best_epoch == 2
+    with pytest.raises(ConfigError, match="'latency_ms' is not measured in each epoch; valid"):
+        train(make_model(), digits, config(), metric="latency_ms", **run)
+
+
+def test_training_on_both_parts_keeps_the_last_weights(digits, make_model, tmp_path):
+    model, seen = make_model(), []
+    result = train(
+        model,
+        digits,
+        config(epochs=3, batch_size=8, patience=1, ema={"decay": 0.9}),
+        seed=0,
+        folder=tmp_path,
+        on="train+validation",
+        report=lambda epoch, metrics: seen.append(metrics) or True,
+    )
+    assert (result.epochs_run, result.best_epoch, result.stopped, result.metrics) == (3, 3, "", {})
+    assert all("accuracy" not in metrics for metrics in seen)
+    assert same(weights(model), load_weights(tmp_path / "best.pdparams"))
+    assert evaluate(model, digits.validation)["accuracy"] > 0.3
+
+
+def test_files_of_an_earlier_run_are_replaced(digits, make_model, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 99}) + "\n", encoding="utf-8")
+    train(make_model(), digits, config(), seed=0, folder=tmp_path)
+    assert [line["epoch"] for line in read_json_lines(tmp_path / "metrics.jsonl")] == [1, 2]
+
+
+def test_fewer_images_than_a_batch(digits, make_model):
+    few = replace(digits, train=digits.train.with_indices(digits.train.indices[:20]))
+    result = train(make_model(), few, config(batch_size=64), seed=0, folder=None)
+    assert result.epochs_run == 2
+
+
+def test_frozen_layers_rest_and_then_learn_at_their_own_rate(digits, make_model, tmp_path):
+    file = tmp_path / "a.pdparams"
+    save_weights(file, make_model(seed=3).state_dict())
+
+    def run(epochs, **options):
+        model = make_model(seed=4, pretrained=str(file))
+        start = weights(model)
+        train(model, digits, config(epochs=epochs), seed=0, folder=None, **options)
+        return model, start, weights(model)
+
+    model, start, end = run(1, frozen_epochs=1)
+    moved = {name for name in start if not np.array_equal(start[name], end[name])}
+    assert moved == {"fc.weight", "fc.bias"}
+    assert not any(p.stop_gradient for name, p in model.named_parameters() if name.endswith(".weight"))
+    _, start, end = run(2, frozen_epochs=1, on="train+validation")
+    moved = {name for name in start if not np.array_equal(start[name], end[name])}
+    assert moved == set(start)
+
+    def distance(rate):
+        _, start, end = run(1, backbone_rate=rate)
+        name = "backbone.stem.conv.conv.weight"
+        return np.abs(end[name] - start[name]).max()
+
+    assert distance(1e-3) < 0.1 * distance(1.0)
+
+
+def test_layers_that_were_not_loaded_are_not_frozen(digits, make_model):
+    model = make_model()
+    start = weights(model)
+    train(model, digits, config(epochs=1), seed=0, folder=None, frozen_epochs=1)
+    assert all(not np.array_equal(start[name], value) for name, value in weights(model).items())
+
+
+def test_mixed_precision_on_a_cpu_goes_on_in_float32(digits, make_model, caplog):
+    model = make_model()
+    result = train(model, digits, config(amp={"dtype": "bfloat16", "level": "O2"}), seed=0, folder=None)
+    assert result.amp == "float32"
+    assert sum("Paddle ignores bfloat16 on cpu" in record.message for record in caplog.records) == 1
+    plain = make_model()
+    train(plain, digits, config(), seed=0, folder=None)
+    assert same(weights(model), weights(plain))
+
+
+def test_evaluation_leaves_the_mode_and_covers_every_image(digits, make_model):
+    model = make_model()
+    model.train()
+    probabilities, labels = predict_probabilities(model, digits.validation, batch_size=33)
+    assert model.training
+    assert probabilities.shape == (80, 10)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert np.array_equal(labels, digits.validation.labels)
+    scores = evaluate(model, digits.validation, batch_size=33)
+    chosen = probabilities[np.arange(80), labels]
+    assert scores["loss"] == pytest.approx(-sum(math.log(p) for p in chosen) / 80, rel=1e-5)
+    assert scores["accuracy"] == (probabilities.argmax(axis=1) == labels).mean()
