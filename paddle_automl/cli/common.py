@@ -13,6 +13,7 @@ from rich.console import Console
 from paddle_automl.core.describe import Option
 from paddle_automl.core.errors import AutoMLError, InterruptedRunError, ParityError
 from paddle_automl.core.loading import parse_overrides
+from paddle_automl.core.runtime import silence_known_warnings, tune_process
 
 OK, NOT_AS_DEMANDED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -94,6 +95,8 @@ def main_of(add: Callable[[argparse.ArgumentParser], None], run: Callable[[argpa
     """Return a ``main(argv, name)`` for a module that offers `SUMMARY`, `add_arguments` and `run`."""
 
     def main(argv: Sequence[str] | None = None, name: str | None = None) -> int:
+        tune_process()
+        silence_known_warnings()
         module = sys.modules[run.__module__]
         epilog = getattr(module, "epilog", None)
         asked = sys.argv[1:] if argv is None else list(argv)

@@ -10,9 +10,6 @@ from paddle_automl.core.schema import Section
 
 def registries() -> dict[str, Registry[Any]]:
     """Return the registries by the word of their kind."""
-    from paddle_automl.deployment.runtime import import_paddle
-
-    import_paddle()
     from paddle_automl.data.augment.base import AUGMENTATIONS
     from paddle_automl.data.datasets.base import DATASETS
     from paddle_automl.deployment.exporters.base import EXPORTERS

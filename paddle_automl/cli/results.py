@@ -68,7 +68,8 @@ def _print_gain(console: Console, result: SearchResult) -> None:
 def _source_text(result: SearchResult) -> str:
     if result.source == "final" and result.final is not None:
         return f"the last training of trial {result.best.number}'s configuration ({result.final.epochs_run} epochs)"
-    return f"trial {result.best.number}'s own weights, better on validation than the last training"
+    why = "there was no last training" if result.final is None else "better on validation than the last training"
+    return f"trial {result.best.number}'s own weights: {why}"
 
 
 def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None:

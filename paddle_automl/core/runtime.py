@@ -10,6 +10,7 @@ import ctypes
 import os
 import platform
 import sys
+import warnings
 from pathlib import Path
 
 SWITCH = "PADDLE_AUTOML_CPU_TUNING"
@@ -18,6 +19,21 @@ _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
 _AVX2 = {"avx2", "fma"}
 # Parameter numbers of mallopt(3) in glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+NOISE = (
+    "No ccache found",
+    "Setuptools is replacing distutils",
+    "pkg_resources is deprecated",
+    "Skip loading for",
+)
+"""Beginnings of warnings that Paddle's import gives on every machine and that nobody can act on."""
+
+
+def silence_known_warnings() -> None:
+    """Hold back those warnings for the rest of the process; called by commands and workers, not on import."""
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=f".*{message}")
 
 
 def usable_cores() -> int:

@@ -15,23 +15,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paddle_automl.core.errors import ConfigError, UnsupportedError
+from paddle_automl.core.runtime import silence_known_warnings
 
 T = TypeVar("T")
-
-NOISE = (
-    "No ccache found",
-    "Setuptools is replacing distutils",
-    "pkg_resources is deprecated",
-    "Skip loading for",
-)
-
 
 @contextmanager
 def quiet_warnings() -> Iterator[None]:
     """Hold back the warnings that Paddle gives on every machine and that nobody can act on."""
     with warnings.catch_warnings():
-        for message in NOISE:
-            warnings.filterwarnings("ignore", message=f".*{message}")
+        silence_known_warnings()
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -49,6 +50,13 @@ class Clock:
         if per_epoch:
             wanted = self.final_seconds(max(per_epoch)) + EXPORT_S
             self.reserve = min(wanted, LARGEST_SHARE * budget)
+
+    def fitting_epochs(self, best: TrialRecord) -> int:
+        """Return how many epochs of the best trial fit into the time left before the export."""
+        left = self.left()
+        if left is None or not best.curve or not best.seconds:
+            return sys.maxsize
+        return max(0, int((left - EXPORT_S) / (MARGIN * best.seconds / max(best.curve))))
 
     def final_seconds(self, epoch_s: float) -> float:
         """Return how long the last training takes when an epoch takes `epoch_s`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from paddle_automl.core.errors import SearchFailedError, TrialError
 from paddle_automl.core.files import write_text
+from paddle_automl.core.loading import load_config
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.pipeline import remote
 from paddle_automl.pipeline.clock import EXPORT_S, Clock
@@ -33,6 +34,8 @@ from paddle_automl.search.records import TrialRecord
 from paddle_automl.space.space import SearchSpace
 
 BEST_FILE = "best.yaml"
+WORTHWHILE = 0.5
+"""Share of a trial's epochs below which a last training is not begun."""
 MEASURED_BEFORE = (
     "the exported network was trained on train+validation; its validation scores are those of the trial, "
     "measured before"
@@ -68,13 +71,17 @@ class Finish:
         data["output"] = str((self.folder / "best_again").resolve())
         return {key: value for key, value in data.items() if key not in SEARCH_ONLY}
 
-    def _final_config(self, best: TrialRecord) -> RunConfig:
+    def _final_config(self, best: TrialRecord, epochs: int) -> RunConfig:
         config = self.best_config(best)
-        epochs = self.config.final.epochs or config.training.epochs
+        schedule = config.training.lr_schedule
+        warmup = getattr(schedule, "warmup_epochs", 0)
+        if warmup >= epochs:
+            schedule = schedule.model_copy(update={"warmup_epochs": 0})
+        recipe = config.training.model_copy(update={"epochs": epochs, "lr_schedule": schedule})
         return config.model_copy(
             update={
                 "output": str((self.folder / FINAL_FOLDER).resolve()),
-                "training": config.training.model_copy(update={"epochs": epochs}),
+                "training": recipe,
                 # The trial's own seed would only repeat the trial.
                 "seed": config.seed + 1,
             }
@@ -82,28 +89,31 @@ class Finish:
 
     def _train_again(self, best: TrialRecord) -> TrainingOutcome | None:
         folder = self.folder / FINAL_FOLDER
-        config = self._final_config(best)
-        if not self._time_for(best, config.training.epochs) and not (folder / WEIGHTS_FILE).exists():
-            self.observer.on_message("no time is left for the last training; the best trial's weights are exported")
-            return None
+        planned = self.config.final.epochs or self.config.training.epochs
         try:
             result = run_stage(
                 self.folder,
                 "final",
-                {"config": config.as_dict(), "on": self.config.final.data},
+                {"config": self._final_config(best, planned).as_dict(), "on": self.config.final.data},
                 [folder / WEIGHTS_FILE, folder / CONFIG_FILE],
-                lambda: self._final_training(config, folder),
+                lambda: self._final_training(best, planned, folder),
             )
         except TrialError as error:
-            self.observer.on_message(f"the last training failed, the best trial's weights are exported: {error}")
+            self.observer.on_message(f"{error}; the best trial's weights are exported")
             return None
         return TrainingOutcome.from_job(folder, result)
 
-    def _final_training(self, config: RunConfig, folder: Path) -> dict[str, Any]:
+    def _final_training(self, best: TrialRecord, planned: int, folder: Path) -> dict[str, Any]:
+        epochs = min(planned, self.clock.fitting_epochs(best))
+        if epochs < min(planned, self.config.training.epochs) * WORTHWHILE:
+            raise TrialError("no time is left for the last training")
+        if epochs < planned:
+            self.observer.on_message(f"the last training gets {epochs} epochs, as the time left allows")
+        config = self._final_config(best, epochs)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_config(config, folder)
-        told = self.observer.job("training the best configuration once more", config.training.epochs)
+        told = self.observer.job("training the best configuration once more", epochs)
 
         def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
             told(epoch, metrics)
@@ -112,14 +122,6 @@ class Finish:
 
         payload = payload_of(self.config, config, on=self.config.final.data)
         return call(self.executor, remote.train, payload, folder / LOG_FILE, on_report)
-
-    def _time_for(self, best: TrialRecord, epochs: int) -> bool:
-        left = self.clock.left()
-        if left is None or not best.curve:
-            return True
-        # A last training that is cut short still has the weights of its best epoch; half of it is worth a try.
-        epoch_s = best.seconds / max(best.curve)
-        return left > EXPORT_S + 0.5 * epochs * epoch_s
 
     def _choose(self, best: TrialRecord, final: TrainingOutcome | None) -> str:
         """Return the folder, relative to the output, whose weights are the better ones on validation."""
@@ -142,7 +144,7 @@ class Finish:
 
     def _export(self, best: TrialRecord, final: TrainingOutcome | None, source: str) -> BundleOutcome:
         run = self.folder / source
-        config = self._final_config(best) if source == FINAL_FOLDER else self.best_config(best)
+        config = load_config(RunConfig, run / CONFIG_FILE)
         bundle = self.folder / BUNDLE_FOLDER
         payload = payload_of(self.config, config, folder=run)
         payload |= {"run": str(run), "bundle": str(bundle)}

@@ -3,12 +3,9 @@
 The settings of the process come first: Paddle reads them while it is imported.
 """
 
-from paddle_automl.core.runtime import tune_process
+from paddle_automl.core.runtime import silence_known_warnings, tune_process
 
 tune_process()
-
-from paddle_automl.deployment.runtime import import_paddle  # noqa: E402
-
-import_paddle()
+silence_known_warnings()
 
 from paddle_automl.pipeline import checking, evaluator, exporting  # noqa: E402, F401

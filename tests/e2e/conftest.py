@@ -1,0 +1,74 @@
+"""A tiny search on digits, run once, and helpers that call commands as a user does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+TINY = {
+    "data": {"dataset": "digits"},
+    "model": {"backbone": {"name": "resnet", "width": 8, "blocks": [1]}},
+    "training": {
+        "epochs": 3,
+        "batch_size": 64,
+        "optimizer": {"name": "momentum", "learning_rate": 0.1},
+        "ema": {"decay": 0.9},
+    },
+    "final": {"epochs": 4},
+    "search": {
+        "controller": "random_search",
+        "trials": 3,
+        "workers": 2,
+        "keep_checkpoints": 2,
+        "space": {
+            "model.backbone": {"resnet": {"width": {"choice": [4, 8]}}, "vgg": {"width": {"choice": [4, 8]}}},
+            "training.optimizer.learning_rate": {"log": [0.01, 0.3]},
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_tool(name: str, *words: object, cwd: Path | None = None, **environment: str) -> Ran:
+    """Run ``tools/NAME.py`` in a process of its own."""
+    import os
+
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / f"{name}.py"), *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        env={**os.environ, **environment},
+        check=False,
+        timeout=300,
+    )
+    return Ran(run.returncode, run.stdout.decode("utf-8", "replace"), run.stderr.decode("utf-8", "replace"))
+
+
+def write_config(folder: Path, data: dict, name: str = "config.yaml") -> Path:
+    file = folder / name
+    file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory) -> tuple[Path, Path, Ran]:
+    """A finished search: its configuration file, its output folder and what it printed."""
+    folder = tmp_path_factory.mktemp("searched")
+    output = folder / "output"
+    file = write_config(folder, {**TINY, "output": str(output)})
+    return file, output, run_tool("search", "-c", file)
