@@ -36,7 +36,7 @@ class SearchConfig(Section):
     trial_timeout_s: float | None = Field(default=None, gt=0)
     """Longest time of one trial in seconds; a trial that takes longer fails."""
     trial_memory_mb: int | None = Field(default=None, ge=1)
-    """Most memory (resident, with its child processes) of one trial; a trial that uses more fails."""
+    """Most memory of one trial in MB, its libraries and child processes included; beyond it the trial fails."""
     stop_after: int | None = Field(default=None, ge=1)
     """Ends the search after so many trials in a row without improvement."""
     max_failures: int = Field(default=5, ge=1)

@@ -5,21 +5,20 @@ It prints nothing; what happens is told to listeners.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from paddle_automl.core.errors import AutoMLError, SearchFailedError, TrialError
 from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.executors.base import Event, Executor, Failed, Finished, Job, Reported
+from paddle_automl.search.interrupt import CtrlC
 from paddle_automl.search.listener import Listener
-from paddle_automl.search.progress import Progress, common_failure
+from paddle_automl.search.progress import Progress, RunningTrial, common_failure
 from paddle_automl.search.records import INTERRUPTED, NO_TIME, TrialRecord
 from paddle_automl.search.schedulers.base import Decision, Scheduler
 from paddle_automl.search.study import Study
@@ -56,19 +55,6 @@ class Ending:
     message: str
 
 
-@dataclass
-class _Running:
-    """What the coordinator knows of a trial between start and end."""
-
-    record: TrialRecord
-    job: Job
-    curve: dict[int, float] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    last_epoch: int = 0
-    stopped: str = ""
-    kill_at: float | None = None
-
-
 class Coordinator:
     """Runs one search. `make_job` turns a trial's record into the job that evaluates it.
 
@@ -96,12 +82,13 @@ class Coordinator:
         self.listeners = tuple(listeners)
         self.baseline = baseline
         self._objective = study.objectives[0]
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, RunningTrial] = {}
         self._curves: dict[int, dict[int, float]] = {}
         self._log: Path | None = None
         self._failures: list[TrialRecord] = []
         self._duplicates = 0
-        self._interrupted = False
+        self._inbox: deque[Event] = deque()
+        self._ctrl_c = CtrlC()
         self._progress = Progress(study.objectives)
 
     def run(self) -> Ending:
@@ -115,7 +102,7 @@ class Coordinator:
         if self.baseline is not None:
             self.study.enqueue_baseline(self.baseline)
         try:
-            with self._answering_ctrl_c():
+            with self._ctrl_c:
                 ending = self._loop()
         except BaseException:
             self._abandon()
@@ -128,6 +115,7 @@ class Coordinator:
         while True:
             ending = self._why_not_ask()
             if ending is not None and ending.reason == "interrupted":
+                self._tell(f"interrupted: stopping {len(self._running)} running trial(s)")
                 self._abandon()
                 return ending
             if ending is None and self.executor.free > 0:
@@ -135,16 +123,18 @@ class Coordinator:
             elif ending is not None and not self._running:
                 return ending
             else:
-                for event in self.executor.poll(POLL_S):
-                    self._handle(event)
+                self._inbox.extend(self.executor.poll(POLL_S))
+                while self._inbox:
+                    self._handle(self._inbox.popleft())
+            self._give_up_after_failures()
             self._keep_deadline()
 
     def _why_not_ask(self) -> Ending | None:
         """Return why no further trial may start now; with nothing running it is why the search ends."""
         limits, counted = self.limits, self._progress.counted
-        if self._interrupted:
+        if self._ctrl_c.pressed:
             return Ending("interrupted", "interrupted by Ctrl-C")
-        if limits.deadline is not None and time.monotonic() >= limits.deadline:
+        if self._late():
             return Ending("deadline", "the time for searching is used up")
         if counted + len(self._running) >= limits.trials:
             return Ending("trials", f"all {limits.trials} trials are done")
@@ -156,6 +146,9 @@ class Coordinator:
             return Ending("exhausted", "everything in the search space was tried")
         return None
 
+    def _late(self) -> bool:
+        return self.limits.deadline is not None and time.monotonic() >= self.limits.deadline
+
     def _ask(self) -> None:
         record = self.study.ask(self.controller)
         if record.duplicate_of is not None:
@@ -164,13 +157,17 @@ class Coordinator:
                 self._ended([record])
             return
         self._duplicates = 0
+        if self._late():
+            # The controller took its time; nothing may start now, so it is asked again another day.
+            self._ended(self.study.interrupt(record.number))
+            return
         try:
             job = self.make_job(record)
         except AutoMLError as error:
             self._ended(self.study.fail(record.number, str(error)))
             return
         self._log = job.log_file
-        self._running[record.number] = _Running(record, job)
+        self._running[record.number] = RunningTrial(record, job)
         self.executor.submit(record.number, job)
         for listener in self.listeners:
             listener.on_start(record)
@@ -186,7 +183,7 @@ class Coordinator:
         else:
             self._ended(self._finish(trial, event))
 
-    def _report(self, trial: _Running, event: Reported) -> None:
+    def _report(self, trial: RunningTrial, event: Reported) -> None:
         trial.last_epoch = event.epoch
         value = event.metrics.get(self._objective.metric)
         usable = value is not None and math.isfinite(value)
@@ -209,7 +206,7 @@ class Coordinator:
                     trial.stopped = f"stopped by the scheduler after epoch {event.epoch}"
         self.executor.reply(event.id, go_on=not trial.stopped)
 
-    def _finish(self, trial: _Running, event: Finished) -> list[TrialRecord]:
+    def _finish(self, trial: RunningTrial, event: Finished) -> list[TrialRecord]:
         number = trial.record.number
         try:
             metrics = _metrics(event.result)
@@ -219,7 +216,7 @@ class Coordinator:
         except TrialError as error:
             return self.study.fail(number, str(error), trial.curve)
 
-    def _fail(self, trial: _Running, reason: str) -> list[TrialRecord]:
+    def _fail(self, trial: RunningTrial, reason: str) -> list[TrialRecord]:
         number = trial.record.number
         if reason == NO_TIME and trial.metrics:
             return self.study.prune(number, trial.metrics, trial.curve, NO_TIME)
@@ -232,6 +229,8 @@ class Coordinator:
                 listener.on_end(record)
             if record.state == "failed" and record.counted:
                 self._failures.append(record)
+
+    def _give_up_after_failures(self) -> None:
         if len(self._failures) >= self.limits.max_failures and not self.study.ranking():
             raise SearchFailedError(self._why_failed(f"the first {len(self._failures)} trials all failed"))
 
@@ -245,10 +244,9 @@ class Coordinator:
             self._curves.pop(record.number, None)
 
     def _keep_deadline(self) -> None:
-        deadline = self.limits.deadline
-        now = time.monotonic()
-        if deadline is None or now < deadline:
+        if not self._late():
             return
+        now = time.monotonic()
         fresh = [trial for trial in self._running.values() if trial.kill_at is None]
         for trial in fresh:
             trial.kill_at = now + self.limits.grace_s
@@ -262,37 +260,23 @@ class Coordinator:
         """Kill what runs; what had just finished is kept, the rest is asked again later."""
         for number in self._running:
             self.executor.kill(number, INTERRUPTED)
+        ended: list[TrialRecord] = []
+        open_ends = set(self._running)
         give_up = time.monotonic() + KILL_WAIT_S
-        while self._running and time.monotonic() < give_up:
-            for event in self.executor.poll(POLL_S):
-                if isinstance(event, Reported):
-                    continue
-                trial = self._running.pop(event.id)
+        while open_ends and time.monotonic() < give_up:
+            self._inbox.extend(self.executor.poll(POLL_S))
+            while self._inbox:
+                event = self._inbox.popleft()
                 if isinstance(event, Finished):
-                    records = self._finish(trial, event)
-                else:
-                    records = self.study.interrupt(event.id)
-                for record in records:
-                    for listener in self.listeners:
-                        listener.on_end(record)
-
-    @contextlib.contextmanager
-    def _answering_ctrl_c(self) -> Iterator[None]:
-        """Make Ctrl-C a wish to end, so that it never cuts a write in two; a second one ends at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def answer(number: int, frame: Any) -> None:
-            if self._interrupted:
-                raise KeyboardInterrupt
-            self._interrupted = True
-
-        before = signal.signal(signal.SIGINT, answer)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+                    ended += self._finish(self._running.pop(event.id), event)
+                if not isinstance(event, Reported):
+                    open_ends.discard(event.id)
+        for number in sorted(self._running):
+            ended += self.study.interrupt(number)
+        self._running.clear()
+        for record in ended:
+            for listener in self.listeners:
+                listener.on_end(record)
 
     def _tell(self, message: str) -> None:
         for listener in self.listeners:

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddle_automl.search.executors.base import Job
 from paddle_automl.search.objective import Objective, costs_of, excess_of
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space import SearchSpace
+
+
+@dataclass
+class RunningTrial:
+    """What the coordinator knows of a trial between start and end."""
+
+    record: TrialRecord
+    job: Job
+    curve: dict[int, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    last_epoch: int = 0
+    stopped: str = ""
+    kill_at: float | None = None
 
 
 class Progress:

@@ -17,10 +17,10 @@ from tests.unit.search.helpers import ACCURACY, SMALL, SPACE, TWO, controller, o
 NAMES = CONTROLLERS.names()
 VARIANTS = [
     *((name, {}) for name in NAMES),
-    *(("bayesian", {"surrogate": surrogate}) for surrogate in ("RF", "ET", "GBRT")),
-    ("bayesian", {"acquisition": "LCB"}),
-    ("bayesian", {"acquisition": "PI", "window": 10}),
-    *(("optuna", {"sampler": sampler}) for sampler in ("NSGAIISampler", "RandomSampler", "QMCSampler")),
+    ("bayesian", {"surrogate": "RF", "acquisition": "LCB"}),
+    ("bayesian", {"surrogate": "ET", "acquisition": "PI", "window": 10}),
+    ("bayesian", {"surrogate": "GBRT"}),
+    *(("optuna", {"sampler": sampler}) for sampler in ("NSGAIISampler", "QMCSampler")),
     ("optuna", {"options": {"group": True, "n_startup_trials": 3}}),
 ]
 QUICK = {"bayesian": {"initial_trials": 4}, "optuna": {}}
@@ -76,8 +76,8 @@ def test_is_documented_and_configured_by_its_own_class(name):
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_proposals_are_a_function_of_seed_and_history(tmp_path, name, options):
     options = options_of(name, options)
-    kept = run(tmp_path / "kept", name, options, 9)
-    fresh = run(tmp_path / "fresh", name, options, 9, fresh=True)
+    kept = run(tmp_path / "kept", name, options, 7)
+    fresh = run(tmp_path / "fresh", name, options, 7, fresh=True)
     assert json.dumps(fresh) == json.dumps(kept)
     if name != "grid":
         assert run(tmp_path / "seed", name, options, 3, seed=1) != kept[:3]
@@ -85,7 +85,7 @@ def test_proposals_are_a_function_of_seed_and_history(tmp_path, name, options):
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 def test_running_trials_are_no_obstacle(tmp_path, name, options):
-    proposals = run(tmp_path, name, options_of(name, options), 9, pending=2)
+    proposals = run(tmp_path, name, options_of(name, options), 8, pending=2)
     if "sampler" not in options:
         assert len({SPACE.canonical_key(params) for params in proposals}) == len(proposals)
 
@@ -146,17 +146,17 @@ def test_a_proposal_outside_the_space_is_an_error(tmp_path):
             study.ask(broken)
 
 
-@pytest.mark.parametrize(("name", "options"), [("bayesian", {"initial_trials": 8}), ("optuna", {})])
+@pytest.mark.parametrize(("name", "options"), [("bayesian", {"initial_trials": 6}), ("optuna", {})])
 def test_models_beat_random_search(tmp_path, name, options):
     """A model that learns asks, later on, for better trials than chance does."""
 
     def later(name, options):
         values, own = [], controller(name, **options)
         with open_study(tmp_path / name) as study:
-            for _ in range(30):
+            for _ in range(22):
                 record = study.ask(own)
                 values.append(value_of(record.params))
                 study.complete(record.number, {"accuracy": values[-1]}, {})
-        return np.mean(values[18:])
+        return np.mean(values[12:])
 
     assert later(name, options) > later("random_search", {}) + 0.03

@@ -57,6 +57,7 @@ class Local(Executor):
         self._devices = tuple(devices)
         self._slots = list(range(workers))
         self._running: dict[int, _Worker] = {}
+        self._stillborn: list[Event] = []
         self._checked = 0.0
         gpu = any(device.startswith("gpu") for device in devices)
         # A forked process cannot use CUDA once its parent has; some systems have no fork server.
@@ -87,9 +88,12 @@ class Local(Executor):
         try:
             with _without_main(job.function.__module__ != "__main__"):
                 process.start()
-        except BaseException:
+        except (OSError, EOFError) as error:
+            # No memory or no process left on the machine: this job's bad luck, not the search's end.
             self._slots.insert(0, slot)
-            raise
+            self._stillborn.append(Failed(id, f"its process could not be started: {error!r}"))
+            ours.close()
+            return
         finally:
             theirs.close()
         self._running[id] = _Worker(id, job, slot, process, ours, time.monotonic())
@@ -101,11 +105,13 @@ class Local(Executor):
             left = max(0.0, deadline - time.monotonic())
             sources: list[Any] = [worker.process.sentinel for worker in self._running.values()]
             sources += [worker.connection for worker in self._running.values() if worker.connection]
+            if self._stillborn:
+                left = 0.0
             if sources:
                 wait(sources, min(left, CHECK_EVERY_S))
             else:
                 time.sleep(min(left, CHECK_EVERY_S))
-            events: list[Event] = []
+            events, self._stillborn = self._stillborn, []
             for worker in list(self._running.values()):
                 events += self._receive(worker)
                 if not worker.process.is_alive():

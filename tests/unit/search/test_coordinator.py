@@ -191,6 +191,23 @@ def test_deadline_stops_politely_then_kills(tmp_path):
         assert heard.messages == ["the time for searching is used up: stopping 3 running trial(s)"]
 
 
+def test_nothing_starts_after_a_proposal_that_took_too_long(tmp_path):
+    slow = controller(space=SPACE)
+    propose = slow.propose
+
+    def late(number, history):
+        time.sleep(0.5 if number else 0)
+        return propose(number, history)
+
+    slow.propose = late
+    with open_study(tmp_path) as study:
+        limits = Limits(trials=9, deadline=time.monotonic() + 0.4)
+        ending, heard = search(study, lambda record: script(0.1), limits=limits, controller=slow)
+        assert ending.reason == "deadline"
+        assert len(heard.started) == 1
+        assert study.records()[1].reason == "interrupted"
+
+
 def test_no_trial_in_time_is_an_error(tmp_path):
     limits = Limits(trials=9, deadline=time.monotonic() - 1)
     with open_study(tmp_path) as study, pytest.raises(SearchFailedError, match="give more time"):
@@ -214,6 +231,7 @@ def test_ctrl_c_ends_cleanly_and_the_trial_is_asked_again(tmp_path):
         )
         assert ending.reason == "interrupted"
         assert heard.ended[-1].reason == "interrupted"
+        assert heard.messages == ["interrupted: stopping 1 running trial(s)"]
         interrupted = study.records()[2]
     assert signal.getsignal(signal.SIGINT) is before
     with open_study(tmp_path) as study:

@@ -1,7 +1,10 @@
 """The local executor, with real processes."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +132,36 @@ def test_run_job_raises_the_reason_and_leaves_the_executor_usable(executor, tmp_
         run_job(executor, job, interrupt)
     assert executor.free == 2
     assert run_job(executor, job)["metrics"]["accuracy"] > 0
+
+
+def test_a_process_that_cannot_be_started_costs_its_job_only(executor, tmp_path, monkeypatch):
+    def refuse(process):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    job = Job(jobs.misbehave, {"how": "not"}, tmp_path / "log")
+    with monkeypatch.context() as patch:
+        patch.setattr(executor._context.Process, "start", refuse)
+        executor.submit(1, job)
+    (event,) = executor.poll(5)
+    assert "could not be started" in event.reason
+    assert executor.free == 2
+    assert run_job(executor, job)["metrics"] == {"accuracy": 0.5}
+
+
+def test_a_script_without_a_main_guard_can_search(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pathlib\n"
+        "from paddle_automl.search.executors.base import Job, run_job\n"
+        "from paddle_automl.search.executors.local import Local\n"
+        "from tests.unit.search import jobs\n"
+        "with Local(Local.Config(), workers=1) as local:\n"
+        "    log = pathlib.Path(__file__).with_name('log')\n"
+        "    print(run_job(local, Job(jobs.misbehave, {'how': 'not'}, log))['metrics'], __file__[-9:])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("{'accuracy': 0.5} script.py\n", "")
 
 
 def test_close_kills_what_runs(tmp_path):
