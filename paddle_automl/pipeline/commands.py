@@ -36,7 +36,7 @@ def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOu
     with start_executor(config, workers=1) as executor, observer:
         told = observer.job("training", config.training.epochs)
         if logs is not None:
-            logs.open("visualdl", {})
+            logs.open("visualdl")
 
         def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
             told(epoch, metrics)

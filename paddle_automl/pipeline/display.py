@@ -136,7 +136,7 @@ class Display(Observer):
             text += f" | best {self.objectives[0].metric} {(best.values or (0.0,))[0]:.4g} (trial {best.number})"
         text += f" | {_clock(time.monotonic() - self.started)} passed"
         left = self._estimate()
-        return text + (f" | about {_clock(left)} left" if left is not None else "")
+        return text + (f" | trials end in about {_clock(left)}" if left is not None else "")
 
     def _estimate(self) -> float | None:
         passed, done = time.monotonic() - self.started, len(self.finished) - self.known

@@ -14,7 +14,7 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.models.classifier import Classifier
-from paddle_automl.paddle_compat.weights import load_weights
+from paddle_automl.models.pretrained import load_checkpoint
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, make_model, model_costs
 from paddle_automl.pipeline.jobs import returning_errors
@@ -30,7 +30,7 @@ def load_trained(config: RunConfig, data: PreparedData, weights: Path) -> Classi
     model = make_model(
         config.model_copy(update={"model": config.model.model_copy(update={"pretrained": None})}), data
     )
-    model.set_state_dict(load_weights(weights))
+    load_checkpoint(model, weights)
     model.eval()
     return model
 

@@ -29,6 +29,7 @@ from paddle_automl.pipeline.trials import (
     trial_folder,
     write_config,
 )
+from paddle_automl.pipeline.visualdl_log import VisualDLLog
 from paddle_automl.search.executors.base import Executor
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space.space import SearchSpace
@@ -46,8 +47,15 @@ class Finish:
     """The stages after the trials; each is skipped when a run before has done it with the same inputs."""
 
     def __init__(
-        self, config: RunConfig, clock: Clock, executor: Executor, observer: Observer, space: SearchSpace
+        self,
+        config: RunConfig,
+        clock: Clock,
+        executor: Executor,
+        observer: Observer,
+        space: SearchSpace,
+        logs: VisualDLLog | None,
     ) -> None:
+        self.logs = logs
         self.config = config
         self.clock = clock
         self.executor = executor
@@ -115,8 +123,13 @@ class Finish:
         write_config(config, folder)
         told = self.observer.job("training the best configuration once more", epochs)
 
+        if self.logs is not None:
+            self.logs.open(FINAL_FOLDER)
+
         def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
             told(epoch, metrics)
+            if self.logs is not None:
+                self.logs.write(FINAL_FOLDER, epoch, metrics)
             left = self.clock.left()
             return left is None or left > EXPORT_S
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,12 @@ def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Pat
         if points:
             axes.scatter(*zip(*points, strict=True), marker=marker, color=colour, label=state, zorder=3)
     for record in records:
-        if record.state != "complete" or not record.values:
-            continue
-        value = record.values[0]
-        best = value if best is None else min(best, value, key=objective.cost)
-        xs.append(record.number)
-        ys.append(best)
+        if record.values:
+            value = record.values[0]
+            best = value if best is None else min(best, value, key=objective.cost)
+        if best is not None:
+            xs.append(record.number)
+            ys.append(best)
     axes.step(xs, ys, where="post", color="tab:green", label="best so far")
     failed = [record.number for record in records if record.state == "failed"]
     for number in failed:
@@ -61,13 +62,17 @@ def plot_curves(records: Sequence[TrialRecord], metric: str, best: int | None, f
 
 
 def _canvas(title: str) -> tuple[Any, Any]:
+    # Its font cache is built on first use, which is no news for the user.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # The object interface draws without a window system and without pyplot's global state.
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title)
     axes.grid(alpha=0.25)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, axes
 
 

@@ -54,6 +54,7 @@ class SearchRun:
         self.clock = Clock(config)
         self.space = make_space(config)
         self.baseline = baseline_of(config, self.space)
+        self.logs = VisualDLLog(config.folder / "visualdl", self.space) if config.visualdl else None
         self.candidates = covering(config, self.space, self.baseline or {})
 
     def run(self, fresh: bool = False) -> SearchResult:
@@ -71,10 +72,13 @@ class SearchRun:
                     facts = self._check(executor, study)
                     ending = self._search(executor, study)
                     best = self._best(study)
-                    finish = Finish(self.config, self.clock, executor, self.observer, self.space)
+                    finish = Finish(self.config, self.clock, executor, self.observer, self.space, self.logs)
                     final, source, bundle = finish.run(best)
                 except KeyboardInterrupt:
                     raise self._interrupted() from None
+                finally:
+                    if self.logs is not None:
+                        self.logs.close_all()
             self._draw(study, best)
             result = SearchResult(
                 output=folder,
@@ -120,10 +124,9 @@ class SearchRun:
 
     def _search(self, executor: Executor, study: Study) -> Ending:
         config = self.config.search
-        logs = VisualDLLog(self.config.folder / "visualdl") if self.config.visualdl else None
         listeners: list[Listener] = [self.observer, CheckpointKeeper(self.config, study)]
-        if logs is not None:
-            listeners.append(logs)
+        if self.logs is not None:
+            listeners.append(self.logs)
         coordinator = Coordinator(
             study,
             self._controller(),
@@ -142,11 +145,7 @@ class SearchRun:
         )
         coordinator.listeners += (_Deadline(coordinator, self.clock, study),)
         self.observer.plan(study.records(), self.describe, self._time_left)
-        try:
-            ending = coordinator.run()
-        finally:
-            if logs is not None:
-                logs.close_all()
+        ending = coordinator.run()
         if ending.reason == "interrupted":
             raise KeyboardInterrupt
         return ending

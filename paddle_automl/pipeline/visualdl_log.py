@@ -9,6 +9,7 @@ from typing import Any
 
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord
+from paddle_automl.space import Integer, Real, SearchSpace
 
 SCALARS = ("accuracy", "macro_f1", "loss", "train_loss", "learning_rate", "images_per_second")
 COMPARED = ("accuracy", "macro_f1", "loss")
@@ -17,13 +18,15 @@ COMPARED = ("accuracy", "macro_f1", "loss")
 class VisualDLLog(Listener):
     """Writes each trial to ROOT/trial_0007; every report is on disk before the next event."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, space: SearchSpace | None = None) -> None:
         self.root = root
+        self.space = space
+        self._columns = _columns(space) if space is not None else {}
         self._writers: dict[str, Any] = {}
 
     def on_start(self, record: TrialRecord) -> None:
         """Open the trial's log and enter its choices for the hyper-parameter page."""
-        self.open(trial_name(record.number), record.params)
+        self.open(trial_name(record.number), self._row(record))
 
     def on_report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         """Write the metrics of one epoch."""
@@ -33,15 +36,15 @@ class VisualDLLog(Listener):
         """Close the trial's log."""
         self.close(trial_name(record.number))
 
-    def open(self, name: str, params: Mapping[str, Any]) -> None:
-        """Open the log called `name`; `params` become its row on the hyper-parameter page."""
+    def open(self, name: str, row: Mapping[str, Any] | None = None) -> None:
+        """Open the log called `name`; `row` becomes its row on the hyper-parameter page."""
         # Imported here: a command that writes no logs need not load VisualDL.
         from visualdl import LogWriter
 
         writer = LogWriter(logdir=str(self.root / name), display_name=name)
-        if params:
+        if row:
             # The row must come before the scalars that it names.
-            writer.add_hparams({key: _plain(value) for key, value in params.items()}, list(COMPARED))
+            writer.add_hparams(dict(row), list(COMPARED))
         writer.flush()
         self._writers[name] = writer
 
@@ -66,15 +69,43 @@ class VisualDLLog(Listener):
         for name in list(self._writers):
             self.close(name)
 
+    def _row(self, record: TrialRecord) -> dict[str, Any]:
+        """Return the same columns for every trial, a dash where a choice was not made."""
+        if self.space is None:
+            return {}
+        chosen = self.space.overrides(record.params)
+        row = {}
+        for key, (name, is_number) in self._columns.items():
+            value = chosen.get(key)
+            row[name] = value if is_number else _text(value)
+        return row
+
 
 def trial_name(number: int) -> str:
     """Return the name of a trial's log folder."""
     return f"trial_{number:04d}"
 
 
-def _plain(value: Any) -> str | float | int:
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, int | float | str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+def _columns(space: SearchSpace) -> dict[str, tuple[str, bool]]:
+    """Return each varied key's column: a name without dots, which the page cannot show, and whether it is a number.
+
+    A column holds numbers only if every trial has one there: the page does not mix numbers and texts.
+    """
+    keys = list(dict.fromkeys(decision.key for decision in space.decisions))
+    tails = [key.rsplit(".", 1)[-1] for key in keys]
+    columns = {}
+    for key, tail in zip(keys, tails, strict=True):
+        decisions = [decision for decision in space.decisions if decision.key == key]
+        always = len(decisions) == 1 and decisions[0].condition is None and not decisions[0].repeated
+        is_number = always and isinstance(decisions[0].domain, Integer | Real)
+        name = tail if tails.count(tail) == 1 else "_".join(key.rsplit(".", 2)[-2:])
+        columns[key] = (name, is_number)
+    return columns
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
