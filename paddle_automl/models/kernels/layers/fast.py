@@ -1,0 +1,92 @@
+"""What all drop-in layers share: the choice between the fast path and Paddle's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import paddle
+from paddle import Tensor, nn
+
+from paddle_automl.models.kernels.library import Unsupported
+from paddle_automl.models.kernels.memory import plain
+from paddle_automl.models.kernels.mode import active, explain, takes
+from paddle_automl.models.kernels.selftest import passed
+
+
+class Fast(nn.Layer):
+    """Mixed into a layer of Paddle, of which it keeps parameters, state dict and, as `slow`, the forward pass."""
+
+    base: ClassVar[type[nn.Layer]]
+    """The layer of Paddle."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.base.__init__(self, *args, **options)
+        self.remember(_bound(self.base, args, options))
+
+    def remember(self, options: Mapping[str, Any]) -> None:
+        """Note what `fast` needs of the constructor's options, defaults included."""
+
+    def fast(self, x: Tensor) -> Tensor | None:
+        """Return the result of the fast path, or None where it does not fit."""
+        raise NotImplementedError
+
+    def slow(self, x: Tensor) -> Tensor:
+        """Return the result of Paddle's own operators."""
+        return self.base.forward(self, x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map a tensor as the layer of Paddle does."""
+        y = None if active() is None else self.fast(x)
+        return self.slow(plain(x)) if y is None else y
+
+
+class Ordinary(Fast):
+    """Mixed into a layer that has no fast path: it gets the ordinary float32 tensors that Paddle's code needs."""
+
+    def fast(self, x: Tensor) -> None:  # noqa: D102
+        return None
+
+
+def attempt(kind: str, x: Tensor, compute: Callable[[paddle.dtype], Tensor]) -> Tensor | None:
+    """Return ``compute(dtype)`` if the fast path fits `x`; else None, with the reason logged once."""
+    if not takes(x):
+        return None
+    dtype = active()
+    if not passed(kind, dtype):
+        return None
+    try:
+        return compute(dtype)
+    except Unsupported as reason:
+        explain(kind, reason)
+        return None
+
+
+def numbers(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """Return one number per spatial axis."""
+    if isinstance(value, int):
+        return (value,) * axes
+    found = tuple(int(v) for v in value)
+    return found * axes if len(found) == 1 else found
+
+
+def padding_pairs(value: int | str | Sequence[Any], axes: int) -> tuple[tuple[int, int], ...] | None:
+    """Return the padding before and after each spatial axis; None for forms that depend on the input's size."""
+    if isinstance(value, str):
+        return ((0, 0),) * axes if value.upper() == "VALID" else None
+    if isinstance(value, int):
+        return ((value, value),) * axes
+    if not all(isinstance(v, int) for v in value):
+        return None
+    if len(value) == 2 * axes:
+        return tuple((value[2 * axis], value[2 * axis + 1]) for axis in range(axes))
+    if len(value) in (1, axes):
+        return tuple((n, n) for n in numbers(value, axes))
+    return None
+
+
+def _bound(base: type[nn.Layer], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    bound = inspect.signature(base.__init__).bind(None, *args, **options)
+    bound.apply_defaults()
+    return dict(bound.arguments)

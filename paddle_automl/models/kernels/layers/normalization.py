@@ -1,0 +1,84 @@
+"""Batch normalization, alone and with the activation after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import paddle
+from paddle import Tensor, nn
+
+from paddle_automl.models.kernels.layers.fast import Fast, Ordinary, attempt
+from paddle_automl.models.kernels.library import Unsupported
+from paddle_automl.models.kernels.mode import active
+from paddle_automl.models.kernels.normalization import Statistics, batch_norm
+
+
+class BatchNorm(Fast):
+    """Batch normalization of either rank."""
+
+    options: tuple[float, float] | None = None
+    """Momentum and epsilon; None: other options have values that are left to Paddle."""
+
+    def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
+        affine = options["weight_attr"] is not False and options["bias_attr"] is not False
+        usual = options["data_format"] in ("NCL", "NCHW") and options["use_global_stats"] is None
+        if affine and usual:
+            self.options = options["momentum"], options["epsilon"]
+
+    def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
+        return self.normalize(x, relu=False)
+
+    def normalize(self, x: Tensor, *, relu: bool) -> Tensor | None:
+        """Return the normalized `x`, with `relu` its positive part; None where the fast path does not fit."""
+        return attempt("batch_norm", x, lambda dtype: self._compute(x, dtype, relu))
+
+    def _compute(self, x: Tensor, dtype: paddle.dtype, relu: bool) -> Tensor:
+        if self.options is None:
+            raise Unsupported("only the usual options have a fast path")
+        statistics = Statistics(self.weight, self.bias, self._mean, self._variance, *self.options)
+        return batch_norm(x, statistics, training=self.training, relu=relu, compute=dtype)
+
+
+class BatchNorm2D(BatchNorm, nn.BatchNorm2D):
+    """``paddle.nn.BatchNorm2D``."""
+
+    base = nn.BatchNorm2D
+
+
+class BatchNorm1D(BatchNorm, nn.BatchNorm1D):
+    """``paddle.nn.BatchNorm1D``; only [N, C, L] has a fast path."""
+
+    base = nn.BatchNorm1D
+
+
+class GroupNorm(Ordinary, nn.GroupNorm):
+    """``paddle.nn.GroupNorm``."""
+
+    base = nn.GroupNorm
+
+
+class InstanceNorm2D(Ordinary, nn.InstanceNorm2D):
+    """``paddle.nn.InstanceNorm2D``."""
+
+    base = nn.InstanceNorm2D
+
+
+def norm_act(norm: nn.Layer, activation: nn.Layer | None, x: Tensor) -> Tensor:
+    """Return ``activation(norm(x))``; batch normalization and ReLU go over the memory once."""
+    if (
+        active() is not None
+        and isinstance(norm, BatchNorm)
+        and isinstance(activation, nn.ReLU)
+        and not (_watched(norm) or _watched(activation))
+    ):
+        y = norm.normalize(x, relu=True)
+        if y is not None:
+            return y
+    y = norm(x)
+    return y if activation is None else activation(y)
+
+
+def _watched(layer: nn.Layer) -> bool:
+    """Return whether hooks wait for the layer's own call."""
+    return bool(layer._forward_post_hooks or layer._forward_pre_hooks)

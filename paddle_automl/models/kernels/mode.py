@@ -1,0 +1,95 @@
+"""Where fast layers compute: the context that turns them on, its numeric type, and why they stay off."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import paddle
+from paddle import Tensor
+
+from paddle_automl.models.kernels.library import Unsupported, library, processor_flags
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {"float32": paddle.float32, "bfloat16": paddle.bfloat16}
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+_F32_FLAGS = {"avx2", "fma"}
+
+
+class _Mode(threading.local):
+    """What the thread's networks compute in now; None: Paddle's own operators."""
+
+    dtype: paddle.dtype | None = None
+
+
+_mode = _Mode()
+_said: set[str] = set()
+_said_lock = threading.Lock()
+
+
+def unsupported(dtype: str = "float32") -> str:
+    """Return why this process cannot compute in `dtype` here; empty if it can."""
+    if dtype not in DTYPES:
+        return f"there is no fast path for {dtype}, only for {' and '.join(DTYPES)}"
+    try:
+        library()
+    except Unsupported as reason:
+        return str(reason)
+    flags = processor_flags()
+    # Without AVX2 oneDNN has only code that is slower than Paddle's.
+    if not flags >= _F32_FLAGS:
+        return "the processor has no AVX2"
+    if dtype == "bfloat16" and not flags & _BF16_FLAGS:
+        return "the processor computes no bfloat16 (avx512_bf16 or amx_bf16)"
+    return ""
+
+
+@contextmanager
+def use(dtype: str | None = "float32") -> Iterator[str | None]:
+    """Let the fast layers that run in this thread inside the context compute in `dtype`.
+
+    ``float32`` or ``bfloat16``: feature maps and their gradients have that type, weights stay float32. Yields the
+    type really used: where bfloat16 is not there float32, where that is not there either None, which is what
+    `dtype` None asks for too: Paddle's own operators. Only forward passes need the context; backward follows.
+    """
+    for name in (dtype, "float32") if dtype is not None else ():
+        reason = unsupported(name)
+        if not reason:
+            break
+        explain(f"fast CPU layers in {name}", reason)
+    else:
+        name = None
+    before = _mode.dtype
+    _mode.dtype = None if name is None else DTYPES[name]
+    try:
+        yield name
+    finally:
+        _mode.dtype = before
+
+
+def active() -> paddle.dtype | None:
+    """Return the type in which this thread's fast layers compute, or None for Paddle's own operators."""
+    return _mode.dtype
+
+
+def takes(x: Tensor) -> bool:
+    """Return whether fast layers may compute with `x` now: inside `use`, not traced, on the CPU, float."""
+    dtype = _mode.dtype
+    if dtype is None or not paddle.in_dynamic_mode() or not isinstance(x, Tensor):
+        return False
+    if x.dtype != paddle.float32 and x.dtype != paddle.bfloat16:
+        return False
+    return x.place.is_cpu_place() and 0 not in x.shape  # type: ignore[no-any-return]
+
+
+def explain(what: str, reason: object) -> None:
+    """Log once in the process that `what` is left to Paddle because of `reason`."""
+    text = f"{what}: {reason}; Paddle's own operators are used"
+    with _said_lock:
+        if text in _said:
+            return
+        _said.add(text)
+    logger.info("%s", text)

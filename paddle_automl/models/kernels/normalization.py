@@ -1,0 +1,181 @@
+"""Batch normalization, with the maximum with zero after it in the same pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import paddle
+from paddle import Tensor
+from paddle.autograd import PyLayer
+from paddle.nn import functional as F
+
+from paddle_automl.models.kernels.library import (
+    BACKWARD,
+    F32,
+    FORWARD_INFERENCE,
+    FORWARD_TRAINING,
+    FUSE_RELU,
+    USE_GLOBAL_STATISTICS,
+    USE_SCALE,
+    USE_SHIFT,
+    Unsupported,
+    library,
+)
+from paddle_automl.models.kernels.memory import (
+    NUMBERS,
+    TO_FIRST,
+    TO_LAST,
+    channels_last,
+    channels_last_order,
+    empty,
+    gradient,
+    logical,
+    needs_gradient,
+)
+from paddle_automl.models.kernels.primitives import CACHE, Description, Layout, Primitive, scratch, weighted_sum
+from paddle_automl.models.kernels.weighted import differentiable
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Parameters and running statistics of a batch normalization, each [C], and its options."""
+
+    scale: Tensor
+    shift: Tensor
+    mean: Tensor
+    variance: Tensor
+    momentum: float
+    """Share of the old value that the running statistics keep in a step."""
+    epsilon: float
+
+
+class _Training:
+    """Normalization by the statistics of the batch, and its gradient, for one set of shapes."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: int, relu: bool, epsilon: float) -> None:
+        engine = library().engine
+        x = Layout.of(shape, dtype, channels_last_order(len(shape)))
+        channels = Layout.of([shape[1]], F32)
+        flags = USE_SCALE | USE_SHIFT | (FUSE_RELU if relu else 0)
+        forward = Description("batch_normalization_forward", engine, FORWARD_TRAINING, x, x, epsilon, flags, None)
+        backward = Description(
+            "batch_normalization_backward", engine, BACKWARD, x, x, x, epsilon, flags, forward, None
+        )
+        # Which results of the maximum were positive, one bit each.
+        self.workspace = forward.layout("workspace") if relu else None
+        last = {} if self.workspace is None else {"workspace": self.workspace}
+        vectors = {"mean": channels, "variance": channels, "scale": channels}
+        self.forward = Primitive(forward, src=x, dst=x, **vectors, shift=channels, **last)
+        self.backward = Primitive(
+            backward, src=x, diff_dst=x, diff_src=x, **vectors, diff_scale=channels, diff_shift=channels, **last
+        )
+
+
+def _inference(shape: tuple[int, ...], dtype: int, relu: bool, epsilon: float) -> Primitive:
+    x = Layout.of(shape, dtype, channels_last_order(len(shape)))
+    channels = Layout.of([shape[1]], F32)
+    flags = USE_GLOBAL_STATISTICS | USE_SCALE | USE_SHIFT | (FUSE_RELU if relu else 0)
+    engine = library().engine
+    description = Description("batch_normalization_forward", engine, FORWARD_INFERENCE, x, x, epsilon, flags, None)
+    return Primitive(description, src=x, dst=x, mean=channels, variance=channels, scale=channels, shift=channels)
+
+
+def _average(channels: int, momentum: float) -> Primitive:
+    return weighted_sum(Layout.of([channels], F32), [momentum, 1.0 - momentum])
+
+
+def batch_norm(x: Tensor, given: Statistics, *, training: bool, relu: bool, compute: paddle.dtype) -> Tensor:
+    """Return `x` [N, C, ...] normalized, and with `relu` its positive part.
+
+    While `training`, by mean and (biased) variance of the batch, which also move the running statistics, as in
+    Paddle; else by the running statistics. Raises Unsupported if oneDNN cannot.
+    """
+    shape = tuple(x.shape)
+    if x.ndim not in TO_FIRST:
+        raise Unsupported(f"there is no fast batch normalization of {x.ndim} axes")
+    if not training:
+        if needs_gradient(x, given.scale, given.shift):
+            raise Unsupported("gradients through running statistics are left to Paddle")
+        x = channels_last(x, compute)
+        primitive = CACHE.get(_inference, shape, NUMBERS[x.dtype], relu, given.epsilon)
+        y = empty(x.shape, x.dtype)
+        vectors = (given.mean, given.variance, given.scale, given.shift)
+        primitive(x.data_ptr(), y.data_ptr(), *(v.data_ptr() for v in vectors))
+        return logical(y)
+    operation = CACHE.get(_Training, shape, NUMBERS[compute], relu, given.epsilon)
+    average = CACHE.get(_average, shape[1], given.momentum)
+    x = channels_last(x, compute)
+    if needs_gradient(x, given.scale, given.shift):
+        return logical(_BatchNorm.apply(operation, average, x, given.scale, given.shift, given))
+    return logical(_normalize(operation, average, x, given)[0])
+
+
+def _normalize(
+    operation: _Training, average: Primitive, x: Tensor, given: Statistics
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return y, mean and variance of the batch as one array [2, C], and the mask of the maximum."""
+    y = empty(x.shape, x.dtype)
+    channels = x.shape[-1]
+    batch = empty([2, channels], paddle.float32)
+    mean, variance = _rows(batch)
+    mask = None if operation.workspace is None else scratch(operation.workspace)
+    last = () if mask is None else (mask.data_ptr(),)
+    scale, shift = given.scale.data_ptr(), given.shift.data_ptr()
+    operation.forward(x.data_ptr(), y.data_ptr(), mean, variance, scale, shift, *last)
+    for running, current in ((given.mean, mean), (given.variance, variance)):
+        average(running.data_ptr(), current, running.data_ptr())
+    return y, batch, mask
+
+
+def _rows(array: Tensor) -> tuple[int, int]:
+    """Return the addresses of the two rows of a float32 array [2, C]."""
+    first = array.data_ptr()
+    return first, first + 4 * array.shape[1]
+
+
+class _BatchNorm(PyLayer):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        operation: _Training,
+        average: Primitive,
+        x: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        given: Statistics,
+    ) -> Tensor:
+        y, ctx.batch, ctx.mask = _normalize(operation, average, x, given)
+        ctx.operation = operation
+        ctx.epsilon = given.epsilon
+        ctx.save_for_backward(x, scale, shift)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Any:
+        x, scale, shift = ctx.saved_tensor()
+        operation: _Training = ctx.operation
+        if paddle.is_grad_enabled():
+            return differentiable(_plain(ctx.epsilon, relu=ctx.mask is not None), (x, scale, shift), dy)
+        dy = gradient(dy, x.dtype)
+        dx = empty(x.shape, x.dtype)
+        dscale, dshift = empty(scale.shape, paddle.float32), empty(scale.shape, paddle.float32)
+        mean, variance = _rows(ctx.batch)
+        last = () if ctx.mask is None else (ctx.mask.data_ptr(),)
+        operation.backward(
+            x.data_ptr(), dy.data_ptr(), dx.data_ptr(), mean, variance, scale.data_ptr(),
+            dscale.data_ptr(), dshift.data_ptr(), *last,
+        )  # fmt: skip
+        wanted = ((x, dx), (scale, dscale), (shift, dshift))
+        return tuple(None if t.stop_gradient else found for t, found in wanted)
+
+
+def _plain(epsilon: float, *, relu: bool) -> Any:
+    def compute(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        image = x.astype("float32").transpose(TO_FIRST[x.ndim])
+        unused = paddle.zeros(scale.shape), paddle.ones(scale.shape)
+        y = F.batch_norm(image, *unused, scale, shift, training=True, epsilon=epsilon)
+        y = F.relu(y) if relu else y
+        return y.transpose(TO_LAST[x.ndim]).astype(x.dtype)
+
+    return compute

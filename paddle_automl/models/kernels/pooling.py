@@ -1,0 +1,155 @@
+"""Maximum and mean over windows in one and two dimensions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import paddle
+from paddle import Tensor
+from paddle.autograd import PyLayer
+from paddle.nn import functional as F
+
+from paddle_automl.models.kernels.library import (
+    ALGORITHMS,
+    FORWARD_INFERENCE,
+    FORWARD_TRAINING,
+    Dims,
+    Unsupported,
+    library,
+)
+from paddle_automl.models.kernels.memory import (
+    NUMBERS,
+    TO_FIRST,
+    TO_LAST,
+    cast,
+    channels_last,
+    channels_last_order,
+    empty,
+    gradient,
+    logical,
+    needs_gradient,
+)
+from paddle_automl.models.kernels.primitives import CACHE, Description, Layout, Primitive, scratch
+from paddle_automl.models.kernels.weighted import differentiable
+
+Kind = Literal["max", "mean", "mean_with_zeros"]
+_ALGORITHMS = {
+    "max": "pooling_max",
+    "mean": "pooling_avg_exclude_padding",
+    "mean_with_zeros": "pooling_avg_include_padding",
+}
+
+
+class Window(NamedTuple):
+    """Size, stride and padding on both sides of a window, one number per spatial axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    ceil_mode: bool = False
+    """Round the number of windows up, so that a last one may hang over the edge."""
+
+
+class _Pooling:
+    """Pooling of [N, C, ...] for one set of shapes."""
+
+    def __init__(self, shape: tuple[int, ...], window: Window, kind: Kind, dtype: int, training: bool) -> None:
+        batch, channels, *sizes = shape
+        result, high = [], []
+        for size, kernel, stride, low in zip(sizes, *window[:3], strict=True):
+            span = size + 2 * low - kernel
+            count = (-(-span // stride) if window.ceil_mode else span // stride) + 1
+            if window.ceil_mode and (count - 1) * stride >= size + low:
+                raise Unsupported("a window lies wholly in the padding")
+            result.append(count)
+            high.append((count - 1) * stride + kernel - size - low)
+        if window.ceil_mode and kind == "mean_with_zeros":
+            raise Unsupported("the mean with padding over windows beyond the edge is defined differently")
+        if min(result) < 1 or any(low >= k for low, k in zip(window.padding, window.kernel, strict=True)):
+            raise Unsupported("the window does not fit")
+        self.result_shape = [batch, *result, channels]
+        order = channels_last_order(len(shape))
+        x, y = Layout.of(shape, dtype, order), Layout.of([batch, channels, *result], dtype, order)
+        numbers = (
+            Dims(*window.stride), Dims(*window.kernel), Dims(), Dims(*window.padding), Dims(*high),
+        )  # fmt: skip
+        algorithm, engine = ALGORITHMS[_ALGORITHMS[kind]], library().engine
+        mode = FORWARD_TRAINING if training else FORWARD_INFERENCE
+        forward = Description("pooling_forward", engine, mode, algorithm, x, y, *numbers, None)
+        self.workspace = forward.layout("workspace") if training and kind == "max" else None
+        last = {} if self.workspace is None else {"workspace": self.workspace}
+        self.forward = Primitive(forward, src=x, dst=y, **last)
+        if training:
+            backward = Description("pooling_backward", engine, algorithm, x, y, *numbers, forward, None)
+            self.backward = Primitive(backward, diff_dst=y, diff_src=x, **last)
+
+    def compute(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the result and where each maximum was."""
+        y = empty(self.result_shape, x.dtype)
+        places = None if self.workspace is None else scratch(self.workspace)
+        self.forward(x.data_ptr(), y.data_ptr(), *(() if places is None else (places.data_ptr(),)))
+        return y, places
+
+
+def pool(x: Tensor, window: Window, kind: Kind, compute: paddle.dtype) -> Tensor:
+    """Return the maximum or mean of `x` [N, C, ...] over windows; raises Unsupported if oneDNN cannot."""
+    return logical(_pool(x, window, kind, compute))
+
+
+def global_pool(x: Tensor, kind: Kind, compute: paddle.dtype) -> Tensor:
+    """Return maximum or mean over all pixels, as an ordinary float32 tensor [N, C, 1, ...]."""
+    sizes = tuple(x.shape[2:])
+    ones = (1,) * len(sizes)
+    y = _pool(x, Window(sizes, ones, (0,) * len(sizes)), kind, compute)
+    return cast(y, paddle.float32).reshape([x.shape[0], x.shape[1], *ones])
+
+
+def _pool(x: Tensor, window: Window, kind: Kind, compute: paddle.dtype) -> Tensor:
+    training = needs_gradient(x)
+    operation = CACHE.get(_Pooling, tuple(x.shape), window, kind, NUMBERS[compute], training)
+    x = channels_last(x, compute)
+    if not training:
+        return operation.compute(x)[0]
+    y: Tensor = _Pool.apply(operation, x, _Plain(window, kind))
+    return y
+
+
+class _Pool(PyLayer):
+    @staticmethod
+    def forward(ctx: Any, operation: _Pooling, x: Tensor, plain: _Plain) -> Tensor:
+        y, ctx.places = operation.compute(x)
+        ctx.operation, ctx.plain = operation, plain
+        # Only the gradient of a gradient needs the values; the tensor itself costs nothing while it is used.
+        ctx.shape, ctx.dtype = x.shape, x.dtype
+        ctx.save_for_backward(x)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        if paddle.is_grad_enabled():
+            return differentiable(ctx.plain, ctx.saved_tensor(), dy)  # type: ignore[no-any-return]
+        dy = gradient(dy, ctx.dtype)
+        dx = empty(ctx.shape, ctx.dtype)
+        last = () if ctx.places is None else (ctx.places.data_ptr(),)
+        ctx.operation.backward(dy.data_ptr(), dx.data_ptr(), *last)
+        return dx
+
+
+class _Plain(NamedTuple):
+    window: Window
+    kind: Kind
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the result in memory order from `x` in memory order by Paddle's operators."""
+        kernel, stride, padding, ceil_mode = self.window
+        options: dict[str, Any] = {"ceil_mode": ceil_mode}
+        if self.kind != "max":
+            options["exclusive"] = self.kind == "mean"
+        one = x.ndim == 3
+        if self.kind == "max":
+            function = F.max_pool1d if one else F.max_pool2d
+        else:
+            function = F.avg_pool1d if one else F.avg_pool2d
+        image = x.astype("float32").transpose(TO_FIRST[x.ndim])
+        y = function(image, list(kernel), list(stride), list(padding), **options)
+        return y.transpose(TO_LAST[x.ndim]).astype(x.dtype)
