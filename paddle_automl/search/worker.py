@@ -5,7 +5,6 @@ Messages are JSON texts, so that nothing of a job's libraries is needed to read 
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import json
 import os
@@ -21,7 +20,6 @@ from typing import Any, NoReturn
 from paddle_automl.core.errors import AutoMLError
 from paddle_automl.search.executors.base import JobFunction
 
-PR_SET_PDEATHSIG = 1
 LONGEST_REASON = 300
 
 
@@ -55,17 +53,31 @@ def _guard() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setsid"):
         os.setsid()
-    if sys.platform == "linux":
-        # Covers a worker whose threads cannot run because native code holds the interpreter.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    threading.Thread(target=_watch_parent, name="parent-watch", daemon=True).start()
-
-
-def _watch_parent() -> None:
     parent = parent_process()
     if parent is not None:
-        wait([parent.sentinel])
-        _end_with_group()
+        _signal_group_when_closed(parent.sentinel)
+        watch = threading.Thread(target=_watch, args=(parent.sentinel,), name="parent-watch", daemon=True)
+        watch.start()
+
+
+def _signal_group_when_closed(sentinel: int) -> None:
+    """Have the kernel end the process group when the coordinator's end of the pipe closes.
+
+    No thread of ours could do so while native code holds the interpreter. SIGIO ends a process that has no
+    handler for it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _watch(sentinel: int) -> None:
+    wait([sentinel])
+    _end_with_group()
 
 
 def _end_with_group() -> NoReturn:

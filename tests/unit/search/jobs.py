@@ -1,6 +1,7 @@
 """Jobs that the tests run in processes of their own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,9 @@ def report_pid(payload, report):
     """Write the process id to a file, then report slowly until told to stop."""
     with open(payload["pids"], "a") as file:
         file.write(f"{os.getpid()}\n")
+    if payload.get("stuck"):
+        # Backtracks for years without ever letting another thread of the process run.
+        re.match("(a+)+$", "a" * 60 + "b")
     return curve(payload, report)
 
 
@@ -96,3 +100,10 @@ def gone(pid, within_s):
             return True
         time.sleep(0.05)
     return False
+
+
+def tell_preloaded(payload, report):
+    """Tell whether the module came with the process or was imported by it."""
+    from tests.unit.search import preloaded
+
+    return {"inherited": os.getpid() != preloaded.IMPORTED_BY}

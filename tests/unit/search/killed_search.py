@@ -1,4 +1,7 @@
-"""A search in a process of its own, to be killed: python -m tests.unit.search.killed_search FOLDER TRIALS SLEEP."""
+"""A search in a process of its own, to be killed: python -m tests.unit.search.killed_search FOLDER TRIALS SLEEP
+
+With SLEEP below 0 the jobs hang in native code.
+"""
 
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ from tests.unit.search.helpers import controller, open_study, scheduler
 def main(folder, trials, sleep):
     def make_job(record):
         payload = {"pids": str(folder / "pids"), "final": record.params["rate"], "sleep": sleep}
+        payload["stuck"] = sleep < 0
         return Job(jobs.report_pid, payload, folder / f"{record.number}.log", epochs=3)
 
     with open_study(folder) as study, Local(Local.Config(), workers=2) as executor:

@@ -260,14 +260,14 @@ def test_an_interrupted_search_proposes_what_the_whole_one_would_have(tmp_path, 
 
     def run(folder, cuts):
         proposed = []
-        for trials in (*cuts, 8):
+        for trials in (*cuts, 6):
             with open_study(folder) as study:
                 parts = controller(name, **options.get(name, {}))
                 search(study, lambda r: script(r.params["rate"]), limits=Limits(trials=trials), controller=parts)
-                if trials < 8:
+                if trials < 6:
                     study.ask(parts)  # killed in the middle of a trial
                 proposed = [record.params for record in study.records() if record.counted]
         return proposed
 
-    whole, cut = run(tmp_path / "whole", ()), run(tmp_path / "cut", (2, 5))
+    whole, cut = run(tmp_path / "whole", ()), run(tmp_path / "cut", (2, 4))
     assert json.dumps(cut) == json.dumps(whole)

@@ -148,20 +148,21 @@ def test_a_process_that_cannot_be_started_costs_its_job_only(executor, tmp_path,
     assert run_job(executor, job)["metrics"] == {"accuracy": 0.5}
 
 
-def test_a_script_without_a_main_guard_can_search(tmp_path):
+def test_a_script_without_a_main_guard_can_search_and_preload(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import pathlib\n"
+        "import pathlib, sys\n"
         "from paddle_automl.search.executors.base import Job, run_job\n"
         "from paddle_automl.search.executors.local import Local\n"
         "from tests.unit.search import jobs\n"
-        "with Local(Local.Config(), workers=1) as local:\n"
+        "with Local(Local.Config(), workers=1, preload=['tests.unit.search.preloaded']) as local:\n"
         "    log = pathlib.Path(__file__).with_name('log')\n"
-        "    print(run_job(local, Job(jobs.misbehave, {'how': 'not'}, log))['metrics'], __file__[-9:])\n"
+        "    here = 'tests.unit.search.preloaded' in sys.modules\n"
+        "    print(run_job(local, Job(jobs.tell_preloaded, {}, log)), here)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("{'accuracy': 0.5} script.py\n", "")
+    assert (done.stdout, done.stderr) == ("{'inherited': True} False\n", "")
 
 
 def test_close_kills_what_runs(tmp_path):
