@@ -6,7 +6,6 @@ import argparse
 import json
 
 from paddle_automl.cli.common import OK, add_override_argument, console, main_of, overrides_of
-from paddle_automl.cli.results import print_evaluation
 from paddle_automl.core.files import write_json
 
 SUMMARY = "Evaluate a model: accuracy, per-class figures, confusion matrix and the worst mistakes."
@@ -29,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
+    from paddle_automl.cli.results import print_evaluation
     from paddle_automl.pipeline.commands import evaluate_model
 
     outcome = evaluate_model(args.model, args.part, mistakes=args.mistakes, overrides=overrides_of(args))

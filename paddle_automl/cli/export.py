@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from paddle_automl.cli.common import OK, main_of
-from paddle_automl.cli.results import print_bundle
 from paddle_automl.core.errors import ParityError
 
 SUMMARY = "Export a trained run or trial to a Paddle Inference bundle and prove that it predicts the same."
@@ -20,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; a bundle that is not verified is kept, marked, and makes the exit code 1."""
+    from paddle_automl.cli.results import print_bundle
     from paddle_automl.pipeline.commands import export_run
 
     outcome = export_run(Path(args.model), Path(args.to) if args.to else None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
-from paddle_automl.cli.results import print_training
 
 SUMMARY = "Train the values of a configuration itself; a trial's config.yaml is one, too."
 
@@ -27,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print the validation metrics and the next commands."""
+    from paddle_automl.cli.results import print_training
     from paddle_automl.core.loading import load_config
     from paddle_automl.pipeline.commands import train_run
     from paddle_automl.pipeline.config import RunConfig
