@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
 def bundle_of(path: str) -> Path:
     """Return the bundle that ``-m`` names; a run that has none yet is exported first."""
-    folder = Path(path)
+    from paddle_automl.data.paths import located
+
+    folder = located(path)
     for candidate in (folder, folder / "model"):
         if (candidate / "bundle.yaml").is_file():
             return candidate

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from paddle_automl.data.paths import readable
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.display import trial_table
 from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
@@ -175,7 +176,7 @@ def quoted(path: Path) -> str:
     """Return a path as it can be pasted into a shell."""
     import shlex
 
-    return shlex.quote(str(path))
+    return shlex.quote(readable(path))
 
 
 def _pairs(title: str, rows: Mapping[str, Any]) -> Table:

@@ -34,9 +34,10 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.cli import results
     from paddle_automl.core.errors import ParityError
     from paddle_automl.core.loading import load_config
+    from paddle_automl.data.paths import located
     from paddle_automl.pipeline.config import RunConfig
 
-    config = load_config(RunConfig, args.config, overrides_of(args))
+    config = load_config(RunConfig, located(args.config), overrides_of(args))
     screen = console()
     if args.dry_run:
         from paddle_automl.pipeline.commands import dry_run

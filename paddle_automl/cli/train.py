@@ -28,11 +28,12 @@ def run(args: argparse.Namespace) -> int:
     """Train, print the validation metrics and the next commands."""
     from paddle_automl.cli.results import print_training
     from paddle_automl.core.loading import load_config
+    from paddle_automl.data.paths import located
     from paddle_automl.pipeline.commands import train_run
     from paddle_automl.pipeline.config import RunConfig
     from paddle_automl.pipeline.display import Display
 
-    config = load_config(RunConfig, args.config, overrides_of(args))
+    config = load_config(RunConfig, located(args.config), overrides_of(args))
     screen = console()
     if config.search.space is not None:
         screen.print("this configuration has a search space; training its own values only", style="dim")

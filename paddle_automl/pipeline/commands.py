@@ -45,7 +45,8 @@ def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOu
             return True
 
         try:
-            result = call(executor, remote.train_alone, payload_of(config, own), folder / LOG_FILE, on_report)
+            payload = payload_of(config, own, folder=folder)
+            result = call(executor, remote.train_alone, payload, folder / LOG_FILE, on_report)
         except KeyboardInterrupt:
             raise InterruptedRunError(f"interrupted; the best epoch so far is kept in {folder}") from None
         finally:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from paddle_automl.core.schema import Duration, Section
 from paddle_automl.data.config import DataConfig
+from paddle_automl.data.paths import located
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.search.config import SearchConfig
@@ -84,8 +85,8 @@ class RunConfig(Section):
 
     @property
     def folder(self) -> Path:
-        """Return the output folder."""
-        return Path(self.output)
+        """Return the output folder, as the system spells its name."""
+        return located(self.output)
 
     def epoch_metric(self) -> EpochMetric:
         """Return the validation metric by which epochs are compared."""

@@ -11,6 +11,7 @@ from paddle_automl.core.errors import SearchFailedError, TrialError
 from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import load_config
 from paddle_automl.core.yaml_io import dump_yaml
+from paddle_automl.data.paths import readable
 from paddle_automl.pipeline import remote
 from paddle_automl.pipeline.clock import EXPORT_S, Clock
 from paddle_automl.pipeline.config import GOALS, RunConfig
@@ -76,7 +77,7 @@ class Finish:
 
     def _best_dict(self, best: TrialRecord) -> dict[str, Any]:
         data = self.best_config(best).as_dict()
-        data["output"] = str((self.folder / "best_again").resolve())
+        data["output"] = readable((self.folder / "best_again").resolve())
         return {key: value for key, value in data.items() if key not in SEARCH_ONLY}
 
     def _final_config(self, best: TrialRecord, epochs: int) -> RunConfig:
@@ -88,7 +89,7 @@ class Finish:
         recipe = config.training.model_copy(update={"epochs": epochs, "lr_schedule": schedule})
         return config.model_copy(
             update={
-                "output": str((self.folder / FINAL_FOLDER).resolve()),
+                "output": readable((self.folder / FINAL_FOLDER).resolve()),
                 "training": recipe,
                 # The trial's own seed would only repeat the trial.
                 "seed": config.seed + 1,
@@ -133,7 +134,7 @@ class Finish:
             left = self.clock.left()
             return left is None or left > EXPORT_S
 
-        payload = payload_of(self.config, config, on=self.config.final.data)
+        payload = payload_of(self.config, config, folder=folder, on=self.config.final.data)
         return call(self.executor, remote.train, payload, folder / LOG_FILE, on_report)
 
     def _choose(self, best: TrialRecord, final: TrainingOutcome | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from paddle_automl.core.errors import InterruptedRunError, SearchFailedError
 from paddle_automl.core.files import write_json, write_text
 from paddle_automl.core.yaml_io import dump_yaml
+from paddle_automl.data.paths import readable
 from paddle_automl.pipeline import plots, remote
 from paddle_automl.pipeline.candidates import covering
 from paddle_automl.pipeline.clock import GRACE_S, Clock
@@ -167,7 +168,7 @@ class SearchRun:
         write_config(config, folder)
         return Job(
             remote.train,
-            payload_of(self.config, config),
+            payload_of(self.config, config, folder=folder),
             folder / LOG_FILE,
             timeout_s=self.config.search.trial_timeout_s,
             memory_mb=self.config.search.trial_memory_mb,
@@ -237,7 +238,7 @@ def summary_of(result: SearchResult) -> dict[str, Any]:
         "metrics": result.bundle.metrics,
         "parity": result.bundle.parity,
         "latency": list(result.bundle.latency),
-        "bundle": str(result.bundle.bundle),
+        "bundle": readable(result.bundle.bundle),
         "verified": result.bundle.verified,
         "trials": [
             {

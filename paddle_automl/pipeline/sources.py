@@ -9,6 +9,7 @@ from typing import Any
 
 from paddle_automl.core.errors import BundleError
 from paddle_automl.core.loading import load_config
+from paddle_automl.data.paths import located
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.trials import CONFIG_FILE, RESULT_FILE, WEIGHTS_FILE
 
@@ -37,7 +38,7 @@ class TrainedRun:
 
 def find_bundle(path: str | Path) -> Path | None:
     """Return the bundle that a path names, itself or the one in its ``model`` folder, or None."""
-    folder = Path(path)
+    folder = located(path)
     for candidate in (folder, folder / BUNDLE_FOLDER):
         if (candidate / BUNDLE_FILE).is_file():
             return candidate
@@ -49,7 +50,7 @@ def open_run(path: str | Path) -> TrainedRun:
 
     A search's output folder stands for its last training, the one that was exported.
     """
-    folder = Path(path)
+    folder = located(path)
     if not folder.is_dir():
         raise BundleError(f"{folder}: no such folder; -m takes a bundle, a run or a trial folder")
     exported = folder / "stages" / "export.json"

@@ -13,6 +13,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.config import absolute
+from paddle_automl.data.paths import readable
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 
@@ -36,7 +37,7 @@ def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
     data = config.model_copy(update={"data": section, "metric": config.epoch_metric()}).as_dict()
     for key in SEARCH_ONLY:
         data.pop(key)
-    return {**data, "output": str(output.resolve())}
+    return {**data, "output": readable(output.resolve())}
 
 
 def split_seed(config: RunConfig) -> int:
@@ -87,7 +88,7 @@ def payload_of(
 
 def digest(value: Any) -> str:
     """Return a short hash of a JSON-like value."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
