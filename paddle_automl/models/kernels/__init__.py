@@ -25,11 +25,13 @@ operators on a CPU: between fast layers use `layers.add` and its like, and befor
 **What is checked.** Each kind of operation is compared with NumPy when a process first uses it (`selftest`); the
 library's version and its names of algorithms when it is loaded. What does not fit is left to Paddle and said once
 in the log. ``PADDLE_AUTOML_KERNELS=0`` turns the package off. A gradient that is to be differentiated again is
-computed by Paddle's operators. Saved activations may not be changed in place, as anywhere in Paddle.
+refused, and ``paddle.grad`` for some inputs of a layer only fails with any ``PyLayer`` of Paddle 3.3: such forward
+passes belong outside of `use`.
 """
 
-from paddle_automl.models.kernels.library import Unsupported, set_threads
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.memory import plain
 from paddle_automl.models.kernels.mode import active, unsupported, use
+from paddle_automl.models.kernels.primitives import set_threads
 
-__all__ = ["Unsupported", "active", "plain", "set_threads", "unsupported", "use"]
+__all__ = ["UnsupportedError", "active", "plain", "set_threads", "unsupported", "use"]

@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from paddle import Tensor, dtype
-from paddle.nn import functional as F
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.library import (
     ALGORITHMS,
     F32,
     FORWARD_INFERENCE,
     FORWARD_TRAINING,
     Dims,
-    Unsupported,
     library,
 )
 from paddle_automl.models.kernels.memory import (
     NUMBERS,
-    TO_FIRST,
-    TO_LAST,
     channels_last,
     channels_last_order,
     logical,
@@ -79,7 +76,7 @@ class Convolution(Weighted):
             dtype,
             needs,
             bias=out if bias else None,
-            gradient_types=_gradient_types(dtype, stride, sizes, kernel, groups, channels),
+            gradient_types=_gradient_types(dtype, geometry, sizes, kernel, groups, channels),
         )
 
     def describe_forward(  # noqa: D102
@@ -108,14 +105,6 @@ class Convolution(Weighted):
             library().engine, direct, x, dweights, dbias, dy, *self._numbers, hint, None,
         )  # fmt: skip
 
-    def plain(self, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:  # noqa: D102
-        image = x.astype("float32").transpose(TO_FIRST[x.ndim])
-        function = F.conv1d if x.ndim == 3 else F.conv2d
-        stride, padding, dilation = self.geometry
-        flat = [n for pair in padding for n in pair]
-        y = function(image, weights, bias, list(stride), flat, list(dilation), self.groups)
-        return y.transpose(TO_LAST[x.ndim]).astype(x.dtype)
-
 
 def _without_needless_stride(
     geometry: Geometry, sizes: Sequence[int], kernel: Sequence[int], result: Sequence[int]
@@ -134,28 +123,28 @@ def _without_needless_stride(
         if high >= 0:
             stride[axis], padding[axis] = 1, (low, high)
         elif axis == len(result) - 1:
-            raise Unsupported("a stride over a map of which only one window is used is computed wrongly")
+            raise UnsupportedError("a stride over a map of which only one window is used is computed wrongly")
     return stride, padding
 
 
 def _gradient_types(
-    dtype: int, stride: Sequence[int], sizes: Sequence[int], kernel: Sequence[int], groups: int, channels: int
+    dtype: int, geometry: Geometry, sizes: Sequence[int], kernel: Sequence[int], groups: int, channels: int
 ) -> tuple[int, int]:
     """Return the types in which to compute the gradients of input and weights.
 
     For bfloat16, oneDNN 3.6 on Zen 4 is faster in float32, conversions included, for the input of a strided
-    depthwise convolution (0.2 for 24 ms) and the weights of a 5 x 5 one (6 for 15 ms). Where the map is narrower
-    than the stride, it reads memory that was never written.
+    depthwise convolution (0.2 for 24 ms) and the weights of a 5 x 5 one (6 for 15 ms). For the weights, it reads
+    memory that was never written where there is dilation or the map is narrower than the stride.
     """
     if dtype == F32:
         return F32, F32
     slow = groups == channels > 1 and max(kernel) > 3
-    wrong = sizes[-1] < stride[-1]
-    return F32 if groups > 1 and max(stride) > 1 else dtype, F32 if slow or wrong else dtype
+    wrong = max(geometry.dilation) > 1 or sizes[-1] < geometry.stride[-1]
+    return F32 if groups > 1 and max(geometry.stride) > 1 else dtype, F32 if slow or wrong else dtype
 
 
 def convolution(x: Tensor, weights: Tensor, bias: Tensor | None, geometry: Geometry, compute: dtype) -> Tensor:
-    """Return the convolution of `x` [N, C, ...] computed in `compute`; raises Unsupported if oneDNN cannot."""
+    """Return the convolution of `x` [N, C, ...] computed in `compute`; raises UnsupportedError if oneDNN cannot."""
     needs = Needs(needs_gradient(x), needs_gradient(weights, bias))
     operation = CACHE.get(
         Convolution, tuple(x.shape), tuple(weights.shape), geometry, bias is not None, NUMBERS[compute], needs

@@ -9,8 +9,9 @@ import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.elementwise import RELU, Elementwise
-from paddle_automl.models.kernels.library import BF16, Unsupported
+from paddle_automl.models.kernels.library import BF16
 from paddle_automl.models.kernels.memory import (
     NUMBERS,
     TO_LAST,
@@ -45,7 +46,7 @@ def _total(terms: Sequence[Tensor]) -> Tensor:
 def add(a: Tensor, b: Tensor, compute: paddle.dtype, *, relu: bool = False) -> Tensor:
     """Return a + b of one shape [N, C, ...], with `relu` its positive part."""
     if a.shape != b.shape or a.ndim not in TO_LAST:
-        raise Unsupported("only feature maps of one shape are added")
+        raise UnsupportedError("only feature maps of one shape are added")
     a, b = channels_last(a, compute), channels_last(b, compute)
     training = needs_gradient(a, b)
     if not relu:
@@ -72,7 +73,7 @@ class _Add(PyLayer):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        return _for_both(dy, ctx.wanted)
+        return _for_both(gradient(dy, dy.dtype), ctx.wanted)
 
 
 class _AddRelu(PyLayer):
@@ -87,9 +88,6 @@ class _AddRelu(PyLayer):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (y,) = ctx.saved_tensor()
-        if paddle.is_grad_enabled():
-            positive = (y.astype("float32") > 0).astype("float32")
-            return _for_both((dy.astype("float32") * positive).astype(dy.dtype), ctx.wanted)
         return _for_both(ctx.activation.compute_gradient(y, dy), ctx.wanted)
 
 
@@ -119,10 +117,10 @@ class _Concat:
 
 
 def concat(maps: Sequence[Tensor], compute: paddle.dtype) -> Tensor:
-    """Return feature maps [N, C_i, ...] joined to one [N, sum of C_i, ...]; raises Unsupported otherwise."""
+    """Return feature maps [N, C_i, ...] joined to one [N, sum of C_i, ...]; raises UnsupportedError otherwise."""
     first = maps[0]
     if any(m.ndim not in TO_LAST or [m.shape[0], *m.shape[2:]] != [first.shape[0], *first.shape[2:]] for m in maps):
-        raise Unsupported("only feature maps with the same number of pixels are joined")
+        raise UnsupportedError("only feature maps with the same number of pixels are joined")
     memories = [channels_last(m, compute) for m in maps]
     channels = tuple(m.shape[1] for m in maps)
     operation = CACHE.get(_Concat, first.size // first.shape[1], channels, NUMBERS[compute])
@@ -143,22 +141,16 @@ def _join(operation: _Concat, memories: Sequence[Tensor]) -> Tensor:
 class _ConcatFunction(PyLayer):
     @staticmethod
     def forward(ctx: Any, operation: _Concat, *memories: Tensor) -> Tensor:
-        ctx.operation = operation
+        ctx.operation, ctx.dtype = operation, memories[0].dtype
         ctx.parts = [(m.shape, not m.stop_gradient) for m in memories]
         return _join(operation, memories)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
-        if paddle.is_grad_enabled():
-            pieces = dy.astype("float32").split([shape[-1] for shape, _ in ctx.parts], axis=-1)
-            found = [p.astype(dy.dtype) for p in pieces]
-            return tuple(p if wanted else None for p, (_, wanted) in zip(found, ctx.parts, strict=True))
-        dy = dy.contiguous()
+        dy = gradient(dy, ctx.dtype)
         start, result = dy.data_ptr(), []
         operation: _Concat = ctx.operation
-        for primitive, offset, (shape, wanted) in zip(
-            operation.parts, operation.offsets, ctx.parts, strict=True
-        ):
+        for primitive, offset, (shape, wanted) in zip(operation.parts, operation.offsets, ctx.parts, strict=True):
             piece = None
             if wanted:
                 piece = empty(shape, dy.dtype)
@@ -188,9 +180,6 @@ class _Fork(PyLayer):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Tensor | None:
         given = [g for g in gradients if g is not None]
-        if paddle.is_grad_enabled():
-            total = sum((g.astype("float32") for g in given[1:]), given[0].astype("float32"))
-            return total.astype("bfloat16")
         terms = [gradient(g, paddle.bfloat16) for g in given]
         while len(terms) > 1:
             terms = [_total(terms[:MOST_TERMS]), *terms[MOST_TERMS:]]

@@ -12,13 +12,14 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Callable
 from ctypes import POINTER, Structure, byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import paddle
+
+from paddle_automl.core.errors import UnsupportedError
 
 DISABLED_BY = "PADDLE_AUTOML_KERNELS"
 """Environment variable; ``0`` keeps every network on Paddle's own operators."""
@@ -60,26 +61,22 @@ class Argument(Structure):
     _fields_ = (("index", c_int), ("memory", c_void_p))
 
 
-class Unsupported(Exception):  # noqa: N818  not a failure: the caller takes Paddle's operator instead
-    """oneDNN has no such primitive, or is not there at all; the text says why."""
-
-
 class Library:
-    """The loaded library with its engine (CPU 0) and stream; raises Unsupported if it does not fit."""
+    """The loaded library with its engine (CPU 0) and stream; raises UnsupportedError if it does not fit."""
 
     def __init__(self) -> None:
-        path = Path(paddle.__file__).parent / "libs" / "libdnnl.so.3"
+        path = folder() / "libdnnl.so.3"
         if not (sys.platform.startswith("linux") and platform.machine() == "x86_64"):
-            raise Unsupported(f"{sys.platform} on {platform.machine()} is not Linux on x86-64")
+            raise UnsupportedError(f"{sys.platform} on {platform.machine()} is not Linux on x86-64")
         if not path.exists():
-            raise Unsupported(f"this Paddle has no {path.name} in {path.parent}")
+            raise UnsupportedError(f"this Paddle has no {path.name} in {path.parent}")
         try:
             self.dll = ctypes.CDLL(str(path))
         except OSError as error:
-            raise Unsupported(f"{path} cannot be loaded: {error}") from None
+            raise UnsupportedError(f"{path} cannot be loaded: {error}") from None
         self.version = self._read_version()
         if self.version[0] != MAJOR_VERSION:
-            raise Unsupported(f"oneDNN {'.'.join(map(str, self.version))} is not version {MAJOR_VERSION}")
+            raise UnsupportedError(f"oneDNN {'.'.join(map(str, self.version))} is not version {MAJOR_VERSION}")
         self._declare()
         self._check_numbers()
         self.engine = self.create("engine_create", 1, 0)
@@ -92,9 +89,9 @@ class Library:
         return result
 
     def check(self, status: int, what: str) -> None:
-        """Raise Unsupported unless `status` is dnnl_success."""
+        """Raise UnsupportedError unless `status` is dnnl_success."""
         if status:
-            raise Unsupported(f"oneDNN gives status {status} for {what}")
+            raise UnsupportedError(f"oneDNN gives status {status} for {what}")
 
     def _read_version(self) -> tuple[int, int, int]:
         class Version(Structure):
@@ -103,7 +100,7 @@ class Library:
         try:
             function = self.dll.dnnl_version
         except AttributeError:
-            raise Unsupported("the library has no function dnnl_version") from None
+            raise UnsupportedError("the library has no function dnnl_version") from None
         function.restype = POINTER(Version)
         found = function().contents
         return found.major, found.minor, found.patch
@@ -113,7 +110,7 @@ class Library:
         for name, number in ALGORITHMS.items():
             found = self.dll.dnnl_alg_kind2str(number).decode("ascii", "replace")
             if found != name:
-                raise Unsupported(f"algorithm {number} is '{found}' in this oneDNN, not '{name}'")
+                raise UnsupportedError(f"algorithm {number} is '{found}' in this oneDNN, not '{name}'")
 
     def _declare(self) -> None:
         """Give ctypes the types, without which pointers would be cut to 32 bits."""
@@ -167,9 +164,14 @@ class Library:
             try:
                 function = getattr(self.dll, f"dnnl_{name}")
             except AttributeError:
-                raise Unsupported(f"the library has no function dnnl_{name}") from None
+                raise UnsupportedError(f"the library has no function dnnl_{name}") from None
             function.argtypes = argtypes
             function.restype = results.get(name, c_int)
+
+
+def folder() -> Path:
+    """Return where Paddle keeps the libraries it ships."""
+    return Path(paddle.__file__).parent / "libs"
 
 
 _lock = threading.Lock()
@@ -177,19 +179,19 @@ _loaded: list[Library | str] = []
 
 
 def library() -> Library:
-    """Return the library, loaded once in the process; raises Unsupported with the reason each time it is not."""
+    """Return the library, loaded once; raises UnsupportedError with the reason if it is not there."""
     if not _loaded:
         with _lock:
             if not _loaded:
                 try:
                     if os.environ.get(DISABLED_BY, "1") == "0":
-                        raise Unsupported(f"{DISABLED_BY}=0 is set")
+                        raise UnsupportedError(f"{DISABLED_BY}=0 is set")
                     _loaded.append(Library())
-                except Unsupported as reason:
+                except UnsupportedError as reason:
                     _loaded.append(str(reason))
     found = _loaded[0]
     if isinstance(found, str):
-        raise Unsupported(found)
+        raise UnsupportedError(found)
     return found
 
 
@@ -204,17 +206,3 @@ def processor_flags() -> frozenset[str]:
     except OSError:
         pass
     return frozenset()
-
-
-def set_threads(count: int) -> None:
-    """Let oneDNN use `count` threads; works at any time, so also in a process after its fork.
-
-    oneDNN runs on GNU OpenMP, which neither ``paddle.set_num_threads`` nor Intel's library reaches. Does
-    nothing where the library cannot be used.
-    """
-    try:
-        library()
-        function: Callable[[int], None] = ctypes.CDLL("libgomp.so.1").omp_set_num_threads
-    except (Unsupported, OSError, AttributeError):
-        return
-    function(count)

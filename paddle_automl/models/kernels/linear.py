@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from paddle import Tensor
-from paddle.nn import functional as F
 
 from paddle_automl.models.kernels.library import FORWARD_INFERENCE, FORWARD_TRAINING, library
 from paddle_automl.models.kernels.memory import NUMBERS, needs_gradient
@@ -42,12 +41,9 @@ class InnerProduct(Weighted):
     ) -> Description:
         return Description("inner_product_backward_weights", library().engine, x, dweights, dbias, dy, hint, None)
 
-    def plain(self, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:  # noqa: D102
-        return F.linear(x.astype("float32"), weights, bias).astype(x.dtype)
-
 
 def linear(x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x W + b of `x` [..., in] in the type of `x`; raises Unsupported if oneDNN cannot."""
+    """Return x W + b of `x` [..., in] in the type of `x`; raises UnsupportedError if oneDNN cannot."""
     x = x.contiguous()
     needs = Needs(needs_gradient(x), needs_gradient(weights, bias))
     operation = CACHE.get(InnerProduct, tuple(x.shape), weights.shape[1], bias is not None, NUMBERS[x.dtype], needs)

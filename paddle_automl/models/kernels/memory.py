@@ -15,6 +15,7 @@ import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.library import BF16, F32
 from paddle_automl.models.kernels.primitives import CACHE, Layout, Primitive, reorder
 
@@ -77,6 +78,8 @@ def channels_last(x: Tensor, dtype: paddle.dtype | None = None) -> Tensor:
 
 def plain(x: Tensor) -> Tensor:
     """Return `x` as an ordinary float32 tensor, which every operator of Paddle takes at full speed."""
+    if not paddle.in_dynamic_mode():
+        return x
     memory = known(x)
     if memory is not None:
         return _run(_Unpack, memory)
@@ -100,7 +103,16 @@ def convert(x: Tensor, dtype: paddle.dtype) -> Tensor:
 
 
 def gradient(dy: Tensor, dtype: paddle.dtype) -> Tensor:
-    """Return a gradient as a fast layer needs it: contiguous, in `dtype`."""
+    """Return a gradient as a fast layer needs it: contiguous, in `dtype`.
+
+    Raises UnsupportedError if it is to be differentiated again, which would silently give zeros; Paddle's engine
+    makes an exception of its own of it, with the same text.
+    """
+    if paddle.is_grad_enabled():
+        raise UnsupportedError(
+            "the gradient of a gradient (create_graph=True) has no fast path; run the forward pass outside of "
+            "kernels.use, where Paddle's own operators have one"
+        )
     return convert(dy if dy.is_contiguous() else dy.contiguous(), dtype)
 
 
@@ -150,7 +162,7 @@ class _Cast(PyLayer):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
-        return dy.astype(ctx.dtype) if paddle.is_grad_enabled() else gradient(dy, ctx.dtype)
+        return gradient(dy, ctx.dtype)
 
 
 class _Pack(PyLayer):
@@ -165,9 +177,7 @@ class _Pack(PyLayer):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
-        if paddle.is_grad_enabled():
-            return dy.astype(ctx.dtype).transpose(TO_FIRST[dy.ndim])
-        return _unpack(dy.contiguous(), ctx.dtype)
+        return _unpack(gradient(dy, dy.dtype), ctx.dtype)
 
 
 class _Unpack(PyLayer):
@@ -184,6 +194,4 @@ class _Unpack(PyLayer):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
-        if paddle.is_grad_enabled():
-            return dy.transpose(TO_LAST[dy.ndim]).astype(ctx.dtype)
-        return _pack(dy.contiguous(), ctx.dtype)
+        return _pack(gradient(dy, dy.dtype), ctx.dtype)

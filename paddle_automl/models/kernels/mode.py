@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import paddle
 from paddle import Tensor
 
-from paddle_automl.models.kernels.library import Unsupported, library, processor_flags
+from paddle_automl.core.errors import UnsupportedError
+from paddle_automl.models.kernels.library import library, processor_flags
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def unsupported(dtype: str = "float32") -> str:
         return f"there is no fast path for {dtype}, only for {' and '.join(DTYPES)}"
     try:
         library()
-    except Unsupported as reason:
+    except UnsupportedError as reason:
         return str(reason)
     flags = processor_flags()
     # Without AVX2 oneDNN has only code that is slower than Paddle's.
@@ -71,18 +72,20 @@ def use(dtype: str | None = "float32") -> Iterator[str | None]:
 
 
 def active() -> paddle.dtype | None:
-    """Return the type in which this thread's fast layers compute, or None for Paddle's own operators."""
-    return _mode.dtype
+    """Return the type in which this thread's fast layers compute, or None for Paddle's own operators.
+
+    A network that is being traced is always left to Paddle.
+    """
+    return _mode.dtype if paddle.in_dynamic_mode() else None
 
 
 def takes(x: Tensor) -> bool:
     """Return whether fast layers may compute with `x` now: inside `use`, not traced, on the CPU, float."""
-    dtype = _mode.dtype
-    if dtype is None or not paddle.in_dynamic_mode() or not isinstance(x, Tensor):
+    if active() is None or not isinstance(x, Tensor):
         return False
     if x.dtype != paddle.float32 and x.dtype != paddle.bfloat16:
         return False
-    return x.place.is_cpu_place() and 0 not in x.shape  # type: ignore[no-any-return]
+    return x.place.is_cpu_place() and 0 not in x.shape
 
 
 def explain(what: str, reason: object) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer
-from paddle.nn import functional as F
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.library import (
     BACKWARD,
     F32,
@@ -19,13 +19,11 @@ from paddle_automl.models.kernels.library import (
     USE_GLOBAL_STATISTICS,
     USE_SCALE,
     USE_SHIFT,
-    Unsupported,
     library,
 )
 from paddle_automl.models.kernels.memory import (
     NUMBERS,
     TO_FIRST,
-    TO_LAST,
     channels_last,
     channels_last_order,
     empty,
@@ -34,7 +32,6 @@ from paddle_automl.models.kernels.memory import (
     needs_gradient,
 )
 from paddle_automl.models.kernels.primitives import CACHE, Description, Layout, Primitive, scratch, weighted_sum
-from paddle_automl.models.kernels.weighted import differentiable
 
 
 @dataclass(frozen=True)
@@ -89,14 +86,14 @@ def batch_norm(x: Tensor, given: Statistics, *, training: bool, relu: bool, comp
     """Return `x` [N, C, ...] normalized, and with `relu` its positive part.
 
     While `training`, by mean and (biased) variance of the batch, which also move the running statistics, as in
-    Paddle; else by the running statistics. Raises Unsupported if oneDNN cannot.
+    Paddle; else by the running statistics. Raises UnsupportedError if oneDNN cannot.
     """
     shape = tuple(x.shape)
     if x.ndim not in TO_FIRST:
-        raise Unsupported(f"there is no fast batch normalization of {x.ndim} axes")
+        raise UnsupportedError(f"there is no fast batch normalization of {x.ndim} axes")
     if not training:
         if needs_gradient(x, given.scale, given.shift):
-            raise Unsupported("gradients through running statistics are left to Paddle")
+            raise UnsupportedError("gradients through running statistics are left to Paddle")
         x = channels_last(x, compute)
         primitive = CACHE.get(_inference, shape, NUMBERS[x.dtype], relu, given.epsilon)
         y = empty(x.shape, x.dtype)
@@ -147,7 +144,6 @@ class _BatchNorm(PyLayer):
     ) -> Tensor:
         y, ctx.batch, ctx.mask = _normalize(operation, average, x, given)
         ctx.operation = operation
-        ctx.epsilon = given.epsilon
         ctx.save_for_backward(x, scale, shift)
         return y
 
@@ -155,8 +151,6 @@ class _BatchNorm(PyLayer):
     def backward(ctx: Any, dy: Tensor) -> Any:
         x, scale, shift = ctx.saved_tensor()
         operation: _Training = ctx.operation
-        if paddle.is_grad_enabled():
-            return differentiable(_plain(ctx.epsilon, relu=ctx.mask is not None), (x, scale, shift), dy)
         dy = gradient(dy, x.dtype)
         dx = empty(x.shape, x.dtype)
         dscale, dshift = empty(scale.shape, paddle.float32), empty(scale.shape, paddle.float32)
@@ -168,14 +162,3 @@ class _BatchNorm(PyLayer):
         )  # fmt: skip
         wanted = ((x, dx), (scale, dscale), (shift, dshift))
         return tuple(None if t.stop_gradient else found for t, found in wanted)
-
-
-def _plain(epsilon: float, *, relu: bool) -> Any:
-    def compute(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        image = x.astype("float32").transpose(TO_FIRST[x.ndim])
-        unused = paddle.zeros(scale.shape), paddle.ones(scale.shape)
-        y = F.batch_norm(image, *unused, scale, shift, training=True, epsilon=epsilon)
-        y = F.relu(y) if relu else y
-        return y.transpose(TO_LAST[x.ndim]).astype(x.dtype)
-
-    return compute

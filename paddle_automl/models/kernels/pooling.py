@@ -7,20 +7,17 @@ from typing import Any, Literal, NamedTuple
 import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer
-from paddle.nn import functional as F
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.library import (
     ALGORITHMS,
     FORWARD_INFERENCE,
     FORWARD_TRAINING,
     Dims,
-    Unsupported,
     library,
 )
 from paddle_automl.models.kernels.memory import (
     NUMBERS,
-    TO_FIRST,
-    TO_LAST,
     cast,
     channels_last,
     channels_last_order,
@@ -30,7 +27,6 @@ from paddle_automl.models.kernels.memory import (
     needs_gradient,
 )
 from paddle_automl.models.kernels.primitives import CACHE, Description, Layout, Primitive, scratch
-from paddle_automl.models.kernels.weighted import differentiable
 
 Kind = Literal["max", "mean", "mean_with_zeros"]
 _ALGORITHMS = {
@@ -60,13 +56,13 @@ class _Pooling:
             span = size + 2 * low - kernel
             count = (-(-span // stride) if window.ceil_mode else span // stride) + 1
             if window.ceil_mode and (count - 1) * stride >= size + low:
-                raise Unsupported("a window lies wholly in the padding")
+                raise UnsupportedError("a window lies wholly in the padding")
             result.append(count)
             high.append((count - 1) * stride + kernel - size - low)
         if window.ceil_mode and kind == "mean_with_zeros":
-            raise Unsupported("the mean with padding over windows beyond the edge is defined differently")
+            raise UnsupportedError("the mean with padding over windows beyond the edge is defined differently")
         if min(result) < 1 or any(low >= k for low, k in zip(window.padding, window.kernel, strict=True)):
-            raise Unsupported("the window does not fit")
+            raise UnsupportedError("the window does not fit")
         self.result_shape = [batch, *result, channels]
         order = channels_last_order(len(shape))
         x, y = Layout.of(shape, dtype, order), Layout.of([batch, channels, *result], dtype, order)
@@ -92,7 +88,7 @@ class _Pooling:
 
 
 def pool(x: Tensor, window: Window, kind: Kind, compute: paddle.dtype) -> Tensor:
-    """Return the maximum or mean of `x` [N, C, ...] over windows; raises Unsupported if oneDNN cannot."""
+    """Return the maximum or mean of `x` [N, C, ...] over windows; raises UnsupportedError if oneDNN cannot."""
     return logical(_pool(x, window, kind, compute))
 
 
@@ -110,46 +106,22 @@ def _pool(x: Tensor, window: Window, kind: Kind, compute: paddle.dtype) -> Tenso
     x = channels_last(x, compute)
     if not training:
         return operation.compute(x)[0]
-    y: Tensor = _Pool.apply(operation, x, _Plain(window, kind))
+    y: Tensor = _Pool.apply(operation, x)
     return y
 
 
 class _Pool(PyLayer):
     @staticmethod
-    def forward(ctx: Any, operation: _Pooling, x: Tensor, plain: _Plain) -> Tensor:
+    def forward(ctx: Any, operation: _Pooling, x: Tensor) -> Tensor:
         y, ctx.places = operation.compute(x)
-        ctx.operation, ctx.plain = operation, plain
-        # Only the gradient of a gradient needs the values; the tensor itself costs nothing while it is used.
+        ctx.operation = operation
         ctx.shape, ctx.dtype = x.shape, x.dtype
-        ctx.save_for_backward(x)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
-        if paddle.is_grad_enabled():
-            return differentiable(ctx.plain, ctx.saved_tensor(), dy)  # type: ignore[no-any-return]
         dy = gradient(dy, ctx.dtype)
         dx = empty(ctx.shape, ctx.dtype)
         last = () if ctx.places is None else (ctx.places.data_ptr(),)
         ctx.operation.backward(dy.data_ptr(), dx.data_ptr(), *last)
         return dx
-
-
-class _Plain(NamedTuple):
-    window: Window
-    kind: Kind
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the result in memory order from `x` in memory order by Paddle's operators."""
-        kernel, stride, padding, ceil_mode = self.window
-        options: dict[str, Any] = {"ceil_mode": ceil_mode}
-        if self.kind != "max":
-            options["exclusive"] = self.kind == "mean"
-        one = x.ndim == 3
-        if self.kind == "max":
-            function = F.max_pool1d if one else F.max_pool2d
-        else:
-            function = F.avg_pool1d if one else F.avg_pool2d
-        image = x.astype("float32").transpose(TO_FIRST[x.ndim])
-        y = function(image, list(kernel), list(stride), list(padding), **options)
-        return y.transpose(TO_LAST[x.ndim]).astype(x.dtype)

@@ -8,23 +8,27 @@ of each ``__del__``: module globals are gone by then).
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from ctypes import c_float, c_int, c_void_p
 from typing import Any, TypeVar
 
 import paddle
 from paddle import Tensor
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.library import (
     ALGORITHMS,
     ARGUMENTS,
     QUERIES,
     Argument,
     Dims,
-    Unsupported,
+    folder,
     library,
 )
 
@@ -77,11 +81,11 @@ class Layout:
 
 
 class Description:
-    """What a primitive will do (dnnl_primitive_desc_t); raises Unsupported if oneDNN cannot."""
+    """What a primitive will do (dnnl_primitive_desc_t); raises UnsupportedError if oneDNN cannot."""
 
     def __init__(self, function: str, *arguments: Any) -> None:
         given = [a.pointer if isinstance(a, Layout | Description) else a for a in arguments]
-        self.pointer = library().create(f"{function}_primitive_desc_create", *given)
+        self.pointer: c_void_p = library().create(f"{function}_primitive_desc_create", *given)
 
     def layout(self, name: str) -> Layout:
         """Return the layout that the primitive wants for its argument `name`."""
@@ -112,6 +116,7 @@ class Primitive:
         self._stream = lib.stream
 
     def __call__(self, *addresses: int) -> None:
+        """Compute; raises RuntimeError if the library fails."""
         point = self._point
         with self._lock:
             for memory, address in zip(self._memories, addresses, strict=True):
@@ -176,31 +181,51 @@ class Cache:
         self._lock = threading.RLock()
 
     def get(self, make: Callable[..., Made], *key: Hashable) -> Made:
-        """Return ``make(*key)``, kept from an earlier call if possible; raises Unsupported, as `make` does."""
+        """Return ``make(*key)``, kept from an earlier call if possible; raises UnsupportedError, as `make` does."""
         place = (make, key)
         with self._lock:
             found = self._made.get(place)
             if found is None:
                 try:
                     found = make(*key)
-                except Unsupported as reason:
+                except UnsupportedError as reason:
                     found = reason
                 self._made[place] = found
                 while len(self._made) > self.capacity:
                     self._made.popitem(last=False)
             else:
                 self._made.move_to_end(place)
-        if isinstance(found, Unsupported):
-            raise Unsupported(*found.args)
-        return found  # type: ignore[no-any-return]
+        if isinstance(found, UnsupportedError):
+            raise UnsupportedError(*found.args)
+        return found
+
+    def clear(self) -> None:
+        """Let go of all operations; those in use go on."""
+        with self._lock:
+            self._made.clear()
 
     def __len__(self) -> int:
         return len(self._made)
 
-    def keys(self) -> Iterable[Hashable]:
-        """Return what the operations were made for, the one used last at the end."""
-        return tuple(self._made)
-
 
 CACHE = Cache(1024)
 """Of the process. A network has a few dozen different operations; the last batch of an epoch adds as many."""
+
+
+def set_threads(count: int) -> None:
+    """Let oneDNN use `count` threads when called from this thread; works at any time, so also after a fork.
+
+    ``paddle.set_num_threads`` does not reach it. Which OpenMP the library is bound to, Intel's that Paddle loads
+    or GNU's that it was built with, depends on the order of loading, so both are told. Does nothing where the
+    library cannot be used.
+    """
+    try:
+        library()
+    except UnsupportedError:
+        return
+    for name in (str(folder() / "libiomp5.so"), "libgomp.so.1"):
+        # Only one that is loaded already counts.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_LAZY).omp_set_num_threads(count)
+    # A primitive keeps to the number of threads that it was made with.
+    CACHE.clear()

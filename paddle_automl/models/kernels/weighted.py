@@ -79,10 +79,6 @@ class Weighted(ABC):
     ) -> Description:
         """Return the description of the gradients of weights and bias."""
 
-    @abstractmethod
-    def plain(self, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
-        """Return y from x, both as they lie in memory, computed in float32 by Paddle's operators."""
-
     def _hint(self, forward: Description, dtype: int, wanted: int) -> Description:
         if wanted == dtype:
             return forward
@@ -164,9 +160,6 @@ class _Weighted(PyLayer):
         operation: Weighted = ctx.operation
         x, weights, *rest = ctx.saved_tensor()
         bias = rest[0] if rest else None
-        if paddle.is_grad_enabled():
-            # The gradient is to be differentiated again, which only Paddle's own operators can.
-            return differentiable(operation.plain, (x, weights, bias), dy)
         dy = gradient(dy, operation.dtype)
         dx = dweights = dbias = None
         if not x.stop_gradient:
@@ -176,13 +169,3 @@ class _Weighted(PyLayer):
             dweights = None if weights.stop_gradient else dweights
             dbias = None if bias is None or bias.stop_gradient else dbias
         return (dx, dweights, dbias) if ctx.has_bias else (dx, dweights)
-
-
-def differentiable(plain: Callable[..., Tensor], inputs: Sequence[Tensor | None], dy: Tensor) -> Any:
-    """Return the gradients of ``plain(*inputs)`` for `dy` in a form that has gradients itself."""
-    y = plain(*inputs)
-    given = [t for t in inputs if t is not None]
-    wanted = [t for t in given if not t.stop_gradient]
-    found = iter(paddle.grad(y, wanted, [dy.astype(y.dtype)], create_graph=True, allow_unused=True))
-    result = tuple(None if t.stop_gradient else next(found) for t in given)
-    return result[0] if len(result) == 1 else result

@@ -9,9 +9,9 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.convolution import Geometry, convolution
 from paddle_automl.models.kernels.layers.fast import Fast, attempt, numbers, padding_pairs
-from paddle_automl.models.kernels.library import Unsupported
 from paddle_automl.models.kernels.linear import linear
 from paddle_automl.models.kernels.mode import takes
 
@@ -26,7 +26,7 @@ class _Convolution(Fast):
     geometry: Geometry | None = None
     """None: a form of padding or order of axes that is left to Paddle."""
 
-    def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
+    def remember(self, options: Mapping[str, Any]) -> None:
         self.options = {key: options[key] for key in ("stride", "padding", "dilation")}
         pairs = padding_pairs(options["padding"], self.axes)
         if pairs is None or options["padding_mode"] != "zeros" or options["data_format"] not in ("NCL", "NCHW"):
@@ -35,15 +35,15 @@ class _Convolution(Fast):
             numbers(options["stride"], self.axes), pairs, numbers(options["dilation"], self.axes)
         )
 
-    def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
+    def fast(self, x: Tensor) -> Tensor | None:
         return attempt("convolution", x, lambda dtype: self._compute(x, dtype))
 
     def _compute(self, x: Tensor, dtype: paddle.dtype) -> Tensor:
         if self.geometry is None:
-            raise Unsupported("this padding or order of axes has no fast path")
+            raise UnsupportedError("this padding or order of axes has no fast path")
         # Groups follow from the shapes, which pruning may change.
         if x.ndim != self.axes + 2 or x.shape[1] % self.weight.shape[1]:
-            raise Unsupported("the input does not have the shape of a feature map")
+            raise UnsupportedError("the input does not have the shape of a feature map")
         return convolution(x, self.weight, self.bias, self.geometry, dtype)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import paddle
 from paddle import Tensor, nn
 
-from paddle_automl.models.kernels.library import Unsupported
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.memory import plain
 from paddle_automl.models.kernels.mode import active, explain, takes
 from paddle_automl.models.kernels.selftest import passed
@@ -58,7 +58,7 @@ def attempt(kind: str, x: Tensor, compute: Callable[[paddle.dtype], Tensor]) -> 
         return None
     try:
         return compute(dtype)
-    except Unsupported as reason:
+    except UnsupportedError as reason:
         explain(kind, reason)
         return None
 
@@ -75,15 +75,14 @@ def padding_pairs(value: int | str | Sequence[Any], axes: int) -> tuple[tuple[in
     """Return the padding before and after each spatial axis; None for forms that depend on the input's size."""
     if isinstance(value, str):
         return ((0, 0),) * axes if value.upper() == "VALID" else None
-    if isinstance(value, int):
-        return ((value, value),) * axes
-    if not all(isinstance(v, int) for v in value):
+    sides: list[Any] = [value] if isinstance(value, int) else list(value)
+    if not all(isinstance(side, int) for side in sides):
         return None
-    if len(value) == 2 * axes:
-        return tuple((value[2 * axis], value[2 * axis + 1]) for axis in range(axes))
-    if len(value) in (1, axes):
-        return tuple((n, n) for n in numbers(value, axes))
-    return None
+    if len(sides) == 2 * axes:
+        return tuple(zip(sides[::2], sides[1::2], strict=True))
+    if len(sides) == 1:
+        sides = sides * axes
+    return tuple((side, side) for side in sides) if len(sides) == axes else None
 
 
 def _bound(base: type[nn.Layer], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 import paddle
 from paddle import Tensor, nn
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.layers.fast import Fast, Ordinary, attempt
-from paddle_automl.models.kernels.library import Unsupported
 from paddle_automl.models.kernels.mode import active
 from paddle_automl.models.kernels.normalization import Statistics, batch_norm
 
@@ -35,7 +35,7 @@ class BatchNorm(Fast):
 
     def _compute(self, x: Tensor, dtype: paddle.dtype, relu: bool) -> Tensor:
         if self.options is None:
-            raise Unsupported("only the usual options have a fast path")
+            raise UnsupportedError("only the usual options have a fast path")
         statistics = Statistics(self.weight, self.bias, self._mean, self._variance, *self.options)
         return batch_norm(x, statistics, training=self.training, relu=relu, compute=dtype)
 

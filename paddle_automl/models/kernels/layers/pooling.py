@@ -19,7 +19,7 @@ class _Pool(Fast):
     window: Window | None = None
     """None: options that are left to Paddle."""
 
-    def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
+    def remember(self, options: Mapping[str, Any]) -> None:
         if not options.get("exclusive", True):
             self.kind = "mean_with_zeros"
         pairs = padding_pairs(options["padding"], self.axes)
@@ -30,7 +30,7 @@ class _Pool(Fast):
         stride = kernel if options["stride"] is None else numbers(options["stride"], self.axes)
         self.window = Window(kernel, stride, tuple(low for low, _ in pairs), bool(options["ceil_mode"]))
 
-    def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
+    def fast(self, x: Tensor) -> Tensor | None:
         window = self.window
         if window is None or x.ndim != self.axes + 2:
             return None
@@ -72,12 +72,12 @@ class _GlobalPool(Fast):
     kind: Kind = "max"
     whole = False
 
-    def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
+    def remember(self, options: Mapping[str, Any]) -> None:
         usual = options.get("data_format", "NCHW") == "NCHW" and not options.get("return_mask")
         size = options["output_size"]
         self.whole = usual and (size == 1 or (isinstance(size, list | tuple) and set(size) == {1}))
 
-    def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
+    def fast(self, x: Tensor) -> Tensor | None:
         if not self.whole or x.ndim != self.axes + 2:
             return None
         return attempt("pooling", x, lambda dtype: global_pool(x, self.kind, dtype))

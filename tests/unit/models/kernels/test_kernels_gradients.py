@@ -35,7 +35,8 @@ def the_fast_path_is_taken(monkeypatch, dtype):
     monkeypatch.setattr(CACHE, "get", lambda make, *key: used.append(make) or get(make, *key))
     yield
     assert used
-    assert not reasons
+    # Drawn on purpose now and then: a case that oneDNN gets wrong and that is left to Paddle.
+    assert not [reason for _, reason in reasons if "only one window" not in str(reason)]
 
 
 @st.composite
@@ -97,7 +98,13 @@ class TestConvolution:
     @pytest.mark.parametrize("kernel", [3, 5])
     @pytest.mark.parametrize("stride", [1, 2])
     def test_depthwise_of_a_mobile_network(self, dtype, kernel, stride):
-        options = {"kernel_size": kernel, "stride": stride, "padding": kernel // 2, "groups": 24, "bias_attr": False}
+        options = {
+            "kernel_size": kernel,
+            "stride": stride,
+            "padding": kernel // 2,
+            "groups": 24,
+            "bias_attr": False,
+        }
         check_convolution(layers.Conv2D, nn.Conv2D, ([4, 24, 14, 14], 24, options), dtype)
 
     @pytest.mark.parametrize("frozen", ["weight", "bias"])
@@ -276,9 +283,7 @@ class TestJoining:
     )
     def test_concatenation(self, dtype, channels, batch, sizes):
         inputs = [helpers.normal(np.random.default_rng(n), batch, c, *sizes) for n, c in enumerate(channels)]
-        helpers.compare(
-            lambda *maps: layers.concat(maps), lambda *maps: paddle.concat(maps, axis=1), inputs, dtype
-        )
+        helpers.compare(lambda *maps: layers.concat(maps), lambda *maps: paddle.concat(maps, axis=1), inputs, dtype)
 
     @DRAWN
     @given(shape=st.lists(SIDE, min_size=3, max_size=4), branches=st.integers(1, 6))
