@@ -16,6 +16,8 @@ from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.runtime import silence_known_warnings
 
 _MARK = "_paddle_automl_mend"
+_ACTIVATIONS = ("mish", "silu", "tanh", "elu", "softplus", "selu", "celu", "exp", "sqrt", "abs")
+"""Operators that treat every number alike, whatever its channel."""
 
 
 def import_paddleslim() -> Any:
@@ -32,8 +34,9 @@ def import_paddleslim() -> Any:
             ) from None
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("paddleslim"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+            logging.getLogger(name).setLevel(logging.ERROR)
     _keep_masks_float()
+    _know_activations()
     return paddleslim
 
 
@@ -45,8 +48,9 @@ def mend_paddle() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what PaddleSlim prints for its developers."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    """Hold back what PaddleSlim prints for its developers, and warnings about its use of NumPy."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield
 
 
@@ -87,6 +91,14 @@ def _keep_masks_float() -> None:
 
     for name in ("_update_masks", "set_static_masks"):
         _wrap_once(UnstructuredPruner, name, floats)
+
+
+def _know_activations() -> None:
+    """PaddleSlim's tracing of channels stops at activations that are younger than it."""
+    from paddleslim.prune import prune_worker
+
+    known = prune_worker.OPS_UNCHANGE_SHAPE
+    known.extend(name for name in _ACTIVATIONS if name not in known)
 
 
 def _wrap_once(cls: type, name: str, make: Callable[[Callable[..., None]], Callable[..., None]]) -> None:

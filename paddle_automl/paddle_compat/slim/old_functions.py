@@ -78,9 +78,9 @@ def _logsumexp(x: Any, axis: Any = None, keepdim: bool = False, name: Any = None
 
 
 _SAME_NAME = (
-    "abs acos acosh asin atanh ceil cos cosh exp expm1 floor log log10 log1p log2 round rsqrt sigmoid sign sin "
-    "sinh sqrt tanh"
-).split()
+    *("abs", "acos", "acosh", "asin", "atanh", "ceil", "cos", "cosh", "exp", "expm1", "floor", "log", "log10"),
+    *("log1p", "log2", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "tanh"),
+)
 
 FALLBACKS: dict[str, Function] = {
     **{name: _unary(name) for name in _SAME_NAME},

@@ -1,0 +1,126 @@
+"""Export in the program format before Paddle 3: ``inference.pdmodel`` and ``inference.pdiparams``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.data.paths import readable
+from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
+from paddle_automl.deployment.exporters.paddle_inference import GPU_MEMORY_MB, WEIGHTS, PaddleSession
+from paddle_automl.deployment.network import evaluating, softmax_layer
+from paddle_automl.deployment.runtime import ascii_alias, gpu_index, import_paddle, in_own_thread, quiet_warnings
+
+STEM = "inference"
+PROGRAM = f"{STEM}.pdmodel"
+INT8_OPERATORS = {"conv2d", "depthwise_conv2d", "fused_conv2d", "fc", "concat", "elementwise_add"}
+
+
+@EXPORTERS.register("paddle_program")
+class PaddleProgramExporter(Exporter):
+    """Paddle Inference in the program format of Paddle 2, float32 or quantized to 8 bits.
+
+    A quantized network runs with oneDNN's 8-bit kernels on a CPU; only this format has them.
+    """
+
+    class Config(PluginConfig):
+        """No options: batch size open, softmax included, 8 bits where the network is quantized."""
+
+    def export(self, model: Any, folder: Path, *, input_shape: tuple[int, int, int]) -> None:
+        """Write ``inference.pdmodel`` and ``inference.pdiparams``; see the base class."""
+        paddle = import_paddle()
+        from paddle_automl.paddle_compat.slim.old_ir import old_ir
+        from paddle_automl.paddle_compat.slim.packing import is_quantized, pack_int8
+
+        spec = paddle.static.InputSpec([None, *input_shape], "float32", name="image")
+        # Paddle's C++ writer takes names as UTF-8 whatever the locale says; only an ASCII path is safe.
+        with tempfile.TemporaryDirectory(prefix="paddle_automl-export-") as scratch:
+            plain, packed = Path(scratch) / "plain" / STEM, Path(scratch) / "packed" / STEM
+            with evaluating(model), quiet_warnings():
+                try:
+                    with old_ir():
+                        paddle.jit.save(softmax_layer(model), str(plain), input_spec=[spec])
+                except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+                    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+                    raise UnsupportedError(
+                        "exporter paddle_program: the network has an operation that the format before Paddle 3 "
+                        f"cannot hold: {lines[-1] if lines else type(error).__name__}; use paddle_inference"
+                    ) from error
+            source = plain
+            if is_quantized(plain.with_suffix(".pdmodel")):
+                packed.parent.mkdir()
+                pack_int8(str(plain), str(packed))
+                source = packed
+            for name in (PROGRAM, WEIGHTS):
+                try:
+                    shutil.copyfile(source.parent / name, folder / name)
+                except OSError as error:
+                    raise OutputError(f"cannot write '{readable(folder / name)}': {error.strerror}") from None
+
+    def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:
+        """Load the two files into a Paddle Inference predictor; see the base class."""
+        return PaddleProgramSession(folder, device=device, threads=threads)
+
+
+class PaddleProgramSession(PaddleSession):
+    """The predictor of a ``.pdmodel`` file; with oneDNN's 8-bit kernels where the network is quantized."""
+
+    def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
+        for name in (PROGRAM, WEIGHTS):
+            if not (folder / name).is_file():
+                raise BundleError(f"{readable(folder)}: the file {name} is missing; export again")
+        self._lock = threading.Lock()
+        gpu = gpu_index(device)
+        with ascii_alias(folder) as safe:
+            try:
+                self._predictor = in_own_thread(partial(_load, safe, gpu, threads))
+            except Exception as error:
+                lines = [line for line in str(error).splitlines() if line.strip()]
+                reason = lines[0] if lines else type(error).__name__
+                raise BundleError(
+                    f"{readable(folder)}: Paddle Inference cannot load {PROGRAM}: {reason}; export again"
+                ) from error
+        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
+        self._output_name = self._predictor.get_output_names()[0]
+
+
+def _load(folder: Path, gpu: int | None, threads: int) -> Any:
+    import_paddle()
+    from paddle import inference
+
+    from paddle_automl.paddle_compat.slim.packing import is_quantized
+
+    config = inference.Config(str(folder / PROGRAM), str(folder / WEIGHTS))
+    config.disable_glog_info()
+    if gpu is not None:
+        config.enable_use_gpu(GPU_MEMORY_MB, gpu)
+    elif is_quantized(folder / PROGRAM):
+        config.enable_mkldnn()
+        config.enable_mkldnn_int8(INT8_OPERATORS)
+    config.set_cpu_math_library_num_threads(threads)
+    with _silent_stderr():
+        return inference.create_predictor(config)
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Hold back the lines that oneDNN's passes write to the file of standard error; exceptions still arrive."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

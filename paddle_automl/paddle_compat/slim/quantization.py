@@ -1,0 +1,114 @@
+"""Quantization of dynamic-graph networks to 8 bits with Paddle's framework and PaddleSlim's observers."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Collection, Iterator
+from typing import Any, Literal
+
+from paddle import nn
+
+from paddle_automl.core.errors import UnsupportedError
+from paddle_automl.paddle_compat.slim.mends import import_paddleslim, quiet
+
+Observer = Literal["abs_max", "avg", "hist", "kl", "mse", "emd"]
+_OBSERVERS: dict[str, str] = {
+    "abs_max": "AbsmaxObserver",
+    "avg": "AVGObserver",
+    "hist": "HistObserver",
+    "kl": "KLObserver",
+    "mse": "MSEObserver",
+    "emd": "EMDObserver",
+}
+QUANTIZED_KINDS = (nn.Conv2D, nn.Linear)
+"""Layers with 8-bit kernels, by their exact class: Paddle does not look at subclasses."""
+_MOVING_RATE = 0.9
+
+
+class PostTraining:
+    """Quantization after training: `model` gets observers in place, sees data, and is converted.
+
+    `layers` are names of convolutions and linear layers, and of identities, whose input gets 8 bits too; the
+    others stay float32. Weights get a scale per
+    channel, activations one per layer, found by `observer`.
+    """
+
+    def __init__(self, model: nn.Layer, layers: Collection[str], observer: Observer) -> None:
+        import_paddleslim()
+        from paddle.quantization import PTQ
+        from paddleslim.quant import observers
+
+        model.eval()
+        activation = getattr(observers, _OBSERVERS[observer])()
+        self._tool = PTQ(_config(model, layers, activation, observers.AbsMaxChannelWiseWeightObserver()))
+        with quiet():
+            self.model: nn.Layer = self._tool.quantize(model, inplace=True)
+
+    def convert(self) -> nn.Layer:
+        """Return the network with 8-bit weights, computing as its export will, in evaluation mode."""
+        return _converted(self._tool, self.model)
+
+
+class AwareTraining:
+    """Quantization during training: `model` gets fake quanters in place, is trained, and is converted.
+
+    `layers` as in `PostTraining`. Weights are quantized by the largest magnitude of each channel, activations
+    by the moving average of the largest magnitude of the batches. Batch normalization uses its running
+    statistics, so that it stays one scale and one offset per channel, which inference folds into the 8-bit
+    convolution before it.
+    """
+
+    def __init__(self, model: nn.Layer, layers: Collection[str]) -> None:
+        import_paddleslim()
+        from paddle.quantization import QAT
+        from paddle.quantization.quanters import FakeQuanterWithAbsMaxObserver
+        from paddleslim.quant.quanters import FakeQuanterChannelWiseAbsMaxObserver
+
+        model.train()
+        _use_running_statistics(model, True)
+        activation = FakeQuanterWithAbsMaxObserver(moving_rate=_MOVING_RATE)
+        self._tool = QAT(_config(model, layers, activation, FakeQuanterChannelWiseAbsMaxObserver()))
+        self.model: nn.Layer = self._tool.quantize(model, inplace=True)
+
+    def convert(self) -> nn.Layer:
+        """Return the network with 8-bit weights, computing as its export will, in evaluation mode."""
+        self.model.eval()
+        _use_running_statistics(self.model, None)
+        return _converted(self._tool, self.model)
+
+
+def _use_running_statistics(model: nn.Layer, always: bool | None) -> None:
+    for layer in model.sublayers(include_self=True):
+        if isinstance(layer, nn.BatchNorm2D):
+            layer._use_global_stats = always
+
+
+def _config(model: nn.Layer, layers: Collection[str], activation: Any, weight: Any) -> Any:
+    from paddle.quantization import QuantConfig
+
+    config = QuantConfig(activation=None, weight=None)
+    chosen = [layer for name, layer in model.named_sublayers() if name in layers]
+    config.add_layer_config(chosen, activation=activation, weight=weight)
+    return config
+
+
+def _converted(tool: Any, model: nn.Layer) -> nn.Layer:
+    with quiet(), _expected_warnings():
+        try:
+            converted: nn.Layer = tool.convert(model, inplace=True)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UnsupportedError(
+                f"Paddle cannot convert the quantized network: {type(error).__name__}: {error}"
+            ) from error
+    converted.eval()
+    return converted
+
+
+@contextlib.contextmanager
+def _expected_warnings() -> Iterator[None]:
+    """Hold back warnings about how PaddleSlim and Paddle make numbers and tensors of their scales."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message="To copy construct from a tensor")
+        yield
