@@ -1,0 +1,48 @@
+"""The portfolio: several controllers over one history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.search.controllers.base import CONTROLLERS, Proposer
+from paddle_automl.search.controllers.gaussian_process import GaussianProcessController
+from paddle_automl.search.controllers.q_learning import QLearning
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.records import History
+from paddle_automl.space import Params, SearchSpace
+
+
+@CONTROLLERS.register("auto")
+class Auto(Proposer):
+    """A Gaussian process and factored Q-learning propose in turn, each learning from all trials.
+
+    The two fail in different places: the process where costs jump and spaces are conditional, the factored
+    values where decisions interact. Who proposes follows from the trial's number, so a continued study goes
+    on exactly as an uninterrupted one.
+    """
+
+    class Config(PluginConfig):
+        """Options of the portfolio."""
+
+        initial_trials: int = Field(default=10, ge=1)
+        """Trials of the Latin hypercube before anything is learned."""
+
+    def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
+        super().__init__(config, space=space, objectives=objectives, seed=seed)
+        initial = config.initial_trials
+        self.members: tuple[Proposer, ...] = (
+            GaussianProcessController(
+                GaussianProcessController.Config(initial_trials=initial),
+                space=space,
+                objectives=objectives,
+                seed=seed,
+            ),
+            QLearning(QLearning.Config(initial_trials=initial), space=space, objectives=objectives, seed=seed),
+        )
+
+    def propose(self, number: int, history: History) -> Params:
+        """Return the proposal of the member whose turn it is."""
+        return self.members[number % len(self.members)].propose(number, history)

@@ -1,0 +1,149 @@
+"""A Gaussian process over mixed rows: Matern 5/2, one length-scale per decision, fitted by its posterior mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
+
+from paddle_automl.search.learning.columns import Array
+
+JITTER = 1e-7
+SCALE_SPREAD, NOISE_CENTRE, NOISE_SPREAD = 1.5, float(np.log(1e-3)), 2.0
+BOUNDS = ((-9.0, 6.0), (-4.0, 4.0), (-14.0, 1.0))
+"""Of the logarithms of an inverse squared length-scale, the signal's and the noise's variance."""
+RANGE = 0.35
+"""The prior centre of the squared length-scales is this times the number of decisions."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """k(a, b) = s (1 + r + r^2 / 3) exp(-r), r^2 = 5 sum_j l_j d_j(a, b).
+
+    Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", eq. (4.17). d_j is the squared
+    difference of two numbers, and 0 or 1 for equal or different choices. `theta` [D + 2] holds the logarithms
+    of the l_j, of s, and of the noise variance.
+    """
+
+    theta: Array
+
+    @property
+    def inverse(self) -> Array:
+        """The inverse squared length-scales [D]."""
+        return np.exp(self.theta[:-2])
+
+    @property
+    def signal(self) -> float:
+        """The signal's variance."""
+        return float(np.exp(self.theta[-2]))
+
+    @property
+    def noise(self) -> float:
+        """The noise's variance, with the jitter that keeps the matrix invertible."""
+        return float(np.exp(self.theta[-1])) + JITTER
+
+    def of_squares(self, squares: Array) -> Array:
+        """Return k for r^2 / 5."""
+        r = np.sqrt(5.0 * squares)
+        result: Array = self.signal * (1.0 + r + r * r / 3.0) * np.exp(-r)
+        return result
+
+
+class GaussianProcess:
+    """Posterior of a Gaussian process given rows [N, D] and standardised costs [N]."""
+
+    def __init__(self, categories: NDArray[np.bool_], kernel: Kernel, rows: Array, costs: Array) -> None:
+        self.categories = categories
+        self.kernel = kernel
+        self.rows = rows
+        matrix = kernel.of_squares(np.tensordot(kernel.inverse, _distances(rows, categories), 1))
+        matrix[np.diag_indices_from(matrix)] += kernel.noise
+        lower = np.linalg.cholesky(matrix)
+        self._inverse_root = solve_triangular(lower, np.eye(len(rows)), lower=True)
+        self._alpha = self._inverse_root.T @ (self._inverse_root @ costs)
+
+    def predict(self, points: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation [M] of the cost at points [M, D], noise left out (eq. 2.25, 2.26)."""
+        covariance = self.kernel.of_squares(self._squares(points))
+        spread = covariance @ self._inverse_root.T
+        variance = self.kernel.signal - np.einsum("ij,ij->i", spread, spread)
+        return covariance @ self._alpha, np.sqrt(np.maximum(1e-10, variance))
+
+    def with_pending(self, costs: Array, pending: Array) -> GaussianProcess:
+        """Return the process with running trials [P, D] believed to end at their mean.
+
+        "Kriging believer" (Ginsbourger et al. 2010, section 4.2): the uncertainty there goes, so the next
+        proposal lies elsewhere.
+        """
+        believed = self.predict(pending)[0]
+        rows, values = np.vstack([self.rows, pending]), np.concatenate([costs, believed])
+        return GaussianProcess(self.categories, self.kernel, rows, values)
+
+    def _squares(self, points: Array) -> Array:
+        inverse, numbers = self.kernel.inverse, ~self.categories
+        roots = np.sqrt(inverse[numbers])
+        a, b = points[:, numbers] * roots, self.rows[:, numbers] * roots
+        squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * a @ b.T
+        for j in np.flatnonzero(self.categories):
+            squares += inverse[j] * (points[:, j][:, None] != self.rows[:, j])
+        clipped: Array = np.maximum(0.0, squares)
+        return clipped
+
+
+def fit(rows: Array, costs: Array, categories: NDArray[np.bool_], iterations: int) -> Kernel:
+    """Return the kernel whose parameters have the highest posterior density (L-BFGS-B, analytic gradient).
+
+    Priors: log l_j ~ N(-log(0.35 D), 1.5), log s ~ N(0, 1), log noise ~ N(log 1e-3, 2). The centre of the
+    length-scales grows with the root of the number of decisions (as in Hvarfner et al. 2024, arXiv
+    2402.02229). The search starts from the priors' centres, so the result depends on the data alone.
+    """
+    width = rows.shape[1]
+    centre = np.concatenate([np.full(width, -np.log(RANGE * max(1, width))), [0.0, NOISE_CENTRE]])
+    squares = _distances(rows, categories)
+    result = minimize(
+        _negative_log_posterior,
+        centre,
+        args=(squares, costs, centre),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[BOUNDS[0]] * width + [BOUNDS[1], BOUNDS[2]],
+        options={"maxiter": iterations},
+    )
+    return Kernel(np.asarray(result.x, dtype=float))
+
+
+def _negative_log_posterior(theta: Array, squares: Array, costs: Array, centre: Array) -> tuple[float, Array]:
+    """Return minus the log posterior density and its gradient [D + 2] (Rasmussen and Williams eq. 5.8, 5.9)."""
+    kernel = Kernel(theta)
+    count = len(costs)
+    r = np.sqrt(5.0 * np.tensordot(kernel.inverse, squares, 1))
+    decay = np.exp(-r)
+    matrix = kernel.signal * (1.0 + r + r * r / 3.0) * decay
+    try:
+        lower = np.linalg.cholesky(matrix + kernel.noise * np.eye(count))
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(theta)
+    root = solve_triangular(lower, np.eye(count), lower=True)
+    inverse = root.T @ root
+    alpha = inverse @ costs
+    value = 0.5 * float(costs @ alpha) + float(np.log(np.diag(lower)).sum())
+    outer = inverse - np.outer(alpha, alpha)
+    slope = outer * (-kernel.signal * (5.0 / 6.0) * (1.0 + r) * decay)
+    gradient = np.empty_like(theta)
+    flat = squares.reshape(len(squares), -1)
+    gradient[:-2] = 0.5 * kernel.inverse * (flat @ slope.ravel())
+    gradient[-2] = 0.5 * float((outer * matrix).sum())
+    gradient[-1] = 0.5 * float(np.exp(theta[-1])) * float(np.trace(outer))
+    spreads = np.concatenate([np.full(len(theta) - 2, SCALE_SPREAD), [1.0, NOISE_SPREAD]])
+    away = (theta - centre) / spreads
+    return value + 0.5 * float(away @ away), gradient + away / spreads
+
+
+def _distances(rows: Array, categories: NDArray[np.bool_]) -> Array:
+    """Return d_j [D, N, N] of all pairs of rows."""
+    differences = rows.T[:, :, None] - rows.T[:, None, :]
+    squares: Array = np.where(categories[:, None, None], (differences != 0).astype(float), differences**2)
+    return squares

@@ -1,0 +1,95 @@
+"""What a learner reads from a study's history: rows and one cost per trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paddle_automl.search.learning.columns import Array
+from paddle_automl.search.learning.encoding import Encoding
+from paddle_automl.search.objective import Objective, excess_of, scalarize
+from paddle_automl.search.records import History
+from paddle_automl.space import Params
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Trials that ended, by number.
+
+    `rows` [N, D] and `costs` [N] hold every trial, failed ones with the worst cost seen. `pending` [P, D] are
+    the trials that run. `seen` are the keys of both. `best` are the numbers of rows, best first, one per
+    different row, repeated trials by their mean.
+    """
+
+    rows: Array
+    costs: Array
+    pending: Array
+    seen: set[bytes]
+    best: NDArray[np.intp]
+    usable: int
+    numbers: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.costs)
+
+
+class Reader:
+    """Reads histories for one controller; rows are kept, because most of a history was read before."""
+
+    def __init__(self, encoding: Encoding, objectives: Sequence[Objective]) -> None:
+        self.encoding = encoding
+        self.objectives = objectives
+        self._rows: dict[int, tuple[Params, Array]] = {}
+
+    def read(self, history: History, weights: Sequence[float]) -> Observations:
+        """Return the observations; several objectives become one cost by their `weights` (ParEGO).
+
+        A trial beyond an objective's limit is worse than all within: by its excess.
+        """
+        rows = self._stack([self._row(o.number, o.params) for o in history.finished])
+        costs, usable = self._costs(history, weights)
+        pending = self._stack([self.encoding.encode(params) for params in history.running])
+        keys = self.encoding.keys(rows)
+        numbers = tuple(observation.number for observation in history.finished)
+        seen = {*keys, *self.encoding.keys(pending)}
+        return Observations(rows, costs, pending, seen, _best(keys, costs), usable, numbers)
+
+    def _row(self, number: int, params: Params) -> Array:
+        known = self._rows.get(number)
+        if known is None or known[0] != params:
+            known = self._rows[number] = (params, self.encoding.encode(params))
+        return known[1]
+
+    def _stack(self, rows: list[Array]) -> Array:
+        return np.array(rows) if rows else np.empty((0, self.encoding.width))
+
+    def _costs(self, history: History, weights: Sequence[float]) -> tuple[Array, int]:
+        kept = [o for o in history.finished if o.costs is not None and np.isfinite(o.costs).all()]
+        if not kept:
+            return np.zeros(len(history.finished)), 0
+        scalar = np.array(scalarize([o.costs or () for o in kept], weights), dtype=float)
+        excess = np.array([self._excess(o.costs or ()) for o in kept])
+        if (excess > 0).any():
+            span = float(np.ptp(scalar)) or 1.0
+            scalar = np.where(excess > 0, float(scalar.max()) + span * np.minimum(excess, 10.0), scalar)
+        of = dict(zip((o.number for o in kept), scalar.tolist(), strict=True))
+        worst = float(scalar.max())
+        return np.array([of.get(o.number, worst) for o in history.finished]), len(kept)
+
+    def _excess(self, costs: Sequence[float]) -> float:
+        if all(objective.limit is None for objective in self.objectives):
+            return 0.0
+        values = [objective.value(cost) for objective, cost in zip(self.objectives, costs, strict=True)]
+        return excess_of(values, self.objectives)
+
+
+def _best(keys: list[bytes], costs: Array) -> NDArray[np.intp]:
+    groups: dict[bytes, list[int]] = {}
+    for position, key in enumerate(keys):
+        groups.setdefault(key, []).append(position)
+    first = np.array([positions[0] for positions in groups.values()], dtype=np.intp)
+    means = np.array([costs[positions].mean() for positions in groups.values()])
+    return first[np.argsort(means, kind="stable")] if len(first) else first
