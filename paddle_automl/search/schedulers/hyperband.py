@@ -1,0 +1,70 @@
+"""Hyperband (Li et al. 2016, arXiv 1603.06560), over asynchronous successive halving."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.search.schedulers.asha import Asha
+from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler
+
+
+@SCHEDULERS.register("hyperband")
+class Hyperband(Scheduler):
+    """Deals trials into brackets that begin to stop early or late, each a successive halving of its own.
+
+    No first rung suits every problem: where early epochs mislead, the brackets that stop late find the good
+    trials; where they do not, those that stop early save most. Algorithm 1 with eta = `reduction` and R =
+    `max_epochs`: bracket s of s_max = floor(log_eta(R / r)) has its first rung at R eta^-s epochs and, in every
+    round, ceil((s_max + 1) / (s + 1) eta^s) trials. Deliberate differences: brackets run side by side, dealt by
+    the trial's number, and each halves asynchronously (Li et al. 2018, arXiv 1810.05934, section 3.2).
+    """
+
+    class Config(PluginConfig):
+        """Options of Hyperband."""
+
+        min_epochs: int = Field(default=1, ge=1)
+        """Epochs of the first rung of the bracket that stops earliest."""
+        max_epochs: int = Field(default=27, ge=1)
+        """Epochs of a whole trial; set it to training.epochs."""
+        reduction: int = Field(default=3, ge=2)
+        """Each rung has this many times the epochs of the one before, and keeps one in so many trials."""
+
+    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+        """Return STOP at a rung of the trial's bracket where it is not among the best of the bracket."""
+        bracket = self.bracket(number)
+        if bracket == 0:
+            # One rung, at the end: these trials always run through.
+            return Decision.CONTINUE
+        own = {other: curve for other, curve in curves.items() if self.bracket(other) == bracket}
+        return self._halvings[bracket].decide(number, epoch, cost, own)
+
+    def bracket(self, number: int) -> int:
+        """Return the bracket of a trial; the highest stops earliest and has most trials."""
+        place = number % sum(self._sizes)
+        for bracket in range(self._highest, -1, -1):
+            place -= self._sizes[bracket]
+            if place < 0:
+                break
+        return bracket
+
+    @cached_property
+    def _highest(self) -> int:
+        config, highest = self.config, 0
+        while config.min_epochs * config.reduction ** (highest + 1) <= config.max_epochs:
+            highest += 1
+        return highest
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        highest, eta = self._highest, self.config.reduction
+        return [math.ceil((highest + 1) / (s + 1) * eta**s) for s in range(highest + 1)]
+
+    @cached_property
+    def _halvings(self) -> list[Asha]:
+        config = self.config
+        rungs = [max(config.min_epochs, config.max_epochs // config.reduction**s) for s in range(self._highest + 1)]
+        return [Asha(Asha.Config(min_epochs=rung, reduction=config.reduction)) for rung in rungs]

@@ -1,0 +1,34 @@
+"""Patience: a trial that no longer improves ends."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler
+
+
+@SCHEDULERS.register("patience")
+class Patience(Scheduler):
+    """Stops a trial after epochs without improvement, whatever the others reached.
+
+    Early stopping as in Prechelt 1998, "Early Stopping - But When?". Unlike the other schedulers it takes
+    nothing from a trial that may still become the best, only epochs that no longer help it.
+    """
+
+    class Config(PluginConfig):
+        """Options of patience."""
+
+        epochs: int = Field(default=10, ge=1)
+        """Epochs in a row without improvement after which a trial ends."""
+        min_change: float = Field(default=0.0, ge=0)
+        """Smallest change of the first objective that counts as an improvement."""
+
+    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+        """Return STOP when the last improvement lies `epochs` epochs or more back."""
+        own = {**curves.get(number, {}), epoch: cost}
+        best, since = float("inf"), epoch
+        for at in sorted(own):
+            if at <= epoch and own[at] < best - self.config.min_change:
+                best, since = own[at], at
+        return Decision.STOP if epoch - since >= self.config.epochs else Decision.CONTINUE
