@@ -1,0 +1,1 @@
+"""The referee: controllers replayed over tables and synthetic tasks, without any training."""

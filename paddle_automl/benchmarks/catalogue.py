@@ -1,0 +1,85 @@
+"""Tasks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from paddle_automl.benchmarks.synthetic import Conditional, Mixed
+from paddle_automl.benchmarks.tables import csv_table, nas_bench_201, npz_tables
+from paddle_automl.benchmarks.task import Task
+from paddle_automl.core.errors import ConfigError, unknown_name
+
+NAS_FILE, FCNET_FILE, MLP_FILE = "nas/nas_bench_201.csv.gz", "hpo/fcnet_val_mse.npz", "hpo/hpobench_mlp_score.npz"
+NAS_DATA = ("cifar10", "cifar100", "imagenet16_120")
+FCNET_DATA = ("parkinsons_telemonitoring", "slice_localization")
+MLP_DATA = ("phoneme", "vehicle", "australian", "blood_transfusion")
+SYNTHETIC = ("mixed0", "mixed1", "conditional0", "conditional1")
+GROUPS: dict[str, tuple[str, ...]] = {
+    "nas": tuple(f"nas201_{data}" for data in NAS_DATA),
+    "hpo": (*(f"fcnet_{data}" for data in FCNET_DATA), *(f"mlp_{data}" for data in MLP_DATA)),
+    "synthetic": SYNTHETIC,
+}
+"""Groups of tasks; `tables` are the first two, `all` is everything."""
+
+
+def task_names(words: list[str], data: Path | None) -> list[str]:
+    """Return the tasks that words stand for: names, groups, or paths of tables (``file.npz:array``).
+
+    Raises ConfigError for an unknown name, and for a table without a data folder.
+    """
+    names: list[str] = []
+    for word in words:
+        if word in ("tables", "all"):
+            chosen = [*GROUPS["nas"], *GROUPS["hpo"], *(SYNTHETIC if word == "all" else ())]
+        else:
+            chosen = list(GROUPS.get(word, (word,)))
+        names.extend(name for name in chosen if name not in names)
+    known = [name for group in GROUPS.values() for name in group]
+    for name in names:
+        if _path_of(name) is None and name not in known:
+            raise ConfigError(f"--tasks: {unknown_name('task', name, [*known, *GROUPS, 'tables', 'all'])}")
+        if data is None and _path_of(name) is None and name not in SYNTHETIC:
+            raise ConfigError(f"--tasks: '{name}' is a table; give the folder that holds it with --data DIR")
+    return names
+
+
+@lru_cache(maxsize=32)
+def task(name: str, data: Path | None) -> Task:
+    """Return a task; tables lie in the folder `data` as in the project's data collection."""
+    path = _path_of(name)
+    if path is not None:
+        return _from_file(path, name)
+    kind, _, part = name.partition("_")
+    if name in SYNTHETIC:
+        return (Mixed if name.startswith("mixed") else Conditional)(name, int(name[-1]))
+    folder = data or Path()
+    if kind == "nas201":
+        return nas_bench_201(folder / NAS_FILE, part)
+    if kind == "fcnet":
+        return _pick(npz_tables(folder / FCNET_FILE, prefix="fcnet_"), name)
+    return _pick(npz_tables(folder / MLP_FILE, goal="maximize", prefix="mlp_"), name)
+
+
+def _path_of(name: str) -> Path | None:
+    path = Path(name.rsplit(":", 1)[0] if ".npz:" in name else name)
+    return path if path.name.endswith((".npz", ".csv", ".csv.gz")) else None
+
+
+def _from_file(path: Path, name: str) -> Task:
+    if path.suffix != ".npz":
+        return csv_table(path)
+    tables = npz_tables(path)
+    if ".npz:" not in name:
+        if len(tables) == 1:
+            return tables[0]
+        raise ConfigError(f"--tasks: {path} holds {', '.join(t.name for t in tables)}; name one as {path}:NAME")
+    return _pick(tables, name.rsplit(":", 1)[1])
+
+
+def _pick(tables: Sequence[Task], name: str) -> Task:
+    for table in tables:
+        if table.name == name:
+            return table
+    raise ConfigError(f"--tasks: {unknown_name('table', name, [table.name for table in tables])}")

@@ -1,0 +1,157 @@
+"""One run of the referee: a controller searches a task through Optuna's ask and tell."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from paddle_automl.benchmarks.task import Task
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.seeds import generator
+from paddle_automl.core.yaml_io import parse_value
+from paddle_automl.search.controllers.base import CONTROLLERS, Controller
+from paddle_automl.search.learning.final_choice import next_repeat, repeats, winner
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.quiet import quiet_optuna
+from paddle_automl.space import Params
+
+OBJECTIVE = Objective(metric="loss", goal="minimize")
+DUPLICATES_IN_A_ROW = 20
+"""As in a real search, which then ends: nothing new is proposed any more."""
+SHORT = {"tpe": "optuna:sampler=TPESampler", "random": "random_search"}
+
+
+def controller_of(text: str, task: Task, seed: int) -> Controller:
+    """Return the controller of ``name`` or ``name:option=value+option=value``.
+
+    Raises ConfigError for an unknown name or option. ``tpe`` and ``random`` are short for Optuna's default
+    sampler and for random search.
+    """
+    name, _, rest = SHORT.get(text, text).partition(":")
+    options = dict(part.split("=", 1) for part in rest.split("+") if "=" in part)
+    if rest and len(options) != len(rest.split("+")):
+        raise ConfigError(f"--controllers: '{text}' must be written as name:option=value+option=value")
+    cls = CONTROLLERS[name]
+    values = {key: parse_value(value) for key, value in options.items()}
+    try:
+        config: PluginConfig = cls.Config.model_validate({"name": name, **values})
+    except ValueError as error:
+        raise ConfigError(f"--controllers: '{text}': {error}") from None
+    return cls(config, space=task.space, objectives=(OBJECTIVE,), seed=seed)
+
+
+@dataclass
+class Trace:
+    """What a run tried: different configurations in order, their costs as observed, and the run each came from."""
+
+    params: list[Params] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    runs: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    asked: int = 0
+
+    def best(self, count: int) -> int | None:
+        """Return the position of the best observation among the first `count`."""
+        usable = [i for i in range(min(count, len(self.costs))) if math.isfinite(self.costs[i])]
+        return min(usable, key=lambda i: self.costs[i]) if usable else None
+
+
+def play(task: Task, controller: Controller, trials: int, seed: int) -> Trace:
+    """Return what `controller` tries in `trials` evaluations.
+
+    As in a real search a configuration that was evaluated before is answered from the record and not counted;
+    after 20 such answers in a row the run ends. A missing or non-finite cost is a failed trial.
+    """
+    trace = Trace()
+    known: dict[str, int] = {}
+    rng = generator(seed, "benchmark", task.name, "noise")
+    size = task.space.size()
+    in_a_row = 0
+    with quiet_optuna():
+        study = optuna.create_study(direction="minimize", sampler=controller)
+        while len(trace.costs) < trials and in_a_row < DUPLICATES_IN_A_ROW:
+            if size is not None and len(known) >= size:
+                break
+            begun = time.process_time()
+            trial = study.ask()
+            params = _suggested(task, trial)
+            trace.seconds += time.process_time() - begun
+            trace.asked += 1
+            key = task.space.canonical_key(params)
+            original = known.get(key)
+            if original is None:
+                in_a_row = 0
+                known[key] = len(trace.costs)
+                seen = task.observe(params, rng, ())
+                trace.params.append(params)
+                trace.costs.append(seen.cost)
+                trace.runs.append(seen.run)
+                cost = seen.cost
+            else:
+                in_a_row += 1
+                trial.set_user_attr("duplicate_of", original)
+                cost = trace.costs[original]
+            begun = time.process_time()
+            if math.isfinite(cost):
+                study.tell(trial, cost)
+            else:
+                study.tell(trial, state=TrialState.FAIL)
+            trace.seconds += time.process_time() - begun
+    return trace
+
+
+def _suggested(task: Task, trial: optuna.Trial) -> Params:
+    params: Params = {}
+    for decision in task.space.decisions:
+        if decision.condition is None or decision.condition.holds(params):
+            params[decision.name] = decision.domain.suggest(trial, decision.name)
+    return params
+
+
+def choose(task: Task, trace: Trace, budget: int, seed: int) -> int | None:
+    """Return the position chosen when the end of the budget goes into repeats of the best few."""
+    searched = budget - repeats(budget)
+    left = budget - searched
+    usable = [i for i in range(min(searched, len(trace.costs))) if math.isfinite(trace.costs[i])]
+    if not usable:
+        return None
+    rng = generator(seed, "benchmark", task.name, "repeats")
+    costs = [[trace.costs[i]] for i in usable]
+    used = [[trace.runs[i]] for i in usable]
+    while (place := next_repeat(costs, left)) is not None:
+        seen = task.observe(trace.params[usable[place]], rng, used[place])
+        # A failed repeat counts as the worst cost seen: a configuration that may fail is no good choice.
+        finite = math.isfinite(seen.cost)
+        costs[place].append(seen.cost if finite else max(trace.costs[i] for i in usable))
+        used[place].append(seen.run)
+        left -= 1
+    return usable[winner(costs)]
+
+
+def result_of(task: Task, trace: Trace, budgets: Sequence[int], seed: int) -> dict[str, Any]:
+    """Return the figures of a run: for each budget those of the best observation and of the final choice."""
+    figures: dict[str, Any] = {"seconds": round(trace.seconds, 4), "asked": trace.asked, "budgets": {}}
+    for budget in budgets:
+        chosen = {"observed": trace.best(budget), "final": choose(task, trace, budget, seed)}
+        figures["budgets"][str(budget)] = {how: _figures(task, trace, place) for how, place in chosen.items()}
+    best, curve = math.inf, []
+    for count in range(1, len(trace.costs) + 1):
+        place = trace.best(count)
+        best = math.inf if place is None else task.regret(trace.params[place])
+        curve.append(float(f"{best:.5g}") if math.isfinite(best) else None)
+    figures["curve"] = curve
+    return figures
+
+
+def _figures(task: Task, trace: Trace, place: int | None) -> dict[str, float]:
+    if place is None:
+        return {"regret": math.inf}
+    params = trace.params[place]
+    return {"regret": task.regret(params), "truth": task.truth(params), **task.shown(params)}

@@ -1,0 +1,138 @@
+"""The referee's runs: in parallel over seeds, kept in a JSON file, continued where they stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_automl.benchmarks.catalogue import task
+from paddle_automl.benchmarks.replay import controller_of, play, result_of
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.files import write_json
+from paddle_automl.search.learning.columns import Array
+
+FORMAT = 1
+SAVE_EVERY_S = 20.0
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One controller on one task with one seed."""
+
+    task: str
+    controller: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """The name in the JSON file."""
+        return f"{self.task}|{self.controller}|{self.seed}"
+
+
+@dataclass
+class Results:
+    """Figures of runs, by key."""
+
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path | None) -> Results:
+        """Return the results in a file; empty ones where there is none. Raises DataError for another file."""
+        if path is None or not path.exists():
+            return cls()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot read the results: {error}") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT or "runs" not in content:
+            raise DataError(f"{path}: holds no results of this command; give another file with --json")
+        return cls(content["runs"])
+
+    def save(self, path: Path | None, summary: dict[str, Any] | None = None) -> None:
+        """Write the results, and a summary of the figures that are printed."""
+        if path is not None:
+            write_json(path, {"format": FORMAT, **({"summary": summary} if summary else {}), "runs": self.runs})
+
+    def has(self, run: Run, budgets: Sequence[int]) -> bool:
+        """Tell whether a run was made for all budgets."""
+        return all(str(budget) in self.runs.get(run.key, {}).get("budgets", {}) for budget in budgets)
+
+    def figure(self, run: Run, budget: int, how: str, name: str) -> float:
+        """Return a figure of a run; NaN where the run gave none."""
+        value = self.runs[run.key]["budgets"][str(budget)][how].get(name)
+        return math.nan if value is None else float(value)
+
+    def regrets(
+        self, tasks: Sequence[str], controllers: Sequence[str], seeds: int, budget: int, how: Callable[[str], str]
+    ) -> Array:
+        """Return the normalized regrets [T, S, C]; infinite where nothing usable was found."""
+        regrets = [
+            [[self.figure(Run(t, c, s), budget, how(c), "regret") for c in controllers] for s in range(seeds)]
+            for t in tasks
+        ]
+        return np.nan_to_num(np.array(regrets, dtype=float), nan=np.inf, posinf=np.inf)
+
+
+def make(run: Run, budgets: Sequence[int], data: Path | None) -> dict[str, Any]:
+    """Return the figures of a run."""
+    problem = task(run.task, data)
+    trace = play(problem, controller_of(run.controller, problem, run.seed), max(budgets), run.seed)
+    return result_of(problem, trace, budgets, run.seed)
+
+
+def make_all(
+    runs: Sequence[Run],
+    budgets: Sequence[int],
+    data: Path | None,
+    *,
+    results: Results,
+    path: Path | None,
+    workers: int,
+    tell: Callable[[int, int], None],
+) -> None:
+    """Make the runs that are missing in `results`, in `workers` processes; `path` is written now and then.
+
+    `tell(done, all)` is called after every run. What is done is kept when the command is interrupted.
+    """
+    missing = [run for run in runs if not results.has(run, budgets)]
+    saved = time.monotonic()
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            waiting = {pool.submit(make, run, tuple(budgets), data): run for run in missing}
+            for done, future in enumerate(as_completed(waiting), 1):
+                results.runs[waiting[future].key] = future.result()
+                tell(done, len(missing))
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    results.save(path)
+                    saved = time.monotonic()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            results.save(path)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Have the processes started inside compute with one thread: they share the cores already."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,145 @@
+"""The referee's tables for the terminal, and the same figures for the JSON file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
+
+from paddle_automl.benchmarks.runs import Results, Run
+from paddle_automl.benchmarks.statistics import quartiles, standings
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared. `final` says who ends with repeats of the best few: "own", "all" or "none".
+
+    "own" are all controllers but Optuna's and the reference.
+    """
+
+    tasks: Sequence[str]
+    controllers: Sequence[str]
+    budgets: Sequence[int]
+    seeds: int
+    against: str
+    final: str
+
+    def how(self, controller: str) -> str:
+        """Return which of a run's two choices counts for a controller."""
+        foreign = controller == self.against or controller.split(":")[0] in ("tpe", "optuna")
+        return "final" if self.final == "all" or (self.final == "own" and not foreign) else "observed"
+
+
+def summary_of(results: Results, question: Question) -> dict[str, Any]:
+    """Return all figures that are printed."""
+    budgets = {}
+    for budget in question.budgets:
+        args = (question.tasks, question.controllers, question.seeds, budget)
+        regrets = results.regrets(*args, question.how)
+        observed = results.regrets(*args, lambda _: "observed")
+        final = results.regrets(*args, lambda _: "final")
+        flat = regrets.reshape(-1, len(question.controllers))
+        reference = flat[:, list(question.controllers).index(question.against)]
+        budgets[str(budget)] = {
+            "tasks": {
+                name: {c: quartiles(regrets[t, :, i]) for i, c in enumerate(question.controllers)}
+                for t, name in enumerate(question.tasks)
+            },
+            "standings": [asdict(s) for s in standings(question.controllers, flat, reference)],
+            "final_choice_gain": {
+                c: _wins(final[:, :, i], observed[:, :, i]) for i, c in enumerate(question.controllers)
+            },
+            "shown": _shown(results, question, budget),
+        }
+    return {"question": asdict(question), "budgets": budgets, "overhead_ms": _overhead(results, question)}
+
+
+def print_summary(console: Console, summary: dict[str, Any]) -> None:
+    """Print the tables."""
+    question = summary["question"]
+    names = question["controllers"]
+    for budget, part in summary["budgets"].items():
+        grid = Grid(
+            title=f"Normalized regret after {budget} trials: median (quartiles) of {question['seeds']} seeds"
+        )
+        grid.add_column("task")
+        for name in names:
+            grid.add_column(name)
+        for task, row in part["tasks"].items():
+            grid.add_row(task, *(f"{row[n][1]:.4f} ({row[n][0]:.4f} .. {row[n][2]:.4f})" for n in names))
+        console.print(grid)
+        _print_shown(console, part["shown"], names, budget)
+        against = question["against"]
+        grid = Grid(title=f"All pairs of task and seed, {budget} trials (final choice: {question['final']})")
+        for column in ("controller", "mean rank", f"ahead of {against}", "p (Wilcoxon, Holm)", "", "final choice"):
+            grid.add_column(column)
+        for row in sorted(part["standings"], key=lambda row: float(row["rank"])):
+            verdict = ""
+            if row["p_value"] < SIGNIFICANT:
+                verdict = "better" if row["better"] else "worse"
+            grid.add_row(
+                row["controller"],
+                f"{row['rank']:.2f} +- {row['rank_error']:.2f}",
+                f"{row['wins']:.2f}",
+                f"{row['p_value']:.2g}",
+                verdict,
+                f"{part['final_choice_gain'][row['controller']]:.2f}",
+            )
+        console.print(grid)
+    console.print("'final choice': share of pairs in which repeating the best few chose better than the best")
+    console.print("observation of as many trials without repeats, ties half.")
+    overhead = ", ".join(f"{name} {value:.1f}" for name, value in summary["overhead_ms"].items())
+    console.print(f"CPU milliseconds per trial (proposal and record): {overhead}")
+
+
+def _print_shown(console: Console, shown: dict[str, Any], names: Sequence[str], budget: str) -> None:
+    for figure, tasks in shown.items():
+        grid = Grid(title=f"{figure} of the chosen configuration after {budget} trials: mean")
+        grid.add_column("task")
+        for name in names:
+            grid.add_column(name)
+        for task, row in tasks.items():
+            grid.add_row(task, *(f"{row[name]:.2f}" for name in names))
+        console.print(grid)
+
+
+def _shown(results: Results, question: Question, budget: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the means of the further figures: figure -> task -> controller."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for task in question.tasks:
+        for controller in question.controllers:
+            how = question.how(controller)
+            runs = [Run(task, controller, seed) for seed in range(question.seeds)]
+            figures = results.runs[runs[0].key]["budgets"][str(budget)][how].keys() - {"regret", "truth"}
+            for figure in sorted(figures):
+                values = [results.figure(run, budget, how, figure) for run in runs]
+                found.setdefault(figure, {}).setdefault(task, {})[controller] = float(np.nanmean(values))
+    return found
+
+
+def _overhead(results: Results, question: Question) -> dict[str, float]:
+    return {
+        controller: 1000.0
+        * float(
+            np.mean(
+                [
+                    (run := results.runs[Run(task, controller, seed).key])["seconds"] / max(1, run["asked"])
+                    for task in question.tasks
+                    for seed in range(question.seeds)
+                ]
+            )
+        )
+        for controller in question.controllers
+    }
+
+
+def _wins(one: Any, other: Any) -> float:
+    value = float(((one < other) + 0.5 * (one == other)).mean())
+    return 0.5 if math.isnan(value) else value

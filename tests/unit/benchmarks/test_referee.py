@@ -1,0 +1,166 @@
+"""The referee: tasks, statistics by hand, replays, the command."""
+
+import json
+
+import numpy as np
+import pytest
+
+from paddle_automl.benchmarks.catalogue import task, task_names
+from paddle_automl.benchmarks.command import main
+from paddle_automl.benchmarks.replay import choose, controller_of, play
+from paddle_automl.benchmarks.statistics import holm, standings
+from paddle_automl.benchmarks.synthetic import Conditional, Mixed
+from paddle_automl.benchmarks.tables import csv_table, npz_tables
+from paddle_automl.benchmarks.task import Table
+from paddle_automl.core.errors import ConfigError, DataError
+from tests.unit.benchmarks.data import DATA, needs_data
+
+RUNS = np.arange(24, dtype=float).reshape(3, 4, 2)
+RUNS[0, 0] = [5.0, np.nan]
+RUNS[2, 3] = np.nan
+
+
+def table():
+    return Table("small", {"a": ["x", "y", "z"], "b": [1, 2, 4, 8]}, RUNS)
+
+
+def test_a_table_draws_unused_runs_first():
+    rng = np.random.default_rng(0)
+    params = {"a": "y", "b": 2}
+    assert {table().observe(params, rng, (0,)).cost for _ in range(5)} == {11.0}
+    assert {table().observe(params, rng, ()).cost for _ in range(40)} == {10.0, 11.0}
+    assert {table().observe(params, rng, (0, 1)).run for _ in range(40)} == {0, 1}
+    assert {table().observe({"a": "x", "b": 1}, rng, ()).cost for _ in range(9)} == {5.0}
+    assert np.isnan(table().observe({"a": "z", "b": 8}, rng, ()).cost)
+
+
+def test_normalized_regret_is_0_at_the_best_and_1_at_the_median():
+    assert table().best == 2.5
+    assert table().regret({"a": "x", "b": 2}) == 0.0
+    assert table().typical == np.nanmedian(np.nanmean(RUNS[~np.isnan(RUNS).all(-1)], axis=-1))
+
+
+def test_a_replay_counts_each_configuration_once_and_survives_missing_values():
+    trace = play(table(), controller_of("random", table(), 0), 50, 0)
+    assert len(trace.costs) == 12
+    assert sum(np.isnan(cost) for cost in trace.costs) == 1
+    assert trace.params[trace.best(50)]["a"] == "x"
+    again = play(table(), controller_of("random", table(), 0), 50, 0)
+    assert (again.params, again.runs) == (trace.params, trace.runs)
+    tpe = play(table(), controller_of("tpe", table(), 0), 12, 0)
+    assert len({json.dumps(params) for params in tpe.params}) == len(tpe.params)
+
+
+def test_the_final_choice_sees_through_luck():
+    runs = np.full((1, 120, 5), 1.0)
+    runs[0, :, :] += np.arange(120)[:, None] / 100
+    runs[0, 40, 0] = 0.0  # one lucky run of a mediocre configuration
+    noisy = Table("noisy", {"a": ["x"], "b": list(range(120))}, runs)
+    for seed in range(20):
+        trace = play(noisy, controller_of("random", noisy, seed), 80, seed)
+        if trace.costs[trace.best(80)] == 0.0:
+            # Its mean of five runs is 1.12.
+            assert trace.params[choose(noisy, trace, 100, seed)]["b"] < 12
+            break
+    else:
+        pytest.fail("no seed drew the lucky run early")
+
+
+@pytest.mark.parametrize("make", [Mixed, Conditional])
+def test_a_synthetic_task_has_an_optimum_that_no_random_choice_beats(make):
+    problem = make(f"{make.__name__}9", 9)
+    rng = np.random.default_rng(1)
+    params = [problem.space.sample(rng) for _ in range(500)]
+    regrets = [problem.regret(p) for p in params]
+    assert min(regrets) > 0
+    assert np.median(regrets) == pytest.approx(1, abs=0.2)
+    seen = [problem.observe(params[0], rng, ()).cost for _ in range(500)]
+    assert np.mean(seen) == pytest.approx(problem.truth(params[0]), abs=0.005)
+    assert make(f"{make.__name__}9", 9).truth(params[0]) == problem.truth(params[0])
+    assert make("other", 8).truth(params[0]) != problem.truth(params[0])
+
+
+def test_tables_from_files(tmp_path):
+    space = json.dumps({"rate": [0.1, 0.2], "kind": ["a", "b", "c"]})
+    np.savez(tmp_path / "t.npz", space=space, goal="maximize", one=np.arange(6.0).reshape(2, 3))
+    (loaded,) = npz_tables(tmp_path / "t.npz")
+    assert loaded.truth({"table.rate": 0.2, "table.kind": "c"}) == -5.0
+    assert task(str(tmp_path / "t.npz"), None).name == "one"
+    rows = "rate,kind,cost_1,cost_2\n0.2,a,1,3\n0.1,a,5,5\n0.1,b,6,\n0.2,b,0,0\n"
+    (tmp_path / "t.csv").write_text(rows, encoding="utf-8")
+    loaded = csv_table(tmp_path / "t.csv")
+    assert loaded.truth({"table.rate": 0.2, "table.kind": "a"}) == 2.0
+    assert loaded.truth({"table.rate": 0.1, "table.kind": "b"}) == 6.0
+    (tmp_path / "t.csv").write_text(rows + "0.2,b,1,1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"t.csv:6: this combination stands in the table twice"):
+        csv_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text(rows.replace("0.1,b,6,\n", ""), encoding="utf-8")
+    with pytest.raises(DataError, match=r"1 combinations are missing, the first is {'rate': 0.1, 'kind': 'b'}"):
+        csv_table(tmp_path / "t.csv")
+    np.savez(tmp_path / "bad.npz", space=space, one=np.zeros((3, 2)))
+    with pytest.raises(DataError, match="'one' has shape"):
+        npz_tables(tmp_path / "bad.npz")
+
+
+def test_holm():
+    # Sorted 0.01, 0.02, 0.04 times 3, 2, 1, never falling.
+    assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm([]) == []
+
+
+def test_standings():
+    reference = np.array([1.0, 1.0, 1.0, 1.0])
+    regrets = np.column_stack([reference, [0.5, 1.0, 0.2, 2.0], [9.0, np.inf, 9.0, 9.0]])
+    same, mixed, bad = standings(["tpe", "one", "two"], regrets, reference)
+    assert (same.wins, same.p_value) == (0.5, 1.0)
+    assert mixed.wins == (2 + 0.5) / 4
+    assert bad.wins == 0.0
+    assert bad.rank == 3.0
+    assert not bad.better
+
+
+def test_wrong_words_stop_before_anything_runs(tmp_path, capsys):
+    for words, message in [
+        (["--tasks", "mixxed0"], "unknown task 'mixxed0'; did you mean 'mixed0'?"),
+        (["--tasks", "nas"], "give the folder that holds it with --data DIR"),
+        (["--controllers", "autos"], "did you mean 'auto'?"),
+        (["--controllers", "evolution:populatoin=5"], "did you mean 'population'?"),
+        (["--trials", "many"], "--trials: must be whole numbers"),
+    ]:
+        assert main(["search", *words]) == 2
+        assert message in capsys.readouterr().err
+    np.savez(tmp_path / "t.npz", space='{"a": [1, 2]}', one=np.zeros(2))
+    with pytest.raises(ConfigError, match="unknown table"):
+        task(f"{tmp_path}/t.npz:two", None)
+
+
+def test_the_command_prints_resumes_and_writes_a_page(tmp_path, capsys):
+    np.savez(tmp_path / "t.npz", space='{"a": [1, 2, 3, 4], "b": ["x", "y", "z"]}', one=RUNS.reshape(4, 3, 2)[::-1])
+    words = ["search", "--tasks", f"{tmp_path}/t.npz", "--controllers", "random,local_search", "--seeds", "2"]
+    words += ["--trials", "4,8", "--json", str(tmp_path / "r.json"), "--html", str(tmp_path / "r.html")]
+    assert main([*words, "--workers", "1"]) == 0
+    printed = capsys.readouterr()
+    assert "Normalized regret after 8 trials" in printed.out
+    assert "6 of 6 runs" in printed.err
+    content = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert len(content["runs"]) == 6
+    assert content["summary"]["budgets"]["8"]["standings"][0]["controller"] == "random"
+    assert "data:image/png" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert main(words) == 0
+    again = capsys.readouterr()
+    assert "runs" not in again.err
+    assert again.out == printed.out
+
+
+@needs_data
+def test_the_tables_have_their_published_optima():
+    nas = task("nas201_cifar10", DATA)
+    assert -nas.best == pytest.approx(91.61, abs=0.01)
+    assert nas.others["test_accuracy"].max() == pytest.approx(94.37, abs=0.01)
+    assert nas.space.size() == 15_625
+    assert task("fcnet_parkinsons_telemonitoring", DATA).best == pytest.approx(6.7059e-03, rel=1e-4)
+    assert task("fcnet_slice_localization", DATA).best == pytest.approx(1.9160e-04, rel=1e-4)
+    assert [-task(f"mlp_{n}", DATA).best for n in ("phoneme", "vehicle")] == pytest.approx(
+        [0.9445, 0.9516], abs=1e-4
+    )
+    assert len(task_names(["tables"], DATA)) == 9
