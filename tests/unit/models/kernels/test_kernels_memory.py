@@ -176,7 +176,7 @@ OPERATIONS = {
     "conv": lambda: layers.Conv2D(3, 4, 3),
     "pool": lambda: layers.MaxPool2D(2),
     "relu": layers.ReLU,
-    "norm": lambda: layers.BatchNorm2D(3),
+    "norm": lambda: nn.Sequential(layers.Conv2D(3, 4, 1), layers.BatchNorm2D(4)),
     "linear": lambda: layers.Linear(4, 5),
     "add": lambda: lambda x: layers.add(x, x * 2),
     "add_relu": lambda: lambda x: layers.add_relu(x, x * 2),
