@@ -69,7 +69,7 @@ def q_table(space: SearchSpace, history: History, objectives: Sequence[Objective
 
 
 def metaqnn_table(
-    space: SearchSpace, history: History, objectives: Sequence[Objective], seed: int
+    space: SearchSpace, history: History, objectives: Sequence[Objective], seed: int = 0
 ) -> list[ChoiceValue]:
     """Return the action values of MetaQNN's states, with its published settings.
 

@@ -1,0 +1,107 @@
+"""Print and draw what a search has learned: the value of every choice."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paddle_automl.cli.common import OK, console, main_of
+from paddle_automl.core.errors import SearchFailedError
+from paddle_automl.core.files import replacing
+
+if TYPE_CHECKING:
+    from paddle_automl.search.learning.q_table import ChoiceValue
+
+SUMMARY = "Print and draw the Q-table of a search: value, count and spread of every choice."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder of a search, whichever its controller")
+    parser.add_argument(
+        "--variant",
+        choices=("factored", "metaqnn"),
+        default="factored",
+        help="values factored over decisions, or MetaQNN's values by the choice before (default: factored)",
+    )
+    parser.add_argument("--png", type=Path, metavar="FILE", help="picture (default: OUTPUT/q_table.png)")
+    parser.add_argument("--json", action="store_true", help="print JSON and draw nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table, and draw it."""
+    from paddle_automl.search.learning.q_table import metaqnn_table, q_table
+    from paddle_automl.search.reading import read_study
+
+    study = read_study(args.output / "study.db")
+    learn = q_table if args.variant == "factored" else metaqnn_table
+    table = learn(study.space, study.history, study.objectives)
+    if not table:
+        raise SearchFailedError(f"{args.output}: no trial of the search has a result yet")
+    if args.json:
+        print(json.dumps([asdict(row) for row in table], indent=2, ensure_ascii=False))
+        return OK
+    _print(table, args.variant)
+    file = args.png or args.output / "q_table.png"
+    if args.variant == "factored":
+        _draw(table, file)
+        console().print(f"\ndrawn: {file}", soft_wrap=True, markup=False)
+    return OK
+
+
+def _print(table: Sequence[ChoiceValue], variant: str) -> None:
+    from rich.table import Table
+
+    grid = Table()
+    columns = ("decision", "choice", "trials", "value", "spread")
+    for column in columns if variant == "factored" else ("decision", "after", *columns[1:]):
+        grid.add_column(column, justify="right" if column in ("trials", "value", "spread") else "left")
+    before = ""
+    for row in table:
+        name = "" if row.decision == before else row.decision
+        figures = (str(row.count), f"{row.value:+.2f}", f"{row.spread:.2f}" if row.count else "")
+        grid.add_row(
+            _plain(name), *(() if variant == "factored" else (_plain(row.after),)), _plain(row.choice), *figures
+        )
+        before = row.decision
+    console().print(grid)
+
+
+def _plain(text: str) -> str:
+    """Return text whose brackets are no markup: names of decisions hold them."""
+    return text.replace("[", r"\[")
+
+
+def _draw(table: Sequence[ChoiceValue], file: Path) -> None:
+    """Draw a bar per choice, grouped by decision; the line at its end is one spread to each side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 0.8 + 0.24 * len(table)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    places, place, before = [], 0.0, table[0].decision
+    for row in table:
+        place += 1.0 if row.decision == before else 1.8
+        before = row.decision
+        places.append(place)
+    colours = ["tab:green" if row.value > 0 else "tab:red" for row in table]
+    # A choice that no trial made is drawn pale.
+    bars = axes.barh(places, [row.value for row in table], xerr=[row.spread for row in table], color=colours)
+    for bar, row in zip(bars, table, strict=True):
+        bar.set_alpha(0.8 if row.count else 0.2)
+    axes.set_yticks(places, [f"{row.decision} = {row.choice}  ({row.count})" for row in table], fontsize=7)
+    axes.invert_yaxis()
+    axes.axvline(0.0, color="black", linewidth=0.8)
+    axes.margins(y=0.01)
+    axes.set_xlabel("value: standard deviations of the reward")
+    axes.set_title("Q-table (number of trials in brackets)")
+    with replacing(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+main = main_of(add_arguments, run)

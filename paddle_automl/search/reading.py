@@ -1,0 +1,63 @@
+"""Reading a study's file without opening it as a search: for looking at it while it is written, or later."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import optuna
+from optuna.storages import RDBStorage
+
+from paddle_automl.core.errors import StudyError
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.quiet import quiet_optuna
+from paddle_automl.search.records import History
+from paddle_automl.search.storage import NAME
+from paddle_automl.space import SearchSpace
+
+SPACE_PREFIX = "search.space."
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """What a study's file tells: its space, its objectives without limits, and its trials."""
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    history: History
+
+
+def read_study(path: Path) -> StoredStudy:
+    """Return the content of a study's file; raises StudyError when there is none or it is no study."""
+    if not path.is_file():
+        raise StudyError(f"{path}: there is no study; give the output folder of a search")
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True, check_same_thread=False)
+
+    try:
+        with quiet_optuna():
+            storage = RDBStorage(
+                "sqlite:///study.db",
+                engine_kwargs={"creator": connect},
+                skip_compatibility_check=True,
+                skip_table_creation=True,
+            )
+            study = optuna.load_study(study_name=NAME, storage=storage)
+            identity: dict[str, Any] = study.user_attrs["identity"]
+            trials = study.get_trials(deepcopy=False)
+            storage.remove_session()
+            storage.engine.dispose()
+    except Exception as error:
+        raise StudyError(f"{path}: cannot read the study: {error}") from error
+    spec = {
+        key.removeprefix(SPACE_PREFIX): value for key, value in identity.items() if key.startswith(SPACE_PREFIX)
+    }
+    objectives = tuple(
+        Objective.model_validate({"goal": words[0], "metric": words[1]})
+        for words in (text.split() for text in str(identity["search.objectives"]).split(", "))
+    )
+    return StoredStudy(SearchSpace.parse(spec), objectives, History.of(trials, objectives))
