@@ -17,6 +17,7 @@ from paddle_automl.models.kernels.layers.activation import (
     ReLU6,
     Sigmoid,
     Silu,
+    Swish,
     Tanh,
 )
 from paddle_automl.models.kernels.layers.convolution import Conv1D, Conv2D, Linear
@@ -43,6 +44,6 @@ __all__ = [
     "ELU", "GELU", "AdaptiveAvgPool1D", "AdaptiveAvgPool2D", "AdaptiveMaxPool1D", "AdaptiveMaxPool2D",
     "AvgPool1D", "AvgPool2D", "BatchNorm1D", "BatchNorm2D", "Conv1D", "Conv2D", "Dropout", "GroupNorm",
     "Hardsigmoid", "Hardswish", "InstanceNorm2D", "LeakyReLU", "Linear", "MaxPool1D", "MaxPool2D", "Mish",
-    "PReLU", "ReLU", "ReLU6", "Sigmoid", "Silu", "Tanh", "add", "add_act", "add_relu", "concat", "fork",
+    "PReLU", "ReLU", "ReLU6", "Sigmoid", "Silu", "Swish", "Tanh", "add", "add_act", "add_relu", "concat", "fork",
     "norm_act",
 ]  # fmt: skip

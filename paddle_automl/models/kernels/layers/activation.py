@@ -73,6 +73,13 @@ class Silu(Activation, nn.Silu):
     function = elementwise.SILU
 
 
+class Swish(Activation, nn.Swish):
+    """``paddle.nn.Swish``."""
+
+    base = nn.Swish
+    function = elementwise.SILU
+
+
 class Hardswish(Activation, nn.Hardswish):
     """``paddle.nn.Hardswish``."""
 

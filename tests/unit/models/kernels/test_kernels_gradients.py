@@ -245,7 +245,7 @@ class TestPooling:
 
 ACTIVATIONS = {
     "ReLU": {}, "ReLU6": {}, "LeakyReLU": {"negative_slope": 0.1}, "ELU": {"alpha": 0.7}, "Silu": {},
-    "Hardswish": {}, "Hardsigmoid": {}, "Mish": {}, "Tanh": {}, "Sigmoid": {},
+    "Hardswish": {}, "Hardsigmoid": {}, "Mish": {}, "Tanh": {}, "Sigmoid": {}, "Swish": {},
 }  # fmt: skip
 
 
