@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_float, c_int, c_void_p
+from functools import cached_property
 from typing import Any, TypeVar
 
 import paddle
@@ -65,7 +66,7 @@ class Layout:
         rank, dims = len(shape), Dims(*shape)
         return Layout(library().create("memory_desc_create_with_tag", rank, dims, dtype, _FORMAT_ANY))
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes."""
         return int(library().dll.dnnl_memory_desc_get_size(self.pointer))
