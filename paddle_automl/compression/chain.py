@@ -1,0 +1,174 @@
+"""The chain: each step on what the last good one left, each link measured and let through or not."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from paddle_automl.compression.base import STEPS, Form, Outcome, Step
+from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import sparsity
+from paddle_automl.compression.measuring import Exported, export_network, race
+from paddle_automl.compression.results import BEFORE, ChainResult, Link
+from paddle_automl.core.errors import AutoMLError
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.profile import profile
+from paddle_automl.training.evaluation import predict_probabilities
+
+logger = logging.getLogger(__name__)
+
+
+def compress(model: Classifier, config: CompressionConfig, context: Context) -> ChainResult:
+    """Run the chain on `model`, which is left as it is, and return every link with its measurements.
+
+    What does not pass its gate, or fails, is a rejected link, and the next step goes on from the last one
+    kept. Raises ConfigError, before anything runs, for options that cannot work on this network.
+    """
+    steps = [STEPS[item.name](item) for item in config.steps]
+    for step in steps:
+        step.check(model, context)
+    with tempfile.TemporaryDirectory(prefix="paddle_automl-compression-") as scratch:
+        return _Chain(config, context, Path(scratch)).run(model, steps)
+
+
+@dataclass
+class _Chain:
+    config: CompressionConfig
+    context: Context
+    scratch: Path
+    links: list[Link] = field(default_factory=list)
+    exports: dict[int, Exported] = field(default_factory=dict)
+    """By position of the link; a step that failed has none."""
+
+    def run(self, model: Classifier, steps: list[Step]) -> ChainResult:
+        self._add_before(model)
+        for step in steps:
+            self._add(step)
+        self._time_all()
+        return ChainResult(self.links)
+
+    def _add_before(self, model: Classifier) -> None:
+        link = Link(BEFORE, True, "the network before compression", Form.DENSE, model)
+        self.exports[0] = self._measure(link, model)
+        self.links.append(link)
+
+    def _add(self, step: Step) -> None:
+        last = self._last_kept()
+        assert last.model is not None
+        form = step.leaves
+        logger.info("compression: %s", step.name)
+        started = time.perf_counter()
+        try:
+            if last.form not in step.accepts:
+                raise AutoMLError(f"{step.name} cannot work on a {last.form.value} network")
+            outcome = step.apply(last.model, self.context)
+            link = Link(step.name, False, "", form, outcome.model, facts=outcome.facts)
+            link.seconds = time.perf_counter() - started
+            self.exports[len(self.links)] = self._measure(link, outcome.model)
+        except AutoMLError as error:
+            link = Link(step.name, False, f"failed: {error}", form, None, seconds=time.perf_counter() - started)
+            self.links.append(link)
+            logger.warning("compression: %s failed: %s", step.name, error)
+            return
+        self.links.append(link)
+        self._race(link)
+        link.kept, link.reason = self._gate(step, link, last)
+        logger.info("compression: %s %s: %s", step.name, "kept" if link.kept else "rejected", link.reason)
+
+    def _last_kept(self) -> Link:
+        return ChainResult(self.links).best
+
+    def _measure(self, link: Link, model: Classifier) -> Exported:
+        """Fill in what can be told without timing; return the export."""
+        context, part = self.context, self.context.data.validation
+        folder = self.scratch / f"{len(self.links)}"
+        export = export_network(
+            model,
+            link.form,
+            folder,
+            part,
+            input_shape=context.input_shape,
+            threads=self.config.speed.threads,
+        )
+        link.accuracy = export.accuracy
+        link.weights_mb = export.bytes / 1e6
+        if self.links:
+            link.accuracy_drop = self.links[0].accuracy - link.accuracy
+            link.weights_ratio = link.weights_mb / self.links[0].weights_mb
+        self._count(link, model)
+        expected, _ = predict_probabilities(model, part)
+        link.top1_agreement = float((expected.argmax(axis=1) == export.predicted).mean())
+        return export
+
+    def _count(self, link: Link, model: Classifier) -> None:
+        if link.form is Form.QUANTIZED:
+            # Quantized layers are of other classes, but there are as many weights and products as before.
+            last = self._last_kept()
+            link.parameters, link.flops, link.sparsity = last.parameters, last.flops, last.sparsity
+            return
+        costs = profile(model, self.context.input_shape)
+        link.parameters, link.flops, link.sparsity = costs.parameters, costs.flops, sparsity(model)
+
+    def _race(self, link: Link) -> None:
+        runners = {"before": self.exports[0].session, "link": self.exports[len(self.links) - 1].session}
+        speed = self.config.speed
+        shape = self.context.input_shape
+        paces = race(runners, shape, speed.gate_batch_size, speed, lock=self.context.lock)
+        link.speedup = paces["link"].speedup_over(paces["before"])
+
+    def _gate(self, step: Step, link: Link, last: Link) -> tuple[bool, str]:
+        """Return whether the link may be shipped, and why."""
+        limit = self.config.max_accuracy_drop
+        if link.accuracy_drop > limit + 1e-9:
+            return False, f"accuracy falls by {link.accuracy_drop:.4f}, allowed are {limit:g}"
+        agreement = self.config.min_top1_agreement
+        if link.form is Form.QUANTIZED and link.top1_agreement < agreement:
+            return False, f"export and network agree on {link.top1_agreement:.4f}, needed are {agreement:g}"
+        if step.gain == "accuracy":
+            if link.accuracy < last.accuracy:
+                return False, f"accuracy {link.accuracy:.4f} is below the {last.accuracy:.4f} before the step"
+            return True, f"accuracy {link.accuracy:.4f} after {last.accuracy:.4f}"
+        if step.gain == "sparsity":
+            return True, f"{100 * link.sparsity:.0f} % zeros; dense kernels run no faster for it"
+        return self._gate_cost(link, last)
+
+    def _gate_cost(self, link: Link, last: Link) -> tuple[bool, str]:
+        least, size = self.config.min_speedup, self.config.speed.gate_batch_size
+        facts = f"{link.speedup:.2f} times as fast (batch {size}), weights {link.weights_ratio:.2f} of the size"
+        if least is not None:
+            if link.speedup < least:
+                return False, f"{facts}; needed is {least:g} times as fast"
+            return True, facts
+        if link.speedup <= last.speedup and link.weights_mb >= last.weights_mb:
+            return False, f"{facts}: neither faster nor smaller than before the step"
+        return True, facts
+
+    def _time_all(self) -> None:
+        """Time all links together, in all their precisions and all batch sizes."""
+        runners = {
+            f"{position} {precision}": session
+            for position, export in self.exports.items()
+            for precision, session in export.sessions.items()
+        }
+        speed = self.config.speed
+        for size in speed.sizes():
+            paces = race(runners, self.context.input_shape, size, speed, lock=self.context.lock)
+            base = paces["0 float32"].p50_ms
+            for key, pace in paces.items():
+                position, precision = key.split()
+                self.links[int(position)].latency.setdefault(precision, {})[str(size)] = {
+                    "p50_ms": pace.p50_ms,
+                    "p95_ms": pace.p95_ms,
+                    "speedup": round(base / pace.p50_ms, 3),
+                    "undisturbed_speedup": round(pace.speedup_over(paces["0 float32"]), 3),
+                }
+
+
+def run_step(step: Step, model: Classifier, context: Context) -> Outcome:
+    """Run one step alone, checked as in a chain but not gated; for trials of a search."""
+    step.check(model, context)
+    return step.apply(model, context)

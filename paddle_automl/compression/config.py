@@ -1,0 +1,65 @@
+"""Options of the section `compression`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from paddle_automl.compression.base import STEPS, Form
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
+
+
+class SpeedConfig(Section):
+    """How the links of the chain are timed: all of them in turn, again and again, so that load hits all alike."""
+
+    batch_sizes: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 8, 32), min_length=1)
+    """Batch sizes that are timed."""
+    gate_batch_size: int = Field(8, ge=1)
+    """The one whose speed-up decides; it is timed even if it is not listed."""
+    rounds: int = Field(20, ge=1)
+    """Rounds in which every network gets its turn."""
+    runs: int = Field(5, ge=1)
+    """Timed runs of a turn, after one that is not timed."""
+    threads: int = Field(1, ge=1)
+    """Threads of the CPU math library."""
+
+    def sizes(self) -> tuple[int, ...]:
+        """Return the batch sizes to time, rising."""
+        return tuple(sorted({*self.batch_sizes, self.gate_batch_size}))
+
+
+class CompressionConfig(Section):
+    """A chain of steps, and what each of its links must keep to be shipped."""
+
+    steps: Sequence[Annotated[PluginConfig, Plugin(STEPS)]] = ()
+    """Steps in their order; none: nothing is compressed."""
+    max_accuracy_drop: float = Field(0.01, ge=0, le=1)
+    """Largest allowed loss of validation accuracy against the network before compression: 0.01 = one point."""
+    min_speedup: float | None = Field(None, gt=0)
+    """Smallest allowed speed-up against it of links that are to save time. None: faster or smaller than what
+    went before is enough."""
+    min_top1_agreement: float = Field(0.97, ge=0, le=1)
+    """Smallest share of validation images on which an 8-bit export and its network give the same class."""
+    speed: SpeedConfig = SpeedConfig()
+    """Measurement of the speed-up."""
+
+    @model_validator(mode="after")
+    def _order(self) -> CompressionConfig:
+        check_order(self.steps)
+        return self
+
+
+def check_order(steps: Iterable[PluginConfig]) -> None:
+    """Raise ValueError for a chain in which a step would meet a network that it cannot work on."""
+    form, before = Form.DENSE, ""
+    for index, config in enumerate(steps):
+        step = STEPS[config.name]
+        if form not in step.accepts:
+            needed = " or ".join(sorted(item.value for item in step.accepts))
+            raise ValueError(
+                f"steps.{index}: {config.name} needs a {needed} network, and after {before} it is {form.value}; "
+                f"put {config.name} before {before}"
+            )
+        form, before = step.leaves, config.name

@@ -1,0 +1,54 @@
+"""Copies of networks, and the numbers of weights in them."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+
+from paddle_automl.models.classifier import Classifier
+
+
+def copy_of(model: Classifier) -> Classifier:
+    """Return an independent copy in evaluation mode, all of whose weights are free to learn again."""
+    twin: Classifier = copy.deepcopy(model)
+    twin.eval()
+    return twin
+
+
+def weights(model: nn.Layer) -> dict[str, Tensor]:
+    """Return the kernels of convolutions and the weights of linear layers by name."""
+    found = {}
+    for name, layer in model.named_sublayers(include_self=True):
+        if isinstance(layer, nn.Conv2D | nn.Linear):
+            found[f"{name}.weight" if name else "weight"] = layer.weight
+    return found
+
+
+def sparsity(model: nn.Layer) -> float:
+    """Return the share of zeros among the kernels and the weights of linear layers."""
+    arrays = [tensor.numpy() for tensor in weights(model).values()]
+    total = sum(array.size for array in arrays)
+    return sum(int((array == 0).sum()) for array in arrays) / total if total else 0.0
+
+
+class Zeros:
+    """Keeps the weights that are zero now at zero, whatever a training does to them."""
+
+    def __init__(self, model: nn.Layer) -> None:
+        pairs = [(tensor, tensor.numpy() != 0) for tensor in weights(model).values()]
+        # A single zero among a thousand weights is chance, not pruning.
+        self._masks = [
+            (tensor, paddle.to_tensor(kept.astype(np.float32))) for tensor, kept in pairs if (~kept).mean() > 0.01
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._masks)
+
+    @paddle.no_grad()
+    def restore(self) -> None:
+        """Set them to zero again."""
+        for tensor, mask in self._masks:
+            tensor.multiply_(mask)

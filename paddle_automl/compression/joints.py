@@ -1,0 +1,118 @@
+"""Getting a network ready for 8 bits: plain convolutions, and a place to observe maps where branches meet."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import paddle
+from paddle import Tensor, nn
+
+from paddle_automl.compression.copying import copy_of
+from paddle_automl.compression.maps import evaluating
+from paddle_automl.core.errors import ConfigError, UnsupportedError, did_you_mean
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.paddle_compat.slim.conversion import plain_convolution
+
+_POOLS = (nn.AdaptiveAvgPool2D, nn.AvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D)
+_TRANSPARENT = (nn.Identity, nn.Dropout)
+
+
+class Joint(nn.Layer):
+    """A layer whose output is observed, so that it gets a scale of its own.
+
+    oneDNN adds two branches inside an 8-bit convolution only if the other branch has a scale; where it has
+    none, that convolution, often half of a residual network's work, runs in float32.
+    """
+
+    def __init__(self, layer: nn.Layer) -> None:
+        super().__init__()
+        self.layer = layer
+        self.output = nn.Identity()
+        self.training = layer.training
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        """Map the layer's input to its output."""
+        return self.output(self.layer(x))
+
+
+def ready_for_int8(model: Classifier, input_shape: tuple[int, int, int]) -> tuple[Classifier, dict[str, str]]:
+    """Return a copy of `model` with plain convolutions and joints, and the layers that can have 8-bit weights.
+
+    These are given by the name that they have in `model`, with the name that they have in the copy.
+    """
+    twin = copy_of(model)
+    names = layers_for_int8(twin)
+    for name, layer in list(twin.named_sublayers()):
+        if isinstance(layer, nn.Conv2D):
+            _replace(twin, name, plain_convolution(layer))
+    for name in _meeting_points(twin, input_shape):
+        _replace(twin, name, Joint(dict(twin.named_sublayers())[name]))
+        if name in names:
+            names[name] = f"{name}.layer"
+    return twin, names
+
+
+def layers_for_int8(model: nn.Layer) -> dict[str, str]:
+    """Return the layers that can have 8-bit weights, each with its own name."""
+    return {name: name for name, layer in model.named_sublayers() if isinstance(layer, nn.Conv2D | nn.Linear)}
+
+
+def joints_of(model: nn.Layer) -> list[str]:
+    """Return the names of the places where joints are observed."""
+    return [f"{name}.output" for name, layer in model.named_sublayers() if isinstance(layer, Joint)]
+
+
+def without(names: dict[str, str], skipped: tuple[str, ...], where: str) -> dict[str, str]:
+    """Return the layers but those that match a pattern of `skipped`.
+
+    Raises ConfigError for a pattern that matches no layer, UnsupportedError if no layer is left.
+    """
+    for pattern in skipped:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            hint = did_you_mean(pattern, names) or ";"
+            raise ConfigError(f"{where}: no layer is called '{pattern}'{hint} valid: {', '.join(names)}")
+    kept = {
+        name: inner for name, inner in names.items() if not any(fnmatchcase(name, pattern) for pattern in skipped)
+    }
+    if not kept:
+        raise UnsupportedError(f"{where.split('.')[0]}: the network has no layer that would get 8-bit weights")
+    return kept
+
+
+def _meeting_points(model: nn.Layer, input_shape: tuple[int, int, int]) -> list[str]:
+    """Return the layers whose feature maps go into a sum, a concatenation or a pooling."""
+    outputs: list[tuple[str, Tensor]] = []
+    readers: dict[int, list[nn.Layer]] = {}
+    held: list[Tensor] = []
+    handles = []
+    for name, layer in model.named_sublayers():
+        if next(iter(layer.children()), None) is not None or isinstance(layer, _TRANSPARENT):
+            continue
+
+        def hook(layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            # Held, because a freed tensor's id may be given to another.
+            held.extend((*inputs, output))
+            for tensor in inputs:
+                readers.setdefault(id(tensor), []).append(layer)
+            if output.ndim == 4 and not isinstance(layer, _POOLS):
+                outputs.append((name, output))
+
+        handles.append(layer.register_forward_post_hook(hook))
+    try:
+        with evaluating(model), paddle.no_grad():
+            model(paddle.zeros([1, *input_shape]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [name for name, output in outputs if _is_joined(readers.get(id(output), []))]
+
+
+def _is_joined(readers: list[nn.Layer]) -> bool:
+    # A map that no layer reads goes into an operator between layers: a sum or a concatenation.
+    return not readers or any(isinstance(layer, _POOLS) for layer in readers)
+
+
+def _replace(model: nn.Layer, name: str, layer: nn.Layer) -> None:
+    path, _, last = name.rpartition(".")
+    parent = dict(model.named_sublayers(include_self=True))[path]
+    parent.add_sublayer(last, layer)

@@ -1,0 +1,161 @@
+"""Exporting a link of the chain and measuring it where it will run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from filelock import FileLock
+
+from paddle_automl.compression.base import Form
+from paddle_automl.compression.config import SpeedConfig
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.data.parts import Part
+from paddle_automl.deployment.exporters._bfloat16 import Bfloat16Session
+from paddle_automl.deployment.exporters.base import EXPORTERS, Session
+
+T = TypeVar("T")
+FLOAT_EXPORTER, INT8_EXPORTER = "paddle_inference", "paddle_program"
+WEIGHTS_SUFFIX = ".pdiparams"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network as its user will run it."""
+
+    exporter: PluginConfig
+    sessions: dict[str, Session]
+    """By precision: float32 and bfloat16, or int8."""
+    predicted: np.ndarray
+    """Class of each validation image, int64 [N], by the first of the sessions."""
+    accuracy: float
+    """Of those classes."""
+    bytes: int
+    """Size of the file of weights."""
+
+    @property
+    def precision(self) -> str:
+        """Return the precision of the export itself: float32 or int8."""
+        return next(iter(self.sessions))
+
+    @property
+    def session(self) -> Session:
+        """Return the session in that precision."""
+        return self.sessions[self.precision]
+
+
+def exporter_for(form: Form) -> PluginConfig:
+    """Return the exporter of networks of a form."""
+    name = INT8_EXPORTER if form is Form.QUANTIZED else FLOAT_EXPORTER
+    return EXPORTERS[name].Config(name=name)
+
+
+def export_network(
+    model: Any, form: Form, folder: Path, part: Part, *, input_shape: tuple[int, int, int], threads: int
+) -> Exported:
+    """Export `model` to the new `folder`, load it and evaluate it on `part`."""
+    folder.mkdir(parents=True)
+    config = exporter_for(form)
+    plugin = EXPORTERS[config.name](config)
+    plugin.export(model, folder, input_shape=input_shape)
+    session = plugin.session(folder, threads=threads)
+    if form is Form.QUANTIZED:
+        sessions: dict[str, Session] = {"int8": session}
+    else:
+        sessions = {"float32": session, "bfloat16": Bfloat16Session(folder, threads=threads)}
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix == WEIGHTS_SUFFIX)
+    predicted = in_lasting_thread(partial(classes_of, session, part))
+    return Exported(config, sessions, predicted, float((predicted == part.labels).mean()), size)
+
+
+def classes_of(session: Session, part: Part, batch_size: int = 64) -> np.ndarray:
+    """Return the class that a loaded network gives each image of `part`, int64 [N]."""
+    return np.concatenate([session(batch.images).argmax(axis=1) for batch in part.batches(batch_size)])
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Times of one network in a race, ms, [rounds, runs]."""
+
+    times: np.ndarray
+
+    @property
+    def p50_ms(self) -> float:
+        """Return the median of all runs."""
+        return round(float(np.percentile(self.times, 50)), 4)
+
+    @property
+    def p95_ms(self) -> float:
+        """Return the 95th percentile of all runs."""
+        return round(float(np.percentile(self.times, 95)), 4)
+
+    def speedup_over(self, other: Pace) -> float:
+        """Return how many times as fast it is as `other` of the same race.
+
+        The fastest runs of each round are compared, and the median over the rounds is taken: what another
+        process takes away in some runs, or in some rounds, does not decide.
+        """
+        return float(np.median(other.times.min(axis=1) / self.times.min(axis=1)))
+
+
+def race(
+    runners: Mapping[str, Session],
+    input_shape: tuple[int, int, int],
+    batch_size: int,
+    config: SpeedConfig,
+    *,
+    lock: Path | None = None,
+) -> dict[str, Pace]:
+    """Time loaded networks in turn, round after round, on one normalized batch.
+
+    A disturbance of the machine then meets all of them: compare the times of one race, not of two.
+    """
+    images = np.random.default_rng(0).standard_normal((batch_size, *input_shape), dtype=np.float32)
+    with FileLock(str(lock)) if lock is not None else nullcontext():
+        times = in_lasting_thread(partial(_rounds, runners, images, config))
+    return {name: Pace(np.asarray(rounds)) for name, rounds in times.items()}
+
+
+def _rounds(
+    runners: Mapping[str, Session], images: np.ndarray, config: SpeedConfig
+) -> dict[str, list[list[float]]]:
+    times: dict[str, list[list[float]]] = {name: [] for name in runners}
+    for run in runners.values():
+        run(images)
+    for _ in range(config.rounds):
+        for name, run in runners.items():
+            # The first run of a turn finds the caches full of another network.
+            run(images)
+            times[name].append([_timed(run, images) for _ in range(config.runs)])
+    return times
+
+
+def _timed(run: Callable[[np.ndarray], object], images: np.ndarray) -> float:
+    start = time.perf_counter()
+    run(images)
+    return (time.perf_counter() - start) * 1000
+
+
+def in_lasting_thread(function: Callable[[], T]) -> T:
+    """Return what `function` returns, called in the one thread in which this process runs loaded networks.
+
+    A run changes the number of math threads of its thread for good, so it must not be the caller's. Nor may it
+    be a new one each time: oneDNN under Paddle keeps memory by thread, and with several networks loaded a run in
+    a new thread fails ("std::exception") where it meets that of a thread that has ended.
+    """
+    return _pool(os.getpid()).submit(function).result()
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    # By process: a forked one has no threads but the one that forked.
+    del process
+    return ThreadPoolExecutor(1)

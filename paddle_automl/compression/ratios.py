@@ -1,0 +1,76 @@
+"""How much of each layer to prune, so that the whole network reaches a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+Curve = Sequence[tuple[float, float]]
+"""(share of filters removed, loss that it costs), for one layer."""
+Ratios = dict[str, float]
+
+LARGEST = 0.9
+"""Largest share of a layer's filters that is removed."""
+SEARCH_STEPS = 24
+
+
+def tolerated(curves: Mapping[str, Curve], loss: float) -> Ratios:
+    """Return for each layer the largest ratio whose loss stays within `loss`, interpolated between points.
+
+    A layer's losses are made to rise with the ratio, each a little, so that the ratio is a continuous
+    function of `loss`: a search over it cannot jump over its target.
+    """
+    found = {}
+    for name, curve in curves.items():
+        points = [(0.0, 0.0), *sorted(curve)]
+        ratios = np.array([ratio for ratio, _ in points], dtype=np.float64)
+        losses = np.maximum.accumulate(np.array([max(cost, 0.0) for _, cost in points])) + 1e-6 * ratios
+        found[name] = min(float(np.interp(loss, losses, ratios)), LARGEST)
+    return found
+
+
+def rounded(ratios: Mapping[str, float], filters: Mapping[str, int], align: int) -> Ratios:
+    """Return ratios that leave a multiple of `align` filters, at least one, where a layer has 2 `align` or more."""
+    found = {}
+    for name, ratio in ratios.items():
+        total = filters[name]
+        kept = total * (1 - ratio)
+        unit = align if total >= 2 * align else 1
+        found[name] = 1 - min(total, max(unit, round(kept / unit) * unit)) / total
+    return found
+
+
+def search(
+    ratios_at: Callable[[float], Ratios],
+    cost_of: Callable[[Ratios], float],
+    target: float,
+    *,
+    upper: float,
+    steps: int = SEARCH_STEPS,
+) -> tuple[Ratios, float]:
+    """Return ratios and their cost, the largest cost found that is not above `target`.
+
+    `ratios_at` maps a level from 0 to `upper` to ratios whose cost falls with it. If even `upper` stays above
+    the target, its ratios are returned: compare the cost.
+    """
+    ratios = ratios_at(upper)
+    best, best_cost = ratios, cost_of(ratios)
+    if best_cost > target:
+        return best, best_cost
+    low, high = 0.0, upper
+    seen: dict[tuple[float, ...], float] = {}
+    for _ in range(steps):
+        level = (low + high) / 2
+        ratios = ratios_at(level)
+        key = tuple(ratios.values())
+        # Different levels often round to the same filters; going on is free then.
+        cost = seen[key] if key in seen else cost_of(ratios)
+        seen[key] = cost
+        if cost > target:
+            low = level
+            continue
+        high = level
+        if cost > best_cost:
+            best, best_cost = ratios, cost
+    return best, best_cost

@@ -1,0 +1,112 @@
+"""What a chain of compression came to: a row per link, and the network that survives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddle_automl.compression.base import Form
+from paddle_automl.models.classifier import Classifier
+
+BEFORE = "before"
+"""Name of the network that the chain starts from."""
+
+
+@dataclass
+class Link:
+    """One network of the chain, the one before it included, with everything measured on it.
+
+    Accuracy is that of the exported network on the validation part.
+    """
+
+    name: str
+    """The step that made it."""
+    kept: bool
+    reason: str
+    """Why it was kept or rejected."""
+    form: Form
+    model: Classifier | None
+    """None if the step failed."""
+    accuracy: float = 0.0
+    accuracy_drop: float = 0.0
+    """Against the network before the chain; negative: it got better."""
+    parameters: int = 0
+    flops: int = 0
+    """Multiply-accumulates per image; quantization does not change their number, only their kind."""
+    sparsity: float = 0.0
+    """Share of zeros among the weights."""
+    weights_mb: float = 0.0
+    """Size of the file of weights, MB (10^6 bytes)."""
+    weights_ratio: float = 1.0
+    """That size over the one before the chain."""
+    speedup: float = 1.0
+    """Time before the chain over its own, in the race that decided."""
+    top1_agreement: float = 1.0
+    """Share of the validation images to which export and network give the same class."""
+    seconds: float = 0.0
+    """Time that the step took."""
+    latency: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """By precision and batch size: p50_ms, p95_ms, speedup (ratio of medians) over float32 before the chain, and
+    undisturbed_speedup, of the fastest runs of each round."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the step itself reports."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all but the network as JSON-like data."""
+        data = {key: value for key, value in vars(self).items() if key != "model"}
+        rounded = {key: round(value, 6) if isinstance(value, float) else value for key, value in data.items()}
+        return {**rounded, "form": self.form.value}
+
+
+@dataclass
+class ChainResult:
+    """All links in order, the first being the network before the chain."""
+
+    links: list[Link]
+
+    @property
+    def before(self) -> Link:
+        """Return the network that the chain started from."""
+        return self.links[0]
+
+    @property
+    def best(self) -> Link:
+        """Return the last link that was kept: the network before the chain if none was."""
+        return [link for link in self.links if link.kept][-1]
+
+    @property
+    def shipped(self) -> list[Link]:
+        """Return the links that were kept and are new."""
+        return [link for link in self.links[1:] if link.kept]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the table as JSON-like data."""
+        return {"best": self.best.name, "links": [link.as_dict() for link in self.links]}
+
+    def table(self) -> list[dict[str, str]]:
+        """Return a row of texts per link and precision, as a command shows them."""
+        return [row for link in self.links for row in _rows(link)]
+
+
+def _rows(link: Link) -> list[dict[str, str]]:
+    head = {
+        "step": link.name,
+        "accuracy": f"{link.accuracy:.4f}",
+        "drop": f"{100 * link.accuracy_drop:+.2f}",
+        "parameters": f"{link.parameters:,}",
+        "MFLOPs": f"{link.flops / 1e6:.2f}",
+        "weights MB": f"{link.weights_mb:.3f}",
+        "zeros": f"{100 * link.sparsity:.0f} %",
+    }
+    tail = {"kept": "kept" if link.kept else "rejected", "why": link.reason}
+    if link.model is None:
+        return [{**dict.fromkeys(head, "-"), "step": link.name, "precision": "-", **tail}]
+    rows: list[dict[str, str]] = []
+    for precision, sizes in link.latency.items():
+        times = {
+            f"batch {size}": f"{pace['p50_ms']:.2f} / {pace['p95_ms']:.2f} ms, {pace['speedup']:.2f}x"
+            for size, pace in sizes.items()
+        }
+        rows.append({**(dict.fromkeys(head, "") if rows else head), "precision": precision, **times})
+        rows[-1] |= tail if len(rows) == 1 else dict.fromkeys(tail, "")
+    return rows or [{**head, "precision": "-", **tail}]

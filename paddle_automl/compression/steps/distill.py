@@ -1,0 +1,87 @@
+"""Learning from a teacher."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from paddle_automl.compression.base import STEPS, Form, Gain, Outcome, Step
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import copy_of
+from paddle_automl.compression.distillation import Distillation, DistillationConfig
+from paddle_automl.compression.finetuning import FineTuning, tune
+from paddle_automl.compression.teachers import ORIGINAL, find_teacher
+from paddle_automl.core.schema import PluginConfig, Sequence
+from paddle_automl.models.classifier import Classifier, build_model
+from paddle_automl.models.config import ModelConfig
+
+
+@STEPS.register("distill")
+class Distill(Step):
+    """Trains the network, or a new one, with what a teacher says about the training images.
+
+    Soft labels (Hinton et al. 2015), middle layers (FitNets: Romero et al. 2015; attention transfer: Zagoruyko
+    and Komodakis 2017). Several teachers teach as an ensemble.
+    """
+
+    class Config(PluginConfig):
+        """Options of distillation."""
+
+        teacher: Sequence[str] = (ORIGINAL,)
+        """Who teaches: original (the network before compression), folders of bundles or of trained runs; several
+        teach together."""
+        best_trials: int = Field(0, ge=0)
+        """This many of the study's best trials teach too; with teacher: [] they alone."""
+        student: ModelConfig | None = None
+        """A new network that learns from the beginning; none: the network itself learns on."""
+        tune: FineTuning | None = None
+        """The training. None: 10 epochs at a fifth of the recipe's rate, for a new network all of the recipe."""
+        method: DistillationConfig = DistillationConfig()
+        """What the student learns from the teacher."""
+
+    config: Config
+    accepts = frozenset({Form.DENSE})
+    leaves = Form.DENSE
+    gain: Gain = "accuracy"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.student is not None:
+            # A new network is there to be cheaper than the old one.
+            self.gain = "cost"
+
+    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+        teacher = find_teacher(self.config.teacher, self.config.best_trials, context)
+        student = model if self.config.student is None else self._new(self.config.student, context)
+        Distillation(self.config.method, teacher, student, context.input_shape)
+
+    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+        config = self.config
+        teacher = find_teacher(config.teacher, config.best_trials, context)
+        student = copy_of(model) if config.student is None else self._new(config.student, context)
+        distillation = Distillation(config.method, teacher, student, context.input_shape)
+        result = tune(
+            student,
+            context,
+            self._tuning(context).recipe(context.training),
+            purpose=self.name,
+            distillation=distillation,
+        )
+        student.eval()
+        return Outcome(student, {"best_epoch": result.best_epoch, "tuning_seconds": round(result.seconds, 2)})
+
+    def _tuning(self, context: Context) -> FineTuning:
+        if self.config.tune is not None:
+            return self.config.tune
+        if self.config.student is None:
+            return FineTuning(epochs=10)
+        return FineTuning(epochs=context.training.epochs, rate=1.0)
+
+    def _new(self, config: ModelConfig, context: Context) -> Classifier:
+        channels, height, width = context.input_shape
+        return build_model(
+            config,
+            in_channels=channels,
+            num_classes=context.data.num_classes,
+            image_size=(height, width),
+            seed=context.seed,
+        )

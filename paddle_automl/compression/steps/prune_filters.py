@@ -1,0 +1,181 @@
+"""Removing whole filters."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import paddle
+from paddle.nn import functional as F
+from pydantic import Field, model_validator
+
+from paddle_automl.compression.base import STEPS, Form, Outcome, Step
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import copy_of
+from paddle_automl.compression.distillation import Distillation, DistillationConfig
+from paddle_automl.compression.finetuning import FineTuning, tune
+from paddle_automl.compression.ratios import LARGEST, Ratios, rounded, search, tolerated
+from paddle_automl.compression.teachers import NetworkTeacher
+from paddle_automl.core.errors import UnsupportedError
+from paddle_automl.core.schema import PluginConfig, Sequence
+from paddle_automl.deployment.config import LatencyConfig
+from paddle_automl.deployment.latency import measure_model_latency
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.profile import profile
+from paddle_automl.paddle_compat.slim.filters import Criterion, FilterPruning
+from paddle_automl.training.evaluation import evaluate
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+LATENCY_BATCH = 8
+LATENCY_STEPS = 8
+
+
+@STEPS.register("prune_filters")
+class PruneFilters(Step):
+    """Removes filters of convolutions, with everything that hangs on them, then trains the rest.
+
+    Filters are chosen by their L1 or L2 norm (Li et al., Pruning Filters for Efficient ConvNets, 2017) or by
+    their distance to the others (FPGM: He et al., Filter Pruning via Geometric Median, 2019), with PaddleSlim.
+    How many of each layer: one ratio for all, or from each layer's sensitivity so that a target is reached.
+    """
+
+    class Config(PluginConfig):
+        """Options of filter pruning."""
+
+        criterion: Criterion = "l1"
+        """Which filters go: those of small l1 or l2 norm, or (fpgm) those most like the others."""
+        ratio: Share | None = None
+        """Share of the filters removed from every layer."""
+        flops: Share | None = None
+        """Target: share of the FLOPs that may remain. Without ratio, flops and latency it is 0.5."""
+        latency: Share | None = None
+        """Target: share of the time of one run under Paddle Inference that may remain."""
+        sensitivity: bool = True
+        """Take more from layers where it costs little; false: the same share from every layer."""
+        sensitivity_ratios: Sequence[Share] = Field((0.25, 0.5, 0.75), min_length=1)
+        """Shares at which each layer's sensitivity is measured."""
+        sensitivity_images: int = Field(128, ge=1)
+        """Training images on which it is measured."""
+        align: int = Field(8, ge=1)
+        """Filters are left in multiples of this, which kernels compute faster; small layers excepted."""
+        tune: FineTuning = FineTuning(epochs=10, rate=1.0)
+        """Training afterwards."""
+        teacher: DistillationConfig | None = DistillationConfig()
+        """How the network before pruning teaches the pruned one; none: it learns from the labels alone."""
+
+        @model_validator(mode="after")
+        def _one_target(self) -> PruneFilters.Config:
+            given = [key for key in ("ratio", "flops", "latency") if getattr(self, key) is not None]
+            if len(given) > 1:
+                raise ValueError(f"give only one of ratio, flops and latency, got {' and '.join(given)}")
+            return self
+
+    config: Config
+    accepts = frozenset({Form.DENSE})
+    leaves = Form.DENSE
+
+    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+        pruned = copy_of(model)
+        pruning = FilterPruning(pruned, self.config.criterion, context.input_shape)
+        filters = pruning.layers
+        if not filters:
+            raise UnsupportedError(_nothing_to_prune(pruning))
+        search_start = time.perf_counter()
+        facts = self._choose(pruning, pruned, context)
+        facts["search_seconds"] = round(time.perf_counter() - search_start, 2)
+        pruning.finish()
+        pruned.feature_dim = int(pruned.fc.weight.shape[0])
+        facts["filters"] = {name: [before, pruning.layers[name]] for name, before in filters.items()}
+        facts["accuracy_before_tuning"] = evaluate(pruned, context.data.validation)["accuracy"]
+        if self.config.tune.epochs:
+            distillation = None
+            if self.config.teacher is not None:
+                teacher = NetworkTeacher(copy_of(model))
+                distillation = Distillation(self.config.teacher, teacher, pruned, context.input_shape)
+            recipe = self.config.tune.recipe(context.training)
+            result = tune(pruned, context, recipe, purpose=self.name, distillation=distillation)
+            facts["tuning_seconds"] = round(result.seconds, 2)
+        pruned.eval()
+        return Outcome(pruned, facts)
+
+    def _choose(self, pruning: FilterPruning, model: Classifier, context: Context) -> dict[str, Any]:
+        """Prune as the options say; return the facts about it."""
+        filters, shape, config = pruning.layers, context.input_shape, self.config
+        whole = profile(model, shape).flops
+
+        def prune(ratios: Ratios) -> None:
+            pruning.prune(rounded(ratios, filters, config.align))
+
+        if config.ratio is not None:
+            prune(dict.fromkeys(filters, config.ratio))
+            return {"flops_left": profile(model, shape).flops / whole}
+        curves = self._sensitivity(pruning, model, context) if config.sensitivity else None
+        kind, target = ("latency", config.latency) if config.latency else ("flops", config.flops or 0.5)
+        whole_ms = _latency(model, context) if kind == "latency" else 0.0
+
+        def cost(ratios: Ratios) -> float:
+            prune(ratios)
+            return _latency(model, context) / whole_ms if kind == "latency" else profile(model, shape).flops / whole
+
+        def ratios_at(level: float) -> Ratios:
+            if curves is None:
+                return dict.fromkeys(filters, level)
+            # Small losses matter most: the level's cube spreads them over more of the search.
+            return tolerated(curves, level**3)
+
+        steps = {"steps": LATENCY_STEPS} if kind == "latency" else {}
+        ratios, reached = search(ratios_at, cost, target, upper=LARGEST if curves is None else 1.1, **steps)
+        if reached > target:
+            raise UnsupportedError(
+                f"prune_filters.{kind}: {target:g} cannot be reached, pruning all that can be pruned leaves "
+                f"{reached:.3f}; ask for more than that{_obstacles(pruning)}"
+            )
+        prune(ratios)
+        facts: dict[str, Any] = {"target": {kind: target}, "reached": reached}
+        facts["flops_left"] = profile(model, shape).flops / whole
+        if curves is not None:
+            facts["sensitivity"] = {name: [list(point) for point in curve] for name, curve in curves.items()}
+        return facts
+
+    def _sensitivity(
+        self, pruning: FilterPruning, model: Classifier, context: Context
+    ) -> dict[str, list[tuple[float, float]]]:
+        """Return for each layer the loss that pruning it alone costs, at each of the shares.
+
+        The loss is the fall of the mean probability of the right class, relative to the network's own: finer
+        than accuracy, which a hundred images only give in steps of a hundredth.
+        """
+        images, labels = context.images(self.config.sensitivity_images, "sensitivity")
+        inputs, targets = paddle.to_tensor(images), paddle.to_tensor(labels)
+
+        def confidence() -> float:
+            with paddle.no_grad():
+                found = F.softmax(model(inputs), axis=-1)
+                return float(paddle.take_along_axis(found, targets.unsqueeze(1), axis=1).mean())
+
+        base = confidence()
+        curves: dict[str, list[tuple[float, float]]] = {}
+        for name in pruning.layers:
+            curves[name] = []
+            for ratio in sorted(self.config.sensitivity_ratios):
+                pruning.prune({name: ratio})
+                curves[name].append((ratio, round(1 - confidence() / base, 5)))
+        pruning.undo()
+        return curves
+
+
+def _latency(model: Classifier, context: Context) -> float:
+    config = LatencyConfig(batch_sizes=(LATENCY_BATCH,), warmup=3, runs=30)
+    return measure_model_latency(model, context.input_shape, config, lock=context.lock)
+
+
+def _nothing_to_prune(pruning: FilterPruning) -> str:
+    return (
+        "prune_filters: the network has no convolution whose filters can be removed"
+        f"{_obstacles(pruning) or ': it has none but the last'}; use another step, or another network"
+    )
+
+
+def _obstacles(pruning: FilterPruning) -> str:
+    names = ", ".join(sorted(set(pruning.obstacles)))
+    return f" (PaddleSlim cannot follow channels through: {names})" if names else ""

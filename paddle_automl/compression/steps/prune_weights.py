@@ -1,0 +1,114 @@
+"""Setting single weights to zero."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from paddle_automl.compression.base import STEPS, Form, Gain, Outcome, Step
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import copy_of, sparsity
+from paddle_automl.compression.distillation import Distillation, DistillationConfig
+from paddle_automl.compression.finetuning import FineTuning, Hooks, steps_per_epoch, tune
+from paddle_automl.compression.teachers import NetworkTeacher
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.paddle_compat.slim.sparsity import SHORTEST_STEP, WeightPruning
+from paddle_automl.training.config import TrainingConfig
+
+NO_SPEED = (
+    "the zeros are stored and multiplied like any other number: neither the file nor the run gets smaller or "
+    "faster under Paddle Inference; a compressed archive of the file does"
+)
+
+
+@STEPS.register("prune_weights")
+class PruneWeights(Step):
+    """Sets the weights of smallest magnitude to zero, at once or gradually while training (GMP).
+
+    Zhu and Gupta, To Prune, or Not to Prune (2017), with PaddleSlim's unstructured pruners. It makes nothing
+    faster where dense kernels run, and says so.
+    """
+
+    class Config(PluginConfig):
+        """Options of weight pruning."""
+
+        ratio: float = Field(0.5, gt=0, lt=1)
+        """Share of the kernels' and linear layers' weights that become zero."""
+        local: bool = False
+        """The same share in every layer; false: the smallest weights of the whole network."""
+        gradual: bool = True
+        """Raise the share over the first two thirds of the training; false: all at once before it."""
+        rises: int = Field(10, ge=1)
+        """Rises of the share, if gradual."""
+        tune: FineTuning = FineTuning(average=False)
+        """Training meanwhile and afterwards. Averages of weights would mix zeros with what they were before."""
+        teacher: DistillationConfig | None = DistillationConfig()
+        """How the network before pruning teaches the pruned one; none: it learns from the labels alone."""
+
+    config: Config
+    accepts = frozenset({Form.DENSE, Form.SPARSE})
+    leaves = Form.SPARSE
+    gain: Gain = "sparsity"
+
+    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+        config = self.config
+        if config.tune.average and context.training.ema is not None:
+            raise ConfigError(
+                "prune_weights.tune.average: must be false, an average of weights mixes zeros with old values"
+            )
+        rising = self._rising_epochs()
+        if rising:
+            self._check_rises(rising * steps_per_epoch(context, self._recipe(context, rising)))
+
+    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+        config = self.config
+        pruned, teacher = copy_of(model), NetworkTeacher(copy_of(model))
+        epochs = config.tune.epochs
+        rising = self._rising_epochs()
+        if rising:
+            steps = rising * steps_per_epoch(context, self._recipe(context, rising))
+            pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=steps, rises=config.rises)
+            hooks = Hooks(after_step=pruning.step, before_evaluation=pruning.apply)
+            self._tune(pruned, context, rising, teacher, hooks, keep="last")
+            pruning.finish()
+        pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=None, rises=1)
+        if epochs > rising:
+            self._tune(
+                pruned, context, epochs - rising, teacher, Hooks(before_evaluation=pruning.apply), keep="best"
+            )
+        pruning.finish()
+        pruned.eval()
+        return Outcome(pruned, {"sparsity": sparsity(pruned), "note": NO_SPEED})
+
+    def _rising_epochs(self) -> int:
+        return -(-2 * self.config.tune.epochs // 3) if self.config.gradual else 0
+
+    def _recipe(self, context: Context, epochs: int) -> TrainingConfig:
+        return self.config.tune.model_copy(update={"epochs": epochs}).recipe(context.training)
+
+    def _tune(
+        self,
+        model: Classifier,
+        context: Context,
+        epochs: int,
+        teacher: NetworkTeacher,
+        hooks: Hooks,
+        keep: Literal["best", "last"],
+    ) -> None:
+        options = self.config.teacher
+        distillation = Distillation(options, teacher, model, context.input_shape) if options else None
+        recipe = self._recipe(context, epochs)
+        purpose = f"{self.name} {keep}"
+        tune(model, context, recipe, purpose=purpose, distillation=distillation, hooks=hooks, keep=keep)
+
+    def _check_rises(self, steps: int) -> None:
+        needed = self.config.rises * SHORTEST_STEP
+        if steps < needed:
+            raise ConfigError(
+                f"prune_weights: the first two thirds of the training are {steps} steps, too few for "
+                f"{self.config.rises} rises of at least {SHORTEST_STEP} steps; set more tune.epochs, fewer rises "
+                "or gradual: false"
+            )

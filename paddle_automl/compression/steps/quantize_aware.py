@@ -1,0 +1,76 @@
+"""8-bit weights that were trained to be 8-bit weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle_automl.compression.base import STEPS, Form, Outcome, Step
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import Zeros, copy_of
+from paddle_automl.compression.distillation import Distillation, DistillationConfig
+from paddle_automl.compression.finetuning import FineTuning, Hooks, tune
+from paddle_automl.compression.joints import joints_of, layers_for_int8, ready_for_int8, without
+from paddle_automl.compression.teachers import NetworkTeacher
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import PluginConfig, Sequence
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.paddle_compat.slim.quantization import AwareTraining
+
+
+@STEPS.register("quantize_aware")
+class QuantizeAware(Step):
+    """Trains a little with weights and activations rounded to 8 bits, then stores them so.
+
+    Jacob et al., Quantization and Training of Neural Networks (2018). Batch normalization uses its running
+    statistics meanwhile, which inference folds into the convolutions: what is trained is what runs.
+    """
+
+    class Config(PluginConfig):
+        """Options of quantization-aware training."""
+
+        tune: FineTuning = FineTuning(epochs=3, rate=0.02, average=False)
+        """The training; at least one epoch, in which the ranges of the activations are found too."""
+        skip: Sequence[str] = ()
+        """Layers that stay float32, by name or pattern (backbone.stem*)."""
+        teacher: DistillationConfig | None = DistillationConfig()
+        """How the float network teaches the 8-bit one; none: it learns from the labels alone."""
+
+    config: Config
+    accepts = frozenset({Form.DENSE, Form.SPARSE})
+    leaves = Form.QUANTIZED
+
+    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+        without(layers_for_int8(model), self.config.skip, "quantize_aware.skip")
+        if self.config.tune.epochs < 1:
+            raise ConfigError(
+                "quantize_aware.tune.epochs: must be at least 1; quantize_post quantizes without training"
+            )
+
+    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+        config = self.config
+        ready, names = ready_for_int8(model, context.input_shape)
+        chosen = without(names, config.skip, "quantize_aware.skip")
+        zeros = Zeros(ready)
+        quantization = AwareTraining(ready, [*chosen.values(), *joints_of(ready)])
+        student = quantization.model
+        assert isinstance(student, Classifier)
+        distillation = None
+        if config.teacher is not None:
+            teacher = NetworkTeacher(copy_of(model))
+            distillation = Distillation(config.teacher, teacher, student, context.input_shape)
+        result = tune(
+            student,
+            context,
+            config.tune.recipe(context.training),
+            purpose=self.name,
+            distillation=distillation,
+            hooks=Hooks(after_step=zeros.restore if zeros else None),
+        )
+        converted = quantization.convert()
+        assert isinstance(converted, Classifier)
+        facts: dict[str, Any] = {
+            "layers": list(chosen),
+            "skipped": [name for name in names if name not in chosen],
+            "tuning_seconds": round(result.seconds, 2),
+        }
+        return Outcome(converted, facts)

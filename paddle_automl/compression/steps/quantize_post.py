@@ -1,0 +1,100 @@
+"""8-bit weights after training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+from pydantic import Field
+
+from paddle_automl.compression.base import STEPS, Form, Outcome, Step
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.joints import joints_of, layers_for_int8, ready_for_int8, without
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.schema import PluginConfig, Sequence
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.paddle_compat.slim.quantization import Observer, PostTraining
+
+BATCH = 64
+
+
+@STEPS.register("quantize_post")
+class QuantizePost(Step):
+    """Quantizes weights and activations to 8 bits by looking at some training images.
+
+    Weights get a scale per output channel, activations one per layer. With oneDNN on a CPU the convolutions
+    then run in 8-bit integers.
+    """
+
+    class Config(PluginConfig):
+        """Options of quantization after training."""
+
+        observer: Observer = "abs_max"
+        """How the range of activations is found: abs_max, avg (of the images' largest), hist (a percentile), or
+        by what changes them least: kl, mse, emd (slow)."""
+        images: int = Field(256, ge=1)
+        """Training images to look at."""
+        skip: Sequence[str] = ()
+        """Layers that stay float32, by name or pattern (backbone.stem*)."""
+        analysis: bool = True
+        """Quantize each layer alone as well, to tell which hurt most."""
+        analysis_images: int = Field(128, ge=1)
+        """Training images on which that is measured."""
+
+    config: Config
+    accepts = frozenset({Form.DENSE, Form.SPARSE})
+    leaves = Form.QUANTIZED
+
+    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+        without(layers_for_int8(model), self.config.skip, "quantize_post.skip")
+
+    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+        config = self.config
+        images, _ = context.images(config.images, "calibration")
+        if not len(images):
+            raise DataError("quantize_post: there is no training image to calibrate with")
+        ready, names = ready_for_int8(model, context.input_shape)
+        chosen = without(names, config.skip, "quantize_post.skip")
+        facts: dict[str, Any] = {"layers": list(chosen), "skipped": [name for name in names if name not in chosen]}
+        if config.analysis:
+            facts["damage"] = self._damage(model, context, images, chosen)
+        converted = _quantized(ready, [*chosen.values(), *joints_of(ready)], config.observer, images)
+        return Outcome(converted, facts)
+
+    def _damage(
+        self, model: Classifier, context: Context, images: np.ndarray, chosen: dict[str, str]
+    ) -> list[list[Any]]:
+        """Return (layer, damage) with the worst first.
+
+        Damage is KL(float || 8-bit) of the predictions when that layer alone is quantized, mean over images.
+        """
+        probes, _ = context.images(self.config.analysis_images, "analysis")
+        before = _log_probabilities(model, probes)
+        found = []
+        for name, inner in chosen.items():
+            ready, _ = ready_for_int8(model, context.input_shape)
+            alone = _quantized(ready, [inner], self.config.observer, images)
+            after = _log_probabilities(alone, probes)
+            damage = float((np.exp(before) * (before - after)).sum(axis=1).mean())
+            found.append([name, round(max(damage, 0.0), 8)])
+        return sorted(found, key=lambda item: -item[1])
+
+
+def _quantized(ready: Classifier, layers: list[str], observer: Observer, images: np.ndarray) -> Classifier:
+    quantization = PostTraining(ready, layers, observer)
+    with paddle.no_grad():
+        for start in range(0, len(images), BATCH):
+            quantization.model(paddle.to_tensor(images[start : start + BATCH]))
+    converted = quantization.convert()
+    assert isinstance(converted, Classifier)
+    return converted
+
+
+def _log_probabilities(model: nn.Layer, images: np.ndarray) -> np.ndarray:
+    model.eval()
+    with paddle.no_grad():
+        found: np.ndarray = F.log_softmax(model(paddle.to_tensor(images)), axis=-1).numpy()
+    return found.astype(np.float64)

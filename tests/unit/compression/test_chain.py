@@ -1,0 +1,258 @@
+"""The chain: order, gates, what survives, the table, bundles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import paddle
+import pytest
+
+from paddle_automl.compression import chain as chain_module
+from paddle_automl.compression.base import STEPS, Form, Outcome, Step
+from paddle_automl.compression.bundling import create_link_bundle
+from paddle_automl.compression.chain import compress
+from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.compression.measuring import Pace, in_lasting_thread, race
+from paddle_automl.core.errors import ConfigError, UnsupportedError
+from paddle_automl.core.loading import validate
+from paddle_automl.deployment.config import DeploymentConfig
+from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.samples import check_samples
+from tests.unit.compression.small import context, digits, images, trained
+
+SPEED = {"batch_sizes": [1], "gate_batch_size": 4, "rounds": 2, "runs": 1}
+POST = {"name": "quantize_post", "analysis": False}
+
+
+def config(*steps: Any, **options: Any) -> CompressionConfig:
+    return validate(CompressionConfig, {"steps": list(steps), "speed": SPEED, **options})
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            ["quantize_post", "prune_filters"],
+            "steps.1: prune_filters needs a dense network.*put prune_filters before",
+        ),
+        (["quantize_aware", "quantize_post"], "steps.1: quantize_post needs a dense or sparse network"),
+        (["prune_weights", "prune_filters"], "steps.1: prune_filters needs a dense network, .* it is sparse"),
+        (["prune_weights", "distill"], "steps.1: distill"),
+        (["distill", "quantize_post", "distill"], "steps.2: distill"),
+    ],
+)
+def test_an_order_that_cannot_work_is_refused(steps, message):
+    with pytest.raises(ConfigError, match=message):
+        config(*steps)
+
+
+def test_orders_that_work():
+    config("prune_filters", "distill", "prune_weights", "quantize_aware")
+    config("distill", "prune_filters", "quantize_post")
+    config()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": [{"name": "prune_filters", "ratio": 1.0}]}, "ratio.*less than 1"),
+        (
+            {"steps": [{"name": "prune_filters", "ratio": 0.5, "flops": 0.5}]},
+            "only one of ratio, flops and latency",
+        ),
+        ({"steps": [{"name": "prune_weights", "ratio": 0.0}]}, "ratio.*greater than 0"),
+        ({"steps": [{"name": "quantize_post", "observer": "median"}]}, "abs_max"),
+        ({"steps": ["prune_filter"]}, "did you mean 'prune_filters'"),
+        ({"max_accuracy_drop": 2.0}, "max_accuracy_drop"),
+        ({"min_speedup": 0.0}, "min_speedup"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises(ConfigError, match=message):
+        validate(CompressionConfig, options)
+
+
+def test_mistakes_are_found_before_the_first_step(monkeypatch):
+    ran = []
+    monkeypatch.setattr(STEPS["distill"], "apply", lambda *_: ran.append(1))
+    with pytest.raises(
+        ConfigError, match=r"quantize_post.skip: no layer is called 'backbone.stem.conv.con'.*did you mean"
+    ):
+        compress(trained(), config("distill", {**POST, "skip": ["backbone.stem.conv.con"]}), context())
+    with pytest.raises(ConfigError, match="too few for 10 rises"):
+        compress(trained(), config("distill", "prune_weights"), context())
+    with pytest.raises(ConfigError, match=r"tune.epochs: must be at least 1"):
+        compress(trained(), config({"name": "quantize_aware", "tune": {"epochs": 0}}), context())
+    assert ran == []
+
+
+class Fake(Step):
+    """A step whose outcome a test decides."""
+
+    outcome: Any = None
+
+    def apply(self, model, context):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return Outcome(self.outcome(model))
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """Let names of steps mean outcomes: a function from network to network, or an error."""
+
+    def use(**outcomes: Any) -> CompressionConfig:
+        classes = {}
+        for name, (outcome, gain) in outcomes.items():
+            cls = type(name, (Fake,), {"outcome": staticmethod(outcome) if callable(outcome) else outcome})
+            cls.name, cls.gain = name, gain
+            classes[name] = cls
+        monkeypatch.setattr(chain_module, "STEPS", {name: cls for name, cls in classes.items()})
+        steps = tuple(Step.Config(name=name) for name in classes)
+        return config().model_copy(update={"steps": steps})
+
+    return use
+
+
+def spoiled(model):
+    model = trained()
+    model.fc.bias.set_value(paddle.to_tensor(np.eye(10, dtype="float32")[3] * 50))
+    return model
+
+
+def test_the_best_survives_whatever_fails(fakes):
+    chosen = fakes(
+        breaks=(UnsupportedError("no convolution"), "cost"),
+        harms=(spoiled, "cost"),
+        keeps=(lambda model: trained(), "accuracy"),
+    )
+    model = trained()
+    result = compress(model, chosen, context())
+    assert [link.name for link in result.links] == ["before", "breaks", "harms", "keeps"]
+    assert [link.kept for link in result.links] == [True, False, False, True]
+    assert result.links[1].reason == "failed: no convolution"
+    assert "accuracy falls by" in result.links[2].reason
+    assert result.links[2].accuracy_drop > 0.5
+    assert result.best.name == "keeps"
+    assert [row["kept"] for row in result.table() if row["kept"]] == ["kept", "rejected", "rejected", "kept"]
+
+
+def test_without_a_good_link_the_network_before_is_the_best(fakes):
+    model = trained()
+    result = compress(model, fakes(harms=(spoiled, "cost")), context())
+    assert result.best is result.before
+    assert result.best.model is model
+    assert result.shipped == []
+
+
+def test_a_link_that_is_not_faster_nor_smaller_is_rejected(fakes, monkeypatch):
+    monkeypatch.setattr(Pace, "speedup_over", lambda *_: 0.9)
+    result = compress(trained(), fakes(same=(lambda model: trained(), "cost")), context())
+    assert not result.links[1].kept
+    assert "neither faster nor smaller" in result.links[1].reason
+
+
+def test_min_speedup_gates(fakes, monkeypatch):
+    monkeypatch.setattr(Pace, "speedup_over", lambda *_: 1.5)
+    chosen = fakes(same=(lambda model: trained(), "cost"))
+    slow = compress(trained(), chosen.model_copy(update={"min_speedup": 1.6}), context())
+    fast = compress(trained(), chosen.model_copy(update={"min_speedup": 1.4}), context())
+    assert (slow.links[1].kept, fast.links[1].kept) == (False, True)
+    assert "1.50 times as fast" in slow.links[1].reason
+    assert "needed is 1.6" in slow.links[1].reason
+
+
+@pytest.fixture(scope="module")
+def quantized():
+    return compress(trained(), config({**POST, "analysis": True, "analysis_images": 32}), context())
+
+
+def test_the_table_has_all_precisions(quantized):
+    before, after = quantized.links
+    assert set(before.latency) == {"float32", "bfloat16"}
+    assert set(after.latency) == {"int8"}
+    assert set(after.latency["int8"]) == {"1", "4"}
+    assert before.latency["float32"]["4"]["speedup"] == 1.0
+    rows = quantized.table()
+    assert [row["precision"] for row in rows] == ["float32", "bfloat16", "int8"]
+    assert quantized.as_dict()["links"][1]["form"] == "quantized"
+
+
+def test_int8_is_a_third_of_the_size_and_as_good(quantized):
+    before, after = quantized.links
+    assert after.form is Form.QUANTIZED
+    assert after.weights_ratio < 0.4
+    assert abs(after.accuracy_drop) <= 0.02
+    assert (after.parameters, after.flops) == (before.parameters, before.flops)
+    damage = dict(after.facts["damage"])
+    assert set(damage) == set(after.facts["layers"])
+    assert list(damage.values()) == sorted(damage.values(), reverse=True)
+
+
+def test_an_int8_bundle_predicts_and_carries_its_proof(quantized, tmp_path):
+    bundle = create_link_bundle(
+        quantized.best,
+        folder=tmp_path / "int8 压缩",
+        context=context(),
+        compression=config(POST),
+        deployment=DeploymentConfig.model_validate({"latency": {"warmup": 1, "runs": 2}}),
+        config={"model": {}},
+        metrics={},
+    )
+    assert bundle.verified
+    assert bundle.info.exporter.name == "paddle_program"
+    assert bundle.info.parity.top1_agreement >= 0.97
+    assert bundle.info.parity.samples == len(digits().validation)
+    assert bundle.info.metrics["compression"]["accuracy"] == pytest.approx(quantized.best.accuracy, abs=1e-5)
+    assert check_samples(bundle).passed
+    predictor = Predictor(tmp_path / "int8 压缩")
+    part = digits().validation
+    found = predictor.predict_arrays(part.raw(np.arange(len(part))), batch_size=64).argmax(axis=1)
+    assert (found == part.labels).mean() == pytest.approx(quantized.best.accuracy, abs=0.01)
+
+
+def test_a_float_bundle_gets_the_usual_certificate(quantized, tmp_path):
+    bundle = create_link_bundle(
+        quantized.before,
+        folder=tmp_path / "float",
+        context=context(),
+        compression=config(),
+        deployment=DeploymentConfig.model_validate({"latency": {"warmup": 1, "runs": 2}}),
+        config={},
+        metrics={},
+    )
+    assert bundle.verified
+    assert bundle.info.parity.max_difference == 1e-5
+
+
+def test_paces_compare_round_by_round():
+    # The second round is disturbed for both, one run of the third for the first network alone.
+    slow = Pace(np.array([[4.0, 5.0], [40.0, 44.0], [4.0, 90.0]]))
+    fast = Pace(np.array([[2.0, 2.5], [20.0, 21.0], [2.0, 2.0]]))
+    assert fast.speedup_over(slow) == 2.0
+    assert slow.p50_ms == 22.5
+
+
+def test_several_networks_run_in_turn_for_long():
+    class Counting:
+        def __init__(self):
+            self.sizes = []
+
+        def __call__(self, batch):
+            self.sizes.append(len(batch))
+            return batch
+
+    first, second = Counting(), Counting()
+    paces = race({"a": first, "b": second}, (1, 8, 8), 3, validate(CompressionConfig, {"speed": SPEED}).speed)
+    assert first.sizes == second.sizes == [3] * 5
+    assert paces["a"].times.shape == (2, 1)
+    assert in_lasting_thread(lambda: 7) == 7
+
+
+def test_images_for_calibration_are_the_same_each_time():
+    first, second = context().images(20, "calibration"), context().images(20, "calibration")
+    np.testing.assert_array_equal(first[0], second[0])
+    assert not np.array_equal(first[1], context().images(20, "sensitivity")[1])
+    assert len(context().images(10**6, "all")[1]) == len(digits().train)
+    assert images(3).shape == (3, 1, 8, 8)

@@ -1,0 +1,218 @@
+"""Losses against numbers worked out by hand, teachers, and the maps they teach from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from paddle_automl.compression.base import STEPS
+from paddle_automl.compression.distillation import Distillation, DistillationConfig, soft_label_loss
+from paddle_automl.compression.maps import map_points
+from paddle_automl.compression.teachers import BundleTeacher, Ensemble, NetworkTeacher, find_teacher
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.config import DeploymentConfig
+from paddle_automl.training.evaluation import evaluate
+from tests.unit.compression.small import SHAPE, context, digits, images, network, trained
+
+
+def tensor(values) -> paddle.Tensor:
+    return paddle.to_tensor(np.asarray(values, dtype="float32"))
+
+
+def distillation(teacher, student, **options) -> Distillation:
+    return Distillation(DistillationConfig.model_validate(options), teacher, student, SHAPE)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    data = digits()
+    return Bundle.create(
+        tmp_path_factory.mktemp("teacher") / "model",
+        model=trained(),
+        exporter=DeploymentConfig().exporter,
+        preprocess=data.preprocess,
+        class_names=data.class_names,
+    )
+
+
+def test_soft_labels_by_hand():
+    # Student: softmax([2 ln 3, 0] / 2) = (3/4, 1/4); teacher (1/2, 1/2): KL = 1/2 ln(2/3) + 1/2 ln 2 = ln(4/3) / 2.
+    loss = soft_label_loss(tensor([[2 * math.log(3), 0.0]]), tensor([[0.5, 0.5]]), 2.0)
+    assert float(loss) == pytest.approx(4 * math.log(4 / 3) / 2, rel=1e-5)
+    same = soft_label_loss(tensor([[2 * math.log(3), 0.0]]), tensor([[0.75, 0.25]]), 2.0)
+    assert float(same) == pytest.approx(0, abs=1e-6)
+
+
+def test_weight_shares_the_loss():
+    teacher, student = NetworkTeacher(trained()), network(seed=5)
+    x, hard = paddle.to_tensor(images(4)), tensor(3.0)
+    logits = student(x)
+    soft = soft_label_loss(logits, teacher.probabilities(x, 4.0), 4.0)
+    mixed = distillation(teacher, student, weight=0.25).loss(x, logits, hard)
+    assert float(mixed) == pytest.approx(0.75 * 3 + 0.25 * float(soft), rel=1e-5)
+    assert float(distillation(teacher, student, weight=0.0).loss(x, logits, hard)) == 3.0
+
+
+def test_a_teacher_gives_softened_probabilities_without_gradient():
+    model = trained()
+    x = paddle.to_tensor(images(4))
+    found = NetworkTeacher(model).probabilities(x, 2.0)
+    np.testing.assert_allclose(found.numpy(), nn.functional.softmax(model(x) / 2.0).numpy(), atol=1e-6)
+    assert found.stop_gradient
+
+
+def test_a_bundle_teaches_as_its_network(bundle):
+    x = paddle.to_tensor(images(6))
+    data = digits()
+    teacher = BundleTeacher(bundle.folder, data.preprocess, data.class_names)
+    expected = NetworkTeacher(trained())
+    for temperature in (1.0, 4.0):
+        np.testing.assert_allclose(
+            teacher.probabilities(x, temperature).numpy(),
+            expected.probabilities(x, temperature).numpy(),
+            atol=2e-4,
+        )
+
+
+def test_a_bundle_normalizes_in_its_own_way(bundle):
+    data = digits()
+    other = data.preprocess.model_copy(update={"mean": (0.0,), "std": (1.0,)})
+    pixels = data.validation.raw(np.arange(5))
+    found = BundleTeacher(bundle.folder, other, data.class_names).probabilities(
+        paddle.to_tensor(other.normalize(pixels)), 1.0
+    )
+    expected = BundleTeacher(bundle.folder, data.preprocess, data.class_names).probabilities(
+        paddle.to_tensor(data.preprocess.normalize(pixels)), 1.0
+    )
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-4)
+
+
+def test_an_ensemble_is_the_mean():
+    first, second = NetworkTeacher(trained()), NetworkTeacher(network(seed=9))
+    x = paddle.to_tensor(images(3))
+    found = Ensemble([first, second]).probabilities(x, 3.0)
+    mean = (first.probabilities(x, 3.0) + second.probabilities(x, 3.0)) / 2
+    np.testing.assert_allclose(found.numpy(), mean.numpy(), atol=1e-6)
+
+
+def test_teachers_are_found_by_name(bundle, tmp_path):
+    ctx = context(best_networks=lambda count: [network(seed=n) for n in range(count)])
+    assert isinstance(find_teacher(["original"], 0, ctx), NetworkTeacher)
+    assert isinstance(find_teacher([str(bundle.folder)], 0, ctx), BundleTeacher)
+    assert isinstance(find_teacher([str(bundle.folder.parent)], 0, ctx), BundleTeacher)
+    ensemble = find_teacher(["original"], 3, ctx)
+    assert isinstance(ensemble, Ensemble)
+    assert len(ensemble.members) == 4
+    run = find_teacher([str(tmp_path)], 0, replace(ctx, load_network=lambda folder: network(seed=2)))
+    assert isinstance(run, NetworkTeacher)
+
+
+@pytest.mark.parametrize(
+    ("names", "best", "changes", "message"),
+    [
+        (["nowhere"], 0, {}, "'nowhere' is no folder"),
+        ([], 0, {}, "name at least one"),
+        (["original"], 2, {}, "needs a study"),
+        (["."], 0, {}, "name a bundle"),
+        (["."], 0, {"load_network": lambda folder: network(classes=7)}, "7 classes, the data has 10"),
+        ([], 1, {"best_networks": lambda count: [network(classes=3)]}, "3 classes, the data has 10"),
+    ],
+)
+def test_teachers_that_cannot_teach(names, best, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        find_teacher(names, best, context(**changes))
+
+
+def test_a_bundle_of_other_classes_or_size_cannot_teach(bundle):
+    data = digits()
+    with pytest.raises(ConfigError, match=r"not the 3 of the data.*cat, dog, fox missing"):
+        BundleTeacher(bundle.folder, data.preprocess, ("cat", "dog", "fox"))
+    with pytest.raises(ConfigError, match="size"):
+        BundleTeacher(bundle.folder, data.preprocess.model_copy(update={"image_size": (16, 16)}), data.class_names)
+
+
+def test_map_points_are_the_last_layers_of_each_resolution():
+    points = map_points(network(), SHAPE)
+    assert [(point.size, point.channels) for point in points] == [((8, 8), 16), ((4, 4), 32)]
+    assert points[0].layer.startswith("backbone.stages.0")
+
+
+def test_attention_by_hand():
+    """Maps [1, 2, 1, 2]: squares summed over channels (4, 0) and (0, 9): unit vectors at right angles."""
+    teacher, student = Maps([[[2.0, 0.0]], [[0.0, 0.0]]]), Maps([[[0.0, 3.0]], [[0.0, 0.0]]])
+    learned = Distillation(
+        DistillationConfig(hints="attention", weight=0.0, hint_weight=2.0),
+        NetworkTeacher(teacher),
+        student,
+        (1, 1, 2),
+    )
+    with learned.watching():
+        x = paddle.zeros([1, 1, 1, 2])
+        total = learned.loss(x, student(x), tensor(1.0))
+    assert float(total) == pytest.approx(1 + 2 * math.sqrt(2), rel=1e-5)
+
+
+def test_fitnets_regressor_learns():
+    teacher, student = trained(), network(seed=3, backbone={"name": "resnet", "width": 8, "blocks": [1, 1]})
+    learned = distillation(NetworkTeacher(teacher), student, hints="fitnets", weight=0.0)
+    x = paddle.to_tensor(images(8))
+    losses = []
+    with learned.watching():
+        for _ in range(30):
+            loss = learned.loss(x, student(x), tensor(0.0))
+            loss.backward()
+            learned.after_step()
+            losses.append(float(loss))
+    assert losses[-1] < 0.9 * losses[0]
+    assert not any(layer._forward_post_hooks for model in (teacher, student) for layer in model.sublayers())
+
+
+def test_hints_need_a_network_with_maps_of_the_same_size(bundle):
+    data = digits()
+    with pytest.raises(ConfigError, match="must be one network"):
+        distillation(BundleTeacher(bundle.folder, data.preprocess, data.class_names), trained(), hints="fitnets")
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(ConfigError, match="no feature maps of the same size"):
+        distillation(NetworkTeacher(flat), trained(), hints="attention")
+
+
+def test_a_new_smaller_student_learns():
+    options = {
+        "name": "distill",
+        "student": {"backbone": {"name": "resnet", "width": 8, "blocks": [1, 1]}},
+        "method": {"hints": "fitnets"},
+    }
+    step = STEPS["distill"](STEPS["distill"].Config.model_validate(options))
+    assert step.gain == "cost"
+    model = trained()
+    student = step.apply(model, context()).model
+    assert student.feature_dim == 16
+    assert evaluate(student, digits().validation)["accuracy"] > 0.7
+
+
+class Maps(nn.Layer):
+    """A network whose one feature map is the same for every image."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.conv = nn.Conv2D(1, 2, 1)
+        self.conv.weight.set_value(paddle.zeros([2, 1, 1, 1]))
+        self.add = Plus(np.asarray(values, dtype="float32")[None])
+
+    def forward(self, x):
+        return self.add(self.conv(x) * 0).flatten(1)
+
+
+class Plus(nn.Layer):
+    def __init__(self, values):
+        super().__init__()
+        self.values = paddle.to_tensor(values)
+
+    def forward(self, x):
+        return x + self.values
