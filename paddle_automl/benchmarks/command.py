@@ -14,6 +14,7 @@ from paddle_automl.benchmarks.catalogue import GROUPS, task_names
 from paddle_automl.benchmarks.page import write_page
 from paddle_automl.benchmarks.replay import SHORT, controller_of
 from paddle_automl.benchmarks.runs import Results, Run, make_all
+from paddle_automl.benchmarks.scheduler_command import add_scheduler_arguments, compare_schedulers
 from paddle_automl.benchmarks.synthetic import Mixed
 from paddle_automl.benchmarks.text import Question, print_summary, summary_of
 from paddle_automl.core.errors import AutoMLError, ConfigError
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
     """Run the command; return its exit code."""
     args = _parser(name).parse_args(argv)
     try:
-        _search(args)
+        (_search if args.what == "search" else compare_schedulers)(args)
     except AutoMLError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -40,9 +41,9 @@ def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
 
 def _parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, description=SUMMARY)
-    search = parser.add_subparsers(dest="what", required=True).add_parser(
-        "search", help=SUMMARY, description=SUMMARY
-    )
+    commands = parser.add_subparsers(dest="what", required=True)
+    add_scheduler_arguments(commands)
+    search = commands.add_parser("search", help=SUMMARY, description=SUMMARY)
     groups = ", ".join(GROUPS)
     search.add_argument(
         "--tasks",

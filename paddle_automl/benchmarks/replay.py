@@ -6,14 +6,16 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.trial import TrialState
+from pydantic import ValidationError
 
 from paddle_automl.benchmarks.task import Task
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import PluginConfig, issues_of
 from paddle_automl.core.seeds import generator
 from paddle_automl.core.yaml_io import parse_value
 from paddle_automl.search.controllers.base import CONTROLLERS, Controller
@@ -22,28 +24,40 @@ from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.space import Params
 
+T = TypeVar("T")
+
 OBJECTIVE = Objective(metric="loss", goal="minimize")
 DUPLICATES_IN_A_ROW = 20
 """As in a real search, which then ends: nothing new is proposed any more."""
 SHORT = {"tpe": "optuna:sampler=TPESampler", "random": "random_search"}
 
 
-def controller_of(text: str, task: Task, seed: int) -> Controller:
-    """Return the controller of ``name`` or ``name:option=value+option=value``.
+def plugin_config(registry: Registry[T], text: str, where: str) -> tuple[type[T], PluginConfig]:
+    """Return class and options of ``name`` or ``name:option=value+option=value``.
 
-    Raises ConfigError for an unknown name or option. ``tpe`` and ``random`` are short for Optuna's default
-    sampler and for random search.
+    Raises ConfigError for an unknown name or option; `where` is the command's argument.
     """
-    name, _, rest = SHORT.get(text, text).partition(":")
+    name, _, rest = text.partition(":")
     options = dict(part.split("=", 1) for part in rest.split("+") if "=" in part)
     if rest and len(options) != len(rest.split("+")):
-        raise ConfigError(f"--controllers: '{text}' must be written as name:option=value+option=value")
-    cls = CONTROLLERS[name]
-    values = {key: parse_value(value) for key, value in options.items()}
+        raise ConfigError(f"{where}: '{text}' must be written as name:option=value+option=value")
     try:
-        config: PluginConfig = cls.Config.model_validate({"name": name, **values})
-    except ValueError as error:
-        raise ConfigError(f"--controllers: '{text}': {error}") from None
+        cls = registry[name]
+        values = {key: parse_value(value) for key, value in options.items()}
+        config: PluginConfig = cls.Config.model_validate({"name": name, **values})  # type: ignore[attr-defined]
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError([f"{where}: '{text}': {issue}" for issue in issues_of(error)]) from None
+    return cls, config
+
+
+def controller_of(text: str, task: Task, seed: int) -> Controller:
+    """Return a controller (`plugin_config`).
+
+    ``tpe`` and ``random`` are short for Optuna's default sampler and for random search.
+    """
+    cls, config = plugin_config(CONTROLLERS, SHORT.get(text, text), "--controllers")
     return cls(config, space=task.space, objectives=(OBJECTIVE,), seed=seed)
 
 
