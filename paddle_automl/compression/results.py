@@ -104,7 +104,7 @@ def _rows(link: Link) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     for precision, sizes in link.latency.items():
         times = {
-            f"batch {size}": f"{pace['p50_ms']:.2f} / {pace['p95_ms']:.2f} ms, {pace['speedup']:.2f}x"
+            f"batch {size}, ms": f"{pace['p50_ms']:.2f}/{pace['p95_ms']:.2f} {pace['speedup']:.2f}x"
             for size, pace in sizes.items()
         }
         rows.append({**(dict.fromkeys(head, "") if rows else head), "precision": precision, **times})
