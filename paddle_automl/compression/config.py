@@ -40,7 +40,7 @@ class CompressionConfig(Section):
     min_speedup: float | None = Field(None, gt=0)
     """Smallest allowed speed-up against it of links that are to save time. None: faster or smaller than what
     went before is enough."""
-    min_top1_agreement: float = Field(0.97, ge=0, le=1)
+    min_top1_agreement: float = Field(0.95, ge=0, le=1)
     """Smallest share of validation images on which an 8-bit export and its network give the same class."""
     speed: SpeedConfig = SpeedConfig()
     """Measurement of the speed-up."""
