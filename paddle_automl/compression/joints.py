@@ -1,4 +1,4 @@
-"""Getting a network ready for 8 bits: plain convolutions, and a place to observe maps where branches meet."""
+"""Getting a network ready for 8 bits: plain layers, and a place to observe maps where branches meet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paddle_automl.compression.copying import copy_of
 from paddle_automl.compression.maps import evaluating
 from paddle_automl.core.errors import ConfigError, UnsupportedError, did_you_mean
 from paddle_automl.models.classifier import Classifier
-from paddle_automl.paddle_compat.slim.conversion import plain_convolution
+from paddle_automl.paddle_compat.slim.conversion import plain_convolution, plain_linear
 
 _POOLS = (nn.AdaptiveAvgPool2D, nn.AvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D)
 _TRANSPARENT = (nn.Identity, nn.Dropout)
@@ -36,7 +36,7 @@ class Joint(nn.Layer):
 
 
 def ready_for_int8(model: Classifier, input_shape: tuple[int, int, int]) -> tuple[Classifier, dict[str, str]]:
-    """Return a copy of `model` with plain convolutions and joints, and the layers that can have 8-bit weights.
+    """Return a copy of `model` with plain layers and joints, and the layers that can have 8-bit weights.
 
     These are given by the name that they have in `model`, with the name that they have in the copy.
     """
@@ -45,6 +45,8 @@ def ready_for_int8(model: Classifier, input_shape: tuple[int, int, int]) -> tupl
     for name, layer in list(twin.named_sublayers()):
         if isinstance(layer, nn.Conv2D):
             _replace(twin, name, plain_convolution(layer))
+        elif isinstance(layer, nn.Linear):
+            _replace(twin, name, plain_linear(layer))
     for name in _meeting_points(twin, input_shape):
         _replace(twin, name, Joint(dict(twin.named_sublayers())[name]))
         if name in names:

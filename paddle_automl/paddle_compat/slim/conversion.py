@@ -1,4 +1,4 @@
-"""Making a network's convolutions plain, for tools that look at the exact class of a layer."""
+"""Making a network's convolutions and linear layers plain, for tools that look at the exact class of a layer."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ def plain_convolution(layer: nn.Conv2D) -> nn.Conv2D:
     )
     plain.weight = layer.weight
     if layer.bias is not None:
+        plain.bias = layer.bias
+    plain.training = layer.training
+    return plain
+
+
+def plain_linear(layer: nn.Linear) -> nn.Linear:
+    """Return a linear layer of exactly the class `nn.Linear` that shares the parameters of `layer`."""
+    if type(layer) is nn.Linear:
+        return layer
+    has_bias = layer.bias is not None
+    plain = nn.Linear(*layer.weight.shape, bias_attr=None if has_bias else False)
+    plain.weight = layer.weight
+    if has_bias:
         plain.bias = layer.bias
     plain.training = layer.training
     return plain

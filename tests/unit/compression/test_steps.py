@@ -198,7 +198,7 @@ def test_layers_are_skipped_by_name_and_pattern():
         without(names, ("*",), "quantize_post.skip")
     outcome = step("quantize_post", skip=["fc"], analysis=False).apply(trained(), context())
     assert outcome.facts["skipped"] == ["fc"]
-    assert type(outcome.model.fc) is nn.Linear
+    assert isinstance(outcome.model.fc, nn.Linear)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from paddle.inference import Config, create_predictor
 from paddle.nn import functional as F
 
 from paddle_automl.core.errors import UnsupportedError
-from paddle_automl.paddle_compat.slim.conversion import plain_convolution
+from paddle_automl.paddle_compat.slim.conversion import plain_convolution, plain_linear
 from paddle_automl.paddle_compat.slim.filters import FilterPruning
 from paddle_automl.paddle_compat.slim.mends import import_paddleslim
 from paddle_automl.paddle_compat.slim.old_ir import new_ir_is_on, old_ir
@@ -290,6 +290,19 @@ def test_plain_convolutions_share_their_parameters():
     np.testing.assert_array_equal(plain(images).numpy(), layer(images).numpy())
     assert plain_convolution(plain) is plain
     assert plain_convolution(Special(4, 8, 1, bias_attr=False)).bias is None
+
+
+def test_plain_linear_layers_share_their_parameters():
+    class Special(nn.Linear):
+        pass
+
+    layer = Special(4, 3)
+    plain = plain_linear(layer)
+    assert type(plain) is nn.Linear
+    assert plain.weight is layer.weight
+    assert plain.bias is layer.bias
+    assert plain_linear(plain) is plain
+    assert plain_linear(Special(4, 3, bias_attr=False)).bias is None
 
 
 def test_repairs_can_be_applied_twice_and_are_quiet(capsys):
