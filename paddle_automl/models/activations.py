@@ -14,6 +14,8 @@ from paddle.nn import functional as F
 
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.models.kernels import layers as fast
+from paddle_automl.models.kernels import plain
 
 
 class Activation(ABC):
@@ -35,7 +37,7 @@ class Relu(Activation):
     """max(0, x)."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.ReLU()
+        return fast.ReLU()
 
 
 @ACTIVATIONS.register("relu6")
@@ -43,7 +45,7 @@ class Relu6(Activation):
     """min(max(0, x), 6)."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.ReLU6()
+        return fast.ReLU6()
 
 
 @ACTIVATIONS.register("leaky_relu")
@@ -51,7 +53,7 @@ class LeakyRelu(Activation):
     """x where positive, else 0.01 x."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.LeakyReLU(0.01)
+        return fast.LeakyReLU(0.01)
 
 
 @ACTIVATIONS.register("prelu")
@@ -67,7 +69,7 @@ class Elu(Activation):
     """x where positive, else exp(x) - 1 (Clevert et al. 2016)."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.ELU()
+        return fast.ELU()
 
 
 @ACTIVATIONS.register("gelu")
@@ -75,7 +77,7 @@ class Gelu(Activation):
     """x times the normal distribution function, in its tanh form (Hendrycks and Gimpel 2016)."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.GELU(approximate=True)
+        return fast.GELU(approximate=True)
 
 
 @ACTIVATIONS.register("silu")
@@ -84,7 +86,7 @@ class Silu(Activation):
 
     def make(self) -> nn.Layer:  # noqa: D102
         # The gradient of Paddle's silu is NaN below about -88 on a CPU; swish is the same function without that.
-        return nn.Swish()
+        return fast.Swish()
 
 
 @ACTIVATIONS.register("hardswish")
@@ -92,7 +94,7 @@ class Hardswish(Activation):
     """x relu6(x + 3) / 6 (Howard et al. 2019)."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.Hardswish()
+        return fast.Hardswish()
 
 
 @ACTIVATIONS.register("mish")
@@ -108,7 +110,7 @@ class Tanh(Activation):
     """Hyperbolic tangent."""
 
     def make(self) -> nn.Layer:  # noqa: D102
-        return nn.Tanh()
+        return fast.Tanh()
 
 
 class _Prelu(nn.Layer):
@@ -117,14 +119,15 @@ class _Prelu(nn.Layer):
         self.weight = self.create_parameter([1], default_initializer=nn.initializer.Constant(0.25))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = plain(x)
         if not self.training:
             return F.prelu(x, self.weight)
         # A third of the time of the prelu kernel on a CPU (18 against 50 ms for 128 x 32 x 28 x 28).
         return F.relu(x) - self.weight * F.relu(-x)
 
 
-class _Mish(nn.Layer):
-    def forward(self, x: Tensor) -> Tensor:
+class _Mish(fast.Mish):
+    def slow(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.mish(x)
         # Less than half the time of the mish kernel on a CPU (26 against 68 ms for 128 x 32 x 28 x 28).

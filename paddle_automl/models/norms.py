@@ -10,6 +10,7 @@ from pydantic import Field
 
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.models.kernels import layers as fast
 
 
 class Norm(ABC):
@@ -49,7 +50,7 @@ class BatchNorm(Norm):
     config: Config
 
     def make(self, channels: int) -> nn.Layer:  # noqa: D102
-        return nn.BatchNorm2D(channels, momentum=self.config.momentum, epsilon=self.config.epsilon)
+        return fast.BatchNorm2D(channels, momentum=self.config.momentum, epsilon=self.config.epsilon)
 
 
 @NORMS.register("group_norm")
@@ -70,7 +71,7 @@ class GroupNorm(Norm):
     def make(self, channels: int) -> nn.Layer:  # noqa: D102
         # A group of one channel on a map of one pixel would always come out as zero.
         fitting = [n for n in range(1, self.config.groups + 1) if channels % n == 0 and channels // n >= 2]
-        return nn.GroupNorm(max(fitting, default=1), channels, epsilon=self.config.epsilon)
+        return fast.GroupNorm(max(fitting, default=1), channels, epsilon=self.config.epsilon)
 
 
 @NORMS.register("layer_norm")
@@ -87,7 +88,7 @@ class LayerNorm(Norm):
 
     def make(self, channels: int) -> nn.Layer:  # noqa: D102
         # One group over all channels is the same formula and takes half the time of LayerNorm with transposes.
-        return nn.GroupNorm(1, channels, epsilon=self.config.epsilon)
+        return fast.GroupNorm(1, channels, epsilon=self.config.epsilon)
 
 
 @NORMS.register("instance_norm")
@@ -104,7 +105,7 @@ class InstanceNorm(Norm):
     smallest_map = 2
 
     def make(self, channels: int) -> nn.Layer:  # noqa: D102
-        return nn.InstanceNorm2D(channels, epsilon=self.config.epsilon)
+        return fast.InstanceNorm2D(channels, epsilon=self.config.epsilon)
 
 
 @NORMS.register("none")

@@ -22,12 +22,13 @@ class EmaConfig(Section):
 
 
 class AmpConfig(Section):
-    """Mixed precision on a GPU; on a CPU, where Paddle ignores it, training goes on in float32."""
+    """Mixed precision; on a CPU bfloat16 alone, where the processor has it (avx512_bf16 or amx_bf16)."""
 
     dtype: Literal["bfloat16", "float16"] = "bfloat16"
-    """Type of the fast operators; with float16 the loss is scaled so that small gradients survive."""
+    """Type of the fast operators; weights stay float32. With float16 the loss is scaled so that small gradients
+    survive; float16 needs a GPU, elsewhere training goes on in float32."""
     level: Literal["O1", "O2"] = "O1"
-    """O1: operators that are safe in low precision; O2: the whole network but normalization."""
+    """On a GPU. O1: operators that are safe in low precision; O2: the whole network but normalization."""
 
 
 class TrainingConfig(Section):

@@ -25,6 +25,7 @@ class Learner:
 
     `labels` [N] are those of the training images (for balanced class weights). `loaded_rate` is the factor of
     the learning rate for the backbone's loaded layers, which do not change in the first `frozen_epochs`.
+    `step_flops` are the multiply-accumulates of a step's forward pass (see `Precision`).
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Learner:
         frozen_epochs: int,
         loaded_rate: float,
         device: str,
+        step_flops: int = 0,
     ) -> None:
         self.schedule = LR_SCHEDULES[config.lr_schedule.name](
             config.lr_schedule,  # type: ignore[arg-type]
@@ -46,7 +48,7 @@ class Learner:
         self.loss = build_loss(config, labels=labels, num_classes=model.num_classes, feature_dim=model.feature_dim)
         self.freezer = Freezer(model, frozen_epochs)
         optimizer = build_optimizer(model, config, loaded=self.freezer.names, loaded_rate=loaded_rate)
-        self.precision = Precision(config.amp, device)
+        self.precision = Precision(config.amp, device, step_flops)
         self.model, self.optimizer = self.precision.prepare(model, optimizer)
         self.ema = (
             ExponentialMovingAverage(self.model, config.ema.decay, warmup=config.ema.warmup)
@@ -87,15 +89,15 @@ class Learner:
         with self.precision.context():
             features = self.model.features(images)
             logits = self.model.head(features)
-        if self.precision.config is not None:
-            logits = logits.astype("float32")
+        if self.precision.description != "float32":
+            logits, features = logits.astype("float32"), features.astype("float32")
         loss: Tensor = self.loss(logits, features, targets)
         return loss
 
     @contextmanager
     def evaluated(self) -> Iterator[Classifier]:
         """Give the network as it is to be evaluated and kept: with the averaged weights if there are any."""
-        with self.precision.context():
+        with self.precision.evaluation_context():
             if self.ema is None:
                 yield self.model
                 return

@@ -17,6 +17,7 @@ from paddle_automl.core.errors import ConfigError, TrialError
 from paddle_automl.core.files import append_json_line
 from paddle_automl.core.seeds import generator
 from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.profile import profile
 from paddle_automl.paddle_compat.device import seed_everything, set_device
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.training.config import TrainingConfig
@@ -103,6 +104,7 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
         frozen_epochs=frozen_epochs,
         loaded_rate=backbone_rate,
         device=device,
+        step_flops=profile(model, data.input_shape).flops * config.batch_size,
     )
     run = _Run(
         learner=learner,

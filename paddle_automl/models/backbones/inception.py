@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-import paddle
 from paddle import Tensor, nn
 from pydantic import AfterValidator, Field
 
@@ -19,6 +18,7 @@ from paddle_automl.models.backbones.base import (
     final_size,
     stage_strides,
 )
+from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
 
 Branch = Literal["1x1", "3x3", "5x5", "pool"]
@@ -97,7 +97,9 @@ class _Module(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, out_channels, H, W]."""
-        return paddle.concat([branch(x) for branch in self.branches], axis=1)
+        inputs = fast.fork(x, len(self.branches))
+        # By index: Paddle's tracing does not know zip(strict=True).
+        return fast.concat([branch(inputs[index]) for index, branch in enumerate(self.branches)])
 
 
 def _branch(kind: Branch, layers: LayerFactory, in_channels: int, channels: int) -> nn.Layer:

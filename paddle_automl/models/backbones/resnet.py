@@ -18,6 +18,7 @@ from paddle_automl.models.backbones.base import (
     final_size,
     stage_strides,
 )
+from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
 
 EXPANSION = 4
@@ -125,6 +126,7 @@ class _Block(nn.Layer):
             y = self.first(x)
             # With a change of shape the shortcut too starts from the activated input (He et al. 2016b, 4.1).
             shortcut = x if self.shortcut is None else self.shortcut(y)
-            return shortcut + self.residual(y)
+            return fast.add(shortcut, self.residual(y))
+        x, one = fast.fork(x)
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return self.activation(shortcut + self.residual(x))
+        return fast.add_act(shortcut, self.residual(one), self.activation)

@@ -6,8 +6,9 @@ from contextlib import nullcontext
 import paddle
 import pytest
 
+from paddle_automl.models import kernels
 from paddle_automl.training.config import AmpConfig
-from paddle_automl.training.precision import Precision
+from paddle_automl.training.precision import SMALL_STEP, Precision
 
 
 class Recorder:
@@ -71,7 +72,7 @@ def test_on_a_cpu_one_line_says_that_it_is_ignored(caplog, amp):
         optimizer = Optimizer()
         run(precision, paddle.nn.Linear(2, 1), optimizer)
     assert len(caplog.records) == 1
-    assert "training.amp: Paddle ignores float16 on cpu; training goes on in float32" in caplog.text
+    assert "training.amp: no float16: Paddle ignores float16 on a CPU; training goes on in float32" in caplog.text
     assert precision.description == "float32"
     assert amp.calls == []
     assert optimizer.steps == 1
@@ -122,4 +123,27 @@ def test_o2_decorates_with_master_weights_and_is_undone(amp):
 def test_a_gpu_without_the_type_goes_on_in_float32(amp, monkeypatch, caplog):
     monkeypatch.setattr(paddle.amp, "is_bfloat16_supported", lambda device=None: False)
     assert Precision(AmpConfig(dtype="bfloat16"), "gpu:0").description == "float32"
-    assert "Paddle ignores bfloat16 on gpu:0" in caplog.text
+    assert "no bfloat16: Paddle does not have it on gpu:0" in caplog.text
+
+
+@pytest.mark.skipif(bool(kernels.unsupported("bfloat16")), reason="this processor computes no bfloat16")
+def test_a_cpu_with_bfloat16_computes_in_it_when_steps_are_large_enough(caplog):
+    precision = Precision(AmpConfig(dtype="bfloat16"), "cpu", step_flops=SMALL_STEP)
+    assert precision.description == "bfloat16"
+    with precision.context() as used:
+        assert used == "bfloat16"
+    with precision.evaluation_context() as used:
+        assert used == "float32"
+    assert not caplog.records
+    small = Precision(AmpConfig(dtype="bfloat16"), "cpu", step_flops=SMALL_STEP - 1)
+    assert small.description == "float32"
+    assert "too small" in caplog.text
+
+
+@pytest.mark.skipif(bool(kernels.unsupported("float32")), reason="this machine has no fast layers")
+def test_a_cpu_uses_the_fast_layers_without_being_asked():
+    precision = Precision(None, "cpu", step_flops=SMALL_STEP)
+    with precision.context() as used:
+        assert used == "float32"
+    with Precision(None, "cpu", step_flops=1).context() as used:
+        assert used is None
