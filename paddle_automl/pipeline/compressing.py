@@ -6,19 +6,22 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import make_output_folder, write_json
 from paddle_automl.core.loading import validate
 from paddle_automl.core.schema import Section
-from paddle_automl.pipeline.config import GOALS
+from paddle_automl.pipeline.config import GOALS, RunConfig
 from paddle_automl.pipeline.jobs import call, returning_errors
 from paddle_automl.pipeline.machine import stable_hashing, start_executor
 from paddle_automl.pipeline.observer import Observer
 from paddle_automl.pipeline.sources import open_run
 from paddle_automl.pipeline.trials import RESULT_FILE, WEIGHTS_FILE, payload_of
+
+if TYPE_CHECKING:
+    from paddle_automl.compression.context import Context
 
 COMPRESSED_FOLDER = "compressed"
 REPORT_FILE = "compression.json"
@@ -89,26 +92,56 @@ def compress(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     """
     from paddle_automl.compression.bundling import create_link_bundle
     from paddle_automl.compression.chain import compress as run_chain
-    from paddle_automl.compression.context import Context
-    from paddle_automl.data.augment.base import build_augmenter
-    from paddle_automl.pipeline.evaluator import enter_worker, load_data
-    from paddle_automl.pipeline.exporting import describe_bundle, load_trained
+    from paddle_automl.pipeline.evaluator import enter_worker
+    from paddle_automl.pipeline.exporting import describe_bundle
 
     config = enter_worker(payload)
     chain = validate(CompressionConfig, payload["compression"])
+    context = _context(config, payload, report)
+    result = run_chain(context.original, chain, context)
+    target = Path(payload["target"])
+    bundles = []
+    for position, link in enumerate(result.links):
+        if position and link.kept:
+            bundle = create_link_bundle(
+                link,
+                folder=target / f"{position}_{link.name}",
+                context=context,
+                compression=chain,
+                deployment=config.deployment,
+                config=payload["config"],
+                metrics={},
+            )
+            bundles.append(describe_bundle(bundle))
+    outcome = {
+        **result.as_dict(),
+        "table": result.table(),
+        "bundles": bundles,
+        "best_bundle": bundles[-1]["bundle"] if bundles else None,
+    }
+    write_json(target / REPORT_FILE, outcome)
+    return outcome
+
+
+def _context(config: RunConfig, payload: Mapping[str, Any], report: Report) -> Context:
+    """Return what the steps may use: the run's data, network and recipe, and other networks as teachers."""
+    from paddle_automl.compression.context import Context
+    from paddle_automl.data.augment.base import build_augmenter
+    from paddle_automl.pipeline.evaluator import load_data
+    from paddle_automl.pipeline.exporting import load_trained
+
     data = load_data(config, payload)
-    model = load_trained(config, data, Path(payload["run"]) / WEIGHTS_FILE)
+    metric = config.epoch_metric()
+    trials = [Path(trial) for trial in payload["best_trials"]]
 
     def load_network(folder: Path) -> Any:
         run = open_run(folder)
         return load_trained(run.config, data, run.weights)
 
-    trials = [Path(trial) for trial in payload["best_trials"]]
-    metric = config.epoch_metric()
-    context = Context(
+    return Context(
         data=data,
         training=config.training,
-        original=model,
+        original=load_trained(config, data, Path(payload["run"]) / WEIGHTS_FILE),
         seed=config.seed,
         augment=build_augmenter(config.data.augment),
         metric=metric,
@@ -119,30 +152,6 @@ def compress(payload: dict[str, Any], report: Report) -> dict[str, Any]:
         load_network=load_network,
         best_networks=(lambda count: [load_network(trial) for trial in trials[:count]]) if trials else None,
     )
-    result = run_chain(model, chain, context)
-    target = Path(payload["target"])
-    bundles = []
-    for position, link in enumerate(result.links):
-        if not position or not link.kept:
-            continue
-        bundle = create_link_bundle(
-            link,
-            folder=target / f"{position}_{link.name}",
-            context=context,
-            compression=chain,
-            deployment=config.deployment,
-            config=payload["config"],
-            metrics={},
-        )
-        bundles.append(describe_bundle(bundle))
-    outcome = {
-        **result.as_dict(),
-        "table": result.table(),
-        "bundles": bundles,
-        "best_bundle": bundles[-1]["bundle"] if bundles else None,
-    }
-    write_json(target / REPORT_FILE, outcome)
-    return outcome
 
 
 def _trials(search: Path, metric: str) -> list[Path]:
