@@ -103,7 +103,8 @@ def _pixels(config: DataConfig, samples: Samples, decoder: Decoder, cache_dir: P
     usable = np.ones(len(files), dtype=bool)
     usable[list(failures)] = False
     store = FileStore(files, decoder, config.loader_workers) if images is None else ArrayStore(images)
-    return _Pixels(store, usable, tuple((files[row], reason) for row, reason in failures.items()))
+    skipped = ((files[row], reason.removeprefix(f"{readable(files[row])}: ")) for row, reason in failures.items())
+    return _Pixels(store, usable, tuple(skipped))
 
 
 def _stop_or_warn(config: DataConfig, samples: Samples, failures: dict[int, str]) -> None:

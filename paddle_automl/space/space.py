@@ -122,7 +122,7 @@ class SearchSpace:
         for key, node in self._nodes.items():
             params |= encode_at(config, key, node, key, key, issues)
         if issues:
-            raise ConfigError([f"{issue}; change the value or the domain" for issue in issues])
+            raise ConfigError(issues)
         return params
 
     @cached_property

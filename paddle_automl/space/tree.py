@@ -11,11 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paddle_automl.core.errors import did_you_mean
 from paddle_automl.core.merging import lookup, with_override
 from paddle_automl.space.domains import Domain, OptionNames, Stored
 
 Params = dict[str, Stored]
 """A trial's choices: the stored value of each active decision, by the decision's name."""
+
+
+_ADVICE = "; change the value or the domain"
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Constant(Node):
     def encode(self, value: Any, name: str, key: str, issues: list[str]) -> Params:
         """Check that the configuration has the fixed value."""
         if value != self.fixed and not (isinstance(value, tuple) and list(value) == self.fixed):
-            issues.append(f"{key}: {value!r} is not {self.fixed!r}, the only value in the search space")
+            issues.append(f"{key}: {value!r} is not {self.fixed!r}, the only value in the search space{_ADVICE}")
         return {}
 
 
@@ -115,7 +119,7 @@ class Leaf(Node):
         try:
             return {name: self.domain.encode(value)}
         except ValueError as error:
-            issues.append(f"{key}: {error}, its domain in the search space")
+            issues.append(f"{key}: {error}, its domain in the search space{_ADVICE}")
             return {}
 
 
@@ -161,7 +165,7 @@ class Options(Node):
         if option not in self.options:
             got = value if option is None else option
             valid = ", ".join(self.options)
-            issues.append(f"{key}: {got!r} is not among the search space's options {valid}")
+            issues.append(f"{key}: {got!r} is not among the search space's options {valid}{_ADVICE}")
             return {}
         params: Params = {name: option}
         for child, node in self.options[str(option)].items():
@@ -204,11 +208,13 @@ class Repeat(Node):
     def encode(self, value: Any, name: str, key: str, issues: list[str]) -> Params:
         """Return the length and each item's choices."""
         if not isinstance(value, list | tuple):
-            issues.append(f"{key}: must be a list, because the search space repeats a domain, got {value!r}")
+            issues.append(
+                f"{key}: must be a list, because the search space repeats a domain, got {value!r}{_ADVICE}"
+            )
             return {}
         if len(value) not in self.lengths:
             allowed = ", ".join(map(str, self.lengths))
-            issues.append(f"{key}: has {len(value)} items, the search space allows {allowed}")
+            issues.append(f"{key}: has {len(value)} items, the search space allows {allowed}{_ADVICE}")
             return {}
         params: Params = {} if isinstance(self.times, int) else {f"{name}.times": len(value)}
         for position, item in enumerate(value):
@@ -221,9 +227,25 @@ def encode_at(data: Any, path: str, node: Node, name: str, key: str, issues: lis
     try:
         value = lookup(data, path)
     except KeyError:
-        issues.append(f"{key}: the search space varies this key, but the configuration has no such key")
+        issues.append(f"search.space: varies {key}, but the configuration has no such key{_nearest(data, path)}")
         return {}
     return node.encode(value, name, key, issues)
+
+
+def _nearest(data: Any, path: str) -> str:
+    """Return the keys that stand where the dotted `path` ends early, the most similar one first."""
+    part = path
+    for part in path.split("."):
+        if isinstance(data, Mapping) and part in data:
+            data = data[part]
+        elif isinstance(data, list | tuple) and part.isdigit() and int(part) < len(data):
+            data = data[int(part)]
+        else:
+            break
+    if isinstance(data, list | tuple):
+        return f"; the list there has {len(data)} items"
+    valid = [str(word) for word in data if word != "name"] if isinstance(data, Mapping) else []
+    return f"{did_you_mean(part, valid) or ';'} valid: {', '.join(valid) or 'no keys below this value'}"
 
 
 def _child(name: str, option: str, child: str) -> str:

@@ -162,6 +162,7 @@ def test_baseline_outside_the_space_names_key_value_and_domain(space):
         space.params_of(config)
     width, activation, rate = caught.value.issues
     assert "model.backbone.width: 12 is not among [8, 16, 32]" in width
+    assert all(issue.endswith("change the value or the domain") for issue in caught.value.issues)
     assert "model.activation: 'elu' is not among" in activation
     assert "training.optimizer.learning_rate: 0.5 is not in {log: [0.0001, 0.1]}" in rate
 
@@ -182,9 +183,23 @@ def test_baseline_mistakes(space, change, message):
         space.params_of(with_overrides(CONFIG, change))
 
 
-def test_a_key_that_the_configuration_does_not_have():
-    with pytest.raises(ConfigError, match=r"training\.epoch: the search space varies this key, but"):
-        SearchSpace.parse({"training.epoch": {"int": [1, 3]}}).params_of({"training": {"epochs": 1}})
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("training.epoch", "varies training.epoch, but the configuration has no such key; did you mean 'epochs'?"),
+        ("training.xyz", "has no such key; valid: epochs, batch_size"),
+        (
+            "training.epochs.low",
+            "varies training.epochs.low, but the configuration has no such key; valid: no keys",
+        ),
+        ("data.augment.2.padding", "has no such key; the list there has 1 items"),
+    ],
+)
+def test_a_key_that_the_configuration_does_not_have(key, message):
+    config = {"training": {"epochs": 1, "batch_size": 8}, "data": {"augment": [{"name": "crop"}]}}
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        SearchSpace.parse({key: {"int": [1, 3]}}).params_of(config)
+    assert "the domain" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
