@@ -17,6 +17,7 @@ FORBIDDEN_IMPORTS = {"cv2", "pickle", "dill", "marshal"}
 # Paddle's weight files are pickles; this one file reads them with an unpickler that builds arrays only.
 RESTRICTED_UNPICKLER = PACKAGE / "paddle_compat" / "weights.py"
 PLUGIN_FOLDERS = [
+    "compression/steps",
     "data/datasets",
     "data/augment",
     "models/backbones",

@@ -19,30 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compress; exit code 1 if no step was kept or a bundle is not verified."""
-    from rich.table import Table
-
+    from paddle_automl.cli.results import print_compression
     from paddle_automl.core.loading import load_config
     from paddle_automl.pipeline.compressing import CompressFile, compress_run
 
     config = load_config(CompressFile, args.config, overrides_of(args))
     outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None)
-    keys = list(dict.fromkeys(key for row in outcome.table for key in row))
-    keys = [key for key in keys if key not in ("kept", "why")] + ["kept"]
-    table = Table(title="compression, on the validation part; times are p50/p95, speed-up over float32 before")
-    for key in keys:
-        table.add_column(key)
-    for row in outcome.table:
-        table.add_row(*(row.get(key, "") for key in keys))
-    screen = console()
-    screen.print(table)
-    for link in outcome.links[1:]:
-        screen.print(f"{link['name']}: {'kept' if link['kept'] else 'rejected'}: {link['reason']}")
-    for bundle in outcome.bundles:
-        screen.print(f"{bundle['bundle']}: {bundle['size_mb']:.3f} MB, {bundle['parity_summary']}")
+    print_compression(console(), outcome)
     if outcome.best is None:
-        screen.print("no step was kept: the network before compression stays the best")
         return NOT_AS_DEMANDED
-    screen.print(f"best: {outcome.best}")
     return OK if all(bundle["verified"] for bundle in outcome.bundles) else NOT_AS_DEMANDED
 
 

@@ -10,6 +10,7 @@ from paddle_automl.core.schema import Section
 
 def registries() -> dict[str, Registry[Any]]:
     """Return the registries by the word of their kind."""
+    from paddle_automl.compression.base import STEPS
     from paddle_automl.data.augment.base import AUGMENTATIONS
     from paddle_automl.data.datasets.base import DATASETS
     from paddle_automl.deployment.exporters.base import EXPORTERS
@@ -35,9 +36,15 @@ def registries() -> dict[str, Registry[Any]]:
         OPTIMIZERS,
         LR_SCHEDULES,
         LOSSES,
+        STEPS,
         EXPORTERS,
     )
-    return {registry.kind: registry for registry in found}
+    return {_word(registry): registry for registry in found}
+
+
+def _word(registry: Registry[Any]) -> str:
+    """Return one word for a kind: itself, or the configuration key of a kind of two words."""
+    return registry.section.rsplit(".", 1)[-1] if " " in registry.kind else registry.kind
 
 
 def sections() -> dict[str, type[Section]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from paddle_automl.core.errors import did_you_mean
 
-COMMANDS = ("search", "train", "evaluate", "export", "predict", "describe")
+COMMANDS = ("search", "train", "evaluate", "export", "predict", "compress", "describe", "qtable")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from paddle_automl.data.paths import readable
+from paddle_automl.pipeline.compressing import CompressionOutcome
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.display import trial_table
 from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
@@ -133,6 +134,26 @@ def print_evaluation(console: Console, outcome: Mapping[str, Any]) -> None:
             worst.add_row(place, item["label"], item["predicted"], f"{item['probability']:.4f}")
         console.print()
         console.print(worst)
+
+
+def print_compression(console: Console, outcome: CompressionOutcome) -> None:
+    """Print a row per link of the chain, why each was kept or rejected, and the bundles."""
+    keys = list(dict.fromkeys(key for row in outcome.table for key in row))
+    keys = [key for key in keys if key not in ("kept", "why")] + ["kept"]
+    title = "compression, on the validation part; times are p50/p95, speed-up over float32 before"
+    table = Table(*keys, title=title, title_justify="left", box=None)
+    for row in outcome.table:
+        table.add_row(*(row.get(key, "") for key in keys))
+    console.print()
+    console.print(table)
+    for link in outcome.links[1:]:
+        console.print(f"{link['name']}: {'kept' if link['kept'] else 'rejected'}: {link['reason']}", markup=False)
+    for bundle in outcome.bundles:
+        console.print(f"{bundle['bundle']}: {bundle['size_mb']:.3f} MB, {bundle['parity_summary']}", markup=False)
+    if outcome.best is None:
+        console.print("no step was kept: the network before compression stays the best")
+    else:
+        console.print(f"best: {outcome.best}", markup=False)
 
 
 def print_dry_run(console: Console, facts: Mapping[str, Any]) -> None:

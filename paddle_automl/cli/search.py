@@ -49,6 +49,11 @@ def run(args: argparse.Namespace) -> int:
 
     result = SearchRun(config, Display(screen, config)).run(fresh=args.fresh)
     results.print_search(screen, config, result)
+    if config.compression.steps:
+        from paddle_automl.pipeline.compressing import CompressFile, compress_run
+
+        chain = CompressFile(compression=config.compression)
+        results.print_compression(screen, compress_run(chain, result.output, observer=Display(screen, config)))
     if not result.bundle.verified:
         raise ParityError(result.bundle.parity_text())
     return OK

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -21,8 +19,8 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.parts import Part
 from paddle_automl.deployment.exporters._bfloat16 import Bfloat16Session
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
+from paddle_automl.deployment.runtime import in_lasting_thread
 
-T = TypeVar("T")
 FLOAT_EXPORTER, INT8_EXPORTER = "paddle_inference", "paddle_program"
 WEIGHTS_SUFFIX = ".pdiparams"
 
@@ -142,20 +140,3 @@ def _timed(run: Callable[[np.ndarray], object], images: np.ndarray) -> float:
     start = time.perf_counter()
     run(images)
     return (time.perf_counter() - start) * 1000
-
-
-def in_lasting_thread(function: Callable[[], T]) -> T:
-    """Return what `function` returns, called in the one thread in which this process runs loaded networks.
-
-    A run changes the number of math threads of its thread for good, so it must not be the caller's. Nor may it
-    be a new one each time: oneDNN under Paddle keeps memory by thread, and with several networks loaded a run in
-    a new thread fails ("std::exception") where it meets that of a thread that has ended.
-    """
-    return _pool(os.getpid()).submit(function).result()
-
-
-@lru_cache(maxsize=1)
-def _pool(process: int) -> ThreadPoolExecutor:
-    # By process: a forked one has no threads but the one that forked.
-    del process
-    return ThreadPoolExecutor(1)

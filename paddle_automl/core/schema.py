@@ -122,10 +122,27 @@ class Plugin:
         names = self.registry.names()
         options: list[dict[str, Any]] = [{"enum": names}]
         for name in names:
-            branch = self.registry[name].Config.model_json_schema()
+            branch = _inlined(self.registry[name].Config.model_json_schema())
             branch["properties"]["name"] = {"const": name}
             options.append(branch)
         return {"anyOf": [*options, {"type": "null"}] if self.optional else options}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with its definitions put where they are referred to, so that it can stand in another one."""
+    definitions = schema.pop("$defs", {})
+
+    def put(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                found = definitions[node["$ref"].removeprefix("#/$defs/")]
+                rest = {key: value for key, value in node.items() if key != "$ref"}
+                return {**put(found), **put(rest)}
+            return {key: put(value) for key, value in node.items()}
+        return [put(item) for item in node] if isinstance(node, list) else node
+
+    result: dict[str, Any] = put(schema)
+    return result
 
 
 def default(value: Any) -> Any:

@@ -20,7 +20,7 @@ from paddle_automl.deployment.bundle import utc_now
 from paddle_automl.deployment.config import DeploymentConfig, LatencyConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.records import Latency
-from paddle_automl.deployment.runtime import gpu_index, import_paddle, in_own_thread
+from paddle_automl.deployment.runtime import gpu_index, import_paddle, in_lasting_thread
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def measure_session(
         images = np.random.default_rng(0).standard_normal((batch_size, *input_shape), dtype=np.float32)
         with _one_at_a_time(lock):
             run = partial(session, images)
-            timing = in_own_thread(partial(measure, run, warmup=config.warmup, runs=config.runs))
+            timing = in_lasting_thread(partial(measure, run, warmup=config.warmup, runs=config.runs))
         results.append(
             Latency(
                 batch_size=batch_size,

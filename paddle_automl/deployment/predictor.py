@@ -11,7 +11,7 @@ import numpy as np
 
 from paddle_automl.core.errors import AutoMLError, ConfigError, DataError
 from paddle_automl.deployment.bundle import Bundle
-from paddle_automl.deployment.runtime import in_own_thread
+from paddle_automl.deployment.runtime import in_lasting_thread
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Predictor:
         if not len(images):
             return np.zeros((0, len(self.class_names)), np.float32)
         starts = range(0, len(images), batch_size)
-        return in_own_thread(
+        return in_lasting_thread(
             lambda: np.concatenate([self._run(images[start : start + batch_size]) for start in starts])
         )
 

@@ -7,10 +7,12 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +20,8 @@ from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.runtime import silence_known_warnings
 
 T = TypeVar("T")
+_THREAD_NAME = "paddle-inference"
+
 
 @contextmanager
 def quiet_warnings() -> Iterator[None]:
@@ -56,14 +60,24 @@ def gpu_index(device: str) -> int | None:
     return index
 
 
-def in_own_thread(function: Callable[[], T]) -> T:
-    """Return what `function` returns, called in a thread of its own.
+def in_lasting_thread(function: Callable[[], T]) -> T:
+    """Return what `function` returns, called in the one thread in which this process runs loaded networks.
 
     Paddle Inference sets the number of math threads of whoever calls it, at loading and at every run, and
-    never sets it back: a training in the calling thread would go on with too few.
+    never sets it back, so the caller's thread is not used: a training in it would go on with too few. Nor is
+    a new thread each time: oneDNN under Paddle keeps memory by thread, and with several networks loaded a run
+    in a new thread fails ("std::exception") where it meets that of a thread that has ended.
     """
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(function).result()
+    if threading.current_thread().name.startswith(_THREAD_NAME):
+        return function()
+    return _pool(os.getpid()).submit(function).result()
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    # By process: a forked one has no threads but the one that forked.
+    del process
+    return ThreadPoolExecutor(1, thread_name_prefix=_THREAD_NAME)
 
 
 @contextmanager

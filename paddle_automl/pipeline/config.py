@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.schema import Duration, Section
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.paths import located
@@ -66,6 +67,8 @@ class RunConfig(Section):
     """The search over the options of the other sections."""
     final: Final = Final()
     """The last training of the winner."""
+    compression: CompressionConfig = CompressionConfig()
+    """The chain of compression after a search; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()
     """Export, proof and measurement."""
 

@@ -22,7 +22,7 @@ WEIGHTS_FILE = "best.pdparams"
 RESULT_FILE = "result.json"
 METRICS_FILE = "metrics.jsonl"
 LOG_FILE = "train.log"
-SEARCH_ONLY = ("search", "budget")
+SEARCH_ONLY = ("search", "budget", "compression")
 
 
 def trial_folder(config: RunConfig, number: int) -> Path:

@@ -19,7 +19,7 @@ class SearchConfig(Section):
 
     space: dict[str, Any] | Literal["auto"] | None = None
     """What may vary: dotted keys and their domains; auto: the domains that the chosen classes declare."""
-    controller: Annotated[PluginConfig, Plugin(CONTROLLERS, "optuna")] = default("optuna")
+    controller: Annotated[PluginConfig, Plugin(CONTROLLERS, "auto")] = default("auto")
     """Who proposes the next trial."""
     scheduler: Annotated[PluginConfig, Plugin(SCHEDULERS, "none")] = default("none")
     """Who stops a trial early, judging by the first objective's value per epoch."""

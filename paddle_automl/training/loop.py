@@ -89,11 +89,11 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
     Raises TrialError if the loss is not finite, ConfigError for a metric that is not measured here.
     """
     if metric not in VALIDATION_METRICS:
-        valid = ", ".join(VALIDATION_METRICS)
-        raise ConfigError(f"'{metric}' is not measured in each epoch; valid metrics for training: {valid}")
+        raise ConfigError(
+            f"metric: '{metric}' is not measured in each epoch; valid: {', '.join(VALIDATION_METRICS)}"
+        )
     set_device(device)
-    if device != "cpu":
-        model.to(device)
+    model.to(device)
     seed_everything(seed, "training")
     part = data.train if on == "train" else data.joined()
     learner = Learner(
@@ -106,7 +106,7 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
         device=device,
         step_flops=profile(model, data.input_shape).flops * config.batch_size,
     )
-    run = _Run(
+    return _Run(
         learner=learner,
         config=config,
         part=part,
@@ -115,8 +115,7 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
         folder=folder,
         augment=augment,
         random=generator(seed, "batches"),
-    )
-    return run.run(report)
+    ).run(report)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.deployment.exporters.paddle_inference import PROGRAM, WEIGHTS, PaddleSession
-from paddle_automl.deployment.runtime import ascii_alias, import_paddle, in_own_thread
+from paddle_automl.deployment.runtime import ascii_alias, import_paddle, in_lasting_thread
 
 
 class Bfloat16Session(PaddleSession):
@@ -17,7 +17,7 @@ class Bfloat16Session(PaddleSession):
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
         self._lock = threading.Lock()
         with ascii_alias(folder) as safe:
-            self._predictor = in_own_thread(partial(_load, safe, threads))
+            self._predictor = in_lasting_thread(partial(_load, safe, threads))
         self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
         self._output_name = self._predictor.get_output_names()[0]
 

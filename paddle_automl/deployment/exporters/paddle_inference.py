@@ -20,7 +20,7 @@ from paddle_automl.deployment.runtime import (
     ascii_alias,
     gpu_index,
     import_paddle,
-    in_own_thread,
+    in_lasting_thread,
     quiet_warnings,
 )
 
@@ -66,7 +66,7 @@ class PaddleInferenceExporter(Exporter):
 class PaddleSession:
     """A Paddle Inference predictor behind a lock: its input and output buffers are shared by all calls.
 
-    A call changes the number of math threads of the calling thread: see `in_own_thread`.
+    A call changes the number of math threads of the calling thread: see `in_lasting_thread`.
     """
 
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
@@ -77,7 +77,7 @@ class PaddleSession:
         gpu = gpu_index(device)
         with ascii_alias(folder) as safe:
             try:
-                self._predictor = in_own_thread(partial(_load, safe, gpu, threads))
+                self._predictor = in_lasting_thread(partial(_load, safe, gpu, threads))
             except Exception as error:
                 lines = [line for line in str(error).splitlines() if line.strip()]
                 reason = lines[0] if lines else type(error).__name__

@@ -19,7 +19,13 @@ from paddle_automl.data.paths import readable
 from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
 from paddle_automl.deployment.exporters.paddle_inference import GPU_MEMORY_MB, WEIGHTS, PaddleSession
 from paddle_automl.deployment.network import evaluating, softmax_layer
-from paddle_automl.deployment.runtime import ascii_alias, gpu_index, import_paddle, in_own_thread, quiet_warnings
+from paddle_automl.deployment.runtime import (
+    ascii_alias,
+    gpu_index,
+    import_paddle,
+    in_lasting_thread,
+    quiet_warnings,
+)
 
 STEM = "inference"
 PROGRAM = f"{STEM}.pdmodel"
@@ -83,7 +89,7 @@ class PaddleProgramSession(PaddleSession):
         gpu = gpu_index(device)
         with ascii_alias(folder) as safe:
             try:
-                self._predictor = in_own_thread(partial(_load, safe, gpu, threads))
+                self._predictor = in_lasting_thread(partial(_load, safe, gpu, threads))
             except Exception as error:
                 lines = [line for line in str(error).splitlines() if line.strip()]
                 reason = lines[0] if lines else type(error).__name__
