@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
+from paddle_automl.core.runtime import silence_known_warnings
 from paddle_automl.core.version import VERSION
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ def __getattr__(name: str) -> Any:
 
         return Predictor
     if name in __all__:
-        from paddle_automl import api
+        with warnings.catch_warnings():
+            silence_known_warnings()
+            from paddle_automl import api
 
         return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,4 +55,5 @@ def evaluate(
 def _observer(config: RunConfig, progress: bool) -> Observer:
     if not progress:
         return Observer()
-    return Display(Console(file=sys.stderr, highlight=False), config)
+    plain = not sys.stderr.isatty()
+    return Display(Console(file=sys.stderr, highlight=False, width=140 if plain else None, soft_wrap=plain), config)

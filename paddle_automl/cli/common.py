@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from paddle_automl.core.describe import Option
-from paddle_automl.core.errors import AutoMLError, InterruptedRunError, ParityError
+from paddle_automl.core.errors import AutoMLError, ConfigError, InterruptedRunError, ParityError
 from paddle_automl.core.loading import parse_overrides
 from paddle_automl.core.runtime import silence_known_warnings, tune_process
+from paddle_automl.data.image_files import is_image_name
 
 OK, NOT_AS_DEMANDED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -62,9 +65,27 @@ def run_command(command: Callable[[argparse.Namespace], int], args: argparse.Nam
     except AutoMLError as error:
         sys.stderr.write(f"error: {error}\n")
         return BAD_INPUT
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as `| head` has; nothing more can be written to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
+
+
+def output_target(option: str, path: str, inputs: Sequence[str] = ()) -> Path:
+    """Return the file that a result goes to; raises ConfigError where that would overwrite an image or an input.
+
+    ``--json`` takes an optional file, so an image that stands behind it would be taken for one.
+    """
+    target = Path(path)
+    if is_image_name(target.name) or path in inputs or target.is_dir():
+        raise ConfigError(
+            f"{option} {path}: is an image, an input or a folder, and would be overwritten; "
+            f"write {option}=FILE, or put {option} last"
+        )
+    return target
 
 
 def prepare_streams() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from paddle_automl.cli.common import OK, add_override_argument, console, main_of, overrides_of
+from paddle_automl.cli.common import OK, add_override_argument, console, main_of, output_target, overrides_of
 from paddle_automl.core.files import write_json
 
 SUMMARY = "Evaluate a model: accuracy, per-class figures, confusion matrix and the worst mistakes."
@@ -31,12 +31,13 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.cli.results import print_evaluation
     from paddle_automl.pipeline.commands import evaluate_model
 
+    target = output_target("--json", args.json) if args.json and args.json != "-" else None
     outcome = evaluate_model(args.model, args.part, mistakes=args.mistakes, overrides=overrides_of(args))
     if args.json == "-":
         print(json.dumps(outcome, indent=2, ensure_ascii=False))
         return OK
-    if args.json:
-        write_json(args.json, outcome)
+    if target is not None:
+        write_json(target, outcome)
     print_evaluation(console(), outcome)
     return OK
 

@@ -19,6 +19,7 @@ def registries() -> dict[str, Registry[Any]]:
     from paddle_automl.models.initializers import INITIALIZERS
     from paddle_automl.models.norms import NORMS
     from paddle_automl.search.controllers.base import CONTROLLERS
+    from paddle_automl.search.executors.base import EXECUTORS
     from paddle_automl.search.schedulers.base import SCHEDULERS
     from paddle_automl.training.losses.base import LOSSES
     from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
@@ -27,6 +28,7 @@ def registries() -> dict[str, Registry[Any]]:
     found = (
         CONTROLLERS,
         SCHEDULERS,
+        EXECUTORS,
         DATASETS,
         AUGMENTATIONS,
         BACKBONES,

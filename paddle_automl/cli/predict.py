@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, main_of
+from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, main_of, output_target
+from paddle_automl.core.errors import ParityError
 from paddle_automl.core.files import write_text
 
 SUMMARY = "Predict class probabilities for image files, folders or lists with an exported model."
@@ -30,18 +32,17 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.deployment.output import as_csv, as_json, as_table
     from paddle_automl.deployment.predictor import Predictor
 
+    target = output_target("--csv", args.csv, args.images) if args.csv else None
+    if args.json and args.json != "-":
+        target = output_target("--json", args.json, args.images)
     files = expand(args.images)
     predictor = Predictor(bundle_of(args.model), device=args.device, threads=args.threads)
     predictions = predictor.predict(files, batch_size=args.batch_size)
-    if args.csv:
-        Path(args.csv).parent.mkdir(parents=True, exist_ok=True)
-        write_text(args.csv, as_csv(predictions, predictor.class_names))
-        print(f"{len(predictions)} rows written to {args.csv}")
-    elif args.json == "-":
-        print(as_json(predictions))
+    if target is not None:
+        write_text(target, as_csv(predictions, predictor.class_names) if args.csv else as_json(predictions))
+        print(f"{len(predictions)} predictions written to {target}")
     elif args.json:
-        write_text(args.json, as_json(predictions))
-        print(f"{len(predictions)} predictions written to {args.json}")
+        print(as_json(predictions))
     else:
         print(as_table(predictions, top=args.top))
     return NOT_AS_DEMANDED if any(item.error for item in predictions) else OK
@@ -56,9 +57,14 @@ def bundle_of(path: str) -> Path:
         if (candidate / "bundle.yaml").is_file():
             return candidate
     from paddle_automl.pipeline.commands import export_run
+    from paddle_automl.pipeline.sources import open_run
 
-    print(f"{folder} holds no exported model yet; exporting it to {folder / 'model'}")
-    return Path(export_run(folder).bundle)
+    open_run(folder)
+    sys.stderr.write(f"{folder} holds no exported model yet; exporting it to {folder / 'model'}\n")
+    outcome = export_run(folder)
+    if not outcome.verified:
+        raise ParityError(outcome.parity_text())
+    return outcome.bundle
 
 
 main = main_of(add_arguments, run)

@@ -13,7 +13,7 @@ from rich.table import Table
 from paddle_automl.data.paths import readable
 from paddle_automl.pipeline.compressing import CompressionOutcome
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.display import trial_table
+from paddle_automl.pipeline.display import rank, trial_table
 from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
 
 _SHOWN_TRIALS = 10
@@ -25,13 +25,13 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
     objectives = config.search.objectives
     describe = result.describe
     ranked = [record for record in result.trials if record.values and record.duplicate_of is None]
-    ranked.sort(key=lambda record: objectives[0].cost((record.values or (0.0,))[0]))
+    ranked.sort(key=lambda record: rank(record, objectives))
     console.print()
     console.print(trial_table(ranked[:_SHOWN_TRIALS], objectives, describe, "best trials"))
     if len(objectives) > 1:
         console.print()
         console.print(trial_table(result.pareto, objectives, describe, "Pareto front"))
-    states = [record.state for record in result.trials if record.duplicate_of is None]
+    states = [record.state for record in result.trials if record.counted]
     counts = ", ".join(
         f"{states.count(name)} {name}" for name in ("complete", "pruned", "failed") if name in states
     )
@@ -98,7 +98,12 @@ def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None
 
 def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome) -> None:
     """Print the validation metrics of one training and the next commands."""
-    rows = {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in outcome.metrics.items()}
+    for note in outcome.notes:
+        console.print(f"note: {note}", markup=False)
+    rows = {
+        key: f"{value:,.0f}" if key in ("parameters", "flops") else f"{value:.4f}"
+        for key, value in outcome.metrics.items()
+    }
     console.print(_pairs(f"validation, best epoch {outcome.best_epoch} of {outcome.epochs_run}", rows))
     for file, reason in outcome.skipped_files:
         console.print(f"left out: {file}: {reason}", markup=False)
@@ -113,6 +118,8 @@ def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome
 def print_evaluation(console: Console, outcome: Mapping[str, Any]) -> None:
     """Print metrics, per-class figures, confusion matrix and worst mistakes."""
     metrics = ", ".join(f"{key} {value:.4f}" for key, value in outcome["metrics"].items())
+    if outcome.get("note"):
+        console.print(f"note: {outcome['note']}", markup=False)
     console.print(f"{outcome['part']} part, {outcome['images']} images: {metrics}\n")
     table = Table("class", "precision", "recall", "F1", "images", box=None, title="per class", title_justify="left")
     for row in outcome["per_class"]:
@@ -126,12 +133,12 @@ def print_evaluation(console: Console, outcome: Mapping[str, Any]) -> None:
     console.print()
     console.print(matrix)
     if outcome["worst_mistakes"]:
-        worst = Table(
-            "image", "is", "predicted", "probability", box=None, title="worst mistakes", title_justify="left"
-        )
+        columns = ("image", "is", "with probability", "predicted", "with probability")
+        worst = Table(*columns, box=None, title="worst mistakes", title_justify="left")
         for item in outcome["worst_mistakes"]:
             place = item["file"] or f"number {item['index']}"
-            worst.add_row(place, item["label"], item["predicted"], f"{item['probability']:.4f}")
+            true, predicted = (f"{item[key]:.4f}" for key in ("label_probability", "probability"))
+            worst.add_row(place, item["label"], true, item["predicted"], predicted)
         console.print()
         console.print(worst)
 

@@ -49,7 +49,7 @@ class Section(BaseModel):
         try:
             return handler(data)
         except ValidationError as error:
-            details = [cls._detail(item) for item in error.errors(include_url=False)]
+            details = [cls._detail(item) for item in _without_branches(error.errors(include_url=False))]
             raise ValidationError.from_exception_data(cls.__name__, details) from None
 
     @classmethod
@@ -60,6 +60,9 @@ class Section(BaseModel):
             hint = did_you_mean(loc[0], valid)
             message = f"unknown key{hint if hint else ';'} valid: {', '.join(valid) or 'no options'}"
             kind = "unknown_key"
+        elif kind == "value_error" and isinstance(item["input"], dict | list | tuple):
+            # A rule between several keys names what it found; the whole section would only hide that.
+            message, kind = _lower(message), "stated"
         elif kind not in {"missing", "unknown_key", "stated"}:
             message = f"{_lower(message)}, got {item['input']!r}"
             kind = "stated"
@@ -126,6 +129,26 @@ class Plugin:
             branch["properties"]["name"] = {"const": name}
             options.append(branch)
         return {"anyOf": [*options, {"type": "null"}] if self.optional else options}
+
+
+_BRANCH = re.compile(
+    r"(literal|dict|list|tuple)\[.*\]|(constrained|function|nullable|lax-or-strict)-.*|int|float|str|bool"
+)
+"""What pydantic puts behind a key to name a branch of a union."""
+
+
+def _without_branches(items: Iterable[Any]) -> list[Any]:
+    """Return one error per key where a value fits no branch of a union, which pydantic reports branch by branch."""
+    merged: dict[tuple[Any, ...], Any] = {}
+    for item in items:
+        loc = item["loc"]
+        while len(loc) > 1 and isinstance(loc[-1], str) and _BRANCH.fullmatch(loc[-1]):
+            loc = loc[:-1]
+        if loc not in merged:
+            merged[loc] = {**item, "loc": loc}
+        elif loc != item["loc"]:
+            merged[loc]["msg"] += f" or {_lower(item['msg'])}"
+    return list(merged.values())
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:

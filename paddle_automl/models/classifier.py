@@ -59,5 +59,5 @@ def build_model(
     model = Classifier(backbone, layers, num_classes=num_classes, dropout=config.dropout)
     if config.pretrained is not None:
         report = load_pretrained(model, config.pretrained)
-        logger.info("%s", report)
+        logger.log(logging.WARNING if report.skipped else logging.INFO, "model.pretrained: %s", report)
     return model

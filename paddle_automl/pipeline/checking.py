@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,14 +19,17 @@ from paddle_automl.data.parts import PreparedData
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, make_model
+from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, make_model, notes
 from paddle_automl.pipeline.jobs import returning_errors
 from paddle_automl.training.loop import train
+from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer
 
 logger = logging.getLogger(__name__)
 
 TIMED_BATCHES = 8
+PROCESS_S = 0.5
+"""Start and end of a trial's process, its first step and the measurement of its costs."""
 
 
 @returning_errors
@@ -37,19 +41,21 @@ def check_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """
     config = enter_worker(payload)
     data = load_data(config, payload)
-    issues = []
+    # An error that many candidates share is one mistake, named with the first of them.
+    issues: dict[str, str] = {}
     for number, (label, candidate) in enumerate(payload["candidates"], start=1):
         try:
             try_out(validate(RunConfig, candidate), config, data, payload)
         except AutoMLError as error:
-            issues.append(f"{label}: {error}")
+            issues.setdefault(str(error), f"{label}: {error}")
         except (ValueError, RuntimeError) as error:
             # Paddle states a wrong shape or size as one of these two; the last line holds the reason.
-            issues.append(f"{label}: cannot be built: {str(error).strip().splitlines()[-1]}")
+            text = str(error).strip().splitlines()[-1]
+            issues.setdefault(text, f"{label}: cannot be built: {text}")
         report(number, {})
     if issues:
-        raise ConfigError(issues)
-    return data_facts(data)
+        raise ConfigError(list(issues.values()))
+    return {**data_facts(data), "notes": notes()}
 
 
 def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, payload: Mapping[str, Any]) -> None:
@@ -64,6 +70,8 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, payload
         feature_dim=model.feature_dim,
     )
     build_optimizer(model, candidate.training)
+    flops = profile(model, data.input_shape).flops * candidate.training.batch_size
+    Precision(candidate.training.amp, payload["device"], flops)
     augmenter = build_augmenter(candidate.data.augment)
     batch = next(data.train.batches(2, rng=np.random.default_rng(0), augment=augmenter))
     model.eval()
@@ -104,8 +112,10 @@ def timing_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     Payload: `candidates` (a list of label and configuration) among which the two are found by FLOPs. Returns
     for each: label, parameters, FLOPs, seconds of an epoch, and seconds of a whole trial.
     """
+    started = time.perf_counter()
     config = enter_worker(payload)
     data = load_data(config, payload)
+    overhead = PROCESS_S + time.perf_counter() - started
     sized = []
     for label, candidate in payload["candidates"]:
         chosen = validate(RunConfig, candidate)
@@ -123,7 +133,7 @@ def timing_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
             "flops": flops,
             "parameters": parameters,
             "epoch_s": round(seconds, 3),
-            "trial_s": round(seconds * chosen.training.epochs, 2),
+            "trial_s": round(overhead + seconds * chosen.training.epochs, 2),
         }
         report(len(timed), {})
     return {"data": data_facts(data), **timed}

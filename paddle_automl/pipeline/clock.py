@@ -41,12 +41,12 @@ class Clock:
             return None
         return self.started + self.config.budget.time - self.reserve - GRACE_S
 
-    def learn(self, records: Sequence[TrialRecord]) -> None:
-        """Estimate anew what the last training takes, from the slowest epoch of the trials so far."""
+    def learn(self, leaders: Sequence[TrialRecord]) -> None:
+        """Estimate anew what the last training takes, from the slowest epoch of the trials that may win."""
         budget = self.config.budget.time
         if budget is None:
             return
-        per_epoch = [record.seconds / max(record.curve) for record in records if record.curve and record.seconds]
+        per_epoch = [record.seconds / max(record.curve) for record in leaders if record.curve and record.seconds]
         if per_epoch:
             wanted = self.final_seconds(max(per_epoch)) + EXPORT_S
             self.reserve = min(wanted, LARGEST_SHARE * budget)

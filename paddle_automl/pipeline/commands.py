@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.errors import BundleError, InterruptedRunError
+from paddle_automl.core.errors import BundleError, ConfigError, InterruptedRunError, OutputError
 from paddle_automl.core.files import make_output_folder
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
@@ -19,10 +21,12 @@ from paddle_automl.pipeline.jobs import call
 from paddle_automl.pipeline.machine import devices_of, stable_hashing, start_executor, workers_of
 from paddle_automl.pipeline.observer import Observer
 from paddle_automl.pipeline.results import BundleOutcome, TrainingOutcome
-from paddle_automl.pipeline.sources import BUNDLE_FILE, BUNDLE_FOLDER, find_bundle, open_run
+from paddle_automl.pipeline.sources import BUNDLE_FILE, BUNDLE_FOLDER, find_bundle, is_search, open_run
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.trials import LOG_FILE, payload_of, standalone, write_config
 from paddle_automl.pipeline.visualdl_log import VisualDLLog
+
+LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores say nothing"
 
 
 def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOutcome:
@@ -30,8 +34,12 @@ def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOu
     stable_hashing()
     observer = observer or Observer()
     folder = make_output_folder(config.folder)
+    _refuse_search(folder)
     own = validate(RunConfig, standalone(config, folder))
     write_config(own, folder)
+    if (folder / BUNDLE_FOLDER / BUNDLE_FILE).is_file():
+        # It holds the network of an earlier training into this folder.
+        shutil.rmtree(folder / BUNDLE_FOLDER)
     logs = VisualDLLog(folder) if config.visualdl else None
     with start_executor(config, workers=1) as executor, observer:
         told = observer.job("training", config.training.epochs)
@@ -58,9 +66,16 @@ def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOu
 def export_run(path: str | Path, target: Path | None = None, observer: Observer | None = None) -> BundleOutcome:
     """Export a run or a trial to a bundle (by default its ``model`` folder) and prove it."""
     run = open_run(path)
+    if target is None and is_search(path):
+        raise ConfigError(
+            f"{path}: holds the exported and tested model of its search ({BUNDLE_FOLDER}); "
+            "to export it once more, name another folder with --to"
+        )
     bundle = target or Path(path) / BUNDLE_FOLDER
     payload = payload_of(run.config, run.config, folder=run.folder)
     payload |= {"run": str(run.folder), "bundle": str(bundle), "test": False}
+    if run.learned_validation:
+        payload |= {"validation": {}, "note": LEARNED_VALIDATION}
     observer = observer or Observer()
     with start_executor(run.config, workers=1) as executor, observer:
         told = observer.job("exporting and proving")
@@ -80,26 +95,27 @@ def evaluate_model(
     Without `part`: the test part for a bundle or a search's folder, validation for a trial. Returns metrics,
     per-class figures, the confusion matrix and the worst mistakes as JSON-like data.
     """
+    note = ""
     bundle = find_bundle(path)
     if bundle is not None:
         data = _bundle_config(bundle)
         source = {"bundle": str(bundle)}
         part = part or "test"
-        folder = bundle.parent
     else:
         run = open_run(path)
         data = run.config.as_dict()
         source = {"run": str(run.folder)}
-        part = part or "validation"
-        folder = run.folder
+        part = part or ("test" if run.learned_validation else "validation")
+        if run.learned_validation and part != "test":
+            note = LEARNED_VALIDATION
     data.pop("search", None)
     config = validate(RunConfig, with_overrides(data, overrides or {}))
     payload = {**payload_of(config, config), **source, "part": part, "mistakes": mistakes}
-    payload["cache"] = str(folder / "cache")
+    payload["cache"] = None
     stable_hashing()
-    with start_executor(config, workers=1) as executor:
-        result = call(executor, remote.evaluate, payload, folder / "evaluate.log")
-    return {"part": part, **source, **result}
+    with start_executor(config, workers=1) as executor, tempfile.TemporaryDirectory() as scratch:
+        result = call(executor, remote.evaluate, payload, Path(scratch) / "evaluate.log")
+    return {"part": part, "note": note, **source, **result}
 
 
 def dry_run(config: RunConfig) -> dict[str, Any]:
@@ -113,13 +129,10 @@ def dry_run(config: RunConfig) -> dict[str, Any]:
     listed = [[item.label, item.config.as_dict()] for item in candidates]
     payload = payload_of(config, config)
     payload["cache"] = None
-    with start_executor(config, workers=1) as executor:
-        import tempfile
-
-        with tempfile.TemporaryDirectory(prefix="paddle_automl-dry-run-") as scratch:
-            log = Path(scratch) / "dry_run.log"
-            call(executor, remote.check, {**payload, "candidates": listed}, log)
-            result = call(executor, remote.time_candidates, {**payload, "candidates": listed}, log)
+    with start_executor(config, workers=1) as executor, tempfile.TemporaryDirectory() as scratch:
+        log = Path(scratch) / "dry_run.log"
+        call(executor, remote.check, {**payload, "candidates": listed}, log)
+        result = call(executor, remote.time_candidates, {**payload, "candidates": listed}, log)
     workers = workers_of(config, devices_of(config))
     return {
         **result,
@@ -146,6 +159,15 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
         f"between {low} and {high} of the {trials} trials fit into {config.budget.time:.0f} s "
         f"with {workers} worker(s), more where a scheduler stops the weak ones early"
     )
+
+
+def _refuse_search(folder: Path) -> None:
+    inside = folder.parent.name == "trials" and is_search(folder.parent.parent)
+    if is_search(folder) or inside:
+        raise OutputError(
+            f"output: '{folder}' belongs to a search, whose record this training would overwrite; "
+            "set another folder with -o output=PATH"
+        )
 
 
 def _bundle_config(bundle: Path) -> dict[str, Any]:

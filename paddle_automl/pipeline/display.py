@@ -77,8 +77,9 @@ class Display(Observer):
     def on_end(self, record: TrialRecord) -> None:
         """Move a trial to the finished ones."""
         self.running.pop(record.number, None)
-        self.finished.append(record)
-        new = self._best() is record
+        if record.counted:
+            self.finished.append(record)
+        new = self._best() is record and excess_of(record.values or (), self.objectives) == 0
         self._line(
             f"trial {record.number} {outcome_text(record, self.objectives)}{'  <- best so far' if new else ''}"
         )
@@ -112,8 +113,7 @@ class Display(Observer):
         return min(usable, key=self._rank, default=None)
 
     def _rank(self, record: TrialRecord) -> tuple[float, float]:
-        values = record.values or ()
-        return excess_of(values, self.objectives), self.objectives[0].cost(values[0])
+        return rank(record, self.objectives)
 
     def _render(self) -> Group:
         parts: list[Any] = [Text(self._headline(), style="bold")]
@@ -161,6 +161,12 @@ class Display(Observer):
     def _best_table(self) -> Table:
         ranked = sorted((r for r in self.finished if r.values and r.duplicate_of is None), key=self._rank)
         return trial_table(ranked[:_SHOWN], self.objectives, self.describe, "best trials")
+
+
+def rank(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, float]:
+    """Return what trials are sorted by: those within the limits first, then the first objective."""
+    values = record.values or ()
+    return excess_of(values, objectives), objectives[0].cost(values[0])
 
 
 def trial_table(

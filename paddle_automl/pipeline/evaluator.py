@@ -34,6 +34,7 @@ Report = Callable[[int, Mapping[str, float]], bool]
 def enter_worker(payload: Mapping[str, Any]) -> RunConfig:
     """Set up a worker process: log, device, threads; return the job's configuration."""
     configure_logging()
+    logging.getLogger("paddle_automl").addHandler(_Notes())
     disable_signal_handler()
     set_threads(int(payload["threads"]))
     # The fast layers' threads spin while they wait: with two on a busy machine a step took eight times as long.
@@ -41,6 +42,23 @@ def enter_worker(payload: Mapping[str, Any]) -> RunConfig:
     set_device(payload["device"])
     logger.info("device %s, threads %s", payload["device"], payload["threads"])
     return validate(RunConfig, payload["config"])
+
+
+class _Notes(logging.Handler):
+    """Keeps the warnings of this worker, each once: they are for the person, not only for the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts[record.getMessage()] = None
+
+
+def notes() -> list[str]:
+    """Return the warnings of this worker so far."""
+    found = [handler for handler in logging.getLogger("paddle_automl").handlers if isinstance(handler, _Notes)]
+    return [text for handler in found for text in handler.texts]
 
 
 def load_data(config: RunConfig, payload: Mapping[str, Any]) -> PreparedData:
@@ -96,6 +114,10 @@ def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
         "stopped": result.stopped,
         "seconds": round(result.seconds, 3),
         "skipped_files": [[str(file), reason] for file, reason in data.skipped],
+        "on": payload.get("on", "train"),
+        "classes": list(data.class_names),
+        "preprocess": data.preprocess.model_dump(mode="json"),
+        "notes": notes(),
     }
     write_json(folder / RESULT_FILE, outcome)
     return outcome

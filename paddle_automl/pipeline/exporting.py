@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.loading import validate
 from paddle_automl.data.parts import Part, PreparedData
+from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.predictor import Predictor
@@ -18,7 +23,7 @@ from paddle_automl.models.pretrained import load_checkpoint
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, make_model, model_costs
 from paddle_automl.pipeline.jobs import returning_errors
-from paddle_automl.pipeline.trials import WEIGHTS_FILE
+from paddle_automl.pipeline.trials import RESULT_FILE, WEIGHTS_FILE
 from paddle_automl.training.evaluation import evaluate, predict_probabilities
 from paddle_automl.training.metrics import confusion_matrix, per_class, scores, worst_mistakes
 
@@ -47,7 +52,9 @@ def export_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     data = load_data(config, payload)
     model = load_trained(config, data, run / WEIGHTS_FILE)
     metrics: dict[str, Any] = {
-        "validation": payload.get("validation") or _rounded(evaluate(model, data.validation)),
+        "validation": payload["validation"]
+        if "validation" in payload
+        else _rounded(evaluate(model, data.validation)),
         "costs": _rounded(model_costs(model, data, config, payload)),
     }
     if payload.get("note"):
@@ -91,14 +98,47 @@ def evaluate_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     config = enter_worker(payload)
     data = load_data(config, payload)
     part: Part = getattr(data, payload["part"])
+    if not len(part):
+        raise DataError(f"data: has no {payload['part']} part; choose another one with --part")
     if payload.get("bundle"):
-        predictor = Predictor(payload["bundle"], threads=int(payload.get("threads", 1)))
+        predictor = Predictor(payload["bundle"], threads=int(payload["threads"]))
+        names = predictor.class_names
         probabilities = predict_part(predictor, part)
-        labels = part.labels
     else:
-        model = load_trained(config, data, Path(payload["run"]) / WEIGHTS_FILE)
-        probabilities, labels = predict_probabilities(model, part)
-    return evaluation_tables(probabilities, labels, data.class_names, part, int(payload.get("mistakes", 10)))
+        names, own = trained_facts(Path(payload["run"]), data)
+        # The network expects pixels normalized as in its training, whatever data it is evaluated on.
+        part.preprocess = own
+        known = replace(data, class_names=names, preprocess=own)
+        probabilities, _ = predict_probabilities(
+            load_trained(config, known, Path(payload["run"]) / WEIGHTS_FILE), part
+        )
+    labels = labels_of(part, data.class_names, names)
+    return evaluation_tables(probabilities, labels, names, part, int(payload["mistakes"]))
+
+
+def trained_facts(run: Path, data: PreparedData) -> tuple[tuple[str, ...], Preprocess]:
+    """Return the classes and the preprocessing that a run was trained with."""
+    recorded = json.loads((run / RESULT_FILE).read_text(encoding="utf-8"))
+    own = validate(Preprocess, recorded["preprocess"])
+    if own.input_shape != data.input_shape:
+        raise DataError(
+            f"data: images are {data.input_shape} (channels, height, width), the network needs {own.input_shape}; "
+            "set data.image_size and data.channels"
+        )
+    return tuple(recorded["classes"]), own
+
+
+def labels_of(part: Part, given: tuple[str, ...], known: tuple[str, ...]) -> np.ndarray:
+    """Return the labels of a part, int64 [N], as positions among the classes that the model knows."""
+    if given == known:
+        return part.labels
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise DataError(
+            f"data: has the classes {', '.join(given)}; the model knows {', '.join(known)}. "
+            f"Unknown to it: {', '.join(unknown)}"
+        )
+    return np.array([known.index(name) for name in given], dtype=np.int64)[part.labels]
 
 
 def predict_part(predictor: Predictor, part: Part, batch_size: int = 256) -> np.ndarray:
@@ -123,6 +163,7 @@ def evaluation_tables(
             "label": class_names[item.label],
             "predicted": class_names[item.predicted],
             "probability": round(item.probability, 6),
+            "label_probability": round(item.label_probability, 6),
         }
         for item in worst_mistakes(probabilities, labels, mistakes)
     ]

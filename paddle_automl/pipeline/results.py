@@ -56,6 +56,7 @@ class TrainingOutcome:
     stopped: str
     seconds: float
     skipped_files: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_job(cls, folder: Path, result: Mapping[str, Any]) -> TrainingOutcome:
@@ -68,6 +69,7 @@ class TrainingOutcome:
             stopped=result["stopped"],
             seconds=result["seconds"],
             skipped_files=tuple((file, reason) for file, reason in result["skipped_files"]),
+            notes=tuple(result["notes"]),
         )
 
 

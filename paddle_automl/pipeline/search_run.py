@@ -26,6 +26,7 @@ from paddle_automl.pipeline.observer import Observer
 from paddle_automl.pipeline.results import SearchResult
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.trials import (
+    ALONE_FOLDER,
     CONFIG_FILE,
     LOG_FILE,
     identity,
@@ -43,6 +44,8 @@ from paddle_automl.search.records import TrialRecord
 from paddle_automl.search.schedulers.base import SCHEDULERS, Scheduler
 from paddle_automl.search.study import Study
 
+LEADERS = 3
+"""Best trials from whose epochs the time of the last training is estimated: the winner is likely among them."""
 logger = logging.getLogger(__name__)
 
 
@@ -97,6 +100,9 @@ class SearchRun:
                 describe=self.describe,
             )
         write_json(folder / "summary.json", summary_of(result))
+        for decoded in (folder / "cache").glob("*.npy"):
+            # Decoded images can be large, one file for each size that was searched.
+            decoded.unlink(missing_ok=True)
         return result
 
     def describe(self, record: TrialRecord) -> str:
@@ -119,6 +125,10 @@ class SearchRun:
         log = self.config.folder / "logs" / "check.log"
         facts = call(executor, remote.check, payload, log, on_report)
         remember_data(self.config.folder, facts, bool(study.records()))
+        for note in facts.pop("notes"):
+            self.observer.on_message(note)
+        if self.baseline is None:
+            self.observer.on_message("search.space: auto does not hold the configuration's own values: no baseline")
         for file, reason in facts["skipped_files"]:
             self.observer.on_message(f"left out: {file}: {reason}")
         return facts
@@ -163,7 +173,7 @@ class SearchRun:
 
     def _make_job(self, record: TrialRecord) -> Job:
         folder = trial_folder(self.config, record.number)
-        config = trial_config(self.config, self.space, record.params, folder)
+        config = trial_config(self.config, self.space, record.params, folder / ALONE_FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
         write_config(config, folder)
         return Job(
@@ -214,7 +224,7 @@ class _Deadline(Listener):
 
     def on_end(self, record: TrialRecord) -> None:
         """Estimate anew."""
-        self.clock.learn(self.study.records())
+        self.clock.learn(self.study.ranking()[:LEADERS])
         self.coordinator.limits = replace(self.coordinator.limits, deadline=self.clock.trials_end())
 
 

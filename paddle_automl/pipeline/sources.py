@@ -11,6 +11,7 @@ from paddle_automl.core.errors import BundleError
 from paddle_automl.core.loading import load_config
 from paddle_automl.data.paths import located
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.folder import STUDY_FILE
 from paddle_automl.pipeline.trials import CONFIG_FILE, RESULT_FILE, WEIGHTS_FILE
 
 BUNDLE_FOLDER = "model"
@@ -27,6 +28,11 @@ class TrainedRun:
     weights: Path
 
     @property
+    def learned_validation(self) -> bool:
+        """Return whether the network was trained on the validation part, too."""
+        return self.result.get("on") == "train+validation"
+
+    @property
     def result(self) -> dict[str, Any]:
         """Return what the training recorded: metrics, best epoch, seconds."""
         try:
@@ -34,6 +40,11 @@ class TrainedRun:
         except (OSError, json.JSONDecodeError):
             return {}
         return data
+
+
+def is_search(path: str | Path) -> bool:
+    """Return whether a path is the output folder of a search."""
+    return (located(path) / STUDY_FILE).is_file()
 
 
 def find_bundle(path: str | Path) -> Path | None:

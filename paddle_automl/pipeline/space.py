@@ -10,6 +10,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 from paddle_automl.space.tree import Params
 
+SEARCHED = ("data", "model", "training", "seed")
 _AUTO_COMMON: dict[str, Any] = {
     "model.activation": {"choice": ["relu", "hardswish", "gelu"]},
     "model.dropout": {"float": [0.0, 0.4], "step": 0.1},
@@ -28,7 +29,17 @@ def make_space(config: RunConfig) -> SearchSpace:
             "search.space: is not set, so there is nothing to search; add domains (search.space: auto takes "
             "those of the classes), or train the values as they are: python tools/train.py -c FILE"
         )
-    return SearchSpace.parse(auto_spec() if spec == "auto" else spec)
+    if spec == "auto":
+        return SearchSpace.parse(auto_spec())
+    idle = [key for key in spec if key.split(".")[0] not in SEARCHED]
+    if idle:
+        raise ConfigError(
+            [
+                f"search.space.{key}: changes no trial's result; valid are keys of {', '.join(SEARCHED)}"
+                for key in idle
+            ]
+        )
+    return SearchSpace.parse(spec)
 
 
 def auto_spec() -> dict[str, Any]:

@@ -26,7 +26,7 @@ def run_stage(
     key = digest(inputs)
     recorded = _read(manifest)
     if recorded and recorded.get("inputs") == key and all(path.exists() for path in outputs):
-        logger.info("stage %s: nothing has changed, its result stands", name)
+        logger.debug("stage %s: nothing has changed, its result stands", name)
         result: dict[str, Any] = recorded["result"]
         return result
     manifest.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.config import absolute
-from paddle_automl.data.paths import readable
+from paddle_automl.data.paths import absolute_path, readable
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 
@@ -22,6 +22,8 @@ WEIGHTS_FILE = "best.pdparams"
 RESULT_FILE = "result.json"
 METRICS_FILE = "metrics.jsonl"
 LOG_FILE = "train.log"
+ALONE_FOLDER = "alone"
+"""Where a trial's configuration, run by itself, puts its results: the search's record stays as it is."""
 SEARCH_ONLY = ("search", "budget", "compression")
 
 
@@ -34,7 +36,11 @@ def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
     """Return the configuration of one training: no search, absolute data paths, its own output folder."""
     split = config.data.split.model_copy(update={"seed": split_seed(config)})
     section = absolute(config.data).model_copy(update={"split": split})
-    data = config.model_copy(update={"data": section, "metric": config.epoch_metric()}).as_dict()
+    model = config.model
+    if model.pretrained is not None:
+        model = model.model_copy(update={"pretrained": absolute_path(model.pretrained)})
+    changes = {"data": section, "model": model, "metric": config.epoch_metric()}
+    data = config.model_copy(update=changes).as_dict()
     for key in SEARCH_ONLY:
         data.pop(key)
     return {**data, "output": readable(output.resolve())}

@@ -47,7 +47,7 @@ def test_trial_folders_hold_config_metrics_log_and_the_best_weights_only(searche
     for folder in folders:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         assert "search" not in config
-        assert config["output"] == str(folder)
+        assert config["output"] == str(folder / "alone")
         lines = read_json_lines(folder / "metrics.jsonl")
         assert [line["epoch"] for line in lines] == [1, 2, 3]
         assert {"accuracy", "macro_f1", "loss", "train_loss"} <= set(lines[0])
@@ -229,3 +229,75 @@ def wait_for(condition, process, seconds: float = 120.0) -> None:
         assert process.poll() is None, f"ended too early: {process.stdout.read() if process.stdout else ''}"
         assert time.monotonic() < deadline, "nothing happened"
         time.sleep(0.05)
+
+
+def test_results_never_overwrite_images_or_a_searchs_record(searched, tmp_path):
+    file, output, _ = searched
+    image = tmp_path / "photo.png"
+    image.write_bytes(next((output / "model/samples").glob("*.png")).read_bytes())
+    before = image.read_bytes()
+    eaten = run_tool("predict", "-m", output, "--json", image, image)
+    assert eaten.code == 2
+    assert "would be overwritten" in eaten.err
+    assert image.read_bytes() == before
+    unwritable = run_tool("predict", "-m", output, image, "--csv", "/proc/nothing/x.csv")
+    assert unwritable.code == 2
+    assert "cannot be written" in unwritable.err
+    inside = run_tool("train", "-c", file)
+    assert inside.code == 2
+    assert "belongs to a search" in inside.err
+    again = run_tool("export", "-m", output)
+    assert again.code == 2
+    assert "--to" in again.err
+    bundle = yaml.safe_load((output / "model/bundle.yaml").read_text(encoding="utf-8"))
+    assert "test" in bundle["metrics"]
+
+
+def test_a_new_training_takes_the_old_export_away(tmp_path):
+    config = {key: value for key, value in TINY.items() if key not in ("search", "final")}
+    file = write_config(tmp_path, {**config, "output": str(tmp_path / "run")})
+    assert run_tool("train", "-c", file, "-o", "training.epochs=1").code == 0
+    assert run_tool("export", "-m", tmp_path / "run").code == 0
+    first = (tmp_path / "run/model/inference.pdiparams").read_bytes()
+    assert run_tool("train", "-c", file, "-o", "training.epochs=2").code == 0
+    assert not (tmp_path / "run/model").exists()
+    image = next((ROOT / ".github/pictures").glob("*.png"))
+    told = run_tool("predict", "-m", tmp_path / "run", image, "--json")
+    assert told.code == 0, told.err
+    assert json.loads(told.out)[0]["label"] in set("0123456789")
+    assert "exporting it" in told.err
+    assert (tmp_path / "run/model/inference.pdiparams").read_bytes() != first
+
+
+def test_evaluating_on_other_data_goes_by_the_names_of_the_classes(tmp_path):
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    for folder, names in (("some", {3: "3", 7: "7"}), ("other", {3: "three", 7: "7"})):
+        for digit, name in names.items():
+            (tmp_path / folder / name).mkdir(parents=True)
+            for row in pixels[labels == digit][:20]:
+                number = len(list((tmp_path / folder / name).iterdir()))
+                image = Image.fromarray((row.reshape(8, 8) * 255 / 16).astype("uint8"))
+                image.save(tmp_path / folder / name / f"{number}.png")
+    config = {key: value for key, value in TINY.items() if key not in ("search", "final")}
+    file = write_config(tmp_path, {**config, "output": str(tmp_path / "run")})
+    assert run_tool("train", "-c", file, "-o", "training.epochs=8").code == 0
+    run_tool("export", "-m", tmp_path / "run", "--to", tmp_path / "bundle")
+    size = ["-o", "data.image_size=8", "-o", "data.channels=1"]
+    for model in ("run", "bundle"):
+        some = run_tool(
+            "evaluate", "-m", tmp_path / model, "--part", "test", "--json", *size,
+            "-o", f"data.dataset={{name: image_folder, root: {tmp_path / 'some'}}}",
+        )  # fmt: skip
+        assert some.code == 0, some.err
+        facts = json.loads(some.out)
+        assert len(facts["class_names"]) == 10
+        assert facts["metrics"]["accuracy"] > 0.8
+        other = run_tool(
+            "evaluate", "-m", tmp_path / model, "--part", "test", *size,
+            "-o", f"data.dataset={{name: image_folder, root: {tmp_path / 'other'}}}",
+        )  # fmt: skip
+        assert other.code == 2
+        assert "Unknown to it: three" in other.err

@@ -49,6 +49,7 @@ class Inner(Section):
 
 
 class Root(Section):
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     shape: Annotated[PluginConfig, Plugin(SHAPES, "circle")] = default("circle")
     shapes: Sequence[Annotated[PluginConfig, Plugin(SHAPES)]] = ()
     inner: Inner = Inner()
@@ -92,6 +93,7 @@ def test_dump_and_load_is_identity(tmp_path):
         ({"inner": {"epochs": 2.5}}, r"inner.epochs: .*integer, got 2.5"),
         ({"inner": {"kind": "c"}}, r"inner.kind: .*'a' or 'b', got 'c'"),
         ({"inner": 3}, r"inner: .*got 3"),
+        ({"workers": 0}, r"^workers: input should be greater than or equal to 1 or input should be 'auto', got 0"),
         ({"time": "3 parsecs"}, r"time: must be a duration such as 90s"),
     ],
 )
