@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_config_arguments, console, main_of, overrides_of
+from paddle_automl.pipeline import warmup
 
 SUMMARY = "Compress a trained run (prune, quantize, distill) and keep only what is measured smaller or faster."
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compress; exit code 1 if no step was kept or a bundle is not verified."""
+    warmup.begin()
     from paddle_automl.cli.results import print_compression
     from paddle_automl.core.loading import load_config
     from paddle_automl.pipeline.compressing import CompressFile, compress_run

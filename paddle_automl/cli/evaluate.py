@@ -7,6 +7,7 @@ import json
 
 from paddle_automl.cli.common import OK, add_override_argument, console, main_of, output_target, overrides_of
 from paddle_automl.core.files import write_json
+from paddle_automl.pipeline import warmup
 
 SUMMARY = "Evaluate a model: accuracy, per-class figures, confusion matrix and the worst mistakes."
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
+    warmup.begin()
     from paddle_automl.cli.results import print_evaluation
     from paddle_automl.pipeline.commands import evaluate_model
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from paddle_automl.cli.common import OK, main_of
 from paddle_automl.core.errors import ParityError
+from paddle_automl.pipeline import warmup
 
 SUMMARY = "Export a trained run or trial to a Paddle Inference bundle and prove that it predicts the same."
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; a bundle that is not verified is kept, marked, and makes the exit code 1."""
+    warmup.begin()
     from paddle_automl.cli.results import print_bundle
     from paddle_automl.pipeline.commands import export_run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
+from paddle_automl.pipeline import warmup
 
 SUMMARY = "Search architecture and hyperparameters, then train, test, export and prove the winner."
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the search; a bundle that is not verified is kept, marked, and makes the exit code 1."""
+    warmup.begin()
     from paddle_automl.cli import results
     from paddle_automl.core.errors import ParityError
     from paddle_automl.core.loading import load_config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
+from paddle_automl.pipeline import warmup
 
 SUMMARY = "Train the values of a configuration itself; a trial's config.yaml is one, too."
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print the validation metrics and the next commands."""
+    warmup.begin()
     from paddle_automl.cli.results import print_training
     from paddle_automl.core.loading import load_config
     from paddle_automl.data.paths import located

@@ -15,10 +15,11 @@ from paddle_automl.core.loading import validate
 from paddle_automl.core.schema import Section
 from paddle_automl.pipeline.config import GOALS, RunConfig
 from paddle_automl.pipeline.jobs import call, returning_errors
-from paddle_automl.pipeline.machine import stable_hashing, start_executor
+from paddle_automl.pipeline.machine import start_executor
 from paddle_automl.pipeline.observer import Observer
 from paddle_automl.pipeline.sources import open_run
 from paddle_automl.pipeline.trials import RESULT_FILE, WEIGHTS_FILE, payload_of
+from paddle_automl.pipeline.warmup import stable_hashing
 
 if TYPE_CHECKING:
     from paddle_automl.compression.context import Context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -13,9 +12,9 @@ import psutil
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.runtime import threads_per_trial, usable_cores
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.warmup import PRELOAD
 from paddle_automl.search.executors.base import EXECUTORS, Executor
 
-PRELOAD = "paddle_automl.pipeline.preload"
 MEMORY_PER_WORKER_MB = 1500
 """What a trial with Paddle takes at most on small data; decides how many workers `auto` starts."""
 
@@ -75,8 +74,3 @@ def start_executor(config: RunConfig, workers: int | None = None) -> Executor:
     return EXECUTORS[options.name](
         options, workers=count, threads=threads_per_trial(count), devices=devices, preload=(PRELOAD,)
     )
-
-
-def stable_hashing() -> None:
-    """Make Python's text hashes the same in every worker, whatever the terminal's environment says."""
-    os.environ.setdefault("PYTHONHASHSEED", "0")

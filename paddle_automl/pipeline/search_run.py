@@ -21,7 +21,7 @@ from paddle_automl.pipeline.finishing import Finish
 from paddle_automl.pipeline.folder import STUDY_FILE, open_folder, remember_data
 from paddle_automl.pipeline.jobs import call
 from paddle_automl.pipeline.keeping import CheckpointKeeper
-from paddle_automl.pipeline.machine import stable_hashing, start_executor
+from paddle_automl.pipeline.machine import start_executor
 from paddle_automl.pipeline.observer import Observer
 from paddle_automl.pipeline.results import SearchResult
 from paddle_automl.pipeline.space import baseline_of, make_space
@@ -36,6 +36,7 @@ from paddle_automl.pipeline.trials import (
     write_config,
 )
 from paddle_automl.pipeline.visualdl_log import VisualDLLog
+from paddle_automl.pipeline.warmup import stable_hashing
 from paddle_automl.search.controllers.base import CONTROLLERS, Controller
 from paddle_automl.search.coordinator import Coordinator, Ending, Limits
 from paddle_automl.search.executors.base import Executor, Job
