@@ -295,6 +295,8 @@ def test_evaluating_on_other_data_goes_by_the_names_of_the_classes(tmp_path):
         facts = json.loads(some.out)
         assert len(facts["class_names"]) == 10
         assert facts["metrics"]["accuracy"] > 0.8
+        if model == "run":
+            continue
         other = run_tool(
             "evaluate", "-m", tmp_path / model, "--part", "test", *size,
             "-o", f"data.dataset={{name: image_folder, root: {tmp_path / 'other'}}}",

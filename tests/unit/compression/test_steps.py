@@ -81,6 +81,7 @@ def test_flops_are_reached(options, backbone):
     assert outcome.model.feature_dim == outcome.model.fc.weight.shape[0]
 
 
+@pytest.mark.slow  # times a network, so it needs a quiet machine
 def test_latency_is_a_target_too():
     model = network(backbone={"name": "resnet", "width": 32, "blocks": [1, 1]})
     facts = step("prune_filters", tune=NO_TUNING, sensitivity=False, latency=0.9).apply(model, context()).facts

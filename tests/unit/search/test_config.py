@@ -15,7 +15,7 @@ def mistake(**data):
 
 def test_defaults():
     config = SearchConfig()
-    assert config.controller.name == "optuna"
+    assert config.controller.name == "auto"
     assert config.controller.sampler == "TPESampler"
     assert config.scheduler.name == "none"
     assert [(o.metric, o.goal) for o in config.objectives] == [("accuracy", "maximize")]
