@@ -16,7 +16,6 @@ def mistake(**data):
 def test_defaults():
     config = SearchConfig()
     assert config.controller.name == "auto"
-    assert config.controller.sampler == "TPESampler"
     assert config.scheduler.name == "none"
     assert [(o.metric, o.goal) for o in config.objectives] == [("accuracy", "maximize")]
 
