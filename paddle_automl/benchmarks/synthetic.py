@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -33,13 +34,13 @@ class Synthetic(Task):
         self._encoding = Encoding(self.space)
         self._prepare(np.random.default_rng(1000 + number))
 
+    @abstractmethod
     def _prepare(self, rng: np.random.Generator) -> None:
         """Draw the function."""
-        raise NotImplementedError
 
+    @abstractmethod
     def costs(self, rows: Array) -> Array:
         """Return the true costs [N] of encoded configurations [N, D]."""
-        raise NotImplementedError
 
     def observe(self, params: Params, rng: np.random.Generator, used: Sequence[int]) -> Observation:
         """Return the true cost and noise."""

@@ -21,6 +21,7 @@ from paddle_automl.pipeline.results import BundleOutcome, TrainingOutcome
 from paddle_automl.pipeline.sources import BUNDLE_FOLDER, FINAL_FOLDER
 from paddle_automl.pipeline.stages import run_stage
 from paddle_automl.pipeline.trials import (
+    ALONE_FOLDER,
     CONFIG_FILE,
     LOG_FILE,
     SEARCH_ONLY,
@@ -73,7 +74,8 @@ class Finish:
 
     def best_config(self, best: TrialRecord) -> RunConfig:
         """Return the configuration of the best trial."""
-        return trial_config(self.config, self.space, best.params, trial_folder(self.config, best.number))
+        output = trial_folder(self.config, best.number) / ALONE_FOLDER
+        return trial_config(self.config, self.space, best.params, output)
 
     def _best_dict(self, best: TrialRecord) -> dict[str, Any]:
         data = self.best_config(best).as_dict()

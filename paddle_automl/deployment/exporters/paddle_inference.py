@@ -7,7 +7,7 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,20 +69,22 @@ class PaddleSession:
     A call changes the number of math threads of the calling thread: see `in_lasting_thread`.
     """
 
+    program: ClassVar[str] = PROGRAM
+
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
-        for name in (PROGRAM, WEIGHTS):
+        for name in (self.program, WEIGHTS):
             if not (folder / name).is_file():
                 raise BundleError(f"{readable(folder)}: the file {name} is missing; export again")
         self._lock = threading.Lock()
         gpu = gpu_index(device)
         with ascii_alias(folder) as safe:
             try:
-                self._predictor = in_lasting_thread(partial(_load, safe, gpu, threads))
+                self._predictor = in_lasting_thread(partial(self.load, safe, gpu, threads))
             except Exception as error:
                 lines = [line for line in str(error).splitlines() if line.strip()]
                 reason = lines[0] if lines else type(error).__name__
                 raise BundleError(
-                    f"{readable(folder)}: Paddle Inference cannot load {PROGRAM}: {reason}; export again"
+                    f"{readable(folder)}: Paddle Inference cannot load {self.program}: {reason}; export again"
                 ) from error
         self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
         self._output_name = self._predictor.get_output_names()[0]
@@ -94,6 +96,11 @@ class PaddleSession:
             self._predictor.run()
             probabilities: np.ndarray = self._predictor.get_output_handle(self._output_name).copy_to_cpu()
         return probabilities
+
+    @staticmethod
+    def load(folder: Path, gpu: int | None, threads: int) -> Any:
+        """Return Paddle's predictor of the files in a folder, on a GPU where its number is given."""
+        return _load(folder, gpu, threads)
 
 
 def _load(folder: Path, gpu: int | None, threads: int) -> Any:

@@ -7,23 +7,18 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.errors import OutputError, UnsupportedError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.paths import readable
 from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
 from paddle_automl.deployment.exporters.paddle_inference import GPU_MEMORY_MB, WEIGHTS, PaddleSession
 from paddle_automl.deployment.network import evaluating, softmax_layer
 from paddle_automl.deployment.runtime import (
-    ascii_alias,
-    gpu_index,
     import_paddle,
-    in_lasting_thread,
     quiet_warnings,
 )
 
@@ -81,23 +76,12 @@ class PaddleProgramExporter(Exporter):
 class PaddleProgramSession(PaddleSession):
     """The predictor of a ``.pdmodel`` file; with oneDNN's 8-bit kernels where the network is quantized."""
 
-    def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
-        for name in (PROGRAM, WEIGHTS):
-            if not (folder / name).is_file():
-                raise BundleError(f"{readable(folder)}: the file {name} is missing; export again")
-        self._lock = threading.Lock()
-        gpu = gpu_index(device)
-        with ascii_alias(folder) as safe:
-            try:
-                self._predictor = in_lasting_thread(partial(_load, safe, gpu, threads))
-            except Exception as error:
-                lines = [line for line in str(error).splitlines() if line.strip()]
-                reason = lines[0] if lines else type(error).__name__
-                raise BundleError(
-                    f"{readable(folder)}: Paddle Inference cannot load {PROGRAM}: {reason}; export again"
-                ) from error
-        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
-        self._output_name = self._predictor.get_output_names()[0]
+    program = PROGRAM
+
+    @staticmethod
+    def load(folder: Path, gpu: int | None, threads: int) -> Any:
+        """Return Paddle's predictor of the files in a folder; see the base class."""
+        return _load(folder, gpu, threads)
 
 
 def _load(folder: Path, gpu: int | None, threads: int) -> Any:
