@@ -1,1 +1,1 @@
-"""The referee: controllers replayed over tables and synthetic tasks, without any training."""
+"""The command `benchmark`: every figure this project gives can be measured again with it."""

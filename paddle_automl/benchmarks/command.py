@@ -1,35 +1,27 @@
-"""The command `benchmark`: controllers on tables and synthetic tasks, as a table, JSON and one HTML page."""
+"""The command `benchmark`: one subcommand for each kind of figure."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from rich.console import Console
+from paddle_automl.benchmarks.search import command as search
+from paddle_automl.benchmarks.search import schedulers
+from paddle_automl.core.errors import AutoMLError
 
-from paddle_automl.benchmarks.catalogue import GROUPS, task_names
-from paddle_automl.benchmarks.page import write_page
-from paddle_automl.benchmarks.replay import SHORT, controller_of
-from paddle_automl.benchmarks.runs import Results, Run, make_all
-from paddle_automl.benchmarks.scheduler_command import add_scheduler_arguments, compare_schedulers
-from paddle_automl.benchmarks.synthetic import Mixed
-from paddle_automl.benchmarks.text import Question, print_summary, summary_of
-from paddle_automl.core.errors import AutoMLError, ConfigError
-from paddle_automl.search.controllers.base import CONTROLLERS
-
-SUMMARY = "Compare search controllers on tables and synthetic tasks, without any training."
-OWN = "own"
-DEFAULT = "auto,q_learning,gaussian_process,local_search,evolution,tpe,random"
+SUMMARY = "Measure on this machine what this project claims."
 
 
 def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
     """Run the command; return its exit code."""
-    args = _parser(name).parse_args(argv)
+    parser = argparse.ArgumentParser(prog=name, description=SUMMARY)
+    commands = parser.add_subparsers(dest="what", required=True)
+    for part in (search, schedulers):
+        part.add_arguments(commands)
+    args = parser.parse_args(argv)
     try:
-        (_search if args.what == "search" else compare_schedulers)(args)
+        args.run(args)
     except AutoMLError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -37,90 +29,3 @@ def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
         sys.stderr.write("interrupted; with --json the runs that ended are kept, the same command continues\n")
         return 130
     return 0
-
-
-def _parser(name: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=name, description=SUMMARY)
-    commands = parser.add_subparsers(dest="what", required=True)
-    add_scheduler_arguments(commands)
-    search = commands.add_parser("search", help=SUMMARY, description=SUMMARY)
-    groups = ", ".join(GROUPS)
-    search.add_argument(
-        "--tasks",
-        default="synthetic",
-        help=f"comma-separated tasks, groups ({groups}, tables = nas and hpo, all), or paths of tables: "
-        "FILE.npz, FILE.npz:ARRAY, FILE.csv (default: synthetic, which needs no data)",
-    )
-    search.add_argument(
-        "--controllers",
-        default=DEFAULT,
-        help="comma-separated controllers, each NAME or NAME:option=value+option=value; "
-        f"own = all of the project but bayesian, grid and optuna; {', '.join(SHORT)} (default: {DEFAULT})",
-    )
-    search.add_argument("--trials", default="30,100", help="comma-separated budgets (default: 30,100)")
-    search.add_argument("--seeds", type=int, default=20, help="runs of each pair (default: 20)")
-    search.add_argument("--data", type=Path, metavar="DIR", help="folder with nas/ and hpo/")
-    search.add_argument("--against", default="tpe", help="reference of the shares and tests (default: tpe)")
-    search.add_argument(
-        "--final-choice",
-        choices=("own", "all", "none"),
-        default="own",
-        help="who spends a share of the budget on repeating the best few: the project's controllers, all, none",
-    )
-    search.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    search.add_argument(
-        "--json", type=Path, metavar="FILE", help="keep all figures; runs found there are not made again"
-    )
-    search.add_argument("--html", type=Path, metavar="FILE", help="write one page with plots")
-    return parser
-
-
-def _search(args: argparse.Namespace) -> None:
-    question = _question(args)
-    runs = [
-        Run(task, controller, seed)
-        # Seeds outermost: an interrupted comparison has looked at everything a little.
-        for seed in range(question.seeds)
-        for task in question.tasks
-        for controller in question.controllers
-    ]
-    results = Results.load(args.json)
-    steps = max(1, len(runs) // 50)
-
-    def tell(done: int, count: int) -> None:
-        if done % steps == 0 or done == count:
-            sys.stderr.write(f"\r{done} of {count} runs")
-            sys.stderr.write("\n" if done == count else "")
-            sys.stderr.flush()
-
-    make_all(runs, question.budgets, args.data, results=results, path=args.json, workers=args.workers, tell=tell)
-    summary = summary_of(results, question)
-    results.save(args.json, summary)
-    print_summary(Console(width=None if sys.stdout.isatty() else 200, highlight=False), summary)
-    if args.html is not None:
-        write_page(args.html, summary, results)
-
-
-def _question(args: argparse.Namespace) -> Question:
-    """Return what is asked; raises ConfigError for wrong words before anything runs."""
-    controllers: list[str] = []
-    for word in _words(args.controllers):
-        own = [name for name in CONTROLLERS.names() if name not in ("bayesian", "grid", "optuna")]
-        controllers.extend(name for name in (own if word == OWN else [word]) if name not in controllers)
-    if args.against not in controllers:
-        controllers.append(args.against)
-    probe = Mixed("probe", 0)
-    for controller in controllers:
-        controller_of(controller, probe, 0)
-    try:
-        budgets = sorted({int(word) for word in _words(args.trials)})
-    except ValueError:
-        raise ConfigError(f"--trials: must be whole numbers such as 30,100, got {args.trials!r}") from None
-    if not budgets or budgets[0] < 1 or args.seeds < 1 or args.workers < 1:
-        raise ConfigError("--trials, --seeds and --workers: must be at least 1")
-    tasks = task_names(_words(args.tasks), args.data)
-    return Question(tasks, controllers, budgets, args.seeds, args.against, args.final_choice)
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in text.split(",") if word]

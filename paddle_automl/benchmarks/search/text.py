@@ -11,8 +11,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
-from paddle_automl.benchmarks.runs import Results, Run
-from paddle_automl.benchmarks.statistics import quartiles, standings
+from paddle_automl.benchmarks.search.runs import Results, Run
+from paddle_automl.benchmarks.search.statistics import quartiles, standings
 
 SIGNIFICANT = 0.05
 

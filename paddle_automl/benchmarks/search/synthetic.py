@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.benchmarks.task import Observation, Task
+from paddle_automl.benchmarks.search.task import Observation, Task
 from paddle_automl.core.seeds import generator
 from paddle_automl.search.learning.columns import Array
 from paddle_automl.search.learning.encoding import Encoding

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
-from paddle_automl.benchmarks.task import Task
+from paddle_automl.benchmarks.search.task import Task
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig, issues_of

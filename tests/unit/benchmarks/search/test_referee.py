@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from paddle_automl.benchmarks.catalogue import task, task_names
 from paddle_automl.benchmarks.command import main
-from paddle_automl.benchmarks.replay import choose, controller_of, play
-from paddle_automl.benchmarks.statistics import holm, standings
-from paddle_automl.benchmarks.synthetic import Conditional, Mixed
-from paddle_automl.benchmarks.tables import csv_table, npz_tables
-from paddle_automl.benchmarks.task import Table
+from paddle_automl.benchmarks.search.catalogue import task, task_names
+from paddle_automl.benchmarks.search.replay import choose, controller_of, play
+from paddle_automl.benchmarks.search.statistics import holm, standings
+from paddle_automl.benchmarks.search.synthetic import Conditional, Mixed
+from paddle_automl.benchmarks.search.tables import csv_table, npz_tables
+from paddle_automl.benchmarks.search.task import Table
 from paddle_automl.core.errors import ConfigError, DataError
 from tests.unit.benchmarks.data import DATA, needs_data
 

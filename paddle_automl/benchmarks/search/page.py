@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.benchmarks.runs import Results, Run
+from paddle_automl.benchmarks.search.runs import Results, Run
 from paddle_automl.core.files import write_text
 
 STYLE = (

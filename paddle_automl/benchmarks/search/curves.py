@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_automl.benchmarks.replay import plugin_config
+from paddle_automl.benchmarks.search.replay import plugin_config
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.seeds import generator
 from paddle_automl.search.learning.columns import Array, Indices

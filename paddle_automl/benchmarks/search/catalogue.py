@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from paddle_automl.benchmarks.synthetic import Conditional, Mixed
-from paddle_automl.benchmarks.tables import csv_table, nas_bench_201, npz_tables
-from paddle_automl.benchmarks.task import Task
+from paddle_automl.benchmarks.search.synthetic import Conditional, Mixed
+from paddle_automl.benchmarks.search.tables import csv_table, nas_bench_201, npz_tables
+from paddle_automl.benchmarks.search.task import Task
 from paddle_automl.core.errors import ConfigError, unknown_name
 
 NAS_FILE, FCNET_FILE, MLP_FILE = "nas/nas_bench_201.csv.gz", "hpo/fcnet_val_mse.npz", "hpo/hpobench_mlp_score.npz"

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.benchmarks.task import Table
+from paddle_automl.benchmarks.search.task import Table
 from paddle_automl.core.errors import DataError
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paddle_automl.benchmarks.command import main
-from paddle_automl.benchmarks.curves import CURVES_FILE, CurveTask, curve_tasks, replay, scheduler_of
+from paddle_automl.benchmarks.search.curves import CURVES_FILE, CurveTask, curve_tasks, replay, scheduler_of
 from paddle_automl.core.errors import DataError
 
 # Ten configurations of four epochs; number 3 is the best at the end, number 9 diverges.

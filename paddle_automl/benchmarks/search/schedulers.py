@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from paddle_automl.benchmarks.curves import SHARES, CurveTask, curve_tasks, replay, scheduler_of
+from paddle_automl.benchmarks.search.curves import SHARES, CurveTask, curve_tasks, replay, scheduler_of
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 
@@ -22,8 +22,8 @@ SUMMARY = "Compare schedulers on the learning curves of TaskSet, under random se
 FULL = "none"
 
 
-def add_scheduler_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command's parser."""
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser; its `run` does the work."""
     parser = commands.add_parser("schedulers", help=SUMMARY, description=SUMMARY)
     parser.add_argument("--schedulers", default="none,asha,hyperband:max_epochs=51,median,patience")
     parser.add_argument("--trials", type=int, default=100, help="trials of the full search (default: 100)")
@@ -31,9 +31,10 @@ def add_scheduler_arguments(commands: argparse._SubParsersAction[argparse.Argume
     parser.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder with hpo/")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.set_defaults(run=_compare)
 
 
-def compare_schedulers(args: argparse.Namespace) -> None:
+def _compare(args: argparse.Namespace) -> None:
     """Replay and print the mean regrets after shares of the full search's epochs."""
     names = [word for word in args.schedulers.split(",") if word]
     if args.trials < 1 or args.seeds < 1 or args.workers < 1:

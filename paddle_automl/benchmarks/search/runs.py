@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.benchmarks.catalogue import task
-from paddle_automl.benchmarks.replay import controller_of, play, result_of
+from paddle_automl.benchmarks.search.catalogue import task
+from paddle_automl.benchmarks.search.replay import controller_of, play, result_of
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import write_json
 from paddle_automl.search.learning.columns import Array

@@ -1,0 +1,1 @@
+"""What compression gains on named networks."""

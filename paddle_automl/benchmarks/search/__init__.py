@@ -1,0 +1,1 @@
+"""Search controllers and schedulers on tables and synthetic tasks."""

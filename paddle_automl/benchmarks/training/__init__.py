@@ -1,0 +1,1 @@
+"""The speed of training on this machine, beside Paddle's tutorials and PyTorch."""
