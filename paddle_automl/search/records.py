@@ -37,6 +37,7 @@ class TrialRecord:
     `values` are the objectives' values, None for a trial without usable metrics. `curve` maps epochs to the
     first objective's metric. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of
     the trial whose results were copied instead of running this one; `retry_of` that of an interrupted trial.
+    A `repeat` is counted from 1: it runs the configuration of trial `repeat_of` once more with another seed.
     """
 
     number: int
@@ -50,6 +51,8 @@ class TrialRecord:
     started: datetime | None = None
     duplicate_of: int | None = None
     retry_of: int | None = None
+    repeat_of: int | None = None
+    repeat: int = 0
     baseline: bool = False
 
     @property
@@ -84,30 +87,44 @@ class TrialRecord:
             started=trial.datetime_start,
             duplicate_of=attributes.get("duplicate_of"),
             retry_of=attributes.get("retry_of"),
+            repeat_of=attributes.get("repeat_of"),
+            repeat=attributes.get("repeat", 0),
             baseline=attributes.get("baseline", False),
         )
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What a controller learns of a trial: `costs` are None where it failed, early where it was `pruned`."""
+    """What a controller learns of a trial: `costs` are None where it failed, early where it was `pruned`.
+
+    `seconds` are what it took, 0 where that is not known.
+    """
 
     number: int
     params: Params
     costs: Costs | None
     pruned: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class History:
-    """What a controller may know: trials that ended, by number, and the choices of those still running."""
+    """What a controller may know: trials that ended, by number, and the choices of those still running.
+
+    Each run of a configuration is an observation of its own: learners see its noise, and rank configurations
+    by the mean of their runs. `prior` are trials of other studies (a warm start): their costs are no costs but
+    each objective's rank within its study, from 0 for the best to 1 for the worst.
+    """
 
     finished: tuple[Observation, ...] = ()
     running: tuple[Params, ...] = ()
+    prior: tuple[Observation, ...] = ()
 
     @classmethod
-    def of(cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> History:
-        """The history of Optuna trials; interrupted and repeated ones teach nothing and are left out."""
+    def of(
+        cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective], prior: Sequence[Observation] = ()
+    ) -> History:
+        """The history of Optuna trials; interrupted ones and copies teach nothing and are left out."""
         finished, running = [], []
         for trial in sorted(trials, key=lambda trial: trial.number):
             attributes = trial.user_attrs
@@ -123,8 +140,9 @@ class History:
                     values = trial.values or _values(attributes.get("metrics", {}), objectives)
                     costs = None if values is None else costs_of(values, objectives)
                 pruned = trial.state == TrialState.PRUNED
-                finished.append(Observation(trial.number, dict(trial.params), costs, pruned))
-        return cls(tuple(finished), tuple(running))
+                seconds = float(attributes.get("seconds", 0.0))
+                finished.append(Observation(trial.number, dict(trial.params), costs, pruned, seconds))
+        return cls(tuple(finished), tuple(running), tuple(prior))
 
     def keys(self, space: SearchSpace) -> set[str]:
         """Return the canonical keys of all choices that were tried or are running."""
@@ -139,10 +157,10 @@ class History:
 def proposal_number(trials: Sequence[FrozenTrial], number: int) -> int:
     """Return how many proposals came before trial `number`.
 
-    What an interruption added is not counted, so a resumed study draws the same random numbers as one that
-    was never interrupted.
+    What an interruption added and what repeats a configuration is not counted, so a resumed study draws the
+    same random numbers as one that was never interrupted.
     """
-    added = ("retry_of", UNASKED)
+    added = ("retry_of", "repeat_of", UNASKED)
     earlier = (trial for trial in trials if trial.number < number)
     return number - sum(1 for trial in earlier if any(mark in trial.user_attrs for mark in added))
 
