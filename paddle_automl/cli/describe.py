@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from paddle_automl.cli.common import OK, main_of, option_lines
 from paddle_automl.cli.kinds import registries, sections
 from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError, unknown_name
+from paddle_automl.core.registry import Registry
 
 SUMMARY = "List plugins and print the options of a plugin or a configuration section."
 
@@ -24,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Print what was asked for."""
     kinds = registries()
     if args.kind is None and args.schema:
-        print(json.dumps(sections()["config"].model_json_schema(), indent=2, ensure_ascii=False))
+        print(_json(sections()["config"].model_json_schema()))
         return OK
     if args.kind is None:
         print("\n".join(_kinds()))
@@ -35,13 +37,12 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(unknown_name("kind", args.kind, [*kinds, "section"]))
     registry = kinds[args.kind]
     if args.name is None:
-        for name in registry.names():
-            print(f"{name:<18} {registry.summary(name)}")
+        _list(registry, args.schema)
         return OK
     cls = registry[args.name]
     config = getattr(cls, "Config", None)
     if args.schema and config is not None:
-        print(json.dumps(config.model_json_schema(), indent=2, ensure_ascii=False))
+        print(_json(config.model_json_schema()))
         return OK
     print(f"{registry.section}: {{name: {args.name}}}\n")
     print((cls.__doc__ or "").strip() + "\n")
@@ -50,15 +51,29 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
+def _list(registry: Registry[Any], schema: bool) -> None:
+    if schema:
+        configs = {name: getattr(registry[name], "Config", None) for name in registry.names()}
+        print(_json({name: config.model_json_schema() for name, config in configs.items() if config is not None}))
+        return
+    for name in registry.names():
+        print(f"{name:<18} {registry.summary(name)}")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 def _describe_section(args: argparse.Namespace) -> int:
     known = sections()
     if args.name is None:
-        print("\n".join(known))
+        schemas = {name: section.model_json_schema() for name, section in known.items()}
+        print(_json(schemas) if args.schema else "\n".join(known))
         return OK
     if args.name not in known:
         raise ConfigError(unknown_name("section", args.name, known))
     if args.schema:
-        print(json.dumps(known[args.name].model_json_schema(), indent=2, ensure_ascii=False))
+        print(_json(known[args.name].model_json_schema()))
         return OK
     print((known[args.name].__doc__ or "").strip() + "\n")
     print("\n".join(option_lines(options(known[args.name]))))

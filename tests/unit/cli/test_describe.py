@@ -53,3 +53,10 @@ def test_unknown_kind_and_name(capsys):
     assert "did you mean 'controller'?" in capsys.readouterr().err
     assert describe.main(["backbone", "resnet5"]) == 2
     assert "did you mean 'resnet'?" in capsys.readouterr().err
+
+
+def test_json_schemas_of_all_plugins_of_a_kind_and_of_all_sections(capsys):
+    assert describe.main(["backbone", "--schema"]) == 0
+    assert "width" in json.loads(capsys.readouterr().out)["resnet"]["properties"]
+    assert describe.main(["section", "--schema"]) == 0
+    assert "optimizer" in json.loads(capsys.readouterr().out)["training"]["properties"]
