@@ -148,7 +148,7 @@ def test_no_bias_before_a_normalization(name):
 
 
 def test_a_stride_that_leaves_nothing_is_named(name):
-    depth = {"resnet": "blocks", "vgg": "convs", "inception": "modules"}[name]
+    depth = {"resnet": "blocks", "vgg": "convs", "inception": "modules", "mobilenet": "blocks"}[name]
     backbone = {"name": name, depth: [1] * 5, "strides": [2] * 5}
     config = validate(ModelConfig, {"backbone": backbone})
     with pytest.raises(ConfigError, match=r"model\.backbone\.strides\.3: halves a map of 1 x 1 pixels"):
