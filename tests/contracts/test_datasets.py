@@ -120,6 +120,18 @@ class TestDataset:
         assert (first.train.raw([0, 1]) == second.train.raw([0, 1])).all()
         assert first.preprocess == second.preprocess
 
+    def test_the_store_gives_the_same_data(self, name, options, tmp_path):
+        config = DataConfig.model_validate({"dataset": options, "image_size": 7})
+        plain = prepare(config, seed=0)
+        for _ in range(2):
+            stored = prepare(config, seed=0, cache_dir=tmp_path / "cache")
+            assert stored.preprocess == plain.preprocess
+            assert stored.class_names == plain.class_names
+            for mine, theirs in ((stored.train, plain.train), (stored.test, plain.test)):
+                assert (mine.indices == theirs.indices).all()
+                assert (mine.labels == theirs.labels).all()
+                assert (mine.raw(range(len(mine))) == theirs.raw(range(len(theirs)))).all()
+
     def test_a_missing_path_is_a_data_error(self, name, options, tmp_path):
         cls = DATASETS[name]
         given = [option for option in cls.Config.path_options if options.get(option)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from paddle_automl.core.registry import Registry
@@ -25,6 +26,13 @@ class Dataset(ABC):
 
     @abstractmethod
     def __init__(self, config: PluginConfig) -> None: ...
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return the files that alone, with the options, make the samples of arrays; none for image files.
+
+        Such samples are read once for all trials of a search and stored, by the files' paths, times and sizes.
+        """
+        return ()
 
     @abstractmethod
     def load(self) -> Samples:

@@ -53,8 +53,21 @@ class Idx(Dataset):
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def sources(self) -> tuple[Path, ...]:
+        """Return the files of images and labels."""
+        return tuple(file for pair in self._files().values() for file in pair)
+
     def load(self) -> Samples:
         """Return the images of both parts, ``[N, H, W, 1]``."""
+        config, files = self.config, self._files()
+        return samples_of_arrays(
+            {part: (read_idx(images), read_idx(labels)) for part, (images, labels) in files.items()},
+            {part: (readable(images), readable(labels)) for part, (images, labels) in files.items()},
+            config.class_names,
+        )
+
+    def _files(self) -> dict[str, tuple[Path, Path]]:
+        """Return the files of images and labels of each part."""
         config = self.config
         if (config.test_images is None) != (config.test_labels is None):
             raise DataError("data.dataset: test_images and test_labels need each other; set both or none")
@@ -62,15 +75,10 @@ class Idx(Dataset):
         if config.test_images is not None and config.test_labels is not None:
             named["test"] = (config.test_images, config.test_labels)
         root = located(config.root)
-        files = {
+        return {
             part: (_find(root, images, f"{part}_images"), _find(root, labels, f"{part}_labels"))
             for part, (images, labels) in named.items()
         }
-        return samples_of_arrays(
-            {part: (read_idx(images), read_idx(labels)) for part, (images, labels) in files.items()},
-            {part: (readable(images), readable(labels)) for part, (images, labels) in files.items()},
-            config.class_names,
-        )
 
 
 def read_idx(path: Path) -> np.ndarray:

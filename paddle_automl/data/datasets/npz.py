@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -40,6 +41,10 @@ class Npz(Dataset):
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def sources(self) -> tuple[Path, ...]:
+        """Return the archive."""
+        return (located(self.config.path),)
 
     def load(self) -> Samples:
         """Return the images of all parts, ``[N, H, W, C]``."""

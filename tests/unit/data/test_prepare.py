@@ -2,6 +2,7 @@
 
 import json
 import logging
+import mmap
 import multiprocessing
 import os
 
@@ -193,12 +194,27 @@ class TestArrays:
             prepare(configure({"name": "npz", "path": str(tmp_path / "a.npz")}), seed=0)
 
 
-def _prepare_in_child(root, cache, queue):
+def _prepare_in_child(dataset, cache, queue):
     from paddle_automl.data.config import DataConfig
 
-    config = DataConfig.model_validate({"dataset": folder(root), "image_size": 16})
+    config = DataConfig.model_validate({"dataset": dataset, "image_size": 16})
     data = prepare(config, seed=0, cache_dir=cache)
     queue.put(int(data.train.raw(range(len(data.train))).astype(np.int64).sum()))
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """The file of an npz data set with 40 colour images of 6 x 8 pixels."""
+    rng = np.random.default_rng(0)
+    file = tmp_path / "数据 1.npz"
+    np.savez(file, x_train=rng.integers(0, 256, (40, 6, 8, 3), np.uint8), y_train=np.array(["猫", "dog"] * 20))
+    return file
+
+
+def is_mapped(array):
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap.mmap)
 
 
 class TestCache:
@@ -256,11 +272,74 @@ class TestCache:
         assert len(data.train) == 12
         assert "decoded images cannot be stored" in caplog.text
 
-    def test_many_processes_at_once(self, flowers, tmp_path):
+    def test_arrays_are_read_once_and_mapped(self, archive, configure, tmp_path, monkeypatch):
+        cache, given = tmp_path / "缓存", {"name": "npz", "path": str(archive)}
+        for size in (None, 5):
+            config = configure(given, image_size=size)
+            plain = prepare(config, seed=0)
+            first = prepare(config, seed=0, cache_dir=cache)
+            with monkeypatch.context() as patch:
+                patch.setattr("paddle_automl.data.datasets.npz.Npz.load", None)
+                patch.setattr("paddle_automl.data.prepare._statistics", None)
+                second = prepare(config, seed=0, cache_dir=cache)
+            for data in (first, second):
+                assert is_mapped(data.train._store.images)
+                assert data.preprocess == plain.preprocess
+                assert data.class_names == ("dog", "猫")
+                assert (data.train.raw(range(24)) == plain.train.raw(range(24))).all()
+        assert len(self.stored(cache)) == 2
+
+    def test_a_changed_array_file_or_option_is_read_anew(self, archive, configure, tmp_path):
+        cache, given = tmp_path / "cache", {"name": "npz", "path": str(archive)}
+        prepare(configure(given), seed=0, cache_dir=cache)
+        assert prepare(configure(given, channels=1), seed=0, cache_dir=cache).input_shape == (1, 6, 8)
+        assert len(self.stored(cache)) == 2
+        np.savez(archive, x_train=np.full((40, 6, 8, 3), 7, np.uint8), y_train=np.arange(40) % 2)
+        data = prepare(configure(given), seed=0, cache_dir=cache)
+        assert (data.train.raw([0, 1]) == 7).all()
+        assert data.class_names == ("0", "1")
+
+    def test_a_relative_path_shares_the_store_with_the_absolute_one(
+        self, archive, configure, tmp_path, monkeypatch
+    ):
+        cache = tmp_path / "cache"
+        monkeypatch.chdir(tmp_path)
+        prepare(configure({"name": "npz", "path": archive.name}), seed=0, cache_dir=cache)
+        prepare(configure({"name": "npz", "path": str(archive)}), seed=0, cache_dir=cache)
+        assert len(self.stored(cache)) == 1
+
+    def test_pixels_that_were_deleted_are_read_anew(self, archive, configure, tmp_path):
+        cache, config = tmp_path / "cache", configure({"name": "npz", "path": str(archive)})
+        first = prepare(config, seed=0, cache_dir=cache).train.raw([0, 1])
+        for file in cache.glob("*.npy"):
+            file.unlink()
+        assert (prepare(config, seed=0, cache_dir=cache).train.raw([0, 1]) == first).all()
+        assert len(self.stored(cache)) == 1
+
+    def test_a_full_disk_costs_a_warning(self, archive, configure, tmp_path, monkeypatch, caplog):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("paddle_automl.data.cache.np.save", full)
+        with caplog.at_level(logging.WARNING, "paddle_automl.data"):
+            data = prepare(configure({"name": "npz", "path": str(archive)}), seed=0, cache_dir=tmp_path / "cache")
+        assert len(data.train) == 24
+        assert "No space left on device" in caplog.text
+        assert not list((tmp_path / "cache").glob(".*"))
+
+    def test_statistics_follow_the_split(self, archive, configure, tmp_path):
+        cache, config = tmp_path / "cache", configure({"name": "npz", "path": str(archive)})
+        means = {prepare(config, seed=seed, cache_dir=cache).preprocess.mean for seed in (0, 1, 0)}
+        assert means == {prepare(config, seed=seed).preprocess.mean for seed in (0, 1)}
+        assert len(means) == 2
+
+    @pytest.mark.parametrize("kind", ["files", "arrays"])
+    def test_many_processes_at_once(self, kind, flowers, archive, tmp_path):
+        dataset = folder(flowers) if kind == "files" else {"name": "npz", "path": str(archive)}
         context = multiprocessing.get_context("spawn")
         queue = context.Queue()
         cache = tmp_path / "cache"
-        children = [context.Process(target=_prepare_in_child, args=(flowers, cache, queue)) for _ in range(3)]
+        children = [context.Process(target=_prepare_in_child, args=(dataset, cache, queue)) for _ in range(3)]
         for child in children:
             child.start()
         sums = {queue.get(timeout=60) for _ in children}
