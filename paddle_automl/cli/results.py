@@ -13,7 +13,7 @@ from rich.table import Table
 from paddle_automl.data.paths import readable
 from paddle_automl.pipeline.compressing import CompressionOutcome
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.display import rank, trial_table
+from paddle_automl.pipeline.display import best_table
 from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
 
 _SHOWN_TRIALS = 10
@@ -24,13 +24,12 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
     """Print what a search found, where everything lies, and what to do next."""
     objectives = config.search.objectives
     describe = result.describe
-    ranked = [record for record in result.trials if record.values and record.duplicate_of is None]
-    ranked.sort(key=lambda record: rank(record, objectives))
     console.print()
-    console.print(trial_table(ranked[:_SHOWN_TRIALS], objectives, describe, "best trials"))
+    console.print(best_table(result.configurations[:_SHOWN_TRIALS], objectives, describe, "best trials"))
     if len(objectives) > 1:
+        front = [item for item in result.configurations if item.first in result.pareto]
         console.print()
-        console.print(trial_table(result.pareto, objectives, describe, "Pareto front"))
+        console.print(best_table(front, objectives, describe, "Pareto front"))
     states = [record.state for record in result.trials if record.counted]
     counts = ", ".join(
         f"{states.count(name)} {name}" for name in ("complete", "pruned", "failed") if name in states
@@ -57,13 +56,23 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
 
 
 def _print_gain(console: Console, result: SearchResult) -> None:
-    baseline = next((r for r in result.trials if r.baseline and r.values), None)
-    if baseline is None or baseline.number == result.best.number:
+    choice = result.final_choice
+    if choice is not None:
+        told = f"final choice: trial {choice.winner.first.number}, mean {choice.metric} {choice.mean:.4g}"
+        told += f" of {len(choice.winner.runs)} runs ({choice.lowest:.4g} to {choice.highest:.4g}); "
+        if choice.observed is choice.winner:
+            told += "it was the best single observation too"
+        else:
+            first = (choice.observed.first.values or (0.0,))[0]
+            told += f"the best single observation, trial {choice.observed.first.number} with {first:.4g}, "
+            told += f"has a mean of {choice.observed_mean:.4g}: gain {choice.gain:.4g}"
+        console.print(told)
+    own = next((item for item in result.configurations if item.first.baseline), None)
+    if own is None or own is result.configurations[0]:
         return
-    name = result.objectives[0].metric
-    before, after = (baseline.values or (0.0,))[0], (result.best.values or (0.0,))[0]
+    name, before, after = result.objectives[0].metric, own.values[0], result.configurations[0].values[0]
     console.print(
-        f"the configuration's own values (trial {baseline.number}): {name} {before:.4g}; best: {after:.4g}"
+        f"the configuration's own values (trial {own.first.number}): {name} {before:.4g}; best: {after:.4g}"
     )
 
 
@@ -71,7 +80,7 @@ def _source_text(result: SearchResult) -> str:
     if result.source == "final" and result.final is not None:
         return f"the last training of trial {result.best.number}'s configuration ({result.final.epochs_run} epochs)"
     why = "there was no last training" if result.final is None else "better on validation than the last training"
-    return f"trial {result.best.number}'s own weights: {why}"
+    return f"the weights of trial {int(Path(result.source).name)}: {why}"
 
 
 def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.observer import Observer
+from paddle_automl.search.configurations import Configuration, ranked_configurations
 from paddle_automl.search.objective import Objective, excess_of
 from paddle_automl.search.records import TrialRecord
 
@@ -79,7 +80,8 @@ class Display(Observer):
         self.running.pop(record.number, None)
         if record.counted:
             self.finished.append(record)
-        new = self._best() is record and excess_of(record.values or (), self.objectives) == 0
+        best = next(iter(self._ranked()), None)
+        new = best is not None and best.first is record and excess_of(best.values, self.objectives) == 0
         self._line(
             f"trial {record.number} {outcome_text(record, self.objectives)}{'  <- best so far' if new else ''}"
         )
@@ -108,12 +110,8 @@ class Display(Observer):
         if not self.console.is_terminal:
             self.console.print(f"{datetime.now():%H:%M:%S} {text}", markup=False)
 
-    def _best(self) -> TrialRecord | None:
-        usable = [r for r in self.finished if r.values and r.duplicate_of is None]
-        return min(usable, key=self._rank, default=None)
-
-    def _rank(self, record: TrialRecord) -> tuple[float, float]:
-        return rank(record, self.objectives)
+    def _ranked(self) -> list[Configuration]:
+        return ranked_configurations(self.finished, self.objectives)
 
     def _render(self) -> Group:
         parts: list[Any] = [Text(self._headline(), style="bold")]
@@ -131,9 +129,10 @@ class Display(Observer):
         text = f"{done} of {self.planned} trials"
         if failed:
             text += f" ({failed} failed)"
-        best = self._best()
+        best = next(iter(self._ranked()), None)
         if best is not None:
-            text += f" | best {self.objectives[0].metric} {(best.values or (0.0,))[0]:.4g} (trial {best.number})"
+            runs = f", mean of {len(best.runs)} runs" if len(best.runs) > 1 else ""
+            text += f" | best {self.objectives[0].metric} {best.values[0]:.4g} (trial {best.first.number}{runs})"
         text += f" | {_clock(time.monotonic() - self.started)} passed"
         left = self._estimate()
         return text + (f" | trials end in about {_clock(left)}" if left is not None else "")
@@ -159,34 +158,39 @@ class Display(Observer):
         return table
 
     def _best_table(self) -> Table:
-        ranked = sorted((r for r in self.finished if r.values and r.duplicate_of is None), key=self._rank)
-        return trial_table(ranked[:_SHOWN], self.objectives, self.describe, "best trials")
+        return best_table(self._ranked()[:_SHOWN], self.objectives, self.describe, "best trials")
 
 
-def rank(record: TrialRecord, objectives: Sequence[Objective]) -> tuple[float, float]:
-    """Return what trials are sorted by: those within the limits first, then the first objective."""
-    values = record.values or ()
-    return excess_of(values, objectives), objectives[0].cost(values[0])
-
-
-def trial_table(
-    records: Sequence[TrialRecord],
+def best_table(
+    found: Sequence[Configuration],
     objectives: Sequence[Objective],
     describe: Callable[[TrialRecord], str],
     title: str,
 ) -> Table:
-    """Return a table with a row per trial: number, state, objectives, seconds, choices."""
+    """Return a table with a row per configuration: its first trial, objectives, seconds, choices.
+
+    Where any was repeated, the objectives are means, and two columns tell of how many runs, and between which
+    values of the first objective.
+    """
+    repeated = any(len(item.runs) + item.failed > 1 for item in found)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("state")
-    for objective in objectives:
-        table.add_column(objective.metric, justify="right")
+    for number, objective in enumerate(objectives):
+        table.add_column(f"mean {objective.metric}" if repeated else objective.metric, justify="right")
+        if repeated and number == 0:
+            table.add_column("runs", justify="right")
+            table.add_column("from - to", justify="right")
     table.add_column("seconds", justify="right")
     table.add_column("choices", overflow="fold")
-    for record in records:
-        values = [f"{value:.4g}" for value in record.values or ()] or [""] * len(objectives)
-        state = Text(record.state, style=_STATE_STYLE.get(record.state, ""))
-        table.add_row(str(record.number), state, *values, f"{record.seconds or 0:.1f}", describe(record))
+    for item in found:
+        first, cells = item.first, [f"{value:.4g}" for value in item.values]
+        if repeated:
+            failed = f", {item.failed} failed" if item.failed else ""
+            low, high = item.spread
+            cells[1:1] = [f"{len(item.runs)}{failed}", f"{low:.4g} - {high:.4g}" if len(item.runs) > 1 else ""]
+        state = Text(first.state, style=_STATE_STYLE.get(first.state, ""))
+        table.add_row(str(first.number), state, *cells, f"{first.seconds:.1f}", describe(first))
     return table
 
 

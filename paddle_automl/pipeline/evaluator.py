@@ -100,7 +100,8 @@ def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
         seed=config.seed,
         folder=folder,
         augment=build_augmenter(config.data.augment),
-        report=report,
+        # What a network costs is known from the start: with several objectives schedulers compare it too.
+        report=lambda epoch, metrics: report(epoch, {**costs, **metrics}),
         on=payload.get("on", "train"),
         frozen_epochs=config.model.frozen_epochs,
         backbone_rate=config.model.pretrained_rate,

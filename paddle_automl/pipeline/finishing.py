@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from paddle_automl.core.errors import SearchFailedError, TrialError
@@ -32,6 +34,7 @@ from paddle_automl.pipeline.trials import (
     write_config,
 )
 from paddle_automl.pipeline.visualdl_log import VisualDLLog
+from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.executors.base import Executor
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space.space import SearchSpace
@@ -65,12 +68,12 @@ class Finish:
         self.space = space
         self.folder = config.folder
 
-    def run(self, best: TrialRecord) -> tuple[TrainingOutcome | None, str, BundleOutcome]:
+    def run(self, best: Configuration) -> tuple[TrainingOutcome | None, str, BundleOutcome]:
         """Return the last training (None if there was no time), the folder exported from, and the bundle."""
-        write_text(self.folder / BEST_FILE, dump_yaml(self._best_dict(best)))
-        final = self._train_again(best)
+        write_text(self.folder / BEST_FILE, dump_yaml(self._best_dict(best.first)))
+        final = self._train_again(best.first)
         source = self._choose(best, final)
-        return final, source, self._export(best, final, source)
+        return final, source, self._export(best, source)
 
     def best_config(self, best: TrialRecord) -> RunConfig:
         """Return the configuration of the best trial."""
@@ -93,7 +96,7 @@ class Finish:
             update={
                 "output": readable((self.folder / FINAL_FOLDER).resolve()),
                 "training": recipe,
-                # The trial's own seed would only repeat the trial.
+                # The trial's own seed would only repeat the trial; those of repeats are drawn, not counted up.
                 "seed": config.seed + 1,
             }
         )
@@ -139,33 +142,33 @@ class Finish:
         payload = payload_of(self.config, config, folder=folder, on=self.config.final.data)
         return call(self.executor, remote.train, payload, folder / LOG_FILE, on_report)
 
-    def _choose(self, best: TrialRecord, final: TrainingOutcome | None) -> str:
+    def _choose(self, best: Configuration, final: TrainingOutcome | None) -> str:
         """Return the folder, relative to the output, whose weights are the better ones on validation."""
-        own = trial_folder(self.config, best.number)
-        own_exists = (own / WEIGHTS_FILE).exists()
-        if final is None and not own_exists:
-            raise SearchFailedError(
-                f"trial {best.number}: its weights are gone and the last training did not succeed; "
-                f"see {self.folder / FINAL_FOLDER / LOG_FILE}"
-            )
-        if final is None:
-            return str(own.relative_to(self.folder))
-        if self.config.final.data == "train+validation" or not own_exists:
-            return FINAL_FOLDER
         metric = self.config.epoch_metric()
         sign = 1.0 if GOALS[metric] == "maximize" else -1.0
+        kept = [run for run in best.runs if (trial_folder(self.config, run.number) / WEIGHTS_FILE).exists()]
+        own = max(kept, key=lambda run: sign * run.metrics.get(metric, -sign * math.inf), default=None)
+        if final is None and own is None:
+            raise SearchFailedError(
+                f"trial {best.first.number}: its weights are gone and the last training did not succeed; "
+                f"see {self.folder / FINAL_FOLDER / LOG_FILE}"
+            )
+        if own is None or (final is not None and self.config.final.data == "train+validation"):
+            return FINAL_FOLDER
         # At equal scores the last training wins: it has usually seen more epochs.
-        better = sign * final.metrics[metric] >= sign * best.metrics[metric]
-        return FINAL_FOLDER if better else str(own.relative_to(self.folder))
+        if final is not None and sign * final.metrics[metric] >= sign * own.metrics[metric]:
+            return FINAL_FOLDER
+        return str(trial_folder(self.config, own.number).relative_to(self.folder))
 
-    def _export(self, best: TrialRecord, final: TrainingOutcome | None, source: str) -> BundleOutcome:
+    def _export(self, best: Configuration, source: str) -> BundleOutcome:
         run = self.folder / source
         config = load_config(RunConfig, run / CONFIG_FILE)
         bundle = self.folder / BUNDLE_FOLDER
         payload = payload_of(self.config, config, folder=run)
         payload |= {"run": str(run), "bundle": str(bundle)}
         if source == FINAL_FOLDER and self.config.final.data == "train+validation":
-            scores = {key: best.metrics[key] for key in GOALS if key in best.metrics}
+            told = [key for key in GOALS if all(key in run.metrics for run in best.runs)]
+            scores = {key: fmean(run.metrics[key] for run in best.runs) for key in told}
             payload |= {"validation": scores, "note": MEASURED_BEFORE}
         weights = run / WEIGHTS_FILE
         stat = weights.stat()

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.trials import WEIGHTS_FILE, trial_folder
+from paddle_automl.search.learning.final_choice import FINALISTS
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.search.study import Study
 
 
 class CheckpointKeeper(Listener):
-    """Deletes a trial's weights as soon as enough others are better."""
+    """Deletes a trial's weights as soon as enough other configurations are better.
 
-    def __init__(self, config: RunConfig, study: Study) -> None:
+    Of a configuration that is kept the best run's weights stay. While repeats are to come (`repeats`), none of
+    those that they may choose from is deleted.
+    """
+
+    def __init__(self, config: RunConfig, study: Study, repeats: int = 0) -> None:
         self.config = config
         self.study = study
+        self.repeats = repeats
 
     def on_end(self, record: TrialRecord) -> None:
         """Delete the weights of every ended trial that is not among the best."""
-        keep = set(self.study.best_numbers(self.config.search.keep_checkpoints))
+        wanted = self.config.search.keep_checkpoints
+        keep = self.study.best_numbers(max(wanted, FINALISTS) if self.repeats else wanted)
+        self._delete_others({*keep, *(self.study.finalists(FINALISTS) if self.repeats else ())})
+
+    def close(self) -> None:
+        """Delete what was kept for the repeats only."""
+        self._delete_others(set(self.study.best_numbers(self.config.search.keep_checkpoints)))
+
+    def _delete_others(self, keep: set[int]) -> None:
         for other in self.study.records():
             if other.state != "running" and other.number not in keep:
                 (trial_folder(self.config, other.number) / WEIGHTS_FILE).unlink(missing_ok=True)

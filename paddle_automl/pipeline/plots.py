@@ -21,11 +21,14 @@ def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Pat
     best: float | None = None
     xs, ys = [], []
     for state, (marker, colour) in _STATES.items():
-        points = [(r.number, r.values[0]) for r in records if r.state == state and r.values]
+        points = [(r.number, r.values[0]) for r in records if r.state == state and r.values and r.repeat_of is None]
         if points:
             axes.scatter(*zip(*points, strict=True), marker=marker, color=colour, label=state, zorder=3)
+    again = [(r.number, r.values[0]) for r in records if r.values and r.repeat_of is not None]
+    if again:
+        axes.scatter(*zip(*again, strict=True), marker="D", color="tab:purple", label="repeat", s=20, zorder=3)
     for record in records:
-        if record.values:
+        if record.values and record.repeat_of is None:
             value = record.values[0]
             best = value if best is None else min(best, value, key=objective.cost)
         if best is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.search.configurations import Configuration, FinalChoice, final_choice
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import TrialRecord
 
@@ -77,9 +78,10 @@ class TrainingOutcome:
 class SearchResult:
     """A finished search.
 
-    `ended` says why no more trials were started; `best` is the winning trial and `best_config` the
-    configuration that trains it alone; `source` is the folder whose weights were exported, the winner's own
-    or the last training; `pareto` are the trials that none beats in every objective.
+    `ended` says why no more trials were started; `best` is the first trial of the winning configuration and
+    `best_config` the configuration that trains it alone; `source` is the folder whose weights were exported,
+    one of the winner's own runs or the last training; `configurations` are those with a result, the winner
+    first, each with all its runs; `pareto` are the first trials of those that none beats in every objective.
     """
 
     output: Path
@@ -88,6 +90,7 @@ class SearchResult:
     best_config: RunConfig
     trials: tuple[TrialRecord, ...]
     pareto: tuple[TrialRecord, ...]
+    configurations: tuple[Configuration, ...]
     source: str
     final: TrainingOutcome | None
     bundle: BundleOutcome
@@ -101,6 +104,11 @@ class SearchResult:
         """Return the scores of the exported network: `validation`, `test` and `costs`."""
         return self.bundle.metrics
 
+    @property
+    def final_choice(self) -> FinalChoice | None:
+        """Return what the repeats of the best told, or None where the winner was not repeated."""
+        return final_choice(self.configurations, self.objectives)
+
     def trials_table(self) -> pandas.DataFrame:
         """Return the trials as a table: number, state, metrics, choices, seconds."""
         import pandas
@@ -113,6 +121,7 @@ class SearchResult:
                 **{f"params.{key}": value for key, value in record.params.items()},
                 "seconds": record.seconds,
                 "reason": record.reason,
+                "repeat_of": record.repeat_of,
             }
             for record in self.trials
         ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from paddle_automl.core.errors import InterruptedRunError, SearchFailedError
 from paddle_automl.core.files import write_json, write_text
 from paddle_automl.core.yaml_io import dump_yaml
-from paddle_automl.data.paths import readable
 from paddle_automl.pipeline import plots, remote
 from paddle_automl.pipeline.candidates import covering
 from paddle_automl.pipeline.clock import GRACE_S, Clock
@@ -25,6 +23,7 @@ from paddle_automl.pipeline.machine import start_executor
 from paddle_automl.pipeline.observer import Observer
 from paddle_automl.pipeline.results import SearchResult
 from paddle_automl.pipeline.space import baseline_of, make_space
+from paddle_automl.pipeline.summary import describe_choices, summary_of
 from paddle_automl.pipeline.trials import (
     ALONE_FOLDER,
     CONFIG_FILE,
@@ -37,16 +36,20 @@ from paddle_automl.pipeline.trials import (
 )
 from paddle_automl.pipeline.visualdl_log import VisualDLLog
 from paddle_automl.pipeline.warmup import stable_hashing
+from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.controllers.base import CONTROLLERS, Controller
-from paddle_automl.search.coordinator import Coordinator, Ending, Limits
+from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors.base import Executor, Job
+from paddle_automl.search.limits import Ending, Limits
 from paddle_automl.search.listener import Listener
+from paddle_automl.search.objective import curve_objective, excess_of
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.search.schedulers.base import SCHEDULERS, Scheduler
 from paddle_automl.search.study import Study
 
 LEADERS = 3
 """Best trials from whose epochs the time of the last training is estimated: the winner is likely among them."""
+EPOCHS_KEY = "training.epochs"
 logger = logging.getLogger(__name__)
 
 
@@ -76,7 +79,8 @@ class SearchRun:
                 try:
                     facts = self._check(executor, study)
                     ending = self._search(executor, study)
-                    best = self._best(study)
+                    found = study.configurations()
+                    best = self._best(found)
                     finish = Finish(self.config, self.clock, executor, self.observer, self.space, self.logs)
                     final, source, bundle = finish.run(best)
                 except KeyboardInterrupt:
@@ -84,15 +88,16 @@ class SearchRun:
                 finally:
                     if self.logs is not None:
                         self.logs.close_all()
-            self._draw(study, best)
+            self._draw(study, best.first)
             result = SearchResult(
                 output=folder,
                 ended=ending.message,
-                best=best,
-                best_config=finish.best_config(best),
+                best=best.first,
+                best_config=finish.best_config(best.first),
                 objectives=tuple(self.config.search.objectives),
                 trials=tuple(study.records()),
                 pareto=tuple(study.pareto()),
+                configurations=tuple(found),
                 source=source,
                 final=final,
                 bundle=bundle,
@@ -108,7 +113,10 @@ class SearchRun:
 
     def describe(self, record: TrialRecord) -> str:
         """Return a trial's choices as a short text."""
-        return describe_choices(self.space.overrides(record.params))
+        text = describe_choices(self.space.overrides(record.params))
+        return (
+            text if record.repeat_of is None else f"trial {record.repeat_of} again, repeat {record.repeat}: {text}"
+        )
 
     def _open_study(self, folder: Path) -> Study:
         return Study.open(
@@ -136,7 +144,16 @@ class SearchRun:
 
     def _search(self, executor: Executor, study: Study) -> Ending:
         config = self.config.search
-        listeners: list[Listener] = [self.observer, CheckpointKeeper(self.config, study)]
+        limits = Limits(
+            trials=config.trials,
+            deadline=self.clock.trials_end(),
+            stop_after=config.stop_after,
+            max_failures=config.max_failures,
+            grace_s=GRACE_S,
+            repeats=config.final_repeats,
+        )
+        keeper = CheckpointKeeper(self.config, study, limits.planned)
+        listeners: list[Listener] = [self.observer, keeper]
         if self.logs is not None:
             listeners.append(self.logs)
         coordinator = Coordinator(
@@ -145,13 +162,7 @@ class SearchRun:
             self._scheduler(),
             executor,
             self._make_job,
-            limits=Limits(
-                trials=config.trials,
-                deadline=self.clock.trials_end(),
-                stop_after=config.stop_after,
-                max_failures=config.max_failures,
-                grace_s=GRACE_S,
-            ),
+            limits=limits,
             listeners=listeners,
             baseline=self.baseline,
         )
@@ -160,6 +171,7 @@ class SearchRun:
         ending = coordinator.run()
         if ending.reason == "interrupted":
             raise KeyboardInterrupt
+        keeper.close()
         return ending
 
     def _controller(self) -> Controller:
@@ -170,11 +182,13 @@ class SearchRun:
 
     def _scheduler(self) -> Scheduler:
         options = self.config.search.scheduler
-        return SCHEDULERS[options.name](options)
+        varied = [decision for decision in self.space.decisions if decision.key == EPOCHS_KEY]
+        most = [int(str(decision.domain.ends()[1])) for decision in varied] or [self.config.training.epochs]
+        return SCHEDULERS[options.name](options, epochs=max(most))
 
     def _make_job(self, record: TrialRecord) -> Job:
         folder = trial_folder(self.config, record.number)
-        config = trial_config(self.config, self.space, record.params, folder / ALONE_FOLDER)
+        config = trial_config(self.config, self.space, record.params, folder / ALONE_FOLDER, record.repeat)
         folder.mkdir(parents=True, exist_ok=True)
         write_config(config, folder)
         return Job(
@@ -190,23 +204,21 @@ class SearchRun:
         end = self.clock.trials_end()
         return None if end is None else end - self.clock.started - self.clock.passed
 
-    def _best(self, study: Study) -> TrialRecord:
-        best = study.best()
-        if best is not None:
-            return best
-        nearest = study.ranking()[0]
-        wanted = ", ".join(f"{o.metric} {o.limit:g}" for o in study.objectives if o.limit is not None)
-        got = ", ".join(
-            f"{o.metric} {value:.4g}" for o, value in zip(study.objectives, nearest.values or (), strict=True)
-        )
+    def _best(self, found: Sequence[Configuration]) -> Configuration:
+        nearest, objectives = found[0], self.config.search.objectives
+        if excess_of(nearest.values, objectives) == 0:
+            return nearest
+        wanted = ", ".join(f"{o.metric} {o.limit:g}" for o in objectives if o.limit is not None)
+        got = ", ".join(f"{o.metric} {value:.4g}" for o, value in zip(objectives, nearest.values, strict=True))
         raise SearchFailedError(
-            f"search.objectives: no trial keeps the limits ({wanted}); the nearest is trial {nearest.number} with "
-            f"{got}. Relax the limit, or raise search.trials, and run the same command again: finished trials stay"
+            f"search.objectives: no trial keeps the limits ({wanted}); the nearest is trial "
+            f"{nearest.first.number} with {got}. Relax the limit, or raise search.trials, and run the same command "
+            "again: finished trials stay"
         )
 
     def _draw(self, study: Study, best: TrialRecord) -> None:
-        metric = self.config.epoch_metric()
         objective = self.config.search.objectives[0]
+        metric = curve_objective(self.config.search.objectives).metric
         plots.plot_history(study.records(), objective, self.config.folder / "search_history.png")
         plots.plot_curves(study.records(), metric, best.number, self.config.folder / "learning_curves.png")
 
@@ -227,41 +239,3 @@ class _Deadline(Listener):
         """Estimate anew."""
         self.clock.learn(self.study.ranking()[:LEADERS])
         self.coordinator.limits = replace(self.coordinator.limits, deadline=self.clock.trials_end())
-
-
-def describe_choices(overrides: Mapping[str, Any]) -> str:
-    """Return ``backbone=resnet width=8 blocks=[1,2]`` for dotted keys and values."""
-    parts = []
-    for key, value in overrides.items():
-        text = f"{value:.3g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')
-        parts.append(f"{key.rsplit('.', 1)[-1]}={text.replace(' ', '')}")
-    return " ".join(parts)
-
-
-def summary_of(result: SearchResult) -> dict[str, Any]:
-    """Return a search's result as JSON-like data, for programs."""
-    return {
-        "ended": result.ended,
-        "seconds": round(result.seconds, 1),
-        "best_trial": result.best.number,
-        "choices": dict(result.best.params),
-        "exported": result.source,
-        "metrics": result.bundle.metrics,
-        "parity": result.bundle.parity,
-        "latency": list(result.bundle.latency),
-        "bundle": readable(result.bundle.bundle),
-        "verified": result.bundle.verified,
-        "trials": [
-            {
-                "number": record.number,
-                "state": record.state,
-                "values": list(record.values or ()),
-                "seconds": record.seconds,
-                "reason": record.reason,
-                "duplicate_of": record.duplicate_of,
-            }
-            for record in result.trials
-        ],
-        "pareto": [record.number for record in result.pareto],
-        "data": {key: value for key, value in result.data.items() if key != "fingerprint"},
-    }

@@ -11,6 +11,7 @@ from typing import Any
 from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
+from paddle_automl.core.seeds import integer_seed
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.config import absolute
 from paddle_automl.data.paths import absolute_path, readable
@@ -51,9 +52,17 @@ def split_seed(config: RunConfig) -> int:
     return config.seed if config.data.split.seed is None else config.data.split.seed
 
 
-def trial_config(config: RunConfig, space: SearchSpace, params: Mapping[str, Any], output: Path) -> RunConfig:
-    """Return the validated configuration of a trial with the choices `params`."""
-    return validate(RunConfig, with_overrides(standalone(config, output), space.overrides(params)))
+def trial_config(
+    config: RunConfig, space: SearchSpace, params: Mapping[str, Any], output: Path, repeat: int = 0
+) -> RunConfig:
+    """Return the validated configuration of a trial with the choices `params`.
+
+    A `repeat`, counted from 1, has a seed of its own; the data stay split as they are.
+    """
+    trial = validate(RunConfig, with_overrides(standalone(config, output), space.overrides(params)))
+    if not repeat:
+        return trial
+    return trial.model_copy(update={"seed": integer_seed(trial.seed, "repeat", repeat)})
 
 
 def write_config(config: RunConfig, folder: Path) -> None:

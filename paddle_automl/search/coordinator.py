@@ -5,22 +5,25 @@ It prints nothing; what happens is told to listeners.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from statistics import fmean
 
-from paddle_automl.core.errors import AutoMLError, SearchFailedError, TrialError
+from paddle_automl.core.errors import AutoMLError, SearchFailedError
+from paddle_automl.search.configurations import to_repeat
 from paddle_automl.search.controllers.base import Controller
-from paddle_automl.search.executors.base import Event, Executor, Failed, Finished, Job, Reported
+from paddle_automl.search.executors.base import Event, Executor, Finished, Job, Reported
 from paddle_automl.search.interrupt import CtrlC
+from paddle_automl.search.learning.final_choice import FINALISTS
+from paddle_automl.search.limits import Ending, Limits
 from paddle_automl.search.listener import Listener
-from paddle_automl.search.progress import Progress, RunningTrial, common_failure
+from paddle_automl.search.progress import Progress, common_failure
 from paddle_automl.search.records import INTERRUPTED, NO_TIME, TrialRecord
-from paddle_automl.search.schedulers.base import Decision, Scheduler
+from paddle_automl.search.running import Running, RunningTrial
+from paddle_automl.search.schedulers.base import Scheduler
 from paddle_automl.search.study import Study
 from paddle_automl.space import Params
 
@@ -29,36 +32,12 @@ DUPLICATES_IN_A_ROW = 20
 KILL_WAIT_S = 15.0
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a search ends.
-
-    `deadline` is a value of ``time.monotonic()``; a trial that runs then is asked to stop at its next report
-    and killed `grace_s` seconds later.
-    """
-
-    trials: int
-    deadline: float | None = None
-    stop_after: int | None = None
-    max_failures: int = 5
-    grace_s: float = 5.0
-
-
-EndReason = Literal["trials", "deadline", "exhausted", "no improvement", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Why a search ended: a word for programs, a sentence for people."""
-
-    reason: EndReason
-    message: str
-
-
 class Coordinator:
     """Runs one search. `make_job` turns a trial's record into the job that evaluates it.
 
-    A job's result is ``{"metrics": {name: number}}`` with the metrics of all objectives.
+    First the controller's proposals, then the planned repeats of the best (`Limits.repeats`), whatever ended
+    the proposals, as long as there is time. A job's result is ``{"metrics": {name: number}}`` with the metrics
+    of all objectives.
     """
 
     def __init__(
@@ -75,15 +54,13 @@ class Coordinator:
     ) -> None:
         self.study = study
         self.controller = controller
-        self.scheduler = scheduler
         self.executor = executor
         self.make_job = make_job
         self.limits = limits
         self.listeners = tuple(listeners)
         self.baseline = baseline
-        self._objective = study.objectives[0]
-        self._running: dict[int, RunningTrial] = {}
-        self._curves: dict[int, dict[int, float]] = {}
+        self._running = Running(study, scheduler)
+        self._started = time.monotonic()
         self._log: Path | None = None
         self._failures: list[TrialRecord] = []
         self._duplicates = 0
@@ -109,7 +86,7 @@ class Coordinator:
             raise
         if ending.reason != "interrupted" and not self.study.ranking():
             raise SearchFailedError(self._nothing_usable(ending))
-        return ending
+        return self._with_repeats(ending)
 
     def _loop(self) -> Ending:
         while True:
@@ -118,7 +95,7 @@ class Coordinator:
                 self._tell(f"interrupted: stopping {len(self._running)} running trial(s)")
                 self._abandon()
                 return ending
-            if ending is None and self.executor.free > 0:
+            if self.executor.free > 0 and (ending is None or self._repeats(ending)):
                 self._ask()
             elif ending is not None and not self._running:
                 return ending
@@ -130,21 +107,66 @@ class Coordinator:
             self._keep_deadline()
 
     def _why_not_ask(self) -> Ending | None:
-        """Return why no further trial may start now; with nothing running it is why the search ends."""
-        limits, counted = self.limits, self._progress.counted
+        """Return why nothing new may start now; with nothing running or to repeat it is why the search ends."""
+        limits, progress = self.limits, self._progress
+        running = len(self._running)
+        exploring = running - len(self._running.repeated)
         if self._ctrl_c.pressed:
             return Ending("interrupted", "interrupted by Ctrl-C")
-        if self._late():
+        if self._late() or self._only_repeats_fit():
             return Ending("deadline", "the time for searching is used up")
-        if counted + len(self._running) >= limits.trials:
+        if progress.counted + running >= limits.trials or (
+            progress.explored + exploring >= limits.trials - limits.planned
+        ):
             return Ending("trials", f"all {limits.trials} trials are done")
-        if limits.stop_after is not None and self._progress.since >= limits.stop_after:
-            return Ending("no improvement", f"no improvement in the last {self._progress.since} trials")
+        if limits.stop_after is not None and progress.since >= limits.stop_after:
+            return Ending("no improvement", f"no improvement in the last {progress.since} trials")
         if self._duplicates >= DUPLICATES_IN_A_ROW:
             return Ending("exhausted", f"the last {self._duplicates} proposals were known trials")
         if self.executor.free > 0 and self.study.exhausted(self.controller):
             return Ending("exhausted", "everything in the search space was tried")
         return None
+
+    def _only_repeats_fit(self) -> bool:
+        """Tell whether the time left is what the planned repeats of the best will take."""
+        if self.limits.deadline is None or not self.limits.planned:
+            return False
+        seconds = [record.seconds for record in self.study.ranking()[:FINALISTS]]
+        if not seconds:
+            return False
+        workers = self.executor.free + len(self._running)
+        ends = self.limits.exploring_ends(self._started, self._progress.explored, fmean(seconds) / workers)
+        return ends is not None and time.monotonic() >= ends
+
+    def _repeats(self, ending: Ending) -> bool:
+        """Have one of the best configurations repeated next; tell whether there is anything to ask."""
+        limits, progress = self.limits, self._progress
+        if self._late():
+            return False
+        if self.study.waiting:
+            return True
+        planned = limits.planned
+        if ending.reason == "deadline":
+            planned = limits.planned_after(progress.explored)
+        left = min(planned - progress.repeated, limits.trials - progress.counted)
+        running = self._running.repeated
+        number = to_repeat(self.study.records(), self.study.objectives, left - len(running), running)
+        if number is None:
+            return False
+        self.study.repeat(number)
+        return True
+
+    def _with_repeats(self, ending: Ending) -> Ending:
+        progress = self._progress
+        if ending.reason == "interrupted":
+            return ending
+        if ending.reason == "trials" and progress.counted < self.limits.trials:
+            text = f"{progress.counted} trials are done, and there is nothing to choose from by repeats"
+            return replace(ending, message=text)
+        if not progress.repeated:
+            return ending
+        how = "of them repeats" if ending.reason == "trials" else "repeats"
+        return replace(ending, message=f"{ending.message}, {progress.repeated} {how} for the final choice")
 
     def _late(self) -> bool:
         return self.limits.deadline is not None and time.monotonic() >= self.limits.deadline
@@ -167,60 +189,19 @@ class Coordinator:
             self._ended(self.study.fail(record.number, str(error)))
             return
         self._log = job.log_file
-        self._running[record.number] = RunningTrial(record, job)
+        self._running.trials[record.number] = RunningTrial(record, job)
         self.executor.submit(record.number, job)
         for listener in self.listeners:
             listener.on_start(record)
 
     def _handle(self, event: Event) -> None:
-        trial = self._running[event.id]
-        if isinstance(event, Reported):
-            self._report(trial, event)
+        if not isinstance(event, Reported):
+            self._ended(self._running.end(event))
             return
-        del self._running[event.id]
-        if isinstance(event, Failed):
-            self._ended(self._fail(trial, event.reason))
-        else:
-            self._ended(self._finish(trial, event))
-
-    def _report(self, trial: RunningTrial, event: Reported) -> None:
-        trial.last_epoch = event.epoch
-        value = event.metrics.get(self._objective.metric)
-        usable = value is not None and math.isfinite(value)
-        if value is not None and usable:
-            cost = self._objective.cost(value)
-            costs = self._curves.setdefault(event.id, {})
-            if not costs or cost < min(costs.values()):
-                trial.metrics = dict(event.metrics)
-            trial.curve[event.epoch] = value
-            costs[event.epoch] = cost
+        go_on = self._running.report(event)
         for listener in self.listeners:
-            listener.on_report(trial.record, event.epoch, event.metrics)
-        last = trial.job.epochs is not None and event.epoch >= trial.job.epochs
-        if not last:
-            if trial.kill_at is not None:
-                trial.stopped = NO_TIME
-            elif usable:
-                decision = self.scheduler.decide(event.id, event.epoch, cost, self._curves)
-                if decision is Decision.STOP:
-                    trial.stopped = f"stopped by the scheduler after epoch {event.epoch}"
-        self.executor.reply(event.id, go_on=not trial.stopped)
-
-    def _finish(self, trial: RunningTrial, event: Finished) -> list[TrialRecord]:
-        number = trial.record.number
-        try:
-            metrics = _metrics(event.result)
-            if trial.stopped:
-                return self.study.prune(number, metrics or trial.metrics, trial.curve, trial.stopped)
-            return self.study.complete(number, metrics, trial.curve)
-        except TrialError as error:
-            return self.study.fail(number, str(error), trial.curve)
-
-    def _fail(self, trial: RunningTrial, reason: str) -> list[TrialRecord]:
-        number = trial.record.number
-        if reason == NO_TIME and trial.metrics:
-            return self.study.prune(number, trial.metrics, trial.curve, NO_TIME)
-        return self.study.fail(number, reason, trial.curve)
+            listener.on_report(self._running.trials[event.id].record, event.epoch, event.metrics)
+        self.executor.reply(event.id, go_on=go_on)
 
     def _ended(self, records: Sequence[TrialRecord]) -> None:
         for record in records:
@@ -236,44 +217,39 @@ class Coordinator:
 
     def _note(self, record: TrialRecord) -> None:
         self._progress.add(record)
-        if record.finished and record.duplicate_of is None:
-            self._curves[record.number] = {
-                epoch: self._objective.cost(value) for epoch, value in record.curve.items()
-            }
-        else:
-            self._curves.pop(record.number, None)
+        self._running.know(record)
 
     def _keep_deadline(self) -> None:
         if not self._late():
             return
         now = time.monotonic()
-        fresh = [trial for trial in self._running.values() if trial.kill_at is None]
+        fresh = [trial for trial in self._running.trials.values() if trial.kill_at is None]
         for trial in fresh:
             trial.kill_at = now + self.limits.grace_s
         if fresh:
             self._tell(f"the time for searching is used up: stopping {len(fresh)} running trial(s)")
-        for number, trial in self._running.items():
+        for number, trial in self._running.trials.items():
             if trial.kill_at is not None and now >= trial.kill_at:
                 self.executor.kill(number, NO_TIME)
 
     def _abandon(self) -> None:
         """Kill what runs; what had just finished is kept, the rest is asked again later."""
-        for number in self._running:
+        for number in self._running.trials:
             self.executor.kill(number, INTERRUPTED)
         ended: list[TrialRecord] = []
-        open_ends = set(self._running)
+        open_ends = set(self._running.trials)
         give_up = time.monotonic() + KILL_WAIT_S
         while open_ends and time.monotonic() < give_up:
             self._inbox.extend(self.executor.poll(POLL_S))
             while self._inbox:
                 event = self._inbox.popleft()
                 if isinstance(event, Finished):
-                    ended += self._finish(self._running.pop(event.id), event)
+                    ended += self._running.end(event)
                 if not isinstance(event, Reported):
                     open_ends.discard(event.id)
-        for number in sorted(self._running):
+        for number in sorted(self._running.trials):
             ended += self.study.interrupt(number)
-        self._running.clear()
+        self._running.trials.clear()
         for record in ended:
             for listener in self.listeners:
                 listener.on_end(record)
@@ -292,10 +268,3 @@ class Coordinator:
 
     def _why_failed(self, start: str) -> str:
         return f"{start}; {common_failure(self._failures, self.study.space, self._log)}"
-
-
-def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    metrics = result.get("metrics", {})
-    if not isinstance(metrics, Mapping):
-        raise TrialError(f"the trial gave no metrics but {metrics!r}")
-    return {str(name): value for name, value in metrics.items() if isinstance(value, int | float)}

@@ -58,6 +58,11 @@ class Objective(Section):
         return max(0.0, self.cost(value) - self.cost(self.limit))
 
 
+def curve_objective(objectives: Sequence[Objective]) -> Objective:
+    """Return the objective whose values make a trial's learning curve: the first one with a value per epoch."""
+    return next((objective for objective in objectives if objective.metric in PER_EPOCH), objectives[0])
+
+
 def values_of(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> tuple[float, ...]:
     """Return the objectives' values; raises TrialError for a missing or non-finite one."""
     values = []

@@ -4,42 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from paddle_automl.search.executors.base import Job
 from paddle_automl.search.objective import Objective, costs_of, excess_of
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space import SearchSpace
 
 
-@dataclass
-class RunningTrial:
-    """What the coordinator knows of a trial between start and end."""
-
-    record: TrialRecord
-    job: Job
-    curve: dict[int, float] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    last_epoch: int = 0
-    stopped: str = ""
-    kill_at: float | None = None
-
-
 class Progress:
-    """Counts trials, and trials since the last improvement."""
+    """Counts trials, how many of them were repeats, and trials since the last improvement.
+
+    A repeat is no try at an improvement: it neither is one nor counts as one without.
+    """
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self._objectives = objectives
         self._front: list[tuple[float, ...]] = []
         self.counted = 0
+        self.repeated = 0
         self.since = 0
+
+    @property
+    def explored(self) -> int:
+        """The different configurations among the trials."""
+        return self.counted - self.repeated
 
     def add(self, record: TrialRecord) -> None:
         """Count one ended trial."""
         if not record.counted:
             return
         self.counted += 1
+        if record.repeat_of is not None:
+            self.repeated += 1
+            return
         self.since += 1
         if not record.values:
             return

@@ -35,7 +35,8 @@ class TrialRecord:
     """One trial.
 
     `values` are the objectives' values, None for a trial without usable metrics. `curve` maps epochs to the
-    first objective's metric. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of
+    first objective that has a value per epoch; `reports`, with several objectives, epochs to all of them, None
+    where one was not told. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of
     the trial whose results were copied instead of running this one; `retry_of` that of an interrupted trial.
     A `repeat` is counted from 1: it runs the configuration of trial `repeat_of` once more with another seed.
     """
@@ -48,6 +49,7 @@ class TrialRecord:
     seconds: float = 0.0
     reason: str = ""
     curve: Mapping[int, float] = field(default_factory=dict)
+    reports: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     started: datetime | None = None
     duplicate_of: int | None = None
     retry_of: int | None = None
@@ -84,6 +86,7 @@ class TrialRecord:
             seconds=attributes.get("seconds", 0.0),
             reason=attributes.get("reason", ""),
             curve={int(epoch): value for epoch, value in attributes.get("curve", {}).items()},
+            reports={int(epoch): tuple(told) for epoch, told in attributes.get("reports", {}).items()},
             started=trial.datetime_start,
             duplicate_of=attributes.get("duplicate_of"),
             retry_of=attributes.get("retry_of"),

@@ -21,6 +21,8 @@ from paddle_automl.space import Params, SearchSpace
 
 NAME = "paddle_automl"
 BUSY_S = 60.0
+MARKS = ("baseline", "repeat_of", "repeat")
+"""What a trial keeps when it is asked again."""
 
 
 def open_storage(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
@@ -88,7 +90,7 @@ def ask_again(study: optuna.Study, space: SearchSpace) -> None:
         if "duplicate_of" not in attributes:
             if space.contains(params):
                 # First the new trial, then the end of the old: a kill in between repeats it, never loses it.
-                enqueue_again(study, trial.number, params, attributes.get("baseline", False))
+                enqueue_again(study, trial.number, params, attributes)
             else:
                 # Killed while it was being proposed: the same proposal will be made anew.
                 study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
@@ -97,8 +99,26 @@ def ask_again(study: optuna.Study, space: SearchSpace) -> None:
             study.tell(trial.number, state=TrialState.FAIL)
 
 
-def enqueue_again(study: optuna.Study, number: int, params: Params, baseline: bool) -> None:
-    """Have the choices of trial `number` tried before anything new."""
-    attributes = {"retry_of": number, **({"baseline": True} if baseline else {})}
+def enqueue_again(study: optuna.Study, number: int, params: Params, attributes: Mapping[str, Any]) -> None:
+    """Have the choices of trial `number`, which has these attributes, tried before anything new."""
+    enqueue(study, params, {"retry_of": number, **{mark: attributes[mark] for mark in MARKS if mark in attributes}})
+
+
+def enqueue(study: optuna.Study, params: Params, marks: Mapping[str, Any]) -> None:
+    """Have choices tried before anything new, by a trial with these marks."""
     with quiet_optuna():
-        study.enqueue_trial(dict(params), user_attrs=attributes)
+        study.enqueue_trial(dict(params), user_attrs=dict(marks))
+
+
+def set_mark(study: optuna.Study, number: int, name: str, value: Any) -> None:
+    """Set an attribute of a trial that was asked earlier, perhaps by another process."""
+    study._storage.set_trial_user_attr(_id_of(study, number), name, value)
+
+
+def set_intermediate(study: optuna.Study, number: int, epoch: int, value: float) -> None:
+    """Record a trial's value after an epoch."""
+    study._storage.set_trial_intermediate_value(_id_of(study, number), epoch, value)
+
+
+def _id_of(study: optuna.Study, number: int) -> int:
+    return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)

@@ -14,11 +14,21 @@ import optuna
 from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError
+from paddle_automl.search.configurations import Configuration, ranked_configurations
 from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.objective import Objective, costs_of, excess_of, pareto_front, values_of
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import INTERRUPTED, History, TrialRecord
-from paddle_automl.search.storage import ask_again, compare, enqueue_again, identity_of, open_storage
+from paddle_automl.search.storage import (
+    ask_again,
+    compare,
+    enqueue,
+    enqueue_again,
+    identity_of,
+    open_storage,
+    set_intermediate,
+    set_mark,
+)
 from paddle_automl.space import Params, SearchSpace
 
 
@@ -107,12 +117,31 @@ class Study:
             return
         if not self.space.contains(params):
             raise ValueError(f"the baseline {params} is not in the search space")
-        with quiet_optuna():
-            self._study.enqueue_trial(dict(params), user_attrs={"baseline": True})
+        enqueue(self._study, params, {"baseline": True})
+
+    def repeat(self, number: int) -> None:
+        """Have the configuration of a finished trial run once more, with a seed of its own, before anything new.
+
+        The repeat counts as a trial. Raises ValueError for a trial without a result.
+        """
+        record = self._records.get(number)
+        if record is None or not record.finished or record.duplicate_of is not None:
+            raise ValueError(f"trial {number} has no result of its own, so there is nothing to repeat")
+        first = number if record.repeat_of is None else record.repeat_of
+        waiting = [t.user_attrs for t in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))]
+        known = [r.repeat for r in self._records.values() if r.repeat_of == first]
+        known += [marks["repeat"] for marks in waiting if marks.get("repeat_of") == first]
+        marks = {"repeat_of": first, "repeat": max(known, default=0) + 1}
+        enqueue(self._study, self._records[first].params, marks)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a trial waits to be asked before anything new."""
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def exhausted(self, controller: Controller) -> bool:
         """Tell whether nothing is left to ask."""
-        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if self.waiting:
             return False
         return controller.exhausted(History.of(self._study.get_trials(deepcopy=False), self.objectives))
 
@@ -120,7 +149,8 @@ class Study:
         """Return the next trial.
 
         Choices that a finished trial had are answered from its record: the trial returned has ended. Choices
-        of a trial that still runs are answered when it ends (`duplicate_of` is set, the state is running).
+        of a trial that still runs are answered when it ends (`duplicate_of` is set, the state is running). A
+        `repeat` is never answered: it runs.
         """
         self._study.sampler = controller
         with quiet_optuna():
@@ -134,15 +164,18 @@ class Study:
                 trial.set_user_attr("reason", "the controller failed")
                 self._study.tell(trial.number, state=TrialState.FAIL)
                 raise
+        marks = trial.user_attrs
         record = TrialRecord(
             trial.number,
             params,
             "running",
             started=trial.datetime_start,
-            retry_of=trial.user_attrs.get("retry_of"),
-            baseline=trial.user_attrs.get("baseline", False),
+            retry_of=marks.get("retry_of"),
+            repeat_of=marks.get("repeat_of"),
+            repeat=marks.get("repeat", 0),
+            baseline=marks.get("baseline", False),
         )
-        original = self._original(params)
+        original = self._original(params) if record.repeat_of is None else None
         if original is not None:
             trial.set_user_attr("duplicate_of", original.number)
             record = replace(record, duplicate_of=original.number)
@@ -151,6 +184,10 @@ class Study:
         if original is not None and original.finished:
             return self._copy(record, original)
         return record
+
+    def note_reports(self, number: int, reports: Mapping[int, Sequence[float | None]]) -> None:
+        """Record the values of all objectives that a trial told by epoch, before its end is recorded."""
+        set_mark(self._study, number, "reports", {str(epoch): list(told) for epoch, told in reports.items()})
 
     def complete(self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]) -> list[TrialRecord]:
         """Record a trial's result; raises TrialError when an objective's metric is missing or not finite.
@@ -174,37 +211,44 @@ class Study:
         """Record a trial that ends with the search; its choices are asked again when the search continues."""
         record = self._records[number]
         if record.duplicate_of is None:
-            enqueue_again(self._study, record.number, record.params, record.baseline)
+            enqueue_again(self._study, number, record.params, self._study.trials[number].user_attrs)
         return self._end(number, TrialState.FAIL, reason=INTERRUPTED)
 
     def records(self) -> list[TrialRecord]:
         """Return all trials by number."""
         return [self._records[number] for number in sorted(self._records)]
 
+    def configurations(self) -> list[Configuration]:
+        """Return the configurations with usable metrics and their runs, the one to take first."""
+        return ranked_configurations(self.records(), self.objectives)
+
     def ranking(self) -> list[TrialRecord]:
-        """Return the trials with usable metrics, best first.
+        """Return the first trial of every configuration with usable metrics, the best configuration first.
 
         Those within all limits come first, by the first objective; the others follow, the smallest excess
         first. Pruned trials take part with the metrics they had reached. Copies do not.
         """
-        usable = [r for r in self.records() if r.finished and r.values and r.duplicate_of is None]
-        return sorted(usable, key=self._rank)
+        return [item.first for item in self.configurations()]
 
     def best(self) -> TrialRecord | None:
-        """Return the best trial within the limits; None when there is none."""
-        ranking = self.ranking()
-        if not ranking or excess_of(ranking[0].values or (), self.objectives) > 0:
+        """Return the first trial of the best configuration within the limits; None when there is none."""
+        found = self.configurations()
+        if not found or excess_of(found[0].values, self.objectives) > 0:
             return None
-        return ranking[0]
+        return found[0].first
 
     def best_numbers(self, count: int) -> list[int]:
-        """Return the numbers of the `count` best trials, best first: checkpoints worth keeping."""
-        return [record.number for record in self.ranking()[:count]]
+        """Return the best run of each of the `count` best configurations: checkpoints worth keeping."""
+        return [min(item.runs, key=self._rank).number for item in self.configurations()[:count]]
+
+    def finalists(self, count: int) -> list[int]:
+        """Return the trials with the best first runs, which the repeats will choose from."""
+        return [record.number for record in sorted(self.ranking(), key=self._rank)[:count]]
 
     def pareto(self) -> list[TrialRecord]:
-        """Return the trials within the limits that no other one beats in all objectives, best first."""
-        allowed = [r for r in self.ranking() if r.values and excess_of(r.values, self.objectives) == 0]
-        return pareto_front([(r, costs_of(r.values or (), self.objectives)) for r in allowed])
+        """Return the first trials of the configurations within the limits that none beats in all objectives."""
+        allowed = [item for item in self.configurations() if excess_of(item.values, self.objectives) == 0]
+        return pareto_front([(item.first, costs_of(item.values, self.objectives)) for item in allowed])
 
     def _rank(self, record: TrialRecord) -> tuple[float, ...]:
         values = record.values or ()
@@ -213,8 +257,9 @@ class Study:
     def _original(self, params: Params) -> TrialRecord | None:
         key = self.space.canonical_key(params)
         for record in self._records.values():
-            same = record.duplicate_of is None and self.space.canonical_key(record.params) == key
-            if same and (record.finished or record.state == "running"):
+            first = record.duplicate_of is None and record.repeat_of is None
+            tried = first and (record.finished or record.state == "running")
+            if tried and self.space.canonical_key(record.params) == key:
                 return record
         return None
 
@@ -249,14 +294,12 @@ class Study:
             "reason": reason,
             "seconds": 0.0 if record.duplicate_of is not None else round(seconds, 3),
         }
-        storage, id_ = self._study._storage, self._trial_id(number)
         for name, value in attributes.items():
             if value:
-                storage.set_trial_user_attr(id_, name, value)
+                set_mark(self._study, number, name, value)
         if curve and len(self.objectives) == 1:
             # The last point only: samplers that learn from pruned trials need no more; each costs a write.
-            last = max(curve)
-            storage.set_trial_intermediate_value(id_, last, curve[last])
+            set_intermediate(self._study, number, max(curve), curve[max(curve)])
         with quiet_optuna():
             frozen = self._study.tell(number, values, state=state)
         record = TrialRecord.from_trial(frozen, self.objectives)
@@ -266,7 +309,3 @@ class Study:
     def _answer_waiting(self, original: TrialRecord) -> list[TrialRecord]:
         waiting = [r for r in self.records() if r.state == "running" and r.duplicate_of == original.number]
         return [self._copy(record, original) for record in waiting]
-
-    def _trial_id(self, number: int) -> int:
-        storage = self._study._storage
-        return storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)

@@ -20,6 +20,14 @@ def repeats(trials: int) -> int:
     return round(SHARE * grown * trials)
 
 
+def repeats_after(explored: int) -> int:
+    """Return how many repeats go with so many different configurations, by the rule of `repeats`."""
+    trials = explored
+    while trials - repeats(trials) < explored:
+        trials += 1
+    return trials - explored
+
+
 def next_repeat(runs: Sequence[Sequence[float]], left: int) -> int | None:
     """Return which configuration to run again, or None when there is nothing to decide.
 
@@ -32,8 +40,19 @@ def next_repeat(runs: Sequence[Sequence[float]], left: int) -> int | None:
     return int(min(order, key=lambda place: len(runs[int(place)])))
 
 
+def ranked(runs: Sequence[Sequence[float]]) -> list[int]:
+    """Return the configurations, the one to take first: by the plain mean of their runs.
+
+    Once the one with the best first run was repeated, those that were not repeated come behind all that were:
+    one lucky run proves nothing against a mean. At equal means the order given stands.
+    """
+    if not runs:
+        return []
+    leader = min(range(len(runs)), key=lambda place: runs[place][0])
+    fewest = 2 if len(runs[leader]) > 1 else 1
+    return sorted(range(len(runs)), key=lambda place: (len(runs[place]) < fewest, float(np.mean(runs[place]))))
+
+
 def winner(runs: Sequence[Sequence[float]]) -> int:
-    """Return the configuration to take: the lowest plain mean among those that were repeated, if any were."""
-    fewest = 2 if any(len(costs) > 1 for costs in runs) else 1
-    means = [float(np.mean(costs)) if len(costs) >= fewest else np.inf for costs in runs]
-    return min(range(len(runs)), key=means.__getitem__)
+    """Return the configuration to take."""
+    return ranked(runs)[0]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler, best_until
+from paddle_automl.search.schedulers.base import (
+    SCHEDULERS,
+    Curves,
+    Decision,
+    Point,
+    Scheduler,
+    best_until,
+    ranks,
+)
 
 
 @SCHEDULERS.register("asha")
@@ -14,7 +22,8 @@ class Asha(Scheduler):
 
     A trial is judged the moment it reaches a rung, by the trials that reached the rung before it; the first
     ones at a rung pass as long as they are its best. (The paper pauses trials and promotes them later; here a
-    stopped trial stays stopped, so that no checkpoint has to wait.)
+    stopped trial stays stopped, so that no checkpoint has to wait.) With several objectives this is MO-ASHA
+    (Schmucker et al. 2021, arXiv 2106.12639): the best third in the order of `base.ranks`.
     """
 
     class Config(PluginConfig):
@@ -25,20 +34,20 @@ class Asha(Scheduler):
         reduction: int = Field(default=3, ge=2)
         """Each rung has this many times the epochs of the one before, and keeps one in so many trials."""
 
-    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+    def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return STOP at a rung where the trial is not among the best ``max(1, n // reduction)`` of n."""
         own = {**curves.get(number, {}), epoch: cost}
         rung = self._rung(epoch, max((at for at in own if at < epoch), default=0))
         if rung is None:
             return Decision.CONTINUE
-        mine = best_until(own, epoch)
         others = [
             best_until(curve, min(at for at in curve if at >= rung))
             for other, curve in curves.items()
             if other != number and curve and max(curve) >= rung
         ]
         kept = max(1, (len(others) + 1) // self.config.reduction)
-        better = sum(1 for value in others if value < mine)
+        mine, *theirs = ranks([best_until(own, epoch), *others])
+        better = sum(1 for value in theirs if value < mine)
         return Decision.CONTINUE if better < kept else Decision.STOP
 
     def _rung(self, epoch: int, before: int) -> int | None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar
+from statistics import fmean
+from typing import Any, ClassVar, TypeAlias
 
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.search.dominance import order
 
 SCHEDULERS: Registry[Scheduler] = Registry("scheduler", "paddle_automl.search.schedulers", "search.scheduler")
 
-Curves = Mapping[int, Mapping[int, float]]
-"""Costs of the first objective (minimised): trial number -> epoch (from 1) -> cost."""
+Point: TypeAlias = float | tuple[float, ...]
+"""A report. One objective: its cost (minimised). Several: the excess over their limits, the cost of the one
+that makes the learning curve, and the others' costs, NaN where one was not told."""
+Curves: TypeAlias = Mapping[int, Mapping[int, Point]]
+"""Trial number -> epoch (from 1) -> report."""
 
 
 class Decision(Enum):
@@ -26,7 +31,9 @@ class Decision(Enum):
 class Scheduler(ABC):
     """Stops trials early. Its decision is a function of its arguments; it keeps no state.
 
-    It is never asked after a trial's last epoch, when nothing can be saved.
+    It is never asked after a trial's last epoch, when nothing can be saved, nor for a repeat. `epochs` are
+    those of a whole trial, where known. With several objectives trials are compared by `ranks`, so every
+    scheduler works with them.
     """
 
     name: ClassVar[str]
@@ -34,17 +41,52 @@ class Scheduler(ABC):
     class Config(PluginConfig):
         """No options."""
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, *, epochs: int | None = None) -> None:
         self.config = config
+        self.epochs = epochs
 
     @abstractmethod
-    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+    def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return whether trial `number`, which reached `cost` after `epoch`, goes on.
 
         `curves` hold all trials that did not fail, finished and running, trial `number` with this report too.
         """
 
 
-def best_until(curve: Mapping[int, float], epoch: int) -> float:
-    """Return the lowest cost up to `epoch`: training keeps the weights of its best epoch."""
-    return min(cost for at, cost in curve.items() if at <= epoch)
+def ranks(points: Sequence[Point]) -> list[float]:
+    """Return numbers that are lower for better points.
+
+    One objective: the costs themselves. Several: places in the order of Schmucker et al. 2021, "Multi-objective
+    Asynchronous Successive Halving" (arXiv 2106.12639): trials beyond a limit behind all others, the smallest
+    excess first; then by non-dominated sorting; inside a front by an epsilon-net, each next one the farthest
+    from those before. The first is the one with the best learning curve: the exported model is among these.
+    """
+    single = [point for point in points if not isinstance(point, tuple)]
+    if len(single) == len(points):
+        return single
+    places = order([point for point in points if isinstance(point, tuple)])
+    return [float(place) for place in places]
+
+
+def best_until(curve: Mapping[int, Point], epoch: int) -> Point:
+    """Return the best report up to `epoch`: training keeps the weights of its best epoch."""
+    return min((point for at, point in curve.items() if at <= epoch), key=curve_cost)
+
+
+def mean_until(curve: Mapping[int, Point], epoch: int) -> Point:
+    """Return the mean of the reports up to `epoch`."""
+    points = [point for at, point in curve.items() if at <= epoch]
+    vectors = [point for point in points if isinstance(point, tuple)]
+    if vectors:
+        return tuple(fmean(column) for column in zip(*vectors, strict=True))
+    return fmean(point for point in points if not isinstance(point, tuple))
+
+
+def curve_cost(point: Point) -> float:
+    """Return the cost of the objective that makes the learning curve."""
+    return point[1] if isinstance(point, tuple) else point
+
+
+def costs_told(point: Point) -> tuple[float, ...]:
+    """Return the costs of all objectives."""
+    return point[1:] if isinstance(point, tuple) else (point,)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler
+from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Point, Scheduler
 
 
 @SCHEDULERS.register("none")
 class Full(Scheduler):
     """Lets every trial run through all its epochs."""
 
-    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+    def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return CONTINUE."""
         return Decision.CONTINUE

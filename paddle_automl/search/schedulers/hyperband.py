@@ -9,7 +9,10 @@ from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.search.schedulers.asha import Asha
-from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler
+from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Point, Scheduler
+
+UNKNOWN_EPOCHS = 27
+"""R where nobody tells the epochs of a trial."""
 
 
 @SCHEDULERS.register("hyperband")
@@ -20,7 +23,8 @@ class Hyperband(Scheduler):
     trials; where they do not, those that stop early save most. Algorithm 1 with eta = `reduction` and R =
     `max_epochs`: bracket s of s_max = floor(log_eta(R / r)) has its first rung at R eta^-s epochs and, in every
     round, ceil((s_max + 1) / (s + 1) eta^s) trials. Deliberate differences: brackets run side by side, dealt by
-    the trial's number, and each halves asynchronously (Li et al. 2018, arXiv 1810.05934, section 3.2).
+    the trial's number, and each halves asynchronously (Li et al. 2018, arXiv 1810.05934, section 3.2). With
+    several objectives the brackets halve as `asha` does.
     """
 
     class Config(PluginConfig):
@@ -28,12 +32,12 @@ class Hyperband(Scheduler):
 
         min_epochs: int = Field(default=1, ge=1)
         """Epochs of the first rung of the bracket that stops earliest."""
-        max_epochs: int = Field(default=27, ge=1)
-        """Epochs of a whole trial; set it to training.epochs."""
+        max_epochs: int | None = Field(default=None, ge=1)
+        """Epochs of a whole trial. None: training.epochs, the most of them where the space varies them."""
         reduction: int = Field(default=3, ge=2)
         """Each rung has this many times the epochs of the one before, and keeps one in so many trials."""
 
-    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+    def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return STOP at a rung of the trial's bracket where it is not among the best of the bracket."""
         bracket = self.bracket(number)
         if bracket == 0:
@@ -51,10 +55,14 @@ class Hyperband(Scheduler):
                 break
         return bracket
 
+    @property
+    def _whole(self) -> int:
+        return self.config.max_epochs or self.epochs or UNKNOWN_EPOCHS
+
     @cached_property
     def _highest(self) -> int:
         config, highest = self.config, 0
-        while config.min_epochs * config.reduction ** (highest + 1) <= config.max_epochs:
+        while config.min_epochs * config.reduction ** (highest + 1) <= self._whole:
             highest += 1
         return highest
 
@@ -66,5 +74,5 @@ class Hyperband(Scheduler):
     @cached_property
     def _halvings(self) -> list[Asha]:
         config = self.config
-        rungs = [max(config.min_epochs, config.max_epochs // config.reduction**s) for s in range(self._highest + 1)]
+        rungs = [max(config.min_epochs, self._whole // config.reduction**s) for s in range(self._highest + 1)]
         return [Asha(Asha.Config(min_epochs=rung, reduction=config.reduction)) for rung in rungs]

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from statistics import fmean, median
+from statistics import median
 
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Scheduler, best_until
+from paddle_automl.search.schedulers.base import (
+    SCHEDULERS,
+    Curves,
+    Decision,
+    Point,
+    Scheduler,
+    best_until,
+    mean_until,
+    ranks,
+)
 
 
 @SCHEDULERS.register("median")
 class Median(Scheduler):
-    """Stops a trial whose best value so far is worse than the median of the others' running averages."""
+    """Stops a trial whose best value so far is worse than the median of the others' running averages.
+
+    With several objectives its best report and the others' averages are put in the order of `base.ranks`.
+    """
 
     class Config(PluginConfig):
         """Options of the median rule."""
@@ -22,16 +34,17 @@ class Median(Scheduler):
         startup_trials: int = Field(default=5, ge=1)
         """Other trials that must have reached the same epoch before one is stopped."""
 
-    def decide(self, number: int, epoch: int, cost: float, curves: Curves) -> Decision:
+    def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return STOP where the best cost up to `epoch` is above the median of the averages up to `epoch`."""
         if epoch <= self.config.warmup_epochs:
             return Decision.CONTINUE
         averages = [
-            fmean(value for at, value in curve.items() if at <= epoch)
+            mean_until(curve, epoch)
             for other, curve in curves.items()
             if other != number and curve and max(curve) >= epoch and min(curve) <= epoch
         ]
         if len(averages) < self.config.startup_trials:
             return Decision.CONTINUE
         best = best_until({**curves.get(number, {}), epoch: cost}, epoch)
-        return Decision.STOP if best > median(averages) else Decision.CONTINUE
+        mine, *theirs = ranks([best, *averages])
+        return Decision.STOP if mine > median(theirs) else Decision.CONTINUE

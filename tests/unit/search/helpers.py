@@ -5,8 +5,9 @@ import itertools
 
 from paddle_automl.search.config import SearchConfig
 from paddle_automl.search.controllers.base import CONTROLLERS
-from paddle_automl.search.coordinator import Coordinator, Limits
+from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors.base import Executor, Failed, Finished, Job, Reported
+from paddle_automl.search.limits import Limits
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.schedulers.base import SCHEDULERS
 from paddle_automl.search.study import Study

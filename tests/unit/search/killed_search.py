@@ -6,9 +6,10 @@ With SLEEP below 0 the jobs hang in native code.
 import sys
 from pathlib import Path
 
-from paddle_automl.search.coordinator import Coordinator, Limits
+from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors.base import Job
 from paddle_automl.search.executors.local import Local
+from paddle_automl.search.limits import Limits
 from tests.unit.search import jobs
 from tests.unit.search.helpers import controller, open_study, scheduler
 

@@ -35,8 +35,14 @@ def test_optuna_samplers_are_checked():
 
 def test_a_scheduler_needs_a_metric_that_changes_with_the_epochs():
     message = mistake(scheduler="asha", objectives=[{"metric": "latency_ms"}])
-    assert "'latency_ms' does not change with the epochs" in message
+    assert "none of the objectives (latency_ms) changes with the epochs" in message
     validate(SearchConfig, {"scheduler": "none", "objectives": [{"metric": "latency_ms"}]})
+    validate(SearchConfig, {"scheduler": "asha", "objectives": [{"metric": "latency_ms"}, {"metric": "loss"}]})
+
+
+def test_final_repeats_leave_trials_to_search_with():
+    assert "final_repeats: 5 of 5 trials leave none" in mistake(trials=5, final_repeats=5)
+    assert validate(SearchConfig, {"trials": 5, "final_repeats": 4}).final_repeats == 4
 
 
 def test_objectives_are_named_once():

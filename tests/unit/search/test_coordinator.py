@@ -8,7 +8,8 @@ import time
 import pytest
 
 from paddle_automl.core.errors import ConfigError, SearchFailedError
-from paddle_automl.search.coordinator import Limits
+from paddle_automl.search.limits import Limits
+from paddle_automl.search.objective import Objective
 from tests.unit.search.helpers import (
     SMALL,
     SPACE,
@@ -160,6 +161,31 @@ def test_pruning_with_two_objectives(tmp_path):
         )
         assert [record.state for record in study.records()] == ["complete", "pruned"]
         assert study.records()[1].values == (0.5, 7.0)
+
+
+def test_schedulers_compare_all_objectives_also_after_a_restart(tmp_path):
+    """Small networks are spared although they are weak, those beyond the limit are stopped although accurate."""
+    objectives = (Objective(metric="accuracy"), Objective(metric="parameters", limit=100))
+    results = [(0.8, 90), (0.7, 80), (0.9, 200), (0.3, 5), (0.2, 70), (0.85, 300)]
+
+    def script_of(record):
+        accuracy, parameters = results[record.number]
+        told = {"accuracy": accuracy, "parameters": parameters}
+        return [(1, told), (2, told), {"metrics": told}]
+
+    def states(folder, *cuts):
+        asha = scheduler("asha", min_epochs=1, reduction=2)
+        for trials in (*cuts, 6):
+            with open_study(folder, objectives=objectives) as study:
+                own = controller(objectives=objectives)
+                search(study, script_of, limits=Limits(trials), scheduler=asha, controller=own, epochs=2)
+                records = study.records()
+        assert records[0].reports == {1: (0.8, 90.0), 2: (0.8, 90.0)}
+        return [record.state for record in records]
+
+    whole = states(tmp_path / "whole")
+    assert whole == ["complete", "pruned", "pruned", "complete", "pruned", "pruned"]
+    assert states(tmp_path / "cut", 2, 4) == whole
 
 
 def test_deadline_stops_politely_then_kills(tmp_path):

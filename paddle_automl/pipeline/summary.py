@@ -1,0 +1,72 @@
+"""What a search found as JSON-like data, for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from paddle_automl.data.paths import readable
+from paddle_automl.pipeline.results import SearchResult
+from paddle_automl.search.configurations import FinalChoice
+
+
+def summary_of(result: SearchResult) -> dict[str, Any]:
+    """Return a search's result."""
+    choice = result.final_choice
+    return {
+        "ended": result.ended,
+        "seconds": round(result.seconds, 1),
+        "best_trial": result.best.number,
+        "choices": dict(result.best.params),
+        "final_choice": None if choice is None else _choice(choice),
+        "exported": result.source,
+        "metrics": result.bundle.metrics,
+        "parity": result.bundle.parity,
+        "latency": list(result.bundle.latency),
+        "bundle": readable(result.bundle.bundle),
+        "verified": result.bundle.verified,
+        "trials": [
+            {
+                "number": record.number,
+                "state": record.state,
+                "values": list(record.values or ()),
+                "seconds": record.seconds,
+                "reason": record.reason,
+                "duplicate_of": record.duplicate_of,
+                "repeat_of": record.repeat_of,
+            }
+            for record in result.trials
+        ],
+        "pareto": [record.number for record in result.pareto],
+        "data": {key: value for key, value in result.data.items() if key != "fingerprint"},
+    }
+
+
+def _choice(choice: FinalChoice) -> dict[str, Any]:
+    """Return what the repeats told: means over the runs of a configuration, in the first objective's metric."""
+    return {
+        "metric": choice.metric,
+        "trial": choice.winner.first.number,
+        "runs": [run.number for run in choice.winner.runs],
+        "failed_runs": choice.winner.failed,
+        "mean": choice.mean,
+        "lowest": choice.lowest,
+        "highest": choice.highest,
+        "best_observation": {
+            "trial": choice.observed.first.number,
+            "observed": (choice.observed.first.values or (None,))[0],
+            "mean": choice.observed_mean,
+            "runs": len(choice.observed.runs),
+        },
+        "gain": choice.gain,
+    }
+
+
+def describe_choices(overrides: Mapping[str, Any]) -> str:
+    """Return ``backbone=resnet width=8 blocks=[1,2]`` for dotted keys and values."""
+    parts = []
+    for key, value in overrides.items():
+        text = f"{value:.3g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False).strip('"')
+        parts.append(f"{key.rsplit('.', 1)[-1]}={text.replace(' ', '')}")
+    return " ".join(parts)

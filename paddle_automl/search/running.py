@@ -1,0 +1,137 @@
+"""The trials that run: what they report, whether they go on, and how their ends are recorded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddle_automl.core.errors import TrialError
+from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
+from paddle_automl.search.objective import Objective, curve_objective, excess_of
+from paddle_automl.search.records import NO_TIME, TrialRecord
+from paddle_automl.search.schedulers.base import Decision, Point, Scheduler
+from paddle_automl.search.study import Study
+
+
+@dataclass
+class RunningTrial:
+    """What the coordinator knows of a trial between start and end."""
+
+    record: TrialRecord
+    job: Job
+    curve: dict[int, float] = field(default_factory=dict)
+    reports: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    stopped: str = ""
+    kill_at: float | None = None
+
+
+class Running:
+    """Judges the reports of running trials by those of all others, and records how trials end."""
+
+    def __init__(self, study: Study, scheduler: Scheduler) -> None:
+        self.study = study
+        self.scheduler = scheduler
+        self.trials: dict[int, RunningTrial] = {}
+        self._objective = curve_objective(study.objectives)
+        self._points: dict[int, dict[int, Point]] = {}
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    @property
+    def repeated(self) -> list[int]:
+        """The trials whose configurations are being run again."""
+        found = [trial.record.repeat_of for trial in self.trials.values()]
+        return [number for number in found if number is not None]
+
+    def know(self, record: TrialRecord) -> None:
+        """Compare later reports with those of an ended trial.
+
+        Failed trials and copies are left out, and repeats: they would raise the bar by counting the best twice.
+        """
+        self._points.pop(record.number, None)
+        if record.finished and record.duplicate_of is None and record.repeat_of is None:
+            told = record.reports or {epoch: self._alone(value) for epoch, value in record.curve.items()}
+            self._points[record.number] = {
+                epoch: self._point(record.curve[epoch], values) for epoch, values in told.items()
+            }
+
+    def report(self, event: Reported) -> bool:
+        """Note a report; return whether the trial goes on."""
+        trial = self.trials[event.id]
+        value = event.metrics.get(self._objective.metric)
+        usable = value is not None and math.isfinite(value)
+        if value is not None and usable:
+            if not trial.curve or self._objective.cost(value) < min(
+                map(self._objective.cost, trial.curve.values())
+            ):
+                trial.metrics = dict(event.metrics)
+            trial.curve[event.epoch] = value
+            told = self._told(event.metrics)
+            if len(self.study.objectives) > 1:
+                trial.reports[event.epoch] = told
+            if trial.record.repeat_of is None:
+                self._points.setdefault(event.id, {})[event.epoch] = self._point(value, told)
+        last = trial.job.epochs is not None and event.epoch >= trial.job.epochs
+        if not last:
+            if trial.kill_at is not None:
+                trial.stopped = NO_TIME
+            elif usable and self._stops(event):
+                trial.stopped = f"stopped by the scheduler after epoch {event.epoch}"
+        return not trial.stopped
+
+    def _stops(self, event: Reported) -> bool:
+        # A repeat runs through: its result is to be averaged with whole ones.
+        if event.id not in self._points:
+            return False
+        point = self._points[event.id][event.epoch]
+        return self.scheduler.decide(event.id, event.epoch, point, self._points) is Decision.STOP
+
+    def end(self, event: Finished | Failed) -> list[TrialRecord]:
+        """Record the end of a trial; return its record and those of the trials that waited for it."""
+        trial = self.trials.pop(event.id)
+        if trial.reports:
+            self.study.note_reports(event.id, trial.reports)
+        if isinstance(event, Failed):
+            return self._fail(trial, event.reason)
+        try:
+            metrics = _metrics(event.result)
+            if trial.stopped:
+                return self.study.prune(event.id, metrics or trial.metrics, trial.curve, trial.stopped)
+            return self.study.complete(event.id, metrics, trial.curve)
+        except TrialError as error:
+            return self.study.fail(event.id, str(error), trial.curve)
+
+    def _fail(self, trial: RunningTrial, reason: str) -> list[TrialRecord]:
+        number = trial.record.number
+        if reason == NO_TIME and trial.metrics:
+            return self.study.prune(number, trial.metrics, trial.curve, NO_TIME)
+        return self.study.fail(number, reason, trial.curve)
+
+    def _told(self, metrics: Mapping[str, Any]) -> tuple[float | None, ...]:
+        values = (metrics.get(objective.metric) for objective in self.study.objectives)
+        return tuple(float(value) if value is not None and math.isfinite(value) else None for value in values)
+
+    def _alone(self, value: float) -> tuple[float | None, ...]:
+        return tuple(value if objective is self._objective else None for objective in self.study.objectives)
+
+    def _point(self, value: float, told: tuple[float | None, ...]) -> Point:
+        """Return what schedulers compare (`schedulers.base.Point`)."""
+        cost = self._objective.cost(value)
+        if len(self.study.objectives) == 1:
+            return cost
+        pairs = list(zip(self.study.objectives, told, strict=True))
+        known: list[tuple[Objective, float]] = [(o, v) for o, v in pairs if v is not None]
+        excess = excess_of([v for _, v in known], [o for o, _ in known]) if known else 0.0
+        others = [math.nan if v is None else o.cost(v) for o, v in pairs if o is not self._objective]
+        return (excess, cost, *others)
+
+
+def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
+    metrics = result.get("metrics", {})
+    if not isinstance(metrics, Mapping):
+        raise TrialError(f"the trial gave no metrics but {metrics!r}")
+    return {str(name): value for name, value in metrics.items() if isinstance(value, int | float)}

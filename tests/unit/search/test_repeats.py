@@ -1,0 +1,280 @@
+"""Repeats of configurations: their own seeds, the final choice by means, the time they need, kills."""
+
+import time
+from statistics import fmean
+
+import pytest
+
+from paddle_automl.search.configurations import final_choice, ranked_configurations
+from paddle_automl.search.learning.final_choice import repeats, repeats_after
+from paddle_automl.search.limits import Limits
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.records import History
+from tests.unit.search.helpers import (
+    ACCURACY,
+    SMALL,
+    TWO,
+    Scripted,
+    controller,
+    open_study,
+    scheduler,
+    script,
+    search,
+)
+
+TRUTH = {"x": [0.50, 0.70, 0.60], "y": [0.65, 0.69, 0.55]}
+
+
+def noisy(first, again):
+    """Return the script of a trial: `first` accuracy of a configuration by number, then those of its repeats."""
+
+    def script_of(record):
+        if record.repeat_of is None:
+            return script(first[record.number])
+        value = again[record.repeat_of]
+        return value if isinstance(value, list) else script(value)
+
+    return script_of
+
+
+def run(folder, first, again, **parts):
+    limits = parts.pop("limits", Limits(trials=len(first) + 6, repeats=6))
+    with open_study(folder) as study:
+        ending, heard = search(study, noisy(first, again), limits=limits, **parts)
+        return ending, heard, study.records(), study.configurations()
+
+
+def test_the_last_trials_repeat_the_best_and_the_mean_decides(tmp_path):
+    first = [0.1, 0.9, 0.5, 0.8, 0.7, 0.6, 0.65]
+    again = {1: 0.6, 3: 0.79, 4: 0.71, 5: 0.6, 6: 0.6}
+    ending, _, records, found = run(tmp_path, first, again)
+    assert ending.message == "all 13 trials are done, 6 of them repeats for the final choice"
+    assert [record.repeat_of for record in records[7:]] == [1, 3, 4, 6, 5, 1]
+    assert [record.repeat for record in records[7:]] == [1, 1, 1, 1, 1, 2]
+    assert all(record.counted and record.duplicate_of is None for record in records)
+    assert [item.first.number for item in found] == [3, 4, 1, 6, 5, 2, 0]
+    assert found[2].values == (pytest.approx(fmean([0.9, 0.6, 0.6])),)
+    choice = final_choice(found, ACCURACY)
+    assert (choice.winner.first.number, choice.observed.first.number) == (3, 1)
+    assert choice.mean == pytest.approx(0.795)
+    assert choice.gain == pytest.approx(0.795 - 0.7)
+    assert (choice.lowest, choice.highest) == (0.79, 0.8)
+
+
+def test_the_automatic_number_of_repeats():
+    assert [Limits(trials, repeats="auto").planned for trials in (1, 30, 50, 100)] == [0, 0, 3, 20]
+    assert [Limits(trials, repeats=4).planned for trials in (3, 30)] == [2, 4]
+    for trials in range(1, 200):
+        assert 0 <= repeats_after(trials - repeats(trials)) <= repeats(trials)
+    # Time ends a search of at most 1,000 trials after 20 or 80: no repeats, and as many as 100 trials have.
+    limits = Limits(1000, repeats="auto")
+    assert [limits.planned_after(explored) for explored in (20, 80, 800)] == [0, 20, 200]
+
+
+def test_without_repeats_nothing_is_different(tmp_path):
+    ending, _, _, found = run(tmp_path, [0.1, 0.9, 0.5], {}, limits=Limits(trials=3))
+    assert ending.message == "all 3 trials are done"
+    assert [item.first.number for item in found] == [1, 2, 0]
+    assert final_choice(found, ACCURACY) is None
+
+
+def test_a_failed_repeat_counts_as_the_worst_and_one_cut_short_does_not_count(tmp_path):
+    again = {1: ["diverged"], 2: 0.5}
+    _, _, records, found = run(tmp_path, [0.1, 0.9, 0.55], again, limits=Limits(trials=5, repeats=2))
+    assert [(r.repeat_of, r.state) for r in records[3:]] == [(1, "failed"), (2, "complete")]
+    # 1: (0.9 + 0.1) / 2 against 2: (0.55 + 0.5) / 2.
+    assert [item.first.number for item in found] == [2, 1, 0]
+    assert (found[1].failed, found[1].values) == (1, (0.9,))
+    with open_study(tmp_path) as study:
+        study.repeat(1)
+        study.prune(study.ask(controller()).number, {"accuracy": 0.0}, {1: 0.0}, "no time left")
+        assert [item.first.number for item in study.configurations()] == [2, 1, 0]
+
+
+def test_repeats_are_never_stopped_by_the_scheduler_nor_do_they_raise_the_bar(tmp_path):
+    asha = scheduler("asha", min_epochs=1, reduction=3)
+    curves = {0: (0.5, 0.6), 1: (0.6, 0.7), 2: (0.7, 0.8)}
+    with open_study(tmp_path) as study:
+        limits = Limits(trials=6, repeats=3)
+        search(
+            study,
+            lambda r: script(*(curves[r.number] if r.repeat_of is None else (0.1, 0.2))),
+            limits=limits,
+            scheduler=asha,
+            epochs=2,
+        )
+        assert [record.state for record in study.records()] == ["complete"] * 6
+        more = Limits(trials=7, repeats=3)
+        search(study, lambda r: script(0.75, 0.76), limits=more, scheduler=asha, epochs=2)
+        assert study.records()[6].state == "complete"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_several_workers_share_the_repeats(tmp_path, workers):
+    first = [0.1, 0.9, 0.5, 0.8, 0.7, 0.6]
+    _, _, records, _ = run(tmp_path, first, dict(enumerate(first)), workers=workers)
+    again = [record.repeat_of for record in records if record.repeat_of is not None]
+    assert len(again) == 6
+    assert len(set(again)) == 5
+    assert len({(record.repeat_of, record.repeat) for record in records[6:]}) == 6
+
+
+def test_an_exhausted_space_and_no_improvement_still_spend_the_repeats(tmp_path):
+    grid = controller("grid", space=SMALL)
+    truth = lambda record: script(TRUTH[record.params["b"]][record.params["a"] - 1])  # noqa: E731
+    with open_study(tmp_path / "grid", space=SMALL) as study:
+        ending, _ = search(study, truth, limits=Limits(trials=50, repeats=4), controller=grid)
+        assert ending.reason == "exhausted"
+        assert ending.message.endswith("was tried, 4 repeats for the final choice")
+        assert len(study.records()) == 10
+    with open_study(tmp_path / "stop") as study:
+        limits = Limits(trials=50, repeats=4, stop_after=3)
+        ending, _ = search(study, lambda record: script(0.5), limits=limits)
+        assert ending.message == "no improvement in the last 3 trials, 4 repeats for the final choice"
+        assert len(study.records()) == 8
+        again, heard = search(study, lambda record: script(0.5), limits=limits)
+        assert (again, heard.started) == (ending, [])
+
+
+class Slow(Scripted):
+    def poll(self, timeout_s):
+        time.sleep(0.1)
+        return super().poll(timeout_s)
+
+
+def test_the_deadline_leaves_time_for_the_repeats(tmp_path):
+    begun = time.monotonic()
+    limits = Limits(trials=500, repeats=4, deadline=begun + 2.5)
+    first, again = [n / 500 for n in range(500)], dict.fromkeys(range(500), 0.3)
+    ending, _, records, _ = run(tmp_path, first, again, limits=limits, executor=Slow(1))
+    assert time.monotonic() - begun < 2.9
+    assert ending.reason == "deadline"
+    repeated = [record.repeat_of is not None for record in records]
+    # On a busy machine the last of them may not fit.
+    assert 2 <= sum(repeated) <= 4
+    assert repeated == sorted(repeated)
+    assert f"used up, {sum(r.counted for r in records if r.repeat_of)} repeats for the final" in ending.message
+
+
+def test_continuing_with_more_trials_searches_on_and_repeats_again(tmp_path):
+    first = {0: 0.1, 1: 0.9, 2: 0.5, 5: 0.95, 6: 0.2}
+    with open_study(tmp_path) as study:
+        search(study, noisy(first, {1: 0.8, 2: 0.5}), limits=Limits(trials=5, repeats=2))
+        before = study.records()
+        search(study, noisy(first, {5: 0.94, 6: 0.2}), limits=Limits(trials=9, repeats=4))
+        after = study.records()
+        assert after[:5] == before
+        assert [record.repeat_of for record in after[5:]] == [None, None, 5, 6]
+        assert study.best().number == 5
+
+
+def test_a_killed_repeat_is_run_again_with_the_same_seed(tmp_path):
+    with open_study(tmp_path) as study:
+        search(study, lambda r: script(r.number / 9), limits=Limits(trials=3))
+        study.repeat(1)
+        study.repeat(1)
+        left = study.ask(controller())
+        assert (left.repeat_of, left.repeat) == (1, 1)
+    # Killed: one repeat ran, one waited.
+    with open_study(tmp_path) as study:
+        waited, again = study.ask(controller()), study.ask(controller())
+        assert (waited.repeat_of, waited.repeat, waited.retry_of) == (1, 2, None)
+        assert (again.repeat_of, again.repeat, again.retry_of) == (1, 1, left.number)
+        assert again.params == left.params
+        study.interrupt(again.number)
+        third = study.ask(controller())
+        assert (third.repeat_of, third.repeat) == (1, 1)
+
+
+def test_a_search_killed_among_its_repeats_ends_as_the_whole_one(tmp_path):
+    first = [0.1, 0.9, 0.5, 0.8]
+    again = dict(enumerate(first))
+    limits = Limits(trials=10, repeats=6)
+
+    class Dies(Scripted):
+        def poll(self, timeout_s):
+            if 6 in self._jobs and not self.killed:
+                raise KeyboardInterrupt
+            return super().poll(timeout_s)
+
+    whole = run(tmp_path / "whole", first, again, limits=limits)[2]
+    with pytest.raises(KeyboardInterrupt), open_study(tmp_path / "cut") as study:
+        search(study, noisy(first, again), limits=limits, executor=Dies(1))
+    cut = run(tmp_path / "cut", first, again, limits=limits)[2]
+    kept = [(r.repeat_of, r.repeat, r.values) for r in cut if r.counted]
+    assert sorted(kept[4:]) == sorted((r.repeat_of, r.repeat, r.values) for r in whole[4:])
+    assert sum(record.reason == "interrupted" for record in cut) == 1
+
+
+def test_what_can_be_repeated(tmp_path):
+    with open_study(tmp_path) as study:
+        search(study, lambda r: ["broke"] if r.number == 1 else script(0.2), limits=Limits(trials=2))
+        for number in (1, 7):
+            with pytest.raises(ValueError, match="nothing to repeat"):
+                study.repeat(number)
+        study.repeat(0)
+        first = study.ask(controller())
+        study.complete(first.number, {"accuracy": 0.4}, {1: 0.4})
+        study.repeat(first.number)
+        assert study.ask(controller()).repeat_of == 0
+        # The user's repeat of one that does not lead makes it no winner.
+        assert study.best().number == 0
+
+
+def test_a_lone_repeat_of_another_configuration_decides_nothing(tmp_path):
+    with open_study(tmp_path) as study:
+        search(study, lambda r: script(0.2 + r.number / 10), limits=Limits(trials=3))
+        study.repeat(0)
+        study.complete(study.ask(controller()).number, {"accuracy": 0.1}, {})
+        assert study.best().number == 2
+
+
+def test_repeats_keep_to_the_limits_and_serve_the_first_objective(tmp_path):
+    objectives = (Objective(metric="accuracy"), Objective(metric="parameters", limit=100))
+    first = [(0.9, 500), (0.8, 90), (0.7, 50), (0.6, 80), (0.85, 101)]
+
+    def script_of(record):
+        accuracy, parameters = first[record.number if record.repeat_of is None else record.repeat_of]
+        end = {"metrics": {"accuracy": accuracy - 0.15 * (record.repeat_of == 1), "parameters": parameters}}
+        return script(accuracy, end=end)
+
+    with open_study(tmp_path, objectives=objectives) as study:
+        limits = Limits(trials=8, repeats=3)
+        search(study, script_of, limits=limits, controller=controller(objectives=objectives))
+        assert [record.repeat_of for record in study.records()[5:]] == [1, 2, 3]
+        assert study.best().number == 1
+        assert study.configurations()[0].values == (pytest.approx(0.725), 90)
+        assert [record.number for record in study.pareto()] == [1, 2]
+
+
+def test_controllers_see_each_run_and_propose_the_same_after_repeats(tmp_path):
+    def proposals(folder, repeat):
+        with open_study(folder, objectives=TWO) as study:
+            found = []
+            for number in range(6):
+                record = study.ask(controller("evolution", objectives=TWO, population=20))
+                found.append(record.params)
+                study.complete(record.number, {"accuracy": 0.5, "parameters": 3}, {})
+                if repeat and number == 2:
+                    study.repeat(record.number)
+                    again = study.ask(controller("evolution", objectives=TWO))
+                    study.complete(again.number, {"accuracy": 0.3, "parameters": 3}, {})
+            history = History.of(study.optuna.get_trials(deepcopy=False), TWO)
+            return found, [observation.costs for observation in history.finished]
+
+    plain, _ = proposals(tmp_path / "plain", repeat=False)
+    repeated, costs = proposals(tmp_path / "repeated", repeat=True)
+    assert repeated == plain
+    assert costs.count((-0.5, 3.0)) == 6
+    assert costs.count((-0.3, 3.0)) == 1
+
+
+def test_copies_take_no_part(tmp_path):
+    with open_study(tmp_path, space=SMALL) as study:
+        grid = controller("grid", space=SMALL)
+        first = study.ask(grid)
+        study.complete(first.number, {"accuracy": 0.7}, {1: 0.7})
+        study.optuna.enqueue_trial(dict(first.params))
+        study.ask(grid)
+        (only,) = ranked_configurations(study.records(), ACCURACY)
+        assert [run.number for run in only.runs] == [0]
