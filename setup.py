@@ -41,6 +41,13 @@ REQUIRES = [
     "filelock>=3.12",
 ]
 
+# ONNX files beside Paddle's. paddle2onnx pins neither NumPy nor protobuf; its pins of onnx fit these.
+ONNX = [
+    "paddle2onnx==2.1.0",
+    "onnx>=1.16,<1.18",
+    "onnxruntime>=1.20",
+    "ml_dtypes>=0.5,<0.6",  # ONNX Runtime's quantization imports it; 0.6 needs NumPy 2
+]
 TEST = ["pytest>=8", "hypothesis>=6.100", "import-linter>=2"]
 LINT = ["ruff>=0.8", "mypy>=1.11", "types-PyYAML"]
 
@@ -55,6 +62,6 @@ setup(
     packages=find_packages(include=["paddle_automl", "paddle_automl.*"]),
     package_data={"paddle_automl": ["py.typed"]},
     install_requires=REQUIRES,
-    extras_require={"test": TEST, "lint": LINT, "dev": [*TEST, *LINT]},
+    extras_require={"onnx": ONNX, "test": TEST, "lint": LINT, "dev": [*TEST, *LINT]},
     entry_points={"console_scripts": ["paddle-automl = paddle_automl.cli.main:main"]},
 )

@@ -13,15 +13,12 @@ from paddle import nn
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.measuring import exporter_for
+from paddle_automl.compression.measuring import exporter_for, formats_for
 from paddle_automl.compression.results import Link
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.config import DeploymentConfig
-from paddle_automl.deployment.create import create_bundle
+from paddle_automl.deployment.create import Limits, add_formats, create_bundle, prove, time_formats
 from paddle_automl.deployment.exporters.base import Session
-from paddle_automl.deployment.latency import measure_session
-from paddle_automl.deployment.parity import check_parity
-from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.replacing import replacing_folder
 from paddle_automl.deployment.samples import write_samples
 
@@ -41,12 +38,14 @@ def create_link_bundle(
     A float network gets the certificate of every bundle. A quantized one is compared with the network as
     Paddle simulates its 8-bit arithmetic: its certificate asks for the same class on nearly all validation
     images (`compression.min_top1_agreement`), not for equal probabilities, and its samples hold what the
-    export itself answers. Raises OutputError, UnsupportedError.
+    export itself answers. Its further formats are made from, and compared with, the float network before the
+    step. A format that could not be measured is left out. Raises OutputError, UnsupportedError.
     """
     assert link.model is not None
     found = {**metrics, "compression": link.as_dict()}
+    formats = tuple(item for item in formats_for(link.form, compression.formats or ()) if item.name in link.formats)
+    chosen = deployment.model_copy(update={"exporter": exporter_for(link.form), "formats": formats})
     if link.form is not Form.QUANTIZED:
-        chosen = deployment.model_copy(update={"exporter": exporter_for(link.form)})
         return create_bundle(
             link.model,
             folder=folder,
@@ -61,7 +60,7 @@ def create_link_bundle(
         bundle = Bundle.write(
             scratch,
             model=link.model,
-            exporter=exporter_for(link.form),
+            exporter=chosen.exporter,
             preprocess=data.preprocess,
             class_names=data.class_names,
             metrics=found,
@@ -69,18 +68,11 @@ def create_link_bundle(
         )
         session = bundle.session(threads=deployment.latency.threads)
         write_samples(bundle, _Answers(session), data.validation, data.preprocess, deployment.samples)
-        parity = check_parity(
-            link.model,
-            Predictor(bundle),
-            data.validation,
-            data.preprocess,
-            class_names=data.class_names,
-            max_difference=1.0,
-            min_top1_agreement=compression.min_top1_agreement,
-            raw_files=deployment.parity.raw_files,
-        )
-        latency = measure_session(session, context.input_shape, deployment.latency, lock=context.lock)
-        bundle.updated(parity=parity, latency=latency)
+        limits = Limits(1.0, compression.min_top1_agreement)
+        bundle = prove(bundle, link.model, data, chosen, limits)
+        limits = Limits(1.0, compression.min_top1_agreement, compression.max_accuracy_drop)
+        bundle = add_formats(bundle, link.source, formats, data, chosen, limits)
+        time_formats(bundle, chosen, context.lock)
     return Bundle.open(folder)
 
 

@@ -12,9 +12,11 @@ from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import sparsity
-from paddle_automl.compression.measuring import Exported, export_network, race
+from paddle_automl.compression.measuring import Exported, export_format, export_network, formats_for, race
 from paddle_automl.compression.results import BEFORE, ChainResult, Link
 from paddle_automl.core.errors import AutoMLError
+from paddle_automl.deployment.create import calibration_images
+from paddle_automl.deployment.formats import require_formats
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.training.evaluation import predict_probabilities
@@ -28,6 +30,7 @@ def compress(model: Classifier, config: CompressionConfig, context: Context) -> 
     What does not pass its gate, or fails, is a rejected link, and the next step goes on from the last one
     kept. Raises ConfigError, before anything runs, for options that cannot work on this network.
     """
+    require_formats(config.formats or ())
     steps = [STEPS[item.name](item) for item in config.steps]
     for step in steps:
         step.check(model, context)
@@ -66,7 +69,7 @@ class _Chain:
             if last.form not in step.accepts:
                 raise AutoMLError(f"{step.name} cannot work on a {last.form.value} network")
             outcome = step.apply(last.model, self.context)
-            link = Link(step.name, False, "", form, outcome.model, facts=outcome.facts)
+            link = Link(step.name, False, "", form, outcome.model, source=last.model, facts=outcome.facts)
             link.seconds = time.perf_counter() - started
             self.exports[len(self.links)] = self._measure(link, outcome.model)
         except AutoMLError as error:
@@ -102,7 +105,25 @@ class _Chain:
         self._count(link, model)
         expected, _ = predict_probabilities(model, part)
         link.top1_agreement = float((expected.argmax(axis=1) == export.predicted).mean())
+        self._measure_formats(link, export)
         return export
+
+    def _measure_formats(self, link: Link, export: Exported) -> None:
+        """Add the further formats' sessions to the export, and their facts to the link."""
+        formats = formats_for(link.form, self.config.formats or ())
+        data, network = self.context.data, link.source if link.form is Form.QUANTIZED else link.model
+        images = calibration_images(data, formats)
+        for config in formats:
+            folder = self.scratch / f"{len(self.links)}_{config.name}"
+            try:
+                found = export_format(
+                    network, config, folder, data, threads=self.config.speed.threads, images=images
+                )
+            except AutoMLError as error:
+                logger.warning("compression: %s as %s failed: %s", link.name, config.name, error)
+                continue
+            export.sessions[config.name] = found.session
+            link.formats[config.name] = {"accuracy": found.accuracy, "weights_mb": found.bytes / 1e6}
 
     def _count(self, link: Link, model: Classifier) -> None:
         if link.form is Form.QUANTIZED:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from paddle_automl.compression.base import STEPS, Form
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
+from paddle_automl.deployment.config import Formats, check_formats
 
 
 class SpeedConfig(Section):
@@ -42,8 +43,17 @@ class CompressionConfig(Section):
     went before is enough."""
     min_top1_agreement: float = Field(0.95, ge=0, le=1)
     """Smallest share of validation images on which an 8-bit export and its network give the same class."""
+    formats: Formats | None = None
+    """Further formats of the kept links, measured and timed beside Paddle's own: paddle_program, onnx, onnx_int8.
+    An 8-bit link gets onnx_int8 for either of the last two, made by ONNX Runtime from the float network before
+    it. None: those of deployment.formats."""
     speed: SpeedConfig = SpeedConfig()
     """Measurement of the speed-up."""
+
+    @field_validator("formats")
+    @classmethod
+    def _each_format_once(cls, formats: Formats | None) -> Formats | None:
+        return None if formats is None else check_formats(formats)
 
     @model_validator(mode="after")
     def _order(self) -> CompressionConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,12 @@ from filelock import FileLock
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.config import SpeedConfig
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.parts import Part
+from paddle_automl.data.parts import Part, PreparedData
 from paddle_automl.deployment.exporters._bfloat16 import Bfloat16Session
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.runtime import in_lasting_thread
 
-FLOAT_EXPORTER, INT8_EXPORTER = "paddle_inference", "paddle_program"
+FLOAT_EXPORTER, INT8_EXPORTER, ONNX_INT8_EXPORTER = "paddle_inference", "paddle_program", "onnx_int8"
 WEIGHTS_SUFFIX = ".pdiparams"
 
 
@@ -31,7 +31,7 @@ class Exported:
 
     exporter: PluginConfig
     sessions: dict[str, Session]
-    """By precision: float32 and bfloat16, or int8."""
+    """By precision: float32 and bfloat16, or int8; then by the names of further formats."""
     predicted: np.ndarray
     """Class of each validation image, int64 [N], by the first of the sessions."""
     accuracy: float
@@ -54,6 +54,47 @@ def exporter_for(form: Form) -> PluginConfig:
     """Return the exporter of networks of a form."""
     name = INT8_EXPORTER if form is Form.QUANTIZED else FLOAT_EXPORTER
     return EXPORTERS[name].Config(name=name)
+
+
+def formats_for(form: Form, formats: Sequence[PluginConfig]) -> tuple[PluginConfig, ...]:
+    """Return the further formats that networks of a form get.
+
+    No ONNX file can be made of a network that Paddle quantized: it gets one that ONNX Runtime quantizes from the
+    float network before it.
+    """
+    if form is not Form.QUANTIZED:
+        return tuple(item for item in formats if item.name != FLOAT_EXPORTER)
+    onnx = [item for item in formats if EXPORTERS[item.name].runtime == "onnx"]
+    return tuple(
+        EXPORTERS[ONNX_INT8_EXPORTER].Config.model_validate({**item.model_dump(), "name": ONNX_INT8_EXPORTER})
+        for item in onnx[-1:]
+    )
+
+
+@dataclass(frozen=True)
+class FormatExport:
+    """A network in a further format."""
+
+    session: Session
+    accuracy: float
+    bytes: int
+    """Size of its files."""
+
+
+def export_format(
+    model: Any, config: PluginConfig, folder: Path, data: PreparedData, *, threads: int, images: np.ndarray | None
+) -> FormatExport:
+    """Export `model` in a further format to the new `folder`, load it and evaluate it on the validation part.
+
+    `images` are those that a format in 8 bits looks at.
+    """
+    folder.mkdir(parents=True)
+    plugin = EXPORTERS[config.name](config)
+    plugin.export(model, folder, input_shape=data.input_shape, images=images)
+    session = plugin.session(folder, threads=threads)
+    predicted = in_lasting_thread(partial(classes_of, session, data.validation))
+    accuracy = float((predicted == data.validation.labels).mean())
+    return FormatExport(session, accuracy, sum(path.stat().st_size for path in folder.iterdir()))
 
 
 def export_network(

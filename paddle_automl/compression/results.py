@@ -27,6 +27,8 @@ class Link:
     form: Form
     model: Classifier | None
     """None if the step failed."""
+    source: Classifier | None = None
+    """The network that the step started from."""
     accuracy: float = 0.0
     accuracy_drop: float = 0.0
     """Against the network before the chain; negative: it got better."""
@@ -46,14 +48,16 @@ class Link:
     seconds: float = 0.0
     """Time that the step took."""
     latency: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    """By precision and batch size: p50_ms, p95_ms, speedup (ratio of medians) over float32 before the chain, and
-    undisturbed_speedup, of the fastest runs of each round."""
+    """By precision (or further format) and batch size: p50_ms, p95_ms, speedup (ratio of medians) over float32
+    before the chain, and undisturbed_speedup, of the fastest runs of each round."""
+    formats: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By the name of each further format: accuracy on the validation part; weights_mb, the size of its files."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the step itself reports."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all but the network as JSON-like data."""
-        data = {key: value for key, value in vars(self).items() if key != "model"}
+        """Return all but the networks as JSON-like data."""
+        data = {key: value for key, value in vars(self).items() if key not in ("model", "source")}
         rounded = {key: round(value, 6) if isinstance(value, float) else value for key, value in data.items()}
         return {**rounded, "form": self.form.value}
 
@@ -107,6 +111,10 @@ def _rows(link: Link) -> list[dict[str, str]]:
             f"batch {size}, ms": f"{pace['p50_ms']:.2f}/{pace['p95_ms']:.2f} {pace['speedup']:.2f}x"
             for size, pace in sizes.items()
         }
-        rows.append({**(dict.fromkeys(head, "") if rows else head), "precision": precision, **times})
+        shown = dict.fromkeys(head, "") if rows else head
+        if precision in link.formats:
+            facts = link.formats[precision]
+            shown |= {"accuracy": f"{facts['accuracy']:.4f}", "weights MB": f"{facts['weights_mb']:.3f}"}
+        rows.append({**shown, "precision": precision, **times})
         rows[-1] |= tail if len(rows) == 1 else dict.fromkeys(tail, "")
     return rows or [{**head, "precision": "-", **tail}]

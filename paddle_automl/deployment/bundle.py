@@ -100,11 +100,15 @@ class Bundle:
         class_names: Sequence[str],
         metrics: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
+        images: np.ndarray | None = None,
     ) -> Bundle:
-        """Write a bundle's files into the empty `folder`, not yet in its final place."""
+        """Write a bundle's files into the empty `folder`, not yet in its final place.
+
+        `images` are normalized training images, [M, C, H, W], for an exporter that needs them.
+        """
         names = _checked_labels(class_names)
         shape = preprocess.input_shape
-        EXPORTERS[exporter.name](exporter).export(model, folder, input_shape=shape)
+        EXPORTERS[exporter.name](exporter).export(model, folder, input_shape=shape, images=images)
         write_text(folder / LABELS, "".join(f"{name}\n" for name in names))
         info = {
             "format": FORMAT,
@@ -141,18 +145,30 @@ class Bundle:
 
     @property
     def size_mb(self) -> float:
-        """Size of the network's files, without labels and samples, in MB (10^6 bytes)."""
-        network = (
-            record.bytes
-            for name, record in self.info.files.items()
-            if name != LABELS and not name.startswith(f"{SAMPLES}/")
-        )
-        return sum(network) / 1e6
+        """Size of the network's files in its first format, in MB (10^6 bytes)."""
+        return sum(item.bytes for name, item in self.info.files.items() if "/" not in name and name != LABELS) / 1e6
 
-    def session(self, *, device: str = "cpu", threads: int = 1) -> Session:
-        """Load the network: normalized images, float32 [N, C, H, W], to probabilities, float32 [N, K]."""
-        exporter = EXPORTERS[self.info.exporter.name](self.info.exporter)
-        return exporter.session(self.folder, device=device, threads=threads)
+    @property
+    def formats(self) -> dict[str, PluginConfig]:
+        """Return the exporters of all formats by name, the first format first."""
+        first = self.info.exporter
+        return {first.name: first} | {item.exporter.name: item.exporter for item in self.info.formats}
+
+    def folder_of(self, name: str) -> Path:
+        """Return the folder of a format's files: the bundle's own for the first, one inside for each other."""
+        return self.folder if name == self.info.exporter.name else self.folder / name
+
+    def session(self, *, device: str = "cpu", threads: int = 1, name: str | None = None) -> Session:
+        """Load the network: normalized images, float32 [N, C, H, W], to probabilities, float32 [N, K].
+
+        `name` is one of `formats`, by default the first. Raises ConfigError for another name.
+        """
+        formats = self.formats
+        name = self.info.exporter.name if name is None else name
+        if name not in formats:
+            raise ConfigError(f"format: the bundle has no '{name}'; it has {', '.join(formats)}")
+        exporter = EXPORTERS[name](formats[name])
+        return exporter.session(self.folder_of(name), device=device, threads=threads)
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
 from paddle_automl.deployment.exporters.base import EXPORTERS
@@ -21,6 +21,12 @@ class ParityConfig(Section):
 
     raw_files: int = Field(default=20, ge=0)
     """Images that are also decoded from files and compared; 0 = none."""
+
+    min_top1_agreement_int8: float = Field(default=0.95, ge=0, le=1)
+    """The same share for a format that is quantized to 8 bits from the network (onnx_int8)."""
+
+    max_accuracy_drop_int8: float = Field(default=0.01, ge=0, le=1)
+    """Largest allowed loss of validation accuracy of such a format: 0.01 = one point."""
 
 
 class LatencyConfig(Section):
@@ -39,11 +45,27 @@ class LatencyConfig(Section):
     """Threads of the CPU math library during the measurement."""
 
 
+Formats = Sequence[Annotated[PluginConfig, Plugin(EXPORTERS)]]
+
+
+def check_formats(formats: Formats) -> Formats:
+    """Return the formats; raises ValueError where one stands twice."""
+    names = [item.name for item in formats]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the format {name} stands twice; each may stand once")
+    return formats
+
+
 class DeploymentConfig(Section):
     """Export of the final network to a bundle."""
 
     exporter: Annotated[PluginConfig, Plugin(EXPORTERS, "paddle_inference")] = default("paddle_inference")
     """File format of the exported network."""
+
+    formats: Formats = ()
+    """Further formats of the same network in the bundle, each with its own proof and times: paddle_program, and
+    onnx and onnx_int8, which need the extra `onnx`."""
 
     parity: ParityConfig = ParityConfig()
     """Proof that the export predicts what the trained network predicts."""
@@ -53,3 +75,8 @@ class DeploymentConfig(Section):
 
     samples: int = Field(default=5, ge=0)
     """Images of the validation part that are kept in the bundle with their expected probabilities."""
+
+    @field_validator("formats")
+    @classmethod
+    def _each_once(cls, formats: Formats) -> Formats:
+        return check_formats(formats)

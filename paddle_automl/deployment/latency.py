@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,10 @@ from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.records import Latency
 from paddle_automl.deployment.runtime import gpu_index, import_paddle, in_lasting_thread
 
+TURN = 10
+"""Runs of one network before it is another's turn."""
+PADDLE_RUNTIME = "Paddle Inference"
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -34,13 +38,31 @@ class Timing:
 
 def measure(run: Callable[[], object], *, warmup: int, runs: int) -> Timing:
     """Call `run` `warmup` times, then time `runs` calls one by one."""
-    for _ in range(warmup):
-        run()
-    times = np.empty(runs)
-    for index in range(runs):
-        start = time.perf_counter()
-        run()
-        times[index] = (time.perf_counter() - start) * 1000
+    return measure_in_turn({"": run}, warmup=warmup, runs=runs)[""]
+
+
+def measure_in_turn(calls: Mapping[str, Callable[[], object]], *, warmup: int, runs: int) -> dict[str, Timing]:
+    """Time `runs` calls of each, in turns of a few; each is first called `warmup` times."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        for _ in range(warmup):
+            call()
+    for start in range(0, runs, TURN):
+        for name, call in calls.items():
+            if len(calls) > 1:
+                # The first call of a turn finds the caches full of another network.
+                call()
+            times[name].extend(_timed(call) for _ in range(min(TURN, runs - start)))
+    return {name: _timing(np.asarray(found)) for name, found in times.items()}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1000
+
+
+def _timing(times: np.ndarray) -> Timing:
     p50, p95 = np.percentile(times, [50, 95])
     return Timing(float(p50), float(p95), float(times.min()))
 
@@ -57,14 +79,26 @@ def measure_session(
 
     `lock` is a file that all processes of a search share: whoever holds it measures, the others wait.
     """
-    results = []
+    return measure_sessions({"": session}, input_shape, config, device=device, lock=lock)[""]
+
+
+def measure_sessions(
+    sessions: Mapping[str, Session],
+    input_shape: tuple[int, ...],
+    config: LatencyConfig,
+    *,
+    device: str = "cpu",
+    lock: Path | None = None,
+) -> dict[str, list[Latency]]:
+    """Time several loaded networks in turn, so that what disturbs the machine meets all; see `measure_session`."""
+    results: dict[str, list[Latency]] = {name: [] for name in sessions}
     for batch_size in config.batch_sizes:
         images = np.random.default_rng(0).standard_normal((batch_size, *input_shape), dtype=np.float32)
         with _one_at_a_time(lock):
-            run = partial(session, images)
-            timing = in_lasting_thread(partial(measure, run, warmup=config.warmup, runs=config.runs))
-        results.append(
-            Latency(
+            runs = {name: partial(session, images) for name, session in sessions.items()}
+            timings = in_lasting_thread(partial(measure_in_turn, runs, warmup=config.warmup, runs=config.runs))
+        for name, timing in timings.items():
+            record = Latency(
                 batch_size=batch_size,
                 p50_ms=round(timing.p50_ms, 4),
                 p95_ms=round(timing.p95_ms, 4),
@@ -75,9 +109,10 @@ def measure_session(
                 device=device,
                 processor=_processor(device),
                 paddle=str(import_paddle().__version__),
+                runtime=getattr(sessions[name], "runtime_name", PADDLE_RUNTIME),
                 date=utc_now(),
             )
-        )
+            results[name].append(record)
     return results
 
 

@@ -36,6 +36,7 @@ def check_parity(
     max_difference: float = 1e-5,
     min_top1_agreement: float = 1.0,
     raw_files: int = 20,
+    max_accuracy_drop: float | None = None,
 ) -> ParityCertificate:
     """Compare the trained network with the bundle, on the whole of `part` and on files.
 
@@ -43,7 +44,8 @@ def check_parity(
     that training sees, normalized by `preprocess`, the training's own. `predictor` gets decoded pixels, or
     file names, and does all else by the bundle's preprocessing and labels. Classes are compared by name.
     Up to `raw_files` images are decoded from files by the predictor: the part's own, or pixels of an array
-    data set written as PNG.
+    data set written as PNG. With `max_accuracy_drop` the bundle's accuracy on `part` must not be further
+    below the network's.
 
     Raises ParityError where the bundle has other classes than the data.
     """
@@ -55,6 +57,9 @@ def check_parity(
     agreement = comparison.agreed / comparison.count if comparison.count else 0.0
     largest = max(comparison.part_largest, comparison.files_largest)
     verified = len(part) > 0 and agreement >= min_top1_agreement and largest <= max_difference
+    expected, got = (correct / max(len(part), 1) for correct in comparison.correct)
+    if max_accuracy_drop is not None:
+        verified = verified and expected - got <= max_accuracy_drop + 1e-9
     return ParityCertificate(
         samples=len(part),
         top1_agreement=agreement,
@@ -67,6 +72,9 @@ def check_parity(
         worst_index=worst.index if worst else None,
         worst_file=worst.file if worst else None,
         worst=worst.text if worst else "no images to compare",
+        accuracy=got,
+        network_accuracy=expected,
+        max_accuracy_drop=max_accuracy_drop,
         verified=verified,
     )
 
@@ -90,9 +98,16 @@ class _Comparison:
         self.class_names = tuple(class_names)
         self._columns = [list(exported_names).index(name) for name in class_names]
         self.count = self.agreed = self.files = 0
+        self.correct = np.zeros(2)
+        """Images of the part that network and bundle classify correctly."""
         self.part_largest = self.files_largest = 0.0
         self.worst: _Worst | None = None
         self._worst_difference = -1.0
+
+    def score(self, expected: np.ndarray, got: np.ndarray, labels: np.ndarray) -> None:
+        """Count the right answers of both."""
+        answers = expected.argmax(axis=1), got[:, self._columns].argmax(axis=1)
+        self.correct += [int((answer == labels).sum()) for answer in answers]
 
     def add(
         self,
@@ -136,6 +151,7 @@ def _compare_part(model: Any, predictor: Predictor, part: Part, comparison: _Com
         start += len(indices)
         expected = network_probabilities(model, batch.images)
         got = predictor.predict_arrays(part.raw(indices))
+        comparison.score(expected, got, part.labels[indices])
         comparison.add(expected, got, indices, _names(files, indices), raw=False)
 
 

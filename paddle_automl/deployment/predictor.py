@@ -11,6 +11,7 @@ import numpy as np
 
 from paddle_automl.core.errors import AutoMLError, ConfigError, DataError
 from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.formats import choose_format
 from paddle_automl.deployment.runtime import in_lasting_thread
 
 
@@ -34,15 +35,22 @@ class Predictor:
     """Class probabilities of images by an exported bundle.
 
     `bundle` is the bundle's folder; `device` is ``cpu``, ``gpu`` or ``gpu:N``; `threads` serve the network's
-    math and the decoding of files. May be used from several threads: runs of the network wait for each other.
-    Raises BundleError for a folder that is no sound bundle.
+    math and the decoding of files. `runtime` is who runs the network: ``auto``, whoever was the fastest when the
+    bundle was made, and Paddle with a warning where that one is not installed; ``paddle``; ``onnx``; or the name
+    of one of the bundle's formats. May be used from several threads: runs of the network wait for each other.
+    Raises BundleError for a folder that is no sound bundle, ConfigError for a runtime that the bundle has no file
+    for, UnsupportedError for one that is asked for and not installed.
     """
 
-    def __init__(self, bundle: str | Path | Bundle, *, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self, bundle: str | Path | Bundle, *, device: str = "cpu", threads: int = 1, runtime: str = "auto"
+    ) -> None:
         _at_least_one("threads", threads)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self._threads = threads
-        self._session = self.bundle.session(device=device, threads=threads)
+        self.format = choose_format(self.bundle, runtime, device)
+        """Name of the format that is run."""
+        self._session = self.bundle.session(device=device, threads=threads, name=self.format)
 
     @property
     def class_names(self) -> tuple[str, ...]:

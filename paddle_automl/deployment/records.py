@@ -11,7 +11,7 @@ from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.exporters.base import EXPORTERS
 
-FORMAT = 1
+FORMAT = 2
 """Number of the bundle format; it rises when an older reader could no longer understand a bundle."""
 
 ROUNDING = 1e-3
@@ -57,16 +57,31 @@ class ParityCertificate(Section):
     worst: str
     """The largest difference in words: where, which class, both probabilities."""
 
+    accuracy: float | None = None
+    """Share of the validation images that the exported network classifies correctly."""
+
+    network_accuracy: float | None = None
+    """The same share of the trained network."""
+
+    max_accuracy_drop: float | None = None
+    """Largest allowed difference of the two; none where equal probabilities are asked for."""
+
     verified: bool
-    """Whether both limits hold."""
+    """Whether all limits hold."""
 
     def describe(self) -> str:
         """Return one sentence for people: the verdict, the numbers, where it is worst, what to do."""
         largest = max(self.max_abs_difference, self.raw_max_abs_difference or 0.0)
         verdict = "verified" if self.verified else "NOT verified"
+        scores = ""
+        if self.max_accuracy_drop is not None:
+            scores = (
+                f"accuracy {self.accuracy:.4f} after {self.network_accuracy:.4f} "
+                f"(may lose {self.max_accuracy_drop:g}), "
+            )
         return (
             f"{verdict}: {self.samples} images and {self.raw_files} files ({self.raw_source}), "
-            f"top-1 agreement {self.top1_agreement:.4f} (needed {self.min_top1_agreement:g}), "
+            f"top-1 agreement {self.top1_agreement:.4f} (needed {self.min_top1_agreement:g}), {scores}"
             f"largest difference of probabilities {largest:.2e} (allowed {self.max_difference:g}); "
             f"worst: {self.worst}{self._advice(largest)}"
         )
@@ -113,8 +128,29 @@ class Latency(Section):
     paddle: str
     """Version of Paddle."""
 
+    runtime: str = "Paddle Inference"
+    """What ran the network: Paddle Inference, or ONNX Runtime and its version."""
+
     date: str
     """When, UTC."""
+
+
+class FormatRecord(Section):
+    """A further format of the network, in the folder of the bundle that has the exporter's name."""
+
+    exporter: Annotated[PluginConfig, Plugin(EXPORTERS)]
+    """Who wrote the files and can load them."""
+
+    parity: ParityCertificate | None = None
+    """Its own proof; none while it is being made."""
+
+    latency: Sequence[Latency] = ()
+    """Its own speed, measured in turn with that of the other formats."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether it carries a certificate that holds."""
+        return self.parity is not None and self.parity.verified
 
 
 class FileRecord(Section):
@@ -159,6 +195,13 @@ class BundleInfo(Section):
 
     latency: Sequence[Latency]
     """Measured speed, one record per batch size."""
+
+    formats: Sequence[FormatRecord] = ()
+    """Further formats of the network."""
+
+    fastest: str | None = None
+    """Exporter of the format that was the fastest of the verified ones, by the median time of the first batch
+    size, on the machine that `latency` names; none where nothing was timed."""
 
     config: dict[str, Any]
     """The configuration that rebuilds the network."""

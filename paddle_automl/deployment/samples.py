@@ -107,7 +107,7 @@ def check_samples(
     BundleError for a damaged bundle.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    predictor = Predictor(opened, device=device, threads=threads)
+    predictor = Predictor(opened, device=device, threads=threads, runtime=opened.info.exporter.name)
     largest, worst = 0.0, ""
     records, class_names = _read_expected(opened)
     for record in records:

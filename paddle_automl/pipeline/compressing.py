@@ -98,6 +98,8 @@ def compress(payload: dict[str, Any], report: Report) -> dict[str, Any]:
 
     config = enter_worker(payload)
     chain = validate(CompressionConfig, payload["compression"])
+    if chain.formats is None:
+        chain = chain.model_copy(update={"formats": config.deployment.formats})
     context = _context(config, payload, report)
     result = run_chain(context.original, chain, context)
     target = Path(payload["target"])

@@ -37,7 +37,9 @@ class PaddleInferenceExporter(Exporter):
     class Config(PluginConfig):
         """No options: batch size open, softmax included."""
 
-    def export(self, model: Any, folder: Path, *, input_shape: tuple[int, int, int]) -> None:
+    def export(
+        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+    ) -> None:
         """Write ``inference.json`` and ``inference.pdiparams``; see the base class."""
         paddle = import_paddle()
         _require_float32(model)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from paddle_automl.core.errors import OutputError, UnsupportedError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.paths import readable
@@ -37,7 +39,9 @@ class PaddleProgramExporter(Exporter):
     class Config(PluginConfig):
         """No options: batch size open, softmax included, 8 bits where the network is quantized."""
 
-    def export(self, model: Any, folder: Path, *, input_shape: tuple[int, int, int]) -> None:
+    def export(
+        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+    ) -> None:
         """Write ``inference.pdmodel`` and ``inference.pdiparams``; see the base class."""
         paddle = import_paddle()
         from paddle_automl.paddle_compat.slim.old_ir import old_ir

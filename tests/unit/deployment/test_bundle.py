@@ -25,7 +25,7 @@ def edit(folder, change):
 
 def test_content(bundle):
     facts = yaml.safe_load((bundle.folder / "bundle.yaml").read_text(encoding="utf-8"))
-    assert facts["format"] == 1
+    assert facts["format"] == 2
     assert facts["classes"] == 3
     assert facts["input_shape"] == [1, 8, 10]
     assert facts["preprocess"]["mean"] == [0.4]
@@ -114,8 +114,8 @@ def test_half_a_record_is_refused(bundle, tmp_path):
 
 def test_newer_format_is_refused(bundle, tmp_path):
     folder = tampered(bundle, tmp_path / "b")
-    edit(folder, lambda facts: facts.update(format=2, new_field=1))
-    with pytest.raises(BundleError, match=r"bundle format 2, this paddle_automl .* reads up to 1"):
+    edit(folder, lambda facts: facts.update(format=3, new_field=1))
+    with pytest.raises(BundleError, match=r"bundle format 3, this paddle_automl .* reads up to 2"):
         Bundle.open(folder)
 
 

@@ -1,0 +1,119 @@
+"""Making the figures with the commands' own functions: train, compress, evaluate; what is there is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.benchmarks.compression.plan import Plan
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.files import write_json
+from paddle_automl.core.loading import validate
+from paddle_automl.core.runtime import processor_name
+from paddle_automl.pipeline.commands import evaluate_model, train_run
+from paddle_automl.pipeline.compressing import CompressFile, compress_run
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.trials import WEIGHTS_FILE
+
+FORMAT = 1
+FIGURES = (
+    "form",
+    "accuracy",
+    "parameters",
+    "flops",
+    "weights_mb",
+    "weights_ratio",
+    "latency",
+    "formats",
+    "kept",
+    "reason",
+    "seconds",
+)
+"""What is kept of a link."""
+
+Tell = Callable[[str], None]
+
+
+class Figures:
+    """All figures, by network and data set, in a file from which an interrupted measurement goes on."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.plans: dict[str, dict[str, Any]] = {}
+        if path is not None and path.is_file():
+            self.plans = _read(path)
+
+    def measure(self, plan: Plan, tell: Tell) -> dict[str, Any]:
+        """Return the figures of a plan; makes those that are missing or were made with other settings."""
+        found = self.plans.get(plan.key)
+        if found is None or found["run"] != plan.run() or not (plan.folder / WEIGHTS_FILE).is_file():
+            tell(f"{plan.key}: training")
+            self._keep(plan, _base(plan))
+        for name, section in plan.cases().items():
+            done = self.plans[plan.key]["cases"].get(name)
+            if done is None or done["compression"] != section:
+                tell(f"{plan.key}: {name}")
+                self.plans[plan.key]["cases"][name] = _case(plan, name, section)
+                self.save()
+        return self.plans[plan.key]
+
+    def _keep(self, plan: Plan, figures: dict[str, Any]) -> None:
+        self.plans[plan.key] = figures
+        self.save()
+
+    def save(self, criteria: Mapping[str, Any] | None = None) -> None:
+        """Write the file, with what was reached if it is known by now."""
+        if self.path is not None:
+            extra = {"criteria": criteria} if criteria else {}
+            write_json(self.path, {"format": FORMAT, "processor": processor_name(), **extra, "plans": self.plans})
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot read the figures: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT or "plans" not in content:
+        raise DataError(f"{path}: holds no figures of this command; give another file with --json")
+    plans: dict[str, dict[str, Any]] = content["plans"]
+    return plans
+
+
+def _base(plan: Plan) -> dict[str, Any]:
+    """Train the network; return its settings and scores."""
+    started = time.perf_counter()
+    trained = train_run(validate(RunConfig, plan.run()))
+    return {
+        "network": plan.network,
+        "dataset": plan.dataset,
+        "run": plan.run(),
+        "seconds": round(time.perf_counter() - started, 1),
+        "parameters": int(trained.metrics["parameters"]),
+        "test_accuracy": _test_accuracy(trained.folder),
+        "cases": {},
+    }
+
+
+def _case(plan: Plan, name: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one chain as the command `compress` does; return its links, the first being the network before."""
+    target = plan.folder / "compressed" / name
+    shutil.rmtree(target, ignore_errors=True)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    started = time.perf_counter()
+    outcome = compress_run(validate(CompressFile, {"compression": section}), plan.folder, target)
+    seconds = time.perf_counter() - started
+    links = [{"name": link["name"], **{key: link[key] for key in FIGURES if key in link}} for link in outcome.links]
+    for position, link in enumerate(links):
+        bundle = target / f"{position}_{link['name']}"
+        if position and link["kept"]:
+            link["test_accuracy"] = _test_accuracy(bundle)
+    return {"compression": dict(section), "seconds": round(seconds, 1), "load_before": load, "links": links}
+
+
+def _test_accuracy(path: Path) -> float:
+    return float(evaluate_model(path, "test", mistakes=0)["metrics"]["accuracy"])

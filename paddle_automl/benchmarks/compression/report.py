@@ -1,0 +1,138 @@
+"""The figures as tables, and which of the demands on them are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from paddle_automl.benchmarks.compression.plan import CHAIN, INT8_CASES
+
+HALF = 0.505
+"""Share of the FLOPs that counts as half: filters are left in multiples of eight."""
+PRUNED_DROP, INT8_DROP = 1.0, 0.5
+INT8_SPEEDUP, INT8_SIZE = 1.8, 0.3
+CHAIN_S = 300.0
+SPEED_BATCHES = ("8", "32")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """One demand with what was measured."""
+
+    text: str
+    measured: str
+    reached: bool
+
+    def __str__(self) -> str:
+        return f"{'reached' if self.reached else 'not reached'}: {self.text}: {self.measured}"
+
+
+def demands(figures: Mapping[str, Any]) -> list[Demand]:
+    """Return the demands on one network and data set, for the cases that were measured."""
+    return list(_demands(figures))
+
+
+def _demands(figures: Mapping[str, Any]) -> Iterator[Demand]:
+    cases, test = figures["cases"], figures["test_accuracy"]
+    if "prune_filters" in cases:
+        before, link = _first_and_last(cases["prune_filters"])
+        share, drops = link["flops"] / before["flops"], _drops(before, link, test)
+        yield Demand(
+            f"filters pruned to half the FLOPs, at most {PRUNED_DROP:g} point lost",
+            f"{share:.3f} of the FLOPs, {_drop_text(drops)}",
+            share <= HALF and _within(drops, PRUNED_DROP),
+        )
+    for name in INT8_CASES:
+        if name not in cases:
+            continue
+        before, link = _first_and_last(cases[name])
+        drops = _drops(before, link, test)
+        yield Demand(
+            f"{name}: int8 at most {INT8_DROP:g} points below float32",
+            _drop_text(drops),
+            _within(drops, INT8_DROP),
+        )
+        times = {size: pace["speedup"] for size, pace in link["latency"]["int8"].items()}
+        yield Demand(
+            f"{name}: int8 at least {INT8_SPEEDUP:g} times as fast as float32 at batch 8 or 32",
+            ", ".join(f"batch {size}: {value:.2f}" for size, value in times.items()),
+            max(times[size] for size in SPEED_BATCHES) >= INT8_SPEEDUP,
+        )
+        yield Demand(
+            f"{name}: weights at most {INT8_SIZE:g} of float32's",
+            f"{link['weights_ratio']:.3f}",
+            link["weights_ratio"] <= INT8_SIZE,
+        )
+    if CHAIN in cases:
+        seconds = cases[CHAIN]["seconds"]
+        yield Demand(
+            f"the whole chain within {CHAIN_S:.0f} s",
+            f"{seconds:.0f} s (load {cases[CHAIN]['load_before']:.1f} when it started)"
+            if cases[CHAIN]["load_before"] is not None
+            else f"{seconds:.0f} s",
+            seconds <= CHAIN_S,
+        )
+
+
+def _first_and_last(case: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return case["links"][0], case["links"][-1]
+
+
+def _drops(before: Mapping[str, Any], link: Mapping[str, Any], test: float) -> dict[str, float]:
+    """Return the points of accuracy lost, by part; a rejected link was not tested."""
+    drops = {"validation": 100 * (before["accuracy"] - link["accuracy"])}
+    if "test_accuracy" in link:
+        drops["test"] = 100 * (test - link["test_accuracy"])
+    return drops
+
+
+def _within(drops: Mapping[str, float], limit: float) -> bool:
+    return all(drop <= limit + 1e-6 for drop in drops.values())
+
+
+def _drop_text(drops: Mapping[str, float]) -> str:
+    return ", ".join(f"{part} {0.0 - drop:+.2f}" for part, drop in drops.items()) + " points"
+
+
+def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
+    """Print a table for one network on one data set, and its demands."""
+    title = (
+        f"{figures['network']}, {figures['parameters']:,} parameters, on {figures['dataset']}: accuracy with "
+        "points against float32; ms p50/p95 with speed-up over float32 in the same race"
+    )
+    sizes = next(iter(figures["cases"].values()))["compression"]["speed"]["batch_sizes"]
+    columns = ("case", "network", "validation", "test", "FLOPs", "parameters", "weights", "runs as")
+    table = Table(*columns, *(f"batch {size}" for size in sizes), title=title, title_justify="left", box=None)
+    for name, case in figures["cases"].items():
+        for row in _rows(name, case, figures["test_accuracy"]):
+            table.add_row(*row)
+    console.print()
+    console.print(table)
+    for demand in demands(figures):
+        console.print(str(demand), markup=False)
+
+
+def _rows(case: str, facts: Mapping[str, Any], test: float) -> Iterator[list[str]]:
+    before = facts["links"][0]
+    for position, link in enumerate(facts["links"]):
+        drops = _drops(before, link, test)
+        tested = test if position == 0 else link.get("test_accuracy")
+        head = [
+            case if position == 0 else "",
+            link["name"] + ("" if link["kept"] else " (rejected)"),
+            f"{link['accuracy']:.4f} ({0.0 - drops['validation']:+.2f})",
+            "-" if tested is None else f"{tested:.4f} ({100 * (tested - test):+.2f})",
+            f"{link['flops'] / max(before['flops'], 1):.2f}",
+            f"{link['parameters']:,}",
+            f"{link['weights_ratio']:.3f}",
+        ]
+        if not link["latency"]:
+            yield [case if position == 0 else "", f"{link['name']} ({link['reason']})"]
+        for runtime, sizes in link["latency"].items():
+            times = [f"{pace['p50_ms']:.2f}/{pace['p95_ms']:.2f} {pace['speedup']:.2f}x" for pace in sizes.values()]
+            yield [*head, runtime, *times]
+            head = [""] * len(head)

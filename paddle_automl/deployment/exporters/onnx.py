@@ -1,0 +1,121 @@
+"""Export to ONNX, run by ONNX Runtime: ``inference.onnx``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.data.paths import readable
+from paddle_automl.deployment.exporters._onnx_conversion import convert
+from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Runtime, Session
+from paddle_automl.deployment.exporters.paddle_inference import PROGRAM as PADDLE_PROGRAM
+from paddle_automl.deployment.exporters.paddle_inference import WEIGHTS as PADDLE_WEIGHTS
+from paddle_automl.deployment.exporters.paddle_inference import PaddleInferenceExporter
+from paddle_automl.deployment.runtime import gpu_index
+
+PROGRAM = "inference.onnx"
+TO_RUN = ("onnxruntime",)
+TO_EXPORT = ("paddle2onnx", "onnx", "ml_dtypes", *TO_RUN)
+
+
+class OnnxConfig(PluginConfig):
+    """Options of ONNX formats."""
+
+    opset: int = Field(14, ge=13, le=19)
+    """Version of the ONNX operators: an older one is read by more programs."""
+
+
+@EXPORTERS.register("onnx")
+class OnnxExporter(Exporter):
+    """ONNX, float32, by paddle2onnx; ONNX Runtime runs it on the CPU. Needs the extra `onnx`."""
+
+    class Config(OnnxConfig):
+        """Version of the operators; batch size open, softmax included."""
+
+    config: OnnxConfig
+    runtime: ClassVar[Runtime] = "onnx"
+
+    @classmethod
+    def require(cls, *, to_run: bool = False) -> None:
+        """Raise UnsupportedError where the extra's packages are missing."""
+        missing = [name for name in (TO_RUN if to_run else TO_EXPORT) if find_spec(name) is None]
+        if missing:
+            raise UnsupportedError(
+                f"exporter {cls.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
+                "install the extra: pip install 'paddle_automl[onnx]'"
+            )
+
+    def export(
+        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+    ) -> None:
+        """Write ``inference.onnx``; see the base class."""
+        with tempfile.TemporaryDirectory(prefix="paddle_automl-onnx-") as scratch:
+            copied(float_onnx(model, Path(scratch), input_shape, self.config.opset), folder)
+
+    def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:
+        """Load the file into ONNX Runtime; see the base class."""
+        return OnnxSession(folder, device=device, threads=threads)
+
+
+class OnnxSession:
+    """An ONNX Runtime session on the CPU; calls from several threads run side by side."""
+
+    def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
+        if gpu_index(device) is not None:
+            raise UnsupportedError(
+                f"device: ONNX files are run on the CPU, got '{device}'; use cpu, or Paddle's file"
+            )
+        OnnxExporter.require(to_run=True)
+        path = folder / PROGRAM
+        if not path.is_file():
+            raise BundleError(f"{readable(folder)}: the file {PROGRAM} is missing; export again")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            # The bytes and not the name: the runtime's C++ side need not open what the locale cannot say.
+            self._session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BundleError(
+                f"{readable(folder)}: ONNX Runtime cannot load {PROGRAM}: {reason}; export again"
+            ) from error
+        self._input = self._session.get_inputs()[0].name
+        self.runtime_name = f"ONNX Runtime {onnxruntime.__version__}"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return probabilities, float32 [N, K], of normalized images, float32 [N, C, H, W]."""
+        feed = {self._input: np.ascontiguousarray(images, dtype=np.float32)}
+        probabilities: np.ndarray = self._session.run(None, feed)[0]
+        return probabilities
+
+
+def float_onnx(model: Any, scratch: Path, input_shape: tuple[int, int, int], opset: int) -> Path:
+    """Write the network as float32 ONNX into the folder `scratch`; returns the file."""
+    OnnxExporter.require()
+    PaddleInferenceExporter(PaddleInferenceExporter.Config()).export(model, scratch, input_shape=input_shape)
+    target = scratch / PROGRAM
+    convert(scratch / PADDLE_PROGRAM, scratch / PADDLE_WEIGHTS, target, opset)
+    return target
+
+
+def copied(source: Path, folder: Path) -> None:
+    """Copy the finished file to its folder; raises OutputError."""
+    target = folder / PROGRAM
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise OutputError(f"cannot write '{readable(target)}': {os.strerror(error.errno or 0)}") from None

@@ -1,0 +1,56 @@
+"""Which of a bundle's formats to run, and whether what they need is installed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import lru_cache
+
+from paddle_automl.core.errors import ConfigError, UnsupportedError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.exporters.base import EXPORTERS
+
+logger = logging.getLogger(__name__)
+
+RUNTIMES = ("auto", "paddle", "onnx")
+
+
+def require_formats(configs: Iterable[PluginConfig]) -> None:
+    """Raise UnsupportedError, naming the extra, where a package is missing that one of the formats needs."""
+    for config in configs:
+        EXPORTERS[config.name].require()
+
+
+def choose_format(bundle: Bundle, runtime: str, device: str) -> str:
+    """Return the name of the format to run; see `Predictor`."""
+    first = bundle.info.exporter.name
+    if runtime == "auto":
+        return _fastest(bundle) if device == "cpu" else first
+    candidates = [name for name in bundle.formats if name == runtime]
+    if runtime in RUNTIMES and not candidates:
+        candidates = [name for name in bundle.formats if EXPORTERS[name].runtime == runtime]
+    if not candidates:
+        raise ConfigError(
+            f"runtime: the bundle has no file for '{runtime}'; valid: auto, {', '.join(bundle.formats)}; other "
+            "formats come with deployment.formats and a new export"
+        )
+    chosen = candidates[0]
+    EXPORTERS[chosen].require(to_run=True)
+    return chosen
+
+
+def _fastest(bundle: Bundle) -> str:
+    first = bundle.info.exporter.name
+    chosen = bundle.info.fastest or first
+    try:
+        EXPORTERS[chosen].require(to_run=True)
+    except UnsupportedError as error:
+        _warn_once(f"the bundle's fastest format is {chosen}, but {first} is run: {error}")
+        return first
+    return chosen
+
+
+@lru_cache(maxsize=64)
+def _warn_once(text: str) -> None:
+    logger.warning("%s", text)
