@@ -9,6 +9,7 @@ import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.models.classifier import Classifier
+from paddle_automl.training.guide import Guide
 
 
 def copy_of(model: Classifier) -> Classifier:
@@ -34,7 +35,7 @@ def sparsity(model: nn.Layer) -> float:
     return sum(int((array == 0).sum()) for array in arrays) / total if total else 0.0
 
 
-class Zeros:
+class Zeros(Guide):
     """Keeps the weights that are zero now at zero, whatever a training does to them."""
 
     def __init__(self, model: nn.Layer) -> None:
@@ -48,7 +49,7 @@ class Zeros:
         return bool(self._masks)
 
     @paddle.no_grad()
-    def restore(self) -> None:
+    def after_step(self) -> None:
         """Set them to zero again."""
         for tensor, mask in self._masks:
             tensor.multiply_(mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
@@ -12,10 +12,16 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 from pydantic import Field
 
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import copy_of
 from paddle_automl.compression.maps import MapPoint, caught, map_points
-from paddle_automl.compression.teachers import Teacher
+from paddle_automl.compression.teachers import NetworkTeacher, Teacher
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Section
+from paddle_automl.models import kernels
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.paddle_compat.device import seed_everything
+from paddle_automl.training.guide import ForwardPass, Guide
 
 Hints = Literal["none", "fitnets", "attention"]
 
@@ -45,15 +51,21 @@ def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tenso
     return temperature**2 * (taught * (log_taught - log_student)).sum(axis=-1).mean()
 
 
-class Distillation:
+class Distillation(Guide):
     """Soft labels of a teacher, and optionally its middle layers; belongs to one training of one student.
 
-    The student's layers are compared with the teacher's of the same resolution, the last of each. Raises
-    ConfigError where there is none, or where the teacher is no network.
+    The student's layers are compared with the teacher's of the same resolution, the last of each; `seed` is that
+    of the adapters' initial weights. Raises ConfigError where there is none, or where the teacher is no network.
     """
 
     def __init__(
-        self, config: DistillationConfig, teacher: Teacher, student: nn.Layer, input_shape: tuple[int, int, int]
+        self,
+        config: DistillationConfig,
+        teacher: Teacher,
+        student: nn.Layer,
+        input_shape: tuple[int, int, int],
+        *,
+        seed: int = 0,
     ) -> None:
         self.config = config
         self.teacher = teacher
@@ -63,6 +75,7 @@ class Distillation:
         self._teacher_maps: dict[str, Tensor] = {}
         if config.hints != "none":
             self._pairs = _pairs(teacher, student, input_shape)
+            seed_everything(seed, "distillation")
             self._hint = _HINTS[config.hints](self._pairs)
         self._student = student
 
@@ -77,25 +90,37 @@ class Distillation:
                 self._teacher_maps = stack.enter_context(caught(self.teacher.network, theirs))
             yield
 
-    def loss(self, images: Tensor, logits: Tensor, hard: Tensor) -> Tensor:
-        """Return the whole loss, shape [], of the student's `logits` [N, K], `hard` being the recipe's own."""
+    def parameters(self) -> Sequence[Tensor]:
+        """Return the weights of the adapters between feature maps."""
+        return () if self._hint is None else self._hint.parameters()
+
+    def loss(self, step: ForwardPass, loss: Tensor) -> Tensor:
+        """Return the whole loss, shape []; `loss` is the recipe's own on the true labels."""
         config = self.config
-        taught = self.teacher.probabilities(images, config.temperature)
-        total = (1 - config.weight) * hard
+        taught = self.teacher.probabilities(step.images, config.temperature)
+        total = (1 - config.weight) * loss
         if config.weight:
-            total = total + config.weight * soft_label_loss(logits, taught, config.temperature)
+            total = total + config.weight * soft_label_loss(step.logits, taught, config.temperature)
         if self._hint is not None:
             maps = [
-                (self._student_maps[ours.layer], self._teacher_maps[theirs.layer].detach())
+                (_float32(self._student_maps[ours.layer]), _float32(self._teacher_maps[theirs.layer].detach()))
                 for ours, theirs in self._pairs
             ]
             total = total + config.hint_weight * self._hint.loss(maps)
         return total
 
-    def after_step(self) -> None:
-        """Let what the loss itself learns take a step."""
-        if self._hint is not None:
-            self._hint.after_step()
+
+def _float32(feature_map: Tensor) -> Tensor:
+    return kernels.plain(feature_map).astype("float32")
+
+
+def taught_by(
+    network: Classifier, config: DistillationConfig | None, student: nn.Layer, context: Context
+) -> list[Guide]:
+    """Return the guides of a training in which a copy of `network` teaches `student`; none without `config`."""
+    if config is None:
+        return []
+    return [Distillation(config, NetworkTeacher(copy_of(network)), student, context.input_shape, seed=context.seed)]
 
 
 def _pairs(
@@ -118,9 +143,9 @@ class _Hint(ABC):
     def loss(self, maps: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Return the mean over pairs of maps (student's, teacher's), shape []."""
 
-    def after_step(self) -> None:
-        """Learn; most hints have nothing to learn."""
-        return
+    def parameters(self) -> Sequence[Tensor]:
+        """Return what is learned; most hints have nothing to learn."""
+        return ()
 
 
 class _FitNets(_Hint):
@@ -133,8 +158,6 @@ class _FitNets(_Hint):
 
     def __init__(self, pairs: list[tuple[MapPoint, MapPoint]]) -> None:
         self.regressors = [nn.Conv2D(ours.channels, theirs.channels, 1) for ours, theirs in pairs]
-        parameters = [p for regressor in self.regressors for p in regressor.parameters()]
-        self.optimizer = paddle.optimizer.Adam(1e-3, parameters=parameters)
 
     def loss(self, maps: list[tuple[Tensor, Tensor]]) -> Tensor:
         terms = []
@@ -143,9 +166,8 @@ class _FitNets(_Hint):
             terms.append((theirs - regressor(ours)).square().mean() / (2 * scale))
         return paddle.stack(terms).mean()
 
-    def after_step(self) -> None:
-        self.optimizer.step()
-        self.optimizer.clear_grad()
+    def parameters(self) -> Sequence[Tensor]:
+        return [p for regressor in self.regressors for p in regressor.parameters()]
 
 
 class _Attention(_Hint):

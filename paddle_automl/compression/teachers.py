@@ -17,6 +17,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.bundle import INFO
 from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.models import kernels
 
 ORIGINAL = "original"
 
@@ -41,7 +42,7 @@ class NetworkTeacher(Teacher):
     def probabilities(self, images: Tensor, temperature: float) -> Tensor:  # noqa: D102
         assert self.network is not None
         self.network.eval()
-        with paddle.no_grad():
+        with paddle.no_grad(), kernels.use("float32"):
             return F.softmax(self.network(images) / temperature, axis=-1)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.ema import ExponentialMovingAverage
 from paddle_automl.training.freezing import Freezer
 from paddle_automl.training.gradients import centralize, centralized_parameters
+from paddle_automl.training.guide import ForwardPass, Guide
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer
@@ -25,7 +26,8 @@ class Learner:
 
     `labels` [N] are those of the training images (for balanced class weights). `loaded_rate` is the factor of
     the learning rate for the backbone's loaded layers, which do not change in the first `frozen_epochs`.
-    `step_flops` are the multiply-accumulates of a step's forward pass (see `Precision`).
+    `step_flops` are the multiply-accumulates of a step's forward pass (see `Precision`). `guides` take part in
+    every step; whoever calls enters their `watching`.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class Learner:
         loaded_rate: float,
         device: str,
         step_flops: int = 0,
+        guides: Sequence[Guide] = (),
     ) -> None:
+        self.guides = tuple(guides)
         self.schedule = LR_SCHEDULES[config.lr_schedule.name](
             config.lr_schedule,  # type: ignore[arg-type]
             epochs=config.epochs,
@@ -47,7 +51,13 @@ class Learner:
         )
         self.loss = build_loss(config, labels=labels, num_classes=model.num_classes, feature_dim=model.feature_dim)
         self.freezer = Freezer(model, frozen_epochs)
-        optimizer = build_optimizer(model, config, loaded=self.freezer.names, loaded_rate=loaded_rate)
+        optimizer = build_optimizer(
+            model,
+            config,
+            loaded=self.freezer.names,
+            loaded_rate=loaded_rate,
+            beside=[parameter for guide in self.guides for parameter in guide.parameters()],
+        )
         self.precision = Precision(config.amp, device, step_flops)
         self.model, self.optimizer = self.precision.prepare(model, optimizer)
         self.ema = (
@@ -56,23 +66,30 @@ class Learner:
             else None
         )
         self._base_rate = optimizer.get_lr()
+        self._steps_per_epoch = steps_per_epoch
         self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []
-        self._step = 0
+        self._place, self._stride = 0.0, 1.0
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the last step."""
         return float(self.optimizer.get_lr())
 
-    def begin(self, epoch: int) -> None:
-        """Set everything to training mode for epoch `epoch`, from 1."""
+    def begin(self, epoch: int, steps: int | None = None) -> None:
+        """Set everything to training mode for epoch `epoch`, from 1.
+
+        With `steps` other than those of a whole epoch, the epoch passes through as much of the learning rate's
+        schedule as a whole one, in so many steps.
+        """
+        self._place = float((epoch - 1) * self._steps_per_epoch)
+        self._stride = self._steps_per_epoch / (steps or self._steps_per_epoch)
         self.model.train()
         self.loss.train()
         self.freezer.begin(epoch)
 
     def step(self, images: Tensor, targets: Tensor) -> Tensor:
         """Learn from images [B, C, H, W] and soft targets [B, K]; return the loss before the step, shape []."""
-        self.optimizer.set_lr(self._base_rate * self.schedule.factor(self._step))
+        self.optimizer.set_lr(self._base_rate * self.schedule.factor(self._place))
         loss = self._forward(images, targets)
         self.precision.backward(loss)
         if self._centralized:
@@ -80,9 +97,11 @@ class Learner:
         self.precision.step(self.optimizer)
         self.optimizer.clear_grad(set_to_zero=False)
         self.loss.after_step()
+        for guide in self.guides:
+            guide.after_step()
         if self.ema is not None:
             self.ema.update()
-        self._step += 1
+        self._place += self._stride
         return loss.detach()
 
     def _forward(self, images: Tensor, targets: Tensor) -> Tensor:
@@ -92,11 +111,15 @@ class Learner:
         if self.precision.description != "float32":
             logits, features = logits.astype("float32"), features.astype("float32")
         loss: Tensor = self.loss(logits, features, targets)
+        for guide in self.guides:
+            loss = guide.loss(ForwardPass(images, targets, features, logits), loss)
         return loss
 
     @contextmanager
     def evaluated(self) -> Iterator[Classifier]:
         """Give the network as it is to be evaluated and kept: with the averaged weights if there are any."""
+        for guide in self.guides:
+            guide.before_evaluation()
         with self.precision.evaluation_context():
             if self.ema is None:
                 yield self.model

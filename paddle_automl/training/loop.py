@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +23,9 @@ from paddle_automl.paddle_compat.device import seed_everything, set_device
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import evaluate
+from paddle_automl.training.guide import Guide
 from paddle_automl.training.learner import Learner, copy_of_weights
+from paddle_automl.training.progressive import check_size
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
@@ -32,6 +35,7 @@ Report = Callable[[int, dict[str, float]], bool]
 """Called with the epoch, from 1, and its metrics; returns whether to go on."""
 
 Stopped = Literal["", "patience", "report"]
+Keep = Literal["best", "last"]
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
@@ -45,9 +49,9 @@ class TrainingResult:
     """What a training run came to."""
 
     metrics: dict[str, float]
-    """Validation metrics of the best epoch; empty if there was no validation."""
+    """Validation metrics of the epoch that was kept; empty if there was no validation."""
     best_epoch: int
-    """Epoch, from 1, whose weights the network ends with."""
+    """Epoch, from 1, whose weights the network ends with: the best one, or the last one if that is kept."""
     epochs_run: int
     stopped: Stopped
     """Why it ended before the last epoch; empty if it did not."""
@@ -71,31 +75,31 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
     frozen_epochs: int = 0,
     backbone_rate: float = 1.0,
     device: str = "cpu",
+    guides: Sequence[Guide] = (),
+    keep: Keep = "best",
+    purpose: str = "",
 ) -> TrainingResult:
     """Train `model` in place and leave it with the best weights, in evaluation mode.
 
     After each epoch the network (with `config.ema`, the average of its weights) is evaluated on the validation
     part. The best epoch is that of the best `metric` (accuracy, macro_f1 or loss) by `goal` (maximize or
-    minimize); of equal ones, that of the lowest loss. In `folder`, ``metrics.jsonl`` gets a line per epoch and
-    ``best.pdparams`` the weights of the best one; files of an earlier run are replaced. With `on`
-    "train+validation" both parts are learned, nothing is evaluated, `config.patience` does not apply, and the
-    last weights are kept, in ``best.pdparams`` too.
+    minimize); of equal ones, that of the lowest loss. With `keep` "last" the last epoch is kept instead. In
+    `folder`, ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights that are kept; files of
+    an earlier run are replaced. With `on` "train+validation" both parts are learned, nothing is evaluated,
+    `config.patience` does not apply, and the last weights are kept.
 
     `augment` is applied to the training batches. `frozen_epochs` and `backbone_rate` concern the layers of the
-    backbone that were loaded from a file. The last images of an epoch that do not fill a batch are left out;
-    the next epoch draws others. On a CPU with one thread, the same arguments and initial weights give the same
-    result to the last bit.
+    backbone that were loaded from a file. `guides` may change the loss and the weights in each step (see
+    `Guide`). `purpose` gives one of several trainings random numbers of its own. The last images of an epoch that
+    do not fill a batch are left out. On a CPU with one thread, the same arguments give the same result.
 
     Raises TrialError if the loss is not finite, ConfigError for a metric that is not measured here.
     """
-    if metric not in VALIDATION_METRICS:
-        raise ConfigError(
-            f"metric: '{metric}' is not measured in each epoch; valid: {', '.join(VALIDATION_METRICS)}"
-        )
     set_device(device)
     model.to(device)
-    seed_everything(seed, "training")
+    random = _seeded(seed, purpose)
     part = data.train if on == "train" else data.joined()
+    check_size(model, data.preprocess.channels, data.preprocess.image_size, config.progressive)
     learner = Learner(
         model,
         config,
@@ -105,39 +109,57 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
         loaded_rate=backbone_rate,
         device=device,
         step_flops=profile(model, data.input_shape).flops * config.batch_size,
+        guides=guides,
     )
     return _Run(
         learner=learner,
         config=config,
         part=part,
         validation=data.validation if on == "train" else None,
-        best=_Best(metric, 1.0 if goal == "maximize" else -1.0),
+        best=_Best(metric, 1.0 if goal == "maximize" else -1.0, keep),
         folder=folder,
         augment=augment,
-        random=generator(seed, "batches"),
+        random=random,
     ).run(report)
+
+
+def _seeded(seed: int, purpose: str) -> np.random.Generator:
+    """Seed Paddle and return the generator of the batches."""
+    names = (purpose,) if purpose else ()
+    seed_everything(seed, "training", *names)
+    return generator(seed, "batches", *names)
 
 
 @dataclass
 class _Best:
-    """The best epoch so far and its weights; `sign` is 1 where a larger metric is better, else -1."""
+    """The epoch to keep, so far, and its weights; `sign` is 1 where a larger metric is better, else -1."""
 
     metric: str
     sign: float
+    keep: Keep
     epoch: int = 0
     improved: int = 0
     """Last epoch with a better metric than all before it; `epoch` may be later, with an equal one."""
     metrics: dict[str, float] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
+    _highest: float = -math.inf
+    """Best metric so far times `sign`."""
+
+    def __post_init__(self) -> None:
+        if self.metric not in VALIDATION_METRICS:
+            raise ConfigError(
+                f"metric: '{self.metric}' is not measured in each epoch; valid: {', '.join(VALIDATION_METRICS)}"
+            )
 
     def offer(self, epoch: int, metrics: dict[str, float]) -> bool:
-        """Return whether the epoch is the best, and note its numbers if so."""
-        gain = self.sign * (metrics[self.metric] - self.metrics[self.metric]) if self.metrics else math.inf
-        if gain < 0 or (gain == 0 and metrics["loss"] >= self.metrics["loss"]):
+        """Return whether the epoch is the one to keep, and note its numbers if so."""
+        gain = self.sign * metrics[self.metric] - self._highest
+        if gain > 0:
+            self._highest, self.improved = self.sign * metrics[self.metric], epoch
+        tied = gain == 0 and metrics["loss"] < self.metrics["loss"]
+        if self.keep == "best" and gain <= 0 and not tied:
             return False
-        self.epoch = epoch
-        self.improved = epoch if gain > 0 else self.improved
-        self.metrics = metrics
+        self.epoch, self.metrics = epoch, metrics
         return True
 
 
@@ -155,6 +177,12 @@ class _Run:
     random: np.random.Generator
 
     def run(self, report: Report | None) -> TrainingResult:
+        with ExitStack() as stack:
+            for guide in self.learner.guides:
+                stack.enter_context(guide.watching())
+            return self._run(report)
+
+    def _run(self, report: Report | None) -> TrainingResult:
         started = time.perf_counter()
         self._clear_folder()
         stopped: Stopped = ""
@@ -191,7 +219,6 @@ class _Run:
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         started = time.perf_counter()
-        self.learner.begin(epoch)
         loss, images = self._steps(epoch)
         metrics = {
             "train_loss": loss,
@@ -210,10 +237,18 @@ class _Run:
 
     def _steps(self, epoch: int) -> tuple[float, int]:
         """Run the steps of one epoch; return the mean loss and the number of images."""
+        size, begins = self.config.batch_size, self.config.progressive
+        count = begins.count(epoch, len(self.part), size)
+        self.learner.begin(epoch, max(count // size, 1))
         total = paddle.zeros([])
         steps = images = 0
         for batch in self.part.batches(
-            self.config.batch_size, rng=self.random, augment=self.augment, drop_last=True
+            size,
+            rng=self.random,
+            augment=self.augment,
+            drop_last=True,
+            count=count,
+            size=begins.size(epoch, self.part.preprocess.image_size),
         ):
             total.add_(self.learner.step(paddle.to_tensor(batch.images), paddle.to_tensor(batch.targets)))
             steps += 1

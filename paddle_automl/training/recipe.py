@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,14 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
 
 
 def build_optimizer(
-    model: nn.Layer, config: TrainingConfig, *, loaded: Collection[str] = (), loaded_rate: float = 1.0
+    model: nn.Layer,
+    config: TrainingConfig,
+    *,
+    loaded: Collection[str] = (),
+    loaded_rate: float = 1.0,
+    beside: Iterable[Tensor] = (),
 ) -> paddle.optimizer.Optimizer:
-    """Return Paddle's optimizer of `model`.
+    """Return Paddle's optimizer of `model` and of the parameters `beside` it.
 
     Parameters named in `loaded` learn at `loaded_rate` times the rate of the others. Weight decay applies to
     parameters with two axes or more: kernels and weights, not biases and scales.
@@ -29,6 +34,8 @@ def build_optimizer(
             # Running statistics, which Paddle counts among the parameters.
             continue
         groups.setdefault((name in loaded, parameter.ndim > 1), []).append(parameter)
+    for parameter in beside:
+        groups.setdefault((False, parameter.ndim > 1), []).append(parameter)
     parameter_groups = [
         ParameterGroup(parameters, rate=loaded_rate if is_loaded else 1.0, decayed=decayed)
         for (is_loaded, decayed), parameters in groups.items()

@@ -58,13 +58,13 @@ class Distill(Step):
         config = self.config
         teacher = find_teacher(config.teacher, config.best_trials, context)
         student = copy_of(model) if config.student is None else self._new(config.student, context)
-        distillation = Distillation(config.method, teacher, student, context.input_shape)
+        distillation = Distillation(config.method, teacher, student, context.input_shape, seed=context.seed)
         result = tune(
             student,
             context,
             self._tuning(context).recipe(context.training),
             purpose=self.name,
-            distillation=distillation,
+            guides=[distillation],
         )
         student.eval()
         return Outcome(student, {"best_epoch": result.best_epoch, "tuning_seconds": round(result.seconds, 2)})

@@ -12,10 +12,9 @@ from pydantic import Field, model_validator
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of
-from paddle_automl.compression.distillation import Distillation, DistillationConfig
+from paddle_automl.compression.distillation import DistillationConfig, taught_by
 from paddle_automl.compression.finetuning import FineTuning, tune
 from paddle_automl.compression.ratios import LARGEST, Ratios, rounded, search, tolerated
-from paddle_automl.compression.teachers import NetworkTeacher
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig, Sequence
 from paddle_automl.deployment.config import LatencyConfig
@@ -88,12 +87,9 @@ class PruneFilters(Step):
         facts["filters"] = {name: [before, pruning.layers[name]] for name, before in filters.items()}
         facts["accuracy_before_tuning"] = evaluate(pruned, context.data.validation)["accuracy"]
         if self.config.tune.epochs:
-            distillation = None
-            if self.config.teacher is not None:
-                teacher = NetworkTeacher(copy_of(model))
-                distillation = Distillation(self.config.teacher, teacher, pruned, context.input_shape)
+            guides = taught_by(model, self.config.teacher, pruned, context)
             recipe = self.config.tune.recipe(context.training)
-            result = tune(pruned, context, recipe, purpose=self.name, distillation=distillation)
+            result = tune(pruned, context, recipe, purpose=self.name, guides=guides)
             facts["tuning_seconds"] = round(result.seconds, 2)
         pruned.eval()
         return Outcome(pruned, facts)

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from paddle_automl.compression.base import STEPS, Form, Gain, Outcome, Step
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of, sparsity
-from paddle_automl.compression.distillation import Distillation, DistillationConfig
-from paddle_automl.compression.finetuning import FineTuning, Hooks, steps_per_epoch, tune
-from paddle_automl.compression.teachers import NetworkTeacher
+from paddle_automl.compression.distillation import DistillationConfig, taught_by
+from paddle_automl.compression.finetuning import FineTuning, steps_per_epoch, tune
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.paddle_compat.slim.sparsity import SHORTEST_STEP, WeightPruning
 from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.guide import Guide
+from paddle_automl.training.loop import Keep
 
 NO_SPEED = (
     "the zeros are stored and multiplied like any other number: neither the file nor the run gets smaller or "
     "faster under Paddle Inference; a compressed archive of the file does"
 )
+
+
+class _Applied(Guide):
+    """Sets the chosen weights to zero before they are evaluated; PaddleSlim's hooks do so in training."""
+
+    def __init__(self, pruning: WeightPruning) -> None:
+        self.pruning = pruning
+
+    def before_evaluation(self) -> None:
+        self.pruning.apply()
+
+
+class _Rising(_Applied):
+    """Chooses more and more of them while the training goes on."""
+
+    def after_step(self) -> None:
+        self.pruning.step()
 
 
 @STEPS.register("prune_weights")
@@ -65,20 +81,17 @@ class PruneWeights(Step):
 
     def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
         config = self.config
-        pruned, teacher = copy_of(model), NetworkTeacher(copy_of(model))
+        pruned = copy_of(model)
         epochs = config.tune.epochs
         rising = self._rising_epochs()
         if rising:
             steps = rising * steps_per_epoch(context, self._recipe(context, rising))
             pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=steps, rises=config.rises)
-            hooks = Hooks(after_step=pruning.step, before_evaluation=pruning.apply)
-            self._tune(pruned, context, rising, teacher, hooks, keep="last")
+            self._tune(pruned, context, rising, model, _Rising(pruning), keep="last")
             pruning.finish()
         pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=None, rises=1)
         if epochs > rising:
-            self._tune(
-                pruned, context, epochs - rising, teacher, Hooks(before_evaluation=pruning.apply), keep="best"
-            )
+            self._tune(pruned, context, epochs - rising, model, _Applied(pruning), keep="best")
         pruning.finish()
         pruned.eval()
         return Outcome(pruned, {"sparsity": sparsity(pruned), "note": NO_SPEED})
@@ -90,19 +103,11 @@ class PruneWeights(Step):
         return self.config.tune.model_copy(update={"epochs": epochs}).recipe(context.training)
 
     def _tune(
-        self,
-        model: Classifier,
-        context: Context,
-        epochs: int,
-        teacher: NetworkTeacher,
-        hooks: Hooks,
-        keep: Literal["best", "last"],
+        self, pruned: Classifier, context: Context, epochs: int, teacher: Classifier, zeros: Guide, keep: Keep
     ) -> None:
-        options = self.config.teacher
-        distillation = Distillation(options, teacher, model, context.input_shape) if options else None
+        guides = [*taught_by(teacher, self.config.teacher, pruned, context), zeros]
         recipe = self._recipe(context, epochs)
-        purpose = f"{self.name} {keep}"
-        tune(model, context, recipe, purpose=purpose, distillation=distillation, hooks=hooks, keep=keep)
+        tune(pruned, context, recipe, purpose=f"{self.name} {keep}", guides=guides, keep=keep)
 
     def _check_rises(self, steps: int) -> None:
         needed = self.config.rises * SHORTEST_STEP

@@ -6,11 +6,10 @@ from typing import Any
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.copying import Zeros, copy_of
-from paddle_automl.compression.distillation import Distillation, DistillationConfig
-from paddle_automl.compression.finetuning import FineTuning, Hooks, tune
+from paddle_automl.compression.copying import Zeros
+from paddle_automl.compression.distillation import DistillationConfig, taught_by
+from paddle_automl.compression.finetuning import FineTuning, tune
 from paddle_automl.compression.joints import joints_of, layers_for_int8, ready_for_int8, without
-from paddle_automl.compression.teachers import NetworkTeacher
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig, Sequence
 from paddle_automl.models.classifier import Classifier
@@ -54,17 +53,14 @@ class QuantizeAware(Step):
         quantization = AwareTraining(ready, [*chosen.values(), *joints_of(ready)])
         student = quantization.model
         assert isinstance(student, Classifier)
-        distillation = None
-        if config.teacher is not None:
-            teacher = NetworkTeacher(copy_of(model))
-            distillation = Distillation(config.teacher, teacher, student, context.input_shape)
+        # Fake quantizers are Paddle's, and see each map as it is rounded: float32 throughout.
+        recipe = config.tune.recipe(context.training).model_copy(update={"amp": None})
         result = tune(
             student,
             context,
-            config.tune.recipe(context.training),
+            recipe,
             purpose=self.name,
-            distillation=distillation,
-            hooks=Hooks(after_step=zeros.restore if zeros else None),
+            guides=[*taught_by(model, config.teacher, student, context), zeros],
         )
         converted = quantization.convert()
         assert isinstance(converted, Classifier)

@@ -88,7 +88,12 @@ def _config(model: nn.Layer, layers: Collection[str], activation: Any, weight: A
     from paddle.quantization import QuantConfig
 
     config = QuantConfig(activation=None, weight=None)
-    chosen = [layer for name, layer in model.named_sublayers() if name in layers]
+    chosen = []
+    for name, layer in model.named_sublayers():
+        # Paddle looks layers up by this name, which a deep copy shares and which another scope gives again.
+        layer._full_name = name
+        if name in layers:
+            chosen.append(layer)
     config.add_layer_config(chosen, activation=activation, weight=weight)
     return config
 

@@ -18,11 +18,16 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.training.evaluation import evaluate
+from paddle_automl.training.guide import ForwardPass
 from tests.unit.compression.small import SHAPE, context, digits, images, network, trained
 
 
 def tensor(values) -> paddle.Tensor:
     return paddle.to_tensor(np.asarray(values, dtype="float32"))
+
+
+def seen(x, logits) -> ForwardPass:
+    return ForwardPass(x, paddle.zeros_like(logits), logits, logits)
 
 
 def distillation(teacher, student, **options) -> Distillation:
@@ -54,9 +59,9 @@ def test_weight_shares_the_loss():
     x, hard = paddle.to_tensor(images(4)), tensor(3.0)
     logits = student(x)
     soft = soft_label_loss(logits, teacher.probabilities(x, 4.0), 4.0)
-    mixed = distillation(teacher, student, weight=0.25).loss(x, logits, hard)
+    mixed = distillation(teacher, student, weight=0.25).loss(seen(x, logits), hard)
     assert float(mixed) == pytest.approx(0.75 * 3 + 0.25 * float(soft), rel=1e-5)
-    assert float(distillation(teacher, student, weight=0.0).loss(x, logits, hard)) == 3.0
+    assert float(distillation(teacher, student, weight=0.0).loss(seen(x, logits), hard)) == 3.0
 
 
 def test_a_teacher_gives_softened_probabilities_without_gradient():
@@ -154,7 +159,7 @@ def test_attention_by_hand():
     )
     with learned.watching():
         x = paddle.zeros([1, 1, 1, 2])
-        total = learned.loss(x, student(x), tensor(1.0))
+        total = learned.loss(seen(x, student(x)), tensor(1.0))
     assert float(total) == pytest.approx(1 + 2 * math.sqrt(2), rel=1e-5)
 
 
@@ -163,11 +168,13 @@ def test_fitnets_regressor_learns():
     learned = distillation(NetworkTeacher(teacher), student, hints="fitnets", weight=0.0)
     x = paddle.to_tensor(images(8))
     losses = []
+    optimizer = paddle.optimizer.Momentum(0.05, parameters=list(learned.parameters()))
     with learned.watching():
         for _ in range(30):
-            loss = learned.loss(x, student(x), tensor(0.0))
+            loss = learned.loss(seen(x, student(x)), tensor(0.0))
             loss.backward()
-            learned.after_step()
+            optimizer.step()
+            optimizer.clear_grad()
             losses.append(float(loss))
     assert losses[-1] < 0.9 * losses[0]
     assert not any(layer._forward_post_hooks for model in (teacher, student) for layer in model.sublayers())

@@ -163,7 +163,7 @@ def test_zeros_are_put_back():
     model.fc.weight.set_value(paddle.concat([paddle.zeros([16, 10]), paddle.ones([16, 10])]))
     zeros = Zeros(model)
     model.fc.weight.set_value(paddle.ones([32, 10]))
-    zeros.restore()
+    zeros.after_step()
     assert (model.fc.weight.numpy() == 0).mean() == 0.5
     assert sparsity(model) > 0
     assert not Zeros(network())

@@ -34,7 +34,8 @@ class BatchNorm(Fast):
         return attempt("batch_norm", x, lambda dtype: self._compute(x, dtype, relu))
 
     def _compute(self, x: Tensor, dtype: paddle.dtype, relu: bool) -> Tensor:
-        if self.options is None:
+        # Quantization-aware training sets the last one while it lasts.
+        if self.options is None or self._use_global_stats is not None:
             raise UnsupportedError("only the usual options have a fast path")
         statistics = Statistics(self.weight, self.bias, self._mean, self._variance, *self.options)
         return batch_norm(x, statistics, training=self.training, relu=relu, compute=dtype)
