@@ -18,12 +18,12 @@ from paddle_automl.models.kernels.memory import (
     NUMBERS,
     TO_LAST,
     channels_last,
-    empty,
     gradient,
     logical,
     needs_gradient,
 )
 from paddle_automl.models.kernels.primitives import CACHE, Description, Layout, Primitive
+from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 
 class Function(NamedTuple):
@@ -79,14 +79,14 @@ class Elementwise:
 
     def compute(self, x: Tensor) -> Tensor:
         """Return the function of `x`."""
-        y = empty(x.shape, x.dtype)
+        y = empty_on_cpu(x.shape, x.dtype)
         self.forward(x.data_ptr(), y.data_ptr())
         return y
 
     def compute_gradient(self, kept: Tensor, dy: Tensor) -> Tensor:
         """Return the gradient of the input; `kept` is the result or the input, as the algorithm wants."""
         dy = gradient(dy, kept.dtype)
-        dx = empty(kept.shape, kept.dtype)
+        dx = empty_on_cpu(kept.shape, kept.dtype)
         self.backward(kept.data_ptr(), dy.data_ptr(), dx.data_ptr())
         return dx
 

@@ -16,13 +16,13 @@ from paddle_automl.models.kernels.memory import (
     NUMBERS,
     TO_LAST,
     channels_last,
-    empty,
     gradient,
     known,
     logical,
     needs_gradient,
 )
 from paddle_automl.models.kernels.primitives import CACHE, Layout, Primitive, add_relu, reorder, weighted_sum
+from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 MOST_TERMS = 4
 
@@ -37,7 +37,7 @@ def _relu_adder(size: int, dtype: int) -> Primitive:
 
 def _total(terms: Sequence[Tensor]) -> Tensor:
     first = terms[0]
-    y = empty(first.shape, first.dtype)
+    y = empty_on_cpu(first.shape, first.dtype)
     primitive = CACHE.get(_adder, first.size, NUMBERS[first.dtype], len(terms))
     primitive(*(t.data_ptr() for t in terms), y.data_ptr())
     return y
@@ -60,7 +60,7 @@ def add(a: Tensor, b: Tensor, compute: paddle.dtype, *, relu: bool = False) -> T
 
 
 def _add_relu(forward: Primitive, a: Tensor, b: Tensor) -> Tensor:
-    y = empty(a.shape, a.dtype)
+    y = empty_on_cpu(a.shape, a.dtype)
     forward(a.data_ptr(), b.data_ptr(), y.data_ptr())
     return y
 
@@ -131,7 +131,7 @@ def concat(maps: Sequence[Tensor], compute: paddle.dtype) -> Tensor:
 
 def _join(operation: _Concat, memories: Sequence[Tensor]) -> Tensor:
     first = memories[0]
-    y = empty([*first.shape[:-1], sum(m.shape[-1] for m in memories)], first.dtype)
+    y = empty_on_cpu([*first.shape[:-1], sum(m.shape[-1] for m in memories)], first.dtype)
     start = y.data_ptr()
     for primitive, offset, memory in zip(operation.joins, operation.offsets, memories, strict=True):
         primitive(memory.data_ptr(), start + offset)
@@ -153,21 +153,23 @@ class _ConcatFunction(PyLayer):
         for primitive, offset, (shape, wanted) in zip(operation.parts, operation.offsets, ctx.parts, strict=True):
             piece = None
             if wanted:
-                piece = empty(shape, dy.dtype)
+                piece = empty_on_cpu(shape, dy.dtype)
                 primitive(start + offset, piece.data_ptr())
             result.append(piece)
         return tuple(result) if len(result) > 1 else result[0]
 
 
-def fork(x: Tensor, branches: int) -> tuple[Tensor, ...]:
+def fork(x: Tensor, branches: int, compute: paddle.dtype) -> tuple[Tensor, ...]:
     """Return `x` once for each of the branches that use it.
 
-    Never needed for right results. Paddle adds up the branches' gradients by itself, but in bfloat16 ten times
-    slower than the library does.
+    Never needed for right results. A map that does not come from a fast layer is reordered once and not by every
+    branch. Paddle adds up the branches' gradients by itself, in bfloat16 ten times slower than the library does.
     """
-    memory = known(x)
-    if memory is None or memory.dtype != paddle.bfloat16 or not needs_gradient(memory) or branches < 2:
+    if branches < 2 or (known(x) is None and x.ndim not in TO_LAST):
         return (x,) * branches
+    memory = channels_last(x, compute)
+    if memory.dtype != paddle.bfloat16 or not needs_gradient(memory):
+        return (x if known(x) is memory else logical(memory),) * branches
     return tuple(logical(m) for m in _Fork.apply(memory, branches))
 
 

@@ -8,7 +8,6 @@ sees an ordinary tensor with the right shape and values and gets the right gradi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import paddle
@@ -18,6 +17,7 @@ from paddle.autograd import PyLayer
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.library import BF16, F32
 from paddle_automl.models.kernels.primitives import CACHE, Layout, Primitive, reorder
+from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 _FIELD = "_channels_last_memory"
 NUMBERS = {paddle.float32: F32, paddle.bfloat16: BF16}
@@ -34,11 +34,6 @@ def channels_last_order(rank: int) -> list[int]:
 def needs_gradient(*tensors: Tensor | None) -> bool:
     """Return whether autograd has to remember an operation on `tensors`."""
     return paddle.is_grad_enabled() and any(t is not None and not t.stop_gradient for t in tensors)
-
-
-def empty(shape: Sequence[int], dtype: paddle.dtype) -> Tensor:
-    """Return uninitialized memory."""
-    return paddle.empty(shape, dtype=dtype)
 
 
 def logical(memory: Tensor) -> Tensor:
@@ -97,7 +92,7 @@ def convert(x: Tensor, dtype: paddle.dtype) -> Tensor:
     """Return contiguous `x` in `dtype`, unknown to autograd; `x` itself if it has that type already."""
     if x.dtype == dtype:
         return x
-    result = empty(x.shape, dtype)
+    result = empty_on_cpu(x.shape, dtype)
     CACHE.get(_converter, x.size, NUMBERS[x.dtype], NUMBERS[dtype])(x.data_ptr(), result.data_ptr())
     return result
 
@@ -130,7 +125,7 @@ def _unpacker(shape: tuple[int, ...], source: int, target: int) -> Primitive:
 
 def _pack(x: Tensor, dtype: paddle.dtype) -> Tensor:
     shape = x.shape
-    result = empty([shape[0], *shape[2:], shape[1]], dtype)
+    result = empty_on_cpu([shape[0], *shape[2:], shape[1]], dtype)
     CACHE.get(_packer, tuple(shape), NUMBERS[x.dtype], NUMBERS[dtype])(x.data_ptr(), result.data_ptr())
     return result
 
@@ -138,7 +133,7 @@ def _pack(x: Tensor, dtype: paddle.dtype) -> Tensor:
 def _unpack(memory: Tensor, dtype: paddle.dtype) -> Tensor:
     shape = memory.shape
     outside = [shape[0], shape[-1], *shape[1:-1]]
-    result = empty(outside, dtype)
+    result = empty_on_cpu(outside, dtype)
     CACHE.get(_unpacker, tuple(outside), NUMBERS[memory.dtype], NUMBERS[dtype])(
         memory.data_ptr(), result.data_ptr()
     )

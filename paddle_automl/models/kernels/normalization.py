@@ -28,12 +28,12 @@ from paddle_automl.models.kernels.memory import (
     cast,
     channels_last,
     channels_last_order,
-    empty,
     gradient,
     logical,
     needs_gradient,
 )
 from paddle_automl.models.kernels.primitives import CACHE, Description, Layout, Primitive, scratch, weighted_sum
+from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def batch_norm(x: Tensor, given: Statistics, *, training: bool, relu: bool, comp
 def _by_running_statistics(x: Tensor, given: Statistics, relu: bool, compute: paddle.dtype) -> Tensor:
     primitive = CACHE.get(_inference, tuple(x.shape), NUMBERS[compute], relu, given.epsilon)
     x = channels_last(x, compute)
-    y = empty(x.shape, compute)
+    y = empty_on_cpu(x.shape, compute)
     vectors = (given.mean, given.variance, given.scale, given.shift)
     primitive(x.data_ptr(), y.data_ptr(), *(v.data_ptr() for v in vectors))
     return y
@@ -130,9 +130,9 @@ def _normalize(
     operation: _Training, average: Primitive, x: Tensor, given: Statistics
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return y, mean and variance of the batch as one array [2, C], and the mask of the maximum."""
-    y = empty(x.shape, x.dtype)
+    y = empty_on_cpu(x.shape, x.dtype)
     channels = x.shape[-1]
-    batch = empty([2, channels], paddle.float32)
+    batch = empty_on_cpu([2, channels], paddle.float32)
     mean, variance = _rows(batch)
     mask = None if operation.workspace is None else scratch(operation.workspace)
     last = () if mask is None else (mask.data_ptr(),)
@@ -170,8 +170,8 @@ class _BatchNorm(PyLayer):
         x, scale, shift = ctx.saved_tensor()
         operation: _Training = ctx.operation
         dy = gradient(dy, x.dtype)
-        dx = empty(x.shape, x.dtype)
-        dscale, dshift = empty(scale.shape, paddle.float32), empty(scale.shape, paddle.float32)
+        dx = empty_on_cpu(x.shape, x.dtype)
+        dscale, dshift = empty_on_cpu(scale.shape, paddle.float32), empty_on_cpu(scale.shape, paddle.float32)
         mean, variance = _rows(ctx.batch)
         last = () if ctx.mask is None else (ctx.mask.data_ptr(),)
         operation.backward(

@@ -21,12 +21,12 @@ from paddle_automl.models.kernels.memory import (
     cast,
     channels_last,
     channels_last_order,
-    empty,
     gradient,
     logical,
     needs_gradient,
 )
 from paddle_automl.models.kernels.primitives import CACHE, Description, Layout, Primitive, scratch
+from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 Kind = Literal["max", "mean", "mean_with_zeros"]
 _ALGORITHMS = {
@@ -81,7 +81,7 @@ class _Pooling:
 
     def compute(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the result and where each maximum was."""
-        y = empty(self.result_shape, x.dtype)
+        y = empty_on_cpu(self.result_shape, x.dtype)
         places = None if self.workspace is None else scratch(self.workspace)
         self.forward(x.data_ptr(), y.data_ptr(), *(() if places is None else (places.data_ptr(),)))
         return y, places
@@ -121,7 +121,7 @@ class _Pool(PyLayer):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:
         dy = gradient(dy, ctx.dtype)
-        dx = empty(ctx.shape, ctx.dtype)
+        dx = empty_on_cpu(ctx.shape, ctx.dtype)
         last = () if ctx.places is None else (ctx.places.data_ptr(),)
         ctx.operation.backward(dy.data_ptr(), dx.data_ptr(), *last)
         return dx

@@ -32,6 +32,7 @@ from paddle_automl.models.kernels.library import (
     folder,
     library,
 )
+from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 _FORMAT_ANY = 1
 Made = TypeVar("Made")
@@ -170,7 +171,7 @@ def add_relu(layout: Layout) -> Primitive:
 
 def scratch(layout: Layout) -> Tensor:
     """Return uninitialized memory for data in a layout that the library chose."""
-    return paddle.empty([layout.size], dtype="uint8")
+    return empty_on_cpu([layout.size], paddle.uint8)
 
 
 class Cache:

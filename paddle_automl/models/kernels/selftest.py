@@ -194,7 +194,7 @@ def _joining(dtype: paddle.dtype) -> Check:
     total = joining.add(at, bt, dtype)
     positive = dy * (a + b > 0)
     memory = channels_last(at, dtype)
-    one, two = joining.fork(logical(memory), 2)
+    one, two = joining.fork(logical(memory), 2, dtype)
     return [
         ("the sum", plain(total).numpy(), a + b),
         ("the positive sum", plain(found).numpy(), np.maximum(a + b, 0)),

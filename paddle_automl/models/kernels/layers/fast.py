@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import paddle
 from paddle import Tensor, nn
@@ -13,6 +13,8 @@ from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.memory import plain
 from paddle_automl.models.kernels.mode import active, explain, takes
 from paddle_automl.models.kernels.selftest import passed
+
+Result = TypeVar("Result")
 
 
 class Fast(nn.Layer):
@@ -49,7 +51,7 @@ class Ordinary(Fast):
         return None
 
 
-def attempt(kind: str, x: Tensor, compute: Callable[[paddle.dtype], Tensor]) -> Tensor | None:
+def attempt(kind: str, x: Tensor, compute: Callable[[paddle.dtype], Result]) -> Result | None:
     """Return ``compute(dtype)`` if the fast path fits `x`; else None, with the reason logged once."""
     if not takes(x):
         return None

@@ -42,8 +42,10 @@ def concat(maps: Sequence[Tensor]) -> Tensor:
 
 
 def fork(x: Tensor, branches: int = 2) -> tuple[Tensor, ...]:
-    """Return `x` once for each branch that uses it; not needed for right results, but faster in bfloat16."""
-    return (x,) * branches if active() is None or not takes(x) else joining.fork(x, branches)
+    """Return `x` once for each branch that uses it; not needed for right results, but faster."""
+    if active() is None:
+        return (x,) * branches
+    return attempt("joining", x, lambda dtype: joining.fork(x, branches, dtype)) or (x,) * branches
 
 
 def _both(a: Tensor, b: Tensor) -> bool:

@@ -52,6 +52,18 @@ def test_a_chain_of_fast_layers_reorders_its_input_only(packed):
     assert memory.known(y) is None
 
 
+@pytest.mark.parametrize("dtype", helpers.DTYPES)
+def test_a_map_from_elsewhere_is_reordered_once_for_all_its_branches(packed, dtype):
+    x = paddle.to_tensor(images(2, 3, 5, 4), stop_gradient=False)
+    with kernels.use(dtype):
+        one, two = layers.fork(x)
+        y = layers.add(layers.ReLU()(one), two)
+    y.sum().backward()
+    # There and, the gradients added up, back.
+    assert packed == ["_pack", "_unpack"]
+    assert helpers.error(x.grad.numpy(), 1.0 + (x.numpy() > 0)) < 1e-6
+
+
 def test_a_result_looks_like_an_ordinary_tensor():
     fast, plain = pair()
     x = paddle.to_tensor(images(2, 3, 5, 4))
