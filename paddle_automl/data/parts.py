@@ -12,6 +12,7 @@ import numpy as np
 
 from paddle_automl.data.augment.base import Augmenter
 from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.data.shrinking import shrink
 from paddle_automl.data.stores import PixelStore
 
 
@@ -82,24 +83,33 @@ class Part:
         rng: np.random.Generator | None = None,
         augment: Augmenter | None = None,
         drop_last: bool = False,
+        count: int | None = None,
+        size: tuple[int, int] | None = None,
     ) -> Iterator[Batch]:
         """Yield one pass over the part; with `rng` in random order, which it alone determines.
 
         `augment` draws from `rng` too, so it needs one. `drop_last` leaves out an incomplete last batch,
-        unless it is the only one.
+        unless it is the only one. With `count` the pass ends after so many images, the first in its order. With
+        `size` (height, width) the normalized images are shrunk to it, after the augmentation of single images
+        and before that of whole batches.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if augment is not None and rng is None:
             raise ValueError("augmentation needs a random generator: give rng")
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        order = order[:count]
         rows = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         if drop_last and len(rows) > 1 and len(rows[-1]) < batch_size:
             rows.pop()
-        return self._batches(rows, rng, augment)
+        return self._batches(rows, rng, augment, size or self.preprocess.image_size)
 
     def _batches(
-        self, rows: list[np.ndarray], rng: np.random.Generator | None, augment: Augmenter | None
+        self,
+        rows: list[np.ndarray],
+        rng: np.random.Generator | None,
+        augment: Augmenter | None,
+        size: tuple[int, int],
     ) -> Iterator[Batch]:
         one_hot = np.eye(self.num_classes, dtype=np.float32)
         pixels = self._store.stream([self.indices[batch] for batch in rows])
@@ -107,10 +117,10 @@ class Part:
             labels = self.labels[batch]
             targets = one_hot[labels]
             if augment is None or rng is None:
-                yield Batch(self.preprocess.normalize(images), targets, labels)
+                yield Batch(shrink(self.preprocess.normalize(images), size), targets, labels)
                 continue
             images, targets = augment.pixels(images, targets, rng)
-            images, targets = augment.batch(self.preprocess.normalize(images), targets, rng)
+            images, targets = augment.batch(shrink(self.preprocess.normalize(images), size), targets, rng)
             yield Batch(images, targets, labels)
 
 

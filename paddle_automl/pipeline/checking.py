@@ -23,6 +23,7 @@ from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, ma
 from paddle_automl.pipeline.jobs import returning_errors
 from paddle_automl.training.loop import train
 from paddle_automl.training.precision import Precision
+from paddle_automl.training.progressive import Progressive, check_size
 from paddle_automl.training.recipe import build_loss, build_optimizer
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, payload
         feature_dim=model.feature_dim,
     )
     build_optimizer(model, candidate.training)
+    check_size(model, data.preprocess.channels, data.preprocess.image_size, candidate.training.progressive)
     flops = profile(model, data.input_shape).flops * candidate.training.batch_size
     Precision(candidate.training.amp, payload["device"], flops)
     augmenter = build_augmenter(candidate.data.augment)
@@ -127,13 +129,13 @@ def timing_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     timed = {}
     for name, item in (("smallest", sized[0]), ("largest", sized[-1])):
         flops, parameters, label, chosen, inputs, model = item
-        seconds = epoch_seconds(model, chosen, inputs)
+        seconds, recipe = epoch_seconds(model, chosen, inputs), chosen.training
         timed[name] = {
             "label": label,
             "flops": flops,
             "parameters": parameters,
             "epoch_s": round(seconds, 3),
-            "trial_s": round(overhead + seconds * chosen.training.epochs, 2),
+            "trial_s": round(overhead + seconds * recipe.progressive.whole_epochs(recipe.epochs), 2),
         }
         report(len(timed), {})
     return {"data": data_facts(data), **timed}
@@ -150,7 +152,8 @@ def epoch_seconds(model: Classifier, config: RunConfig, data: PreparedData) -> f
         validation=data.validation.with_indices(np.sort(rng.permutation(data.validation.indices)[:checked])),
     )
     seconds: list[float] = []
-    training = config.training.model_copy(update={"epochs": 2, "patience": None})
+    changes = {"epochs": 2, "patience": None, "progressive": Progressive()}
+    training = config.training.model_copy(update=changes)
     metric = config.epoch_metric()
 
     def note(epoch: int, metrics: Mapping[str, float]) -> bool:

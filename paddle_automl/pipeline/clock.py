@@ -46,17 +46,23 @@ class Clock:
         budget = self.config.budget.time
         if budget is None:
             return
-        per_epoch = [record.seconds / max(record.curve) for record in leaders if record.curve and record.seconds]
+        per_epoch = [seconds for record in leaders if (seconds := self._epoch_seconds(record)) is not None]
         if per_epoch:
             wanted = self.final_seconds(max(per_epoch)) + EXPORT_S
             self.reserve = min(wanted, LARGEST_SHARE * budget)
 
     def fitting_epochs(self, best: TrialRecord) -> int:
         """Return how many epochs of the best trial fit into the time left before the export."""
-        left = self.left()
-        if left is None or not best.curve or not best.seconds:
+        left, epoch_s = self.left(), self._epoch_seconds(best)
+        if left is None or epoch_s is None:
             return sys.maxsize
-        return max(0, int((left - EXPORT_S) / (MARGIN * best.seconds / max(best.curve))))
+        return max(0, int((left - EXPORT_S) / (MARGIN * epoch_s)))
+
+    def _epoch_seconds(self, record: TrialRecord) -> float | None:
+        """Return what an epoch of the whole data took in a trial, the cheap first ones counted by their share."""
+        if not record.curve or not record.seconds:
+            return None
+        return record.seconds / self.config.training.progressive.whole_epochs(max(record.curve))
 
     def final_seconds(self, epoch_s: float) -> float:
         """Return how long the last training takes when an epoch takes `epoch_s`."""

@@ -150,7 +150,8 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
     if config.budget.time is None:
         least, most = (trials * seconds / workers for seconds in (fastest_s, slowest_s))
         return f"{trials} trials with {workers} worker(s) take between {least:.0f} s and {most:.0f} s"
-    ratio = (config.final.epochs or config.training.epochs) / config.training.epochs
+    recipe = config.training
+    ratio = (config.final.epochs or recipe.epochs) / recipe.progressive.whole_epochs(recipe.epochs)
     fit = []
     for seconds in (slowest_s, fastest_s):
         left = max(0.0, config.budget.time - EXPORT_S - ratio * seconds)

@@ -39,6 +39,9 @@ class Final(Section):
     data: Literal["train", "train+validation"] = "train"
     """What it trains on. With train+validation no epoch can be chosen any more: their number is fixed
     beforehand, and the scores shown are those measured before."""
+    progressive: bool = False
+    """Whether it begins with the cheap epochs of training.progressive, as the trials do; otherwise it sees all data
+    at full size from its first epoch."""
 
 
 class RunConfig(Section):

@@ -38,6 +38,7 @@ from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.executors.base import Executor
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space.space import SearchSpace
+from paddle_automl.training.progressive import Progressive
 
 BEST_FILE = "best.yaml"
 WORTHWHILE = 0.5
@@ -91,7 +92,9 @@ class Finish:
         warmup = getattr(schedule, "warmup_epochs", 0)
         if warmup >= epochs:
             schedule = schedule.model_copy(update={"warmup_epochs": 0})
-        recipe = config.training.model_copy(update={"epochs": epochs, "lr_schedule": schedule})
+        begins = config.training.progressive.fitting(epochs) if self.config.final.progressive else Progressive()
+        changes = {"epochs": epochs, "lr_schedule": schedule, "progressive": begins}
+        recipe = config.training.model_copy(update=changes)
         return config.model_copy(
             update={
                 "output": readable((self.folder / FINAL_FOLDER).resolve()),

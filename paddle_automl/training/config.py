@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
 from paddle_automl.training.losses.base import LOSSES
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrScheduleConfig
 from paddle_automl.training.optimizers.base import OPTIMIZERS
+from paddle_automl.training.progressive import Progressive
 
 
 class EmaConfig(Section):
@@ -56,6 +58,8 @@ class TrainingConfig(Section):
     """Subtract from each output's gradient its mean (Yong et al. 2020), before clipping."""
     amp: AmpConfig | None = None
     """Mixed precision; none if left out."""
+    progressive: Progressive = Progressive()
+    """Cheap first epochs, with less data or smaller images; none if left out."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation metric."""
 
@@ -63,7 +67,18 @@ class TrainingConfig(Section):
     def _warmup_ends(self) -> TrainingConfig:
         schedule = self.lr_schedule
         if isinstance(schedule, LrScheduleConfig) and schedule.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"lr_schedule.warmup_epochs must be less than epochs={self.epochs}, got {schedule.warmup_epochs}"
+            raise PydanticCustomError(
+                "stated",
+                f"lr_schedule.warmup_epochs must be less than epochs={self.epochs}, got {schedule.warmup_epochs}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cheap_epochs_end(self) -> TrainingConfig:
+        if self.progressive.epochs >= self.epochs:
+            raise PydanticCustomError(
+                "stated",
+                f"progressive.epochs must be less than epochs={self.epochs}, got {self.progressive.epochs}: "
+                "the last epoch sees all data",
             )
         return self

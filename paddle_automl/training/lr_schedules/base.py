@@ -18,7 +18,10 @@ class LrScheduleConfig(PluginConfig):
 
 
 class LrSchedule(ABC):
-    """Factor of the learning rate for each step, counted from 0."""
+    """Factor of the learning rate for each step, counted from 0.
+
+    Where an epoch has fewer steps than others, its steps lie further apart: places between the numbers.
+    """
 
     class Config(LrScheduleConfig):
         """Options of the schedule."""
@@ -28,10 +31,10 @@ class LrSchedule(ABC):
         self.steps = epochs * steps_per_epoch
         self.warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), self.steps)
 
-    def factor(self, step: int) -> float:
+    def factor(self, step: float) -> float:
         """Return the factor of step `step`: (step + 1) / warm-up steps, then `after_warmup`."""
         if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
+            return min((step + 1) / self.warmup_steps, 1.0)
         return self.after_warmup((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1))
 
     @abstractmethod
