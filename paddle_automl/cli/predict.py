@@ -20,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=3, metavar="K", help="classes shown per image (default: 3)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at a time (default: 32)")
     parser.add_argument("--device", default="cpu", help="cpu or gpu:N (default: cpu)")
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        metavar="NAME",
+        help="auto (the bundle's fastest), paddle, onnx, or a format of the bundle (default: auto)",
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of the runtime (default: 1)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
@@ -36,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json and args.json != "-":
         target = output_target("--json", args.json, args.images)
     files = expand(args.images)
-    predictor = Predictor(bundle_of(args.model), device=args.device, threads=args.threads)
+    predictor = Predictor(bundle_of(args.model), device=args.device, threads=args.threads, runtime=args.runtime)
     predictions = predictor.predict(files, batch_size=args.batch_size)
     if target is not None:
         write_text(target, as_csv(predictions, predictor.class_names) if args.csv else as_json(predictions))

@@ -102,7 +102,16 @@ def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None
             f"{item['p50_ms']:.2f} ms (p95 {item['p95_ms']:.2f}), {item['threads']} thread(s), {item['processor']}"
         )
     rows["proof"] = outcome.parity_summary
+    for extra in outcome.formats:
+        rows[f"format {extra['name']}"] = _format_text(extra)
+    if outcome.formats and outcome.fastest:
+        rows["fastest format"] = outcome.fastest
     screen.print(_pairs("exported model", rows))
+
+
+def _format_text(facts: Mapping[str, Any]) -> str:
+    times = ", ".join(f"{item['p50_ms']:.2f} ms at batch {item['batch_size']}" for item in facts["latency"])
+    return f"{times}; {facts['parity_summary']}" if times else str(facts["parity_summary"])
 
 
 def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome) -> None:
@@ -166,6 +175,10 @@ def print_compression(console: Console, outcome: CompressionOutcome) -> None:
         console.print(f"{link['name']}: {'kept' if link['kept'] else 'rejected'}: {link['reason']}", markup=False)
     for bundle in outcome.bundles:
         console.print(f"{bundle['bundle']}: {bundle['size_mb']:.3f} MB, {bundle['parity_summary']}", markup=False)
+        for extra in bundle["formats"]:
+            console.print(f"  {extra['name']}: {_format_text(extra)}", markup=False)
+        if bundle["formats"] and bundle["fastest"]:
+            console.print(f"  fastest: {bundle['fastest']}", markup=False)
     if outcome.best is None:
         console.print("no step was kept: the network before compression stays the best")
     else:

@@ -140,8 +140,9 @@ class Bundle:
 
     @property
     def verified(self) -> bool:
-        """Whether the bundle carries a certificate that holds."""
-        return self.info.parity is not None and self.info.parity.verified
+        """Whether the bundle carries a certificate that holds, for each of its formats."""
+        first = self.info.parity is not None and self.info.parity.verified
+        return first and all(item.verified for item in self.info.formats)
 
     @property
     def size_mb(self) -> float:

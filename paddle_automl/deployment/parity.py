@@ -98,7 +98,7 @@ class _Comparison:
         self.class_names = tuple(class_names)
         self._columns = [list(exported_names).index(name) for name in class_names]
         self.count = self.agreed = self.files = 0
-        self.correct = np.zeros(2)
+        self.correct = [0, 0]
         """Images of the part that network and bundle classify correctly."""
         self.part_largest = self.files_largest = 0.0
         self.worst: _Worst | None = None
@@ -106,8 +106,8 @@ class _Comparison:
 
     def score(self, expected: np.ndarray, got: np.ndarray, labels: np.ndarray) -> None:
         """Count the right answers of both."""
-        answers = expected.argmax(axis=1), got[:, self._columns].argmax(axis=1)
-        self.correct += [int((answer == labels).sum()) for answer in answers]
+        for side, answers in enumerate((expected, got[:, self._columns])):
+            self.correct[side] += int((answers.argmax(axis=1) == labels).sum())
 
     def add(
         self,

@@ -16,6 +16,7 @@ from paddle_automl.core.errors import AutoMLError, ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.data.augment.base import build_augmenter
 from paddle_automl.data.parts import PreparedData
+from paddle_automl.deployment.create import check_needs
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import GOALS, RunConfig
@@ -41,6 +42,7 @@ def check_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     Returns the facts of the data that a person wants to see before a search.
     """
     config = enter_worker(payload)
+    check_needs(config.deployment)
     data = load_data(config, payload)
     # An error that many candidates share is one mistake, named with the first of them.
     issues: dict[str, str] = {}

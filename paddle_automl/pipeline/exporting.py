@@ -75,7 +75,7 @@ def export_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
-    """Return what a command shows of a bundle: metrics, parity, latency, size, verified."""
+    """Return what a command shows of a bundle: metrics, parity, latency, size, formats, verified."""
     facts = bundle.info.model_dump(mode="json")
     return {
         "bundle": str(bundle.folder),
@@ -83,6 +83,16 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
         "parity": facts["parity"],
         "parity_summary": bundle.info.parity.describe() if bundle.info.parity else "not compared",
         "latency": facts["latency"],
+        "formats": [
+            {
+                "name": item.exporter.name,
+                "parity_summary": item.parity.describe() if item.parity else "not compared",
+                "latency": [record.model_dump(mode="json") for record in item.latency],
+                "verified": item.verified,
+            }
+            for item in bundle.info.formats
+        ],
+        "fastest": bundle.info.fastest,
         "size_mb": round(bundle.size_mb, 4),
         "verified": bundle.verified,
     }

@@ -27,6 +27,10 @@ class BundleOutcome:
     latency: tuple[Mapping[str, Any], ...]
     size_mb: float
     verified: bool
+    formats: tuple[Mapping[str, Any], ...] = ()
+    """Further formats: name, parity_summary, latency, verified."""
+    fastest: str | None = None
+    """Name of the format that was the fastest."""
 
     @classmethod
     def from_job(cls, result: Mapping[str, Any]) -> BundleOutcome:
@@ -39,6 +43,8 @@ class BundleOutcome:
             latency=tuple(result["latency"]),
             size_mb=result["size_mb"],
             verified=result["verified"],
+            formats=tuple(result.get("formats", ())),
+            fastest=result.get("fastest"),
         )
 
     def parity_text(self) -> str:

@@ -11,8 +11,12 @@ from rich.console import Console
 from paddle_automl.benchmarks.compression.measure import Figures
 from paddle_automl.benchmarks.compression.plan import NETWORKS, Plan
 from paddle_automl.benchmarks.compression.report import demands, print_figures
+from paddle_automl.deployment.exporters.onnx import OnnxExporter
 
-SUMMARY = "Train a named network, prune, quantize and distill it, and print accuracy, size and time."
+SUMMARY = (
+    "Train a named network, prune, quantize and distill it, and print accuracy, size and time, under ONNX Runtime "
+    "too where the extra `onnx` is installed."
+)
 DATASETS = ("digits", "fashion_mnist")
 
 
@@ -41,7 +45,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 def _run(args: argparse.Namespace) -> None:
     networks = list(NETWORKS) if args.net == "all" else [args.net]
     datasets = list(DATASETS) if args.dataset == "all" else [args.dataset]
-    plans = [Plan(net, data, args.output, args.data, args.quick) for data in datasets for net in networks]
+    formats = () if OnnxExporter.missing() else ("onnx",)
+    plans = [Plan(net, data, args.output, args.data, args.quick, formats) for data in datasets for net in networks]
     for plan in plans:
         plan.prepare()
     figures = Figures(args.json)

@@ -18,7 +18,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "mobilenet": {"name": "mobilenet", "width": 24, "growth": 1.5, "blocks": [1, 2, 2, 2]},
 }
 IMAGE_SIZE = 32
-FASHION_IMAGES = {"train": 12_000, "validation": 3_000}
+FASHION_IMAGES = {"train": 8_000, "validation": 2_000}
 QUICK_IMAGES = {"train": 1_500, "validation": 500}
 CHAIN = "chain"
 INT8_CASES = ("quantize_post", "quantize_aware")
@@ -51,7 +51,7 @@ class Plan:
     def run(self) -> dict[str, Any]:
         """Return the configuration of the first training."""
         digits = self.dataset == "digits"
-        epochs = (24 if digits else 8) if not self.quick else 2
+        epochs = (24 if digits else 6) if not self.quick else 2
         return {
             "output": str(self.folder),
             "visualdl": False,
@@ -79,12 +79,12 @@ class Plan:
         The gates of the steps alone are open, so that a loss is measured and not only rejected.
         """
         digits = self.dataset == "digits"
-        epochs = (10 if digits else 5) if not self.quick else 1
+        epochs = (10 if digits else 4) if not self.quick else 1
         rounds = 20 if not self.quick else 2
         prune = {"name": "prune_filters", "flops": 0.5, "tune": {"epochs": epochs, "rate": 1.0}}
         distill = {
             "name": "distill",
-            "tune": {"epochs": 3 if not self.quick else 1, "rate": 0.1},
+            "tune": {"epochs": (3 if digits else 2) if not self.quick else 1, "rate": 0.1},
             "method": {"hints": "attention"},
         }
         aware = {"name": "quantize_aware", "tune": {"epochs": 2 if digits else 1, "rate": 0.02, "average": False}}

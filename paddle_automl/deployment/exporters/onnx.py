@@ -45,9 +45,14 @@ class OnnxExporter(Exporter):
     runtime: ClassVar[Runtime] = "onnx"
 
     @classmethod
+    def missing(cls, *, to_run: bool = False) -> list[str]:
+        """Return the packages of the extra that are not installed."""
+        return [name for name in (TO_RUN if to_run else TO_EXPORT) if find_spec(name) is None]
+
+    @classmethod
     def require(cls, *, to_run: bool = False) -> None:
-        """Raise UnsupportedError where the extra's packages are missing."""
-        missing = [name for name in (TO_RUN if to_run else TO_EXPORT) if find_spec(name) is None]
+        """Raise UnsupportedError where packages of the extra are missing."""
+        missing = cls.missing(to_run=to_run)
         if missing:
             raise UnsupportedError(
                 f"exporter {cls.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
