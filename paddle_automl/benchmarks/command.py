@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from paddle_automl.benchmarks.compression import command as compression
 from paddle_automl.benchmarks.search import command as search
 from paddle_automl.benchmarks.search import schedulers
 from paddle_automl.core.errors import AutoMLError
@@ -17,7 +18,7 @@ def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog=name, description=SUMMARY)
     commands = parser.add_subparsers(dest="what", required=True)
-    for part in (search, schedulers):
+    for part in (search, schedulers, compression):
         part.add_arguments(commands)
     args = parser.parse_args(argv)
     try:
