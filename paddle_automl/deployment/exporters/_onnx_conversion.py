@@ -1,11 +1,11 @@
 """From Paddle's files to an ONNX file, in a process of its own.
 
 paddle2onnx ends the process it runs in (SIGABRT) where it meets an operator that it does not know.
-Run as ``python -m ... PROGRAM WEIGHTS TARGET OPSET``.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +13,14 @@ from pathlib import Path
 from paddle_automl.core.errors import UnsupportedError
 
 TIMEOUT_S = 300
+_CODE = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {__name__} import main; main(*sys.argv[2:])"
+"""Imports what this process would import: by itself Python would first look in the working directory."""
 
 
 def convert(program: Path, weights: Path, target: Path, opset: int) -> None:
     """Write the ONNX file `target`; raises UnsupportedError for a network that ONNX cannot hold."""
-    command = [sys.executable, "-W", "ignore", "-m", __name__, str(program), str(weights), str(target), str(opset)]
+    arguments = [json.dumps(sys.path), str(program), str(weights), str(target), str(opset)]
+    command = [sys.executable, "-W", "ignore", "-c", _CODE, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
@@ -32,10 +35,9 @@ def convert(program: Path, weights: Path, target: Path, opset: int) -> None:
 def _reason(text: str) -> str:
     """Return the line that says why: paddle2onnx surrounds it with a trace of the crash."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    for line in lines:
-        if ("support" in line.lower() and "not" in line.lower()) or "unsupported" in line.lower():
-            return line
-    return lines[-1] if lines else "it ended without a word"
+    found = [line for line in lines if "unsupported" in line.lower() or "not support" in line.lower()]
+    chosen = (found or lines[-1:] or ["it ended without a word"])[0]
+    return chosen.removeprefix("[ERROR][Paddle2ONNX]").strip().rstrip(".")
 
 
 def main(program: str, weights: str, target: str, opset: str) -> None:
@@ -44,7 +46,3 @@ def main(program: str, weights: str, target: str, opset: str) -> None:
 
     # Its default optimizer runs `pip install` in the process.
     paddle2onnx.export(program, weights, target, opset_version=int(opset), verbose=False, optimize_tool="None")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,0 +1,100 @@
+"""Further formats of the links of a chain: measured, shown, and in their bundles."""
+
+from __future__ import annotations
+
+import pytest
+
+from paddle_automl.compression.base import Form
+from paddle_automl.compression.bundling import create_link_bundle
+from paddle_automl.compression.chain import compress
+from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.compression.measuring import formats_for
+from paddle_automl.compression.results import Link
+from paddle_automl.core.errors import ConfigError, UnsupportedError
+from paddle_automl.core.loading import validate
+from paddle_automl.deployment.config import DeploymentConfig
+from paddle_automl.deployment.exporters import onnx
+from paddle_automl.deployment.exporters.onnx import OnnxExporter
+from tests.unit.compression.small import context, digits, trained
+
+MISSING = OnnxExporter.missing()
+needs_extra = pytest.mark.skipif(bool(MISSING), reason=f"the extra `onnx` is not installed: {', '.join(MISSING)}")
+POST = {"name": "quantize_post", "analysis": False, "images": 64}
+QUICK = DeploymentConfig.model_validate({"latency": {"warmup": 1, "runs": 2}})
+
+
+def config(*steps, formats=()):
+    speed = {"batch_sizes": [1], "gate_batch_size": 1, "rounds": 2, "runs": 1}
+    return validate(CompressionConfig, {"steps": list(steps), "speed": speed, "formats": list(formats)})
+
+
+def bundle_of(link: Link, chain: CompressionConfig, folder):
+    return create_link_bundle(
+        link, folder=folder, context=context(), compression=chain, deployment=QUICK, config={}, metrics={}
+    )
+
+
+def test_each_form_has_its_formats():
+    formats = config(formats=["paddle_inference", "paddle_program", {"name": "onnx", "opset": 17}]).formats
+    assert [item.name for item in formats_for(Form.DENSE, formats)] == ["paddle_program", "onnx"]
+    (int8,) = formats_for(Form.QUANTIZED, formats)
+    assert (int8.name, int8.opset) == ("onnx_int8", 17)
+    assert formats_for(Form.QUANTIZED, formats[:2]) == ()
+    assert config().formats == ()
+    assert CompressionConfig().formats is None
+    with pytest.raises(ConfigError, match="the format onnx stands twice"):
+        config(formats=["onnx", "onnx"])
+
+
+def test_a_missing_extra_stops_the_chain_before_it_begins(monkeypatch):
+    monkeypatch.setattr(onnx, "find_spec", lambda name: None)
+    with pytest.raises(UnsupportedError, match=r"pip install 'paddle_automl\[onnx\]'"):
+        compress(trained(), config(POST, formats=["onnx"]), context())
+
+
+def test_both_graph_formats_of_a_float_link(tmp_path):
+    chain = config(formats=["paddle_program"])
+    result = compress(trained(), chain, context())
+    link = result.before
+    assert list(link.latency) == ["float32", "bfloat16", "paddle_program"]
+    assert link.formats["paddle_program"]["accuracy"] == link.accuracy
+    assert link.formats["paddle_program"]["weights_mb"] > link.weights_mb
+    rows = result.table()
+    assert [row["precision"] for row in rows] == ["float32", "bfloat16", "paddle_program"]
+    assert [row["accuracy"] for row in rows] == [f"{link.accuracy:.4f}", "", f"{link.accuracy:.4f}"]
+    assert "source" not in link.as_dict()
+    bundle = bundle_of(link, chain, tmp_path / "b")
+    assert list(bundle.formats) == ["paddle_inference", "paddle_program"]
+    assert bundle.verified
+
+
+def test_a_format_that_fails_is_left_out(tmp_path, monkeypatch, caplog):
+    def fail(*args, **kwargs):
+        raise UnsupportedError("the network has an operation that it cannot hold")
+
+    monkeypatch.setattr("paddle_automl.compression.chain.export_format", fail)
+    chain = config(formats=["paddle_program"])
+    link = compress(trained(), chain, context()).before
+    assert list(link.latency) == ["float32", "bfloat16"]
+    assert link.formats == {}
+    assert "before as paddle_program failed: the network has an operation" in caplog.text
+    assert list(bundle_of(link, chain, tmp_path / "b").formats) == ["paddle_inference"]
+
+
+@needs_extra
+def test_an_8_bit_link_gets_the_8_bits_of_onnx_runtime(tmp_path):
+    chain = config(POST, formats=["onnx"])
+    result = compress(trained(), chain, context())
+    before, link = result.links
+    assert list(before.latency) == ["float32", "bfloat16", "onnx"]
+    assert list(link.latency) == ["int8", "onnx_int8"]
+    assert abs(link.formats["onnx_int8"]["accuracy"] - before.accuracy) <= 0.02
+    assert link.formats["onnx_int8"]["weights_mb"] < before.formats["onnx"]["weights_mb"] / 2
+    bundle = bundle_of(link, chain, tmp_path / "b")
+    assert list(bundle.formats) == ["paddle_program", "onnx_int8"]
+    parity = bundle.info.formats[0].parity
+    assert parity.verified
+    assert parity.samples == len(digits().validation)
+    assert parity.network_accuracy == pytest.approx(before.accuracy)
+    assert parity.accuracy == pytest.approx(link.formats["onnx_int8"]["accuracy"])
+    assert bundle.info.fastest in bundle.formats

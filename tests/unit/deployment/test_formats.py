@@ -1,0 +1,213 @@
+"""A bundle in several formats: files, proof, speed, and which of them is run."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import paddle
+import pytest
+import yaml
+from paddle import nn
+
+from paddle_automl.core.errors import ConfigError, UnsupportedError
+from paddle_automl.deployment import formats as formats_module
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.create import create_bundle, time_formats
+from paddle_automl.deployment.exporters import onnx
+from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.deployment.latency import measure_in_turn
+from paddle_automl.deployment.parity import check_parity
+from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.records import FormatRecord
+from paddle_automl.deployment.samples import check_samples
+from tests.unit.deployment.conftest import array_data, make_net, quick, tampered
+
+MISSING = onnx.OnnxExporter.missing()
+needs_extra = pytest.mark.skipif(bool(MISSING), reason=f"the extra `onnx` is not installed: {', '.join(MISSING)}")
+
+
+def make(folder, net, data, *formats, **changes):
+    deployment = quick(formats=list(formats), **changes)
+    return create_bundle(net, folder=folder, data=data, deployment=deployment, config={}, metrics={})
+
+
+@pytest.fixture(scope="module")
+def two(net, data, tmp_path_factory) -> Bundle:
+    return make(tmp_path_factory.mktemp("formats") / "两 two", net, data, "paddle_program")
+
+
+@pytest.fixture
+def without_extra(monkeypatch):
+    monkeypatch.setattr(onnx, "find_spec", lambda name: None)
+    formats_module._warn_once.cache_clear()
+
+
+def test_both_graph_formats_stand_in_one_bundle_each_with_its_proof(two):
+    assert list(two.formats) == ["paddle_inference", "paddle_program"]
+    assert {"inference.json", "inference.pdiparams", "paddle_program/inference.pdmodel"} <= set(two.info.files)
+    other = two.info.formats[0]
+    assert two.verified
+    assert other.verified
+    assert other.parity.samples == two.info.parity.samples == 80
+    assert other.parity.max_abs_difference <= other.parity.max_difference == 1e-5
+    assert other.parity.accuracy == other.parity.network_accuracy == two.info.parity.accuracy
+    assert [item.batch_size for item in other.latency] == [item.batch_size for item in two.info.latency] == [1]
+    first = sum(two.info.files[name].bytes for name in ("inference.json", "inference.pdiparams"))
+    assert two.size_mb == first / 1e6
+
+
+def test_the_fastest_is_the_one_with_the_smallest_median(two, tmp_path):
+    assert two.info.fastest in two.formats
+    times = {"paddle_inference": two.info.latency, "paddle_program": two.info.formats[0].latency}
+    assert two.info.fastest == min(times, key=lambda name: times[name][0].p50_ms)
+    # A format whose proof fails is timed, but never the one to run.
+    copy = Bundle.open(tampered(two, tmp_path / "b"))
+    failed = copy.info.formats[0].parity.model_copy(update={"verified": False})
+    record = copy.info.formats[0].model_copy(update={"parity": failed})
+    timed = time_formats(copy.updated(formats=[record]), quick(), None)
+    assert timed.info.fastest == "paddle_inference"
+    assert timed.info.formats[0].latency
+    assert not timed.verified
+
+
+def test_the_runtime_is_chosen_by_name(two, data):
+    pixels = data.validation.raw(np.arange(6))
+    found = {}
+    for runtime in ("auto", "paddle", "paddle_inference", "paddle_program"):
+        predictor = Predictor(two, runtime=runtime)
+        found[predictor.format] = predictor.predict_arrays(pixels)
+        if runtime != "auto":
+            assert predictor.format == {"paddle": "paddle_inference"}.get(runtime, runtime)
+    assert Predictor(two).format == two.info.fastest
+    assert set(found) == {"paddle_inference", "paddle_program"}
+    np.testing.assert_allclose(found["paddle_inference"], found["paddle_program"], atol=1e-5)
+    assert check_samples(two).passed
+
+
+def test_a_format_that_the_bundle_lacks_is_named(two):
+    with pytest.raises(ConfigError, match=r"runtime: the bundle has no file for 'onnx'; valid: auto, paddle_inf"):
+        Predictor(two, runtime="onnx")
+    with pytest.raises(ConfigError, match="the bundle has no 'onnx'; it has paddle_inference, paddle_program"):
+        two.session(name="onnx")
+
+
+def test_a_format_stands_once(net, data, tmp_path):
+    with pytest.raises(ValueError, match="the format onnx stands twice"):
+        quick(formats=["onnx", {"name": "onnx", "opset": 17}])
+    with pytest.raises(ConfigError, match="paddle_inference is deployment.exporter already"):
+        make(tmp_path / "b", net, data, "paddle_inference")
+    assert not (tmp_path / "b").exists()
+
+
+def test_without_the_extra_the_formats_are_refused_by_name(net, data, tmp_path, without_extra):
+    for name in ("onnx", "onnx_int8"):
+        with pytest.raises(UnsupportedError, match=rf"exporter {name}: .*pip install 'paddle_automl\[onnx\]'"):
+            make(tmp_path / "b", net, data, name)
+    assert not (tmp_path / "b").exists()
+
+
+def test_without_the_runtime_paddle_is_run_and_it_is_said_once(bundle, tmp_path, without_extra, caplog):
+    copy = Bundle.open(tampered(bundle, tmp_path / "b"))
+    config = EXPORTERS["onnx"].Config(name="onnx")
+    record = FormatRecord(exporter=config, parity=copy.info.parity)
+    copy = copy.updated(formats=[record], fastest="onnx")
+    with caplog.at_level(logging.WARNING):
+        assert Predictor(copy).format == Predictor(copy).format == "paddle_inference"
+    assert len(caplog.records) == 1
+    assert "fastest format is onnx, but paddle_inference is run" in caplog.text
+    assert "paddle_automl[onnx]" in caplog.text
+    with pytest.raises(UnsupportedError, match="onnxruntime is not installed"):
+        Predictor(copy, runtime="onnx")
+
+
+def test_a_bundle_of_the_first_format_is_read(bundle, tmp_path):
+    folder = tampered(bundle, tmp_path / "b")
+    facts = yaml.safe_load((folder / "bundle.yaml").read_text(encoding="utf-8"))
+    facts["format"] = 1
+    for key in ("formats", "fastest"):
+        del facts[key]
+    for key in ("accuracy", "network_accuracy", "max_accuracy_drop"):
+        del facts["parity"][key]
+    for record in facts["latency"]:
+        del record["runtime"]
+    (folder / "bundle.yaml").write_text(yaml.safe_dump(facts, allow_unicode=True), encoding="utf-8")
+    predictor = Predictor(folder)
+    assert predictor.format == "paddle_inference"
+    assert predictor.bundle.verified
+
+
+def test_networks_are_timed_in_turn():
+    calls = []
+    timings = measure_in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, warmup=2, runs=15)
+    assert "".join(calls) == "aabb" + "a" * 11 + "b" * 11 + "a" * 6 + "b" * 6
+    assert timings["a"].min_ms <= timings["a"].p50_ms <= timings["a"].p95_ms
+
+
+def test_a_loss_of_accuracy_is_no_proof(net, bundle, data):
+    other = make_net(seed=4)
+    options = {"class_names": data.class_names, "max_difference": 1.0, "min_top1_agreement": 0.0}
+    predictor = Predictor(bundle)
+    certificate = check_parity(other, predictor, data.validation, data.preprocess, **options)
+    assert certificate.verified
+    gain = certificate.network_accuracy - certificate.accuracy
+    for allowed, verified in ((max(gain, 0.0), True), (max(gain, 0.0) - 0.01, gain <= -0.01)):
+        certificate = check_parity(
+            other, predictor, data.validation, data.preprocess, **options, max_accuracy_drop=allowed
+        )
+        assert certificate.verified is verified
+        assert f"may lose {allowed:g}" in certificate.describe()
+
+
+@pytest.fixture(scope="module")
+def onnx_bundle(net, data, tmp_path_factory) -> Bundle:
+    data = replace(data, train=data.validation)
+    return make(tmp_path_factory.mktemp("onnx") / "开 onnx", net, data, "onnx", "onnx_int8")
+
+
+@needs_extra
+def test_onnx_files_have_their_proofs(onnx_bundle):
+    exact, int8 = onnx_bundle.info.formats
+    assert onnx_bundle.verified
+    assert exact.parity.top1_agreement == 1.0
+    assert exact.parity.max_abs_difference <= 1e-5
+    assert int8.parity.min_top1_agreement == 0.95
+    assert int8.parity.max_accuracy_drop == 0.01
+    assert int8.parity.max_abs_difference > 1e-5
+    assert exact.latency[0].runtime.startswith("ONNX Runtime")
+    assert onnx_bundle.info.latency[0].runtime == "Paddle Inference"
+
+
+@needs_extra
+def test_onnx_predicts_as_paddle_does(onnx_bundle, data):
+    pixels = data.validation.raw(np.arange(6))
+    expected = Predictor(onnx_bundle, runtime="paddle").predict_arrays(pixels)
+    np.testing.assert_allclose(Predictor(onnx_bundle, runtime="onnx").predict_arrays(pixels), expected, atol=1e-5)
+    int8 = Predictor(onnx_bundle, runtime="onnx_int8", threads=2)
+    np.testing.assert_allclose(int8.predict_arrays(pixels), expected, atol=0.1)
+    assert int8.format == "onnx_int8"
+
+
+@needs_extra
+def test_an_operator_that_onnx_lacks_is_an_error_and_no_crash(tmp_path):
+    class Net(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(80, 3)
+
+        def forward(self, images):
+            return self.fc(paddle.erfinv(images.flatten(1) * 0.01))
+
+    with pytest.raises(
+        UnsupportedError, match="exporter onnx: paddle2onnx cannot convert the network: Due to the unsupp"
+    ):
+        make(tmp_path / "b", Net(), array_data(), "onnx")
+    assert not (tmp_path / "b").exists()
+
+
+@needs_extra
+def test_8_bits_need_images(net, tmp_path):
+    exporter = EXPORTERS["onnx_int8"](EXPORTERS["onnx_int8"].Config(name="onnx_int8"))
+    with pytest.raises(UnsupportedError, match="needs training images"):
+        exporter.export(net, tmp_path, input_shape=(1, 8, 10))
