@@ -68,6 +68,26 @@ def test_depth_and_width_of_resnet():
     assert narrow.feature_dim == 12 * 4
 
 
+def test_inverted_residuals_of_mobilenet():
+    options = {"name": "mobilenet", "width": 8, "growth": 1.5, "blocks": [1, 2], "expansion": 3, "last": 2.0}
+    model = build(options, (8, 8))
+    # Stem; a block that does not widen (two); two blocks of three; the last.
+    widths = [(conv._in_channels, conv._out_channels, conv._groups) for conv in convolutions(model)]
+    first = [(8, 8, 8), (8, 8, 1)]
+    second = [(8, 24, 1), (24, 24, 24), (24, 12, 1)]
+    third = [(12, 36, 1), (36, 36, 36), (36, 12, 1)]
+    assert widths == [(1, 8, 1), *first, *second, *third, (12, 24, 1)]
+    assert model.feature_dim == 24
+    blocks = [stage[str(index)] for stage in model.backbone.stages for index in range(len(stage))]
+    assert [block.adds for block in blocks] == [True, False, True]
+    # With its convolutions at zero, a block that adds passes its input on as it is, negative values too.
+    model.eval()
+    for conv in convolutions(blocks[0]):
+        conv.weight.set_value(paddle.zeros_like(conv.weight))
+    x = paddle.to_tensor([-1.0, 2.0]).reshape([1, 1, 1, 2]).expand([1, 8, 1, 2])
+    assert blocks[0](x).numpy()[0, 0, 0].tolist() == [-1.0, 2.0]
+
+
 def test_order_of_the_blocks():
     post = build({"name": "resnet", "width": 8, "blocks": [1]}, (8, 8)).backbone
     pre = build({"name": "resnet", "width": 8, "blocks": [1], "order": "pre"}, (8, 8)).backbone
