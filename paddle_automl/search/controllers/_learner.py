@@ -55,7 +55,8 @@ class Learner(Proposer):
     @property
     def initial(self) -> int:
         """Number of trials before anything is learned."""
-        return int(self.config.initial_trials)
+        given: int | None = self.config.initial_trials
+        return self.encoding.start if given is None else given
 
     @abstractmethod
     def learned(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:

@@ -27,8 +27,8 @@ class Auto(Proposer):
     class Config(PluginConfig):
         """Options of the portfolio."""
 
-        initial_trials: int = Field(default=10, ge=1)
-        """Trials of the Latin hypercube before anything is learned."""
+        initial_trials: int | None = Field(default=None, ge=1)
+        """Trials of the Latin hypercube before learning; None: 6, up to 10 in a space of choices alone."""
 
     def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)

@@ -33,8 +33,8 @@ class GaussianProcessController(Learner):
     class Config(PluginConfig):
         """Options of the Gaussian process."""
 
-        initial_trials: int = Field(default=10, ge=1)
-        """Trials of the Latin hypercube before the first fit."""
+        initial_trials: int | None = Field(default=None, ge=1)
+        """Trials of the Latin hypercube before the first fit; None: 6, up to 10 in a space of choices alone."""
         window: int = Field(default=300, ge=20)
         """Most trials that are fitted: the best half and the latest."""
 

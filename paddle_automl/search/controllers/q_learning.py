@@ -48,8 +48,8 @@ class QLearning(Learner):
 
         variant: Literal["factored", "metaqnn"] = "factored"
         """Values factored over decisions with edit actions, or the published table."""
-        initial_trials: int = Field(default=10, ge=1)
-        """factored: trials of the Latin hypercube before the values are used."""
+        initial_trials: int | None = Field(default=None, ge=1)
+        """factored: trials of the Latin hypercube; None: 6, up to 10 in a space of choices alone."""
         incumbents: int = Field(default=4, ge=1)
         """factored: number of best trials that are edited."""
         candidates: int = Field(default=64, ge=1)
@@ -78,7 +78,7 @@ class QLearning(Learner):
     @property
     def initial(self) -> int:
         """MetaQNN explores by its epsilon alone."""
-        return self.config.initial_trials if self.config.variant == "factored" else 0
+        return super().initial if self.config.variant == "factored" else 0
 
     def learned(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:
         """Return the most promising untried row."""

@@ -13,6 +13,7 @@ from paddle_automl.search.learning.columns import Array, Column
 from paddle_automl.space import Params, SearchSpace
 
 Mask = NDArray[np.bool_]
+FEWEST_STARTS, MOST_STARTS = 6, 10
 
 
 class Encoding:
@@ -48,6 +49,18 @@ class Encoding:
     def discrete(self) -> bool:
         """Whether every decision has finitely many values."""
         return all(column.size is not None for column in self.columns)
+
+    @property
+    def start(self) -> int:
+        """How many trials of a Latin hypercube a model needs before it learns more than it guesses.
+
+        Numbers tell of their neighbours, so 6 are enough. Of choices alone every option should be met twice,
+        up to 10 trials.
+        """
+        sizes = [self.columns[j].size or 1 for j in self.free if self.categories[j]]
+        if not sizes or len(sizes) < len(self.free):
+            return FEWEST_STARTS
+        return min(MOST_STARTS, max(FEWEST_STARTS, 2 * max(sizes)))
 
     def encode(self, params: Mapping[str, Any]) -> Array:
         """Return the row [D] of choices."""

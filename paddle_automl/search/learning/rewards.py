@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import rankdata, yeojohnson
+from scipy.stats import rankdata
 
 from paddle_automl.search.learning.columns import Array
+
+POWERS, FINER = np.linspace(-6.0, 6.0, 49), np.linspace(-0.25, 0.25, 41)
+"""Exponents tried first, and around the best of them."""
 
 
 def shares(costs: Array) -> Array:
@@ -32,8 +35,29 @@ def even_out(costs: Array) -> Array:
     if len(costs) < 5:
         return standard
     with np.errstate(all="ignore"):
-        even, _ = yeojohnson(standard)
+        coarse = POWERS[np.nanargmax(_likelihood(standard, POWERS))]
+        fine = coarse + FINER
+        even = power_transform(standard, fine[[np.nanargmax(_likelihood(standard, fine))]])[0]
     if not np.isfinite(even).all() or even.std() < 1e-9:
         return -normal_scores(costs)
     result: Array = (even - even.mean()) / even.std()
+    return result
+
+
+def power_transform(values: Array, powers: Array) -> Array:
+    """Return the values [N] to each power [P], as [P, N] (Yeo and Johnson 2000, eq. 2.1)."""
+    logs = np.log1p(np.abs(values))
+    upper = values >= 0
+    exponents = np.where(upper, powers[:, None], 2.0 - powers[:, None])
+    # (exp(p log(1 + |v|)) - 1) / p, whose limit at p = 0 is the logarithm.
+    safe = np.where(np.abs(exponents) < 1e-9, 1.0, exponents)
+    raised = np.where(np.abs(exponents) < 1e-9, logs, np.expm1(safe * logs) / safe)
+    return np.where(upper, raised, -raised)
+
+
+def _likelihood(values: Array, powers: Array) -> Array:
+    """Return the profile log-likelihood [P] of a normal distribution after each power (eq. 3.1)."""
+    spreads = np.maximum(power_transform(values, powers).var(axis=1), 1e-300)
+    slope = float((np.sign(values) * np.log1p(np.abs(values))).sum())
+    result: Array = -0.5 * len(values) * np.log(spreads) + (powers - 1.0) * slope
     return result

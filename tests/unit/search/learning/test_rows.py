@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import yeojohnson
 
 from paddle_automl.search.learning.bins import Bins
 from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.learning.moves import mutate, neighbours
 from paddle_automl.search.learning.observations import Reader
-from paddle_automl.search.learning.rewards import even_out, normal_scores, shares
+from paddle_automl.search.learning.rewards import even_out, normal_scores, power_transform, shares
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History, Observation
 from paddle_automl.space import SearchSpace
@@ -125,3 +126,29 @@ def test_rewards():
     tails = even_out(10.0 ** np.arange(-3, 30, dtype=float))
     assert np.isfinite(tails).all()
     assert (np.diff(tails) >= 0).all()
+
+
+@pytest.mark.parametrize("power", [-1.5, 0.0, 0.7, 2.0, 3.0])
+def test_the_power_transform_is_yeo_and_johnsons(power):
+    values = np.random.default_rng(0).normal(size=40) * 2
+    assert np.allclose(power_transform(values, np.array([power]))[0], yeojohnson(values, power))
+
+
+def test_costs_are_evened_out_by_the_likeliest_power():
+    for costs in (np.random.default_rng(1).exponential(size=80), np.random.default_rng(2).normal(size=30)):
+        expected, _ = yeojohnson((costs - costs.mean()) / costs.std())
+        assert np.allclose(even_out(costs), (expected - expected.mean()) / expected.std(), atol=0.02)
+
+
+def test_spaces_of_choices_alone_begin_with_more_trials():
+    letters = {"choice": ["a", "b", "c", "d", "e"]}
+    for spec, trials in [
+        ({"x": letters, "y": letters}, 10),
+        ({"x": letters, "y": {"choice": ["a"]}}, 10),
+        ({"x": {"choice": ["a", "b"]}}, 6),
+        ({"x": {"choice": list("abcdefgh")}}, 10),
+        ({"x": letters, "y": {"float": [0, 1]}}, 6),
+        ({"x": {"choice": [1, 2, 4, 8, 16]}}, 6),
+        ({"x": {"choice": ["a"]}}, 6),
+    ]:
+        assert Encoding(SearchSpace.parse(spec)).start == trials
