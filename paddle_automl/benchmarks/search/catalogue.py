@@ -19,9 +19,10 @@ SYNTHETIC = ("mixed0", "mixed1", "conditional0", "conditional1")
 GROUPS: dict[str, tuple[str, ...]] = {
     "nas": tuple(f"nas201_{data}" for data in NAS_DATA),
     "hpo": (*(f"fcnet_{data}" for data in FCNET_DATA), *(f"mlp_{data}" for data in MLP_DATA)),
+    "nas12": tuple(f"nas201_{data}_12ep" for data in NAS_DATA),
     "synthetic": SYNTHETIC,
 }
-"""Groups of tasks; `tables` are the first two, `all` is everything."""
+"""Groups of tasks; `tables` are the first two, `all` is everything. nas12: validation after 12 epochs."""
 
 
 def task_names(words: list[str], data: Path | None) -> list[str]:
@@ -32,7 +33,7 @@ def task_names(words: list[str], data: Path | None) -> list[str]:
     names: list[str] = []
     for word in words:
         if word in ("tables", "all"):
-            chosen = [*GROUPS["nas"], *GROUPS["hpo"], *(SYNTHETIC if word == "all" else ())]
+            chosen = [*GROUPS["nas"], *GROUPS["hpo"], *((*GROUPS["nas12"], *SYNTHETIC) if word == "all" else ())]
         else:
             chosen = list(GROUPS.get(word, (word,)))
         names.extend(name for name in chosen if name not in names)
@@ -56,7 +57,7 @@ def task(name: str, data: Path | None) -> Task:
         return (Mixed if name.startswith("mixed") else Conditional)(name, int(name[-1]))
     folder = data or Path()
     if kind == "nas201":
-        return nas_bench_201(folder / NAS_FILE, part)
+        return nas_bench_201(folder / NAS_FILE, part.removesuffix("_12ep"), short=part.endswith("_12ep"))
     if kind == "fcnet":
         return _pick(npz_tables(folder / FCNET_FILE, prefix="fcnet_"), name)
     return _pick(npz_tables(folder / MLP_FILE, goal="maximize", prefix="mlp_"), name)

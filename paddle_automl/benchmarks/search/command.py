@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from paddle_automl.benchmarks.search.catalogue import GROUPS, task_names
+from paddle_automl.benchmarks.search.foreign import FOREIGN
 from paddle_automl.benchmarks.search.page import write_page
 from paddle_automl.benchmarks.search.replay import SHORT, controller_of
 from paddle_automl.benchmarks.search.runs import Results, Run, make_all
@@ -37,7 +38,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--controllers",
         default=DEFAULT,
         help="comma-separated controllers, each NAME or NAME:option=value+option=value; "
-        f"own = all of the project but bayesian, grid and optuna; {', '.join(SHORT)} (default: {DEFAULT})",
+        f"own = all of the project but bayesian, grid and optuna; {', '.join((*SHORT, *FOREIGN))} "
+        f"(default: {DEFAULT})",
     )
     search.add_argument("--trials", default="30,100", help="comma-separated budgets (default: 30,100)")
     search.add_argument("--seeds", type=int, default=20, help="runs of each pair (default: 20)")
@@ -86,23 +88,30 @@ def _search(args: argparse.Namespace) -> None:
 def _question(args: argparse.Namespace) -> Question:
     """Return what is asked; raises ConfigError for wrong words before anything runs."""
     controllers: list[str] = []
-    for word in _words(args.controllers):
-        own = [name for name in CONTROLLERS.names() if name not in ("bayesian", "grid", "optuna")]
-        controllers.extend(name for name in (own if word == OWN else [word]) if name not in controllers)
+    for word in words(args.controllers):
+        controllers.extend(
+            name for name in (own_controllers() if word == OWN else [word]) if name not in controllers
+        )
     if args.against not in controllers:
         controllers.append(args.against)
     probe = Mixed("probe", 0)
     for controller in controllers:
         controller_of(controller, probe, 0)
     try:
-        budgets = sorted({int(word) for word in _words(args.trials)})
+        budgets = sorted({int(word) for word in words(args.trials)})
     except ValueError:
         raise ConfigError(f"--trials: must be whole numbers such as 30,100, got {args.trials!r}") from None
     if not budgets or budgets[0] < 1 or args.seeds < 1 or args.workers < 1:
         raise ConfigError("--trials, --seeds and --workers: must be at least 1")
-    tasks = task_names(_words(args.tasks), args.data)
+    tasks = task_names(words(args.tasks), args.data)
     return Question(tasks, controllers, budgets, args.seeds, args.against, args.final_choice)
 
 
-def _words(text: str) -> list[str]:
+def own_controllers() -> list[str]:
+    """Return the project's controllers; `bayesian` takes a hundred times as long as the others together."""
+    return [name for name in CONTROLLERS.names() if name not in ("bayesian", "grid", "optuna")]
+
+
+def words(text: str) -> list[str]:
+    """Return the words between commas."""
     return [word for word in text.split(",") if word]

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
+from paddle_automl.benchmarks.search.foreign import FOREIGN
 from paddle_automl.benchmarks.search.task import Task
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig, issues_of
 from paddle_automl.core.seeds import generator
 from paddle_automl.core.yaml_io import parse_value
-from paddle_automl.search.controllers.base import CONTROLLERS, Controller
+from paddle_automl.search.controllers.base import CONTROLLERS
 from paddle_automl.search.learning.final_choice import next_repeat, repeats, winner
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
@@ -52,11 +54,13 @@ def plugin_config(registry: Registry[T], text: str, where: str) -> tuple[type[T]
     return cls, config
 
 
-def controller_of(text: str, task: Task, seed: int) -> Controller:
-    """Return a controller (`plugin_config`).
+def controller_of(text: str, task: Task, seed: int, trials: int = 100) -> BaseSampler:
+    """Return a controller (`plugin_config`), or another project's optimizer for a run of `trials` trials.
 
     ``tpe`` and ``random`` are short for Optuna's default sampler and for random search.
     """
+    if text in FOREIGN:
+        return FOREIGN[text](task.space, trials, seed)
     cls, config = plugin_config(CONTROLLERS, SHORT.get(text, text), "--controllers")
     return cls(config, space=task.space, objectives=(OBJECTIVE,), seed=seed)
 
@@ -77,7 +81,7 @@ class Trace:
         return min(usable, key=lambda i: self.costs[i]) if usable else None
 
 
-def play(task: Task, controller: Controller, trials: int, seed: int) -> Trace:
+def play(task: Task, controller: BaseSampler, trials: int, seed: int) -> Trace:
     """Return what `controller` tries in `trials` evaluations.
 
     As in a real search a configuration that was evaluated before is answered from the record and not counted;

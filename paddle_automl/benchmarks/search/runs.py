@@ -88,7 +88,7 @@ class Results:
 def make(run: Run, budgets: Sequence[int], data: Path | None) -> dict[str, Any]:
     """Return the figures of a run."""
     problem = task(run.task, data)
-    trace = play(problem, controller_of(run.controller, problem, run.seed), max(budgets), run.seed)
+    trace = play(problem, controller_of(run.controller, problem, run.seed, max(budgets)), max(budgets), run.seed)
     return result_of(problem, trace, budgets, run.seed)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
+from paddle_automl.benchmarks.search.foreign import FOREIGN
 from paddle_automl.benchmarks.search.runs import Results, Run
 from paddle_automl.benchmarks.search.statistics import quartiles, standings
 
@@ -21,7 +22,7 @@ SIGNIFICANT = 0.05
 class Question:
     """What is compared. `final` says who ends with repeats of the best few: "own", "all" or "none".
 
-    "own" are all controllers but Optuna's and the reference.
+    "own" are all controllers but those of other projects and the reference.
     """
 
     tasks: Sequence[str]
@@ -33,7 +34,7 @@ class Question:
 
     def how(self, controller: str) -> str:
         """Return which of a run's two choices counts for a controller."""
-        foreign = controller == self.against or controller.split(":")[0] in ("tpe", "optuna")
+        foreign = controller == self.against or controller.split(":")[0] in ("tpe", "optuna", *FOREIGN)
         return "final" if self.final == "all" or (self.final == "own" and not foreign) else "observed"
 
 

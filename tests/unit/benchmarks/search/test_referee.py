@@ -1,18 +1,21 @@
 """The referee: tasks, statistics by hand, replays, the command."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from paddle_automl.benchmarks.command import main
 from paddle_automl.benchmarks.search.catalogue import task, task_names
+from paddle_automl.benchmarks.search.foreign import Foreign, Variable
 from paddle_automl.benchmarks.search.replay import choose, controller_of, play
 from paddle_automl.benchmarks.search.statistics import holm, standings
 from paddle_automl.benchmarks.search.synthetic import Conditional, Mixed
 from paddle_automl.benchmarks.search.tables import csv_table, npz_tables
 from paddle_automl.benchmarks.search.task import Table
 from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.space import SearchSpace
 from tests.unit.benchmarks.data import DATA, needs_data
 
 RUNS = np.arange(24, dtype=float).reshape(3, 4, 2)
@@ -164,3 +167,85 @@ def test_the_tables_have_their_published_optima():
         [0.9445, 0.9516], abs=1e-4
     )
     assert len(task_names(["tables"], DATA)) == 9
+
+
+def test_proposals_are_timed_after_histories_of_each_length(tmp_path, capsys):
+    words = ["overhead", "--controllers", "random,auto", "--trials", "8,12", "--proposals", "2"]
+    assert main([*words, "--json", str(tmp_path / "o.json")]) == 0
+    assert "12 trials" in capsys.readouterr().out
+    times = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))["milliseconds"]
+    assert {name: [len(row) for row in rows.values()] for name, rows in times.items()} == {
+        "random": [3, 3],
+        "auto": [3, 3],
+    }
+    for words, message in [
+        (["--controllers", "tpe"], "'tpe' is a sampler of Optuna"),
+        (["--trials", "x"], "--trials: must be whole numbers"),
+        (["--proposals", "0"], "must be at least 1"),
+    ]:
+        assert main(["overhead", *words]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "package"), [("smac", "smac"), ("hebo", "HEBO")])
+def test_other_projects_optimizers_search_where_they_are_installed(name, package):
+    problem = Conditional("conditional9", 9)
+    if find_spec(name) is None:
+        with pytest.raises(ConfigError, match=rf"cannot import .*; install it \(pip install {package}\)"):
+            controller_of(name, problem, 0)
+        return
+    trace = play(problem, controller_of(name, problem, 0, 6), 6, 0)
+    assert len(trace.costs) == 6
+
+
+def test_an_optimizer_with_ask_and_tell_is_told_of_every_trial():
+    class Scripted(Foreign):
+        """Asks for the same numbers again and again."""
+
+        package = "scripted"
+
+        def _start(self, trials, seed):
+            self.told, self.trials = [], trials
+
+        def _ask(self):
+            return {v.name: v.high if v.whole else v.low for v in self.variables.values()}
+
+        def _tell(self, cost):
+            self.told.append(cost)
+
+    problem = Mixed("mixed9", 9)
+    own = Scripted(problem.space, 5, 0)
+    trace = play(problem, own, 5, 0)
+    # The same choices again are answered from the record until the run ends.
+    assert (len(trace.costs), trace.asked) == (1, 21)
+    assert own.told == trace.costs * 21
+    assert trace.params[0]["model.c0"] == "o3"
+    assert trace.params[0]["model.layers"] == 10
+    assert trace.params[0]["training.learning_rate"] == 1e-5
+
+
+def test_what_other_projects_are_told_of_a_decision():
+    spec = {
+        "a": {"choice": ["x", "y"]},
+        "b": {"choice": [8, 2, 4]},
+        "c": {"float": [0, 1], "step": 0.25},
+        "d": {"int": [3, 3]},
+        "e": {"int": [1, 9], "log": True},
+    }
+    space = SearchSpace.parse(spec)
+    a, b, c, d, e = (Variable.of(i, decision.domain) for i, decision in enumerate(space.decisions))
+    assert (a.ordered, a.high, a.value(1)) == (False, 1, "y")
+    assert (b.ordered, b.value(0), b.value(2)) == (True, 2, 8)
+    assert (c.ordered, c.high, c.value(3)) == (True, 4, 0.75)
+    assert d.value(0) == 3
+    assert (e.options, e.low, e.high, e.log, e.value(4.0)) == ((), 1, 9, True, 4)
+
+
+@needs_data
+def test_the_cheap_signal_of_nas_bench_201():
+    assert task_names(["nas12"], DATA)[0] == "nas201_cifar10_12ep"
+    problem = task("nas201_cifar10_12ep", DATA)
+    params = problem.space.sample(np.random.default_rng(0))
+    assert problem.observe(params, np.random.default_rng(0), (0,)).cost == problem.truth(params)
+    # Test accuracies are those of 200 epochs.
+    assert problem.shown(params) == task("nas201_cifar10", DATA).shown(params)

@@ -1,0 +1,211 @@
+"""Optimizers of other projects in the referee's table, where they are installed: SMAC3 and HEBO."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.seeds import integer_seed
+from paddle_automl.space import Choice, Domain, Integer, Params, Real, SearchSpace
+from paddle_automl.space.domains import is_number
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A decision as other projects know it: a number from `low` to `high`, or one of `options`, by position.
+
+    `whole` numbers and options with an order are positions or values to interpolate between.
+    """
+
+    name: str
+    low: float
+    high: float
+    whole: bool = True
+    log: bool = False
+    ordered: bool = True
+    options: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, number: int, domain: Domain) -> Variable:
+        """Return the variable of decision `number`; its name is the same in every project."""
+        name = f"d{number}"
+        if isinstance(domain, Integer | Real) and domain.step is None and domain.low < domain.high:
+            whole = isinstance(domain, Integer)
+            return cls(name, float(domain.low), float(domain.high), whole, domain.log)
+        options = tuple(domain.values(1)) if isinstance(domain, Integer | Real) else tuple(_options(domain))
+        ordered = len(options) > 2 and all(is_number(option) for option in options)
+        return cls(name, 0, len(options) - 1, ordered=ordered, options=options)
+
+    def value(self, drawn: Any) -> Any:
+        """Return the stored value of what an optimizer drew."""
+        if self.options:
+            return self.options[int(drawn)]
+        return int(drawn) if self.whole else float(drawn)
+
+
+class Foreign(BaseSampler):
+    """An optimizer with ask and tell as a sampler for one run: it is told of every trial, in order.
+
+    A failed trial is told as the worst cost so far. Raises ConfigError when the package is missing.
+    """
+
+    package: ClassVar[str]
+
+    def __init__(self, space: SearchSpace, trials: int, seed: int) -> None:
+        self.space = space
+        self.variables = {d.name: Variable.of(i, d.domain) for i, d in enumerate(space.decisions)}
+        self._worst = 0.0
+        self._start(trials, integer_seed(seed, "benchmark", self.package))
+
+    @abstractmethod
+    def _start(self, trials: int, seed: int) -> None:
+        """Make the optimizer for a run of `trials` trials."""
+
+    @abstractmethod
+    def _ask(self) -> Mapping[str, Any]:
+        """Return what is drawn next, by variable; inactive ones may stand among them."""
+
+    @abstractmethod
+    def _tell(self, cost: float) -> None:
+        """Tell the cost of what was asked last."""
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return all decisions: they are taken at once."""
+        return self.space.distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the optimizer's next choices."""
+        drawn = self._ask()
+        chosen: Params = {}
+        for decision in self.space.decisions:
+            if decision.condition is None or decision.condition.holds(chosen):
+                variable = self.variables[decision.name]
+                chosen[decision.name] = decision.domain.clean(variable.value(drawn[variable.name]))
+        return dict(chosen)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Refuse: what is asked is complete."""
+        raise RuntimeError(f"'{param_name}' was not decided by {self.package}")
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Tell the optimizer how the trial ended."""
+        usable = values is not None and math.isfinite(values[0])
+        cost = float(values[0]) if usable and values is not None else self._worst
+        self._worst = cost if trial.number == 0 else max(self._worst, cost)
+        self._tell(cost)
+
+
+class Smac(Foreign):
+    """SMAC3's facade for hyperparameters: a random forest and log-EI (Lindauer et al. 2022, arXiv 2109.09831).
+
+    Its initial design follows from the number of trials. It knows the conditions.
+    """
+
+    package = "smac"
+
+    def _start(self, trials: int, seed: int) -> None:
+        smac, self._runs = imported("smac", "smac"), imported("smac", "smac.runhistory.dataclasses")
+        configs = imported("smac", "ConfigSpace")
+        space = configs.ConfigurationSpace(seed=seed)
+        made = {name: self._parameter(configs, variable) for name, variable in self.variables.items()}
+        space.add(list(made.values()))
+        for decision in self.space.decisions:
+            if decision.condition is not None:
+                parent = self.variables[decision.condition.decision]
+                places = [
+                    parent.options.index(value) if parent.options else value for value in decision.condition.values
+                ]
+                space.add(configs.InCondition(made[decision.name], made[decision.condition.decision], places))
+        # It writes its runs into a folder, which goes when this object goes.
+        self._folder = tempfile.TemporaryDirectory()
+        scenario = smac.Scenario(
+            space, deterministic=True, n_trials=trials, seed=seed, output_directory=self._folder.name
+        )
+        facade = smac.HyperparameterOptimizationFacade
+        # Asked and told from outside, it never calls the function.
+        self._optimizer = facade(scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=50)
+
+    @staticmethod
+    def _parameter(configs: Any, variable: Variable) -> Any:
+        if variable.options and not variable.ordered:
+            return configs.CategoricalHyperparameter(variable.name, list(range(len(variable.options))))
+        if variable.whole:
+            bounds = int(variable.low), int(variable.high)
+            return configs.UniformIntegerHyperparameter(variable.name, *bounds, log=variable.log)
+        return configs.UniformFloatHyperparameter(variable.name, variable.low, variable.high, log=variable.log)
+
+    def _ask(self) -> Mapping[str, Any]:
+        self._asked = self._optimizer.ask()
+        return dict(self._asked.config)
+
+    def _tell(self, cost: float) -> None:
+        self._optimizer.tell(self._asked, self._runs.TrialValue(cost=cost), save=False)
+
+
+class Hebo(Foreign):
+    """HEBO: a Gaussian process over transformed inputs and costs (Cowen-Rivers et al. 2020, arXiv 2012.03826).
+
+    It knows no conditions. It draws from the global generators of NumPy and PyTorch too, so two runs with one
+    seed may differ.
+    """
+
+    package = "hebo"
+
+    def _start(self, trials: int, seed: int) -> None:
+        optimizers = imported("HEBO", "hebo.optimizers.hebo")
+        spaces = imported("HEBO", "hebo.design_space.design_space")
+        space = spaces.DesignSpace().parse([self._parameter(variable) for variable in self.variables.values()])
+        self._optimizer = optimizers.HEBO(space, scramble_seed=seed)
+
+    @staticmethod
+    def _parameter(variable: Variable) -> dict[str, Any]:
+        if variable.options and not variable.ordered:
+            return {"name": variable.name, "type": "cat", "categories": list(range(len(variable.options)))}
+        kind = ("pow_int" if variable.whole else "pow") if variable.log else "int" if variable.whole else "num"
+        return {"name": variable.name, "type": kind, "lb": variable.low, "ub": variable.high}
+
+    def _ask(self) -> Mapping[str, Any]:
+        self._asked = self._optimizer.suggest(n_suggestions=1)
+        return dict(self._asked.iloc[0])
+
+    def _tell(self, cost: float) -> None:
+        self._optimizer.observe(self._asked, np.array([[cost]]))
+
+
+FOREIGN: dict[str, type[Foreign]] = {"smac": Smac, "hebo": Hebo}
+
+
+def imported(package: str, module: str) -> Any:
+    """Return a module of another project; raises ConfigError when it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"--controllers: cannot import {module} ({error}); install it (pip install {package}) or leave it out"
+        ) from None
+
+
+def _options(domain: Domain) -> Sequence[Any]:
+    if not isinstance(domain, Choice):
+        raise TypeError(f"no options in {domain.describe()}")
+    numbers = [value for value in domain.stored if is_number(value)]
+    ordered = len(numbers) == len(domain.stored) >= 3
+    return sorted(domain.stored, key=lambda value: float(str(value))) if ordered else domain.stored
