@@ -11,10 +11,14 @@ import os
 import platform
 import sys
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 SWITCH = "PADDLE_AUTOML_CPU_TUNING"
-MKL_VARIABLE = "MKL_DEBUG_CPU_TYPE"
+MKL_VARIABLE, MALLOC = "MKL_DEBUG_CPU_TYPE", "mallopt"
+_VARIABLES = {"GLOG_minloglevel": "2", "OMP_NUM_THREADS": "1", "KMP_BLOCKTIME": "1"}
+SETTINGS = (*_VARIABLES, MKL_VARIABLE, MALLOC)
+"""What `tune_process` sets: environment variables, and thresholds of glibc's malloc."""
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
 _AVX2 = {"avx2", "fma"}
 # Parameter numbers of mallopt(3) in glibc's malloc.h.
@@ -49,24 +53,26 @@ def threads_per_trial(workers: int) -> int:
     return max(1, usable_cores() // max(1, workers))
 
 
-def tune_process() -> dict[str, str]:
+def tune_process(settings: Collection[str] | None = None) -> dict[str, str]:
     """Apply the CPU settings to this process and return what was set, by name.
 
     - Intel MKL takes its slow code path on AMD and Hygon processors unless told the instruction set.
     - glibc gives freed activations back to the kernel at every step unless its thresholds are raised.
     - Intel OpenMP threads spin for 200 ms after each parallel region, which starves other workers.
+
+    With `settings`, names out of `SETTINGS`, only those, whatever the variable that turns the settings off says.
     """
-    if os.environ.get(SWITCH, "1") == "0":
+    if settings is None and os.environ.get(SWITCH, "1") == "0":
         return {}
+    wanted = SETTINGS if settings is None else settings
     done = {}
-    for name, value in {"GLOG_minloglevel": "2", "OMP_NUM_THREADS": "1", "KMP_BLOCKTIME": "1"}.items():
-        if name not in os.environ:
-            os.environ[name] = done[name] = value
     kind = _mkl_cpu_type(*_processor())
-    if kind and MKL_VARIABLE not in os.environ:
-        os.environ[MKL_VARIABLE] = done[MKL_VARIABLE] = kind
-    if _raise_malloc_thresholds():
-        done["mallopt"] = "M_MMAP_THRESHOLD=1GiB M_TRIM_THRESHOLD=2GiB"
+    variables = {**_VARIABLES, **({MKL_VARIABLE: kind} if kind else {})}
+    for name, value in variables.items():
+        if name in wanted and name not in os.environ:
+            os.environ[name] = done[name] = value
+    if MALLOC in wanted and _raise_malloc_thresholds():
+        done[MALLOC] = "M_MMAP_THRESHOLD=1GiB M_TRIM_THRESHOLD=2GiB"
     return done
 
 

@@ -16,5 +16,5 @@ def empty_on_cpu(shape: Sequence[int], dtype: paddle.dtype) -> Tensor:
     ``paddle.empty`` checks and converts its arguments for 7 of its 10 microseconds; a training step of a small
     network calls it several hundred times.
     """
-    found: Tensor = _C_ops.empty(shape, dtype, _CPU)
+    found: Tensor = _C_ops.empty(list(shape), dtype, _CPU)
     return found

@@ -1,1 +1,1 @@
-"""The speed of training on this machine, beside Paddle's tutorials and PyTorch."""
+"""Speed of training: this project, Paddle and PyTorch, and what each setting of the process is worth."""

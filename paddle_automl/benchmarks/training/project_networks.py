@@ -1,0 +1,116 @@
+"""The four networks out of this project's layers, trained by its learner."""
+
+from __future__ import annotations
+
+import paddle
+from paddle import Tensor, nn
+
+from paddle_automl.benchmarks.training.tasks import (
+    CLASSES,
+    MOBILE_STAGES,
+    TEXT_DROPOUT,
+    TEXT_FILTERS,
+    TEXT_KERNELS,
+    TOKEN_WIDTH,
+    VOCABULARY,
+    Task,
+)
+from paddle_automl.models.backbones.base import Backbone
+from paddle_automl.models.classifier import Classifier, build_model
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.kernels import layers as fast
+from paddle_automl.models.layers import LayerFactory
+
+BACKBONES = {
+    "cnn": {"name": "vgg", "width": 32, "convs": [1, 2]},
+    "resnet18": {"name": "resnet", "width": 64, "blocks": [2, 2, 2, 2]},
+}
+"""Those that are a backbone of this project with some options."""
+
+
+def build(name: str, task: Task) -> Classifier:
+    """Return the network `name` of `TASKS`."""
+    if name in BACKBONES:
+        config = ModelConfig.model_validate({"backbone": BACKBONES[name]})
+        channels, height, width = task.shape
+        return build_model(config, in_channels=channels, num_classes=CLASSES, image_size=(height, width))
+    layers = _factory("relu6" if name == "mobilenet" else "relu")
+    if name == "mobilenet":
+        return Classifier(MobileNetV2(task.shape[0], layers), layers, num_classes=CLASSES, dropout=0.0)
+    return TextCNN(layers)
+
+
+def _factory(activation: str) -> LayerFactory:
+    config = ModelConfig.model_validate({"activation": activation})
+    return LayerFactory(config.activation, config.norm, config.initializer)
+
+
+class MobileNetV2(Backbone):
+    """Inverted residuals with linear bottlenecks (Sandler et al. 2018)."""
+
+    def __init__(self, in_channels: int, layers: LayerFactory) -> None:
+        nn.Layer.__init__(self)
+        blocks: list[nn.Layer] = [layers.conv_norm_act(in_channels, 32, 3)]
+        channels = 32
+        for expansion, width, count, stride in MOBILE_STAGES:
+            for index in range(count):
+                blocks.append(_Inverted(layers, channels, width, expansion, stride if index == 0 else 1))
+                channels = width
+        self.out_channels = 1280
+        self.body = nn.Sequential(*blocks, layers.conv_norm_act(channels, self.out_channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, 1280, h, w]."""
+        y: Tensor = self.body(x)
+        return y
+
+
+class _Inverted(nn.Layer):
+    def __init__(self, layers: LayerFactory, channels: int, width: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        inner = channels * expansion
+        steps = [layers.conv_norm_act(channels, inner, 1)] if expansion > 1 else []
+        steps.append(layers.conv_norm_act(inner, inner, 3, stride=stride, groups=inner))
+        steps.append(layers.conv_norm_act(inner, width, 1, activation=False))
+        self.steps = nn.Sequential(*steps)
+        self.residual = stride == 1 and channels == width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, width, h, w]."""
+        if not self.residual:
+            y: Tensor = self.steps(x)
+            return y
+        x, shortcut = fast.fork(x)
+        return fast.add(self.steps(x), shortcut)
+
+
+class _Words(Backbone):
+    """Embedding and convolutions over words; the maximum over time of each filter."""
+
+    def __init__(self, layers: LayerFactory) -> None:
+        nn.Layer.__init__(self)
+        self.embedding = nn.Embedding(VOCABULARY, TOKEN_WIDTH)
+        self.convs = nn.LayerList([fast.Conv1D(TOKEN_WIDTH, TEXT_FILTERS, width) for width in TEXT_KERNELS])
+        self.activation = layers.activation()
+        self.pool = fast.AdaptiveMaxPool1D(1)
+        self.out_channels = TEXT_FILTERS * len(TEXT_KERNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens [N, L] to features [N, out_channels]."""
+        words = fast.fork(self.embedding(x).transpose([0, 2, 1]), len(self.convs))
+        # The maximum commutes with ReLU, and the pooled maps are 60 times smaller.
+        found = [self.pool(conv(x)).flatten(1) for conv, x in zip(self.convs, words, strict=True)]
+        features: Tensor = self.activation(paddle.concat(found, axis=1))
+        return features
+
+
+class TextCNN(Classifier):
+    """Kim 2014."""
+
+    def __init__(self, layers: LayerFactory) -> None:
+        super().__init__(_Words(layers), layers, num_classes=CLASSES, dropout=TEXT_DROPOUT)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map tokens [N, L] to features [N, feature_dim]."""
+        features: Tensor = self.backbone(x)
+        return features

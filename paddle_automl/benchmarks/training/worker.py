@@ -1,0 +1,146 @@
+"""A process that trains the networks of one variant whenever it is asked to.
+
+It reads lines of JSON from its input and answers each with one line that begins with `MARK`. Only the standard
+library and NumPy are imported before the framework, so that it also runs in an interpreter that has PyTorch and
+not this project's requirements.
+
+    python -m paddle_automl.benchmarks.training.worker FRAMEWORK DTYPE [SETTING ...]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from paddle_automl.benchmarks.training.tasks import CLASSES, LEARNING_RATE, MOMENTUM, TASKS, Task
+from paddle_automl.core.runtime import silence_known_warnings, tune_process
+
+MARK = "FIGURES "
+Step = Callable[[], float]
+
+
+class Worker:
+    """Keeps the steps of the networks it was asked for, warm."""
+
+    def __init__(self, framework: str, dtype: str) -> None:
+        self.framework, self.dtype = framework, dtype
+        self._steps: dict[str, Step] = {}
+
+    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Return the figures that `order` asks for."""
+        if order["what"] == "about":
+            return self._about()
+        if order["what"] == "roofline":
+            from paddle_automl.benchmarks.training import roofline
+
+            return {"gflops": roofline.measure(order["dtypes"])}
+        if order["what"] == "idle":
+            return {"cpu_s": _idle_after_two_threads(order["seconds"])}
+        return self._train(order["network"], order["steps"])
+
+    def _about(self) -> dict[str, Any]:
+        if self.framework == "torch":
+            import torch
+
+            torch.set_num_threads(1)
+            return {"version": torch.__version__, "dtype": self.dtype}
+        import paddle
+
+        paddle.set_device("cpu")
+        return {"version": paddle.__version__, "dtype": self.dtype}
+
+    def _train(self, name: str, steps: int) -> dict[str, Any]:
+        step = self._steps.get(name)
+        if step is None:
+            step = self._steps[name] = self._make(name, TASKS[name])
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(steps):
+            loss = step()
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        return {"images": steps * TASKS[name].batch, "cpu_s": cpu, "wall_s": wall, "loss": loss}
+
+    def _make(self, name: str, task: Task) -> Step:
+        if self.framework == "torch":
+            from paddle_automl.benchmarks.training import torch_networks
+
+            return torch_networks.make_step(name, task, self.dtype)
+        if self.framework == "paddle":
+            from paddle_automl.benchmarks.training import paddle_networks
+
+            return paddle_networks.make_step(name, task)
+        return _project_step(name, task, self.dtype)
+
+
+def _project_step(name: str, task: Task, dtype: str) -> Step:
+    import numpy as np
+    import paddle
+
+    from paddle_automl.benchmarks.training.project_networks import build
+    from paddle_automl.training.config import TrainingConfig
+    from paddle_automl.training.learner import Learner
+
+    labels = task.labels()
+    recipe: dict[str, Any] = {
+        "batch_size": task.batch,
+        "optimizer": {"name": "momentum", "momentum": MOMENTUM, "learning_rate": LEARNING_RATE},
+        "lr_schedule": "constant",
+        "amp": {"dtype": "bfloat16"} if dtype == "bfloat16" else None,
+    }
+    learner = Learner(
+        build(name, task),
+        TrainingConfig.model_validate(recipe),
+        labels=labels,
+        steps_per_epoch=1,
+        frozen_epochs=0,
+        loaded_rate=1.0,
+        device="cpu",
+        step_flops=int(task.mflop * 1e6 / 6 * task.batch),
+    )
+    inputs = paddle.to_tensor(task.inputs())
+    targets = paddle.to_tensor(np.eye(CLASSES, dtype=np.float32)[labels])
+    learner.begin(1)
+    return lambda: float(learner.step(inputs, targets))
+
+
+def _idle_after_two_threads(seconds: float) -> float:
+    """Return the CPU time spent in `seconds` of idleness after a matrix product by two threads of MKL."""
+    import paddle
+
+    from paddle_automl.paddle_compat.device import set_threads
+
+    a = paddle.rand([512, 512])
+    set_threads(2)
+    paddle.matmul(a, a)
+    started = time.process_time()
+    time.sleep(seconds)
+    spent = time.process_time() - started
+    set_threads(1)
+    return spent
+
+
+def main(arguments: list[str]) -> None:
+    """Answer orders until the input ends."""
+    framework, dtype, *settings = arguments
+    tune_process(settings)
+    silence_known_warnings()
+    # Whatever a framework prints must not get between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    worker = Worker(framework, dtype)
+    for line in sys.stdin:
+        try:
+            answer = worker.answer(json.loads(line))
+        except Exception as error:  # noqa: BLE001  the asking process reports it
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(MARK + json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
