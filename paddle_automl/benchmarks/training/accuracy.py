@@ -1,0 +1,191 @@
+"""The command `benchmark precision`: accuracy after training in bfloat16 and in float32, seed by seed."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from paddle_automl.benchmarks.training.command import chosen, screen, tell
+from paddle_automl.benchmarks.training.kept import Kept
+from paddle_automl.benchmarks.training.pool import executor
+from paddle_automl.core.errors import ConfigError, TrialError
+from paddle_automl.core.runtime import usable_cores
+from paddle_automl.search.executors.base import Executor, Failed, Finished, Job
+
+SUMMARY = "Compare accuracies after training in bfloat16 and in float32, with the same seeds."
+DESCRIPTION = """For each seed a network is trained in both types from the same weights, on the same batches; its
+last weights are tested in float32. The criterion: the mean difference is at most 2 s sqrt(2 / n), with s the
+standard deviation of the float32 accuracies over the n seeds. So much, in 19 of 20 cases, would the mean change
+if float32 were run with n other seeds."""
+DTYPES = ("float32", "bfloat16")
+_RECIPE: dict[str, Any] = {
+    "optimizer": {"name": "momentum", "learning_rate": 0.05, "weight_decay": 1e-4},
+    "lr_schedule": "cosine",
+    "ema": {"decay": 0.99},
+    "clip_global_norm": 5.0,
+}
+TASKS: dict[str, dict[str, Any]] = {
+    "digits": {
+        "images": None,
+        "config": {
+            "data": {"dataset": "digits", "augment": [{"name": "random_crop", "padding": 1}]},
+            "model": {"backbone": {"name": "resnet", "width": 16, "blocks": [1, 1, 1]}},
+            "training": {**_RECIPE, "epochs": 15, "batch_size": 64},
+        },
+    },
+    "fashion_mnist": {
+        "images": 15_000,
+        "config": {
+            "data": {"dataset": {"name": "idx"}, "split": {"validation": 0.1}, "augment": ["horizontal_flip"]},
+            "model": {"backbone": {"name": "vgg", "width": 16, "convs": [1, 2]}},
+            "training": {**_RECIPE, "epochs": 4, "batch_size": 128},
+        },
+    },
+}
+"""What is trained: how many of the training images (none: all), and the configuration."""
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser; its `run` does the work."""
+    precision = commands.add_parser(
+        "precision",
+        help=SUMMARY,
+        description=f"{SUMMARY}\n\n{DESCRIPTION}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    precision.add_argument("--seeds", type=int, default=5, help="trainings in each type, at least 2 (default: 5)")
+    precision.add_argument("--tasks", default="all", help=f"comma-separated tasks out of {', '.join(TASKS)}")
+    precision.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with fashion_mnist/, its four idx files"
+    )
+    precision.add_argument("--workers", type=int, default=usable_cores(), help="processes (default: all cores)")
+    precision.add_argument(
+        "--json", type=Path, metavar="FILE", help="keep all figures; trainings found there are not made again"
+    )
+    precision.set_defaults(run=_precision)
+
+
+def _precision(args: argparse.Namespace) -> None:
+    if args.seeds < 2 or args.workers < 1:
+        raise ConfigError("--seeds: must be at least 2, and --workers at least 1")
+    names = chosen("--tasks", args.tasks, list(TASKS))
+    if args.data is None and "fashion_mnist" in names:
+        if args.tasks != "all":
+            raise ConfigError("--data: must name the folder that holds fashion_mnist/")
+        screen().print("fashion_mnist is left out: --data DIR names the folder that holds it", style="dim")
+        names.remove("fashion_mnist")
+    payloads = [
+        {"task": name, "dtype": dtype, "seed": seed, **_task(name, args.data)}
+        # Seeds outermost: an interrupted comparison has looked at everything a little.
+        for seed in range(args.seeds)
+        for name in names
+        for dtype in DTYPES
+    ]
+    kept = Kept.load(args.json, "precision")
+    _train_all(payloads, kept, args.workers)
+    summary = {name: summary_of([p for p in payloads if p["task"] == name], kept) for name in names}
+    kept.save(summary)
+    print_differences(screen(), summary)
+
+
+def _task(name: str, data: Path | None) -> dict[str, Any]:
+    task = TASKS[name]
+    config = task["config"]
+    if data is not None and name == "fashion_mnist":
+        dataset = {**config["data"]["dataset"], "root": str((data / name).resolve())}
+        config = {**config, "data": {**config["data"], "dataset": dataset}}
+    return {"config": config, "images": task["images"]}
+
+
+def _train_all(payloads: Sequence[dict[str, Any]], kept: Kept, workers: int) -> None:
+    missing = [payload for payload in payloads if kept.get(payload) is None]
+    if not missing:
+        return
+    with tempfile.TemporaryDirectory() as folder, executor(workers) as pool:
+        waiting, running = list(enumerate(missing)), 0
+        while waiting or running:
+            while waiting and pool.free:
+                number, payload = waiting.pop(0)
+                shared = {**payload, "cache": folder}
+                pool.submit(number, Job(_job, shared, Path(folder) / f"{number}.log"))
+                running += 1
+            tell(f"{len(missing) - len(waiting) - running} of {len(missing)} trainings")
+            running -= _take(pool, missing, kept)
+    tell("")
+
+
+def _take(pool: Executor, missing: Sequence[dict[str, Any]], kept: Kept) -> int:
+    """Keep what ended within a second; return how many did."""
+    ended = 0
+    for event in pool.poll(1.0):
+        if isinstance(event, Finished):
+            kept.put(missing[event.id], dict(event.result))
+            ended += 1
+        elif isinstance(event, Failed):
+            payload = missing[event.id]
+            raise TrialError(f"{payload['task']}, {payload['dtype']}, seed {payload['seed']}: {event.reason}")
+        else:
+            pool.reply(event.id, True)
+    return ended
+
+
+def _job(payload: dict[str, Any], report: Any) -> dict[str, Any]:
+    from paddle_automl.benchmarks.training.accuracy_job import train_and_test
+
+    return train_and_test(payload, report)
+
+
+def summary_of(payloads: Sequence[dict[str, Any]], kept: Kept) -> dict[str, Any]:
+    """Return accuracies by type and seed, their paired differences, and whether these are within the noise."""
+    found = {dtype: [kept.get(p) for p in payloads if p["dtype"] == dtype] for dtype in DTYPES}
+    accuracies = {dtype: [run["accuracy"] for run in runs if run is not None] for dtype, runs in found.items()}
+    differences = [low - full for low, full in zip(accuracies["bfloat16"], accuracies["float32"], strict=True)]
+    count = len(differences)
+    spread = stdev(accuracies["float32"])
+    allowed = 2 * spread * (2 / count) ** 0.5
+    return {
+        "accuracy": accuracies,
+        "ran_in": {
+            dtype: sorted({run["precision"] for run in runs if run is not None}) for dtype, runs in found.items()
+        },
+        "test_images": next(run["test_images"] for run in found["float32"] if run is not None),
+        "differences": differences,
+        "mean_difference": fmean(differences),
+        "spread_of_differences": stdev(differences),
+        "spread_of_float32": spread,
+        "allowed": allowed,
+        "within_noise": abs(fmean(differences)) <= allowed,
+    }
+
+
+def print_differences(console: Console, summary: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print accuracies by seed, and the paired differences with their spread."""
+    for name, task in summary.items():
+        table = Table(title=f"{name}: test accuracy in percent, {task['test_images']} images", title_justify="left")
+        table.add_column("seed")
+        for column in (*DTYPES, "difference"):
+            table.add_column(column, justify="right")
+        rows = zip(*(task["accuracy"][dtype] for dtype in DTYPES), task["differences"], strict=True)
+        for seed, (full, low, difference) in enumerate(rows):
+            table.add_row(str(seed), f"{100 * full:.2f}", f"{100 * low:.2f}", f"{100 * difference:+.2f}")
+        means = [f"{100 * fmean(task['accuracy'][dtype]):.2f}" for dtype in DTYPES]
+        table.add_section()
+        table.add_row("mean", *means, f"{100 * task['mean_difference']:+.2f}")
+        spreads = [f"{100 * stdev(task['accuracy'][dtype]):.2f}" for dtype in DTYPES]
+        table.add_row("s.d.", *spreads, f"{100 * task['spread_of_differences']:.2f}")
+        console.print(table)
+        word = "within" if task["within_noise"] else "BEYOND"
+        console.print(
+            f"mean difference {100 * task['mean_difference']:+.2f}, noise {100 * task['allowed']:.2f}: {word} it"
+        )
+        if task["ran_in"]["bfloat16"] != ["bfloat16"]:
+            ran = ", ".join(task["ran_in"]["bfloat16"])
+            console.print(f"bfloat16 was not used: this processor and these steps ran in {ran}", style="yellow")
+    console.print("noise: 2 s sqrt(2 / n), with s the s.d. of the n float32 accuracies", style="dim")

@@ -1,0 +1,49 @@
+"""Figures of finished trainings in a JSON file, so that an interrupted comparison goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.files import write_json
+from paddle_automl.pipeline.trials import digest
+
+
+@dataclass
+class Kept:
+    """Figures by a hash of all that was asked for; saved with every new one where there is a `path`."""
+
+    path: Path | None
+    command: str
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path | None, command: str) -> Kept:
+        """Return the figures in a file, none where there is no file; raises DataError for another file."""
+        if path is None or not path.exists():
+            return cls(path, command)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot read the results: {error}") from None
+        if not isinstance(content, dict) or content.get("command") != command:
+            raise DataError(f"{path}: holds no results of benchmark {command}; give another file with --json")
+        return cls(path, command, content["runs"])
+
+    def get(self, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the figures of what was asked for, or None."""
+        found = self.runs.get(digest(asked))
+        return None if found is None else found["figures"]
+
+    def put(self, asked: dict[str, Any], figures: dict[str, Any]) -> None:
+        """Keep the figures of what was asked for."""
+        self.runs[digest(asked)] = {"asked": asked, "figures": figures}
+        self.save()
+
+    def save(self, summary: dict[str, Any] | None = None) -> None:
+        """Write the file."""
+        if self.path is not None:
+            write_json(self.path, {"command": self.command, "summary": summary, "runs": self.runs})

@@ -1,0 +1,256 @@
+"""The measured process of `benchmark loop`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from paddle.nn import functional as F
+
+from paddle_automl.benchmarks.training.project_networks import build
+from paddle_automl.benchmarks.training.tasks import CLASSES, TASKS, Task
+from paddle_automl.core.files import append_json_line
+from paddle_automl.core.seeds import generator
+from paddle_automl.data.augment.base import Augmenter, build_augmenter
+from paddle_automl.data.config import DataConfig
+from paddle_automl.data.parts import Part, PreparedData
+from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.data.stores import ArrayStore
+from paddle_automl.models import kernels
+from paddle_automl.models.classifier import Classifier, build_model
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.profile import profile
+from paddle_automl.paddle_compat.device import disable_signal_handler, set_threads
+from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.ema import ExponentialMovingAverage
+from paddle_automl.training.evaluation import evaluate
+from paddle_automl.training.learner import copy_of_weights
+from paddle_automl.training.loop import train
+from paddle_automl.training.precision import Precision
+from paddle_automl.training.recipe import build_optimizer
+
+EPOCH_S = 2.0
+"""CPU time of an epoch, about."""
+VALIDATION_SHARE = 0.2
+SMALL = Task("ResNet of 7 convolutions, 32x32", 64, (3, 32, 32), 0.0)
+RECIPE: dict[str, Any] = {
+    "optimizer": {"name": "momentum", "learning_rate": 0.01, "weight_decay": 5e-4},
+    "loss": {"name": "cross_entropy", "label_smoothing": 0.05},
+    "ema": {"decay": 0.999},
+    "clip_global_norm": 5.0,
+}
+AUGMENT: dict[str, Any] = {"augment": [{"name": "random_crop", "padding": 4}, "horizontal_flip"]}
+
+
+def measure(payload: Mapping[str, Any], report: Callable[[int, Mapping[str, float]], bool]) -> dict[str, Any]:
+    """Return CPU seconds of epochs of the loop, of the same work by bare steps, and of the loop's parts.
+
+    Payload: `net`, `dtype`, `rounds`, `folder`, `threads`.
+    """
+    disable_signal_handler()
+    set_threads(int(payload["threads"]))
+    kernels.set_threads(1)
+    return _Measurement(payload["net"], payload["dtype"], Path(payload["folder"])).run(payload["rounds"])
+
+
+@dataclass
+class _Seconds:
+    """CPU seconds by round."""
+
+    loop: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+    bare_step: list[float] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=dict)
+
+
+class _Measurement:
+    def __init__(self, net: str, dtype: str, folder: Path) -> None:
+        self.task = task_of(net)
+        self.folder = folder
+        self.net = net
+        self.amp = {"dtype": "bfloat16"} if dtype == "bfloat16" else None
+        self.augment = build_augmenter(DataConfig.model_validate(AUGMENT).augment)
+        self.bare = _Bare(network_of(self.net), self._recipe(1, plain=True), self.task)
+        self.data = self._data()
+        self.seconds = _Seconds()
+
+    def run(self, rounds: int) -> dict[str, Any]:
+        """Train `rounds` epochs after one to warm up, each followed by the same work in bare steps."""
+        seconds = self.seconds
+        started = time.process_time()
+
+        def after_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
+            nonlocal started
+            spent = time.process_time() - started
+            if epoch > 1:
+                seconds.loop.append(spent)
+                self._bare_work()
+                self._parts()
+            started = time.process_time()
+            return True
+
+        config = self._recipe(rounds + 1)
+        result = train(
+            network_of(self.net),
+            self.data,
+            config,
+            seed=0,
+            folder=self.folder,
+            augment=self.augment,
+            report=after_epoch,
+        )
+        return {
+            "title": self.task.title,
+            "precision": result.amp,
+            "steps": self.steps,
+            "loop_s": seconds.loop,
+            "bare_s": seconds.bare,
+            "bare_step_s": seconds.bare_step,
+            "parts_s": seconds.parts,
+        }
+
+    def _recipe(self, epochs: int, plain: bool = False) -> TrainingConfig:
+        options = {**RECIPE, "ema": None, "clip_global_norm": None} if plain else RECIPE
+        return TrainingConfig.model_validate(
+            {**options, "epochs": epochs, "batch_size": self.task.batch, "amp": self.amp}
+        )
+
+    def _data(self) -> PreparedData:
+        """Return random images, as many as an epoch of about `EPOCH_S` takes."""
+        self.bare.step()
+        self.steps = max(4, min(100, round(EPOCH_S / max(_spent(self.bare.step), 1e-3))))
+        count = self.steps * self.task.batch
+        data = random_data(self.task, count, round(count * VALIDATION_SHARE))
+        self.bare.held_out = [paddle.to_tensor(batch.images) for batch in data.validation.batches(256)]
+        return data
+
+    def _bare_work(self) -> None:
+        """Measure the epoch's forward, backward and optimizer alone, and forward for the validation images."""
+        steps = self._often(self.bare.step)
+        self.forward = _spent(self.bare.evaluate)
+        self.seconds.bare.append(steps + self.forward)
+        self.seconds.bare_step.append(steps / self.steps)
+
+    def _parts(self) -> None:
+        """Measure each part of the loop by itself, as often as an epoch needs it."""
+        plain, augmented = _spent(lambda: self._pass(None)), _spent(lambda: self._pass(self.augment))
+        images, targets = self.task.inputs(), np.eye(CLASSES, dtype=np.float32)[self.task.labels()]
+        bare = self.bare
+        gradients = [(p, p.grad) for p in bare.kept_gradients()]
+        clip, average = nn.ClipGradByGlobalNorm(5.0), ExponentialMovingAverage(bare.model, 0.999, warmup=True)
+        scored = _spent(self._scored)
+        spent = {
+            "batches": plain,
+            "augmentation": augmented - plain,
+            "tensors": self._often(lambda: (paddle.to_tensor(images), paddle.to_tensor(targets))),
+            "rate": self._often(lambda: bare.optimizer.set_lr(0.01)),
+            "clipping": self._often(lambda: clip(gradients)),
+            "average": self._often(average.update),
+            "scores": scored - self.forward,
+            "files": _spent(self._write),
+        }
+        for name, seconds in spent.items():
+            self.seconds.parts.setdefault(name, []).append(seconds)
+
+    def _scored(self) -> None:
+        with self.bare.precision.evaluation_context():
+            evaluate(self.bare.model, self.data.validation)
+
+    def _pass(self, augment: Augmenter | None) -> None:
+        for _ in self.data.train.batches(
+            self.task.batch, rng=generator(0, "benchmark", "pass"), augment=augment, drop_last=True
+        ):
+            pass
+
+    def _often(self, call: Callable[[], object]) -> float:
+        return _spent(lambda: [call() for _ in range(self.steps)])
+
+    def _write(self) -> None:
+        append_json_line(self.folder / "parts.jsonl", {"epoch": 1, "loss": 0.5})
+        save_weights(self.folder / "parts.pdparams", copy_of_weights(self.bare.model))
+
+
+def task_of(net: str) -> Task:
+    """Return the input and batch of a network: one of `TASKS`, or ``small``, the network of the defaults."""
+    return SMALL if net == "small" else TASKS[net]
+
+
+def network_of(net: str) -> Classifier:
+    """Return a network of this project."""
+    task = task_of(net)
+    if net != "small":
+        return build(net, task)
+    channels, height, width = task.shape
+    return build_model(ModelConfig(), in_channels=channels, num_classes=CLASSES, image_size=(height, width))
+
+
+def random_data(task: Task, training: int, validation: int) -> PreparedData:
+    """Return so many random images for training and validation, in memory."""
+    random = generator(0, "benchmark", "loop")
+    images = random.integers(0, 256, (training + validation, *task.shape), dtype=np.uint8)
+    channels, height, width = task.shape
+    preprocess = Preprocess(
+        image_size=(height, width),
+        channels=1 if channels == 1 else 3,
+        mean=(0.5,) * channels,
+        std=(0.3,) * channels,
+    )
+    part = Part(
+        ArrayStore(images),
+        np.arange(training),
+        random.integers(0, CLASSES, len(images)),
+        num_classes=CLASSES,
+        preprocess=preprocess,
+    )
+    held_out = part.with_indices(np.arange(training, len(images)))
+    return PreparedData(part, held_out, held_out, tuple(map(str, range(CLASSES))), preprocess)
+
+
+class _Bare:
+    """Forward, backward and optimizer, with nothing around them, on one batch that stays where it is."""
+
+    def __init__(self, model: Classifier, config: TrainingConfig, task: Task) -> None:
+        self.model = model
+        self.optimizer = build_optimizer(model, config)
+        self.precision = Precision(config.amp, "cpu", profile(model, task.shape).flops * task.batch)  # type: ignore[arg-type]
+        self.images = paddle.to_tensor(task.inputs())
+        self.targets = paddle.to_tensor(np.eye(CLASSES, dtype=np.float32)[task.labels()])
+        self.held_out: list[Tensor] = []
+        model.train()
+
+    def step(self) -> None:
+        """Learn from the batch."""
+        self._backward()
+        self.optimizer.step()
+        self.optimizer.clear_grad(set_to_zero=False)
+
+    def kept_gradients(self) -> list[Tensor]:
+        """Return the parameters that learn, with gradients."""
+        self._backward()
+        return [p for p in self.model.parameters() if not p.stop_gradient and p.grad is not None]
+
+    def evaluate(self) -> None:
+        """Run the forward passes of a validation, on batches that are at hand."""
+        self.model.eval()
+        with paddle.no_grad(), self.precision.evaluation_context():
+            for images in self.held_out:
+                self.model(images)
+        self.model.train()
+
+    def _backward(self) -> None:
+        with self.precision.context():
+            logits = self.model(self.images)
+        F.cross_entropy(logits.astype("float32"), self.targets, soft_label=True).backward()
+
+
+def _spent(call: Callable[[], object]) -> float:
+    started = time.process_time()
+    call()
+    return time.process_time() - started

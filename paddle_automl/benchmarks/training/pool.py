@@ -1,0 +1,16 @@
+"""Processes of this project's own kind for measurements: from its fork server, with one thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle_automl.pipeline.warmup import PRELOAD, begin
+from paddle_automl.search.executors.base import EXECUTORS, Executor
+
+
+def executor(workers: int) -> Executor:
+    """Return an executor that runs `workers` jobs side by side on the CPU, each with one thread."""
+    begin()
+    local: Any = EXECUTORS["local"]
+    made: Executor = local(local.Config(), workers=workers, threads=1, devices=("cpu",), preload=(PRELOAD,))
+    return made
