@@ -20,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("train", "validation", "test"),
         help="part of the data (default: test for a bundle or a finished run, validation for a trial)",
     )
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        metavar="NAME",
+        help="for a bundle: auto (its fastest), paddle, onnx, or one of its formats (default: auto)",
+    )
     parser.add_argument("--mistakes", type=int, default=10, metavar="N", help="worst mistakes listed (default: 10)")
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal"
@@ -34,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.pipeline.commands import evaluate_model
 
     target = output_target("--json", args.json) if args.json and args.json != "-" else None
-    outcome = evaluate_model(args.model, args.part, mistakes=args.mistakes, overrides=overrides_of(args))
+    outcome = evaluate_model(
+        args.model, args.part, mistakes=args.mistakes, overrides=overrides_of(args), runtime=args.runtime
+    )
     if args.json == "-":
         print(json.dumps(outcome, indent=2, ensure_ascii=False))
         return OK

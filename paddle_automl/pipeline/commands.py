@@ -90,11 +90,13 @@ def evaluate_model(
     *,
     mistakes: int = 10,
     overrides: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
 ) -> dict[str, Any]:
     """Evaluate a bundle, a run or a trial on a part of its data, or of other data given by `overrides`.
 
-    Without `part`: the test part for a bundle or a search's folder, validation for a trial. Returns metrics,
-    per-class figures, the confusion matrix and the worst mistakes as JSON-like data.
+    Without `part`: the test part for a bundle or a search's folder, validation for a trial. `runtime` is who runs
+    a bundle: see `Predictor`. Returns metrics, per-class figures, the confusion matrix and the worst mistakes as
+    JSON-like data.
     """
     note = ""
     bundle = find_bundle(path)
@@ -111,7 +113,7 @@ def evaluate_model(
             note = LEARNED_VALIDATION
     data.pop("search", None)
     config = validate(RunConfig, with_overrides(data, overrides or {}))
-    payload = {**payload_of(config, config), **source, "part": part, "mistakes": mistakes}
+    payload = {**payload_of(config, config), **source, "part": part, "mistakes": mistakes, "runtime": runtime}
     payload["cache"] = None
     stable_hashing()
     with start_executor(config, workers=1) as executor, tempfile.TemporaryDirectory() as scratch:

@@ -103,7 +103,7 @@ def evaluate_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Evaluate a bundle or a run on one part of its data.
 
     Payload: `config`, `part` (train, validation or test), `bundle` or `run`, `mistakes` (how many worst
-    ones to list). Returns metrics, per-class figures, the confusion matrix and the worst mistakes.
+    ones to list), `runtime` of a bundle (see `Predictor`). Returns metrics, per-class figures, the confusion matrix and the worst mistakes.
     """
     config = enter_worker(payload)
     data = load_data(config, payload)
@@ -111,7 +111,8 @@ def evaluate_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     if not len(part):
         raise DataError(f"data: has no {payload['part']} part; choose another one with --part")
     if payload.get("bundle"):
-        predictor = Predictor(payload["bundle"], threads=int(payload["threads"]))
+        runtime = payload.get("runtime", "auto")
+        predictor = Predictor(payload["bundle"], threads=int(payload["threads"]), runtime=runtime)
         names = predictor.class_names
         probabilities = predict_part(predictor, part)
     else:

@@ -111,9 +111,11 @@ def _case(plan: Plan, name: str, section: Mapping[str, Any]) -> dict[str, Any]:
     for position, link in enumerate(links):
         bundle = target / f"{position}_{link['name']}"
         if position and link["kept"]:
-            link["test_accuracy"] = _test_accuracy(bundle)
+            link["test_accuracy"] = _test_accuracy(bundle, "paddle")
+            for name, facts in link.get("formats", {}).items():
+                facts["test_accuracy"] = _test_accuracy(bundle, name)
     return {"compression": dict(section), "seconds": round(seconds, 1), "load_before": load, "links": links}
 
 
-def _test_accuracy(path: Path) -> float:
-    return float(evaluate_model(path, "test", mistakes=0)["metrics"]["accuracy"])
+def _test_accuracy(path: Path, runtime: str = "auto") -> float:
+    return float(evaluate_model(path, "test", mistakes=0, runtime=runtime)["metrics"]["accuracy"])

@@ -134,6 +134,9 @@ def _rows(case: str, facts: Mapping[str, Any], test: float) -> Iterator[list[str
         if not link["latency"]:
             yield [case if position == 0 else "", f"{link['name']} ({link['reason']})"]
         for runtime, sizes in link["latency"].items():
+            if runtime in link.get("formats", {}):
+                found = link["formats"][runtime]
+                head[2:4] = [f"{found[key]:.4f}" if key in found else "-" for key in ("accuracy", "test_accuracy")]
             times = [f"{pace['p50_ms']:.2f}/{pace['p95_ms']:.2f} {pace['speedup']:.2f}x" for pace in sizes.values()]
             yield [*head, runtime, *times]
             head = [""] * len(head)
