@@ -19,6 +19,7 @@ MKL_VARIABLE, MALLOC = "MKL_DEBUG_CPU_TYPE", "mallopt"
 _VARIABLES = {"GLOG_minloglevel": "2", "OMP_NUM_THREADS": "1", "KMP_BLOCKTIME": "1"}
 SETTINGS = (*_VARIABLES, MKL_VARIABLE, MALLOC)
 """What `tune_process` sets: environment variables, and thresholds of glibc's malloc."""
+_done: dict[str, str] = {}
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
 _AVX2 = {"avx2", "fma"}
 # Parameter numbers of mallopt(3) in glibc's malloc.h.
@@ -73,7 +74,16 @@ def tune_process(settings: Collection[str] | None = None) -> dict[str, str]:
             os.environ[name] = done[name] = value
     if MALLOC in wanted and _raise_malloc_thresholds():
         done[MALLOC] = "M_MMAP_THRESHOLD=1GiB M_TRIM_THRESHOLD=2GiB"
+    _done.update(done)
     return done
+
+
+def settings_in_words() -> str:
+    """Return the settings in effect, whoever made them, as one line for the log."""
+    # A fork server inherits the variables that its command has set.
+    found = {name: os.environ[name] for name in SETTINGS if name in os.environ} | _done
+    listed = ", ".join(f"{name}={value}" for name, value in found.items()) or "none"
+    return f"CPU settings: {listed} (left alone with {SWITCH}=0)"
 
 
 def _mkl_cpu_type(vendor: str, flags: set[str]) -> str | None:

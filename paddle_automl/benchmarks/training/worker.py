@@ -27,8 +27,8 @@ Step = Callable[[], float]
 class Worker:
     """Keeps the steps of the networks it was asked for, warm."""
 
-    def __init__(self, framework: str, dtype: str) -> None:
-        self.framework, self.dtype = framework, dtype
+    def __init__(self, framework: str, dtype: str, settings: dict[str, str]) -> None:
+        self.framework, self.dtype, self.settings = framework, dtype, settings
         self._steps: dict[str, Step] = {}
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -48,11 +48,11 @@ class Worker:
             import torch
 
             torch.set_num_threads(1)
-            return {"version": torch.__version__, "dtype": self.dtype}
+            return {"version": torch.__version__, "dtype": self.dtype, "settings": self.settings}
         import paddle
 
         paddle.set_device("cpu")
-        return {"version": paddle.__version__, "dtype": self.dtype}
+        return {"version": paddle.__version__, "dtype": self.dtype, "settings": self.settings}
 
     def _train(self, name: str, steps: int) -> dict[str, Any]:
         step = self._steps.get(name)
@@ -126,12 +126,12 @@ def _idle_after_two_threads(seconds: float) -> float:
 def main(arguments: list[str]) -> None:
     """Answer orders until the input ends."""
     framework, dtype, *settings = arguments
-    tune_process(settings)
+    set_here = tune_process(settings)
     silence_known_warnings()
     # Whatever a framework prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    worker = Worker(framework, dtype)
+    worker = Worker(framework, dtype, set_here)
     for line in sys.stdin:
         try:
             answer = worker.answer(json.loads(line))

@@ -138,6 +138,20 @@ def test_tuning_respects_the_user_and_can_be_turned_off():
     assert "KMP_BLOCKTIME" not in done
 
 
+def test_only_named_settings_are_made_where_they_are_named():
+    code = (
+        "from paddle_automl.core import log, runtime\n"
+        "assert runtime.tune_process(['KMP_BLOCKTIME']) == {'KMP_BLOCKTIME': '1'}\n"
+        "log.configure_logging(); log.configure_logging()"
+    )
+    clean = {k: v for k, v in os.environ.items() if k not in runtime.SETTINGS}
+    environment = {**clean, "OMP_NUM_THREADS": "3", runtime.SWITCH: "0"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    # Said once, with what was there already.
+    assert run.stderr.count("CPU settings: OMP_NUM_THREADS=3, KMP_BLOCKTIME=1 (") == 1
+    assert run.stderr.count("\n") == 1
+
+
 def test_container_quota_is_read_in_both_versions(tmp_path):
     (tmp_path / "cpu.max").write_text("150000 100000\n")
     assert runtime._quota_v2(tmp_path / "cpu.max") == 1.5
