@@ -16,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a run or a trial folder")
     parser.add_argument("--to", metavar="FOLDER", help="folder of the bundle (default: PATH/model)")
+    parser.add_argument(
+        "--formats",
+        metavar="NAME,...",
+        help="further formats in the bundle, each proven and timed: paddle_program, onnx, onnx_int8 "
+        "(default: the run's deployment.formats)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.cli.results import print_bundle
     from paddle_automl.pipeline.commands import export_run
 
-    outcome = export_run(Path(args.model), Path(args.to) if args.to else None)
+    formats = None if args.formats is None else [name for name in args.formats.split(",") if name]
+    outcome = export_run(Path(args.model), Path(args.to) if args.to else None, formats=formats)
     print_bundle(outcome)
     if not outcome.verified:
         raise ParityError(outcome.parity_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +64,27 @@ def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOu
     return TrainingOutcome.from_job(folder, result)
 
 
-def export_run(path: str | Path, target: Path | None = None, observer: Observer | None = None) -> BundleOutcome:
-    """Export a run or a trial to a bundle (by default its ``model`` folder) and prove it."""
+def export_run(
+    path: str | Path,
+    target: Path | None = None,
+    observer: Observer | None = None,
+    formats: Sequence[str] | None = None,
+) -> BundleOutcome:
+    """Export a run or a trial to a bundle (by default its ``model`` folder) and prove it.
+
+    `formats` are further formats in place of those in the run's own `deployment.formats`.
+    """
     run = open_run(path)
+    config = run.config
+    if formats is not None:
+        config = validate(RunConfig, with_overrides(config.as_dict(), {"deployment.formats": list(formats)}))
     if target is None and is_search(path):
         raise ConfigError(
             f"{path}: holds the exported and tested model of its search ({BUNDLE_FOLDER}); "
             "to export it once more, name another folder with --to"
         )
     bundle = target or Path(path) / BUNDLE_FOLDER
-    payload = payload_of(run.config, run.config, folder=run.folder)
+    payload = payload_of(config, config, folder=run.folder)
     payload |= {"run": str(run.folder), "bundle": str(bundle), "test": False}
     if run.learned_validation:
         payload |= {"validation": {}, "note": LEARNED_VALIDATION}
