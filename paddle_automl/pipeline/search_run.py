@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.errors import InterruptedRunError, SearchFailedError
+from paddle_automl.core.errors import ConfigError, InterruptedRunError, SearchFailedError
 from paddle_automl.core.files import write_json, write_text
 from paddle_automl.core.yaml_io import dump_yaml
+from paddle_automl.data.paths import located
 from paddle_automl.pipeline import plots, remote
 from paddle_automl.pipeline.candidates import covering
 from paddle_automl.pipeline.clock import GRACE_S, Clock
@@ -46,6 +47,8 @@ from paddle_automl.search.objective import curve_objective, excess_of
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.search.schedulers.base import SCHEDULERS, Scheduler
 from paddle_automl.search.study import Study
+from paddle_automl.search.warm_start import first_proposals
+from paddle_automl.space import Params
 
 LEADERS = 3
 """Best trials from whose epochs the time of the last training is estimated: the winner is likely among them."""
@@ -73,12 +76,16 @@ class SearchRun:
         """
         stable_hashing()
         folder = open_folder(self.config.folder, fresh)
+        # Before the study is made: with a mistake in its warm start there is to be none.
+        first = [] if (folder / STUDY_FILE).exists() else self._from_other_studies()
         with self._open_study(folder) as study:
+            if study.resumed and not study.records():
+                first = self._from_other_studies()
             write_text(folder / CONFIG_FILE, dump_yaml(self.config.as_dict()))
             with start_executor(self.config) as executor, self.observer:
                 try:
                     facts = self._check(executor, study)
-                    ending = self._search(executor, study)
+                    ending = self._search(executor, study, first)
                     found = study.configurations()
                     best = self._best(found)
                     finish = Finish(self.config, self.clock, executor, self.observer, self.space, self.logs)
@@ -126,6 +133,17 @@ class SearchRun:
             identity=identity(self.config),
         )
 
+    def _from_other_studies(self) -> list[Params]:
+        """Return what the searches of search.warm_start suggest to try first."""
+        search = self.config.search
+        files = {name: located(name) / STUDY_FILE for name in search.warm_start}
+        for name, file in files.items():
+            if file.resolve() == (self.config.folder / STUDY_FILE).resolve():
+                raise ConfigError(f"search.warm_start: '{name}' is the output folder of this search itself")
+        if not files:
+            return []
+        return first_proposals(files, self.space, search.objectives, search.trials, self.baseline or {})
+
     def _check(self, executor: Executor, study: Study) -> dict[str, Any]:
         """Build every option once, and compare the data with that of the study's trials."""
         on_report = self.observer.job(f"checking the data and {len(self.candidates)} options")
@@ -142,7 +160,7 @@ class SearchRun:
             self.observer.on_message(f"left out: {file}: {reason}")
         return facts
 
-    def _search(self, executor: Executor, study: Study) -> Ending:
+    def _search(self, executor: Executor, study: Study, first: Sequence[Params]) -> Ending:
         config = self.config.search
         limits = Limits(
             trials=config.trials,
@@ -165,6 +183,7 @@ class SearchRun:
             limits=limits,
             listeners=listeners,
             baseline=self.baseline,
+            first=first,
         )
         coordinator.listeners += (_Deadline(coordinator, self.clock, study),)
         self.observer.plan(study.records(), self.describe, self._time_left)

@@ -74,12 +74,15 @@ def write_config(config: RunConfig, folder: Path) -> None:
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return whatever changes a trial's result, but the space and the objectives, by dotted key.
 
-    A study may be continued with another number of trials, budget, number of workers, controller or
-    scheduler, but not with another identity.
+    Where a search was warm-started from belongs to it too: its first trials came from there. A study may be
+    continued with another number of trials, budget, number of workers, controller or scheduler, but not with
+    another identity.
     """
     data = standalone(config, config.folder)
     keep = {key: data[key] for key in ("seed", "metric", "data", "model", "training")}
     flat = dict(_flatten(keep, ""))
+    if config.search.warm_start:
+        flat["search.warm_start"] = list(config.search.warm_start)
     # How batches are loaded does not change what is learned from them.
     for key in ("data.in_memory", "data.in_memory_limit_mb", "data.loader_workers"):
         flat.pop(key, None)

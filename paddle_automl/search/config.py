@@ -38,6 +38,9 @@ class SearchConfig(Section):
     """Trials that run side by side; auto: as the cores allow."""
     keep_checkpoints: int = Field(default=5, ge=1)
     """Trials whose weights are kept, the best ones; the weights of the others are deleted at once."""
+    warm_start: Sequence[str] = ()
+    """Output folders of other searches, on other data or spaces too: their best configurations are tried
+    first, transferred by the decisions of the same name; five, at most a quarter of the trials."""
     trial_timeout_s: float | None = Field(default=None, gt=0)
     """Longest time of one trial in seconds; a trial that takes longer fails."""
     trial_memory_mb: int | None = Field(default=None, ge=1)

@@ -37,7 +37,7 @@ class Coordinator:
 
     First the controller's proposals, then the planned repeats of the best (`Limits.repeats`), whatever ended
     the proposals, as long as there is time. A job's result is ``{"metrics": {name: number}}`` with the metrics
-    of all objectives.
+    of all objectives. A study without trials begins with `baseline`, then `first`.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Coordinator:
         limits: Limits,
         listeners: Sequence[Listener] = (),
         baseline: Params | None = None,
+        first: Sequence[Params] = (),
     ) -> None:
         self.study = study
         self.controller = controller
@@ -59,6 +60,7 @@ class Coordinator:
         self.limits = limits
         self.listeners = tuple(listeners)
         self.baseline = baseline
+        self.first = tuple(first)
         self._running = Running(study, scheduler)
         self._started = time.monotonic()
         self._log: Path | None = None
@@ -76,8 +78,7 @@ class Coordinator:
         """
         for record in self.study.records():
             self._note(record)
-        if self.baseline is not None:
-            self.study.enqueue_baseline(self.baseline)
+        self.study.enqueue_first(self.baseline, self.first)
         try:
             with self._ctrl_c:
                 ending = self._loop()
@@ -143,13 +144,13 @@ class Coordinator:
         limits, progress = self.limits, self._progress
         if self._late():
             return False
-        if self.study.waiting:
-            return True
         planned = limits.planned
         if ending.reason == "deadline":
             planned = limits.planned_after(progress.explored)
         left = min(planned - progress.repeated, limits.trials - progress.counted)
         running = self._running.repeated
+        if left > len(running) and self.study.waiting:
+            return True
         number = to_repeat(self.study.records(), self.study.objectives, left - len(running), running)
         if number is None:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from urllib.parse import quote
 
 import optuna
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from paddle_automl.core.errors import StudyError
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import History
+from paddle_automl.search.records import History, TrialRecord
 from paddle_automl.search.storage import NAME
 from paddle_automl.space import SearchSpace
 
@@ -28,6 +30,17 @@ class StoredStudy:
     space: SearchSpace
     objectives: tuple[Objective, ...]
     history: History
+    trials: tuple[FrozenTrial, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its decisions."""
+        return [decision.name for decision in self.space.decisions]
+
+    def records(self, objectives: Sequence[Objective] | None = None) -> list[TrialRecord]:
+        """Return its trials, judged by its own or by other objectives."""
+        known = [trial for trial in self.trials if trial.state != TrialState.WAITING]
+        return [TrialRecord.from_trial(trial, objectives or self.objectives) for trial in known]
 
 
 def read_study(path: Path) -> StoredStudy:
@@ -60,4 +73,4 @@ def read_study(path: Path) -> StoredStudy:
         Objective.model_validate({"goal": words[0], "metric": words[1]})
         for words in (text.split() for text in str(identity["search.objectives"]).split(", "))
     )
-    return StoredStudy(SearchSpace.parse(spec), objectives, History.of(trials, objectives))
+    return StoredStudy(SearchSpace.parse(spec), objectives, History.of(trials, objectives), tuple(trials))

@@ -39,6 +39,7 @@ class TrialRecord:
     where one was not told. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of
     the trial whose results were copied instead of running this one; `retry_of` that of an interrupted trial.
     A `repeat` is counted from 1: it runs the configuration of trial `repeat_of` once more with another seed.
+    `warm_start` marks the best of another study, `baseline` the configuration's own values.
     """
 
     number: int
@@ -56,6 +57,7 @@ class TrialRecord:
     repeat_of: int | None = None
     repeat: int = 0
     baseline: bool = False
+    warm_start: bool = False
 
     @property
     def finished(self) -> bool:
@@ -93,6 +95,7 @@ class TrialRecord:
             repeat_of=attributes.get("repeat_of"),
             repeat=attributes.get("repeat", 0),
             baseline=attributes.get("baseline", False),
+            warm_start=attributes.get("warm_start", False),
         )
 
 
@@ -115,18 +118,14 @@ class History:
     """What a controller may know: trials that ended, by number, and the choices of those still running.
 
     Each run of a configuration is an observation of its own: learners see its noise, and rank configurations
-    by the mean of their runs. `prior` are trials of other studies (a warm start): their costs are no costs but
-    each objective's rank within its study, from 0 for the best to 1 for the worst.
+    by the mean of their runs.
     """
 
     finished: tuple[Observation, ...] = ()
     running: tuple[Params, ...] = ()
-    prior: tuple[Observation, ...] = ()
 
     @classmethod
-    def of(
-        cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective], prior: Sequence[Observation] = ()
-    ) -> History:
+    def of(cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> History:
         """The history of Optuna trials; interrupted ones and copies teach nothing and are left out."""
         finished, running = [], []
         for trial in sorted(trials, key=lambda trial: trial.number):
@@ -145,7 +144,7 @@ class History:
                 pruned = trial.state == TrialState.PRUNED
                 seconds = float(attributes.get("seconds", 0.0))
                 finished.append(Observation(trial.number, dict(trial.params), costs, pruned, seconds))
-        return cls(tuple(finished), tuple(running), tuple(prior))
+        return cls(tuple(finished), tuple(running))
 
     def keys(self, space: SearchSpace) -> set[str]:
         """Return the canonical keys of all choices that were tried or are running."""

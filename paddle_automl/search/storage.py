@@ -21,7 +21,7 @@ from paddle_automl.space import Params, SearchSpace
 
 NAME = "paddle_automl"
 BUSY_S = 60.0
-MARKS = ("baseline", "repeat_of", "repeat")
+MARKS = ("baseline", "warm_start", "repeat_of", "repeat")
 """What a trial keeps when it is asked again."""
 
 

@@ -14,11 +14,11 @@ import optuna
 from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError
-from paddle_automl.search.configurations import Configuration, ranked_configurations
 from paddle_automl.search.controllers.base import Controller
-from paddle_automl.search.objective import Objective, costs_of, excess_of, pareto_front, values_of
+from paddle_automl.search.objective import Objective, values_of
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import INTERRUPTED, History, TrialRecord
+from paddle_automl.search.standings import Standings
 from paddle_automl.search.storage import (
     ask_again,
     compare,
@@ -32,7 +32,7 @@ from paddle_automl.search.storage import (
 from paddle_automl.space import Params, SearchSpace
 
 
-class Study:
+class Study(Standings):
     """The record of a search. One process writes it; Optuna's tools may read it at any time."""
 
     def __init__(
@@ -43,12 +43,11 @@ class Study:
         lock: filelock.BaseFileLock,
         resumed: bool,
     ) -> None:
+        super().__init__(objectives)
         self.space = space
-        self.objectives = tuple(objectives)
         self.resumed = resumed
         self._study = study
         self._lock = lock
-        self._records: dict[int, TrialRecord] = {}
         self._clock: dict[int, float] = {}
         for trial in study.get_trials(deepcopy=False):
             if trial.state != TrialState.WAITING:
@@ -111,13 +110,18 @@ class Study:
         """Optuna's own study, for its plots and importances."""
         return self._study
 
-    def enqueue_baseline(self, params: Params) -> None:
-        """Have `params` tried first; does nothing when the study has trials already."""
+    def enqueue_first(self, baseline: Params | None, others: Sequence[Params] = ()) -> None:
+        """Have the configuration's own values tried first, then others; nothing when the study has trials."""
         if self._study.get_trials(deepcopy=False):
             return
-        if not self.space.contains(params):
-            raise ValueError(f"the baseline {params} is not in the search space")
-        enqueue(self._study, params, {"baseline": True})
+        marked = [(params, "warm_start") for params in others]
+        if baseline is not None:
+            marked.insert(0, (baseline, "baseline"))
+        for params, mark in marked:
+            if not self.space.contains(params):
+                raise ValueError(f"the {mark} {params} is not in the search space")
+        for params, mark in marked:
+            enqueue(self._study, params, {mark: True})
 
     def repeat(self, number: int) -> None:
         """Have the configuration of a finished trial run once more, with a seed of its own, before anything new.
@@ -174,6 +178,7 @@ class Study:
             repeat_of=marks.get("repeat_of"),
             repeat=marks.get("repeat", 0),
             baseline=marks.get("baseline", False),
+            warm_start=marks.get("warm_start", False),
         )
         original = self._original(params) if record.repeat_of is None else None
         if original is not None:
@@ -213,46 +218,6 @@ class Study:
         if record.duplicate_of is None:
             enqueue_again(self._study, number, record.params, self._study.trials[number].user_attrs)
         return self._end(number, TrialState.FAIL, reason=INTERRUPTED)
-
-    def records(self) -> list[TrialRecord]:
-        """Return all trials by number."""
-        return [self._records[number] for number in sorted(self._records)]
-
-    def configurations(self) -> list[Configuration]:
-        """Return the configurations with usable metrics and their runs, the one to take first."""
-        return ranked_configurations(self.records(), self.objectives)
-
-    def ranking(self) -> list[TrialRecord]:
-        """Return the first trial of every configuration with usable metrics, the best configuration first.
-
-        Those within all limits come first, by the first objective; the others follow, the smallest excess
-        first. Pruned trials take part with the metrics they had reached. Copies do not.
-        """
-        return [item.first for item in self.configurations()]
-
-    def best(self) -> TrialRecord | None:
-        """Return the first trial of the best configuration within the limits; None when there is none."""
-        found = self.configurations()
-        if not found or excess_of(found[0].values, self.objectives) > 0:
-            return None
-        return found[0].first
-
-    def best_numbers(self, count: int) -> list[int]:
-        """Return the best run of each of the `count` best configurations: checkpoints worth keeping."""
-        return [min(item.runs, key=self._rank).number for item in self.configurations()[:count]]
-
-    def finalists(self, count: int) -> list[int]:
-        """Return the trials with the best first runs, which the repeats will choose from."""
-        return [record.number for record in sorted(self.ranking(), key=self._rank)[:count]]
-
-    def pareto(self) -> list[TrialRecord]:
-        """Return the first trials of the configurations within the limits that none beats in all objectives."""
-        allowed = [item for item in self.configurations() if excess_of(item.values, self.objectives) == 0]
-        return pareto_front([(item.first, costs_of(item.values, self.objectives)) for item in allowed])
-
-    def _rank(self, record: TrialRecord) -> tuple[float, ...]:
-        values = record.values or ()
-        return (excess_of(values, self.objectives), *costs_of(values, self.objectives), record.number)
 
     def _original(self, params: Params) -> TrialRecord | None:
         key = self.space.canonical_key(params)

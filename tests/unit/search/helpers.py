@@ -134,6 +134,7 @@ def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=No
         limits=limits or Limits(trials=5),
         listeners=[recorder],
         baseline=parts.get("baseline"),
+        first=parts.get("first", ()),
     )
     with contextlib.closing(executor):
         return coordinator.run(), recorder

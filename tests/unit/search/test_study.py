@@ -81,14 +81,14 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_baseline_comes_first_and_once(tmp_path):
     baseline = {"a": 2, "b": "y"}
     with open_study(tmp_path, space=SMALL) as study:
-        study.enqueue_baseline(baseline)
+        study.enqueue_first(baseline)
         record = study.ask(controller(space=SMALL))
         assert (record.number, record.params, record.baseline) == (0, baseline, True)
         done(study, 0, 0.5)
-        study.enqueue_baseline(baseline)
+        study.enqueue_first(baseline)
         assert study.ask(controller(space=SMALL)).params != baseline
     with open_study(tmp_path, space=SMALL) as study:
-        study.enqueue_baseline(baseline)
+        study.enqueue_first(baseline)
         # Trial 1 was left running: it is asked again.
         assert study.ask(controller(space=SMALL)).retry_of == 1
 

@@ -1,0 +1,57 @@
+"""Which trials are best: by configuration, the mean of its runs deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paddle_automl.search.configurations import Configuration, ranked_configurations
+from paddle_automl.search.objective import Objective, costs_of, excess_of, pareto_front
+from paddle_automl.search.records import TrialRecord
+
+
+class Standings:
+    """The trials of a study by number, and their order."""
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self.objectives = tuple(objectives)
+        self._records: dict[int, TrialRecord] = {}
+
+    def records(self) -> list[TrialRecord]:
+        """Return all trials by number."""
+        return [self._records[number] for number in sorted(self._records)]
+
+    def configurations(self) -> list[Configuration]:
+        """Return the configurations with usable metrics and their runs, the one to take first."""
+        return ranked_configurations(self.records(), self.objectives)
+
+    def ranking(self) -> list[TrialRecord]:
+        """Return the first trial of every configuration with usable metrics, the best configuration first.
+
+        Those within all limits come first, by the first objective; the others follow, the smallest excess
+        first. Pruned trials take part with the metrics they had reached. Copies do not.
+        """
+        return [item.first for item in self.configurations()]
+
+    def best(self) -> TrialRecord | None:
+        """Return the first trial of the best configuration within the limits; None when there is none."""
+        found = self.configurations()
+        if not found or excess_of(found[0].values, self.objectives) > 0:
+            return None
+        return found[0].first
+
+    def best_numbers(self, count: int) -> list[int]:
+        """Return the best run of each of the `count` best configurations: checkpoints worth keeping."""
+        return [min(item.runs, key=self._rank).number for item in self.configurations()[:count]]
+
+    def finalists(self, count: int) -> list[int]:
+        """Return the trials with the best first runs, which the repeats will choose from."""
+        return [record.number for record in sorted(self.ranking(), key=self._rank)[:count]]
+
+    def pareto(self) -> list[TrialRecord]:
+        """Return the first trials of the configurations within the limits that none beats in all objectives."""
+        allowed = [item for item in self.configurations() if excess_of(item.values, self.objectives) == 0]
+        return pareto_front([(item.first, costs_of(item.values, self.objectives)) for item in allowed])
+
+    def _rank(self, record: TrialRecord) -> tuple[float, ...]:
+        values = record.values or ()
+        return (excess_of(values, self.objectives), *costs_of(values, self.objectives), record.number)
