@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from paddle_automl.benchmarks.compression import command as compression
 from paddle_automl.benchmarks.search import command as search
 from paddle_automl.benchmarks.search import overhead, schedulers
+from paddle_automl.benchmarks.training import accuracy, loop_overhead, scaling, settings, startup
 from paddle_automl.benchmarks.training import command as training
-from paddle_automl.benchmarks.training import accuracy, loop_overhead, scaling, startup
 from paddle_automl.core.errors import AutoMLError
 
 SUMMARY = "Measure on this machine what this project claims."
@@ -20,7 +20,18 @@ def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog=name, description=SUMMARY)
     commands = parser.add_subparsers(dest="what", required=True)
-    for part in (search, schedulers, overhead, compression, training, loop_overhead, accuracy, scaling, startup):
+    for part in (
+        search,
+        schedulers,
+        overhead,
+        compression,
+        training,
+        settings,
+        loop_overhead,
+        accuracy,
+        scaling,
+        startup,
+    ):
         part.add_arguments(commands)
     args = parser.parse_args(argv)
     try:

@@ -102,5 +102,5 @@ def _print(console: Console, record: Mapping[str, Any]) -> None:
     console.print(grid)
     spent = ", ".join(f"{choice} {value:.0f}" for choice, value in record["idle_cpu_ms"].items())
     console.print(
-        f"CPU-milliseconds spent in {record['idle_seconds']:g} s of idleness after a product by two threads: {spent}"
+        f"CPU-milliseconds in {record['idle_seconds']:g} s of idleness after a product by two threads: {spent}"
     )
