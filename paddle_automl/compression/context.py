@@ -11,6 +11,7 @@ from paddle import nn
 
 from paddle_automl.data.augment.base import Augmenter
 from paddle_automl.data.parts import PreparedData
+from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.training.config import TrainingConfig
 
@@ -24,8 +25,17 @@ def go_on(epoch: int, metrics: Mapping[str, float]) -> bool:
 
 
 @dataclass(frozen=True)
+class TrainedNetwork:
+    """A network of another training, with the classes and the images that it knows."""
+
+    network: nn.Layer
+    class_names: tuple[str, ...]
+    preprocess: Preprocess
+
+
+@dataclass(frozen=True)
 class Context:
-    """Everything around the network that a step compresses.
+    """Everything around the network that a step compresses, or that a teacher teaches.
 
     `original` is the network that the chain started from; `load_network` opens a trained run's folder and
     `best_networks` gives the networks of the study's best trials, best first: both belong to the caller, who
@@ -45,8 +55,8 @@ class Context:
     lock: Path | None = None
     """File under which times are measured: one process of a search at a time."""
     report: Report = field(default=go_on)
-    load_network: Callable[[Path], nn.Layer] | None = None
-    best_networks: Callable[[int], Sequence[nn.Layer]] | None = None
+    load_network: Callable[[Path], TrainedNetwork] | None = None
+    best_networks: Callable[[int], Sequence[TrainedNetwork]] | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

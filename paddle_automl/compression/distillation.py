@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated
 
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
-from pydantic import Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of
-from paddle_automl.compression.maps import MapPoint, caught, map_points
-from paddle_automl.compression.teachers import NetworkTeacher, Teacher
+from paddle_automl.compression.hints import HINTS, Hint, HintName
+from paddle_automl.compression.teachers import ORIGINAL, NetworkTeacher, Teacher
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.schema import Section
-from paddle_automl.models import kernels
+from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.paddle_compat.device import seed_everything
 from paddle_automl.training.guide import ForwardPass, Guide
 
-Hints = Literal["none", "fitnets", "attention"]
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
 class DistillationConfig(Section):
@@ -33,11 +32,33 @@ class DistillationConfig(Section):
     """T: teacher's and student's logits are divided by it."""
     weight: float = Field(0.7, ge=0, le=1)
     """Share of the soft labels in the loss; the rest is the recipe's own loss on the true labels."""
-    hints: Hints = "none"
-    """What is learned from the teacher's middle layers: none, fitnets (its feature maps, through a learned 1 x 1
-    convolution) or attention (where its feature maps are large)."""
+    hints: HintName = "none"
+    """What is learned from the teacher's inside: none, fitnets (its feature maps, through a learned 1 x 1
+    convolution), attention (where its feature maps are large) or relations (how far the images of a batch lie from
+    each other, and at which angles)."""
     hint_weight: float = Field(1.0, gt=0)
     """Weight of that part beside the rest of the loss."""
+
+
+class TeachingConfig(DistillationConfig):
+    """Who teaches in a training, and how; without weight and hints nobody does."""
+
+    teacher: Annotated[Sequence[str], BeforeValidator(_listed)] = Field(min_length=1)
+    """Folders of bundles, trained runs or searches' outputs; several teach together."""
+    best_trials: int = Field(0, ge=0)
+    """Of each teacher that is a search's output, this many of its best trials teach in place of its winner."""
+
+    @field_validator("teacher")
+    @classmethod
+    def _no_original(cls, teacher: tuple[str, ...]) -> tuple[str, ...]:
+        if ORIGINAL in teacher:
+            raise ValueError(f"'{ORIGINAL}' is the network before a compression; name a bundle or a trained run")
+        return teacher
+
+    @property
+    def active(self) -> bool:
+        """Return whether the teacher has a part in the loss."""
+        return self.weight > 0 or self.hints != "none"
 
 
 def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
@@ -52,10 +73,10 @@ def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tenso
 
 
 class Distillation(Guide):
-    """Soft labels of a teacher, and optionally its middle layers; belongs to one training of one student.
+    """Soft labels of a teacher, and optionally its inside; belongs to one training of one student.
 
-    The student's layers are compared with the teacher's of the same resolution, the last of each; `seed` is that
-    of the adapters' initial weights. Raises ConfigError where there is none, or where the teacher is no network.
+    `input_shape` (C, H, W) is the student's, `seed` that of the initial weights between feature maps. Raises
+    ConfigError where hints cannot be taken from this teacher.
     """
 
     def __init__(
@@ -69,30 +90,24 @@ class Distillation(Guide):
     ) -> None:
         self.config = config
         self.teacher = teacher
-        self._pairs: list[tuple[MapPoint, MapPoint]] = []
-        self._hint: _Hint | None = None
-        self._student_maps: dict[str, Tensor] = {}
-        self._teacher_maps: dict[str, Tensor] = {}
+        self._hint: Hint | None = None
         if config.hints != "none":
-            self._pairs = _pairs(teacher, student, input_shape)
+            if teacher.network is None:
+                raise ConfigError(
+                    "hints: the teacher must be one network, not a bundle or an ensemble, to teach its middle "
+                    "layers; use hints: none"
+                )
             seed_everything(seed, "distillation")
-            self._hint = _HINTS[config.hints](self._pairs)
-        self._student = student
+            shapes = (teacher.input_shape or input_shape, input_shape)
+            self._hint = HINTS[config.hints](teacher.network, student, shapes)
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Catch the feature maps of student and teacher inside the block, where they are needed."""
-        with ExitStack() as stack:
-            if self._pairs and self.teacher.network is not None:
-                ours = [student.layer for student, _ in self._pairs]
-                theirs = [taught.layer for _, taught in self._pairs]
-                self._student_maps = stack.enter_context(caught(self._student, ours))
-                self._teacher_maps = stack.enter_context(caught(self.teacher.network, theirs))
-            yield
+    def parameters(self) -> tuple[Tensor, ...]:
+        """Return the weights between feature maps."""
+        return () if self._hint is None else tuple(self._hint.parameters())
 
-    def parameters(self) -> Sequence[Tensor]:
-        """Return the weights of the adapters between feature maps."""
-        return () if self._hint is None else self._hint.parameters()
+    def watching(self) -> AbstractContextManager[object]:
+        """Catch the feature maps of student and teacher, where they are needed."""
+        return nullcontext() if self._hint is None else self._hint.watching()
 
     def loss(self, step: ForwardPass, loss: Tensor) -> Tensor:
         """Return the whole loss, shape []; `loss` is the recipe's own on the true labels."""
@@ -102,16 +117,8 @@ class Distillation(Guide):
         if config.weight:
             total = total + config.weight * soft_label_loss(step.logits, taught, config.temperature)
         if self._hint is not None:
-            maps = [
-                (_float32(self._student_maps[ours.layer]), _float32(self._teacher_maps[theirs.layer].detach()))
-                for ours, theirs in self._pairs
-            ]
-            total = total + config.hint_weight * self._hint.loss(maps)
+            total = total + config.hint_weight * self._hint.loss(step.features)
         return total
-
-
-def _float32(feature_map: Tensor) -> Tensor:
-    return kernels.plain(feature_map).astype("float32")
 
 
 def taught_by(
@@ -120,76 +127,5 @@ def taught_by(
     """Return the guides of a training in which a copy of `network` teaches `student`; none without `config`."""
     if config is None:
         return []
-    return [Distillation(config, NetworkTeacher(copy_of(network)), student, context.input_shape, seed=context.seed)]
-
-
-def _pairs(
-    teacher: Teacher, student: nn.Layer, input_shape: tuple[int, int, int]
-) -> list[tuple[MapPoint, MapPoint]]:
-    if teacher.network is None:
-        raise ConfigError(
-            "hints: the teacher must be one network, not a bundle or an ensemble, to teach its middle layers; "
-            "use hints: none"
-        )
-    theirs = {point.size: point for point in map_points(teacher.network, input_shape)}
-    pairs = [(point, theirs[point.size]) for point in map_points(student, input_shape) if point.size in theirs]
-    if not pairs:
-        raise ConfigError("hints: teacher and student have no feature maps of the same size; use hints: none")
-    return pairs
-
-
-class _Hint(ABC):
-    @abstractmethod
-    def loss(self, maps: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Return the mean over pairs of maps (student's, teacher's), shape []."""
-
-    def parameters(self) -> Sequence[Tensor]:
-        """Return what is learned; most hints have nothing to learn."""
-        return ()
-
-
-class _FitNets(_Hint):
-    """Romero et al., FitNets: Hints for Thin Deep Nets (2015), eq. 3: 1/2 ||u_h(x) - r(v_g(x))||^2.
-
-    The regressor r is a 1 x 1 convolution from the student's channels to the teacher's. The mean over the map,
-    not the sum, is taken, and each pair is divided by the teacher's mean square: weights then mean the same for
-    every size of map.
-    """
-
-    def __init__(self, pairs: list[tuple[MapPoint, MapPoint]]) -> None:
-        self.regressors = [nn.Conv2D(ours.channels, theirs.channels, 1) for ours, theirs in pairs]
-
-    def loss(self, maps: list[tuple[Tensor, Tensor]]) -> Tensor:
-        terms = []
-        for regressor, (ours, theirs) in zip(self.regressors, maps, strict=True):
-            scale = theirs.square().mean() + 1e-8
-            terms.append((theirs - regressor(ours)).square().mean() / (2 * scale))
-        return paddle.stack(terms).mean()
-
-    def parameters(self) -> Sequence[Tensor]:
-        return [p for regressor in self.regressors for p in regressor.parameters()]
-
-
-class _Attention(_Hint):
-    """Zagoruyko and Komodakis, Paying More Attention to Attention (2017), eq. 2 with p = 2.
-
-    || Q_S / ||Q_S|| - Q_T / ||Q_T|| ||_2 with Q = vec(sum_c A_c^2), mean over images and pairs.
-    """
-
-    def __init__(self, pairs: list[tuple[MapPoint, MapPoint]]) -> None:
-        del pairs
-
-    def loss(self, maps: list[tuple[Tensor, Tensor]]) -> Tensor:
-        terms = []
-        for ours, theirs in maps:
-            difference = _attention(ours) - _attention(theirs)
-            terms.append(paddle.sqrt(difference.square().sum(axis=-1) + 1e-12).mean())
-        return paddle.stack(terms).mean()
-
-
-def _attention(feature_map: Tensor) -> Tensor:
-    flat = feature_map.square().sum(axis=1).flatten(1)
-    return flat / (paddle.sqrt(flat.square().sum(axis=-1, keepdim=True)) + 1e-8)
-
-
-_HINTS: dict[str, type[_FitNets] | type[_Attention]] = {"fitnets": _FitNets, "attention": _Attention}
+    teacher = NetworkTeacher(copy_of(network))
+    return [Distillation(config, teacher, student, context.input_shape, seed=context.seed)]

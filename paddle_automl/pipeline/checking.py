@@ -20,8 +20,9 @@ from paddle_automl.deployment.create import check_needs
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, make_model, notes
+from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, notes
 from paddle_automl.pipeline.jobs import returning_errors
+from paddle_automl.pipeline.networks import guides_of, make_model
 from paddle_automl.training.loop import train
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.progressive import Progressive, check_size
@@ -72,7 +73,10 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, payload
         num_classes=data.num_classes,
         feature_dim=model.feature_dim,
     )
-    build_optimizer(model, candidate.training)
+    guides = guides_of(candidate, data, model, payload)
+    build_optimizer(
+        model, candidate.training, beside=[parameter for guide in guides for parameter in guide.parameters()]
+    )
     check_size(model, data.preprocess.channels, data.preprocess.image_size, candidate.training.progressive)
     flops = profile(model, data.input_shape).flops * candidate.training.batch_size
     Precision(candidate.training.amp, payload["device"], flops)
@@ -131,7 +135,7 @@ def timing_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     timed = {}
     for name, item in (("smallest", sized[0]), ("largest", sized[-1])):
         flops, parameters, label, chosen, inputs, model = item
-        seconds, recipe = epoch_seconds(model, chosen, inputs), chosen.training
+        seconds, recipe = epoch_seconds(model, chosen, inputs, payload), chosen.training
         timed[name] = {
             "label": label,
             "flops": flops,
@@ -143,7 +147,7 @@ def timing_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     return {"data": data_facts(data), **timed}
 
 
-def epoch_seconds(model: Classifier, config: RunConfig, data: PreparedData) -> float:
+def epoch_seconds(model: Classifier, config: RunConfig, data: PreparedData, payload: Mapping[str, Any]) -> float:
     """Return the estimated seconds of an epoch, from real batches: one round to warm up, one timed."""
     rng = np.random.default_rng(0)
     images = min(len(data.train), TIMED_BATCHES * config.training.batch_size)
@@ -172,6 +176,7 @@ def epoch_seconds(model: Classifier, config: RunConfig, data: PreparedData) -> f
         folder=None,
         augment=build_augmenter(config.data.augment),
         report=note,
+        guides=guides_of(config, data, model, payload),
     )
     # Training dominates; the share of evaluation grows with the validation part in the same proportion.
     return seconds[-1] * len(data.train) / images

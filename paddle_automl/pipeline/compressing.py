@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import make_output_folder, write_json
 from paddle_automl.core.loading import validate
 from paddle_automl.core.schema import Section
-from paddle_automl.pipeline.config import GOALS, RunConfig
 from paddle_automl.pipeline.jobs import call, returning_errors
 from paddle_automl.pipeline.machine import start_executor
 from paddle_automl.pipeline.observer import Observer
-from paddle_automl.pipeline.sources import open_run
-from paddle_automl.pipeline.trials import RESULT_FILE, WEIGHTS_FILE, payload_of
+from paddle_automl.pipeline.sources import best_trials, open_run
+from paddle_automl.pipeline.trials import WEIGHTS_FILE, payload_of
 from paddle_automl.pipeline.warmup import stable_hashing
-
-if TYPE_CHECKING:
-    from paddle_automl.compression.context import Context
 
 COMPRESSED_FOLDER = "compressed"
 REPORT_FILE = "compression.json"
@@ -69,7 +64,7 @@ def compress_run(
         "compression": config.compression.model_dump(mode="json"),
         "run": str(run.folder),
         "target": str(folder.resolve()),
-        "best_trials": [str(trial) for trial in _trials(Path(path), run.config.epoch_metric())],
+        "best_trials": [str(trial) for trial in best_trials(path, run.config.epoch_metric())],
     }
     observer = observer or Observer()
     with start_executor(run.config, workers=1) as executor, observer:
@@ -93,14 +88,18 @@ def compress(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     """
     from paddle_automl.compression.bundling import create_link_bundle
     from paddle_automl.compression.chain import compress as run_chain
-    from paddle_automl.pipeline.evaluator import enter_worker
+    from paddle_automl.pipeline.evaluator import enter_worker, load_data
     from paddle_automl.pipeline.exporting import describe_bundle
+    from paddle_automl.pipeline.networks import context_of, load_trained
 
     config = enter_worker(payload)
     chain = validate(CompressionConfig, payload["compression"])
     if chain.formats is None:
         chain = chain.model_copy(update={"formats": config.deployment.formats})
-    context = _context(config, payload, report)
+    data = load_data(config, payload)
+    original = load_trained(config, data, Path(payload["run"]) / WEIGHTS_FILE)
+    trials = [Path(trial) for trial in payload["best_trials"]]
+    context = context_of(config, data, original, payload, report=report, trials=trials)
     result = run_chain(context.original, chain, context)
     target = Path(payload["target"])
     bundles = []
@@ -124,47 +123,3 @@ def compress(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     }
     write_json(target / REPORT_FILE, outcome)
     return outcome
-
-
-def _context(config: RunConfig, payload: Mapping[str, Any], report: Report) -> Context:
-    """Return what the steps may use: the run's data, network and recipe, and other networks as teachers."""
-    from paddle_automl.compression.context import Context
-    from paddle_automl.data.augment.base import build_augmenter
-    from paddle_automl.pipeline.evaluator import load_data
-    from paddle_automl.pipeline.exporting import load_trained
-
-    data = load_data(config, payload)
-    metric = config.epoch_metric()
-    trials = [Path(trial) for trial in payload["best_trials"]]
-
-    def load_network(folder: Path) -> Any:
-        run = open_run(folder)
-        return load_trained(run.config, data, run.weights)
-
-    return Context(
-        data=data,
-        training=config.training,
-        original=load_trained(config, data, Path(payload["run"]) / WEIGHTS_FILE),
-        seed=config.seed,
-        augment=build_augmenter(config.data.augment),
-        metric=metric,
-        goal=GOALS[metric],
-        device=payload["device"],
-        lock=Path(payload["lock"]),
-        report=report,
-        load_network=load_network,
-        best_networks=(lambda count: [load_network(trial) for trial in trials[:count]]) if trials else None,
-    )
-
-
-def _trials(search: Path, metric: str) -> list[Path]:
-    """Return the trials of a search whose weights were kept, best first."""
-    found = []
-    for weights in (search / "trials").glob(f"*/{WEIGHTS_FILE}"):
-        try:
-            result = json.loads((weights.parent / RESULT_FILE).read_text(encoding="utf-8"))
-            score = float(result["metrics"][metric])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        found.append((-score if GOALS[metric] == "maximize" else score, weights.parent))
-    return [folder for _, folder in sorted(found)]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.compression.distillation import TeachingConfig
 from paddle_automl.core.schema import Duration, Section
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.paths import located
@@ -66,6 +67,9 @@ class RunConfig(Section):
     """The network."""
     training: TrainingConfig = TrainingConfig()
     """The recipe of training."""
+    distillation: TeachingConfig | None = None
+    """A teacher for every training of the configuration: a trained run, a bundle or a search's trials; none: the
+    labels alone teach."""
     search: SearchConfig = SearchConfig()
     """The search over the options of the other sections."""
     final: Final = Final()

@@ -19,10 +19,11 @@ from paddle_automl.data.parts import PreparedData
 from paddle_automl.data.prepare import prepare
 from paddle_automl.deployment.latency import measure_model_latency
 from paddle_automl.models import kernels
-from paddle_automl.models.classifier import Classifier, build_model
+from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
 from paddle_automl.pipeline.config import GOALS, RunConfig
+from paddle_automl.pipeline.networks import guides_of, make_model
 from paddle_automl.pipeline.trials import RESULT_FILE, split_seed
 from paddle_automl.training.loop import train
 
@@ -67,17 +68,6 @@ def load_data(config: RunConfig, payload: Mapping[str, Any]) -> PreparedData:
     return prepare(config.data, seed=split_seed(config), cache_dir=Path(cache) if cache else None)
 
 
-def make_model(config: RunConfig, data: PreparedData) -> Classifier:
-    """Return a fresh network for the data, with pretrained weights where the configuration names a file."""
-    return build_model(
-        config.model,
-        in_channels=data.preprocess.channels,
-        num_classes=data.num_classes,
-        image_size=data.preprocess.image_size,
-        seed=config.seed,
-    )
-
-
 def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Train one configuration and return its metrics.
 
@@ -106,6 +96,7 @@ def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
         frozen_epochs=config.model.frozen_epochs,
         backbone_rate=config.model.pretrained_rate,
         device=payload["device"],
+        guides=guides_of(config, data, model, payload),
     )
     logger.info("precision: %s", result.amp)
     outcome = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,32 +11,19 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.loading import validate
 from paddle_automl.data.parts import Part, PreparedData
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.models.classifier import Classifier
-from paddle_automl.models.pretrained import load_checkpoint
-from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, make_model, model_costs
+from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, model_costs
 from paddle_automl.pipeline.jobs import returning_errors
-from paddle_automl.pipeline.trials import RESULT_FILE, WEIGHTS_FILE
+from paddle_automl.pipeline.networks import load_trained, recorded_facts
+from paddle_automl.pipeline.trials import WEIGHTS_FILE
 from paddle_automl.training.evaluation import evaluate, predict_probabilities
 from paddle_automl.training.metrics import confusion_matrix, per_class, scores, worst_mistakes
 
 logger = logging.getLogger(__name__)
-
-
-def load_trained(config: RunConfig, data: PreparedData, weights: Path) -> Classifier:
-    """Return the network of a configuration with trained weights, in evaluation mode."""
-    model = make_model(
-        config.model_copy(update={"model": config.model.model_copy(update={"pretrained": None})}), data
-    )
-    load_checkpoint(model, weights)
-    model.eval()
-    return model
 
 
 @returning_errors
@@ -103,7 +89,8 @@ def evaluate_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Evaluate a bundle or a run on one part of its data.
 
     Payload: `config`, `part` (train, validation or test), `bundle` or `run`, `mistakes` (how many worst
-    ones to list), `runtime` of a bundle (see `Predictor`). Returns metrics, per-class figures, the confusion matrix and the worst mistakes.
+    ones to list), `runtime` of a bundle (see `Predictor`). Returns metrics, per-class figures, the confusion
+    matrix and the worst mistakes.
     """
     config = enter_worker(payload)
     data = load_data(config, payload)
@@ -128,15 +115,14 @@ def evaluate_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
 
 def trained_facts(run: Path, data: PreparedData) -> tuple[tuple[str, ...], Preprocess]:
-    """Return the classes and the preprocessing that a run was trained with."""
-    recorded = json.loads((run / RESULT_FILE).read_text(encoding="utf-8"))
-    own = validate(Preprocess, recorded["preprocess"])
+    """Return the classes and the preprocessing that a run was trained with; raises DataError for other images."""
+    class_names, own = recorded_facts(run)
     if own.input_shape != data.input_shape:
         raise DataError(
             f"data: images are {data.input_shape} (channels, height, width), the network needs {own.input_shape}; "
             "set data.image_size and data.channels"
         )
-    return tuple(recorded["classes"]), own
+    return class_names, own
 
 
 def labels_of(part: Part, given: tuple[str, ...], known: tuple[str, ...]) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 from paddle_automl.core.errors import BundleError
 from paddle_automl.core.loading import load_config
 from paddle_automl.data.paths import located
-from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.config import GOALS, RunConfig
 from paddle_automl.pipeline.folder import STUDY_FILE
 from paddle_automl.pipeline.trials import CONFIG_FILE, RESULT_FILE, WEIGHTS_FILE
 
@@ -79,3 +79,16 @@ def open_run(path: str | Path) -> TrainedRun:
             f"(search.keep_checkpoints). Train it again: python tools/train.py -c {config}"
         )
     return TrainedRun(folder, load_config(RunConfig, config), weights)
+
+
+def best_trials(search: str | Path, metric: str) -> list[Path]:
+    """Return the trials of a search whose weights were kept, best first."""
+    found = []
+    for weights in (located(search) / "trials").glob(f"*/{WEIGHTS_FILE}"):
+        try:
+            result = json.loads((weights.parent / RESULT_FILE).read_text(encoding="utf-8"))
+            score = float(result["metrics"][metric])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found.append((-score if GOALS[metric] == "maximize" else score, weights.parent))
+    return [folder for _, folder in sorted(found)]

@@ -10,7 +10,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 from paddle_automl.space.tree import Params
 
-SEARCHED = ("data", "model", "training", "seed")
+SEARCHED = ("data", "model", "training", "distillation", "seed")
 _AUTO_COMMON: dict[str, Any] = {
     "model.activation": {"choice": ["relu", "hardswish", "gelu"]},
     "model.dropout": {"float": [0.0, 0.4], "step": 0.1},

@@ -41,10 +41,18 @@ def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
     if model.pretrained is not None:
         model = model.model_copy(update={"pretrained": absolute_path(model.pretrained)})
     changes = {"data": section, "model": model, "metric": config.epoch_metric()}
-    data = config.model_copy(update=changes).as_dict()
+    data = _with_absolute_teachers(config.model_copy(update=changes)).as_dict()
     for key in SEARCH_ONLY:
         data.pop(key)
     return {**data, "output": readable(output.resolve())}
+
+
+def _with_absolute_teachers(config: RunConfig) -> RunConfig:
+    distillation = config.distillation
+    if distillation is None:
+        return config
+    teachers = tuple(absolute_path(name) for name in distillation.teacher)
+    return config.model_copy(update={"distillation": distillation.model_copy(update={"teacher": teachers})})
 
 
 def split_seed(config: RunConfig) -> int:
@@ -59,7 +67,8 @@ def trial_config(
 
     A `repeat`, counted from 1, has a seed of its own; the data stay split as they are.
     """
-    trial = validate(RunConfig, with_overrides(standalone(config, output), space.overrides(params)))
+    chosen = with_overrides(standalone(config, output), space.overrides(params))
+    trial = _with_absolute_teachers(validate(RunConfig, chosen))
     if not repeat:
         return trial
     return trial.model_copy(update={"seed": integer_seed(trial.seed, "repeat", repeat)})
@@ -80,6 +89,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
     """
     data = standalone(config, config.folder)
     keep = {key: data[key] for key in ("seed", "metric", "data", "model", "training")}
+    if config.distillation is not None:
+        keep["distillation"] = data["distillation"]
     flat = dict(_flatten(keep, ""))
     if config.search.warm_start:
         flat["search.warm_start"] = list(config.search.warm_start)

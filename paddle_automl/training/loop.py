@@ -84,14 +84,13 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
     After each epoch the network (with `config.ema`, the average of its weights) is evaluated on the validation
     part. The best epoch is that of the best `metric` (accuracy, macro_f1 or loss) by `goal` (maximize or
     minimize); of equal ones, that of the lowest loss. With `keep` "last" the last epoch is kept instead. In
-    `folder`, ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights that are kept; files of
-    an earlier run are replaced. With `on` "train+validation" both parts are learned, nothing is evaluated,
-    `config.patience` does not apply, and the last weights are kept.
+    `folder`, ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights kept; files of an earlier
+    run are replaced. With `on` "train+validation" both parts are learned, nothing is evaluated, `config.patience`
+    does not apply, and the last weights are kept.
 
-    `augment` is applied to the training batches. `frozen_epochs` and `backbone_rate` concern the layers of the
-    backbone that were loaded from a file. `guides` may change the loss and the weights in each step (see
-    `Guide`). `purpose` gives one of several trainings random numbers of its own. The last images of an epoch that
-    do not fill a batch are left out. On a CPU with one thread, the same arguments give the same result.
+    `frozen_epochs` and `backbone_rate` concern the layers of the backbone that were loaded from a file. Each of
+    `guides` may change loss and weights. `purpose` gives one of several trainings random numbers of its own. An
+    epoch leaves out images that do not fill a batch. On a CPU with one thread equal arguments give equal results.
 
     Raises TrialError if the loss is not finite, ConfigError for a metric that is not measured here.
     """

@@ -11,6 +11,7 @@ import pytest
 from paddle import nn
 
 from paddle_automl.compression.base import STEPS
+from paddle_automl.compression.context import TrainedNetwork
 from paddle_automl.compression.distillation import Distillation, DistillationConfig, soft_label_loss
 from paddle_automl.compression.maps import map_points
 from paddle_automl.compression.teachers import BundleTeacher, Ensemble, NetworkTeacher, find_teacher
@@ -28,6 +29,10 @@ def tensor(values) -> paddle.Tensor:
 
 def seen(x, logits) -> ForwardPass:
     return ForwardPass(x, paddle.zeros_like(logits), logits, logits)
+
+
+def known(model, classes="0123456789", **changes) -> TrainedNetwork:
+    return TrainedNetwork(model, tuple(classes), digits().preprocess.model_copy(update=changes))
 
 
 def distillation(teacher, student, **options) -> Distillation:
@@ -107,14 +112,14 @@ def test_an_ensemble_is_the_mean():
 
 
 def test_teachers_are_found_by_name(bundle, tmp_path):
-    ctx = context(best_networks=lambda count: [network(seed=n) for n in range(count)])
+    ctx = context(best_networks=lambda count: [known(network(seed=n)) for n in range(count)])
     assert isinstance(find_teacher(["original"], 0, ctx), NetworkTeacher)
     assert isinstance(find_teacher([str(bundle.folder)], 0, ctx), BundleTeacher)
     assert isinstance(find_teacher([str(bundle.folder.parent)], 0, ctx), BundleTeacher)
     ensemble = find_teacher(["original"], 3, ctx)
     assert isinstance(ensemble, Ensemble)
     assert len(ensemble.members) == 4
-    run = find_teacher([str(tmp_path)], 0, replace(ctx, load_network=lambda folder: network(seed=2)))
+    run = find_teacher([str(tmp_path)], 0, replace(ctx, load_network=lambda folder: known(network(seed=2))))
     assert isinstance(run, NetworkTeacher)
 
 
@@ -125,8 +130,14 @@ def test_teachers_are_found_by_name(bundle, tmp_path):
         ([], 0, {}, "name at least one"),
         (["original"], 2, {}, "needs a study"),
         (["."], 0, {}, "name a bundle"),
-        (["."], 0, {"load_network": lambda folder: network(classes=7)}, "7 classes, the data has 10"),
-        ([], 1, {"best_networks": lambda count: [network(classes=3)]}, "3 classes, the data has 10"),
+        (["."], 0, {"load_network": lambda folder: known(network(), "abc")}, "3 classes, not the 10 of the data"),
+        (
+            [],
+            1,
+            {"best_networks": lambda count: [known(network(), "0123456789x")]},
+            "a best trial knows 11 classes, not the 10",
+        ),
+        (["."], 0, {"load_network": lambda folder: known(network(), "abcdefghij")}, "0, 1, 2, 3, 4 missing"),
     ],
 )
 def test_teachers_that_cannot_teach(names, best, changes, message):
@@ -134,12 +145,10 @@ def test_teachers_that_cannot_teach(names, best, changes, message):
         find_teacher(names, best, context(**changes))
 
 
-def test_a_bundle_of_other_classes_or_size_cannot_teach(bundle):
+def test_a_bundle_of_other_classes_cannot_teach(bundle):
     data = digits()
     with pytest.raises(ConfigError, match=r"not the 3 of the data.*cat, dog, fox missing"):
         BundleTeacher(bundle.folder, data.preprocess, ("cat", "dog", "fox"))
-    with pytest.raises(ConfigError, match="size"):
-        BundleTeacher(bundle.folder, data.preprocess.model_copy(update={"image_size": (16, 16)}), data.class_names)
 
 
 def test_map_points_are_the_last_layers_of_each_resolution():

@@ -1,0 +1,151 @@
+"""What a student learns from the inside of its teacher."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+import paddle
+from paddle import Tensor, nn
+
+from paddle_automl.compression.maps import MapPoint, caught, map_points
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.models import kernels
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.paddle_compat.slim.distances import relational_loss
+
+HintName = Literal["none", "fitnets", "attention", "relations"]
+Shape = tuple[int, int, int]
+
+
+class Hint(ABC):
+    """One loss between the insides of two networks, for one training of `student`.
+
+    `shapes` are the inputs (C, H, W) of teacher and student. Raises ConfigError where they cannot be compared.
+    """
+
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
+        self.teacher = teacher
+        self.student = student
+
+    def parameters(self) -> Sequence[Tensor]:
+        """Return what is learned meanwhile; most hints have nothing to learn."""
+        return ()
+
+    @abstractmethod
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Catch what both networks compute inside the block."""
+
+    @abstractmethod
+    def loss(self, features: Tensor) -> Tensor:
+        """Return the loss, shape [], after both have seen the batch; `features` [B, F] are the student's."""
+
+
+class _Maps(Hint):
+    """Compares the last feature maps at each resolution that both networks have."""
+
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
+        super().__init__(teacher, student, shapes)
+        theirs = {point.size: point for point in map_points(teacher, shapes[0])}
+        ours = map_points(student, shapes[1])
+        self.pairs: list[tuple[MapPoint, MapPoint]] = [(p, theirs[p.size]) for p in ours if p.size in theirs]
+        if not self.pairs:
+            raise ConfigError(
+                "hints: teacher and student have no feature maps of the same size; use hints: relations or none"
+            )
+        self._maps: list[dict[str, Tensor]] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            self._maps = [
+                stack.enter_context(caught(self.student, [ours.layer for ours, _ in self.pairs])),
+                stack.enter_context(caught(self.teacher, [theirs.layer for _, theirs in self.pairs])),
+            ]
+            yield
+
+    def loss(self, features: Tensor) -> Tensor:
+        del features
+        ours, theirs = self._maps
+        terms = [
+            self.between(index, _float32(ours[student.layer]), _float32(theirs[teacher.layer].detach()))
+            for index, (student, teacher) in enumerate(self.pairs)
+        ]
+        return paddle.stack(terms).mean()
+
+    @abstractmethod
+    def between(self, index: int, ours: Tensor, theirs: Tensor) -> Tensor:
+        """Return the loss between the maps [B, C, H, W] of the pair at `index`, shape []."""
+
+
+class FitNets(_Maps):
+    """Romero et al., FitNets: Hints for Thin Deep Nets (2015), eq. 3: 1/2 ||u_h(x) - r(v_g(x))||^2.
+
+    The regressor r is a 1 x 1 convolution from the student's channels to the teacher's. The mean over the map,
+    not the sum, is taken, and each pair is divided by the teacher's mean square: weights then mean the same for
+    every size of map.
+    """
+
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
+        super().__init__(teacher, student, shapes)
+        self.regressors = [nn.Conv2D(ours.channels, theirs.channels, 1) for ours, theirs in self.pairs]
+
+    def parameters(self) -> Sequence[Tensor]:  # noqa: D102
+        return [p for regressor in self.regressors for p in regressor.parameters()]
+
+    def between(self, index: int, ours: Tensor, theirs: Tensor) -> Tensor:  # noqa: D102
+        scale = theirs.square().mean() + 1e-8
+        return (theirs - self.regressors[index](ours)).square().mean() / (2 * scale)
+
+
+class Attention(_Maps):
+    """Zagoruyko and Komodakis, Paying More Attention to Attention (2017), eq. 2 with p = 2.
+
+    || Q_S / ||Q_S|| - Q_T / ||Q_T|| ||_2 with Q = vec(sum_c A_c^2), mean over images and pairs.
+    """
+
+    def between(self, index: int, ours: Tensor, theirs: Tensor) -> Tensor:  # noqa: D102
+        difference = _attention(ours) - _attention(theirs)
+        return paddle.sqrt(difference.square().sum(axis=-1) + 1e-12).mean()
+
+
+class Relations(Hint):
+    """How the images of a batch lie to each other, among the features before the heads; see `relational_loss`."""
+
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
+        super().__init__(teacher, student, shapes)
+        if not isinstance(teacher, Classifier):
+            raise ConfigError("hints: relations needs a teacher with features before a head; use hints: none")
+        self._head = teacher.fc
+        self._relations = relational_loss()
+        self._seen: dict[str, Tensor] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:  # noqa: D102
+        def keep(_: nn.Layer, inputs: Any) -> None:
+            self._seen["features"] = inputs[0]
+
+        handle = self._head.register_forward_pre_hook(keep)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def loss(self, features: Tensor) -> Tensor:  # noqa: D102
+        found: Tensor = self._relations(features, _float32(self._seen["features"].detach()))
+        return found
+
+
+HINTS: dict[str, type[Hint]] = {"fitnets": FitNets, "attention": Attention, "relations": Relations}
+
+
+def _float32(tensor: Tensor) -> Tensor:
+    return kernels.plain(tensor).astype("float32")
+
+
+def _attention(feature_map: Tensor) -> Tensor:
+    flat = feature_map.square().sum(axis=1).flatten(1)
+    return flat / (paddle.sqrt(flat.square().sum(axis=-1, keepdim=True)) + 1e-8)

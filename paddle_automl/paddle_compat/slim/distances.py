@@ -1,0 +1,22 @@
+"""PaddleSlim's losses for distillation that this project has no formula of its own for."""
+
+from __future__ import annotations
+
+from paddle import nn
+
+from paddle_automl.paddle_compat.slim.mends import import_paddleslim
+
+
+def relational_loss() -> nn.Layer:
+    """Return PaddleSlim's loss of relations: (student [B, F], teacher [B, G]) to a loss, shape [].
+
+    Park et al., Relational Knowledge Distillation (2019), eq. 4 and 5 with Huber's function: the distances between
+    the images of a batch, each over their mean, plus the cosines of the angles between any three. It does not ask
+    for equal widths. PaddleSlim's other losses are plain Paddle layers, and its KL takes the logarithm of a
+    softmax, which is minus infinity for a probability that rounds to zero.
+    """
+    import_paddleslim()
+    from paddleslim.dygraph.dist.losses.basic_loss import RKDLoss
+
+    loss: nn.Layer = RKDLoss()
+    return loss
