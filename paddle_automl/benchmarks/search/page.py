@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.benchmarks.search.runs import Results, Run
+from paddle_automl.benchmarks.search.text import FINAL_CHOICE
 from paddle_automl.core.files import write_text
 
 STYLE = (
@@ -34,24 +35,35 @@ def write_page(path: Path, summary: dict[str, Any], results: Results) -> None:
         parts.append(f"<h2>{budget} trials</h2>")
         parts.append(
             _table(
-                ["controller", "mean rank", "ahead", "p (Wilcoxon, Holm)"],
+                ["controller", "mean rank", "ahead", "p (Wilcoxon, Holm)", "final choice"],
                 [
                     [
                         row["controller"],
                         f"{row['rank']:.2f} ± {row['rank_error']:.2f}",
                         f"{row['wins']:.2f}",
                         f"{row['p_value']:.2g}",
+                        f"{part['final_choice_gain'][row['controller']]:.2f}",
                     ]
                     for row in rows
                 ],
             )
         )
         names = question["controllers"]
-        medians = [[task, *(f"{row[n][1]:.4f}" for n in names)] for task, row in part["tasks"].items()]
-        parts.append(_table(["median normalized regret", *names], medians))
+        medians = [
+            [task, *(f"{row[n][1]:.4f} ({row[n][0]:.4f} .. {row[n][2]:.4f})" for n in names)]
+            for task, row in part["tasks"].items()
+        ]
+        parts.append(_table(["normalized regret: median (quartiles)", *names], medians))
         for figure, tasks in part["shown"].items():
             means = [[task, *(f"{row[n]:.2f}" for n in names)] for task, row in tasks.items()]
             parts.append(_table([f"mean {figure}", *names], means))
+    parts.append(f"<p>{html.escape(FINAL_CHOICE)}</p><h2>Processor time</h2>")
+    parts.append(
+        _table(
+            ["controller", "ms per trial", "s per run"],
+            [[name, f"{summary['overhead_ms'][name]:.1f}", f"{summary['run_s'][name]:.2f}"] for name in names],
+        )
+    )
     parts.append("<h2>Regret of the best observation, by trials</h2>")
     parts.extend(
         f"<img alt='{html.escape(task)}' src='{_plot(task, question, results)}'>" for task in question["tasks"]

@@ -14,8 +14,13 @@ from rich.table import Table as Grid
 from paddle_automl.benchmarks.search.foreign import FOREIGN
 from paddle_automl.benchmarks.search.runs import Results, Run
 from paddle_automl.benchmarks.search.statistics import quartiles, standings
+from paddle_automl.search.learning.columns import Array
 
 SIGNIFICANT = 0.05
+FINAL_CHOICE = (
+    "'final choice': share of pairs in which repeating the best few chose better than the best observation of as "
+    "many trials without repeats, ties half."
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,13 @@ def summary_of(results: Results, question: Question) -> dict[str, Any]:
             },
             "shown": _shown(results, question, budget),
         }
-    return {"question": asdict(question), "budgets": budgets, "overhead_ms": _overhead(results, question)}
+    times = {name: _times(results, question, name) for name in question.controllers}
+    return {
+        "question": asdict(question),
+        "budgets": budgets,
+        "overhead_ms": {name: float(1000.0 * (run / asked).mean()) for name, (run, asked) in times.items()},
+        "run_s": {name: float(run.mean()) for name, (run, _) in times.items()},
+    }
 
 
 def print_summary(console: Console, summary: dict[str, Any]) -> None:
@@ -94,10 +105,11 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
                 f"{part['final_choice_gain'][row['controller']]:.2f}",
             )
         console.print(grid)
-    console.print("'final choice': share of pairs in which repeating the best few chose better than the best")
-    console.print("observation of as many trials without repeats, ties half.")
-    overhead = ", ".join(f"{name} {value:.1f}" for name, value in summary["overhead_ms"].items())
-    console.print(f"CPU milliseconds per trial (proposal and record): {overhead}")
+    console.print(FINAL_CHOICE)
+    times = [
+        f"{name} {value:.1f} ({summary['run_s'][name]:.1f} s)" for name, value in summary["overhead_ms"].items()
+    ]
+    console.print(f"CPU milliseconds per trial, proposal and record (seconds per run): {', '.join(times)}")
 
 
 def _print_shown(console: Console, shown: dict[str, Any], names: Sequence[str], budget: str) -> None:
@@ -125,20 +137,11 @@ def _shown(results: Results, question: Question, budget: int) -> dict[str, dict[
     return found
 
 
-def _overhead(results: Results, question: Question) -> dict[str, float]:
-    return {
-        controller: 1000.0
-        * float(
-            np.mean(
-                [
-                    (run := results.runs[Run(task, controller, seed).key])["seconds"] / max(1, run["asked"])
-                    for task in question.tasks
-                    for seed in range(question.seeds)
-                ]
-            )
-        )
-        for controller in question.controllers
-    }
+def _times(results: Results, question: Question, controller: str) -> tuple[Array, Array]:
+    """Return the seconds of processor time of all runs, and the trials that each asked for."""
+    keys = [Run(task, controller, seed).key for task in question.tasks for seed in range(question.seeds)]
+    runs = [results.runs[key] for key in keys]
+    return np.array([run["seconds"] for run in runs]), np.array([max(1, run["asked"]) for run in runs])
 
 
 def _wins(one: Any, other: Any) -> float:
