@@ -29,7 +29,7 @@ def profile(model: nn.Layer, input_shape: tuple[int, int, int]) -> Profile:
 
     def count(layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        total += _operations(layer, output)
+        total += operations(layer, output)
 
     hooks = [
         layer.register_forward_post_hook(count)
@@ -45,7 +45,8 @@ def profile(model: nn.Layer, input_shape: tuple[int, int, int]) -> Profile:
     return Profile(parameters, total, numbers * 4 / 1e6)
 
 
-def _operations(layer: nn.Layer, output: Tensor) -> int:
+def operations(layer: nn.Layer, output: Tensor) -> int:
+    """Return the multiply-accumulates that a convolution or linear layer needs for `output`."""
     # Of a convolution's kernel [out, in / groups, h, w] every output uses one [in / groups, h, w]; of a linear
     # weight [in, out] one column.
     shape = layer.weight.shape

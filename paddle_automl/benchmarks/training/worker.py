@@ -36,7 +36,7 @@ class Worker:
         if order["what"] == "about":
             return self._about()
         if order["what"] == "roofline":
-            from paddle_automl.benchmarks.training import roofline
+            from paddle_automl.models.kernels import roofline
 
             return {"gflops": roofline.measure(order["dtypes"])}
         if order["what"] == "idle":

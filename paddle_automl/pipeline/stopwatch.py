@@ -1,0 +1,167 @@
+"""Time of a training step by what it is spent on, each moment charged to exactly one thing.
+
+Forward passes are told apart by wrapping the layers' `forward`. For backward passes there is nothing to wrap: the
+engine calls the operators. Each layer's result gets a hook instead, which the engine calls with the result's
+gradient, that is right before it computes the layer's own gradients; until the next layer's hook, time is charged
+to that layer. Hooks on layers would not do: fused layers are not called one by one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddle import Tensor, nn
+
+from paddle_automl.models.kernels.memory import known
+from paddle_automl.models.profile import operations
+
+_MARK = "_has_stopwatch"
+REST = "sums, joins, other"
+_KINDS = {"norm": "normalization", "activation": "activation", "pooling": "pooling"}
+
+
+@dataclass
+class LayerFacts:
+    """What is known of a layer beside its times."""
+
+    kind: str
+    operations: int = 0
+    """Floating-point operations of a step, forward and backward; 0 where they are not counted."""
+
+
+@dataclass
+class Stopwatch:
+    """CPU-seconds by (part of the step, name of the layer or empty)."""
+
+    spent: dict[tuple[str, str], float] = field(default_factory=dict)
+    layers: dict[str, LayerFacts] = field(default_factory=dict)
+    _stack: list[tuple[str, str]] = field(default_factory=list)
+    _since: float = 0.0
+
+    def start(self, part: str) -> None:
+        """Begin to measure; time goes to `part` unless something inside takes it."""
+        self._stack = [(part, "")]
+        self._since = time.process_time()
+
+    def stop(self) -> None:
+        """End the measurement."""
+        self._charge()
+        self._stack = []
+
+    @property
+    def running(self) -> bool:
+        """Whether it measures now."""
+        return bool(self._stack)
+
+    @contextmanager
+    def on(self, part: str, layer: str = "") -> Iterator[None]:
+        """Charge the time inside to `part` and `layer`."""
+        self._charge()
+        self._stack.append((part, layer))
+        try:
+            yield
+        finally:
+            self._charge()
+            self._stack.pop()
+
+    def pass_on(self, layer: str) -> None:
+        """Charge the time from here on to the gradients of `layer`, inside of the backward pass."""
+        if self._stack and self._stack[-1][0] == "backward":
+            self._charge()
+            self._stack[-1] = ("backward", layer)
+
+    def _charge(self) -> None:
+        now = time.process_time()
+        place = self._stack[-1]
+        self.spent[place] = self.spent.get(place, 0.0) + now - self._since
+        self._since = now
+
+    @contextmanager
+    def watching(self, model: nn.Layer) -> Iterator[None]:
+        """Tell the layers of `model` apart inside."""
+        with ExitStack() as stack:
+            for name, layer in model.named_sublayers():
+                self.layers.setdefault(name, LayerFacts(_kind(layer)))
+                for method in ("forward", "normalize"):
+                    if hasattr(layer, method):
+                        stack.enter_context(replaced(layer, method, self._timed(name, layer, method)))
+            yield
+
+    def around(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` with its time charged to `part`."""
+
+        def timed(*args: Any, **options: Any) -> Any:
+            with self.on(part):
+                return function(*args, **options)
+
+        return timed
+
+    def _timed(self, name: str, layer: nn.Layer, method: str) -> Callable[..., Any]:
+        function = getattr(layer, method)
+
+        def timed(*args: Any, **options: Any) -> Any:
+            if not self.running:
+                return function(*args, **options)
+            if options.get("relu"):
+                self.layers[name].kind = f"{_KINDS['norm']} with ReLU"
+            with self.on("forward", name):
+                y = function(*args, **options)
+                if isinstance(y, Tensor):
+                    self._note(name, layer, args[0], y)
+            return y
+
+        return timed
+
+    def _note(self, name: str, layer: nn.Layer, x: Tensor, y: Tensor) -> None:
+        """Count the operations of a layer and wait for its gradient."""
+        facts = self.layers[name]
+        if not facts.operations and isinstance(layer, nn.Conv2D | nn.Linear):
+            # Two for a multiply-accumulate; as much for the gradients of the weights and, if wanted, of the input.
+            passes = 2 if x.stop_gradient else 3
+            facts.operations = 2 * passes * operations(layer, y)
+            facts.kind += _groups(layer, x)
+        # Between fast layers gradients flow through the memory under a result and not through the result itself.
+        memory = known(y)
+        target = y if memory is None else memory
+        # A container's result is that of its last layer, which was here first.
+        if not target.stop_gradient and not hasattr(target, _MARK):
+            setattr(target, _MARK, True)
+            target.register_hook(lambda _: self.pass_on(name))
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Put `value` in place of an attribute of `owner`, and take it away afterwards."""
+    own = name in vars(owner)
+    before = vars(owner)[name] if own else None
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if own:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+
+def _kind(layer: nn.Layer) -> str:
+    """Return the kind of a layer: by the file of the class of Paddle that it is or derives from."""
+    for ancestor in type(layer).__mro__:
+        package, _, file = ancestor.__module__.rpartition(".")
+        if package != "paddle.nn.layer":
+            continue
+        if file == "conv":
+            return f"convolution {' x '.join(map(str, layer.weight.shape[2:]))}"
+        return _KINDS.get(file) or (ancestor.__name__.lower() if file == "common" else REST)
+    return REST
+
+
+def _groups(layer: nn.Layer, x: Tensor) -> str:
+    """Return what to add to a convolution's kind where it does not see all channels of its input at once."""
+    if isinstance(layer, nn.Linear) or x.shape[1] == layer.weight.shape[1]:
+        return ""
+    return ", depth-wise" if layer.weight.shape[1] == 1 else f", {x.shape[1] // layer.weight.shape[1]} groups"
