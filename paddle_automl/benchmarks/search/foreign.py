@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,7 +90,10 @@ class Foreign(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the optimizer's next choices."""
-        drawn = self._ask()
+        with warnings.catch_warnings():
+            # Of other projects' numerics; they would stand between the lines of the progress.
+            warnings.simplefilter("ignore")
+            drawn = self._ask()
         chosen: Params = {}
         for decision in self.space.decisions:
             if decision.condition is None or decision.condition.holds(chosen):
@@ -110,7 +114,9 @@ class Foreign(BaseSampler):
         usable = values is not None and math.isfinite(values[0])
         cost = float(values[0]) if usable and values is not None else self._worst
         self._worst = cost if trial.number == 0 else max(self._worst, cost)
-        self._tell(cost)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._tell(cost)
 
 
 class Smac(Foreign):

@@ -147,3 +147,30 @@ def test_a_repeated_configuration_is_no_obstacle(name):
     params = [SPACE.sample(rng) for _ in range(6)] * 3
     history = History(tuple(Observation(n, p, (cost(p) + n / 100,)) for n, p in enumerate(params)))
     assert SPACE.contains(controller(name, space=SPACE).propose(18, history))
+
+
+def second_cost(params):
+    return 2 * (params["smooth"] - 0.1) ** 2 + params["drop"] + abs(np.log10(params["rate"]) + 3) / 2
+
+
+def hypervolume(points):
+    """Return the area between the front of points and (3, 3)."""
+    area, lowest = 0.0, 3.0
+    for first, second in sorted(points):
+        if first < 3.0 and second < lowest:
+            area += (3.0 - first) * (lowest - second)
+            lowest = second
+    return area
+
+
+@pytest.mark.parametrize("name", ["q_learning", "auto"])
+def test_several_objectives_gain_more_hypervolume_than_chance(name):
+    """Random search has 5.85 with a standard deviation of 0.57: the mean of 4 seeds is above 6.7 in 0.1 %."""
+    found = []
+    for seed in range(4):
+        own, ended = controller(name, space=SPACE, objectives=TWO, seed=seed), []
+        for number in range(40):
+            params = own.propose(number, History(tuple(ended)))
+            ended.append(Observation(number, params, (cost(params), second_cost(params))))
+        found.append(hypervolume([o.costs for o in ended]))
+    assert np.mean(found) > 6.7
