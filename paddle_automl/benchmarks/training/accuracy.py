@@ -31,6 +31,7 @@ _RECIPE: dict[str, Any] = {
     "ema": {"decay": 0.99},
     "clip_global_norm": 5.0,
 }
+_FAST: dict[str, Any] = {"name": "momentum", "learning_rate": 0.1, "weight_decay": 5e-4}
 TASKS: dict[str, dict[str, Any]] = {
     "digits": {
         "images": None,
@@ -41,11 +42,11 @@ TASKS: dict[str, dict[str, Any]] = {
         },
     },
     "fashion_mnist": {
-        "images": 15_000,
+        "images": 20_000,
         "config": {
             "data": {"dataset": {"name": "idx"}, "split": {"validation": 0.1}, "augment": ["horizontal_flip"]},
-            "model": {"backbone": {"name": "vgg", "width": 16, "convs": [1, 2]}},
-            "training": {**_RECIPE, "epochs": 4, "batch_size": 128},
+            "model": {"backbone": {"name": "vgg", "width": 16, "convs": [1, 1, 1]}},
+            "training": {**_RECIPE, "optimizer": _FAST, "epochs": 6, "batch_size": 128},
         },
     },
 }
