@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     result = SearchRun(config, Display(screen, config)).run(fresh=args.fresh)
     results.print_search(screen, config, result)
-    if config.compression.steps:
+    if config.compression.chain() and not config.compression.in_trials:
         from paddle_automl.pipeline.compressing import CompressFile, compress_run
 
         chain = CompressFile(compression=config.compression)

@@ -31,7 +31,7 @@ def compress(model: Classifier, config: CompressionConfig, context: Context) -> 
     kept. Raises ConfigError, before anything runs, for options that cannot work on this network.
     """
     require_formats(config.formats or ())
-    steps = [STEPS[item.name](item) for item in config.steps]
+    steps = [STEPS[item.name](item) for item in config.chain()]
     for step in steps:
         step.check(model, context)
     with tempfile.TemporaryDirectory(prefix="paddle_automl-compression-") as scratch:

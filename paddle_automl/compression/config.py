@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from paddle_automl.compression.base import STEPS, Form
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.deployment.config import Formats, check_formats
+
+POST = "quantize_post"
+"""The step that makes the weights 8-bit integers where only the precision is asked for."""
 
 
 class SpeedConfig(Section):
@@ -36,6 +39,13 @@ class CompressionConfig(Section):
 
     steps: Sequence[Annotated[PluginConfig, Plugin(STEPS)]] = ()
     """Steps in their order; none: nothing is compressed."""
+    precision: Literal["float32", "int8"] | None = None
+    """Of the weights at the end of the chain. int8: quantize_post closes a chain that has no quantizing step;
+    float32: quantizing steps are left out; None: as the steps leave it."""
+    in_trials: bool = False
+    """Compress each trained network of a training or search in this way, without gates: objectives are measured on
+    what comes out, keys of compression may stand in search.space, and the winner is exported compressed. Otherwise
+    the chain runs once, after a search, on its winner."""
     max_accuracy_drop: float = Field(0.01, ge=0, le=1)
     """Largest allowed loss of validation accuracy against the network before compression: 0.01 = one point."""
     min_speedup: float | None = Field(None, gt=0)
@@ -58,7 +68,18 @@ class CompressionConfig(Section):
     @model_validator(mode="after")
     def _order(self) -> CompressionConfig:
         check_order(self.steps)
+        if self.in_trials and not self.steps and self.precision is None:
+            raise ValueError("in_trials: needs steps, or a precision")
         return self
+
+    def chain(self) -> tuple[PluginConfig, ...]:
+        """Return the steps that run, in their order, as `precision` asks."""
+        quantizing = [item for item in self.steps if STEPS[item.name].leaves is Form.QUANTIZED]
+        if self.precision == "float32":
+            return tuple(item for item in self.steps if item not in quantizing)
+        if self.precision == "int8" and not quantizing:
+            return (*self.steps, STEPS[POST].Config.model_validate({"name": POST, "analysis": False}))
+        return self.steps
 
 
 def check_order(steps: Iterable[PluginConfig]) -> None:

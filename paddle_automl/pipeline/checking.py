@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import paddle
 
+from paddle_automl.compression.candidate import check_candidate
 from paddle_automl.core.errors import AutoMLError, ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.data.augment.base import build_augmenter
@@ -22,7 +23,7 @@ from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import GOALS, RunConfig
 from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, notes
 from paddle_automl.pipeline.jobs import returning_errors
-from paddle_automl.pipeline.networks import guides_of, make_model
+from paddle_automl.pipeline.networks import context_of, guides_of, make_model
 from paddle_automl.training.loop import train
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.progressive import Progressive, check_size
@@ -74,6 +75,8 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, payload
         feature_dim=model.feature_dim,
     )
     guides = guides_of(candidate, data, model, payload)
+    if candidate.compression.in_trials:
+        check_candidate(model, candidate.compression, context_of(candidate, data, model, payload))
     build_optimizer(
         model, candidate.training, beside=[parameter for guide in guides for parameter in guide.parameters()]
     )

@@ -53,8 +53,7 @@ def compress_run(
 
     Raises ConfigError for a chain without steps or for options that do not fit the network.
     """
-    steps = config.compression.steps
-    if not steps:
+    if not config.compression.chain():
         raise ConfigError("compression.steps: is empty; name at least one step, such as quantize_post")
     stable_hashing()
     run = open_run(path)

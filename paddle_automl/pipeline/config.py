@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.distillation import TeachingConfig
@@ -75,7 +75,7 @@ class RunConfig(Section):
     final: Final = Final()
     """The last training of the winner."""
     compression: CompressionConfig = CompressionConfig()
-    """The chain of compression after a search; without steps there is none."""
+    """The chain of compression, after a search or in each of its trials; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()
     """Export, proof and measurement."""
 
@@ -92,6 +92,14 @@ class RunConfig(Section):
         if not value.strip():
             raise ValueError("must name a folder")
         return value
+
+    @model_validator(mode="after")
+    def _validation_stays_unseen(self) -> RunConfig:
+        if self.compression.in_trials and self.final.data != "train":
+            raise ValueError(
+                "final.data: must be train with compression.in_trials: what it makes is measured on validation"
+            )
+        return self
 
     @property
     def folder(self) -> Path:

@@ -23,7 +23,8 @@ from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.networks import guides_of, make_model
+from paddle_automl.pipeline.networks import context_of, guides_of, make_model
+from paddle_automl.pipeline.sources import BUNDLE_FOLDER
 from paddle_automl.pipeline.trials import RESULT_FILE, split_seed
 from paddle_automl.training.loop import train
 
@@ -73,13 +74,15 @@ def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     Payload: `config`; `folder` for weights, metrics and the result; `objectives`, the metrics to measure;
     `on`, the part to train on; `cache`, `lock`, `device`, `threads`. The result's `metrics` are those of the
-    best epoch on validation, with parameters, FLOPs, size and, where asked for, latency.
+    best epoch on validation, with parameters, FLOPs, size and, where asked for, latency; with
+    `compression.in_trials` those of the compressed network.
     """
     config = enter_worker(payload)
     folder = Path(payload["folder"])
     data = load_data(config, payload)
     model = make_model(config, data)
-    costs = model_costs(model, data, config, payload)
+    # What a compressed network costs is known at the end alone.
+    costs = {} if config.compression.in_trials else model_costs(model, data, config, payload)
     metric = config.epoch_metric()
     result = train(
         model,
@@ -101,6 +104,7 @@ def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     logger.info("precision: %s", result.amp)
     outcome = {
         "metrics": {**result.metrics, **costs},
+        **_compressed(config, data, model, payload),
         "best_epoch": result.best_epoch,
         "epochs_run": result.epochs_run,
         "stopped": result.stopped,
@@ -113,6 +117,30 @@ def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     }
     write_json(folder / RESULT_FILE, outcome)
     return outcome
+
+
+def _compressed(
+    config: RunConfig, data: PreparedData, model: Classifier, payload: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the metrics of the compressed network and what the steps told; nothing where none is asked for.
+
+    The network before is kept in the folder's weights, the compressed one in the folder's bundle.
+    """
+    if not config.compression.in_trials:
+        return {}
+    from paddle_automl.compression.candidate import make_candidate
+
+    candidate = make_candidate(
+        model,
+        config.compression,
+        context_of(config, data, model, payload),
+        folder=Path(payload["folder"]) / BUNDLE_FOLDER,
+        deployment=config.deployment,
+        rebuilt_by=payload["config"],
+        latency="latency_ms" in payload.get("objectives", ()),
+    )
+    logger.info("compressed: %s", candidate.metrics)
+    return {"metrics": candidate.metrics, "compression": candidate.facts}
 
 
 def model_costs(

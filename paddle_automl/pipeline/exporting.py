@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,14 @@ import numpy as np
 from paddle_automl.core.errors import DataError
 from paddle_automl.data.parts import Part, PreparedData
 from paddle_automl.data.preprocess import Preprocess
-from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.replacing import replacing_folder
 from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, model_costs
 from paddle_automl.pipeline.jobs import returning_errors
 from paddle_automl.pipeline.networks import load_trained, recorded_facts
+from paddle_automl.pipeline.sources import BUNDLE_FOLDER
 from paddle_automl.pipeline.trials import WEIGHTS_FILE
 from paddle_automl.training.evaluation import evaluate, predict_probabilities
 from paddle_automl.training.metrics import confusion_matrix, per_class, scores, worst_mistakes
@@ -36,6 +39,8 @@ def export_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     config = enter_worker(payload)
     run, target = Path(payload["run"]), Path(payload["bundle"])
     data = load_data(config, payload)
+    if config.compression.in_trials:
+        return _ship_compressed(run / BUNDLE_FOLDER, target, data, payload)
     model = load_trained(config, data, run / WEIGHTS_FILE)
     metrics: dict[str, Any] = {
         "validation": payload["validation"]
@@ -57,6 +62,20 @@ def export_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
         metrics=metrics,
         lock=Path(payload["lock"]),
     )
+    return describe_bundle(bundle)
+
+
+def _ship_compressed(source: Path, target: Path, data: PreparedData, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy the bundle that a run's compression made, with its proof, and test it once."""
+    bundle = Bundle.open(source)
+    if target.resolve() != source.resolve():
+        with replacing_folder(target, marker=INFO) as scratch:
+            shutil.copytree(source, scratch, dirs_exist_ok=True)
+        bundle = Bundle.open(target)
+    if payload.get("test", True) and len(data.test):
+        found = predict_part(Predictor(bundle, threads=int(payload["threads"])), data.test)
+        metrics = {**bundle.info.metrics, "test": _rounded(scores(found, data.test.labels))}
+        bundle = bundle.updated(metrics=metrics)
     return describe_bundle(bundle)
 
 

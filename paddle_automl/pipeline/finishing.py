@@ -26,8 +26,8 @@ from paddle_automl.pipeline.trials import (
     ALONE_FOLDER,
     CONFIG_FILE,
     LOG_FILE,
-    SEARCH_ONLY,
     WEIGHTS_FILE,
+    alone,
     payload_of,
     trial_config,
     trial_folder,
@@ -84,7 +84,7 @@ class Finish:
     def _best_dict(self, best: TrialRecord) -> dict[str, Any]:
         data = self.best_config(best).as_dict()
         data["output"] = readable((self.folder / "best_again").resolve())
-        return {key: value for key, value in data.items() if key not in SEARCH_ONLY}
+        return alone(data)
 
     def _final_config(self, best: TrialRecord, epochs: int) -> RunConfig:
         config = self.best_config(best)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.sources import BUNDLE_FOLDER
 from paddle_automl.pipeline.trials import WEIGHTS_FILE, trial_folder
 from paddle_automl.search.learning.final_choice import FINALISTS
 from paddle_automl.search.listener import Listener
@@ -11,7 +14,7 @@ from paddle_automl.search.study import Study
 
 
 class CheckpointKeeper(Listener):
-    """Deletes a trial's weights as soon as enough other configurations are better.
+    """Deletes a trial's weights, and its compressed network, as soon as enough other configurations are better.
 
     Of a configuration that is kept the best run's weights stay. While repeats are to come (`repeats`), none of
     those that they may choose from is deleted.
@@ -35,4 +38,7 @@ class CheckpointKeeper(Listener):
     def _delete_others(self, keep: set[int]) -> None:
         for other in self.study.records():
             if other.state != "running" and other.number not in keep:
-                (trial_folder(self.config, other.number) / WEIGHTS_FILE).unlink(missing_ok=True)
+                folder = trial_folder(self.config, other.number)
+                (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+                if self.config.compression.in_trials:
+                    shutil.rmtree(folder / BUNDLE_FOLDER, ignore_errors=True)

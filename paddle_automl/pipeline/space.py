@@ -31,7 +31,13 @@ def make_space(config: RunConfig) -> SearchSpace:
         )
     if spec == "auto":
         return SearchSpace.parse(auto_spec())
-    idle = [key for key in spec if key.split(".")[0] not in SEARCHED]
+    searched = (*SEARCHED, "compression") if config.compression.in_trials else SEARCHED
+    idle = [key for key in spec if key.split(".")[0] not in searched]
+    if any(key.split(".")[0] == "compression" for key in idle):
+        raise ConfigError(
+            "search.space: varies compression, which trials know only with compression.in_trials: true; set it, "
+            "and candidates are compressed before they are measured"
+        )
     if idle:
         raise ConfigError(
             [

@@ -42,9 +42,16 @@ def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
         model = model.model_copy(update={"pretrained": absolute_path(model.pretrained)})
     changes = {"data": section, "model": model, "metric": config.epoch_metric()}
     data = _with_absolute_teachers(config.model_copy(update=changes)).as_dict()
-    for key in SEARCH_ONLY:
-        data.pop(key)
-    return {**data, "output": readable(output.resolve())}
+    return {**alone(data), "output": readable(output.resolve())}
+
+
+def alone(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a whole configuration without the sections that only a search has.
+
+    The chain of compression is among them, unless each trial is compressed.
+    """
+    compressed = data["compression"]["in_trials"]
+    return {key: data[key] for key in data if key not in SEARCH_ONLY or (key == "compression" and compressed)}
 
 
 def _with_absolute_teachers(config: RunConfig) -> RunConfig:
@@ -76,8 +83,7 @@ def trial_config(
 
 def write_config(config: RunConfig, folder: Path) -> None:
     """Write a training's configuration to its folder; the sections that only a search has are left out."""
-    data = {key: value for key, value in config.as_dict().items() if key not in SEARCH_ONLY}
-    write_text(folder / CONFIG_FILE, dump_yaml(data))
+    write_text(folder / CONFIG_FILE, dump_yaml(alone(config.as_dict())))
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -91,6 +97,10 @@ def identity(config: RunConfig) -> dict[str, Any]:
     keep = {key: data[key] for key in ("seed", "metric", "data", "model", "training")}
     if config.distillation is not None:
         keep["distillation"] = data["distillation"]
+    if config.compression.in_trials:
+        chain = data["compression"]
+        steps = {str(index): step for index, step in enumerate(chain["steps"])}
+        keep["compression"] = {"steps": steps, "precision": chain["precision"]}
     flat = dict(_flatten(keep, ""))
     if config.search.warm_start:
         flat["search.warm_start"] = list(config.search.warm_start)

@@ -39,6 +39,7 @@ def test_a_student_of_a_run_learns_from_it_and_says_so_in_its_configuration(sear
     assert ensemble.code == 0, ensemble.err
 
 
+@pytest.mark.slow
 def test_temperature_weight_and_teacher_are_legal_choices_of_a_search(searched, tmp_path):
     _, teacher, _ = searched
     space = {

@@ -1,0 +1,135 @@
+"""A candidate of a search that is compressed before it is measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_automl.compression.base import STEPS, Form, Step
+from paddle_automl.compression.bundling import create_link_bundle
+from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import sparsity
+from paddle_automl.compression.measuring import WEIGHTS_SUFFIX, formats_for
+from paddle_automl.compression.results import BEFORE, Link
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.data.parts import Part
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.config import DeploymentConfig
+from paddle_automl.deployment.exporters.base import Session
+from paddle_automl.deployment.latency import measure_session
+from paddle_automl.deployment.runtime import in_lasting_thread
+from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.profile import profile
+from paddle_automl.training.evaluation import predict_probabilities
+from paddle_automl.training.metrics import scores
+
+AS_ASKED = "compressed as its configuration asks; whether that is good the search decides"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A compressed candidate as its user would get it."""
+
+    bundle: Bundle
+    metrics: dict[str, float]
+    """Accuracy, macro F1 and loss of the exported network on the validation part; parameters, flops; size_mb, of
+    its exported weights; latency_ms where it was asked for."""
+    facts: dict[str, Any]
+    """What each step reported, by its name."""
+
+
+def check_candidate(model: Classifier, config: CompressionConfig, context: Context) -> None:
+    """Raise ConfigError for options that cannot work on this network; nothing is changed or run."""
+    for index, item in enumerate(config.chain()):
+        try:
+            STEPS[item.name](item).check(model, context)
+        except ConfigError as error:
+            raise ConfigError([f"compression.steps.{index}: {issue}" for issue in error.issues]) from None
+
+
+def make_candidate(
+    model: Classifier,
+    config: CompressionConfig,
+    context: Context,
+    *,
+    folder: Path,
+    deployment: DeploymentConfig,
+    rebuilt_by: Mapping[str, Any],
+    latency: bool = False,
+) -> Candidate:
+    """Run the chain on a copy of `model`, without gates, and measure the bundle that comes out in `folder`.
+
+    `rebuilt_by` is the configuration that the bundle carries. Raises ConfigError, UnsupportedError or TrialError
+    where a step fails.
+    """
+    check_candidate(model, config, context)
+    link = _compressed(model, [STEPS[item.name](item) for item in config.chain()], context)
+    part = context.data.validation
+    formats = deployment.formats if config.formats is None else config.formats
+    link.formats = {item.name: {} for item in formats_for(link.form, formats)}
+    bundle = create_link_bundle(
+        link,
+        folder=folder,
+        context=context,
+        compression=config.model_copy(update={"formats": formats}),
+        deployment=deployment,
+        config=rebuilt_by,
+        metrics={},
+    )
+    session = bundle.session(threads=deployment.latency.threads)
+    found = in_lasting_thread(partial(_probabilities, session, part))
+    assert link.model is not None
+    expected, _ = predict_probabilities(link.model, part)
+    seen = scores(found, part.labels)
+    link.accuracy = seen["accuracy"]
+    link.top1_agreement = float((expected.argmax(axis=1) == found.argmax(axis=1)).mean())
+    link.weights_mb = sum(p.stat().st_size for p in bundle.folder.iterdir() if p.suffix == WEIGHTS_SUFFIX) / 1e6
+    costs = {"parameters": float(link.parameters), "flops": float(link.flops), "size_mb": link.weights_mb}
+    if latency:
+        first = deployment.latency.model_copy(update={"batch_sizes": deployment.latency.batch_sizes[:1] or (1,)})
+        times = measure_session(session, context.input_shape, first, lock=context.lock)
+        costs["latency_ms"] = times[0].p50_ms
+    metrics = {"validation": _rounded(seen), "costs": _rounded(costs), "compression": link.as_dict()}
+    return Candidate(bundle.updated(metrics=metrics), {**seen, **costs}, link.facts)
+
+
+def _compressed(model: Classifier, steps: list[Step], context: Context) -> Link:
+    """Return the last network of the chain, with what the steps reported."""
+    started = time.perf_counter()
+    link = Link(BEFORE, True, AS_ASKED, Form.DENSE, model)
+    link.parameters, link.flops = _size(model, context)
+    for step in steps:
+        before = link.model
+        assert before is not None
+        outcome = step.apply(before, context)
+        facts = {**link.facts, step.name: outcome.facts}
+        counted = (link.parameters, link.flops, link.sparsity)
+        link = Link(step.name, True, AS_ASKED, step.leaves, outcome.model, source=before, facts=facts)
+        # Quantized layers are of other classes, but there are as many weights and products as before.
+        link.parameters, link.flops, link.sparsity = counted
+        if step.leaves is not Form.QUANTIZED:
+            link.parameters, link.flops = _size(outcome.model, context)
+            link.sparsity = sparsity(outcome.model)
+    link.name = " + ".join(step.name for step in steps)
+    link.seconds = time.perf_counter() - started
+    return link
+
+
+def _size(model: Classifier, context: Context) -> tuple[int, int]:
+    facts = profile(model, context.input_shape)
+    return facts.parameters, facts.flops
+
+
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {key: round(value, 6) for key, value in metrics.items()}
+
+
+def _probabilities(session: Session, part: Part) -> np.ndarray:
+    return np.concatenate([session(batch.images) for batch in part.batches(64)])
