@@ -91,8 +91,8 @@ def _print(console: Console, record: Mapping[str, Any]) -> None:
     missing = [name for name in CHOICES if name in SETTINGS and name not in record["set"]["all"]]
     if missing:
         console.print(f"  not set on this machine: {', '.join(missing)}", style="dim")
-    title = "images per CPU-second of a training step in float32, and the ratio to no setting"
-    grid = Table(title=title, title_justify="left")
+    console.print("\nimages per CPU-second of a training step in float32, and the ratio to no setting")
+    grid = Table()
     grid.add_column("layers, setting")
     for network in record["networks"].values():
         grid.add_column(network["title"], justify="right")

@@ -26,17 +26,19 @@ def print_speeds(console: Console, record: Mapping[str, Any]) -> None:
     console.print(
         f"{record['processor']}; one thread; most that it was seen to do here, GFLOP/s: {roof or 'not measured'}"
     )
-    grid = _grid("images per CPU-second (per second; share of the roofline of its type)", networks)
+    console.print("\nimages per CPU-second (per second; share of the roofline of its type)")
+    grid = _grid(networks)
     for name, about in record["variants"].items():
         cells = [_cell(network["variants"][name]) for network in networks.values()]
         grid.add_row(f"{name} ({about['version']})", *cells)
     console.print(grid)
-    ratios = _grid("ratios of medians", networks)
+    ratios = _grid(networks)
     for over, under in COMPARISONS:
         if over in record["variants"] and under in record["variants"]:
             speeds = [network["variants"] for network in networks.values()]
             ratios.add_row(f"{over} / {under}", *(f"{_ratio(s, over, under):.2f}" for s in speeds))
     if ratios.row_count:
+        console.print("\nratios of medians of the images per CPU-second")
         console.print(ratios)
 
 
@@ -50,9 +52,9 @@ def _cell(speed: Mapping[str, Any]) -> str:
     return f"{speed['images_per_cpu_second']:.4g} ({speed['images_per_second']:.4g}{share})"
 
 
-def _grid(title: str, networks: Mapping[str, Mapping[str, Any]]) -> Table:
-    grid = Table(title=title, title_justify="left")
-    grid.add_column("")
+def _grid(networks: Mapping[str, Mapping[str, Any]]) -> Table:
+    grid = Table()
+    grid.add_column("", no_wrap=True)
     for network in networks.values():
         grid.add_column(f"{network['title']}, batch {network['batch']}", justify="right")
     return grid

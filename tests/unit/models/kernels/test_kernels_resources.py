@@ -1,6 +1,7 @@
 """Primitives are kept and let go, threads share them, memory does not grow, a fork starts clean."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -196,3 +197,33 @@ def test_threads_of_the_library_can_be_set_after_the_start():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "2"
+
+
+@pytest.mark.parametrize("limit", ["AVX2", "AVX512_CORE"])
+def test_a_processor_with_less(limit):
+    """The library limits itself to instruction sets that the variable names; results stay those of Paddle."""
+    code = (
+        "import numpy as np, paddle\n"
+        "from paddle_automl.models import kernels\n"
+        "from paddle_automl.models.kernels import layers, mode\n"
+        "have = mode.processor_flags()\n"
+        "mode.processor_flags = lambda: frozenset(f for f in have if not f.startswith(('avx512_bf16', 'amx')))\n"
+        "if 'AVX2' in limit: mode.processor_flags = lambda: frozenset(f for f in have if not f.startswith('avx512'))\n"
+        "net = paddle.nn.Sequential(layers.Conv2D(3, 16, 3), layers.BatchNorm2D(16), layers.ReLU(),\n"
+        "    layers.MaxPool2D(2), layers.Conv2D(16, 16, 3, groups=16), layers.AdaptiveAvgPool2D(1))\n"
+        "x = paddle.to_tensor(np.random.default_rng(0).standard_normal((4, 3, 12, 12)).astype('float32'))\n"
+        "found = []\n"
+        "for dtype in ('bfloat16', None):\n"
+        "    net.clear_gradients()\n"
+        "    with kernels.use(dtype) as real: y = net(x)\n"
+        "    y.square().sum().backward()\n"
+        "    found.append((real, y.numpy(), net[0].weight.grad.numpy()))\n"
+        "fast, plain = found\n"
+        "worst = max(abs(a - b).max() / abs(b).max() for a, b in zip(fast[1:], plain[1:]))\n"
+        "print(fast[0], plain[0], worst < 1e-4)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", f"limit = {limit!r}\n{code}"],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": limit}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.split() == ["float32", "None", "True"]
