@@ -65,7 +65,10 @@ class MobileNet(Backbone):
             for index in range(depth):
                 expansion = config.expansion if number else 1
                 step = stride if index == 0 else 1
-                block = _InvertedResidual(layers, channels, width, config.kernel, step, expansion)
+                # What enters the first block is activated: nothing is added to it, as in the paper. oneDNN's 8-bit
+                # convolutions would also add that unsigned map to a signed one as if it were signed.
+                adds = step == 1 and channels == width and (number, index) != (0, 0)
+                block = _InvertedResidual(layers, channels, width, config.kernel, step, expansion, adds)
                 stage.add_sublayer(str(index), block)
                 channels = width
             self.stages.append(stage)
@@ -80,10 +83,17 @@ class MobileNet(Backbone):
 
 
 class _InvertedResidual(nn.Layer):
-    """Wide inside and narrow outside; the input is added where the shapes allow it."""
+    """Wide inside and narrow outside; the input is added where it has the shape of the output."""
 
     def __init__(
-        self, layers: LayerFactory, in_channels: int, width: int, kernel: int, stride: int, expansion: int
+        self,
+        layers: LayerFactory,
+        in_channels: int,
+        width: int,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        adds: bool,
     ) -> None:
         super().__init__()
         inner = in_channels * expansion
@@ -93,7 +103,7 @@ class _InvertedResidual(nn.Layer):
             layers.conv_norm_act(inner, width, 1, activation=False),
         ]
         self.residual = nn.Sequential(*steps)
-        self.adds = stride == 1 and in_channels == width
+        self.adds = adds
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, width, h, w]."""

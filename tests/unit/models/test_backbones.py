@@ -79,13 +79,13 @@ def test_inverted_residuals_of_mobilenet():
     assert widths == [(1, 8, 1), *first, *second, *third, (12, 24, 1)]
     assert model.feature_dim == 24
     blocks = [stage[str(index)] for stage in model.backbone.stages for index in range(len(stage))]
-    assert [block.adds for block in blocks] == [True, False, True]
+    assert [block.adds for block in blocks] == [False, False, True]
     # With its convolutions at zero, a block that adds passes its input on as it is, negative values too.
     model.eval()
-    for conv in convolutions(blocks[0]):
+    for conv in convolutions(blocks[2]):
         conv.weight.set_value(paddle.zeros_like(conv.weight))
-    x = paddle.to_tensor([-1.0, 2.0]).reshape([1, 1, 1, 2]).expand([1, 8, 1, 2])
-    assert blocks[0](x).numpy()[0, 0, 0].tolist() == [-1.0, 2.0]
+    x = paddle.to_tensor([-1.0, 2.0]).reshape([1, 1, 1, 2]).expand([1, 12, 1, 2])
+    assert blocks[2](x).numpy()[0, 0, 0].tolist() == [-1.0, 2.0]
 
 
 def test_order_of_the_blocks():
