@@ -43,6 +43,8 @@ def choose_format(bundle: Bundle, runtime: str, device: str) -> str:
 def _fastest(bundle: Bundle) -> str:
     first = bundle.info.exporter.name
     chosen = bundle.info.fastest or first
+    if chosen == first:
+        return first
     try:
         EXPORTERS[chosen].require(to_run=True)
     except UnsupportedError as error:

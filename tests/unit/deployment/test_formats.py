@@ -120,6 +120,10 @@ def test_without_the_runtime_paddle_is_run_and_it_is_said_once(bundle, tmp_path,
     assert "paddle_automl[onnx]" in caplog.text
     with pytest.raises(UnsupportedError, match="onnxruntime is not installed"):
         Predictor(copy, runtime="onnx")
+    alone = copy.updated(exporter=config, formats=[], fastest="onnx")
+    with pytest.raises(UnsupportedError, match="onnxruntime is not installed"):
+        Predictor(alone)
+    assert len(caplog.records) == 1
 
 
 def test_a_bundle_of_the_first_format_is_read(bundle, tmp_path):
