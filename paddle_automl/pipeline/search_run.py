@@ -121,9 +121,9 @@ class SearchRun:
     def describe(self, record: TrialRecord) -> str:
         """Return a trial's choices as a short text."""
         text = describe_choices(self.space.overrides(record.params))
-        return (
-            text if record.repeat_of is None else f"trial {record.repeat_of} again, repeat {record.repeat}: {text}"
-        )
+        if record.repeat_of is not None:
+            text = f"trial {record.repeat_of} again, repeat {record.repeat}: {text}"
+        return f"{text} (from another search)" if record.warm_start else text
 
     def _open_study(self, folder: Path) -> Study:
         return Study.open(
@@ -176,7 +176,7 @@ class SearchRun:
             listeners.append(self.logs)
         coordinator = Coordinator(
             study,
-            self._controller(),
+            self._controller(limits),
             self._scheduler(),
             executor,
             self._make_job,
@@ -193,11 +193,15 @@ class SearchRun:
         keeper.close()
         return ending
 
-    def _controller(self) -> Controller:
-        options: Any = self.config.search.controller
-        return CONTROLLERS[options.name](
-            options, space=self.space, objectives=self.config.search.objectives, seed=self.config.seed
+    def _controller(self, limits: Limits) -> Controller:
+        search = self.config.search
+        options: Any = search.controller
+        controller = CONTROLLERS[options.name](
+            options, space=self.space, objectives=search.objectives, seed=self.config.seed
         )
+        controller.planned = limits.trials - limits.planned
+        controller.cost_aware = search.cost_aware
+        return controller
 
     def _scheduler(self) -> Scheduler:
         options = self.config.search.scheduler

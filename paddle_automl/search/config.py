@@ -21,6 +21,9 @@ class SearchConfig(Section):
     """What may vary: dotted keys and their domains; auto: the domains that the chosen classes declare."""
     controller: Annotated[PluginConfig, Plugin(CONTROLLERS, "auto")] = default("auto")
     """Who proposes the next trial."""
+    cost_aware: bool = False
+    """Seek gain per second instead of gain per trial; the controllers auto, gaussian_process and q_learning
+    (factored) learn from the trials what a configuration takes."""
     scheduler: Annotated[PluginConfig, Plugin(SCHEDULERS, "none")] = default("none")
     """Who stops a trial early, judging by the objectives' values per epoch."""
     executor: Annotated[PluginConfig, Plugin(EXECUTORS, "local")] = default("local")
@@ -70,6 +73,21 @@ class SearchConfig(Section):
                 f"the scheduler '{self.scheduler.name}' judges trials by their epochs, but none of the objectives "
                 f"({', '.join(metrics)}) changes with the epochs; add one of {', '.join(PER_EPOCH)}, "
                 "or use scheduler: none",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _controller_knows_seconds(self) -> SearchConfig:
+        if not self.cost_aware:
+            return self
+        able = [name for name in CONTROLLERS.names() if CONTROLLERS[name].knows_seconds]
+        metaqnn = getattr(self.controller, "variant", "") == "metaqnn"
+        if self.controller.name not in able or metaqnn:
+            name = f"{self.controller.name}{' (metaqnn)' if metaqnn else ''}"
+            raise PydanticCustomError(
+                "stated",
+                f"cost_aware: the controller '{name}' does not weigh gain against seconds; "
+                f"take {', '.join(able)}, or cost_aware: false",
             )
         return self
 

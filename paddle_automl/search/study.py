@@ -114,7 +114,8 @@ class Study(Standings):
         """Have the configuration's own values tried first, then others; nothing when the study has trials."""
         if self._study.get_trials(deepcopy=False):
             return
-        marked = [(params, "warm_start") for params in others]
+        own = None if baseline is None else self.space.canonical_key(baseline)
+        marked = [(params, "warm_start") for params in others if self.space.canonical_key(params) != own]
         if baseline is not None:
             marked.insert(0, (baseline, "baseline"))
         for params, mark in marked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from paddle_automl.core.seeds import generator
 from paddle_automl.search.controllers.base import Proposer
 from paddle_automl.search.learning.columns import Array
+from paddle_automl.search.learning.cost import CostModel
 from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.learning.observations import Observations, Reader
 from paddle_automl.search.objective import Objective
@@ -57,6 +58,12 @@ class Learner(Proposer):
         """Number of trials before anything is learned."""
         given: int | None = self.config.initial_trials
         return self.encoding.start if given is None else given
+
+    def log_seconds(self, seen: Observations) -> Callable[[Array], Array]:
+        """Return a function from rows [M, D] to predicted log seconds [M]; zeros where time does not count."""
+        if not self.cost_aware:
+            return lambda rows: np.zeros(len(rows))
+        return CostModel(self.encoding).fitted(seen)
 
     @abstractmethod
     def learned(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:

@@ -24,6 +24,8 @@ class Auto(Proposer):
     on exactly as an uninterrupted one.
     """
 
+    knows_seconds = True
+
     class Config(PluginConfig):
         """Options of the portfolio."""
 
@@ -45,4 +47,6 @@ class Auto(Proposer):
 
     def propose(self, number: int, history: History) -> Params:
         """Return the proposal of the member whose turn it is."""
-        return self.members[number % len(self.members)].propose(number, history)
+        member = self.members[number % len(self.members)]
+        member.cost_aware = self.cost_aware
+        return member.propose(number, history)

@@ -31,6 +31,8 @@ class Controller(BaseSampler):
     """Proposes the next trial. Foreign samplers derive from this class; all others from `Proposer`."""
 
     name: ClassVar[str]
+    knows_seconds: ClassVar[bool] = False
+    """Whether it can weigh gain against time (`search.cost_aware`)."""
 
     class Config(PluginConfig):
         """No options."""
@@ -40,6 +42,10 @@ class Controller(BaseSampler):
         self.space = space
         self.objectives = tuple(objectives)
         self.seed = seed
+        self.planned: int | None = None
+        """Proposals that the search has room for, where that is known."""
+        self.cost_aware = False
+        """Whether gain per second is sought instead of gain; for those with `knows_seconds`."""
 
     def exhausted(self, history: History) -> bool:
         """Tell whether everything that this controller would ever propose has been tried or is running."""

@@ -30,6 +30,8 @@ class GaussianProcessController(Learner):
     anew after every trial up to the 80th, then after every third, from the 160th on after every eighth.
     """
 
+    knows_seconds = True
+
     class Config(PluginConfig):
         """Options of the Gaussian process."""
 
@@ -54,8 +56,11 @@ class GaussianProcessController(Learner):
             process = process.with_pending(costs, seen.pending[:, free])
         best = float(costs.min())
 
+        seconds = self.log_seconds(seen)
+
         def score(points: Array) -> Array:
-            return log_expected_improvement(*process.predict(points[:, free]), best)
+            # Improvement per second (Snoek et al. 2012, section 3.2) where time counts, else seconds is 0.
+            return log_expected_improvement(*process.predict(points[:, free]), best) - seconds(points)
 
         return self._maximizer(score, seen, rng)
 

@@ -21,6 +21,9 @@ from paddle_automl.search.objective import Objective
 from paddle_automl.space import SearchSpace
 
 METAQNN_DRAWS = 30
+UNKNOWN_TRIALS = 100
+"""Length of MetaQNN's schedule where nobody tells that of the search."""
+SOFTNESS = 5.0
 
 
 @CONTROLLERS.register("q_learning")
@@ -43,6 +46,8 @@ class QLearning(Learner):
     numbers are cut into 6 parts. The paper needs 2,700 trials; at 100 it is hardly better than random search.
     """
 
+    knows_seconds = True
+
     class Config(PluginConfig):
         """Options of Q-learning."""
 
@@ -56,8 +61,8 @@ class QLearning(Learner):
         """factored: edited configurations that compete for one proposal."""
         random_share: float = Field(default=0.05, ge=0, le=1)
         """factored: share of proposals drawn at random."""
-        schedule_trials: int = Field(default=100, ge=1)
-        """metaqnn: trials over which epsilon falls from 1 to 0.1; set it to search.trials."""
+        schedule_trials: int | None = Field(default=None, ge=1)
+        """metaqnn: trials over which epsilon falls from 1 to 0.1; None: search.trials without the repeats."""
         learning_rate: float = Field(default=0.01, gt=0, le=1)
         """metaqnn: step of a value toward its target."""
         discount: float = Field(default=1.0, ge=0, le=1)
@@ -76,6 +81,10 @@ class QLearning(Learner):
         )
 
     @property
+    def _schedule(self) -> int:
+        return self.config.schedule_trials or self.planned or UNKNOWN_TRIALS
+
+    @property
     def initial(self) -> int:
         """MetaQNN explores by its epsilon alone."""
         return super().initial if self.config.variant == "factored" else 0
@@ -91,14 +100,27 @@ class QLearning(Learner):
         weights = self._q.draw(seen.rows, seen.costs, rng)
         candidates = edits(self.encoding, seen, self.config.incumbents, self.config.candidates, rng)
         keys = self.encoding.keys(candidates)
-        for place in np.argsort(-(self._q.features(candidates) @ weights), kind="stable"):
+        values = self._q.features(candidates) @ weights
+        if self.cost_aware:
+            values = self._per_second(values, weights, candidates, seen)
+        for place in np.argsort(-values, kind="stable"):
             if keys[place] not in seen.seen:
                 return candidates[place]
         return None
 
+    def _per_second(self, values: Array, weights: Array, candidates: Array, seen: Observations) -> Array:
+        """Return the logarithm of each candidate's gain over the best trial per second.
+
+        The gain is softened, ``log(1 + exp(k gain)) / k``, so that candidates below the best are still ordered.
+        """
+        gain = values - float((self._q.features(seen.rows[seen.best[:1]]) @ weights)[0])
+        softened = np.logaddexp(0.0, SOFTNESS * gain)
+        result: Array = np.log(np.maximum(softened, 1e-300)) - self.log_seconds(seen)(candidates)
+        return result
+
     def _played(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:
         """Return the row of an epsilon-greedy walk through the table."""
-        table, share = self._replay.table(seen), epsilon(number, self.config.schedule_trials)
+        table, share = self._replay.table(seen), epsilon(number, self._schedule)
 
         def choose(decision: int, steps: Sequence[Step]) -> int:
             values = np.array(table.of(state_at([*steps, (decision, 0)], len(steps))))

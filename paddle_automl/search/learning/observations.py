@@ -21,7 +21,7 @@ class Observations:
 
     `rows` [N, D] and `costs` [N] hold every trial, failed ones with the worst cost seen. `pending` [P, D] are
     the trials that run. `seen` are the keys of both. `best` are the numbers of rows, best first, one per
-    different row, repeated trials by their mean.
+    different row, repeated trials by their mean. `seconds` [N] are what whole trials took, 0 where unknown.
     """
 
     rows: Array
@@ -31,6 +31,7 @@ class Observations:
     best: NDArray[np.intp]
     usable: int
     numbers: tuple[int, ...]
+    seconds: Array
 
     def __len__(self) -> int:
         return len(self.costs)
@@ -53,9 +54,11 @@ class Reader:
         costs, usable = self._costs(history, weights)
         pending = self._stack([self.encoding.encode(params) for params in history.running])
         keys = self.encoding.keys(rows)
+        whole = [o.seconds if o.costs is not None and not o.pruned else 0.0 for o in history.finished]
+        seconds = np.array(whole, dtype=float)
         numbers = tuple(observation.number for observation in history.finished)
         seen = {*keys, *self.encoding.keys(pending)}
-        return Observations(rows, costs, pending, seen, _best(keys, costs), usable, numbers)
+        return Observations(rows, costs, pending, seen, _best(keys, costs), usable, numbers, seconds)
 
     def _row(self, number: int, params: Params) -> Array:
         known = self._rows.get(number)
