@@ -74,12 +74,14 @@ class CompressionConfig(Section):
 
     def chain(self) -> tuple[PluginConfig, ...]:
         """Return the steps that run, in their order, as `precision` asks."""
+        if self.precision is None:
+            return self.steps
         quantizing = [item for item in self.steps if STEPS[item.name].leaves is Form.QUANTIZED]
         if self.precision == "float32":
             return tuple(item for item in self.steps if item not in quantizing)
-        if self.precision == "int8" and not quantizing:
-            return (*self.steps, STEPS[POST].Config.model_validate({"name": POST, "analysis": False}))
-        return self.steps
+        if quantizing:
+            return self.steps
+        return (*self.steps, STEPS[POST].Config.model_validate({"name": POST, "analysis": False}))
 
 
 def check_order(steps: Iterable[PluginConfig]) -> None:

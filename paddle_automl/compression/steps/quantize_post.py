@@ -50,12 +50,14 @@ class QuantizePost(Step):
 
     def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
         without(layers_for_int8(model), self.config.skip, "quantize_post.skip")
+        if not len(context.data.train):
+            raise DataError(
+                "quantize_post: there is no training image to calibrate with; give data.split a training part"
+            )
 
     def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
         config = self.config
         images, _ = context.images(config.images, "calibration")
-        if not len(images):
-            raise DataError("quantize_post: there is no training image to calibrate with")
         ready, names = ready_for_int8(model, context.input_shape)
         chosen = without(names, config.skip, "quantize_post.skip")
         facts: dict[str, Any] = {"layers": list(chosen), "skipped": [name for name in names if name not in chosen]}

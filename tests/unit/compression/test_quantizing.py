@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import paddle
 import pytest
 
 from paddle_automl.compression.base import STEPS
+from paddle_automl.compression.chain import compress
+from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.loading import validate
 from paddle_automl.models import kernels
 from paddle_automl.training import learner, precision
 from paddle_automl.training.evaluation import evaluate
@@ -43,6 +49,17 @@ def test_batch_norm_in_quantized_training_keeps_its_statistics_inside_fast_layer
         got = norm(x)
     assert float((kernels.plain(got) - expected).abs().max()) < 1e-6
     assert (norm._mean.numpy() == before).all()
+
+
+def test_without_calibration_data_nothing_runs(monkeypatch):
+    data = digits()
+    empty = replace(data, train=data.train.with_indices(data.train.indices[:0]))
+    ran = []
+    monkeypatch.setattr(STEPS["prune_filters"], "apply", lambda *_: ran.append(1))
+    chain = validate(CompressionConfig, {"steps": [{"name": "prune_filters", "ratio": 0.5}, "quantize_post"]})
+    with pytest.raises(DataError, match="quantize_post: there is no training image to calibrate with"):
+        compress(trained(), chain, context(data=empty))
+    assert ran == []
 
 
 @pytest.mark.parametrize(
