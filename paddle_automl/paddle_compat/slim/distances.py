@@ -12,8 +12,8 @@ def relational_loss() -> nn.Layer:
 
     Park et al., Relational Knowledge Distillation (2019), eq. 4 and 5 with Huber's function: the distances between
     the images of a batch, each over their mean, plus the cosines of the angles between any three. It does not ask
-    for equal widths. PaddleSlim's other losses are layers of Paddle under another name; its KL is a mean over classes
-    as well, without the T^2 of Hinton et al.
+    for equal widths. PaddleSlim's other losses are layers of Paddle under another name; its KL is a mean over the
+    classes as well, without the T^2 of Hinton et al.
     """
     import_paddleslim()
     from paddleslim.dygraph.dist.losses.basic_loss import RKDLoss
