@@ -29,6 +29,11 @@ class Net(nn.Layer):
         return self.fc(self.pool(fast.add(x, self.second(x))))
 
 
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def gradients(net, dtype, around):
     x = paddle.to_tensor(np.random.default_rng(0).standard_normal((8, 3, 12, 12)).astype("float32"))
     net.clear_gradients()
