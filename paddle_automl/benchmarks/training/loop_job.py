@@ -38,6 +38,8 @@ from paddle_automl.training.recipe import build_optimizer
 
 EPOCH_S = 2.0
 """CPU time of an epoch, about."""
+FEWEST_STEPS = 12
+"""Of an epoch: in shorter ones the files, written once an epoch, would weigh more than they ever do."""
 VALIDATION_SHARE = 0.2
 SMALL = Task("ResNet of 7 convolutions, 32x32", 64, (3, 32, 32), 0.0)
 RECIPE: dict[str, Any] = {
@@ -125,7 +127,7 @@ class _Measurement:
     def _data(self) -> PreparedData:
         """Return random images, as many as an epoch of about `EPOCH_S` takes."""
         self.bare.step()
-        self.steps = max(4, min(100, round(EPOCH_S / max(_spent(self.bare.step), 1e-3))))
+        self.steps = max(FEWEST_STEPS, min(100, round(EPOCH_S / max(_spent(self.bare.step), 1e-3))))
         count = self.steps * self.task.batch
         data = random_data(self.task, count, round(count * VALIDATION_SHARE))
         self.bare.held_out = [paddle.to_tensor(batch.images) for batch in data.validation.batches(256)]
