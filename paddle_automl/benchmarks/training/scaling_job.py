@@ -18,7 +18,7 @@ from paddle_automl.training.loop import train
 
 SIDE = 768
 """Of the matrices: three of them fit into the caches of a core."""
-STEPS = 8
+STEPS = 4
 """Of an epoch: short ones let the window be met closely, and each has a validation and files as usual."""
 
 

@@ -157,7 +157,10 @@ class TestStartup:
     [
         (["startup", "--rounds", "1"], "first step"),
         (["loop", "--nets", "small", "--dtypes", "float32", "--rounds", "1"], "ResNet of 7 convolutions"),
-        (["scaling", "--rounds", "1", "--seconds", "2", "--dtypes", "float32"], "products of matrices"),
+        (
+            ["scaling", "--nets", "small", "--rounds", "1", "--seconds", "3", "--dtypes", "float32"],
+            "products of matrices",
+        ),
         (["precision", "--tasks", "digits", "--seeds", "2"], "digits: test accuracy"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
