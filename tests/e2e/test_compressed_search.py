@@ -9,6 +9,8 @@ from paddle_automl.deployment.bundle import Bundle
 from tests.e2e.conftest import TINY, run_tool, write_config
 
 RATIO, PRECISION = "compression.steps.0.ratio", "compression.precision"
+pytestmark = pytest.mark.slow
+
 SEARCH = {
     "controller": "grid",
     "trials": 4,
@@ -98,7 +100,6 @@ def test_the_same_command_again_repeats_nothing(compressed):
     assert {path: path.stat().st_mtime_ns for path in output.glob("trials/*/result.json")} == before
 
 
-@pytest.mark.slow
 def test_a_trial_run_alone_is_compressed_in_the_same_way(compressed, tmp_path):
     _, output, _ = compressed
     trial = next(folder for folder in sorted((output / "trials").iterdir()) if (folder / "model").is_dir())
