@@ -15,12 +15,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 SWITCH = "PADDLE_AUTOML_CPU_TUNING"
-MKL_VARIABLE, MALLOC, TUNABLES = "MKL_DEBUG_CPU_TYPE", "mallopt", "GLIBC_TUNABLES"
-_HUGE_PAGES = "glibc.malloc.hugetlb=1"
-_FIRST_WITH_HUGE_PAGES = (2, 35)
-_PAGES_FILE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+MKL_VARIABLE, MALLOC = "MKL_DEBUG_CPU_TYPE", "mallopt"
 _VARIABLES = {"GLOG_minloglevel": "2", "OMP_NUM_THREADS": "1", "KMP_BLOCKTIME": "1"}
-SETTINGS = (*_VARIABLES, MKL_VARIABLE, TUNABLES, MALLOC)
+SETTINGS = (*_VARIABLES, MKL_VARIABLE, MALLOC)
 """What `tune_process` sets: environment variables, and thresholds of glibc's malloc."""
 _done: dict[str, str] = {}
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
@@ -62,8 +59,6 @@ def tune_process(settings: Collection[str] | None = None) -> dict[str, str]:
 
     - Intel MKL takes its slow code path on AMD and Hygon processors unless told the instruction set.
     - glibc gives freed activations back to the kernel at every step unless its thresholds are raised.
-    - glibc asks for huge pages, with which a step takes 3 to 10 % less, only if told when a process starts: this
-      setting is for the processes that this one starts, such as the fork server of the trials.
     - Intel OpenMP threads spin for 200 ms after each parallel region, which starves other workers.
 
     With `settings`, names out of `SETTINGS`, only those, whatever the variable that turns the settings off says.
@@ -73,9 +68,9 @@ def tune_process(settings: Collection[str] | None = None) -> dict[str, str]:
     wanted = SETTINGS if settings is None else settings
     done = {}
     kind = _mkl_cpu_type(*_processor())
-    variables = {**_VARIABLES, MKL_VARIABLE: kind, TUNABLES: huge_pages()}
+    variables = {**_VARIABLES, **({MKL_VARIABLE: kind} if kind else {})}
     for name, value in variables.items():
-        if value and name in wanted and name not in os.environ:
+        if name in wanted and name not in os.environ:
             os.environ[name] = done[name] = value
     if MALLOC in wanted and _raise_malloc_thresholds():
         done[MALLOC] = "M_MMAP_THRESHOLD=1GiB M_TRIM_THRESHOLD=2GiB"
@@ -128,27 +123,9 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def huge_pages() -> str | None:
-    """Return the value of `TUNABLES` with which glibc asks for huge pages; None where that changes nothing."""
-    kind, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ") if _on_linux() else ("", "", "")
-    numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
-    if kind != "glibc" or numbers < _FIRST_WITH_HUGE_PAGES:
-        return None
-    try:
-        # "always" gives them without being asked, "never" not at all.
-        return _HUGE_PAGES if "[madvise]" in _PAGES_FILE.read_text(encoding="ascii") else None
-    except OSError:
-        return None
-
-
-def _on_linux() -> bool:
-    return sys.platform.startswith("linux")
-
-
 def _raise_malloc_thresholds() -> bool:
-    tunables = os.environ.get(TUNABLES, "")
     chosen = any(name.startswith("MALLOC_") for name in os.environ)
-    if chosen or ("glibc.malloc" in tunables and tunables != _HUGE_PAGES) or not _on_linux():
+    if chosen or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or not sys.platform.startswith("linux"):
         return False
     try:
         libc = ctypes.CDLL(None)

@@ -17,7 +17,7 @@ from paddle_automl.benchmarks.training.tables import print_speeds
 from paddle_automl.benchmarks.training.tasks import TASKS
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
-from paddle_automl.core.runtime import MALLOC, SETTINGS, TUNABLES, processor_name
+from paddle_automl.core.runtime import MALLOC, SETTINGS, processor_name
 
 SUMMARY = "Compare training steps with Paddle and PyTorch: images per CPU-second of one thread, interleaved."
 VARIANTS = {
@@ -26,9 +26,9 @@ VARIANTS = {
     "project": Variant("project", settings=SETTINGS),
     "project-bf16": Variant("project", "bfloat16", settings=SETTINGS),
     "torch": Variant("torch"),
-    "torch-malloc": Variant("torch", settings=(MALLOC, TUNABLES)),
+    "torch-malloc": Variant("torch", settings=(MALLOC,)),
     "torch-bf16": Variant("torch", "bfloat16"),
-    "torch-bf16-malloc": Variant("torch", "bfloat16", settings=(MALLOC, TUNABLES)),
+    "torch-bf16-malloc": Variant("torch", "bfloat16", settings=(MALLOC,)),
 }
 MEANINGS = {
     "paddle": "Paddle as installed, networks and loop as in its tutorials",
@@ -36,9 +36,9 @@ MEANINGS = {
     "project": "this project, float32",
     "project-bf16": "this project, training.amp.dtype bfloat16",
     "torch": "PyTorch, channels last, float32, as installed",
-    "torch-malloc": "the same with this project's malloc settings",
+    "torch-malloc": "the same with this project's malloc setting",
     "torch-bf16": "PyTorch, channels last, bfloat16 by autocast, as installed",
-    "torch-bf16-malloc": "the same with this project's malloc settings",
+    "torch-bf16-malloc": "the same with this project's malloc setting",
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from paddle_automl.benchmarks.training.worker import MARK
 from paddle_automl.core.errors import AutoMLError
-from paddle_automl.core.runtime import SWITCH, TUNABLES, huge_pages
+from paddle_automl.core.runtime import SWITCH
 
 PACKAGE_ROOT = Path(__file__).parents[3]
 BLOCK_SECONDS = 1.0
@@ -51,9 +51,6 @@ class Variant:
         kept = {k: v for k, v in os.environ.items() if k not in _OWN and not k.startswith(("MALLOC_", "GLIBC_TUN"))}
         path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [kept.get("PYTHONPATH")])])
         own = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        # glibc reads it when a process starts, so the worker cannot set it for itself.
-        pages = huge_pages() if TUNABLES in self.settings else None
-        own |= {TUNABLES: pages} if pages else {}
         return {**kept, **own, "PADDLE_AUTOML_KERNELS": "1" if self.kernels else "0"}
 
 

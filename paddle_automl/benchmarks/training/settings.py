@@ -14,7 +14,7 @@ from paddle_automl.benchmarks.training.command import add_common_arguments, netw
 from paddle_automl.benchmarks.training.crew import Figures, Member, Variant, crew, take_turns
 from paddle_automl.benchmarks.training.tasks import TASKS
 from paddle_automl.core.files import write_json
-from paddle_automl.core.runtime import MALLOC, MKL_VARIABLE, SETTINGS, TUNABLES, processor_name
+from paddle_automl.core.runtime import MALLOC, MKL_VARIABLE, SETTINGS, processor_name
 
 SUMMARY = "Measure what each setting of the process is worth for training on a CPU, interleaved."
 PATHS = {"paddle": False, "fast": True}
@@ -24,7 +24,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "KMP_BLOCKTIME": ("KMP_BLOCKTIME",),
     MKL_VARIABLE: (MKL_VARIABLE,),
     MALLOC: (MALLOC,),
-    TUNABLES: (TUNABLES,),
     "all": SETTINGS,
 }
 IDLE_SECONDS = 0.4

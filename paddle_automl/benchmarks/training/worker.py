@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from paddle_automl.benchmarks.training.tasks import CLASSES, LEARNING_RATE, MOMENTUM, TASKS, Task
-from paddle_automl.core.runtime import TUNABLES, silence_known_warnings, tune_process
+from paddle_automl.core.runtime import silence_known_warnings, tune_process
 
 MARK = "FIGURES "
 Step = Callable[[], float]
@@ -126,8 +126,7 @@ def _idle_after_two_threads(seconds: float) -> float:
 def main(arguments: list[str]) -> None:
     """Answer orders until the input ends."""
     framework, dtype, *settings = arguments
-    inherited = {TUNABLES: os.environ[TUNABLES]} if TUNABLES in os.environ else {}
-    set_here = inherited | tune_process(settings)
+    set_here = tune_process(settings)
     silence_known_warnings()
     # Whatever a framework prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

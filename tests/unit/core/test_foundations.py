@@ -123,7 +123,8 @@ def test_mkl_path_is_chosen_by_vendor_and_instructions(vendor, flags, expected):
 
 def tuned(**environment):
     code = "import json; from paddle_automl.core.runtime import tune_process; print(json.dumps(tune_process()))"
-    clean = {k: v for k, v in os.environ.items() if k not in (*runtime.SETTINGS, runtime.SWITCH)}
+    names = ("OMP_NUM_THREADS", "KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE", "GLOG_minloglevel", runtime.SWITCH)
+    clean = {key: value for key, value in os.environ.items() if key not in names}
     run = subprocess.run(
         [sys.executable, "-c", code], env={**clean, **environment}, capture_output=True, text=True, check=True
     )
@@ -135,34 +136,6 @@ def test_tuning_respects_the_user_and_can_be_turned_off():
     done = tuned(KMP_BLOCKTIME="200")
     assert done["OMP_NUM_THREADS"] == "1"
     assert "KMP_BLOCKTIME" not in done
-
-
-@pytest.mark.parametrize(
-    ("libc", "pages", "expected"),
-    [
-        ("glibc 2.36", "always [madvise] never", "glibc.malloc.hugetlb=1"),
-        ("glibc 2.36", "[always] madvise never", None),
-        ("glibc 2.31", "always [madvise] never", None),
-        (None, "always [madvise] never", None),
-        ("glibc 2.40", None, None),
-    ],
-)
-def test_huge_pages_are_asked_for_where_that_has_an_effect(libc, pages, expected, monkeypatch, tmp_path):
-    monkeypatch.setattr(runtime.sys, "platform", "linux")
-    monkeypatch.setattr(runtime.os, "confstr", lambda name: libc, raising=False)
-    monkeypatch.setattr(runtime, "_PAGES_FILE", tmp_path / "enabled")
-    if pages is not None:
-        (tmp_path / "enabled").write_text(pages)
-    assert runtime.huge_pages() == expected
-
-
-@pytest.mark.skipif(runtime.huge_pages() is None, reason="no huge pages on request here")
-def test_thresholds_are_raised_beside_the_huge_pages_but_not_beside_a_users_own_choice():
-    assert tuned()[runtime.TUNABLES] == "glibc.malloc.hugetlb=1"
-    assert runtime.MALLOC in tuned(GLIBC_TUNABLES="glibc.malloc.hugetlb=1")
-    theirs = tuned(GLIBC_TUNABLES="glibc.malloc.trim_threshold=4096")
-    assert runtime.MALLOC not in theirs
-    assert runtime.TUNABLES not in theirs
 
 
 def test_only_named_settings_are_made_where_they_are_named():
