@@ -5,35 +5,35 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from paddle_automl.benchmarks.compression import command as compression
-from paddle_automl.benchmarks.search import command as search
-from paddle_automl.benchmarks.search import overhead, schedulers
-from paddle_automl.benchmarks.training import accuracy, loop_overhead, scaling, settings, startup
-from paddle_automl.benchmarks.training import command as training
 from paddle_automl.core.errors import AutoMLError
 
 SUMMARY = "Measure on this machine what this project claims."
+PARTS = {
+    "search": "search.command",
+    "schedulers": "search.schedulers",
+    "overhead": "search.overhead",
+    "compression": "compression.command",
+    "training": "training.command",
+    "runtime": "training.settings",
+    "loop": "training.loop_overhead",
+    "precision": "training.accuracy",
+    "scaling": "training.scaling",
+    "startup": "training.startup",
+}
+"""Module of each subcommand; its `add_arguments` adds a parser whose `run` does the work."""
 
 
 def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
     """Run the command; return its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog=name, description=SUMMARY)
     commands = parser.add_subparsers(dest="what", required=True)
-    for part in (
-        search,
-        schedulers,
-        overhead,
-        compression,
-        training,
-        settings,
-        loop_overhead,
-        accuracy,
-        scaling,
-        startup,
-    ):
-        part.add_arguments(commands)
-    args = parser.parse_args(argv)
+    # Some of them import Paddle: only the one that is asked for, all to list them.
+    for part in words[:1] if words[:1] and words[0] in PARTS else PARTS:
+        import_module(f"paddle_automl.benchmarks.{PARTS[part]}").add_arguments(commands)
+    args = parser.parse_args(words)
     try:
         args.run(args)
     except AutoMLError as error:

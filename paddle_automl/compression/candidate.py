@@ -9,24 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from paddle_automl.compression.base import STEPS, Form, Step
 from paddle_automl.compression.bundling import create_link_bundle
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.copying import sparsity
-from paddle_automl.compression.measuring import WEIGHTS_SUFFIX, formats_for
+from paddle_automl.compression.measuring import WEIGHTS_SUFFIX, formats_for, probabilities_of
 from paddle_automl.compression.results import BEFORE, Link
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.data.parts import Part
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
-from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.latency import measure_session
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.models.classifier import Classifier
-from paddle_automl.models.profile import profile
 from paddle_automl.training.evaluation import predict_probabilities
 from paddle_automl.training.metrics import scores
 
@@ -84,7 +78,7 @@ def make_candidate(
         metrics={},
     )
     session = bundle.session(threads=deployment.latency.threads)
-    found = in_lasting_thread(partial(_probabilities, session, part))
+    found = in_lasting_thread(partial(probabilities_of, session, part))
     assert link.model is not None
     expected, _ = predict_probabilities(link.model, part)
     seen = scores(found, part.labels)
@@ -104,32 +98,19 @@ def _compressed(model: Classifier, steps: list[Step], context: Context) -> Link:
     """Return the last network of the chain, with what the steps reported."""
     started = time.perf_counter()
     link = Link(BEFORE, True, AS_ASKED, Form.DENSE, model)
-    link.parameters, link.flops = _size(model, context)
+    link.count(model, context.input_shape)
     for step in steps:
         before = link.model
         assert before is not None
         outcome = step.apply(before, context)
         facts = {**link.facts, step.name: outcome.facts}
-        counted = (link.parameters, link.flops, link.sparsity)
+        last = link
         link = Link(step.name, True, AS_ASKED, step.leaves, outcome.model, source=before, facts=facts)
-        # Quantized layers are of other classes, but there are as many weights and products as before.
-        link.parameters, link.flops, link.sparsity = counted
-        if step.leaves is not Form.QUANTIZED:
-            link.parameters, link.flops = _size(outcome.model, context)
-            link.sparsity = sparsity(outcome.model)
+        link.count(outcome.model, context.input_shape, last)
     link.name = " + ".join(step.name for step in steps)
     link.seconds = time.perf_counter() - started
     return link
 
 
-def _size(model: Classifier, context: Context) -> tuple[int, int]:
-    facts = profile(model, context.input_shape)
-    return facts.parameters, facts.flops
-
-
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
     return {key: round(value, 6) for key, value in metrics.items()}
-
-
-def _probabilities(session: Session, part: Part) -> np.ndarray:
-    return np.concatenate([session(batch.images) for batch in part.batches(64)])

@@ -8,17 +8,15 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paddle_automl.compression.base import STEPS, Form, Outcome, Step
+from paddle_automl.compression.base import STEPS, Form, Step
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.copying import sparsity
 from paddle_automl.compression.measuring import Exported, export_format, export_network, formats_for, race
 from paddle_automl.compression.results import BEFORE, ChainResult, Link
 from paddle_automl.core.errors import AutoMLError
 from paddle_automl.deployment.create import calibration_images
 from paddle_automl.deployment.formats import require_formats
 from paddle_automl.models.classifier import Classifier
-from paddle_automl.models.profile import profile
 from paddle_automl.training.evaluation import predict_probabilities
 
 logger = logging.getLogger(__name__)
@@ -102,7 +100,7 @@ class _Chain:
         if self.links:
             link.accuracy_drop = self.links[0].accuracy - link.accuracy
             link.weights_ratio = link.weights_mb / self.links[0].weights_mb
-        self._count(link, model)
+        link.count(model, context.input_shape, self._last_kept() if self.links else None)
         expected, _ = predict_probabilities(model, part)
         link.top1_agreement = float((expected.argmax(axis=1) == export.predicted).mean())
         self._measure_formats(link, export)
@@ -124,15 +122,6 @@ class _Chain:
                 continue
             export.sessions[config.name] = found.session
             link.formats[config.name] = {"accuracy": found.accuracy, "weights_mb": found.bytes / 1e6}
-
-    def _count(self, link: Link, model: Classifier) -> None:
-        if link.form is Form.QUANTIZED:
-            # Quantized layers are of other classes, but there are as many weights and products as before.
-            last = self._last_kept()
-            link.parameters, link.flops, link.sparsity = last.parameters, last.flops, last.sparsity
-            return
-        costs = profile(model, self.context.input_shape)
-        link.parameters, link.flops, link.sparsity = costs.parameters, costs.flops, sparsity(model)
 
     def _race(self, link: Link) -> None:
         runners = {"before": self.exports[0].session, "link": self.exports[len(self.links) - 1].session}
@@ -187,9 +176,3 @@ class _Chain:
                     "speedup": round(base / pace.p50_ms, 3),
                     "undisturbed_speedup": round(pace.speedup_over(paces["0 float32"]), 3),
                 }
-
-
-def run_step(step: Step, model: Classifier, context: Context) -> Outcome:
-    """Run one step alone, checked as in a chain but not gated; for trials of a search."""
-    step.check(model, context)
-    return step.apply(model, context)

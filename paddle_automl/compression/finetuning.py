@@ -72,8 +72,3 @@ def tune(
         keep=keep,
         purpose=f"compression: {purpose}",
     )
-
-
-def steps_per_epoch(context: Context, config: TrainingConfig) -> int:
-    """Return the number of training steps of an epoch."""
-    return max(len(context.data.train) // config.batch_size, 1)

@@ -115,9 +115,15 @@ def export_network(
     return Exported(config, sessions, predicted, float((predicted == part.labels).mean()), size)
 
 
-def classes_of(session: Session, part: Part, batch_size: int = 64) -> np.ndarray:
+def probabilities_of(session: Session, part: Part, batch_size: int = 64) -> np.ndarray:
+    """Return the probabilities that a loaded network gives the images of `part`, float32 [N, K]."""
+    return np.concatenate([session(batch.images) for batch in part.batches(batch_size)])
+
+
+def classes_of(session: Session, part: Part) -> np.ndarray:
     """Return the class that a loaded network gives each image of `part`, int64 [N]."""
-    return np.concatenate([session(batch.images).argmax(axis=1) for batch in part.batches(batch_size)])
+    classes: np.ndarray = probabilities_of(session, part).argmax(axis=1)
+    return classes
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paddle_automl.compression.base import Form
+from paddle_automl.compression.copying import sparsity
 from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.profile import profile
 
 BEFORE = "before"
 """Name of the network that the chain starts from."""
@@ -54,6 +56,15 @@ class Link:
     """By the name of each further format: accuracy on the validation part; weights_mb, the size of its files."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the step itself reports."""
+
+    def count(self, model: Classifier, input_shape: tuple[int, int, int], before: Link | None = None) -> None:
+        """Note parameters, operations and zeros of `model`; `before` is the link that the step started from."""
+        if before is not None and self.form is Form.QUANTIZED:
+            # Quantized layers are of other classes, but there are as many weights and products as before.
+            self.parameters, self.flops, self.sparsity = before.parameters, before.flops, before.sparsity
+            return
+        costs = profile(model, input_shape)
+        self.parameters, self.flops, self.sparsity = costs.parameters, costs.flops, sparsity(model)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all but the networks as JSON-like data."""

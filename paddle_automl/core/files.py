@@ -1,7 +1,8 @@
-"""Writing that survives a kill: a file is either the old one or the new one, never half of it."""
+"""Files: writing that survives a kill, where a file is either the old one or the new one; hashes of data."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -83,3 +84,9 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def digest(value: Any) -> str:
+    """Return a short hash of a JSON-like value."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.files import write_json
-from paddle_automl.pipeline.trials import digest
+from paddle_automl.core.files import digest, write_json
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from paddle_automl.data.augment.base import Augmenter, build_augmenter
 from paddle_automl.data.parts import Batch, PreparedData
 from paddle_automl.models import kernels
 from paddle_automl.models.kernels import roofline
-from paddle_automl.models.profile import profile
 from paddle_automl.paddle_compat.device import set_device, set_threads
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.evaluator import load_data
@@ -55,19 +54,8 @@ class _Measurement:
         payload = payload_of(config, config, folder=folder)
         data = load_data(config, payload)
         model = make_model(config, data)
-        training = config.training
         self.config, self.data = config, data
-        self.learner = Learner(
-            model,
-            training,
-            labels=data.train.labels,
-            steps_per_epoch=max(len(data.train) // training.batch_size, 1),
-            frozen_epochs=0,
-            loaded_rate=1.0,
-            device="cpu",
-            step_flops=profile(model, data.input_shape).flops * training.batch_size,
-            guides=guides_of(config, data, model, payload),
-        )
+        self.learner = Learner.on(model, data, config.training, guides=guides_of(config, data, model, payload))
         self.augment = build_augmenter(config.data.augment)
         self.watch = Stopwatch()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,12 +122,6 @@ def payload_of(
         "cache": str(root / "cache"),
         "lock": str(root / "cache" / "latency.lock"),
     }
-
-
-def digest(value: Any) -> str:
-    """Return a short hash of a JSON-like value."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
 def _flatten(value: Any, prefix: str) -> list[tuple[str, Any]]:

@@ -63,6 +63,10 @@ class TrainingConfig(Section):
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation metric."""
 
+    def steps(self, images: int) -> int:
+        """Return the steps of a pass over so many images: whole batches, at least one."""
+        return max(images // self.batch_size, 1)
+
     @model_validator(mode="after")
     def _warmup_ends(self) -> TrainingConfig:
         schedule = self.lr_schedule

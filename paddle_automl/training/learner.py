@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import paddle
 from paddle import Tensor
 
 from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.profile import profile
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.ema import ExponentialMovingAverage
 from paddle_automl.training.freezing import Freezer
@@ -19,6 +20,9 @@ from paddle_automl.training.guide import ForwardPass, Guide
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer
+
+if TYPE_CHECKING:
+    from paddle_automl.data.parts import Part, PreparedData
 
 
 class Learner:
@@ -69,6 +73,33 @@ class Learner:
         self._steps_per_epoch = steps_per_epoch
         self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []
         self._place, self._stride = 0.0, 1.0
+
+    @classmethod
+    def on(
+        cls,
+        model: Classifier,
+        data: PreparedData,
+        config: TrainingConfig,
+        *,
+        part: Part | None = None,
+        frozen_epochs: int = 0,
+        loaded_rate: float = 1.0,
+        device: str = "cpu",
+        guides: Sequence[Guide] = (),
+    ) -> Learner:
+        """Return the learner of a training on `part` of `data`, by default the training part."""
+        labels = (data.train if part is None else part).labels
+        return cls(
+            model,
+            config,
+            labels=labels,
+            steps_per_epoch=config.steps(len(labels)),
+            frozen_epochs=frozen_epochs,
+            loaded_rate=loaded_rate,
+            device=device,
+            step_flops=profile(model, data.input_shape).flops * config.batch_size,
+            guides=guides,
+        )
 
     @property
     def learning_rate(self) -> float:

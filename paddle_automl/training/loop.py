@@ -18,7 +18,6 @@ from paddle_automl.core.errors import ConfigError, TrialError
 from paddle_automl.core.files import append_json_line
 from paddle_automl.core.seeds import generator
 from paddle_automl.models.classifier import Classifier
-from paddle_automl.models.profile import profile
 from paddle_automl.paddle_compat.device import seed_everything, set_device
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.training.config import TrainingConfig
@@ -99,15 +98,14 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
     random = _seeded(seed, purpose)
     part = data.train if on == "train" else data.joined()
     check_size(model, data.preprocess.channels, data.preprocess.image_size, config.progressive)
-    learner = Learner(
+    learner = Learner.on(
         model,
+        data,
         config,
-        labels=part.labels,
-        steps_per_epoch=max(len(part) // config.batch_size, 1),
+        part=part,
         frozen_epochs=frozen_epochs,
         loaded_rate=backbone_rate,
         device=device,
-        step_flops=profile(model, data.input_shape).flops * config.batch_size,
         guides=guides,
     )
     return _Run(
@@ -238,7 +236,7 @@ class _Run:
         """Run the steps of one epoch; return the mean loss and the number of images."""
         size, begins = self.config.batch_size, self.config.progressive
         count = begins.count(epoch, len(self.part), size)
-        self.learner.begin(epoch, max(count // size, 1))
+        self.learner.begin(epoch, self.config.steps(count))
         total = paddle.zeros([])
         steps = images = 0
         for batch in self.part.batches(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.benchmarks.compression.plan import Plan
-from paddle_automl.core.errors import DataError
+from paddle_automl.benchmarks.kept import read_figures
 from paddle_automl.core.files import write_json
 from paddle_automl.core.loading import validate
 from paddle_automl.core.runtime import processor_name
@@ -44,9 +43,7 @@ class Figures:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.plans: dict[str, dict[str, Any]] = {}
-        if path is not None and path.is_file():
-            self.plans = _read(path)
+        self.plans: dict[str, dict[str, Any]] = read_figures(path, "plans", format=FORMAT)
 
     def measure(self, plan: Plan, tell: Tell) -> dict[str, Any]:
         """Return the figures of a plan; makes those that are missing or were made with other settings."""
@@ -71,17 +68,6 @@ class Figures:
         if self.path is not None:
             extra = {"criteria": criteria} if criteria else {}
             write_json(self.path, {"format": FORMAT, "processor": processor_name(), **extra, "plans": self.plans})
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot read the figures: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT or "plans" not in content:
-        raise DataError(f"{path}: holds no figures of this command; give another file with --json")
-    plans: dict[str, dict[str, Any]] = content["plans"]
-    return plans
 
 
 def _base(plan: Plan) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def write_page(path: Path, summary: dict[str, Any], results: Results) -> None:
         f"<p>{len(question['tasks'])} tasks, {question['seeds']} seeds; 'ahead' and p against "
         f"{html.escape(question['against'])}; final choice with repeats: {question['final']}.</p>",
     ]
+    names = question["controllers"]
     for budget, part in summary["budgets"].items():
         rows = sorted(part["standings"], key=lambda row: float(row["rank"]))
         parts.append(f"<h2>{budget} trials</h2>")
@@ -48,7 +49,6 @@ def write_page(path: Path, summary: dict[str, Any], results: Results) -> None:
                 ],
             )
         )
-        names = question["controllers"]
         medians = [
             [task, *(f"{row[n][1]:.4f} ({row[n][0]:.4f} .. {row[n][2]:.4f})" for n in names)]
             for task, row in part["tasks"].items()

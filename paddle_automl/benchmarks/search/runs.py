@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import multiprocessing
 import os
@@ -16,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from paddle_automl.benchmarks.kept import read_figures
 from paddle_automl.benchmarks.search.catalogue import task
 from paddle_automl.benchmarks.search.replay import controller_of, play, result_of
-from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import write_json
 from paddle_automl.search.learning.columns import Array
 
@@ -50,15 +49,7 @@ class Results:
     @classmethod
     def load(cls, path: Path | None) -> Results:
         """Return the results in a file; empty ones where there is none. Raises DataError for another file."""
-        if path is None or not path.exists():
-            return cls()
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot read the results: {error}") from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT or "runs" not in content:
-            raise DataError(f"{path}: holds no results of this command; give another file with --json")
-        return cls(content["runs"])
+        return cls(read_figures(path, "runs", format=FORMAT))
 
     def save(self, path: Path | None, summary: dict[str, Any] | None = None) -> None:
         """Write the results, and a summary of the figures that are printed."""

@@ -12,8 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from paddle_automl.benchmarks.kept import Kept
 from paddle_automl.benchmarks.training.command import chosen, screen, tell
-from paddle_automl.benchmarks.training.kept import Kept
 from paddle_automl.benchmarks.training.pool import executor
 from paddle_automl.core.errors import ConfigError, TrialError
 from paddle_automl.core.runtime import usable_cores

@@ -16,6 +16,7 @@ from paddle_automl.benchmarks.training.tasks import (
     Task,
 )
 from paddle_automl.models.backbones.base import Backbone
+from paddle_automl.models.backbones.mobilenet import InvertedResidual
 from paddle_automl.models.classifier import Classifier, build_model
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.kernels import layers as fast
@@ -54,7 +55,9 @@ class MobileNetV2(Backbone):
         channels = 32
         for expansion, width, count, stride in MOBILE_STAGES:
             for index in range(count):
-                blocks.append(_Inverted(layers, channels, width, expansion, stride if index == 0 else 1))
+                step = stride if index == 0 else 1
+                adds = step == 1 and channels == width
+                blocks.append(InvertedResidual(layers, channels, width, 3, step, expansion, adds))
                 channels = width
         self.out_channels = 1280
         self.body = nn.Sequential(*blocks, layers.conv_norm_act(channels, self.out_channels, 1))
@@ -63,25 +66,6 @@ class MobileNetV2(Backbone):
         """Map [N, C, H, W] to [N, 1280, h, w]."""
         y: Tensor = self.body(x)
         return y
-
-
-class _Inverted(nn.Layer):
-    def __init__(self, layers: LayerFactory, channels: int, width: int, expansion: int, stride: int) -> None:
-        super().__init__()
-        inner = channels * expansion
-        steps = [layers.conv_norm_act(channels, inner, 1)] if expansion > 1 else []
-        steps.append(layers.conv_norm_act(inner, inner, 3, stride=stride, groups=inner))
-        steps.append(layers.conv_norm_act(inner, width, 1, activation=False))
-        self.steps = nn.Sequential(*steps)
-        self.residual = stride == 1 and channels == width
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, C, H, W] to [N, width, h, w]."""
-        if not self.residual:
-            y: Tensor = self.steps(x)
-            return y
-        x, shortcut = fast.fork(x)
-        return fast.add(self.steps(x), shortcut)
 
 
 class _Words(Backbone):

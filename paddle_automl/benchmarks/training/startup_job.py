@@ -10,7 +10,6 @@ import paddle
 
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import build_augmenter
-from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.evaluator import enter_worker, load_data, model_costs
 from paddle_automl.pipeline.networks import make_model
 from paddle_automl.training.learner import Learner
@@ -28,16 +27,7 @@ def begin_trial(payload: Mapping[str, Any], report: Callable[[int, Mapping[str, 
     model_costs(model, data, config, {**payload, "objectives": ()})
     marks.append(_now())
     size = config.training.batch_size
-    learner = Learner(
-        model,
-        config.training,
-        labels=data.train.labels,
-        steps_per_epoch=max(len(data.train) // size, 1),
-        frozen_epochs=0,
-        loaded_rate=1.0,
-        device=payload["device"],
-        step_flops=profile(model, data.input_shape).flops * size,
-    )
+    learner = Learner.on(model, data, config.training, device=payload["device"])
     augment = build_augmenter(config.data.augment)
     batch = next(data.train.batches(size, rng=generator(0, "batches"), augment=augment, drop_last=True))
     learner.begin(1)

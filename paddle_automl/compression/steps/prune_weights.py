@@ -8,7 +8,7 @@ from paddle_automl.compression.base import STEPS, Form, Gain, Outcome, Step
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of, sparsity
 from paddle_automl.compression.distillation import DistillationConfig, taught_by
-from paddle_automl.compression.finetuning import FineTuning, steps_per_epoch, tune
+from paddle_automl.compression.finetuning import FineTuning, tune
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.classifier import Classifier
@@ -77,7 +77,7 @@ class PruneWeights(Step):
             )
         rising = self._rising_epochs()
         if rising:
-            self._check_rises(rising * steps_per_epoch(context, self._recipe(context, rising)))
+            self._check_rises(rising * self._recipe(context, rising).steps(len(context.data.train)))
 
     def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
         config = self.config
@@ -85,7 +85,7 @@ class PruneWeights(Step):
         epochs = config.tune.epochs
         rising = self._rising_epochs()
         if rising:
-            steps = rising * steps_per_epoch(context, self._recipe(context, rising))
+            steps = rising * self._recipe(context, rising).steps(len(context.data.train))
             pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=steps, rises=config.rises)
             self._tune(pruned, context, rising, model, _Rising(pruning), keep="last")
             pruning.finish()

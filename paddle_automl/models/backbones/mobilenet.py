@@ -68,7 +68,7 @@ class MobileNet(Backbone):
                 # What enters the first block is activated: nothing is added to it, as in the paper. oneDNN's 8-bit
                 # convolutions would also add that unsigned map to a signed one as if it were signed.
                 adds = step == 1 and channels == width and (number, index) != (0, 0)
-                block = _InvertedResidual(layers, channels, width, config.kernel, step, expansion, adds)
+                block = InvertedResidual(layers, channels, width, config.kernel, step, expansion, adds)
                 stage.add_sublayer(str(index), block)
                 channels = width
             self.stages.append(stage)
@@ -82,8 +82,8 @@ class MobileNet(Backbone):
         return self.last(x)
 
 
-class _InvertedResidual(nn.Layer):
-    """Wide inside and narrow outside; the input is added where it has the shape of the output."""
+class InvertedResidual(nn.Layer):
+    """Wide inside and narrow outside; with `adds` the input, which has the shape of the output, is added."""
 
     def __init__(
         self,

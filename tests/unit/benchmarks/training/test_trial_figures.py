@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from paddle_automl.benchmarks.command import main
+from paddle_automl.benchmarks.kept import Kept
 from paddle_automl.benchmarks.training import accuracy, loop_overhead, scaling, startup
 from paddle_automl.benchmarks.training.accuracy import DTYPES
-from paddle_automl.benchmarks.training.kept import Kept
 from paddle_automl.core.errors import DataError
 
 
@@ -103,10 +103,10 @@ class TestKept:
     def test_another_file_is_refused(self, tmp_path):
         file = tmp_path / "k.json"
         file.write_text("[]", encoding="utf-8")
-        with pytest.raises(DataError, match=r"holds no results of benchmark precision; give another file"):
+        with pytest.raises(DataError, match=r"holds no figures of this command; give another file"):
             Kept.load(file, "precision")
         file.write_text("{", encoding="utf-8")
-        with pytest.raises(DataError, match=r"cannot read the results"):
+        with pytest.raises(DataError, match=r"cannot read the figures"):
             Kept.load(file, "precision")
 
 

@@ -1,4 +1,4 @@
-"""Figures of finished trainings in a JSON file, so that an interrupted comparison goes on where it stopped."""
+"""Figures in a JSON file, so that an interrupted comparison goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -8,8 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.files import write_json
-from paddle_automl.pipeline.trials import digest
+from paddle_automl.core.files import digest, write_json
+
+
+def read_figures(path: Path | None, name: str, **marks: Any) -> dict[str, Any]:
+    """Return the mapping `name` of the JSON file that an earlier comparison wrote; empty where there is no file.
+
+    Raises DataError for a file that cannot be read, lacks it, or does not carry these `marks`.
+    """
+    if path is None or not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot read the figures: {error}") from None
+    known = isinstance(content, dict) and all(content.get(mark) == value for mark, value in marks.items())
+    if not known or not isinstance(content.get(name), dict):
+        raise DataError(f"{path}: holds no figures of this command; give another file with --json")
+    found: dict[str, Any] = content[name]
+    return found
 
 
 @dataclass
@@ -23,15 +40,7 @@ class Kept:
     @classmethod
     def load(cls, path: Path | None, command: str) -> Kept:
         """Return the figures in a file, none where there is no file; raises DataError for another file."""
-        if path is None or not path.exists():
-            return cls(path, command)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot read the results: {error}") from None
-        if not isinstance(content, dict) or content.get("command") != command:
-            raise DataError(f"{path}: holds no results of benchmark {command}; give another file with --json")
-        return cls(path, command, content["runs"])
+        return cls(path, command, read_figures(path, "runs", command=command))
 
     def get(self, asked: dict[str, Any]) -> dict[str, Any] | None:
         """Return the figures of what was asked for, or None."""
