@@ -37,7 +37,9 @@ def first_proposals(
     outside its domain becomes the nearest, an option that does not exist here is dropped. What is dropped or
     not decided there comes from `defaults`, else it is the middle of the domain.
 
-    Raises ConfigError for a file that is no study, one without results in these objectives, one that pursues
+    Objectives that the other study did not measure play no part in its ranks.
+
+    Raises ConfigError for a file that is no study, one without results in any objective, one that pursues
     an objective in the other direction, and one without a common decision.
     """
     ranked = []
@@ -110,7 +112,8 @@ def _check(name: str, stored: StoredStudy, space: SearchSpace, objectives: Seque
 
 
 def _results(name: str, stored: StoredStudy, objectives: Sequence[Objective]) -> list[Configuration]:
-    results = ranked_configurations(stored.records(objectives), objectives)
+    known = [o for o in objectives if any(record.values for record in stored.records((o,)))]
+    results = ranked_configurations(stored.records(known), known) if known else []
     if results:
         return results
     wanted = ", ".join(objective.metric for objective in objectives)

@@ -77,6 +77,14 @@ def test_the_best_different_ones_come_first_and_studies_take_turns(tmp_path):
     assert first_proposals({"one": one}, SPACE, loss, 4, {})[0]["rate"] == 0.01
 
 
+def test_objectives_that_were_not_measured_there_play_no_part(tmp_path):
+    plain = {"net": "plain", "drop": 0.1, "flags": "yes"}
+    file = ended(tmp_path / "one", [({**plain, "rate": 0.1}, 0.5), ({**plain, "rate": 0.02}, 0.9)])
+    objectives = (*ACCURACY, Objective(metric="latency_ms", limit=1.0))
+    found = first_proposals({"one": file}, SPACE, objectives, 9, {})
+    assert [params["rate"] for params in found] == [0.02, 0.1]
+
+
 def test_what_cannot_be_a_warm_start(tmp_path):
     plain = {"net": "plain", "drop": 0.1, "flags": "yes", "rate": 0.1}
     file = ended(tmp_path / "one", [(plain, 0.5)])
