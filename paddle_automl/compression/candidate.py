@@ -107,7 +107,7 @@ def _compressed(model: Classifier, steps: list[Step], context: Context) -> Link:
         last = link
         link = Link(step.name, True, AS_ASKED, step.leaves, outcome.model, source=before, facts=facts)
         link.count(outcome.model, context.input_shape, last)
-    link.name = " + ".join(step.name for step in steps)
+    link.name = " + ".join(step.name for step in steps) or BEFORE
     link.seconds = time.perf_counter() - started
     return link
 

@@ -14,8 +14,8 @@ from paddle_automl.compression.context import Context, TrainedNetwork
 from paddle_automl.compression.views import View
 from paddle_automl.core.errors import AutoMLError, ConfigError
 from paddle_automl.data.preprocess import Preprocess
-from paddle_automl.deployment.bundle import INFO
-from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.bundle import INFO, Bundle
+from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.models import kernels
 
 ORIGINAL = "original"
@@ -59,14 +59,17 @@ class BundleTeacher(Teacher):
     """An exported network. Its probabilities p give p^(1/T), scaled to sum 1, at temperature T."""
 
     def __init__(self, folder: Path, preprocess: Preprocess, class_names: Sequence[str], threads: int = 1) -> None:
-        predictor = Predictor(folder, threads=threads)
-        own = predictor.bundle.info.preprocess
-        self._view = View(own, predictor.class_names, preprocess, class_names, f"the bundle {folder}")
-        self._session = predictor.bundle.session(threads=threads)
+        bundle = Bundle.open(folder)
+        self._view = View(
+            bundle.info.preprocess, bundle.class_names, preprocess, class_names, f"the bundle {folder}"
+        )
+        self._session = bundle.session(threads=threads)
 
     def probabilities(self, images: Tensor, temperature: float) -> Tensor:  # noqa: D102
         with paddle.no_grad():
-            found = paddle.to_tensor(self._session(self._view.images(images).numpy()))
+            pixels = self._view.images(images).numpy()
+            # In its own thread: the training's would be left with one math thread.
+            found = paddle.to_tensor(in_lasting_thread(lambda: self._session(pixels)))
             logits = paddle.log(paddle.clip(self._view.classes(found), min=1e-12)) / temperature
             return F.softmax(logits, axis=-1)
 
@@ -111,11 +114,11 @@ def _find(name: str, context: Context) -> Teacher:
     reason = "runs cannot be opened here; name a bundle"
     if not (folder / INFO).is_file() and context.load_network is not None:
         try:
-            return _seen(context.load_network(folder), f"the run {name}", context)
-        except ConfigError:
-            raise
+            trained = context.load_network(folder)
         except AutoMLError as error:
             reason = str(error)
+        else:
+            return _seen(trained, f"the run {name}", context)
     # A network can teach its middle layers, too; the bundle beside it cannot.
     for candidate in (folder, folder / "model"):
         if (candidate / INFO).is_file():

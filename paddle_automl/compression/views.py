@@ -36,17 +36,21 @@ class View:
         self._columns = None if columns == sorted(columns) else paddle.to_tensor(columns, dtype="int64")
 
     def images(self, images: Tensor) -> Tensor:
-        """Return our normalized images [N, C, H, W] as the network expects them."""
-        ours, theirs = self.ours, self.theirs
-        if (ours.mean, ours.std, ours.input_shape) == (theirs.mean, theirs.std, theirs.input_shape):
+        """Return our normalized images [N, C, H, W] as the network expects them.
+
+        H and W are those of the batch: cheap first epochs have smaller images than ours are at last.
+        """
+        ours, theirs, size = self.ours, self.theirs, (int(images.shape[2]), int(images.shape[3]))
+        same = (ours.mean, ours.std, ours.channels) == (theirs.mean, theirs.std, theirs.channels)
+        if same and size == tuple(theirs.image_size):
             return images
         pixels = images * _per_channel(ours.std) + _per_channel(ours.mean)
         if ours.channels == 1 and theirs.channels == 3:
             pixels = pixels.expand([-1, 3, -1, -1])
         elif ours.channels == 3 and theirs.channels == 1:
             pixels = (pixels * _per_channel(LUMINANCE)).sum(axis=1, keepdim=True)
-        if ours.image_size != theirs.image_size:
-            larger = all(t >= o for t, o in zip(theirs.image_size, ours.image_size, strict=True))
+        if size != tuple(theirs.image_size):
+            larger = all(t >= o for t, o in zip(theirs.image_size, size, strict=True))
             pixels = F.interpolate(pixels, size=list(theirs.image_size), mode="bilinear" if larger else "area")
         return (pixels - _per_channel(theirs.mean)) / _per_channel(theirs.std)
 

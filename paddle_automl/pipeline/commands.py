@@ -76,6 +76,11 @@ def export_run(
     """
     run = open_run(path)
     config = run.config
+    if formats is not None and config.compression.in_trials:
+        raise ConfigError(
+            f"--formats: {path} was compressed in its training, which made its formats too; train it again with "
+            "other deployment.formats"
+        )
     if formats is not None:
         config = validate(RunConfig, with_overrides(config.as_dict(), {"deployment.formats": list(formats)}))
     if target is None and is_search(path):

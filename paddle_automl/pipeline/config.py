@@ -101,6 +101,21 @@ class RunConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _maps_have_one_size(self) -> RunConfig:
+        teaching, cheap = self.distillation, self.training.progressive
+        if (
+            teaching is not None
+            and teaching.hints in ("fitnets", "attention")
+            and cheap.epochs
+            and cheap.resolution < 1
+        ):
+            raise ValueError(
+                f"distillation.hints: {teaching.hints} compares maps of equal size, which a teacher lacks with "
+                "training.progressive.resolution below 1; use hints: relations, or resolution: 1"
+            )
+        return self
+
     @property
     def folder(self) -> Path:
         """Return the output folder, as the system spells its name."""

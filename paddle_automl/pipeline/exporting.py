@@ -73,7 +73,10 @@ def _ship_compressed(source: Path, target: Path, data: PreparedData, payload: Ma
             shutil.copytree(source, scratch, dirs_exist_ok=True)
         bundle = Bundle.open(target)
     if payload.get("test", True) and len(data.test):
-        found = predict_part(Predictor(bundle, threads=int(payload["threads"])), data.test)
+        # The format that validation was measured with, whichever is the fastest here.
+        runtime = bundle.info.exporter.name
+        predictor = Predictor(bundle, threads=int(payload["threads"]), runtime=runtime)
+        found = predict_part(predictor, data.test)
         metrics = {**bundle.info.metrics, "test": _rounded(scores(found, data.test.labels))}
         bundle = bundle.updated(metrics=metrics)
     return describe_bundle(bundle)

@@ -221,6 +221,7 @@ class SearchRun:
             timeout_s=self.config.search.trial_timeout_s,
             memory_mb=self.config.search.trial_memory_mb,
             epochs=config.training.epochs,
+            provisional=config.compression.in_trials,
         )
 
     def _time_left(self) -> float | None:

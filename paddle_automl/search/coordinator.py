@@ -144,9 +144,8 @@ class Coordinator:
         limits, progress = self.limits, self._progress
         if self._late():
             return False
-        planned = limits.planned
-        if ending.reason == "deadline":
-            planned = limits.planned_after(progress.explored)
+        # A search that ends before all its trials repeats as a search of that length would.
+        planned = limits.planned if ending.reason == "trials" else limits.planned_after(progress.explored)
         left = min(planned - progress.repeated, limits.trials - progress.counted)
         running = self._running.repeated
         if left > len(running) and self.study.waiting:

@@ -35,7 +35,7 @@ class Limits:
         return repeats(self.trials) if self.repeats == "auto" else min(self.repeats, self.trials - 1)
 
     def planned_after(self, explored: int) -> int:
-        """Return the repeats of a search that time ends after so many different configurations."""
+        """Return the repeats of a search that ends early, after so many different configurations."""
         return min(self.planned, repeats_after(explored)) if self.repeats == "auto" else self.planned
 
     def exploring_ends(self, started: float, explored: int, repeat_s: float) -> float | None:

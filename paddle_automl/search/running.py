@@ -27,6 +27,11 @@ class RunningTrial:
     stopped: str = ""
     kill_at: float | None = None
 
+    @property
+    def told(self) -> dict[str, float]:
+        """Its best reported metrics, where they may stand for its result."""
+        return {} if self.job.provisional else self.metrics
+
 
 class Running:
     """Judges the reports of running trials by those of all others, and records how trials end."""
@@ -100,15 +105,15 @@ class Running:
         try:
             metrics = _metrics(event.result)
             if trial.stopped:
-                return self.study.prune(event.id, metrics or trial.metrics, trial.curve, trial.stopped)
+                return self.study.prune(event.id, metrics or trial.told, trial.curve, trial.stopped)
             return self.study.complete(event.id, metrics, trial.curve)
         except TrialError as error:
             return self.study.fail(event.id, str(error), trial.curve)
 
     def _fail(self, trial: RunningTrial, reason: str) -> list[TrialRecord]:
         number = trial.record.number
-        if reason == NO_TIME and trial.metrics:
-            return self.study.prune(number, trial.metrics, trial.curve, NO_TIME)
+        if reason == NO_TIME and trial.told:
+            return self.study.prune(number, trial.told, trial.curve, NO_TIME)
         return self.study.fail(number, reason, trial.curve)
 
     def _told(self, metrics: Mapping[str, Any]) -> tuple[float | None, ...]:

@@ -109,6 +109,12 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     times = [
         f"{name} {value:.1f} ({summary['run_s'][name]:.1f} s)" for name, value in summary["overhead_ms"].items()
     ]
+    planned = [name for name in names if name in FOREIGN]
+    if planned and len(summary["budgets"]) > 1:
+        most = max(map(int, summary["budgets"]))
+        console.print(
+            f"{', '.join(planned)} planned each run for {most} trials; smaller budgets are its first part."
+        )
     console.print(f"CPU milliseconds per trial, proposal and record (seconds per run): {', '.join(times)}")
 
 

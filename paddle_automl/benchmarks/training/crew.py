@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -95,10 +95,16 @@ class Member:
     def close(self) -> None:
         """End the worker."""
         assert self._process.stdin is not None
-        with ExitStack() as stack:
-            stack.callback(self._log.close)
-            stack.callback(self._process.wait, 30)
+        # A dead worker's pipe breaks once more here; why it died was said when it was asked.
+        with suppress(OSError):
             self._process.stdin.close()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        finally:
+            self._log.close()
 
 
 @contextmanager

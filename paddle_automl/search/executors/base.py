@@ -25,7 +25,8 @@ class Job:
 
     `function` is importable by name and returns a mapping that JSON can carry. The executor adds ``device``
     and ``threads`` to the payload. Standard output and error go to `log_file`. `epochs` is the last epoch the
-    job will report, where known.
+    job will report, where known. `provisional` reports never stand for the result of a job that time ends: what it
+    measures last is another thing.
     """
 
     function: JobFunction
@@ -34,6 +35,7 @@ class Job:
     timeout_s: float | None = None
     memory_mb: int | None = None
     epochs: int | None = None
+    provisional: bool = False
 
 
 @dataclass(frozen=True)

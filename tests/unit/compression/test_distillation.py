@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,25 @@ def test_a_bundle_teaches_as_its_network(bundle):
             expected.probabilities(x, temperature).numpy(),
             atol=2e-4,
         )
+
+
+def test_a_bundle_teaches_in_a_thread_of_its_own(bundle, monkeypatch):
+    """Paddle Inference leaves the thread that calls it with one math thread."""
+    data = digits()
+    teacher = BundleTeacher(bundle.folder, data.preprocess, data.class_names)
+    session, threads = teacher._session, []
+    monkeypatch.setattr(teacher, "_session", lambda x: threads.append(threading.get_ident()) or session(x))
+    teacher.probabilities(paddle.to_tensor(images(2)), 1.0)
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+
+
+def test_the_bundle_beside_a_run_that_cannot_be_read_teaches(bundle):
+    def unreadable(folder):
+        raise ConfigError(f"{folder}/config.yaml: an option of another version")
+
+    found = find_teacher([str(bundle.folder.parent)], 0, replace(context(), load_network=unreadable))
+    assert isinstance(found, BundleTeacher)
 
 
 def test_a_bundle_normalizes_in_its_own_way(bundle):

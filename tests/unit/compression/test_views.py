@@ -49,6 +49,14 @@ def test_normalization_colours_size_and_classes_are_the_teachers():
     np.testing.assert_array_equal(ordered.numpy(), [[3.0, 1.0, 2.0]])
 
 
+def test_a_teacher_sees_its_own_size_while_the_student_sees_less():
+    view = View(seen_as((16, 16)), "ab", seen_as((16, 16)), "ab", "x")
+    whole, small = paddle.ones([2, 1, 16, 16]), paddle.ones([2, 1, 8, 8])
+    assert view.images(whole) is whole
+    assert view.images(small).shape == [2, 1, 16, 16]
+    assert View(seen_as((8, 8)), "ab", seen_as((16, 16)), "ab", "x").images(small) is small
+
+
 def test_other_classes_are_refused():
     with pytest.raises(ConfigError, match=r"teacher: the run r knows 2 classes, not the 3 of the data: c missing"):
         View(seen_as(), "ab", seen_as(), "abc", "the run r")

@@ -6,6 +6,7 @@ import yaml
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import load_config, validate
+from paddle_automl.pipeline.commands import export_run
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.trials import identity, standalone, trial_config, write_config
@@ -70,6 +71,16 @@ def test_the_chain_of_trials_belongs_to_what_a_study_is():
     assert found["compression.steps.0.ratio"] == 0.3
     assert found["compression.precision"] == "int8"
     assert "compression.max_accuracy_drop" not in found
+
+
+def test_formats_of_a_compressed_run_cannot_be_asked_for_later(tmp_path):
+    params = {"compression.steps.0.ratio": 0.5, "compression.precision": "float32"}
+    trial = trial_config(config_of(), make_space(config_of()), params, tmp_path)
+    write_config(trial, tmp_path)
+    (tmp_path / "best.pdparams").touch()
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"--formats: .* was compressed in its training"):
+        export_run(tmp_path, formats=["onnx"])
 
 
 @pytest.mark.parametrize(

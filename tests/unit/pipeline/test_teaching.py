@@ -53,6 +53,14 @@ def guides(tmp_path, **distillation):
     return guides_of(config, digits(), network(seed=7, **MODEL), payload)
 
 
+@pytest.mark.parametrize("hints", ["fitnets", "attention"])
+def test_maps_cannot_be_compared_while_the_student_sees_smaller_images(hints):
+    cheap = {"training": {"epochs": 3, "progressive": {"epochs": 1, "resolution": 0.5}}}
+    with pytest.raises(ConfigError, match=rf"distillation\.hints: {hints} compares maps of equal size"):
+        validate(RunConfig, {**cheap, "distillation": {"teacher": "run", "hints": hints}})
+    assert validate(RunConfig, {**cheap, "distillation": {"teacher": "run", "hints": "relations"}})
+
+
 def test_a_run_teaches_with_its_own_images_and_classes(tmp_path):
     run = write_run(tmp_path / "run", classes=list("9876543210"))
     trained = open_network(run)

@@ -116,14 +116,16 @@ class Recorder(Listener):
         self.messages.append(message)
 
 
-def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=None, **parts):
+def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=None, provisional=False, **parts):
     """Run a search whose trials follow `script_of(record)`; return its ending and its listener."""
     recorder = Recorder()
     executor = executor or Scripted(workers)
 
     def make_job(record):
         payload = {"script": script_of(record)}
-        return Job(lambda payload, report: {}, payload, log_file=f"{record.number}.log", epochs=epochs)
+        job = lambda payload, report: {}  # noqa: E731
+        log = f"{record.number}.log"
+        return Job(job, payload, log_file=log, epochs=epochs, provisional=provisional)
 
     coordinator = Coordinator(
         study,

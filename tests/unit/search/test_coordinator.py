@@ -188,6 +188,24 @@ def test_schedulers_compare_all_objectives_also_after_a_restart(tmp_path):
     assert states(tmp_path / "cut", 2, 4) == whole
 
 
+def test_provisional_reports_are_no_result_of_a_trial_that_time_ends(tmp_path):
+    """A candidate that is compressed after its training reports the network before: it must not win with that."""
+
+    class Slow(Scripted):
+        def poll(self, timeout_s):
+            time.sleep(0.05)
+            return super().poll(timeout_s)
+
+    scripts = [script(0.95, end={"metrics": {"accuracy": 0.9}}), [*script(0.97)[:1], "hang"]]
+    with open_study(tmp_path) as study:
+        limits = Limits(trials=2, deadline=time.monotonic() + 0.4, grace_s=0.1)
+        search(study, lambda r: scripts[r.number], limits=limits, executor=Slow(1), provisional=True)
+        whole, killed = study.records()
+        assert (whole.state, whole.values) == ("complete", (0.9,))
+        assert (killed.state, killed.reason, killed.values) == ("failed", "no time left", None)
+        assert study.best().number == whole.number
+
+
 def test_deadline_stops_politely_then_kills(tmp_path):
     class Slow(Scripted):
         def poll(self, timeout_s):

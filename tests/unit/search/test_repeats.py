@@ -136,6 +136,17 @@ def test_an_exhausted_space_and_no_improvement_still_spend_the_repeats(tmp_path)
         assert (again, heard.started) == (ending, [])
 
 
+@pytest.mark.parametrize(("stop_after", "space"), [(10, None), (None, SMALL)])
+def test_a_search_that_ends_early_repeats_as_a_short_one_does(tmp_path, stop_after, space):
+    limits = Limits(trials=400, repeats="auto", stop_after=stop_after)
+    parts = {"space": space} if space else {}
+    with open_study(tmp_path, **parts) as study:
+        chosen = controller("grid", space=space) if space else controller()
+        search(study, lambda record: script(0.5), limits=limits, controller=chosen)
+        assert 0 < len(study.records()) < 20
+        assert all(record.repeat_of is None for record in study.records())
+
+
 @pytest.mark.parametrize(("deadline", "again"), [(2.5, 4), (0.9, 2), (0.3, 0)])
 def test_the_deadline_leaves_time_for_the_repeats(tmp_path, monkeypatch, deadline, again):
     """A trial takes 0.2 s by a clock that only the executor moves; 4 repeats want 1 s, and get at most half."""

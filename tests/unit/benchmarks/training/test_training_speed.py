@@ -100,6 +100,11 @@ def test_a_worker_that_fails_says_why():
         members["broken"].ask("train", network="nothing", steps=1)
 
 
+def test_a_worker_that_does_not_start_is_no_broken_pipe():
+    with crew({"torch": Variant("torch", python="/bin/false")}) as members, pytest.raises(AutoMLError):
+        members["torch"].ask("train", network="cnn", steps=1)
+
+
 @pytest.mark.slow
 def test_commands(tmp_path, capsys):
     target = tmp_path / "figures.json"
