@@ -38,6 +38,7 @@ REQUIRES = [
     "Pillow>=10",
     "matplotlib>=3.8",
     "psutil>=5.9",
+    "threadpoolctl>=3.2",
     "filelock>=3.12",
 ]
 

@@ -16,6 +16,7 @@ from paddle_automl.benchmarks.search.replay import OBJECTIVE, SHORT, plugin_conf
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.seeds import generator
+from paddle_automl.core.threads import one_blas_thread
 from paddle_automl.search.controllers.base import CONTROLLERS, Proposer
 from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.records import History, Observation
@@ -94,6 +95,7 @@ def _times(name: str, past: tuple[Observation, ...], length: int, proposals: int
     times = []
     for number in range(length, length + proposals + 1):
         begun = time.process_time()
-        controller.propose(number, History(past[:number]))
+        with one_blas_thread():
+            controller.propose(number, History(past[:number]))
         times.append(1000.0 * (time.process_time() - begun))
     return times

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.seeds import generator
+from paddle_automl.core.threads import one_blas_thread
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History, proposal_number
 from paddle_automl.space import Params, SearchSpace
@@ -97,7 +98,8 @@ class Proposer(Controller):
             return {}
         trials = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
         history = History.of(trials, self.objectives)
-        params = self.propose(proposal_number(trials, trial.number), history)
+        with one_blas_thread():
+            params = self.propose(proposal_number(trials, trial.number), history)
         # Optuna would silently draw at random for a value outside its domain.
         if not self.space.contains(params):
             raise RuntimeError(f"controller '{self.name}' proposed {params}, which is not in the search space")
