@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -235,17 +236,18 @@ def test_deadline_stops_politely_then_kills(tmp_path):
         assert heard.messages == ["the time for searching is used up: stopping 3 running trial(s)"]
 
 
-def test_nothing_starts_after_a_proposal_that_took_too_long(tmp_path):
+def test_nothing_starts_after_a_proposal_that_took_too_long(tmp_path, monkeypatch):
     slow = controller(space=SPACE)
-    propose = slow.propose
+    propose, now = slow.propose, [1000.0]
+    monkeypatch.setattr("paddle_automl.search.coordinator.time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def late(number, history):
-        time.sleep(0.5 if number else 0)
+        now[0] += 0.5 if number else 0.0
         return propose(number, history)
 
     slow.propose = late
     with open_study(tmp_path) as study:
-        limits = Limits(trials=9, deadline=time.monotonic() + 0.4)
+        limits = Limits(trials=9, deadline=now[0] + 0.4)
         ending, heard = search(study, lambda record: script(0.1), limits=limits, controller=slow)
         assert ending.reason == "deadline"
         assert len(heard.started) == 1
