@@ -11,8 +11,8 @@ from threadpoolctl import ThreadpoolController
 def one_blas_thread() -> AbstractContextManager[object]:
     """Have NumPy and SciPy compute with one thread inside the context.
 
-    A BLAS starts a thread per core, which wait for each other by spinning. Where trials keep all cores busy, the
-    small matrices of a controller then take ten times as long; one thread is as fast on an idle machine.
+    A BLAS starts a thread per core, which wait for each other by spinning. A controller's small matrices then take
+    three times the processor time on two idle cores, and ten times where trials keep these busy (BENCHMARKS.md).
     """
     context: AbstractContextManager[object] = _loaded().limit(limits=1, user_api="blas")
     return context

@@ -123,9 +123,8 @@ def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=No
 
     def make_job(record):
         payload = {"script": script_of(record)}
-        job = lambda payload, report: {}  # noqa: E731
         log = f"{record.number}.log"
-        return Job(job, payload, log_file=log, epochs=epochs, provisional=provisional)
+        return Job(lambda payload, report: {}, payload, log_file=log, epochs=epochs, provisional=provisional)
 
     coordinator = Coordinator(
         study,
