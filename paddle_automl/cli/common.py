@@ -16,7 +16,7 @@ from paddle_automl.core.describe import Option
 from paddle_automl.core.errors import AutoMLError, ConfigError, InterruptedRunError, ParityError
 from paddle_automl.core.loading import parse_overrides
 from paddle_automl.core.runtime import silence_known_warnings, tune_process
-from paddle_automl.data.image_files import is_image_name
+from paddle_automl.inputs.image.files import is_image_name
 
 OK, NOT_AS_DEMANDED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def bundle_of(path: str) -> Path:
     """Return the bundle that ``-m`` names; a run that has none yet is exported first."""
-    from paddle_automl.data.paths import located
+    from paddle_automl.core.paths import located
 
     folder = located(path)
     for candidate in (folder, folder / "model"):

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.core.errors import ConfigError
     from paddle_automl.core.files import write_json
     from paddle_automl.core.loading import load_config
-    from paddle_automl.data.paths import located
+    from paddle_automl.core.paths import located
     from paddle_automl.pipeline.config import RunConfig
     from paddle_automl.pipeline.step_profile import profile_step
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from paddle_automl.data.paths import readable
+from paddle_automl.core.paths import readable
 from paddle_automl.pipeline.compressing import CompressionOutcome
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.display import best_table

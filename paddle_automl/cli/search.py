@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.cli import results
     from paddle_automl.core.errors import ParityError
     from paddle_automl.core.loading import load_config
-    from paddle_automl.data.paths import located
+    from paddle_automl.core.paths import located
     from paddle_automl.pipeline.config import RunConfig
 
     config = load_config(RunConfig, located(args.config), overrides_of(args))

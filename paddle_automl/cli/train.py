@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     warmup.begin()
     from paddle_automl.cli.results import print_training
     from paddle_automl.core.loading import load_config
-    from paddle_automl.data.paths import located
+    from paddle_automl.core.paths import located
     from paddle_automl.pipeline.commands import train_run
     from paddle_automl.pipeline.config import RunConfig
     from paddle_automl.pipeline.display import Display

@@ -15,11 +15,11 @@ from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.measuring import exporter_for, formats_for
 from paddle_automl.compression.results import Link
+from paddle_automl.core.folders import replacing_folder
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.create import Limits, add_formats, create_bundle, prove, time_formats
 from paddle_automl.deployment.exporters.base import Session
-from paddle_automl.deployment.replacing import replacing_folder
 from paddle_automl.deployment.samples import write_samples
 
 

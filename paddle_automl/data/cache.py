@@ -16,9 +16,9 @@ from filelock import FileLock
 
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.files import replacing, write_json
-from paddle_automl.data.decoding import DECODING_VERSION, Decoder
 from paddle_automl.data.samples import Samples
 from paddle_automl.data.stores import decode_all
+from paddle_automl.inputs.image.decoding import DECODING_VERSION, Decoder
 
 log = logging.getLogger(__name__)
 

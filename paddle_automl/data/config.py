@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
+from paddle_automl.core.paths import absolute_path
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
 from paddle_automl.data.augment.base import AUGMENTATIONS
 from paddle_automl.data.datasets.base import DATASETS, DatasetConfig
-from paddle_automl.data.decoding import Fit
-from paddle_automl.data.paths import absolute_path
+from paddle_automl.inputs.image.decoding import Fit
 
 
 def _image_size(value: Any) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 
 from paddle_automl.data.augment.base import Augmenter
 from paddle_automl.data.preprocess import Preprocess
-from paddle_automl.data.shrinking import shrink
 from paddle_automl.data.stores import PixelStore
+from paddle_automl.inputs.image.shrinking import shrink
 
 
 class Batch(NamedTuple):

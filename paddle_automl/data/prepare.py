@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.paths import readable
 from paddle_automl.data.cache import Cache, Statistics
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.decoding import Decoder, is_grey
 from paddle_automl.data.parts import Batch, Part, PreparedData
-from paddle_automl.data.paths import readable
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.data.samples import Samples
 from paddle_automl.data.splitting import split_indices
 from paddle_automl.data.stores import ArrayStore, FileStore, PixelStore, from_arrays
+from paddle_automl.inputs.image.decoding import Decoder, is_grey
 
 __all__ = ["Batch", "Part", "PreparedData", "prepare"]
 

@@ -9,7 +9,7 @@ from pydantic import Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import Section, Sequence
-from paddle_automl.data.decoding import Decoder, Fit, Source
+from paddle_automl.inputs.image.decoding import Decoder, Fit, Source
 
 
 class Preprocess(Section):

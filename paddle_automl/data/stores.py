@@ -14,7 +14,7 @@ from PIL import Image
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.runtime import usable_cores
-from paddle_automl.data.decoding import Decoder
+from paddle_automl.inputs.image.decoding import Decoder
 
 log = logging.getLogger(__name__)
 

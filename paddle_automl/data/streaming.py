@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.decoding import Decoder
+from paddle_automl.inputs.image.decoding import Decoder
 
 log = logging.getLogger(__name__)
 

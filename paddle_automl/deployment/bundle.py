@@ -14,15 +14,15 @@ import numpy as np
 
 from paddle_automl.core.errors import BundleError, ConfigError
 from paddle_automl.core.files import write_text
+from paddle_automl.core.folders import replacing_folder
 from paddle_automl.core.loading import validate
+from paddle_automl.core.paths import located, readable
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.version import VERSION
 from paddle_automl.core.yaml_io import dump_yaml, read_yaml
-from paddle_automl.data.paths import located, readable
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.records import FORMAT, BundleInfo, FileRecord
-from paddle_automl.deployment.replacing import replacing_folder
 from paddle_automl.deployment.runtime import import_paddle
 
 INFO = "bundle.yaml"

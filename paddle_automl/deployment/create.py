@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.folders import replacing_folder
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.parts import PreparedData
 from paddle_automl.deployment.bundle import INFO, Bundle
@@ -20,7 +21,6 @@ from paddle_automl.deployment.latency import measure_sessions
 from paddle_automl.deployment.parity import check_parity
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.records import FormatRecord, Latency, ParityCertificate
-from paddle_automl.deployment.replacing import replacing_folder
 from paddle_automl.deployment.samples import spread, write_samples
 
 CALIBRATION_IMAGES = 256

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.image_files import IMAGE_SUFFIXES, find_images, is_image_name
-from paddle_automl.data.paths import located, read_lines, readable
+from paddle_automl.core.paths import located, read_lines, readable
+from paddle_automl.inputs.image.files import IMAGE_SUFFIXES, find_images, is_image_name
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:

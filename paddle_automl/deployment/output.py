@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from paddle_automl.data.paths import readable
+from paddle_automl.core.paths import readable
 from paddle_automl.deployment.predictor import Prediction
 
 BOM = "\ufeff"

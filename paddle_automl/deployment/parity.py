@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from paddle_automl.core.errors import ParityError
+from paddle_automl.core.paths import readable
 from paddle_automl.data.parts import Part
-from paddle_automl.data.paths import readable
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.network import evaluating, network_probabilities
 from paddle_automl.deployment.predictor import Predictor

@@ -13,8 +13,8 @@ from PIL import Image
 
 from paddle_automl.core.errors import BundleError
 from paddle_automl.core.files import write_json
+from paddle_automl.core.paths import readable
 from paddle_automl.data.parts import Part
-from paddle_automl.data.paths import readable
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.bundle import SAMPLES, Bundle
 from paddle_automl.deployment.network import evaluating, network_probabilities

@@ -10,9 +10,9 @@ from pydantic import Field, field_validator, model_validator
 
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.distillation import TeachingConfig
+from paddle_automl.core.paths import located
 from paddle_automl.core.schema import Duration, Section
 from paddle_automl.data.config import DataConfig
-from paddle_automl.data.paths import located
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.search.config import SearchConfig

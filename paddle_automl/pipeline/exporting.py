@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.folders import replacing_folder
 from paddle_automl.data.parts import Part, PreparedData
 from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.replacing import replacing_folder
 from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, model_costs
 from paddle_automl.pipeline.jobs import returning_errors
 from paddle_automl.pipeline.networks import load_trained, recorded_facts

@@ -12,8 +12,8 @@ from typing import Any
 from paddle_automl.core.errors import SearchFailedError, TrialError
 from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import load_config
+from paddle_automl.core.paths import readable
 from paddle_automl.core.yaml_io import dump_yaml
-from paddle_automl.data.paths import readable
 from paddle_automl.pipeline import remote
 from paddle_automl.pipeline.clock import EXPORT_S, Clock
 from paddle_automl.pipeline.config import GOALS, RunConfig

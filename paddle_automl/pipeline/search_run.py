@@ -10,8 +10,8 @@ from typing import Any
 
 from paddle_automl.core.errors import ConfigError, InterruptedRunError, SearchFailedError
 from paddle_automl.core.files import write_json, write_text
+from paddle_automl.core.paths import located
 from paddle_automl.core.yaml_io import dump_yaml
-from paddle_automl.data.paths import located
 from paddle_automl.pipeline import plots, remote
 from paddle_automl.pipeline.candidates import covering
 from paddle_automl.pipeline.clock import GRACE_S, Clock

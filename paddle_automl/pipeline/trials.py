@@ -10,10 +10,10 @@ from typing import Any
 from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
+from paddle_automl.core.paths import absolute_path, readable
 from paddle_automl.core.seeds import integer_seed
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.config import absolute
-from paddle_automl.data.paths import absolute_path, readable
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddle_automl.data.paths import located
+from paddle_automl.core.paths import located
 from tests.e2e.conftest import ROOT, TINY, write_config
 
 CLASSES = {"红 花": (200, 40, 40), "绿 叶": (40, 200, 40), "蓝 天": (40, 40, 200)}

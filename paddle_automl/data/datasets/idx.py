@@ -10,10 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.paths import located, readable
 from paddle_automl.core.schema import Sequence
 from paddle_automl.data.array_checks import samples_of_arrays
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.paths import located, readable
 from paddle_automl.data.samples import Samples
 
 _UINT8 = 8

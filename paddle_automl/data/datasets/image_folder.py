@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.paths import located, readable
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.image_files import IMAGE_SUFFIXES, find_images, subfolders
-from paddle_automl.data.paths import located, readable
 from paddle_automl.data.samples import Samples
+from paddle_automl.inputs.image.files import IMAGE_SUFFIXES, find_images, subfolders
 
 _PART_FOLDERS = {
     "train": "train",

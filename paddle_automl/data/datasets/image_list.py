@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from paddle_automl.core.errors import DataError, did_you_mean
+from paddle_automl.core.paths import located, read_lines, readable
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.paths import located, read_lines, readable
 from paddle_automl.data.samples import PARTS, Samples
 
 

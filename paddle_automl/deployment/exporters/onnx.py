@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.paths import readable
 from paddle_automl.deployment.exporters._onnx_conversion import convert
 from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Runtime, Session
 from paddle_automl.deployment.exporters.paddle_inference import PROGRAM as PADDLE_PROGRAM

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.paths import readable
 from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
 from paddle_automl.deployment.network import evaluating, softmax_layer
 from paddle_automl.deployment.runtime import (

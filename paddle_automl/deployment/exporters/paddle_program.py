@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import OutputError, UnsupportedError
+from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.paths import readable
 from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
 from paddle_automl.deployment.exporters.paddle_inference import GPU_MEMORY_MB, WEIGHTS, PaddleSession
 from paddle_automl.deployment.network import evaluating, softmax_layer

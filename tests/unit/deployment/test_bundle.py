@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.folders import replacing_folder
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.replacing import replacing_folder
 from tests.unit.deployment.conftest import NAMES, make_net, make_preprocess, quick, tampered
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddle_automl.data.shrinking import shrink
+from paddle_automl.inputs.image.shrinking import shrink
 
 
 def pictures(*shape):

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.paths import located, readable
+from paddle_automl.core.paths import located, readable
 
 Fit = Literal["crop", "pad", "stretch"]
 Source = str | Path | bytes | Image.Image

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.paths import absolute_path, located, read_lines, readable
+from paddle_automl.core.paths import absolute_path, located, read_lines, readable
 
 GBK_NAME = os.fsdecode("向日葵".encode("gbk"))
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.decoding import Decoder, is_grey
+from paddle_automl.inputs.image.decoding import Decoder, is_grey
 from tests.unit.data import pictures
 from tests.unit.data.pictures import BLUE, GREEN, RED, WHITE
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from paddle_automl.core.errors import OutputError
-from paddle_automl.data.paths import readable
+from paddle_automl.core.paths import readable
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from paddle_automl.data.paths import readable
+from paddle_automl.core.paths import readable
 
 IMAGE_SUFFIXES = frozenset(
     f".{format}"

@@ -1,0 +1,284 @@
+"""What a task is: from the targets of a data set to numbers for the loss, and from outputs to answers.
+
+Three forms of a target are kept apart. A data set hands over `RawTargets`. `Task.encode` turns them into *codes*,
+one row per item, compact (class ids, 0/1 labels, numbers in the user's unit). `Task.dense` turns the codes of a
+batch into the float32 targets ``[B, K]`` that a loss compares with the network's K raw outputs.
+
+*Raw outputs* are what the network's last layer gives; *outputs* are what the exported network gives, after
+`Task.final` (softmax, sigmoid, or scaling into the user's unit). Scores, answers and parity all speak of outputs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import PluginConfig
+
+Activation = Literal["softmax", "sigmoid", "identity"]
+TIE = 2e-5
+"""Two outputs closer than this are a tie: float32 rounding decides between them, on either side."""
+
+
+@dataclass(frozen=True)
+class RawTargets:
+    """Targets as a data set hands them over, before a task encodes them.
+
+    `kind` says what `values` are: ``classes``: int64 ``[N]``, indices into `names`; ``labels``: uint8 ``[N, K]``,
+    1 where label k (`names`) applies; ``numbers``: float64 ``[N, D]``, a column per name. A plugin may bring a kind
+    of its own. `names` are Unicode texts, unique.
+    """
+
+    kind: str
+    values: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: np.ndarray) -> RawTargets:
+        """Return the targets of some rows."""
+        return RawTargets(self.kind, self.values[rows], self.names)
+
+
+@dataclass(frozen=True)
+class Final:
+    """The last step of an exported network: the activation, then ``scale * x + shift`` per output.
+
+    Two look-ups know how Paddle computes it: `training.final` and `deployment.network`.
+    """
+
+    activation: Activation
+    scale: tuple[float, ...] | None = None
+    shift: tuple[float, ...] | None = None
+
+    def __call__(self, raw: np.ndarray) -> np.ndarray:
+        """Return the outputs, float32 ``[N, K]``, of raw outputs ``[N, K]``, computed in NumPy."""
+        raw = np.asarray(raw, dtype=np.float64)
+        if self.activation == "softmax":
+            raw = np.exp(raw - raw.max(axis=1, keepdims=True))
+            raw /= raw.sum(axis=1, keepdims=True)
+        elif self.activation == "sigmoid":
+            raw = 1 / (1 + np.exp(-np.clip(raw, -60, 60)))
+        if self.scale is not None:
+            raw = raw * np.asarray(self.scale)
+        if self.shift is not None:
+            raw = raw + np.asarray(self.shift)
+        return raw.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Strata:
+    """What a split keeps in proportion: class ids int64 ``[N]``, or labels uint8 ``[N, K]``.
+
+    `names` of the classes or labels are for messages; with `every` each class must have an item in each split.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    every: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says about one item.
+
+    `text` is the answer in words (a class, ``cat, dog``, ``3.42``); `values` are the outputs by name, in the order
+    of `Task.names`; `score` is the confidence in `text`, None where there is none. `ranked` lists names and values,
+    the likeliest first, where an order makes sense.
+    """
+
+    text: str
+    values: dict[str, float]
+    score: float | None = None
+    ranked: tuple[tuple[str, float], ...] = ()
+    labels: tuple[str, ...] = ()
+    """Names that apply: one class, or any number of labels; empty for numbers."""
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Lower and upper bound by name, where the task gives them."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of an evaluation: a title, the columns' names, and rows of texts and numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One item that was answered wrongly: position in the split, truth, answer, and how wrong (larger is worse)."""
+
+    index: int
+    truth: str
+    answer: str
+    badness: float
+    detail: Mapping[str, float] = field(default_factory=dict)
+    """Figures to print beside it by name, such as the probability of the truth."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation shows beside the metrics; `data` is the same for programs, JSON-like, by name."""
+
+    tables: tuple[Table, ...]
+    data: Mapping[str, Any]
+    points: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Arrays to draw, such as truth and prediction of a regression (``residuals``: ``[N, 2]``)."""
+
+
+class TaskConfig(PluginConfig):
+    """Options of a task (``task``)."""
+
+
+class FittedTask(PluginConfig):
+    """What a task needs to turn outputs into answers; ``task`` in ``bundle.yaml``."""
+
+
+class Task(ABC):
+    """One kind of answer, fitted to the data or restored from a bundle; immutable."""
+
+    name: ClassVar[str] = ""
+    Config: ClassVar[type[TaskConfig]] = TaskConfig
+    Fitted: ClassVar[type[FittedTask]] = FittedTask
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of `RawTargets` that it can encode."""
+    default_for: ClassVar[str] = ""
+    """Kind of `RawTargets` for which ``task: auto`` chooses it."""
+    metrics: ClassVar[tuple[str, ...]] = ("loss",)
+    """Metrics that every training measures after each epoch: the first is the main one, ``loss`` is among them."""
+    losses: ClassVar[tuple[str, ...]] = ()
+    """Losses that can train it; the first is the default."""
+
+    def __init__(self, fitted: Any) -> None:
+        self.fitted = fitted
+
+    # -- fitting ---------------------------------------------------------------------------------------------------
+    @classmethod
+    @abstractmethod
+    def fit(cls, config: Any, raw: RawTargets) -> Task:
+        """Return the task of these options for all targets of the data, before they are split.
+
+        Raises ConfigError or DataError where the data contradict the task: what was found, what it needs.
+        """
+
+    def with_training(self, codes: np.ndarray) -> Task:
+        """Return the task once the training split is known: `codes` are those of its items."""
+        del codes
+        return self
+
+    def tuned(self, outputs: np.ndarray, codes: np.ndarray) -> Task:
+        """Return the task after a training, with what is chosen on validation, such as thresholds."""
+        del outputs, codes
+        return self
+
+    # -- names and sizes -------------------------------------------------------------------------------------------
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The classes, labels or columns that an answer speaks of."""
+
+    @property
+    def outputs(self) -> int:
+        """K: how many numbers the network gives for one item."""
+        return len(self.names)
+
+    @property
+    @abstractmethod
+    def final(self) -> Final:
+        """The last step from raw outputs to outputs."""
+
+    @property
+    def scale(self) -> float:
+        """Size of the outputs against which differences are judged: 1 for probabilities, the targets' scale."""
+        return 1.0
+
+    # -- targets ---------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def encode(self, raw: RawTargets) -> np.ndarray:
+        """Return the codes of raw targets, ``[N]`` or ``[N, ...]``; raises DataError for names unknown to it."""
+
+    @abstractmethod
+    def dense(self, codes: np.ndarray) -> np.ndarray:
+        """Return the loss's targets, float32 ``[B, K]``, of codes ``[B, ...]``."""
+
+    def strata(self, codes: np.ndarray) -> Strata | None:
+        """Return what splits and samples keep in proportion, or None where any split is as good."""
+        del codes
+        return None
+
+    # -- scores ----------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def loss(self, outputs: np.ndarray, codes: np.ndarray) -> float:
+        """Return the loss metric of outputs ``[N, K]``: the same measure whatever the training minimized."""
+
+    @abstractmethod
+    def agree(self, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
+        """Return, bool ``[N]``, where two sets of outputs ``[N, K]`` give the same answer (ties agree)."""
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def answer(self, row: np.ndarray) -> Answer:
+        """Return the answer that one item's outputs ``[K]`` stand for."""
+
+    @abstractmethod
+    def truth(self, code: Any) -> str:
+        """Return one item's code in words."""
+
+    @abstractmethod
+    def evaluation(self, outputs: np.ndarray, codes: np.ndarray) -> Evaluation:
+        """Return the tables of an evaluation."""
+
+    @abstractmethod
+    def worst(self, outputs: np.ndarray, codes: np.ndarray, count: int) -> list[Mistake]:
+        """Return the `count` worst mistakes, worst first."""
+
+    def columns(self, other: Task) -> list[int] | None:
+        """Return for each of our outputs its column in `other`'s, or None where both cannot be compared."""
+        if type(self) is not type(other) or sorted(self.names) != sorted(other.names):
+            return None
+        return [other.names.index(name) for name in self.names]
+
+
+TASKS: Registry[Task] = Registry("task", "paddle_automl.tasks", "task")
+
+
+def restore(fitted: Any) -> Task:
+    """Return the task of a validated `Fitted`, as it stands in a bundle or in a run's record."""
+    return TASKS[fitted.name](fitted)
+
+
+def default_task(kind: str) -> str:
+    """Return the name of the task that ``auto`` means for targets of `kind`; raises ConfigError without one."""
+    from paddle_automl.core.errors import ConfigError
+
+    for name in TASKS.names():
+        if TASKS[name].default_for == kind:
+            return name
+    raise ConfigError(
+        f"task: no task is known for targets of the kind '{kind}'; name one of {', '.join(TASKS.names())}"
+    )
+
+
+def spread(strata: Strata | None, total: int, count: int) -> np.ndarray:
+    """Return up to `count` of `total` indices, int64, rising, spread evenly over the classes, without chance."""
+    if strata is None:
+        order: np.ndarray = np.arange(total)
+    elif strata.values.ndim == 1:
+        order = np.argsort(strata.values, kind="stable")
+    else:
+        order = np.lexsort(tuple(strata.values.T))
+    picks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(np.int64)
+    return np.sort(order[picks])
+
+
+def by_name(names: Sequence[str], row: np.ndarray) -> dict[str, float]:
+    """Return outputs ``[K]`` as floats by name."""
+    return {name: float(value) for name, value in zip(names, row, strict=True)}
