@@ -13,10 +13,10 @@ from rich.console import Console
 from paddle_automl.core.loading import load_config
 from paddle_automl.pipeline import commands
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.display import Display
-from paddle_automl.pipeline.observer import Observer
-from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
-from paddle_automl.pipeline.search_run import SearchRun
+from paddle_automl.pipeline.progress.display import Display
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.progress.results import BundleOutcome, SearchResult, TrainingOutcome
+from paddle_automl.pipeline.stages.search_run import SearchRun
 
 Config = str | os.PathLike[str]
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_config_arguments, console, main_of, overrides_of
-from paddle_automl.pipeline import warmup
+from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Compress a trained run (prune, quantize, distill) and keep only what is measured smaller or faster."
 
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     warmup.begin()
     from paddle_automl.cli.results import print_compression
     from paddle_automl.core.loading import load_config
-    from paddle_automl.pipeline.compressing import CompressFile, compress_run
+    from paddle_automl.pipeline.jobs.compress import CompressFile, compress_run
 
     config = load_config(CompressFile, args.config, overrides_of(args))
     outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None)

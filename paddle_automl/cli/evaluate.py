@@ -7,7 +7,7 @@ import json
 
 from paddle_automl.cli.common import OK, add_override_argument, console, main_of, output_target, overrides_of
 from paddle_automl.core.files import write_json
-from paddle_automl.pipeline import warmup
+from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Evaluate a model: accuracy, per-class figures, confusion matrix and the worst mistakes."
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from paddle_automl.cli.common import OK, main_of
 from paddle_automl.core.errors import ParityError
-from paddle_automl.pipeline import warmup
+from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Export a trained run or trial to a Paddle Inference bundle and prove that it predicts the same."
 

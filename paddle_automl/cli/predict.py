@@ -63,7 +63,7 @@ def bundle_of(path: str) -> Path:
         if (candidate / "bundle.yaml").is_file():
             return candidate
     from paddle_automl.pipeline.commands import export_run
-    from paddle_automl.pipeline.sources import open_run
+    from paddle_automl.pipeline.runs.sources import open_run
 
     open_run(folder)
     sys.stderr.write(f"{folder} holds no exported model yet; exporting it to {folder / 'model'}\n")

@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
+    from paddle_automl.benchmarks.step_profile import profile_step
     from paddle_automl.core.errors import ConfigError
     from paddle_automl.core.files import write_json
     from paddle_automl.core.loading import load_config
     from paddle_automl.core.paths import located
     from paddle_automl.pipeline.config import RunConfig
-    from paddle_automl.pipeline.step_profile import profile_step
 
     if args.steps < 1:
         raise ConfigError(f"--steps: must be at least 1, got {args.steps}")

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from paddle_automl.core.paths import readable
-from paddle_automl.pipeline.compressing import CompressionOutcome
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.display import best_table
-from paddle_automl.pipeline.results import BundleOutcome, SearchResult, TrainingOutcome
+from paddle_automl.pipeline.jobs.compress import CompressionOutcome
+from paddle_automl.pipeline.progress.display import best_table
+from paddle_automl.pipeline.progress.results import BundleOutcome, SearchResult, TrainingOutcome
 
 _SHOWN_TRIALS = 10
 _PROGRAM = Path(sys.executable).name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
-from paddle_automl.pipeline import warmup
+from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Search architecture and hyperparameters, then train, test, export and prove the winner."
 
@@ -46,13 +46,13 @@ def run(args: argparse.Namespace) -> int:
 
         results.print_dry_run(screen, dry_run(config))
         return OK
-    from paddle_automl.pipeline.display import Display
-    from paddle_automl.pipeline.search_run import SearchRun
+    from paddle_automl.pipeline.progress.display import Display
+    from paddle_automl.pipeline.stages.search_run import SearchRun
 
     result = SearchRun(config, Display(screen, config)).run(fresh=args.fresh)
     results.print_search(screen, config, result)
     if config.compression.chain() and not config.compression.in_trials:
-        from paddle_automl.pipeline.compressing import CompressFile, compress_run
+        from paddle_automl.pipeline.jobs.compress import CompressFile, compress_run
 
         chain = CompressFile(compression=config.compression)
         results.print_compression(screen, compress_run(chain, result.output, observer=Display(screen, config)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
-from paddle_automl.pipeline import warmup
+from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Train the values of a configuration itself; a trial's config.yaml is one, too."
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.core.paths import located
     from paddle_automl.pipeline.commands import train_run
     from paddle_automl.pipeline.config import RunConfig
-    from paddle_automl.pipeline.display import Display
+    from paddle_automl.pipeline.progress.display import Display
 
     config = load_config(RunConfig, located(args.config), overrides_of(args))
     screen = console()

@@ -8,7 +8,7 @@ from typing import Any
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.trials import trial_config
+from paddle_automl.pipeline.runs.trials import trial_config
 from paddle_automl.space.domains import Choice
 from paddle_automl.space.space import SearchSpace
 from paddle_automl.space.tree import Decision, Params

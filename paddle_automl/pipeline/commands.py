@@ -13,19 +13,19 @@ from paddle_automl.core.files import make_output_folder
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.yaml_io import read_yaml
-from paddle_automl.pipeline import remote
 from paddle_automl.pipeline.candidates import corners, covering
-from paddle_automl.pipeline.clock import EXPORT_S
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs import call
+from paddle_automl.pipeline.jobs import remote
+from paddle_automl.pipeline.jobs.base import call
+from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.machine import devices_of, start_executor, workers_of
-from paddle_automl.pipeline.observer import Observer
-from paddle_automl.pipeline.results import BundleOutcome, TrainingOutcome
-from paddle_automl.pipeline.sources import BUNDLE_FILE, BUNDLE_FOLDER, find_bundle, is_search, open_run
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.progress.results import BundleOutcome, TrainingOutcome
+from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
+from paddle_automl.pipeline.runs.sources import BUNDLE_FILE, BUNDLE_FOLDER, find_bundle, is_search, open_run
+from paddle_automl.pipeline.runs.trials import LOG_FILE, payload_of, standalone, write_config
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.trials import LOG_FILE, payload_of, standalone, write_config
-from paddle_automl.pipeline.visualdl_log import VisualDLLog
-from paddle_automl.pipeline.warmup import stable_hashing
+from paddle_automl.pipeline.stages.clock import EXPORT_S
 
 LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores say nothing"
 

@@ -12,7 +12,7 @@ import psutil
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.runtime import threads_per_trial, usable_cores
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.warmup import PRELOAD
+from paddle_automl.pipeline.jobs.warmup import PRELOAD
 from paddle_automl.search.executors.base import EXECUTORS, Executor
 
 MEMORY_PER_WORKER_MB = 1500

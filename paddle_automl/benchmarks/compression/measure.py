@@ -15,9 +15,9 @@ from paddle_automl.core.files import write_json
 from paddle_automl.core.loading import validate
 from paddle_automl.core.runtime import processor_name
 from paddle_automl.pipeline.commands import evaluate_model, train_run
-from paddle_automl.pipeline.compressing import CompressFile, compress_run
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.trials import WEIGHTS_FILE
+from paddle_automl.pipeline.jobs.compress import CompressFile, compress_run
+from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE
 
 FORMAT = 1
 FIGURES = (

@@ -11,8 +11,8 @@ from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import build_augmenter
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.evaluator import enter_worker, load_data
-from paddle_automl.pipeline.networks import make_model
+from paddle_automl.pipeline.jobs.networks import make_model
+from paddle_automl.pipeline.jobs.train import enter_worker, load_data
 from paddle_automl.training.evaluation import evaluate
 from paddle_automl.training.loop import train
 

@@ -17,7 +17,7 @@ from paddle_automl.benchmarks.training.pool import executor
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.runtime import processor_name
-from paddle_automl.pipeline.jobs import call
+from paddle_automl.pipeline.jobs.base import call
 
 SUMMARY = "Compare the whole training loop with the bare step: CPU time of one thread, interleaved."
 DESCRIPTION = """The loop: data, augmentation, moving average, clipping, validation, metrics, files.
@@ -80,7 +80,7 @@ def _loop(args: argparse.Namespace) -> None:
 
 def _job(payload: dict[str, Any], report: Any) -> dict[str, Any]:
     from paddle_automl.benchmarks.training.loop_job import measure
-    from paddle_automl.pipeline.jobs import returning_errors
+    from paddle_automl.pipeline.jobs.base import returning_errors
 
     return returning_errors(measure)(payload, report)
 

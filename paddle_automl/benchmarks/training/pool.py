@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from paddle_automl.pipeline.warmup import PRELOAD, begin
+from paddle_automl.pipeline.jobs.warmup import PRELOAD, begin
 from paddle_automl.search.executors.base import EXECUTORS, Executor
 
 

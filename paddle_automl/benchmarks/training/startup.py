@@ -21,8 +21,8 @@ from paddle_automl.core.files import write_json
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.core.runtime import processor_name
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs import call, returning_errors
-from paddle_automl.pipeline.trials import payload_of, standalone
+from paddle_automl.pipeline.jobs.base import call, returning_errors
+from paddle_automl.pipeline.runs.trials import payload_of, standalone
 
 SUMMARY = "Measure what a trial takes from its start to its first step, part by part."
 TARGET_S = 1.0

@@ -10,8 +10,8 @@ import paddle
 
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import build_augmenter
-from paddle_automl.pipeline.evaluator import enter_worker, load_data, model_costs
-from paddle_automl.pipeline.networks import make_model
+from paddle_automl.pipeline.jobs.networks import make_model
+from paddle_automl.pipeline.jobs.train import enter_worker, load_data, model_costs
 from paddle_automl.training.learner import Learner
 
 

@@ -8,8 +8,8 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.commands import export_run
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config, write_config
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.trials import identity, standalone, trial_config, write_config
 
 PRUNE = {"name": "prune_filters", "ratio": 0.3}
 SPACE = {

@@ -7,11 +7,11 @@ import pytest
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.candidates import covering
-from paddle_automl.pipeline.clock import MARGIN, Clock
 from paddle_automl.pipeline.commands import what_fits
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.finishing import Finish
 from paddle_automl.pipeline.space import baseline_of, make_space
+from paddle_automl.pipeline.stages.clock import MARGIN, Clock
+from paddle_automl.pipeline.stages.finishing import Finish
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.training.progressive import Progressive
 

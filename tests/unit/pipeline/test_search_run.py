@@ -6,9 +6,9 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import integer_seed
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.keeping import CheckpointKeeper
-from paddle_automl.pipeline.search_run import SearchRun
-from paddle_automl.pipeline.trials import WEIGHTS_FILE, identity, trial_config, trial_folder
+from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
+from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE, identity, trial_config, trial_folder
+from paddle_automl.pipeline.stages.search_run import SearchRun
 from paddle_automl.search.limits import Limits
 from tests.unit.search.helpers import controller, open_study, script, search
 

@@ -5,14 +5,14 @@ import paddle
 import pytest
 from paddle import nn
 
+from paddle_automl.benchmarks.step_profile import profile_step
+from paddle_automl.benchmarks.stopwatch import REST, Stopwatch
 from paddle_automl.cli.profile_step import main
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.models import kernels
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.step_profile import profile_step
-from paddle_automl.pipeline.stopwatch import REST, Stopwatch
 
 
 class Net(nn.Layer):
@@ -105,7 +105,7 @@ def test_the_parts_of_a_step_add_up():
 
 
 def test_only_the_cpu(monkeypatch):
-    monkeypatch.setattr("paddle_automl.pipeline.step_profile.devices_of", lambda config: ("gpu:0",))
+    monkeypatch.setattr("paddle_automl.benchmarks.step_profile.devices_of", lambda config: ("gpu:0",))
     with pytest.raises(ConfigError, match="-o device=cpu"):
         profile_step(validate(RunConfig, OPTIONS), steps=1)
 

@@ -16,9 +16,9 @@ from paddle_automl.core.files import write_json
 from paddle_automl.core.loading import validate
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.networks import guides_of, open_network
+from paddle_automl.pipeline.jobs.networks import guides_of, open_network
+from paddle_automl.pipeline.runs.trials import identity, trial_config
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.trials import identity, trial_config
 from tests.unit.compression.small import digits, images, network
 
 MODEL = {"backbone": {"name": "resnet", "width": 8, "blocks": [1]}}

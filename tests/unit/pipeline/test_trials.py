@@ -8,13 +8,13 @@ import pytest
 from paddle_automl.core.errors import ConfigError, OutputError, StudyError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.candidates import corners, covering
-from paddle_automl.pipeline.clock import EXPORT_S, GRACE_S, Clock
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.folder import open_folder, remember_data
 from paddle_automl.pipeline.machine import devices_of, workers_of
+from paddle_automl.pipeline.runs.folder import open_folder, remember_data
+from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config, write_config
 from paddle_automl.pipeline.space import auto_spec, baseline_of, make_space
-from paddle_automl.pipeline.stages import run_stage
-from paddle_automl.pipeline.trials import identity, standalone, trial_config, write_config
+from paddle_automl.pipeline.stages.clock import EXPORT_S, GRACE_S, Clock
+from paddle_automl.pipeline.stages.manifest import run_stage
 
 SPACE = {
     "model.backbone": {

@@ -20,7 +20,7 @@ from paddle_automl.data.samples import Samples
 from paddle_automl.models.classifier import build_model
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.profile import profile
-from paddle_automl.pipeline.compressing import CompressFile
+from paddle_automl.pipeline.jobs.compress import CompressFile
 from paddle_automl.pipeline.config import RunConfig
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import paddle
 
+from paddle_automl.benchmarks.stopwatch import Stopwatch, replaced
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.runtime import processor_name
 from paddle_automl.core.seeds import generator
@@ -22,11 +23,10 @@ from paddle_automl.models import kernels
 from paddle_automl.models.kernels import roofline
 from paddle_automl.paddle_compat.device import set_device, set_threads
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.evaluator import load_data
+from paddle_automl.pipeline.jobs.networks import guides_of, make_model
+from paddle_automl.pipeline.jobs.train import load_data
 from paddle_automl.pipeline.machine import devices_of
-from paddle_automl.pipeline.networks import guides_of, make_model
-from paddle_automl.pipeline.stopwatch import Stopwatch, replaced
-from paddle_automl.pipeline.trials import payload_of
+from paddle_automl.pipeline.runs.trials import payload_of
 from paddle_automl.training.learner import Learner
 
 WARM_UP, BLOCK = 3, 5

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.observer import Observer
+from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.search.configurations import Configuration, ranked_configurations
 from paddle_automl.search.objective import Objective, excess_of
 from paddle_automl.search.records import TrialRecord

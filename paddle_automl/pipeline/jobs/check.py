@@ -21,9 +21,9 @@ from paddle_automl.deployment.create import check_needs
 from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, notes
-from paddle_automl.pipeline.jobs import returning_errors
-from paddle_automl.pipeline.networks import context_of, guides_of, make_model
+from paddle_automl.pipeline.jobs.base import returning_errors
+from paddle_automl.pipeline.jobs.networks import context_of, guides_of, make_model
+from paddle_automl.pipeline.jobs.train import Report, enter_worker, load_data, notes
 from paddle_automl.training.loop import train
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.progressive import Progressive, check_size

@@ -12,20 +12,20 @@ from paddle_automl.core.errors import ConfigError, InterruptedRunError, SearchFa
 from paddle_automl.core.files import write_json, write_text
 from paddle_automl.core.paths import located
 from paddle_automl.core.yaml_io import dump_yaml
-from paddle_automl.pipeline import plots, remote
 from paddle_automl.pipeline.candidates import covering
-from paddle_automl.pipeline.clock import GRACE_S, Clock
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.finishing import Finish
-from paddle_automl.pipeline.folder import STUDY_FILE, open_folder, remember_data
-from paddle_automl.pipeline.jobs import call
-from paddle_automl.pipeline.keeping import CheckpointKeeper
+from paddle_automl.pipeline.jobs import remote
+from paddle_automl.pipeline.jobs.base import call
+from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.machine import start_executor
-from paddle_automl.pipeline.observer import Observer
-from paddle_automl.pipeline.results import SearchResult
-from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.summary import describe_choices, summary_of
-from paddle_automl.pipeline.trials import (
+from paddle_automl.pipeline.progress import plots
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.progress.results import SearchResult
+from paddle_automl.pipeline.progress.summary import describe_choices, summary_of
+from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
+from paddle_automl.pipeline.runs.folder import STUDY_FILE, open_folder, remember_data
+from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
+from paddle_automl.pipeline.runs.trials import (
     ALONE_FOLDER,
     CONFIG_FILE,
     LOG_FILE,
@@ -35,8 +35,9 @@ from paddle_automl.pipeline.trials import (
     trial_folder,
     write_config,
 )
-from paddle_automl.pipeline.visualdl_log import VisualDLLog
-from paddle_automl.pipeline.warmup import stable_hashing
+from paddle_automl.pipeline.space import baseline_of, make_space
+from paddle_automl.pipeline.stages.clock import GRACE_S, Clock
+from paddle_automl.pipeline.stages.finishing import Finish
 from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.controllers.base import CONTROLLERS, Controller
 from paddle_automl.search.coordinator import Coordinator

@@ -12,12 +12,12 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import make_output_folder, write_json
 from paddle_automl.core.loading import validate
 from paddle_automl.core.schema import Section
-from paddle_automl.pipeline.jobs import call, returning_errors
+from paddle_automl.pipeline.jobs.base import call, returning_errors
+from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.machine import start_executor
-from paddle_automl.pipeline.observer import Observer
-from paddle_automl.pipeline.sources import best_trials, open_run
-from paddle_automl.pipeline.trials import WEIGHTS_FILE, payload_of
-from paddle_automl.pipeline.warmup import stable_hashing
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.runs.sources import best_trials, open_run
+from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE, payload_of
 
 COMPRESSED_FOLDER = "compressed"
 REPORT_FILE = "compression.json"
@@ -87,9 +87,9 @@ def compress(payload: dict[str, Any], report: Report) -> dict[str, Any]:
     """
     from paddle_automl.compression.bundling import create_link_bundle
     from paddle_automl.compression.chain import compress as run_chain
-    from paddle_automl.pipeline.evaluator import enter_worker, load_data
-    from paddle_automl.pipeline.exporting import describe_bundle
-    from paddle_automl.pipeline.networks import context_of, load_trained
+    from paddle_automl.pipeline.jobs.export import describe_bundle
+    from paddle_automl.pipeline.jobs.networks import context_of, load_trained
+    from paddle_automl.pipeline.jobs.train import enter_worker, load_data
 
     config = enter_worker(payload)
     chain = validate(CompressionConfig, payload["compression"])

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from multiprocessing import forkserver
 
-PRELOAD = "paddle_automl.pipeline.preload"
+PRELOAD = "paddle_automl.pipeline.jobs.preload"
 
 
 def begin() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from paddle_automl.core.paths import readable
-from paddle_automl.pipeline.results import SearchResult
+from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.search.configurations import FinalChoice
 
 

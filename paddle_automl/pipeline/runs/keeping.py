@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.sources import BUNDLE_FOLDER
-from paddle_automl.pipeline.trials import WEIGHTS_FILE, trial_folder
+from paddle_automl.pipeline.runs.sources import BUNDLE_FOLDER
+from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE, trial_folder
 from paddle_automl.search.learning.final_choice import FINALISTS
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord

@@ -19,8 +19,8 @@ from paddle_automl.models.classifier import Classifier, build_model
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.pretrained import load_checkpoint
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.sources import best_trials, is_search, open_run
-from paddle_automl.pipeline.trials import RESULT_FILE
+from paddle_automl.pipeline.runs.sources import best_trials, is_search, open_run
+from paddle_automl.pipeline.runs.trials import RESULT_FILE
 from paddle_automl.training.guide import Guide
 
 Report = Callable[[int, Mapping[str, float]], bool]

@@ -18,11 +18,11 @@ from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.pipeline.evaluator import Report, enter_worker, load_data, model_costs
-from paddle_automl.pipeline.jobs import returning_errors
-from paddle_automl.pipeline.networks import load_trained, recorded_facts
-from paddle_automl.pipeline.sources import BUNDLE_FOLDER
-from paddle_automl.pipeline.trials import WEIGHTS_FILE
+from paddle_automl.pipeline.jobs.base import returning_errors
+from paddle_automl.pipeline.jobs.networks import load_trained, recorded_facts
+from paddle_automl.pipeline.jobs.train import Report, enter_worker, load_data, model_costs
+from paddle_automl.pipeline.runs.sources import BUNDLE_FOLDER
+from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE
 from paddle_automl.training.evaluation import evaluate, predict_probabilities
 from paddle_automl.training.metrics import confusion_matrix, per_class, scores, worst_mistakes
 

@@ -14,15 +14,14 @@ from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import load_config
 from paddle_automl.core.paths import readable
 from paddle_automl.core.yaml_io import dump_yaml
-from paddle_automl.pipeline import remote
-from paddle_automl.pipeline.clock import EXPORT_S, Clock
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.jobs import call
-from paddle_automl.pipeline.observer import Observer
-from paddle_automl.pipeline.results import BundleOutcome, TrainingOutcome
-from paddle_automl.pipeline.sources import BUNDLE_FOLDER, FINAL_FOLDER
-from paddle_automl.pipeline.stages import run_stage
-from paddle_automl.pipeline.trials import (
+from paddle_automl.pipeline.jobs import remote
+from paddle_automl.pipeline.jobs.base import call
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.progress.results import BundleOutcome, TrainingOutcome
+from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
+from paddle_automl.pipeline.runs.sources import BUNDLE_FOLDER, FINAL_FOLDER
+from paddle_automl.pipeline.runs.trials import (
     ALONE_FOLDER,
     CONFIG_FILE,
     LOG_FILE,
@@ -33,7 +32,8 @@ from paddle_automl.pipeline.trials import (
     trial_folder,
     write_config,
 )
-from paddle_automl.pipeline.visualdl_log import VisualDLLog
+from paddle_automl.pipeline.stages.clock import EXPORT_S, Clock
+from paddle_automl.pipeline.stages.manifest import run_stage
 from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.executors.base import Executor
 from paddle_automl.search.records import TrialRecord

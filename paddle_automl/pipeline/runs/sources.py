@@ -11,8 +11,8 @@ from paddle_automl.core.errors import BundleError
 from paddle_automl.core.loading import load_config
 from paddle_automl.core.paths import located
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.folder import STUDY_FILE
-from paddle_automl.pipeline.trials import CONFIG_FILE, RESULT_FILE, WEIGHTS_FILE
+from paddle_automl.pipeline.runs.folder import STUDY_FILE
+from paddle_automl.pipeline.runs.trials import CONFIG_FILE, RESULT_FILE, WEIGHTS_FILE
 
 BUNDLE_FOLDER = "model"
 BUNDLE_FILE = "bundle.yaml"

@@ -23,9 +23,9 @@ from paddle_automl.models.classifier import Classifier
 from paddle_automl.models.profile import profile
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
 from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.networks import context_of, guides_of, make_model
-from paddle_automl.pipeline.sources import BUNDLE_FOLDER
-from paddle_automl.pipeline.trials import RESULT_FILE, split_seed
+from paddle_automl.pipeline.jobs.networks import context_of, guides_of, make_model
+from paddle_automl.pipeline.runs.sources import BUNDLE_FOLDER
+from paddle_automl.pipeline.runs.trials import RESULT_FILE, split_seed
 from paddle_automl.training.loop import train
 
 logger = logging.getLogger(__name__)

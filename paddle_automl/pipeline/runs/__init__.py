@@ -1,0 +1,1 @@
+"""Folders of runs: their files, what they hold, and how trials become configurations."""
