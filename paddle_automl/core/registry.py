@@ -1,20 +1,50 @@
 """Registry of one kind of plugin, filled from the files of a folder on the first look-up.
 
 A plugin is a class in a file of the folder, decorated with ``@REGISTRY.register("its_name")``. Adding
-one is adding one file. Importing the package that owns a registry imports no plugin.
+one is adding one file. Importing the package that owns a registry imports no plugin. A class from outside the
+package is registered in the same way by a module that `core.plugins` imports.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from paddle_automl.core.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
+
+
+class Registration(NamedTuple):
+    """A class from outside the package that owns the registry, entered under a name.
+
+    `replaced` is the class of an earlier import of the same file, which the new one stands in for.
+    """
+
+    registry: Registry[Any]
+    name: str
+    cls: type
+    replaced: type | None
+
+
+_registrations: list[Registration] = []
+
+
+def registrations() -> tuple[Registration, ...]:
+    """Return, oldest first, what modules outside the registries' own packages have registered so far."""
+    return tuple(_registrations)
+
+
+def take_back(items: Iterable[Registration]) -> None:
+    """Undo registrations, newest first, as after an import that failed halfway."""
+    for item in reversed(list(items)):
+        _registrations.remove(item)
+        item.registry._restore(item.name, item.replaced)
 
 
 class Registry(Generic[T]):
@@ -34,14 +64,35 @@ class Registry(Generic[T]):
         self._scanned = False
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Return the decorator that enters a class under `name`; a second class of that name is an error."""
+        """Return the decorator that enters a class under `name`.
+
+        A name can be given once: raises ConfigError where another class has it, the built-in ones included.
+        A class of the same name from the same file replaces the earlier one, so that a module can be reloaded.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f'a {self.kind} is registered by name, as in @REGISTRY.register("my_{self.kind}")')
 
         def enter(cls: C) -> C:
+            foreign = _top(cls.__module__) != _top(self.package)
+            if foreign:
+                # The name may belong to a file of the folder that nobody has asked for yet.
+                self._import_all()
             known = self._classes.get(name)
-            if known is not None and known.__qualname__ != cls.__qualname__:
-                raise ValueError(f"{self.kind} '{name}' is registered twice: {known!r} and {cls!r}")
+            if known is not None and not _same(known, cls):
+                raise ConfigError(
+                    f"{self.kind} '{name}' is registered already, by {_full_name(known)}; "
+                    f"give {_full_name(cls)} another name"
+                )
+            other = next((key for key, value in self._classes.items() if value is cls and key != name), None)
+            if other is not None:
+                raise ConfigError(
+                    f"{_full_name(cls)} is registered as {self.kind} '{other}' already; "
+                    f"derive a class from it to register it as '{name}'"
+                )
             self._classes[name] = cls
             cls.name = name  # type: ignore[attr-defined]
+            if foreign:
+                _registrations.append(Registration(self, name, cls, known))
             return cls
 
         return enter
@@ -68,6 +119,12 @@ class Registry(Generic[T]):
         """Return the first line of the class's docstring."""
         doc = self[name].__doc__ or ""
         return doc.strip().splitlines()[0] if doc.strip() else ""
+
+    def _restore(self, name: str, cls: type[T] | None) -> None:
+        if cls is None:
+            del self._classes[name]
+        else:
+            self._classes[name] = cls
 
     def _unknown(self, name: str) -> str:
         message = unknown_name(self.kind, name, self._classes)
@@ -98,3 +155,23 @@ class Registry(Generic[T]):
             if error.name is None or error.name.split(".")[0] == "paddle_automl":
                 raise
             self._missing[file] = str(error)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _same(known: type, cls: type) -> bool:
+    """Whether both come from one class statement, though its file may be known under two module names."""
+    if known.__qualname__ != cls.__qualname__:
+        return False
+    return known.__module__ == cls.__module__ or _file(known) == _file(cls) is not None
+
+
+def _file(cls: type) -> str | None:
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return os.path.realpath(file) if file else None

@@ -63,7 +63,7 @@ def test_registry_names_the_nearest_plugin_and_the_one_that_could_not_load(thing
 def test_registry_refuses_a_second_class_of_a_name():
     registry: Registry = Registry("thing", "json", "things")
     registry.register("x")(type("First", (), {}))
-    with pytest.raises(ValueError, match="registered twice"):
+    with pytest.raises(ConfigError, match=r"thing 'x' is registered already, by \S+First; give \S+Second another"):
         registry.register("x")(type("Second", (), {}))
 
 
