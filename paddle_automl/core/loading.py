@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.merging import merge, split_key, with_override
+from paddle_automl.core.moved import moved_overrides, with_moved_keys
+from paddle_automl.core.plugins import KEY, absolute_plugins, load_plugins, plugins_of
 from paddle_automl.core.schema import Section, issues_of
 from paddle_automl.core.yaml_io import Positions, parse_value, read_yaml
 
@@ -19,10 +21,11 @@ S = TypeVar("S", bound=Section)
 def read_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], Positions]:
     """Return the merged mapping of a file, its bases and `overrides`, and where each key came from.
 
-    ``_base_`` (a path or a list, relative to the file that names it) is merged first. Raises ConfigError.
+    ``_base_`` (a path or a list, relative to the file that names it) is merged first. Keys that have moved
+    (`core.moved`) are under their new names. Raises ConfigError.
     """
     data, positions = _read_with_bases(Path(path), ())
-    for key, value in (overrides or {}).items():
+    for key, value in moved_overrides(overrides or {}).items():
         data = with_override(data, key, value)
         positions[split_key(key)] = f"-o {key}"
     return data, positions
@@ -48,8 +51,19 @@ def validate(model: type[S], data: Mapping[str, Any], positions: Positions | Non
 
 
 def load_config(model: type[S], path: str | Path, overrides: Mapping[str, Any] | None = None) -> S:
-    """Return the validated configuration of a file with its bases and `overrides`."""
+    """Return the validated configuration of a file with its bases and `overrides`.
+
+    Loads the plugins that it names first, because their names and options are part of what is valid.
+    """
     data, positions = read_config(path, overrides)
+    try:
+        names = plugins_of(data)
+        load_plugins(names)
+    except ConfigError as error:
+        where = _locator(positions)((KEY,))
+        raise ConfigError([f"{where}{issue}" for issue in error.issues]) from error
+    if names:
+        data[KEY] = list(absolute_plugins(names))
     return validate(model, data, positions)
 
 
@@ -59,6 +73,8 @@ def _read_with_bases(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any
         chain = " -> ".join(str(item) for item in (*above, resolved))
         raise ConfigError(f"{path}: _base_ leads back to the file itself: {chain}")
     data, positions = read_yaml(path)
+    # Before merging: a file may use an old name for what its base sets under the new one.
+    data = with_moved_keys(data, positions)
     bases = data.pop("_base_", [])
     if isinstance(bases, str):
         bases = [bases]

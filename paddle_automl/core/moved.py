@@ -1,0 +1,195 @@
+"""Keys of the configuration that have moved: one table, and the functions that apply it to raw mappings.
+
+An old key still works and gives one warning per process, which names the new key. An old key beside its new one
+is a mistake. To move a key, add a line to `MOVED`; nothing else knows the old name.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.merging import lookup, with_override
+from paddle_automl.core.yaml_io import Positions
+
+LOGGER = logging.getLogger(__name__)
+
+MOVED_IN_0_2 = {
+    "data.image_size": "data.input.size",
+    "data.fit": "data.input.fit",
+    "data.channels": "data.input.channels",
+    "training.progressive.data_share": "training.progressive.data_fraction",
+    "final": "refit",
+    "compression.max_accuracy_drop": "compression.max_drop",
+    "deployment.parity.min_top1_agreement": "deployment.parity.min_agreement",
+    "deployment.parity.min_top1_agreement_int8": "deployment.parity.min_agreement_int8",
+    "deployment.parity.max_accuracy_drop_int8": "deployment.parity.max_drop_int8",
+}
+"""Old dotted key -> new dotted key. A section moves with all that is in it."""
+
+MOVED: dict[str, str] = {}
+"""The table in use."""
+
+SPACE = "search.space"
+"""The section whose keys are dotted keys themselves."""
+
+_warned: set[str] = set()
+
+
+def moved_key(key: str, table: Mapping[str, str] = MOVED) -> str:
+    """Return the present name of a dotted key, of one below a moved section, and of one in `search.space`."""
+    if key.startswith(f"{SPACE}."):
+        return f"{SPACE}.{moved_key(key.removeprefix(f'{SPACE}.'), table)}"
+    old = _entry(key, table)
+    return key if old is None else table[old] + key[len(old) :]
+
+
+def with_moved_keys(
+    data: Mapping[str, Any],
+    positions: Positions | None = None,
+    table: Mapping[str, str] = MOVED,
+    warn: bool = True,
+) -> dict[str, Any]:
+    """Return the raw mapping of a configuration with every moved key under its new name, in `search.space` too.
+
+    `positions` (where each key stands) gets entries for the new names and puts the file and line into messages.
+    With `warn` false nothing is logged: the mapping comes from a file that no one is asked to edit, as a bundle's.
+    Raises ConfigError for an old key beside its new one.
+    """
+    places: Positions = {} if positions is None else positions
+    found = [old for old in table if _holds(data, old)]
+    issues = [_beside(old, table[old], places) for old in found if _holds(data, table[old])]
+    result = copy.deepcopy(dict(data))
+    space = lookup(result, SPACE) if _holds(result, SPACE) else None
+    if isinstance(space, dict):
+        issues += _move_space(space, places, table, warn)
+    if issues:
+        raise ConfigError(issues)
+    # What lies deeper goes first: its section may move as a whole afterwards.
+    for old in sorted(found, key=lambda key: -key.count(".")):
+        value = lookup(result, old)
+        _remove(result, old)
+        result = with_override(result, table[old], value)
+        _move_places(places, _path(old), _path(table[old]))
+        if warn:
+            _warn(old, table[old], places.get(_path(old), ""))
+    return result
+
+
+def moved_overrides(overrides: Mapping[str, Any], table: Mapping[str, str] = MOVED) -> dict[str, Any]:
+    """Return ``{dotted key: value}`` with present names, also of the keys inside values that are mappings.
+
+    Raises ConfigError where an old key and its new one are both given.
+    """
+    result: dict[str, Any] = {}
+    given: dict[str, str] = {}
+    for key, value in overrides.items():
+        for new, part in _moved_override(key, value, table):
+            if new in result:
+                old, other = sorted((key, given[new]), key=lambda name: name == new)
+                raise ConfigError(f"-o {old}: is the old name of '{new}', which -o {other} gives too; keep one")
+            result[new], given[new] = part, key
+    return result
+
+
+def _moved_override(key: str, value: Any, table: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    new = moved_key(key, table)
+    if new != key:
+        _warn(key, new, f"-o {key}")
+    if not isinstance(value, Mapping):
+        yield new, value
+        return
+    nested = with_override({}, new, value)
+    moved = with_moved_keys(nested, {}, table)
+    if _holds(moved, new):
+        yield new, lookup(moved, new)
+    for old, target in table.items():
+        # What has left the mapping that was given becomes an override of its own.
+        if _holds(nested, old) and not target.startswith(f"{new}."):
+            yield target, lookup(moved, target)
+
+
+def _move_space(space: dict[str, Any], places: Positions, table: Mapping[str, str], warn: bool) -> list[str]:
+    """Rename the keys of a search space in place; return the mistakes."""
+    issues = []
+    items, top = list(space.items()), _path(SPACE)
+    for key, _ in items:
+        new = moved_key(key, table) if isinstance(key, str) else key
+        if new != key and new in space:
+            issues.append(_beside(f"{SPACE}.{key}", f"{SPACE}.{new}", places, ((*top, key), (*top, new))))
+        elif new != key and warn:
+            _warn(key, new, places.get((*top, key), SPACE))
+    if issues:
+        return issues
+    space.clear()
+    for key, domain in items:
+        new = moved_key(key, table) if isinstance(key, str) else key
+        space[new] = _moved_options(new, domain, table)
+        if new != key:
+            _move_places(places, (*top, key), (*top, new))
+    return []
+
+
+def _moved_options(key: Any, domain: Any, table: Mapping[str, str]) -> Any:
+    """Return a domain whose options, where they are mappings, spell their keys as today."""
+    options = domain.get("choice") if isinstance(domain, Mapping) else None
+    if not isinstance(options, list):
+        return domain
+    return {**domain, "choice": [_moved_within(key, option, table) for option in options]}
+
+
+def _moved_within(key: str, option: Any, table: Mapping[str, str]) -> Any:
+    if not isinstance(option, Mapping):
+        return option
+    prefix = f"{key}."
+    inner = {old: new for old, new in table.items() if old.startswith(prefix) and new.startswith(prefix)}
+    return with_moved_keys(
+        option, {}, {old.removeprefix(prefix): new.removeprefix(prefix) for old, new in inner.items()}, warn=False
+    )
+
+
+def _entry(key: str, table: Mapping[str, str]) -> str | None:
+    """Return the longest entry of the table that is the key or a section around it."""
+    found = [old for old in table if f"{key}.".startswith(f"{old}.")]
+    return max(found, key=len, default=None)
+
+
+def _holds(data: Mapping[str, Any], key: str) -> bool:
+    try:
+        lookup(data, key)
+    except KeyError:
+        return False
+    return True
+
+
+def _remove(data: dict[str, Any], key: str) -> None:
+    section, _, last = key.rpartition(".")
+    holder = lookup(data, section) if section else data
+    del holder[last]
+
+
+def _path(key: str) -> tuple[Any, ...]:
+    return tuple(key.split("."))
+
+
+def _move_places(places: Positions, old: tuple[Any, ...], new: tuple[Any, ...]) -> None:
+    for path in [path for path in places if path[: len(old)] == old]:
+        moved = new + path[len(old) :]
+        places[moved] = places[path]
+
+
+def _beside(old: str, new: str, places: Positions, paths: tuple[Any, Any] | None = None) -> str:
+    first, second = paths or (_path(old), _path(new))
+    where = f"{places[first]}: " if first in places else ""
+    other = f" ({places[second]})" if second in places else ""
+    return f"{where}{old}: is the old name of '{new}', which is given too{other}; keep '{new}'"
+
+
+def _warn(old: str, new: str, where: str) -> None:
+    if old not in _warned:
+        _warned.add(old)
+        place = f"{where}: " if where else ""
+        LOGGER.warning("%sthe key '%s' is now '%s'; the old name still works in this version", place, old, new)
