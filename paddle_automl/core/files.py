@@ -1,41 +1,142 @@
-"""Files: writing that survives a kill, where a file is either the old one or the new one; hashes of data."""
+"""Files: reading foreign ones within limits, writing that survives a kill, hashes of data.
+
+A written file is either the old one or the new one, whole; what is no regular file (a device, a pipe) is written
+to as it is.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
+import secrets
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from paddle_automl.core.errors import OutputError
 
+_MOST_LINKS = 40
+_LONGEST_STEM = 40
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_TRIED_BYTES = 1 << 16
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading; anything else raises OSError instead of waiting for ever.
+
+    A pipe or a device that has a file's name would block the reader, or never end.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    # Not blocking, and looked at again: the file may have been replaced by a pipe since.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+    return io.BufferedReader(io.FileIO(handle))
+
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it takes the place of `path` in one step.
 
-    Raises OutputError with the system's reason where the file cannot be written.
+    A link is followed: the file that it names is replaced, and keeps its mode. A device, a pipe or a socket is
+    written to, as ``open(path, "w")`` would. With `durable` the content is on the disk before it takes its
+    place, so that a loss of power leaves the old file or the new one. Raises OutputError with the system's reason
+    where the file cannot be written.
     """
-    target = Path(path)
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        target = _target(Path(path))
+        folder = Path(tempfile.gettempdir()) if target is None else target.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = _new_file(folder, Path(path) if target is None else target)
         yield temporary
-        # mkstemp makes files private; results are to be readable as any other file the user writes.
-        os.chmod(temporary, 0o666 & ~_umask())
+        if target is None:
+            with open(temporary, "rb") as source, open(path, "wb") as sink:
+                shutil.copyfileobj(source, sink)
+            return
+        _take_over_mode(temporary, target)
+        if durable:
+            _flush_to_disk(temporary)
         os.replace(temporary, target)
+        if durable:
+            _flush_to_disk(target.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{path}: cannot be written: {reason_of(error)}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _target(path: Path) -> Path | None:
+    """Return the file behind all links of `path`, or None for what has to be written to as it is."""
+    for _ in range(_MOST_LINKS):
+        try:
+            if not stat.S_ISREG(os.stat(path).st_mode) and not path.is_dir():
+                return None
+        except FileNotFoundError:
+            # A link to nothing names the file that is to be made.
+            pass
+        if path.parent.as_posix() in ("/dev", "/dev/fd") or path.as_posix().startswith("/proc/"):
+            # An open stream of this process, perhaps a regular file that somebody else has open as well.
+            return None
+        if not path.is_symlink():
+            return path
+        path = path.parent / os.readlink(path)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _new_file(folder: Path, like: Path) -> Path:
+    # Made with the user's own umask: results are to be readable as any other file the user writes.
+    while True:
+        name = f".{like.stem[:_LONGEST_STEM]}-{secrets.token_hex(4)}{like.suffix[:_LONGEST_STEM]}"
+        try:
+            os.close(os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            continue
+        return folder / name
+
+
+def _take_over_mode(temporary: Path, target: Path) -> None:
+    """Give the new file the mode and the owner of the one it replaces."""
+    if not target.is_file():
+        return
+    old, new = target.stat(), temporary.stat()
+    if stat.S_IMODE(old.st_mode) != stat.S_IMODE(new.st_mode):
+        os.chmod(temporary, stat.S_IMODE(old.st_mode))
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid) and getattr(os, "geteuid", lambda: 1)() == 0:
+        os.chown(temporary, old.st_uid, old.st_gid)
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some file systems know no fsync (of folders); what they promise without it is all there is.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
+
+
+def reason_of(error: OSError) -> str:
+    """Return the system's reason of a failed write, and for a full disk what to do."""
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        return f"{reason}; make room and run the same command again"
+    return reason
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -50,40 +151,46 @@ def write_json(path: str | Path, data: Any) -> None:
 
 
 def append_json_line(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Append one record to a JSON-lines file and hand it to the operating system at once."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    """Append one record to a JSON-lines file and hand it to the operating system at once.
+
+    Raises OutputError with the system's reason where it cannot be written.
+    """
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {reason_of(error)}") from error
 
 
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     """Return the records of a JSON-lines file; a last line cut off by a kill is left out."""
     records = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
+    # Split as bytes: a kill may cut a character in two, and a text may hold other separators of lines.
+    for line in Path(path).read_bytes().split(b"\n"):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
+            record = json.loads(line.decode("utf-8"))
+        except ValueError:
             break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
     return records
 
 
 def make_output_folder(path: str | Path) -> Path:
-    """Create the folder and prove that it can be written to; raises OutputError with the system's reason."""
+    """Create the folder and show that it can be written to; raises OutputError with the system's reason."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
-            pass
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-") as file:
+            # Names can still be made on a full disk; only content shows that there is room.
+            file.write(bytes(_TRIED_BYTES))
+            file.flush()
     except OSError as error:
         raise OutputError(
-            f"output: cannot write to '{folder}': {error.strerror}; set another folder with -o output=PATH"
+            f"output: cannot write to '{folder}': {reason_of(error)}; set another folder with -o output=PATH"
         ) from None
     return folder
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def digest(value: Any) -> str:
