@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All checks of the repository: lint, format, types, layers, tests. Stops at the first that fails.
-# PYTHON names the interpreter of an environment with `pip install -e ".[dev]"`.
+# PYTHON names the interpreter of an environment with `pip install -e ".[dev]"`; arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"
@@ -9,4 +9,5 @@ python="${PYTHON:-python}"
 "$python" -m ruff format --check .
 "$python" -m mypy paddle_automl
 "$python" -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
-"$python" -m pytest "$@"
+# Two processes; the tests of a file stay together, because they share fixtures that take long.
+"$python" -m pytest --numprocesses 2 --dist loadfile "$@"
