@@ -80,7 +80,7 @@ class Plugin:
     """Annotation of a field that selects a plugin: a name, or a mapping of ``name`` and options.
 
     The field's value is an instance of the chosen class's ``Config``. A mapping without ``name`` means the
-    `default` plugin.
+    `default` plugin. With `optional`, None and ``auto`` both leave the choice to the field's user, as None.
     """
 
     def __init__(self, registry: Registry[Any], default: str | None = None, optional: bool = False) -> None:
@@ -90,7 +90,7 @@ class Plugin:
 
     def validate(self, value: Any) -> PluginConfig | None:
         """Return the chosen plugin's ``Config`` for a name, a mapping or a ready instance."""
-        if value is None and self.optional:
+        if self.optional and (value is None or value == "auto"):
             return None
         if isinstance(value, PluginConfig):
             value = value.model_dump()
@@ -128,7 +128,7 @@ class Plugin:
             branch = _inlined(self.registry[name].Config.model_json_schema())
             branch["properties"]["name"] = {"const": name}
             options.append(branch)
-        return {"anyOf": [*options, {"type": "null"}] if self.optional else options}
+        return {"anyOf": [*options, {"const": "auto"}, {"type": "null"}] if self.optional else options}
 
 
 _BRANCH = re.compile(
