@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import ROOT, TINY, run_tool, write_config
 
@@ -97,8 +98,11 @@ def test_a_bundle_beyond_the_allowed_difference_is_kept_marked_and_makes_the_exi
     ran = attempt(tmp_path, deployment={"parity": {"max_difference": 1.0e-30}})
     assert ran.code == 1
     assert "not verified" in ran.err
-    assert "NOT verified" in (tmp_path / "out/summary.json").read_text(encoding="utf-8") or "worst" in ran.err
-    assert (tmp_path / "out/model/bundle.yaml").is_file()
+    assert "(allowed 1e-30); worst: " in ran.err
+    summary = json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))
+    assert summary["verified"] is False
+    bundle = yaml.safe_load((tmp_path / "out/model/bundle.yaml").read_text(encoding="utf-8"))
+    assert bundle["parity"]["verified"] is False
 
 
 @pytest.mark.parametrize("path", ["nowhere", "tests"])

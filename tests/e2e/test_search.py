@@ -113,6 +113,13 @@ def test_predict_table_json_and_csv_with_a_bad_file(searched, tmp_path):
     assert bad["error"]
 
 
+def trials_by_weights(output: Path) -> tuple[Path, Path]:
+    """Return the folders of a trial that kept its weights and of one that did not; two of three keep them."""
+    folders = sorted((output / "trials").iterdir())
+    kept = [(folder / "best.pdparams").exists() for folder in folders]
+    return folders[kept.index(True)], folders[kept.index(False)]
+
+
 def test_evaluate_a_bundle_a_run_and_a_trial(searched):
     _, output, _ = searched
     bundle = run_tool("evaluate", "-m", output, "--json")
@@ -121,23 +128,23 @@ def test_evaluate_a_bundle_a_run_and_a_trial(searched):
     assert facts["part"] == "test"
     assert facts["metrics"]["accuracy"] == pytest.approx(summary["metrics"]["test"]["accuracy"], abs=1e-6)
     assert sum(map(sum, facts["confusion_matrix"])) == facts["images"] == 359
-    trial = run_tool("evaluate", "-m", output / "trials/0000", "--mistakes", 3)
-    if (output / "trials/0000/best.pdparams").exists():
-        assert trial.code == 0, trial.err
-        assert "confusion matrix" in trial.out
-        assert "validation part" in trial.out
-    else:
-        assert "its weights (best.pdparams) are gone" in trial.err
+    with_weights, without = trials_by_weights(output)
+    trial = run_tool("evaluate", "-m", with_weights, "--mistakes", 3)
+    assert trial.code == 0, trial.err
+    assert "confusion matrix" in trial.out
+    assert "validation part" in trial.out
+    gone = run_tool("evaluate", "-m", without)
+    assert gone.code == 2
+    assert "its weights (best.pdparams) are gone" in gone.err
 
 
 def test_export_of_a_trial_and_the_message_for_one_without_weights(searched, tmp_path):
     _, output, _ = searched
-    with_weights = next(folder for folder in (output / "trials").iterdir() if (folder / "best.pdparams").exists())
+    with_weights, without = trials_by_weights(output)
     done = run_tool("export", "-m", with_weights, "--to", tmp_path / "bundle 包")
     assert done.code == 0, done.err
     assert "verified" in done.out
     assert (tmp_path / "bundle 包" / "bundle.yaml").is_file()
-    without = next(folder for folder in (output / "trials").iterdir() if not (folder / "best.pdparams").exists())
     gone = run_tool("export", "-m", without)
     assert gone.code == 2
     assert "search.keep_checkpoints" in gone.err

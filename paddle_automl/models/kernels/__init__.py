@@ -16,7 +16,8 @@ weighed. Handing out tensors whose memory does not fit their shape breaks silent
 not know. Running a whole network in [N, H, W, C] breaks every backbone that names an axis. Here every layer hands
 out a *view* [N, C, H, W] of its result, made by an ordinary transpose, that refers to the tensor under it; the
 next fast layer takes that one (`memory`). So no data is reordered between fast layers, gradients of branches add
-up in memory order, and any other operator, hook or user's backbone gets right values and gradients, only slower.
+up in memory order, and any other operator or user's backbone gets right values and gradients, only slower. A hook
+on a view sees the gradients that come through other operators; those from the next fast layer pass under it.
 
 **bfloat16.** Feature maps and their gradients are bfloat16, sums inside the library and everything with weights
 (master copy, gradients, running statistics, the head behind a global pooling) float32. Paddle has no bfloat16
