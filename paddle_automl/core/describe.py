@@ -33,7 +33,13 @@ def options(model: type[Section], prefix: str = "") -> Iterator[Option]:
             continue
         section = _section(field.annotation)
         text = "section" if section else _type_text(field.annotation, field.metadata)
-        yield Option(prefix + name, text, "" if section else _default(field), field.description or "", section)
+        yield Option(
+            prefix + (field.alias or name),
+            text,
+            "" if section else _default(field),
+            field.description or "",
+            section,
+        )
 
 
 def all_options(model: type[Section], prefix: str = "") -> Iterator[Option]:
@@ -69,6 +75,8 @@ def _type_text(annotation: Any, metadata: Any = ()) -> str:
     for item in metadata:
         if isinstance(item, Plugin):
             return f"{item.registry.kind}: {' | '.join(item.registry.names())}"
+        if hasattr(item, "type_text"):
+            return str(item.type_text())
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _type_text(args[0], args[1:])

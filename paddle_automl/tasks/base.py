@@ -105,7 +105,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of an evaluation: a title, the columns' names, and rows of texts and numbers."""
+    """One table of an evaluation: a title, the columns' names, and rows of texts and numbers.
+
+    Integers are counts, floats are printed with four digits, None is an empty cell (a dot).
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -122,6 +125,11 @@ class Mistake:
     badness: float
     detail: Mapping[str, float] = field(default_factory=dict)
     """Figures to print beside it by name, such as the probability of the truth."""
+
+    def as_dict(self, source: str | None) -> dict[str, Any]:
+        """Return it JSON-like; `source` is the name of the item's file, None for a data set of arrays."""
+        figures = {name: round(value, 6) for name, value in self.detail.items()}
+        return {"index": self.index, "file": source, "label": self.truth, "predicted": self.answer, **figures}
 
 
 @dataclass(frozen=True)
@@ -154,13 +162,18 @@ class Task(ABC):
     """Kind of `RawTargets` for which ``task: auto`` chooses it."""
     metrics: ClassVar[tuple[str, ...]] = ("loss",)
     """Metrics that every training measures after each epoch: the first is the main one, ``loss`` is among them."""
-    losses: ClassVar[tuple[str, ...]] = ()
-    """Losses that can train it; the first is the default."""
+    losses: tuple[str, ...] = ()
+    """Losses that can train it; the first is the default. An instance may have fewer than its class."""
 
     def __init__(self, fitted: Any) -> None:
         self.fitted = fitted
 
     # -- fitting ---------------------------------------------------------------------------------------------------
+    @classmethod
+    def can_read(cls, raw: RawTargets) -> bool:
+        """Return whether it can encode these targets."""
+        return raw.kind in cls.reads
+
     @classmethod
     @abstractmethod
     def fit(cls, config: Any, raw: RawTargets) -> Task:
@@ -199,6 +212,11 @@ class Task(ABC):
     def scale(self) -> float:
         """Size of the outputs against which differences are judged: 1 for probabilities, the targets' scale."""
         return 1.0
+
+    @property
+    def scales(self) -> np.ndarray:
+        """`scale` per output, float64 ``[K]``, where the outputs are of different sizes."""
+        return np.full(self.outputs, self.scale)
 
     # -- targets ---------------------------------------------------------------------------------------------------
     @abstractmethod
@@ -240,6 +258,15 @@ class Task(ABC):
     def worst(self, outputs: np.ndarray, codes: np.ndarray, count: int) -> list[Mistake]:
         """Return the `count` worst mistakes, worst first."""
 
+    def mistakes(self, found: Sequence[Mistake], places: Sequence[str], word: str = "item") -> Table:
+        """Return mistakes as a table; `places` name the items, `word` is what one is called (image, text)."""
+        details = tuple(dict.fromkeys(name for item in found for name in item.detail))
+        rows = tuple(
+            (place, item.truth, item.answer, *(item.detail.get(name) for name in details))
+            for item, place in zip(found, places, strict=True)
+        )
+        return Table("worst mistakes", (word, "is", "predicted", *details), rows)
+
     def columns(self, other: Task) -> list[int] | None:
         """Return for each of our outputs its column in `other`'s, or None where both cannot be compared."""
         if type(self) is not type(other) or sorted(self.names) != sorted(other.names):
@@ -265,6 +292,26 @@ def default_task(kind: str) -> str:
     raise ConfigError(
         f"task: no task is known for targets of the kind '{kind}'; name one of {', '.join(TASKS.names())}"
     )
+
+
+def check_readable(task: type[Task], raw: RawTargets) -> None:
+    """Raise ConfigError where `task` cannot read these targets: what the data have, and what can read them."""
+    if task.can_read(raw):
+        return
+    from paddle_automl.core.errors import ConfigError
+
+    able = [name for name in TASKS.names() if TASKS[name].can_read(raw)]
+    advice = f"use task: {' or '.join(able)}" if able else "no task is known for them"
+    raise ConfigError(
+        f"task: {task.name} needs {' or '.join(sorted(task.reads))} as targets, but the data have "
+        f"{describe_targets(raw)}; {advice}, or name other columns or another data set"
+    )
+
+
+def describe_targets(raw: RawTargets) -> str:
+    """Return what raw targets are, in words."""
+    shown = ", ".join(raw.names[:5]) + (f" and {len(raw.names) - 5} more" if len(raw.names) > 5 else "")
+    return f"{raw.kind} ({shown})" if raw.names else raw.kind
 
 
 def spread(strata: Strata | None, total: int, count: int) -> np.ndarray:

@@ -59,15 +59,28 @@ class Metric(ABC):
 
     name: ClassVar[str] = ""
     Config: ClassVar[type[PluginConfig]] = PluginConfig
-    goal: ClassVar[Goal] = "maximize"
-    unit: ClassVar[str] = ""
+    goal: Goal = "maximize"
+    unit: str = ""
     """Unit of the value, for tables: ms, MB; empty for a plain number."""
-    when: ClassVar[When] = "epoch"
+    when: When = "epoch"
+    digits: int = 4
+    """Digits after the point in tables."""
     tasks: ClassVar[frozenset[str]] = frozenset()
-    """Names of the tasks that it can score; empty: all."""
+    """Names of the tasks that it can score, with those derived from them; empty: all."""
+    always: ClassVar[bool] = False
+    """Whether it is measured of every network, asked for or not."""
+    also: ClassVar[tuple[str, ...]] = ()
+    """Other names that people know it by; they are no spelling of it, only a hint where one is tried."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @classmethod
+    def can_score(cls, task: Task | type[Task]) -> bool:
+        """Return whether it can score a task, judging by `tasks`."""
+        kind = task if isinstance(task, type) else type(task)
+        names = {vars(base).get("name") for base in kind.__mro__}
+        return not cls.tasks or bool(cls.tasks & names)
 
     def check(self, task: Task) -> None:
         """Raise ConfigError where the metric's options do not fit the task, such as a class it does not have."""
