@@ -10,6 +10,7 @@ from paddle_automl.cli.common import OK, main_of, option_lines
 from paddle_automl.cli.kinds import registries, sections
 from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError, unknown_name
+from paddle_automl.core.plugins import load_plugins
 from paddle_automl.core.registry import Registry
 
 SUMMARY = "List plugins and print the options of a plugin or a configuration section."
@@ -19,11 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("kind", nargs="?", help="kind of plugin (controller, backbone, ...) or 'section'")
     parser.add_argument("name", nargs="?", help="name of the plugin or section; left out: list all of the kind")
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="PLUGIN",
+        help="load a plugin first: a dotted module or the path of a .py file; may be given many times",
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was asked for."""
+    load_plugins(args.plugin)
     kinds = registries()
     if args.kind is None and args.schema:
         print(_json(sections()["config"].model_json_schema()))

@@ -14,6 +14,7 @@ def registries() -> dict[str, Registry[Any]]:
     from paddle_automl.data.augment.base import AUGMENTATIONS
     from paddle_automl.data.datasets.base import DATASETS
     from paddle_automl.deployment.exporters.base import EXPORTERS
+    from paddle_automl.inputs.base import INPUTS
     from paddle_automl.models.activations import ACTIVATIONS
     from paddle_automl.models.backbones.base import BACKBONES
     from paddle_automl.models.initializers import INITIALIZERS
@@ -21,6 +22,8 @@ def registries() -> dict[str, Registry[Any]]:
     from paddle_automl.search.controllers.base import CONTROLLERS
     from paddle_automl.search.executors.base import EXECUTORS
     from paddle_automl.search.schedulers.base import SCHEDULERS
+    from paddle_automl.tasks.base import TASKS
+    from paddle_automl.tasks.metrics.base import METRICS
     from paddle_automl.training.losses.base import LOSSES
     from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
     from paddle_automl.training.optimizers.base import OPTIMIZERS
@@ -29,6 +32,9 @@ def registries() -> dict[str, Registry[Any]]:
         CONTROLLERS,
         SCHEDULERS,
         EXECUTORS,
+        METRICS,
+        TASKS,
+        INPUTS,
         DATASETS,
         AUGMENTATIONS,
         BACKBONES,

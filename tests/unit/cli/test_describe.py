@@ -1,6 +1,8 @@
 """The description of every plugin comes from its class and leaves nothing undocumented."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,33 @@ def test_json_schemas_of_all_plugins_of_a_kind_and_of_all_sections(capsys):
     assert "width" in json.loads(capsys.readouterr().out)["resnet"]["properties"]
     assert describe.main(["section", "--schema"]) == 0
     assert "optimizer" in json.loads(capsys.readouterr().out)["training"]["properties"]
+
+
+PLUGIN = '''
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, LrScheduleConfig
+
+@LR_SCHEDULES.register("linear")
+class Linear(LrSchedule):
+    """A straight line down."""
+
+    class Config(LrScheduleConfig):
+        last: float = 0.0
+        """Factor at the end."""
+
+    def after_warmup(self, progress):
+        return 1 - (1 - self.config.last) * progress
+'''
+
+
+def test_a_plugin_is_described_with_its_options(tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    command = [sys.executable, "-m", "paddle_automl", "describe", "lr_schedule", "linear"]
+    run = subprocess.run(
+        [*command, "--plugin", "./mine.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "A straight line down." in run.stdout
+    assert "last: float (default: 0.0)\n      Factor at the end." in run.stdout
+    run = subprocess.run([*command, "--plugin", "no.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "error: plugins: no.py: there is no file" in run.stderr
