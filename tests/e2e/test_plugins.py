@@ -1,0 +1,73 @@
+"""A backbone of one's own, from a file, through a search and the commands after it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from paddle_automl.pipeline.config import RunConfig
+from tests.e2e.conftest import ROOT, TINY, run_tool, write_config
+from tests.test_contributing import block
+
+
+def plugin(folder: Path) -> Path:
+    """Write the backbone of CONTRIBUTING.md."""
+    file = folder / "halving.py"
+    file.write_text(block('"""Convolutions'), encoding="utf-8")
+    return file
+
+
+@pytest.mark.skipif("plugins" not in RunConfig.model_fields, reason="the root key 'plugins' is not there yet")
+def test_a_plugin_is_searched_trained_exported_and_predicted_with(tmp_path):
+    file = plugin(tmp_path)
+    space = {"model.backbone": {"halving": {"width": {"choice": [4, 8]}}, "resnet": {}}}
+    search = {**TINY["search"], "space": space}
+    data = {
+        **TINY,
+        "model": {"backbone": "halving"},
+        "plugins": ["./halving.py"],
+        "output": "out",
+        "search": search,
+    }
+    write_config(tmp_path, data)
+    ran = run_tool("search", "-c", "config.yaml", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    config = yaml.safe_load((tmp_path / "out/trials/0000/config.yaml").read_text(encoding="utf-8"))
+    assert config["plugins"] == [str(file)]
+    assert config["model"]["backbone"]["name"] == "halving"
+    # The trial runs alone from any folder, because its path is absolute.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    alone = run_tool("train", "-c", tmp_path / "out/trials/0000/config.yaml", "-o", "output=run", cwd=elsewhere)
+    assert alone.code == 0, alone.err
+    exported = run_tool("export", "-m", elsewhere / "run", cwd=elsewhere)
+    assert exported.code == 0, exported.err
+    # A bundle needs no plugin of networks.
+    file.unlink()
+    image = next((tmp_path / "out/model/samples").glob("*.png"))
+    predicted = run_tool("predict", "-m", elsewhere / "run", image, cwd=elsewhere)
+    assert predicted.code == 0, predicted.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "plugins: ./mine.py: there is no file"),
+        ("1 / 0\n", "plugins: ./mine.py: cannot be imported: ZeroDivisionError: division by zero"),
+        ("x = 1\n", "plugins: ./mine.py: registers nothing"),
+        (
+            "from paddle_automl.models.backbones.base import BACKBONES\n"
+            "@BACKBONES.register('vgg')\nclass Mine: ...\n",
+            "backbone 'vgg' is registered already, by paddle_automl.models.backbones.vgg.VGG; give ",
+        ),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_stops_the_start(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    ran = run_tool("train", "-c", ROOT / "configs/digits.yaml", "-o", "plugins=[./mine.py]", cwd=tmp_path)
+    assert ran.code == 2
+    assert ran.err.startswith("error: -o plugins: plugins: ./mine.py: ")
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "output").exists()
