@@ -1,22 +1,37 @@
-"""Safe YAML: duplicate keys are refused, ``1e-3`` is a number, every value keeps its line."""
+"""Safe YAML within limits: duplicate keys are refused, ``1e-3`` is a number, each value keeps its line and text.
+
+Scalars are read as YAML 1.2 does: ``2024-01-01`` and ``1:30`` are text, ``010`` is ten. ``yes`` and ``no`` are true
+and false where a field is not text (`core.field_types`). What cannot be read is one ConfigError with file and line.
+"""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.files import open_regular
+from paddle_automl.core.yaml_nodes import (
+    FIRST_OF_NUMBERS,
+    NUMBERS,
+    TAG,
+    Builder,
+    Loader,
+    Place,
+    Positions,
+    UnreadableError,
+    WordLoader,
+    compose,
+    short,
+)
 
-Path_ = tuple[Any, ...]
-Positions = dict[Path_, str]
-_PLAIN_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
+__all__ = ["LARGEST_FILE", "Place", "Positions", "dump_yaml", "parse_value", "read_word", "read_yaml"]
 
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads numbers such as 1e-3 as YAML 1.2 does."""
+LARGEST_FILE = 4 << 20
+"""Bytes of a file; no configuration and no bundle's description comes near it."""
+_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -26,18 +41,14 @@ class _Dumper(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
-# The dumper knows them too: a text that looks like such a number must be written in quotes.
-for _side in (_Loader, _Dumper):
-    _side.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-        list("-+0123456789"),
-    )
+# The dumper knows all rules, also those of YAML 1.1: what any reader may take for a number is written in quotes.
+for _name, _rule in NUMBERS.items():
+    _Dumper.add_implicit_resolver(f"{TAG}{_name}", _rule, list(FIRST_OF_NUMBERS))
 
 
 def _represent_list(dumper: yaml.SafeDumper, data: Any) -> yaml.Node:
     short = len(data) <= 12 and all(isinstance(item, (int, float, str, bool, type(None))) for item in data)
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=short)
+    return dumper.represent_sequence(f"{TAG}seq", data, flow_style=short)
 
 
 _Dumper.add_representer(list, _represent_list)
@@ -45,34 +56,50 @@ _Dumper.add_representer(tuple, _represent_list)
 
 
 def parse_value(text: str) -> Any:
-    """Return the value of one YAML text, as for ``-o key=value``; raises ConfigError on a syntax error."""
+    """Return the value of one YAML text; raises ConfigError where it cannot be read."""
     try:
-        return _build(yaml.compose(text, Loader=_Loader), (), {}, text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"cannot read the value {text!r}: {error}") from None
+        return Builder(lambda line: f"line {line}").build(compose(text, Loader))
+    except UnreadableError as error:
+        raise ConfigError(f"cannot read the value {short(text)!r}: {error.reason}") from None
+
+
+def read_word(text: str, where: str) -> tuple[Any, Positions]:
+    """Return the value of what stands behind ``key=`` on the command line, and the places of its parts.
+
+    It is read as YAML, without comments. What is no YAML is the text as it stands, and its place holds the error:
+    a text option takes it, any other does not.
+    """
+    whole = text.strip()
+    builder = Builder(lambda line: where)
+    try:
+        node = compose(whole, WordLoader)
+        value = builder.build(node)
+    except UnreadableError as error:
+        return whole, {(): Place(where, whole, error=error.reason, whole=True)}
+    if isinstance(value, str) and not whole.startswith(("'", '"', "!")):
+        # Lines of it were folded into one, or taken for a block's mark.
+        value = whole
+    return value, {**builder.positions, (): Place(where, whole, whole=True)}
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], Positions]:
-    """Return the mapping in a YAML file and, for each path in it, ``file:line``.
+    """Return the mapping in a YAML file and, for each path in it, its `Place`.
 
-    Raises ConfigError for a missing file, a syntax error, a duplicate key, or a file that is no mapping.
+    Raises ConfigError for a missing file, a syntax error, a value that cannot be built, a duplicate key, a file
+    beyond the limits, or one that is no mapping.
     """
+    text = _text_of(path)
+    builder = Builder(lambda line: f"{path}:{line}")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not UTF-8 text; save the file as UTF-8") from None
-    positions: Positions = {}
-    try:
-        data = _build(yaml.compose(text, Loader=_Loader), (), positions, str(path))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+        data = builder.build(compose(text, Loader))
+    except UnreadableError as error:
+        where = f"{path}:{error.line}" if error.line else str(path)
+        raise ConfigError(f"{where}: {error.reason}") from None
     if data is None:
         data = {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must hold a mapping of keys to values, got a {type(data).__name__}")
-    return data, positions
+    return data, builder.positions
 
 
 def dump_yaml(data: Any) -> str:
@@ -80,28 +107,18 @@ def dump_yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _build(node: yaml.Node | None, path: Path_, positions: Positions, file: str) -> Any:
-    if node is None:
-        return None
-    positions.setdefault(path, f"{file}:{node.start_mark.line + 1}")
-    loader = _Loader("")
-    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
-        raise ConfigError(f"{positions[path]}: is not valid YAML here: the tag '{node.tag}' is refused")
-    if isinstance(node, yaml.MappingNode):
-        loader.flatten_mapping(node)
-        result: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            line = f"{file}:{key_node.start_mark.line + 1}"
-            if not isinstance(key, str):
-                # `on:` and `1:` are not strings in YAML; a configuration key always is.
-                key = str(key_node.value)
-            if key in result:
-                raise ConfigError(f"{line}: the key '{key}' stands twice; keep one of them")
-            inner = (*path, key)
-            positions[inner] = line
-            result[key] = _build(value_node, inner, positions, file)
-        return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_build(item, (*path, index), positions, file) for index, item in enumerate(node.value)]
-    return loader.construct_object(node, deep=True)
+def _text_of(path: Path) -> str:
+    try:
+        # A pipe may only be named as an open stream, as <(command) of a shell does: it has a writer.
+        stream = str(path).startswith(_STREAMS)
+        with open(path, "rb") if stream else open_regular(path) as file:
+            raw = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    if len(raw) > LARGEST_FILE:
+        raise ConfigError(f"{path}: is larger than {LARGEST_FILE >> 20} MB, so it is no configuration")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from None
