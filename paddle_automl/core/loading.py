@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.merging import merge, split_key, with_override
-from paddle_automl.core.moved import moved_overrides, with_moved_keys
+from paddle_automl.core.field_types import with_texts
+from paddle_automl.core.merging import merge, path_in, with_override
+from paddle_automl.core.moved import moved_key, moved_overrides, with_moved_keys
 from paddle_automl.core.plugins import KEY, absolute_plugins, load_plugins, plugins_of
 from paddle_automl.core.schema import Section, issues_of
-from paddle_automl.core.yaml_io import Positions, parse_value, read_yaml
+from paddle_automl.core.yaml_io import Positions, read_word, read_yaml
 
 S = TypeVar("S", bound=Section)
 
@@ -24,30 +25,62 @@ def read_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     ``_base_`` (a path or a list, relative to the file that names it) is merged first. Keys that have moved
     (`core.moved`) are under their new names. Raises ConfigError.
     """
-    data, positions = _read_with_bases(Path(path), ())
-    for key, value in moved_overrides(overrides or {}).items():
-        data = with_override(data, key, value)
-        positions[split_key(key)] = f"-o {key}"
-    return data, positions
+    return overridden(*_read_with_bases(Path(path), ()), overrides or {})
 
 
-def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
-    """Return ``{dotted key: value}`` for command-line words ``key=value``, the value read as YAML."""
-    overrides: dict[str, Any] = {}
+def overridden(
+    data: Mapping[str, Any], positions: Positions, overrides: Mapping[str, Any]
+) -> tuple[dict[str, Any], Positions]:
+    """Return `data` with `overrides` merged in, and where each key comes from, to be given to `validate`."""
+    result, places = dict(data), dict(positions)
+    words = overrides.places if isinstance(overrides, Overrides) else {}
+    for key, value in moved_overrides(overrides).items():
+        result = with_override(result, key, value)
+        path = path_in(result, key)
+        places[path] = f"-o {key}"
+        places.update({(*path, *inner): place for inner, place in words.get(key, {}).items()})
+    return result, places
+
+
+class Overrides(dict[str, Any]):
+    """``{dotted key: value}`` of a command line; `places` holds for each key the text that its values come from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[str, Positions] = {}
+
+    def add(self, key: str, text: str) -> None:
+        """Add the text behind ``key=``: YAML, or where a text option takes it, any text."""
+        self[key], self.places[moved_key(key)] = read_word(text, f"-o {key}")
+
+
+def parse_overrides(items: Sequence[str]) -> Overrides:
+    """Return ``{dotted key: value}`` for command-line words ``key=value``.
+
+    The whole text behind the first ``=`` is read as YAML without comments; `validate` gives text options the text
+    as it was written.
+    """
+    overrides = Overrides()
     for item in items:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"-o {item}: must be key=value, as in -o training.epochs=5")
-        overrides[key.strip()] = parse_value(text)
+        overrides.add(key.strip(), text)
     return overrides
 
 
 def validate(model: type[S], data: Mapping[str, Any], positions: Positions | None = None) -> S:
     """Return `data` as an instance of `model`; raises one ConfigError that lists every mistake."""
+    places = positions or {}
+    texts, unreadable = with_texts(model, data, places)
+    issues = list(unreadable.values())
     try:
-        return model.model_validate(dict(data))
+        valid = model.model_validate(texts)
     except ValidationError as error:
-        raise ConfigError(issues_of(error, _locator(positions or {}))) from None
+        issues += issues_of(error, _locator(places), known=unreadable)
+    if issues:
+        raise ConfigError(issues)
+    return valid
 
 
 def load_config(model: type[S], path: str | Path, overrides: Mapping[str, Any] | None = None) -> S:

@@ -59,6 +59,16 @@ def split_key(key: str) -> tuple[str, ...]:
     return parts
 
 
+def path_in(data: Any, key: str) -> tuple[Any, ...]:
+    """Return the path of a dotted key in `data`, where items of lists have numbers."""
+    path: list[Any] = []
+    for part in split_key(key):
+        index = isinstance(data, list | tuple) and part.isdecimal() and int(part) < len(data)
+        path.append(int(part) if index else part)
+        data = data[int(part)] if index else data.get(part) if isinstance(data, Mapping) else None
+    return tuple(path)
+
+
 def lookup(data: Any, key: str) -> Any:
     """Return the value at a dotted key; raises KeyError where the path ends early."""
     for part in split_key(key):

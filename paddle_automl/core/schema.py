@@ -8,7 +8,7 @@ all come from the class itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -56,7 +56,11 @@ class Section(BaseModel):
     def _detail(cls, item: Any) -> InitErrorDetails:
         loc, message, kind = item["loc"], item["msg"], item["type"]
         if kind == "extra_forbidden" and len(loc) == 1:
-            valid = [name for name in cls.model_fields if not (name == "name" and issubclass(cls, PluginConfig))]
+            valid = [
+                field.alias or name
+                for name, field in cls.model_fields.items()
+                if not (name == "name" and issubclass(cls, PluginConfig))
+            ]
             hint = did_you_mean(loc[0], valid)
             message = f"unknown key{hint if hint else ';'} valid: {', '.join(valid) or 'no options'}"
             kind = "unknown_key"
@@ -195,11 +199,16 @@ Sequence = Annotated[tuple[T, ...], Strict(False)]
 """An immutable list: a YAML list becomes a tuple."""
 
 
-def issues_of(error: ValidationError, where: Any = None) -> list[str]:
-    """Return one sentence per mistake: dotted key and reason; `where(loc)` may put the file in front."""
+def issues_of(error: ValidationError, where: Any = None, known: Container[tuple[Any, ...]] = ()) -> list[str]:
+    """Return one sentence per mistake: dotted key and reason; `where(loc)` may put the file in front.
+
+    Mistakes at `known` paths are left out.
+    """
     issues = []
     for item in error.errors(include_url=False):
         loc = tuple(item["loc"])
+        if loc in known:
+            continue
         message = "is required" if item["type"] == "missing" else item["msg"]
         position = where(loc) if where else ""
         key = dotted(loc)
