@@ -21,6 +21,8 @@ from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 
 Activation = Literal["softmax", "sigmoid", "identity"]
+Row = tuple[str | float | int | None, ...]
+"""One row of a table."""
 TIE = 2e-5
 """Two outputs closer than this are a tie: float32 rounding decides between them, on either side."""
 
@@ -112,7 +114,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | float | int | None, ...], ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ class Task(ABC):
     Fitted: ClassVar[type[FittedTask]] = FittedTask
     reads: ClassVar[frozenset[str]] = frozenset()
     """Kinds of `RawTargets` that it can encode."""
+    needs: ClassVar[str] = ""
+    """What it can encode in words, for messages; empty: the kinds in `reads`."""
     default_for: ClassVar[str] = ""
     """Kind of `RawTargets` for which ``task: auto`` chooses it."""
     metrics: ClassVar[tuple[str, ...]] = ("loss",)
@@ -303,7 +307,7 @@ def check_readable(task: type[Task], raw: RawTargets) -> None:
     able = [name for name in TASKS.names() if TASKS[name].can_read(raw)]
     advice = f"use task: {' or '.join(able)}" if able else "no task is known for them"
     raise ConfigError(
-        f"task: {task.name} needs {' or '.join(sorted(task.reads))} as targets, but the data have "
+        f"task: {task.name} needs {task.needs or ' or '.join(sorted(task.reads))} as targets, but the data have "
         f"{describe_targets(raw)}; {advice}, or name other columns or another data set"
     )
 

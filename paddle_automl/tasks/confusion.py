@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from paddle_automl.tasks.base import Table
+from paddle_automl.tasks.base import Row, Table
 from paddle_automl.tasks.classification import PerClass
 
 WHOLE = 30
@@ -14,7 +14,6 @@ WHOLE = 30
 SHOWN = 20
 """Rows of the tables that stand for them beyond that."""
 
-Row = tuple[str | float | int | None, ...]
 COLUMNS = ("class", "precision", "recall", "F1", "support")
 
 

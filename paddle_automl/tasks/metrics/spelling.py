@@ -48,7 +48,7 @@ def parse_metric(value: Any) -> str:
             raise ConfigError("needs the key 'metric', as in {metric: recall, class: cat}")
         if not options:
             return parse_metric(name)
-        return _key_of(name.strip(), options, strict=True)
+        return _key_of(name.strip(), options, strict=None)
     if not isinstance(value, str):
         raise ConfigError(f"must be the name of a metric, a sum of metrics or a mapping, got {value!r}")
     parts = _read(value)
@@ -257,7 +257,7 @@ def _read(text: str) -> list[Part]:
         raise ConfigError(f"not a metric: {error}") from None
 
 
-def _key_of(name: str, options: Mapping[str, Any], *, strict: bool) -> str:
+def _key_of(name: str, options: Mapping[str, Any], *, strict: bool | None) -> str:
     cls = _class(name)
     config = _config(cls, options, strict=strict)
     changed = config.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"name"})
@@ -276,7 +276,8 @@ def _class(name: str) -> type[Metric]:
     raise ConfigError(f"unknown metric '{name}'{hint} valid: {', '.join(METRICS.names())}")
 
 
-def _config(cls: type[Metric], options: Mapping[str, Any], *, strict: bool) -> Any:
+def _config(cls: type[Metric], options: Mapping[str, Any], *, strict: bool | None) -> Any:
+    # Values in a key are texts, which pydantic reads as numbers where it is not strict; None: as the class says.
     try:
         return cls.Config.model_validate({**options, "name": cls.name}, strict=strict)
     except ValidationError as error:

@@ -1,0 +1,100 @@
+"""How far numbers are off, in the user's unit; the mean over the columns where there are several."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.metrics._named import Name, check_name
+from paddle_automl.tasks.metrics.base import METRICS, Metric, Predictions
+from paddle_automl.tasks.numbers import absolute_errors, r_squared, squared_errors
+from paddle_automl.tasks.regression import Regression
+
+NUMBERS = frozenset({"regression"})
+
+
+class _OfColumns(Metric):
+    """A figure of one column, or the mean of all."""
+
+    tasks = NUMBERS
+
+    class Config(PluginConfig):
+        """Options of a metric of numbers."""
+
+        column: Name | None = None
+        """Column that is meant; left out: the mean of all columns."""
+
+    def check(self, task: Task) -> None:
+        """Refuse a column that the data do not have."""
+        check_name(task, self.config.column, "column")
+
+    @abstractmethod
+    def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the figure of each column, ``[D]``; there is at least one item."""
+
+    def value(self, facts: Predictions) -> float:
+        """Return the figure of the column that is meant, or the mean; NaN without items."""
+        assert isinstance(facts.task, Regression)
+        if not len(facts.codes):
+            return float("nan")
+        figures = self.figures(facts.task, facts.outputs, facts.codes)
+        if self.config.column is None:
+            return float(figures.mean())
+        return float(figures[facts.task.names.index(self.config.column)])
+
+
+@METRICS.register("mae")
+class MeanAbsoluteError(_OfColumns):
+    """Mean absolute error, in the unit of the targets."""
+
+    goal = "minimize"
+    also = ("mean_absolute_error", "l1")
+
+    def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the mean absolute error of each column."""
+        return absolute_errors(task.points(outputs), codes)
+
+
+@METRICS.register("rmse")
+class RootMeanSquaredError(_OfColumns):
+    """Root of the mean squared error, in the unit of the targets."""
+
+    goal = "minimize"
+    also = ("mse", "l2", "root_mean_squared_error", "mean_squared_error")
+
+    def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the root of the mean squared error of each column."""
+        return np.sqrt(squared_errors(task.points(outputs), codes))
+
+
+@METRICS.register("r2")
+class Determination(_OfColumns):
+    """Coefficient of determination R2: 1 perfect, 0 as good as the mean of the split, negative worse."""
+
+    also = ("r_squared", "r2_score", "coefficient_of_determination")
+
+    def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return R2 of each column."""
+        return r_squared(task.points(outputs), codes)
+
+
+@METRICS.register("coverage")
+class Coverage(_OfColumns):
+    """Fraction of the items whose true number lies in the interval of the answer; wanted is `task.interval`."""
+
+    also = ("interval_coverage", "picp")
+
+    def check(self, task: Task) -> None:
+        """Refuse a task without an interval."""
+        super().check(task)
+        if isinstance(task, Regression) and task.fitted.interval is None:
+            raise ConfigError("needs an interval; set one, such as task.interval: 0.9")
+
+    def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the fraction of each column."""
+        low, high = task.bounds(outputs)
+        return np.asarray(((low <= codes) & (codes <= high)).mean(axis=0))

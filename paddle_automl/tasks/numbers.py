@@ -1,0 +1,85 @@
+"""Figures and texts of numbers: errors, determination, and how a number is printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from paddle_automl.tasks.base import Row, Table
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def as_numbers(names: Sequence[str]) -> list[float] | None:
+    """Return names as numbers, or None where one is none (or is not finite)."""
+    try:
+        numbers = [float(name) for name in names]
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def number_text(value: float, size: float | None = None) -> str:
+    """Return a number to a thousandth of `size`, the spread of such numbers; without it six digits."""
+    value = float(value)
+    if not math.isfinite(value):
+        return str(value)
+    if size is None:
+        return f"{value:.6g}"
+    digits = max(0, 3 - math.ceil(math.log10(size)))
+    text = f"{value:.{digits}f}" if digits <= 12 else f"{value:.4g}"
+    if "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def absolute_errors(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Return the mean absolute error of each column [D]."""
+    return np.asarray(np.abs(predicted - true).mean(axis=0))
+
+
+def squared_errors(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Return the mean squared error of each column [D]."""
+    return np.asarray(((predicted - true) ** 2).mean(axis=0))
+
+
+def r_squared(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Return 1 - squared error / variance of each column [D].
+
+    Where the truth is constant: 1 if it is met, else 0.
+    """
+    rest = ((predicted - true) ** 2).sum(axis=0)
+    whole = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
+    varied = whole > 0
+    result = np.where(rest == 0, 1.0, 0.0)
+    result[~np.isfinite(rest)] = np.nan
+    np.divide(rest, whole, out=result, where=varied)
+    return np.where(varied, 1 - result, result)
+
+
+def residual_table(
+    names: Sequence[str], predicted: np.ndarray, true: np.ndarray, inside: np.ndarray | None
+) -> tuple[Table, list[dict[str, Any]]]:
+    """Return errors per column as a table and JSON-like; `inside` tells, bool [N, D], which are in their interval.
+
+    A residual is the prediction less the truth; its quantiles show whether a network answers too low or too high.
+    """
+    residuals = predicted - true
+    mae, mse, r2 = absolute_errors(predicted, true), squared_errors(predicted, true), r_squared(predicted, true)
+    quantiles = np.quantile(residuals, QUANTILES, axis=0)
+    titles = [f"residual {level:.0%}" for level in QUANTILES]
+    rows: list[Row] = []
+    data = []
+    for k, name in enumerate(names):
+        figures = [float(mae[k]), float(np.sqrt(mse[k])), float(r2[k]), *map(float, quantiles[:, k])]
+        keys = ["mae", "rmse", "r2", *(f"residual_{level:g}" for level in QUANTILES)]
+        if inside is not None:
+            figures.append(float(inside[:, k].mean()))
+            keys.append("coverage")
+        rows.append((name, *figures))
+        data.append({"column": name, **{key: round(value, 6) for key, value in zip(keys, figures, strict=True)}})
+    columns = ("column", "MAE", "RMSE", "R2", *titles, *(() if inside is None else ("coverage",)))
+    return Table("per column", columns, tuple(rows)), data
