@@ -1,47 +1,95 @@
-"""Arrays of images and labels, as files bring them, checked and brought into the form of `Samples`."""
+"""Arrays of items and targets, as files bring them, checked and brought into the form of `Samples`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.samples import PARTS, Samples
+from paddle_automl.data.samples import SPLITS, Samples
+from paddle_automl.tasks.base import RawTargets
 
 
 def samples_of_arrays(
     arrays: Mapping[str, tuple[np.ndarray, np.ndarray]],
     names: Mapping[str, tuple[str, str]],
-    class_names: tuple[str, ...] | None,
+    target_names: tuple[str, ...] | None,
 ) -> Samples:
-    """Return the samples of ``{part: (images, labels)}``.
+    """Return the samples of ``{split: (images, targets)}``.
 
-    `images`: ``[N, H, W]`` or ``[N, H, W, C]`` uint8; `labels`: ``[N]`` or ``[N, 1]``, integers or texts.
-    `names` says for messages where the two arrays of a part come from. Without `class_names` the classes are
-    the distinct labels, sorted. Raises DataError naming the array.
+    `images`: ``[N, H, W]`` or ``[N, H, W, C]`` uint8. `targets`: one class per item, ``[N]`` or ``[N, 1]`` integers
+    or texts; or labels, ``[N, K]`` integers or booleans of 0 and 1; or numbers, ``[N]`` or ``[N, D]`` floats.
+    `names` says for messages where the two arrays of a split come from. `target_names` are the names of the
+    classes, labels or columns; without them the classes are the distinct values, sorted, and labels are numbered.
+    Raises DataError naming the array.
     """
-    parts = [part for part in PARTS if part in arrays]
-    images = [_images(arrays[part][0], names[part][0]) for part in parts]
-    labels = [_labels(arrays[part][1], len(arrays[part][0]), names[part]) for part in parts]
-    for part, image in zip(parts, images, strict=True):
+    splits = [split for split in SPLITS if split in arrays]
+    images = [_images(arrays[split][0], names[split][0]) for split in splits]
+    for split, image in zip(splits, images, strict=True):
         if image.shape[1:] != images[0].shape[1:]:
             raise DataError(
-                f"{names[part][0]}: images of shape {list(image.shape[1:])}, but {names[parts[0]][0]} has "
-                f"{list(images[0].shape[1:])}; all parts need one shape"
+                f"{names[split][0]}: images of shape {list(image.shape[1:])}, but {names[splits[0]][0]} has "
+                f"{list(images[0].shape[1:])}; all splits need one shape"
             )
-    classes, indices = _classes(labels, [names[part][1] for part in parts], class_names)
-    ends = np.cumsum([len(label) for label in labels])
-    starts = ends - [len(label) for label in labels]
+    targets = targets_of_arrays(
+        [arrays[split][1] for split in splits],
+        [names[split][1] for split in splits],
+        [len(image) for image in images],
+        target_names,
+        [names[split][0] for split in splits],
+    )
+    ends = np.cumsum([len(image) for image in images])
+    starts = ends - [len(image) for image in images]
     return Samples(
-        labels=np.concatenate(indices),
-        class_names=classes,
-        images=np.concatenate(images),
-        parts={
-            part: np.arange(start, end, dtype=np.int64)
-            for part, start, end in zip(parts, starts, ends, strict=True)
+        targets=targets,
+        items=np.concatenate(images),
+        splits={
+            split: np.arange(start, end, dtype=np.int64)
+            for split, start, end in zip(splits, starts, ends, strict=True)
         },
     )
+
+
+def targets_of_arrays(
+    arrays: Sequence[np.ndarray],
+    names: Sequence[str],
+    counts: Sequence[int],
+    target_names: tuple[str, ...] | None,
+    items: Sequence[str],
+) -> RawTargets:
+    """Return the targets of all splits, one array each; see `samples_of_arrays`.
+
+    `names` and `items` say where the targets and the items come from, `counts` how many items there are.
+    """
+    checked = [
+        _one_axis(array, name, count, item)
+        for array, name, count, item in zip(arrays, names, counts, items, strict=True)
+    ]
+    kinds = [_kind(array, name) for array, name in zip(checked, names, strict=True)]
+    if len(set(kinds)) > 1:
+        listing = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))
+        raise DataError(f"targets of different kinds ({listing}); all splits need the same")
+    if target_names is not None and len(set(target_names)) != len(target_names):
+        twice = sorted({name for name in target_names if target_names.count(name) > 1})
+        raise DataError(f"names of targets must differ, given twice: {', '.join(twice)}")
+    if kinds[0] in ("integers", "texts"):
+        classes, indices = _classes(checked, names, target_names)
+        return RawTargets("classes", np.concatenate(indices), classes)
+    columns = [array if array.ndim == 2 else array[:, None] for array in checked]
+    width = columns[0].shape[1]
+    for array, name in zip(columns, names, strict=True):
+        if array.shape[1] != width:
+            raise DataError(f"{name}: {array.shape[1]} columns, but {names[0]} has {width}")
+    if target_names is not None and len(target_names) != width:
+        raise DataError(f"{names[0]}: {width} columns for {len(target_names)} names: {', '.join(target_names)}")
+    if kinds[0] == "labels":
+        named = target_names or tuple(str(number) for number in range(width))
+        return RawTargets("labels", np.concatenate(columns).astype(np.uint8), named)
+    for array, name in zip(columns, names, strict=True):
+        _check_finite(array, name)
+    named = target_names or (("value",) if width == 1 else tuple(f"value_{number}" for number in range(width)))
+    return RawTargets("numbers", np.concatenate(columns).astype(np.float64), named)
 
 
 def _images(images: np.ndarray, name: str) -> np.ndarray:
@@ -59,35 +107,56 @@ def _images(images: np.ndarray, name: str) -> np.ndarray:
     return images
 
 
-def _labels(labels: np.ndarray, count: int, names: tuple[str, str]) -> np.ndarray:
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or labels.dtype.kind not in "iuU":
+def _one_axis(targets: np.ndarray, name: str, count: int, items: str) -> np.ndarray:
+    if targets.ndim == 2 and targets.shape[1] == 1 and targets.dtype.kind != "f":
+        targets = targets[:, 0]
+    if targets.ndim not in (1, 2) or targets.dtype.kind not in "iuUfb" or 0 in targets.shape[1:]:
         raise DataError(
-            f"{names[1]}: labels must be [N] integers or texts, got {labels.dtype} {list(labels.shape)}"
+            f"{name}: targets must be [N] integers or texts (a class each), [N, K] of 0 and 1 (labels), or floats "
+            f"(numbers), got {targets.dtype} {list(targets.shape)}"
         )
-    if len(labels) != count:
-        raise DataError(f"{names[1]}: {len(labels)} labels for the {count} images of {names[0]}")
-    return labels
+    if len(targets) != count:
+        raise DataError(f"{name}: {len(targets)} targets for the {count} images of {items}")
+    return targets
+
+
+def _kind(targets: np.ndarray, name: str) -> str:
+    """Return integers, texts (classes), labels or numbers."""
+    if targets.dtype.kind == "f":
+        return "numbers"
+    if targets.ndim == 1:
+        return "texts" if targets.dtype.kind == "U" else "integers"
+    if targets.dtype.kind == "U":
+        raise DataError(f"{name}: texts must be [N], one class each, got {list(targets.shape)}")
+    rows, columns = np.nonzero((targets != 0) & (targets != 1))
+    if len(rows):
+        raise DataError(
+            f"{name}: {targets[rows[0], columns[0]]} at row {rows[0]}, column {columns[0]}: several integers per "
+            "item are labels and must be 0 or 1; save numbers to be predicted as floats"
+        )
+    return "labels"
+
+
+def _check_finite(numbers: np.ndarray, name: str) -> None:
+    rows, columns = np.nonzero(~np.isfinite(numbers))
+    if len(rows):
+        raise DataError(
+            f"{name}: {numbers[rows[0], columns[0]]} at row {rows[0]}, column {columns[0]}; "
+            "every item needs a finite number: correct the row or remove it"
+        )
 
 
 def _classes(
-    labels: list[np.ndarray], names: list[str], class_names: tuple[str, ...] | None
+    labels: Sequence[np.ndarray], names: Sequence[str], class_names: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
-    """Return the class names and, for each part, the class index of each label."""
-    texts = {part.dtype.kind == "U" for part in labels}
-    if len(texts) > 1:
-        raise DataError(f"{' and '.join(names)}: some labels are integers and some are texts")
+    """Return the class names and, for each split, the class index of each label."""
     if class_names is None:
         values = np.unique(np.concatenate(labels))
         return (
             tuple(str(value) for value in values),
             [np.searchsorted(values, part).astype(np.int64) for part in labels],
         )
-    if len(set(class_names)) != len(class_names):
-        twice = sorted({name for name in class_names if class_names.count(name) > 1})
-        raise DataError(f"class names must differ, these stand twice: {', '.join(twice)}")
-    if texts == {True}:
+    if labels[0].dtype.kind == "U":
         order = {name: position for position, name in enumerate(class_names)}
         strangers = sorted({str(label) for part in labels for label in part} - set(order))
         if strangers:

@@ -1,4 +1,4 @@
-"""What takes long to read or decode, stored once and mapped into memory by every process that needs it."""
+"""What takes long to read, stored once and mapped into memory by every process that needs it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -17,88 +18,103 @@ from filelock import FileLock
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.files import replacing, write_json
 from paddle_automl.data.samples import Samples
-from paddle_automl.data.stores import decode_all
-from paddle_automl.inputs.image.decoding import DECODING_VERSION, Decoder
+from paddle_automl.data.stores import Items, read_all
+from paddle_automl.inputs.base import Reader, Statistics
+from paddle_automl.tasks.base import RawTargets
 
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
-"""Mean and standard deviation of each channel."""
+
+
+@dataclass(frozen=True)
+class ReadSamples:
+    """Samples of items in memory as the reader converted them, with the reader and with `copies` as in `Items`.
+
+    `first` is the data set's first item as it was before, ``[1, ...]``, from which the reader can be made again.
+    """
+
+    samples: Samples
+    reader: Reader
+    first: np.ndarray
+    copies: dict[int, int] = field(default_factory=dict)
 
 
 class Cache:
     """A folder of stored results that processes share.
 
     Each result has a key from `key`, which holds all that the result depends on. Processes that want the same
-    result at once wait for the first; a file is complete or not there. Pixels are mapped, so many processes
-    share one copy in memory. A folder that cannot be written costs a warning, not the run. Without a folder
-    nothing is stored.
+    result at once wait for the first; a file is complete or not there. Items are mapped, so many processes share
+    one copy in memory. Only arrays of numbers are stored; other items are read by every process. A folder that
+    cannot be written costs a warning, not the run. Without a folder nothing is stored.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
     @staticmethod
-    def key(what: object, files: Sequence[Path]) -> str:
-        """Return a hash of `what`, and of each file's path, time of change, size and permissions."""
-        digest = hashlib.sha256(repr((DECODING_VERSION, what)).encode("utf-8", "surrogateescape"))
-        for file in files:
-            try:
-                status = os.stat(file)
-                stamp = f"{status.st_mtime_ns} {status.st_size} {status.st_mode}"
-            except OSError:
-                stamp = "missing"
-            digest.update(os.fsencode(os.path.abspath(file)) + b"\0" + stamp.encode() + b"\0")
+    def key(what: object, sources: Sequence[Any]) -> str:
+        """Return a hash of `what`, and of each source: a file's path, time, size and permissions, or a value."""
+        digest = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape"))
+        for source in sources:
+            if isinstance(source, Path):
+                digest.update(os.fsencode(os.path.abspath(source)) + b"\0" + _stamp(source) + b"\0")
+            else:
+                digest.update(repr(source).encode("utf-8", "backslashreplace") + b"\0")
         return digest.hexdigest()[:32]
 
-    def decoded(
-        self, key: str, files: Sequence[Path], decoder: Decoder, *, keep: bool
-    ) -> tuple[np.ndarray | None, dict[int, str]]:
-        """Do as `decode_all`, or return what it gave before."""
+    def read(self, key: str, sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -> Items:
+        """Do as `read_all`, or return what it gave before."""
 
-        def stored(folder: Path) -> tuple[np.ndarray | None, dict[int, str]]:
-            pixels, failures = folder / f"{key}.npy", folder / f"{key}.json"
-            if failures.exists() and (pixels.exists() or not keep):
-                known = {int(row): reason for row, reason in json.loads(failures.read_text("utf-8")).items()}
-                return (np.load(pixels, mmap_mode="r") if keep else None), known
-            images, found = decode_all(files, decoder, keep=keep)
-            if images is not None:
-                images = _mapped(images, pixels)
-            write_json(failures, {str(row): reason for row, reason in found.items()})
-            return images, found
+        def stored(folder: Path) -> Items:
+            file, rest = folder / f"{key}.npy", folder / f"{key}.json"
+            if rest.exists() and (file.exists() or not keep):
+                known = json.loads(rest.read_text("utf-8"))
+                failures = {int(row): reason for row, reason in known["failures"].items()}
+                copies = {int(row): first for row, first in known["copies"].items()}
+                return Items(np.load(file, mmap_mode="r") if keep else None, failures, copies)
+            found = read_all(sources, reader, word, keep=keep)
+            if found.items is not None:
+                found = replace(found, items=_mapped(found.items, file))
+            write_json(rest, {"failures": _texts(found.failures), "copies": _texts(found.copies)})
+            return found
 
-        return self._stored(key, stored, lambda: decode_all(files, decoder, keep=keep))
+        def plain() -> Items:
+            return read_all(sources, reader, word, keep=keep)
 
-    def samples(self, key: str, load: Callable[[], Samples]) -> Samples:
-        """Return the samples of arrays that `load` gives, or gave before."""
+        return plain() if keep and not _is_plain(reader.empty(1)) else self._stored(key, stored, plain)
 
-        def stored(folder: Path) -> Samples:
-            pixels, rest = folder / f"{key}.npy", folder / f"{key}.npz"
-            if rest.exists() and pixels.exists():
-                return _read_samples(pixels, rest)
-            samples = load()
-            assert samples.images is not None
-            # Channels first, as they are used: what is mapped is never copied.
-            _mapped(np.ascontiguousarray(samples.images.transpose(0, 3, 1, 2)), pixels)
-            parts = {f"part_{name}": indices for name, indices in samples.parts.items()}
-            with replacing(rest) as temporary:
-                np.savez(temporary, labels=samples.labels, class_names=np.array(samples.class_names), **parts)
-            return _read_samples(pixels, rest)
+    def samples(
+        self, key: str, load: Callable[[], ReadSamples], reader_of: Callable[[np.ndarray], Reader]
+    ) -> ReadSamples:
+        """Return what `load` gives, or gave before; `reader_of` makes the reader of items as they were before."""
+        if self.folder is not None and (self.folder / f"{key}.uncached").exists():
+            return load()
+
+        def stored(folder: Path) -> ReadSamples:
+            file, rest = folder / f"{key}.npy", folder / f"{key}.npz"
+            if not (rest.exists() and file.exists()):
+                loaded = load()
+                assert loaded.samples.items is not None
+                if not _is_plain(loaded.samples.items) or reader_of(loaded.first) != loaded.reader:
+                    (folder / f"{key}.uncached").touch()
+                    return loaded
+                _mapped(loaded.samples.items, file)
+                _write_samples(loaded, rest)
+            return _read_samples(file, rest, reader_of)
 
         return self._stored(key, stored, load)
 
     def statistics(self, key: str, indices: np.ndarray, measure: Callable[[], Statistics]) -> Statistics:
-        """Return the mean and deviation that `measure` gives, or gave before, of the images at `indices`."""
+        """Return what `measure` finds, or found before, of the items at `indices`."""
         name = f"{key[:16]}-{hashlib.sha256(indices.tobytes()).hexdigest()[:16]}"
 
         def stored(folder: Path) -> Statistics:
             file = folder / f"{name}.json"
             if not file.exists():
-                mean, std = measure()
-                write_json(file, {"mean": mean, "std": std})
-            known = json.loads(file.read_text("utf-8"))
-            return tuple(known["mean"]), tuple(known["std"])
+                write_json(file, measure())
+            known: Statistics = json.loads(file.read_text("utf-8"))
+            return known
 
         return Cache(self.folder and self.folder / "statistics")._stored(name, stored, measure)
 
@@ -109,7 +125,7 @@ class Cache:
             with _locked(self.folder, key):
                 return stored(self.folder)
         except (OSError, OutputError) as error:
-            log.warning("%s: decoded images cannot be stored (%s); they are decoded anew", self.folder, error)
+            log.warning("%s: what was read cannot be stored (%s); it is read anew", self.folder, error)
             return plain()
 
 
@@ -120,19 +136,70 @@ def _locked(folder: Path, key: str) -> Iterator[None]:
         yield
 
 
-def _mapped(images: np.ndarray, file: Path) -> np.ndarray:
+def _stamp(file: Path) -> bytes:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return b"missing"
+    return f"{status.st_mtime_ns} {status.st_size} {status.st_mode}".encode()
+
+
+def _is_plain(items: np.ndarray) -> bool:
+    """Return whether items are fixed-size values, which alone can be mapped into memory."""
+    return not items.dtype.hasobject
+
+
+def _texts(rows: dict[int, Any]) -> dict[str, Any]:
+    return {str(row): value for row, value in rows.items()}
+
+
+def _mapped(items: np.ndarray, file: Path) -> np.ndarray:
     with replacing(file) as temporary:
-        np.save(temporary, images)
+        np.save(temporary, items)
     mapped: np.ndarray = np.load(file, mmap_mode="r")
     return mapped
 
 
-def _read_samples(pixels: Path, rest: Path) -> Samples:
-    images = np.load(pixels, mmap_mode="r").view(np.ndarray)
+_SPLIT, _COLUMN = "split_", "column_"
+
+
+def _write_samples(loaded: ReadSamples, file: Path) -> None:
+    """Write all but the items; texts as arrays of characters."""
+    samples = loaded.samples
+    arrays = {
+        "kind": np.array(samples.targets.kind),
+        "values": samples.targets.values,
+        "names": np.array(samples.targets.names, dtype=np.str_),
+        "first": loaded.first,
+        "copies": np.array(list(loaded.copies.items()), dtype=np.int64).reshape(-1, 2),
+    }
+    for name, texts in (("origins", samples.origins), ("groups", samples.groups)):
+        if texts is not None:
+            arrays[name] = np.array(texts, dtype=np.str_)
+    arrays |= {f"{_SPLIT}{name}": indices for name, indices in samples.splits.items()}
+    arrays |= {f"{_COLUMN}{name}": np.array(texts, dtype=np.str_) for name, texts in samples.columns.items()}
+    with replacing(file) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _read_samples(file: Path, rest: Path, reader_of: Callable[[np.ndarray], Reader]) -> ReadSamples:
+    items = np.load(file, mmap_mode="r").view(np.ndarray)
     with np.load(rest, allow_pickle=False) as known:
-        return Samples(
-            labels=known["labels"],
-            class_names=tuple(str(name) for name in known["class_names"]),
-            images=images.transpose(0, 2, 3, 1),
-            parts={name.removeprefix("part_"): known[name] for name in known.files if name.startswith("part_")},
+        samples = Samples(
+            targets=RawTargets(str(known["kind"]), known["values"], _strings(known["names"])),
+            items=items,
+            splits={name.removeprefix(_SPLIT): known[name] for name in known.files if name.startswith(_SPLIT)},
+            origins=_strings(known["origins"]) if "origins" in known.files else None,
+            groups=_strings(known["groups"]) if "groups" in known.files else None,
+            columns={
+                name.removeprefix(_COLUMN): _strings(known[name])
+                for name in known.files
+                if name.startswith(_COLUMN)
+            },
         )
+        copies = {int(row): int(first) for row, first in known["copies"]}
+        return ReadSamples(samples, reader_of(known["first"]), known["first"], copies)
+
+
+def _strings(texts: np.ndarray) -> tuple[str, ...]:
+    return tuple(str(text) for text in texts)

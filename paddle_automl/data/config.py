@@ -4,40 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, Strict, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.paths import absolute_path
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
 from paddle_automl.data.augment.base import AUGMENTATIONS
 from paddle_automl.data.datasets.base import DATASETS, DatasetConfig
-from paddle_automl.inputs.image.decoding import Fit
+from paddle_automl.inputs.base import INPUTS
 
 
-def _image_size(value: Any) -> Any:
-    sides = [value, value] if isinstance(value, int) else value
-    if value is None:
-        return value
-    if (
-        not isinstance(sides, list | tuple)
-        or len(sides) != 2
-        or not all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
-    ):
-        raise PydanticCustomError(
-            "stated", f"must be a number of pixels, or [height, width], each at least 1, got {value!r}"
-        )
-    return value
+class SplitConfig(Section):
+    """How many items are kept for validation and for the test.
 
-
-ImageSize = Annotated[int | Annotated[tuple[int, int], Strict(False)] | None, BeforeValidator(_image_size)]
-
-
-class Split(Section):
-    """How many images are kept for validation and for the test.
-
-    The fractions are of the images that the data set does not itself assign to validation or test; a part
-    that the data set gives is taken as it is, and its fraction here is ignored. Splits keep the share of each
-    class (stratified) and depend on the seed alone.
+    The fractions are of the items that the data set does not itself assign to validation or test; a split
+    that the data set gives is taken as it is, and its fraction here is ignored. Splits keep the proportions of the
+    classes or labels (stratified) and depend on the seed alone.
     """
 
     validation: float = Field(default=0.2, gt=0, lt=1)
@@ -47,11 +29,11 @@ class Split(Section):
     """Fraction for the test, used once at the end; 0 for none."""
 
     seed: int | None = Field(default=None, ge=0)
-    """Seed of the split alone; none takes the run's seed. A trial's configuration states it, so that another
-    training of it meets the same parts."""
+    """Seed of the split alone; none takes the run's seed. A trial's configuration states it, so that training it
+    again uses the same splits."""
 
     @model_validator(mode="after")
-    def _something_left_for_training(self) -> Split:
+    def _something_left_for_training(self) -> SplitConfig:
         if self.validation + self.test >= 1:
             raise PydanticCustomError(
                 "stated",
@@ -62,46 +44,78 @@ class Split(Section):
 
 
 class DataConfig(Section):
-    """Data set, split, size of the images, augmentation."""
+    """Data set, input, splits, augmentation."""
 
     dataset: Annotated[PluginConfig, Plugin(DATASETS, "digits")] = default("digits")
     """The data set: a name, or a mapping of name and options."""
 
-    split: Split = Split()
-    """Validation and test parts."""
+    input: Annotated[PluginConfig, Plugin(INPUTS)] = default("auto")
+    """What the network takes, and how items are read: options of the input; auto takes the data set's input."""
 
-    image_size: ImageSize = None
-    """Pixels of a side, or [height, width]; null takes the arrays' own size, and 64 for image files."""
+    split: SplitConfig = SplitConfig()
+    """Validation and test splits."""
 
-    fit: Fit = "crop"
-    """How an image of another shape is met: crop resizes the short side and cuts the centre, pad resizes the
-    long side and puts black around, stretch resizes both sides."""
+    group: str | None = None
+    """Keeps items that belong together in one split: the name of a column of the data set, or a regular expression
+    with one group, such as `^(patient[0-9]+)_`, that is searched in the name of each file (in its whole path where
+    the expression holds a `/`). Items for which it gives the same text are one group."""
 
-    channels: Literal["auto", 1, 3] = "auto"
-    """1 for grey, 3 for colour; auto takes 1 for grey arrays and when all files of a sample are grey."""
+    folds: int | None = Field(default=None, ge=2)
+    """Number of parts for cross validation: all but the test split is cut into so many folds, each of which is
+    the validation split once."""
+
+    fold: int | None = Field(default=None, ge=0)
+    """The fold that is the validation split, from 0; set by the search itself."""
 
     augment: Sequence[Annotated[PluginConfig, Plugin(AUGMENTATIONS)]] = ()
-    """Augmentations of the training images, in this order; those of whole batches (mixup) come last."""
+    """Augmentations of the training items, in this order; those of whole batches (mixup) come last."""
 
     on_error: Literal["stop", "skip"] = "stop"
-    """What an image that cannot be read does: stop the run, or be left out and listed."""
+    """What happens when an item cannot be read: stop the run, or leave it out and list it."""
 
     in_memory: Literal["auto", True, False] = "auto"
-    """Whether image files are decoded once and kept; auto does so up to in_memory_limit_mb. Otherwise they
-    are decoded anew in each epoch. Array data sets are always in memory."""
+    """Whether files are read once and kept; auto does so up to in_memory_limit_mb. Otherwise they are read anew in
+    each epoch. Array data sets are always in memory."""
 
     in_memory_limit_mb: int = Field(default=1024, ge=1)
-    """Size of the decoded images up to which `in_memory: auto` keeps them."""
+    """Size of the items in memory up to which `in_memory: auto` keeps them."""
 
     loader_workers: int = Field(default=2, ge=0)
-    """Processes that decode images when they are not in memory; 0 decodes in threads of the process."""
+    """Processes that read items which are not in memory; 0 reads in threads of the process."""
 
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """Return (height, width), or None where the size is left to the data."""
-        if isinstance(self.image_size, int):
-            return self.image_size, self.image_size
-        return self.image_size
+    @model_validator(mode="before")
+    @classmethod
+    def _input_of_the_data_set(cls, values: Any) -> Any:
+        """Name the input where it is left to the data set, so that the options are those of the right class."""
+        if not isinstance(values, dict):
+            return values
+        given = values.get("input")
+        if given is None or given == "auto":
+            given = {}
+        name = _input_of(values.get("dataset", "digits"))
+        if isinstance(given, dict) and given.get("name", "auto") == "auto" and name is not None:
+            values = {**values, "input": {**given, "name": name}}
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataConfig:
+        expected = DATASETS[self.dataset.name].input
+        if self.input.name != expected:
+            raise PydanticCustomError(
+                "stated",
+                f"input: the data set '{self.dataset.name}' has {expected} input, got '{self.input.name}'",
+            )
+        if self.fold is not None and (self.folds is None or self.fold >= self.folds):
+            raise PydanticCustomError("stated", f"fold: must be below folds, got {self.fold} of {self.folds}")
+        return self
+
+
+def _input_of(dataset: Any) -> str | None:
+    """Return the input of a data set as it is stated; None where there is no such data set."""
+    if isinstance(dataset, dict):
+        dataset = dataset.get("name", "digits")
+    name = dataset.name if isinstance(dataset, PluginConfig) else dataset
+    return DATASETS[name].input if isinstance(name, str) and name in DATASETS else None
 
 
 def absolute(config: DataConfig) -> DataConfig:

@@ -1,154 +1,187 @@
-"""From the `data` section to parts that are ready for training."""
+"""From the `data` section to splits that are ready for training."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from paddle_automl.core.errors import DataError
-from paddle_automl.core.paths import readable
-from paddle_automl.data.cache import Cache, Statistics
+from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.data.cache import Cache, ReadSamples
 from paddle_automl.data.config import DataConfig
+from paddle_automl.data.copies import report_copies
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.parts import Batch, Part, PreparedData
-from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.data.groups import groups_of, numbered
 from paddle_automl.data.samples import Samples
-from paddle_automl.data.splitting import split_indices
-from paddle_automl.data.stores import ArrayStore, FileStore, PixelStore, from_arrays
-from paddle_automl.inputs.image.decoding import Decoder, is_grey
+from paddle_automl.data.splits import Batch, Everything, PreparedData, Split
+from paddle_automl.data.splitting import Rows, fold_indices, split_indices
+from paddle_automl.data.stores import ArrayStore, SourceStore, Store, copies_of
+from paddle_automl.inputs.base import INPUTS, Input, Reader, Statistics, batched
+from paddle_automl.tasks.base import TASKS, RawTargets, Task, default_task
 
-__all__ = ["Batch", "Part", "PreparedData", "prepare"]
+__all__ = ["Batch", "PreparedData", "Split", "prepare"]
 
 log = logging.getLogger(__name__)
 
-FILE_IMAGE_SIZE = 64
-"""Pixels of a side of image files when the configuration leaves the size open."""
-
-GREY_SAMPLE = 64
 STATISTICS_SAMPLE = 2000
+"""Items that are measured where they have to be read for it."""
 
 
 @dataclass(frozen=True)
-class _Pixels:
-    store: PixelStore
+class _Data:
+    """The samples with where their items are; `key` is that of the items in the cache."""
+
+    samples: Samples
+    reader: Reader
+    store: Store
     key: str
-    """Of the store in the cache."""
-    usable: np.ndarray
-    skipped: tuple[tuple[Path, str], ...]
+    failures: dict[int, str] = field(default_factory=dict)
+    copies: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> np.ndarray:
+        usable = np.ones(len(self.samples), dtype=bool)
+        usable[list(self.failures)] = False
+        return usable
+
+    @property
+    def content(self) -> np.ndarray:
+        """Return a number for each item that is the same for items of the same content, int64 ``[N]``."""
+        content = np.arange(len(self.samples), dtype=np.int64)
+        content[list(self.copies)] = list(self.copies.values())
+        return content
 
 
-def prepare(config: DataConfig, *, seed: int, cache_dir: Path | None = None) -> PreparedData:
-    """Load, check, decode and split the data.
+def prepare(
+    config: DataConfig, *, task: PluginConfig | None = None, seed: int, cache_dir: Path | None = None
+) -> PreparedData:
+    """Load, check, read and split the data.
 
-    The result depends on the data, the configuration and `seed` alone. Decoded pixels, of files and of arrays,
-    and their statistics are stored in `cache_dir`, where it is given, and shared by all processes. Raises
-    DataError that names what is wrong.
+    `task` holds the options of the task; None takes the task that the data set's targets stand for. The result
+    depends on the data, the configuration and `seed` alone. Items, of files and of arrays, and their statistics are
+    stored in `cache_dir`, where it is given, and shared by all processes. Raises DataError that names what is
+    wrong, and ConfigError where the data contradict the task.
     """
     cache = Cache(cache_dir)
-    samples, key = _samples(config, cache)
-    decoder = _decoder(config, samples)
-    pixels = _pixels(config, samples, decoder, key, cache)
-    given = {part: indices[pixels.usable[indices]].astype(np.int64) for part, indices in samples.parts.items()}
-    # Images that cannot be read belong to no part.
-    labels = np.where(pixels.usable, samples.labels, -1)
-    parts = split_indices(labels, samples.class_names, given, config.split, seed=seed)
-    _warn_of_shared_files(samples, parts)
-    preprocess = _with_statistics(decoder, pixels, parts["train"], cache)
-    train = Part(
-        pixels.store,
-        parts["train"],
-        samples.labels,
-        num_classes=len(samples.class_names),
-        preprocess=preprocess,
-        all_files=samples.files,
+    word = INPUTS[config.input.name].word
+    data = _arrays(config, cache) or _sources(config, cache)
+    samples = data.samples
+    fitted = fit_task(task, samples.targets)
+    codes = fitted.encode(samples.targets)
+    indices = _split(config, data, fitted, codes, seed)
+    report_copies(samples, data.copies, indices, word)
+    fitted = fitted.with_training(codes[indices["train"]])
+    everything = Everything(
+        store=data.store,
+        targets=samples.targets,
+        codes=codes,
+        input=_fit_input(config, data, indices["train"], cache),
+        task=fitted,
+        sources=samples.sources,
     )
     return PreparedData(
-        train=train,
-        validation=train.with_indices(parts["validation"]),
-        test=train.with_indices(parts["test"]),
-        class_names=samples.class_names,
-        preprocess=preprocess,
-        skipped=pixels.skipped,
+        train=Split(everything, indices["train"]),
+        validation=Split(everything, indices["validation"]),
+        test=Split(everything, indices["test"]),
+        input=everything.input,
+        task=fitted,
+        skipped=_skipped(everything.input, samples, data.failures),
     )
 
 
-def _samples(config: DataConfig, cache: Cache) -> tuple[Samples, str]:
-    """Return the samples, arrays in their final size, and their key in the cache; files have none yet."""
+def fit_task(config: PluginConfig | None, targets: RawTargets) -> Task:
+    """Return the task of these options, or the one that the targets stand for; raises ConfigError for others."""
+    name = default_task(targets.kind) if config is None else config.name
+    cls = TASKS[name]
+    if config is None:
+        config = cls.Config(name=name)
+    if cls.reads and targets.kind not in cls.reads:
+        valid = [other for other in TASKS.names() if targets.kind in TASKS[other].reads]
+        raise ConfigError(
+            f"task: '{name}' reads {' or '.join(sorted(cls.reads))}, but the data set gives {targets.kind}; "
+            f"valid for them: {', '.join(valid) or 'none'}"
+        )
+    return cls.fit(config, targets)
+
+
+def _arrays(config: DataConfig, cache: Cache) -> _Data | None:
+    """Return the data of a data set that alone makes its samples in memory; None for others."""
     dataset = DATASETS[config.dataset.name](config.dataset)
-    sources = dataset.sources()
-    if not sources:
-        return _loaded(dataset), ""
-    options = config.dataset
-    # Their paths are among the sources, which are the same from any working directory.
+    files = dataset.sources()
+    if not files:
+        return None
+    cls, options = INPUTS[config.input.name], config.dataset
+    # Their paths are among the files, which are the same from any working directory.
     paths = set(options.path_options) if isinstance(options, DatasetConfig) else set()
-    key = cache.key(
-        (options.model_dump(mode="json", exclude=paths), config.size, config.fit, config.channels), sources
-    )
+    key = cache.key((options.model_dump(mode="json", exclude=paths), _dumped(config.input)), files)
 
-    def load() -> Samples:
-        samples = _loaded(dataset)
-        assert samples.images is not None
-        pixels = from_arrays(samples.images, _decoder(config, samples))
-        return replace(samples, images=pixels.transpose(0, 2, 3, 1))
+    def reader_of(items: np.ndarray) -> Reader:
+        return cls.reader(config.input, sources=None, items=items)
 
-    return cache.samples(key, load), key
+    def load() -> ReadSamples:
+        return _converted(_loaded(dataset, cls.word), reader_of)
+
+    known = cache.samples(key, load, reader_of)
+    assert known.samples.items is not None
+    return _Data(known.samples, known.reader, ArrayStore(known.samples.items), key, copies=known.copies)
 
 
-def _loaded(dataset: Dataset) -> Samples:
+def _sources(config: DataConfig, cache: Cache) -> _Data:
+    """Return the data of a data set with sources that the input reads, or with items that are not stored."""
+    cls = INPUTS[config.input.name]
+    samples = _loaded(DATASETS[config.dataset.name](config.dataset), cls.word)
+    if samples.items is not None:
+        known = _converted(samples, lambda items: cls.reader(config.input, sources=None, items=items))
+        assert known.samples.items is not None
+        return _Data(known.samples, known.reader, ArrayStore(known.samples.items), "", copies=known.copies)
+    sources = samples.sources or ()
+    reader = cls.reader(config.input, sources=sources, items=None)
+    one = reader.empty(1)
+    keep = config.in_memory
+    if keep == "auto":
+        keep = len(sources) * one.nbytes <= config.in_memory_limit_mb * 2**20
+    # What is no array of numbers cannot be handed from process to process as it is.
+    keep = keep or one.dtype.hasobject
+    key = cache.key((type(reader).version, repr(reader)), sources)
+    found = cache.read(key, sources, reader, cls.word, keep=keep)
+    if found.failures:
+        _stop_or_warn(config, samples, found.failures, cls.word)
+    store = SourceStore(sources, reader, config.loader_workers) if found.items is None else ArrayStore(found.items)
+    return _Data(samples, reader, store, key, found.failures, found.copies)
+
+
+def _loaded(dataset: Dataset, word: str) -> Samples:
     samples = dataset.load()
     if len(samples) == 0:
-        raise DataError("data.dataset: the data set holds no images")
+        raise DataError(f"data.dataset: the data set holds no {word}s")
     return samples
 
 
-def _decoder(config: DataConfig, samples: Samples) -> Decoder:
-    if samples.images is not None:
-        native = samples.images.shape[1:3]
-        height, width = config.size or native
-        auto = 1 if samples.images.shape[3] == 1 else 3
-    else:
-        files = samples.files or ()
-        height, width = config.size or (FILE_IMAGE_SIZE, FILE_IMAGE_SIZE)
-        auto = 3
-        if config.channels == "auto":
-            step = max(1, len(files) // GREY_SAMPLE)
-            auto = 1 if all(is_grey(file) for file in files[::step]) else 3
-    channels = auto if config.channels == "auto" else config.channels
-    return Decoder(height, width, config.fit, channels)
+def _converted(samples: Samples, reader_of: Any) -> ReadSamples:
+    assert samples.items is not None
+    reader = reader_of(samples.items)
+    items = reader.convert(samples.items)
+    return ReadSamples(replace(samples, items=items), reader, samples.items[:1], copies_of(items))
 
 
-def _pixels(config: DataConfig, samples: Samples, decoder: Decoder, key: str, cache: Cache) -> _Pixels:
-    if samples.images is not None:
-        store: PixelStore = ArrayStore(from_arrays(samples.images, decoder))
-        return _Pixels(store, key, np.ones(len(samples), dtype=bool), ())
-    files = samples.files or ()
-    keep = config.in_memory
-    if keep == "auto":
-        keep = len(files) * int(np.prod(decoder.shape)) <= config.in_memory_limit_mb * 2**20
-    key = cache.key(decoder, files)
-    images, failures = cache.decoded(key, files, decoder, keep=keep)
-    if failures:
-        _stop_or_warn(config, samples, failures)
-    usable = np.ones(len(files), dtype=bool)
-    usable[list(failures)] = False
-    store = FileStore(files, decoder, config.loader_workers) if images is None else ArrayStore(images)
-    skipped = ((files[row], reason.removeprefix(f"{readable(files[row])}: ")) for row, reason in failures.items())
-    return _Pixels(store, key, usable, tuple(skipped))
+def _dumped(config: PluginConfig) -> Any:
+    return config.model_dump(mode="json")
 
 
-def _stop_or_warn(config: DataConfig, samples: Samples, failures: dict[int, str]) -> None:
+def _stop_or_warn(config: DataConfig, samples: Samples, failures: dict[int, str], word: str) -> None:
     total = len(samples)
     origins = samples.origins
     lines = [f"{origins[row]}: {reason}" if origins else reason for row, reason in failures.items()]
     listing = "\n".join(f"  {line}" for line in lines[:20])
     if len(lines) > 20:
         listing += f"\n  and {len(lines) - 20} more"
-    summary = f"{len(lines)} of {total} images cannot be read"
+    summary = f"{len(lines)} of {total} {word}s cannot be read"
     if len(lines) == total:
-        raise DataError(f"data.dataset: none of the {total} images can be read:\n{listing}")
+        raise DataError(f"data.dataset: none of the {total} {word}s can be read:\n{listing}")
     if config.on_error == "stop":
         raise DataError(
             f"data.dataset: {summary}:\n{listing}\n"
@@ -157,50 +190,41 @@ def _stop_or_warn(config: DataConfig, samples: Samples, failures: dict[int, str]
     log.warning("%s and are left out:\n%s", summary, listing)
 
 
-def _warn_of_shared_files(samples: Samples, parts: dict[str, np.ndarray]) -> None:
-    if samples.files is None or not samples.parts:
-        return
-    training = {samples.files[index] for index in parts["train"]}
-    for part in ("validation", "test"):
-        shared = [samples.files[index] for index in parts[part] if samples.files[index] in training]
-        if shared:
-            log.warning(
-                "%d images of the %s part are also in the training part, for example %s: "
-                "its scores will be too good",
-                len(shared),
-                part,
-                readable(shared[0]),
-            )
+def _split(config: DataConfig, data: _Data, task: Task, codes: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    samples = data.samples
+    texts = groups_of(samples, config.group)
+    groups, names = numbered(texts) if texts is not None else (None, ())
+    rows = Rows(
+        strata=task.strata(codes),
+        usable=data.usable,
+        copies=data.content,
+        groups=groups,
+        group_names=names,
+        word=INPUTS[config.input.name].word,
+    )
+    given = {name: indices.astype(np.int64) for name, indices in samples.splits.items()}
+    if config.folds is None or config.fold is None:
+        return split_indices(rows, given, config.split, seed=seed)
+    return fold_indices(rows, given, config.split, folds=config.folds, fold=config.fold, seed=seed)
 
 
-def _with_statistics(decoder: Decoder, pixels: _Pixels, train: np.ndarray, cache: Cache) -> Preprocess:
-    """Return the preprocessing with mean and standard deviation per channel of the training images."""
-    if isinstance(pixels.store, FileStore) and len(train) > STATISTICS_SAMPLE:
+def _fit_input(config: DataConfig, data: _Data, train: np.ndarray, cache: Cache) -> Input:
+    """Return the input with what it measures of the training items."""
+    cls = INPUTS[config.input.name]
+    if isinstance(data.store, SourceStore) and len(train) > STATISTICS_SAMPLE:
         train = train[np.linspace(0, len(train) - 1, STATISTICS_SAMPLE).astype(np.int64)]
 
     def measure() -> Statistics:
-        return _statistics(pixels.store, train)
+        return cls.measure(config.input, data.reader, batched(data.store.take, train))
 
-    mean, std = cache.statistics(pixels.key, train, measure) if pixels.key else measure()
-    return Preprocess(
-        image_size=(decoder.height, decoder.width),
-        fit=decoder.fit,
-        channels=1 if decoder.channels == 1 else 3,
-        mean=mean,
-        std=std,
+    if not data.key:
+        return cls.fit(config.input, data.reader, measure())
+    key = cache.key((cls.name, _dumped(config.input), data.key), ())
+    return cls.fit(config.input, data.reader, cache.statistics(key, train, measure))
+
+
+def _skipped(given: Input, samples: Samples, failures: dict[int, str]) -> tuple[tuple[Any, str], ...]:
+    sources = samples.sources or ()
+    return tuple(
+        (sources[row], reason.removeprefix(f"{given.describe(sources[row])}: ")) for row, reason in failures.items()
     )
-
-
-def _statistics(store: PixelStore, indices: np.ndarray) -> Statistics:
-    channels = store.shape[0]
-    counts = np.zeros((channels, 256), dtype=np.int64)
-    for start in range(0, len(indices), 512):
-        images = store.take(indices[start : start + 512])
-        for channel in range(channels):
-            counts[channel] += np.bincount(images[:, channel].ravel(), minlength=256)
-    values = np.arange(256) / 255
-    share = counts / counts.sum(axis=1, keepdims=True)
-    mean = share @ values
-    # A constant channel has no deviation; one grey level is the smallest that makes sense.
-    std = np.maximum(np.sqrt(np.maximum(share @ values**2 - mean**2, 0)), 1 / 255)
-    return tuple(round(float(value), 6) for value in mean), tuple(round(float(value), 6) for value in std)

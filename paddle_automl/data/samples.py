@@ -1,53 +1,89 @@
-"""What a data set hands over: labels with their class names, and arrays or files of images."""
+"""What a data set hands over: raw targets, and items in memory or sources to read them from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.tasks.base import RawTargets
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Samples:
-    """All images of a data set, in an order that depends on the data alone.
+    """All items of a data set, in an order that depends on the data alone.
 
-    `labels`: ``[N]`` int64, indices into `class_names`. Either `images`, ``[N, H, W, C]`` uint8, or `files`
-    is given. `parts`: indices, int64, of the parts that the data set itself names (train, validation,
-    test). `origins`: where each file is listed (``list.txt:12``), for messages.
+    Either `items` or `sources` is given. `items`: an array ``[N, ...]`` of what the input takes in memory (for
+    images uint8 ``[N, H, W, C]``), or an object array ``[N]``. `sources`: what the input reads, such as paths.
+    `splits`: indices, int64, of the splits that the data set itself names (train, validation, test). `origins`:
+    where each item is listed (``list.txt:12``), for messages. `groups`: a text per item; items of one group belong
+    together. `columns`: further texts per item by name, any of which can be chosen as groups.
     """
 
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    images: np.ndarray | None = None
-    files: tuple[Path, ...] | None = None
-    parts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    targets: RawTargets
+    items: np.ndarray | None = None
+    sources: tuple[Any, ...] | None = None
+    splits: Mapping[str, np.ndarray] = field(default_factory=dict)
     origins: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if (self.images is None) == (self.files is None):
-            raise DataError("data.dataset: samples need either images or files, and not both")
-        count = len(self.images) if self.images is not None else len(self.files or ())
-        if self.labels.shape != (count,):
+        if (self.items is None) == (self.sources is None):
+            raise DataError("data.dataset: samples need either items or sources, and not both")
+        count = len(self.items) if self.items is not None else len(self.sources or ())
+        if len(self.targets) != count:
             raise DataError(
-                f"data.dataset: {count} images but labels of shape {list(self.labels.shape)}; "
-                "each image needs one label"
+                f"data.dataset: {count} items but {len(self.targets)} targets; each item needs one target"
             )
-        if self.images is not None and (self.images.dtype != np.uint8 or self.images.ndim != 4):
-            raise DataError(
-                f"data.dataset: images must be uint8 [N, H, W, C], "
-                f"got {self.images.dtype} {list(self.images.shape)}"
-            )
-        if count and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
-            raise DataError(
-                f"data.dataset: labels must be from 0 to {len(self.class_names) - 1}, one per class name, "
-                f"got {self.labels.min()} to {self.labels.max()}"
-            )
+        for name, texts in {"groups": self.groups, **self.columns}.items():
+            if texts is not None and len(texts) != count:
+                raise DataError(f"data.dataset: {count} items but {len(texts)} values of '{name}'")
+        problem = _problem(self.targets)
+        if problem:
+            row, reason = problem
+            raise DataError(f"{self.place(row)}: {reason}")
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
+
+    def place(self, row: int) -> str:
+        """Return where an item comes from, for messages: its line in a list, its file, or its position."""
+        if self.origins is not None and row >= 0:
+            return self.origins[row]
+        if row < 0 or self.sources is None:
+            return "data.dataset" if row < 0 else f"data.dataset: position {row}"
+        return str(self.sources[row])
+
+
+def _problem(targets: RawTargets) -> tuple[int, str] | None:
+    """Return what is wrong with the targets of a known kind: the row (-1 for all) and the reason."""
+    values, names = targets.values, targets.names
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        return -1, f"names of targets must differ, given twice: {', '.join(twice)}"
+    if targets.kind == "classes":
+        if values.ndim != 1 or values.dtype.kind not in "iu":
+            return -1, f"classes must be integers [N], got {values.dtype} {list(values.shape)}"
+        wrong = np.flatnonzero((values < 0) | (values >= len(names)))
+        if len(wrong):
+            return int(wrong[0]), f"class {values[wrong[0]]}, but classes are from 0 to {len(names) - 1}"
+    elif targets.kind in ("labels", "numbers") and values.shape[1:] != (len(names),):
+        return -1, f"targets of shape {list(values.shape)}, but there are {len(names)} names of columns"
+    elif targets.kind == "labels":
+        wrong = np.flatnonzero((values > 1).any(axis=1))
+        if len(wrong):
+            return int(wrong[0]), "labels must be 0 or 1"
+    elif targets.kind == "numbers":
+        rows, columns = np.nonzero(~np.isfinite(values))
+        if len(rows):
+            return int(rows[0]), (
+                f"the target '{names[columns[0]]}' is {values[rows[0], columns[0]]}; "
+                "every item needs a finite number: correct the row or remove it"
+            )
+    return None

@@ -1,77 +1,244 @@
-"""Stratified splits that depend on the labels and the seed alone."""
+"""Splits that depend on the targets, the groups and the seed alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.seeds import generator
-from paddle_automl.data.config import Split
+from paddle_automl.data.config import SplitConfig
+from paddle_automl.data.samples import SPLITS
+from paddle_automl.data.stratify import by_class, folds_of_class, iterative
+from paddle_automl.tasks.base import Strata
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of all N items before they are split.
+
+    `usable`: bool ``[N]``, False for items that cannot be read. `groups`: int64 ``[N]``, items of one number
+    must not be parted, with `group_names` for messages; None where there are no groups. `copies`: int64 ``[N]``,
+    items of one number have the same content and are kept together where that is possible. `word`: what one item
+    is called in messages.
+    """
+
+    strata: Strata | None
+    usable: np.ndarray
+    copies: np.ndarray
+    groups: np.ndarray | None = None
+    group_names: Sequence[str] = ()
+    word: str = "item"
+
+    def classes(self) -> np.ndarray | None:
+        """Return the class of each item, int64 ``[N]`` (one for all without strata), or None for labels."""
+        if self.strata is None:
+            return np.zeros(len(self.usable), dtype=np.int64)
+        return self.strata.values if self.strata.values.ndim == 1 else None
+
+    def units(self) -> np.ndarray:
+        """Return numbers ``[N]`` of what stays together: groups, joined where they share a copy."""
+        if self.groups is None:
+            return self.copies
+        return joined(self.groups, self.copies)
 
 
 def split_indices(
-    labels: np.ndarray,
-    class_names: Sequence[str],
-    given: Mapping[str, np.ndarray],
-    split: Split,
-    *,
-    seed: int,
+    rows: Rows, given: Mapping[str, np.ndarray], split: SplitConfig, *, seed: int
 ) -> dict[str, np.ndarray]:
-    """Return sorted indices of the parts train, validation and test.
+    """Return sorted indices of the splits train, validation and test.
 
-    A part in `given` is kept; the other fractions are drawn class by class from the images that `given` does
-    not assign to validation or test. An image of label -1 is left out. Raises DataError naming each
-    class that has fewer images than needed.
+    A split in `given` is kept; the other fractions are drawn, stratified, from the items that `given` does not
+    assign to validation or test. Items that are not usable are left out. Raises DataError naming each class that
+    has fewer items than needed, and each group that the given splits part.
     """
+    given = {name: indices[rows.usable[indices]] for name, indices in given.items()}
     fractions = {
-        part: fraction
-        for part, fraction in (("validation", split.validation), ("test", split.test))
-        if part not in given and fraction > 0
+        name: fraction
+        for name, fraction in (("validation", split.validation), ("test", split.test))
+        if name not in given and fraction > 0
     }
-    pool = given["train"] if "train" in given else _rest(len(labels), given)
-    pool = pool[labels[pool] >= 0]
-    _check_counts(labels[pool], class_names, tuple(fractions))
-    chosen: dict[str, list[np.ndarray]] = {part: [] for part in ("train", *fractions)}
-    rng = generator(seed, "split")
-    for label in range(len(class_names)):
-        members = rng.permutation(pool[labels[pool] == label])
-        start = 0
-        for position, (part, fraction) in enumerate(fractions.items()):
-            # Rounded half up, at least one image, and one left for each part that is still to come.
-            still_needed = len(fractions) - position
-            count = min(max(1, int(len(members) * fraction + 0.5)), len(members) - start - still_needed)
-            chosen[part].append(members[start : start + count])
-            start += count
-        chosen["train"].append(members[start:])
-    parts = {part: np.sort(np.concatenate(pieces)) for part, pieces in chosen.items()}
-    for part in ("validation", "test"):
-        parts.setdefault(part, np.sort(given[part]) if part in given else np.empty(0, dtype=np.int64))
+    pool = given["train"] if "train" in given else _rest(rows.usable, given)
+    _check_groups(rows, given, pool)
+    _check_counts(rows, pool, tuple(fractions))
+    parts = _drawn(rows, pool, fractions, generator(seed, "split"))
+    for name in ("validation", "test"):
+        parts.setdefault(name, np.sort(given[name]) if name in given else np.empty(0, dtype=np.int64))
     return parts
 
 
-def _rest(count: int, given: Mapping[str, np.ndarray]) -> np.ndarray:
-    free = np.ones(count, dtype=bool)
+def fold_indices(
+    rows: Rows, given: Mapping[str, np.ndarray], split: SplitConfig, *, folds: int, fold: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Return sorted indices of the splits where fold `fold` of `folds` is for validation.
+
+    The test split is that of `split_indices`; all other items are dealt to the folds, stratified.
+    """
+    if "validation" in given:
+        raise DataError(
+            "data.folds: the data set itself gives a validation split, which cross validation has no use for; "
+            "leave it out of data.dataset, or set data.folds to null"
+        )
+    parts = split_indices(rows, given, split, seed=seed)
+    pool = np.sort(np.concatenate([parts["train"], parts["validation"]]))
+    _check_folds(rows, pool, folds)
+    rng = generator(seed, "folds")
+    classes = rows.classes()
+    if classes is None or rows.groups is not None:
+        pieces = _dealt(rows, pool, [1 / folds] * folds, rng)
+    else:
+        dealt: list[list[np.ndarray]] = [[] for _ in range(folds)]
+        sizes = np.zeros(folds, dtype=np.int64)
+        for label in range(int(classes.max(initial=0)) + 1):
+            members = pool[classes[pool] == label]
+            for number, piece in enumerate(folds_of_class(members, rows.copies[members], sizes, rng)):
+                dealt[number].append(piece)
+                sizes[number] += len(piece)
+        pieces = [np.sort(np.concatenate(piece)) for piece in dealt]
+    train = np.sort(np.concatenate([piece for number, piece in enumerate(pieces) if number != fold]))
+    return {"train": train, "validation": pieces[fold], "test": parts["test"]}
+
+
+def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return numbers ``[N]`` of the smallest sets in which neither `first` nor `second` parts equal numbers."""
+    parent: dict[int, int] = {}
+
+    def root(node: int) -> int:
+        while parent.setdefault(node, node) != node:
+            parent[node] = node = parent[parent[node]]
+        return node
+
+    _, one = np.unique(first, return_inverse=True)
+    _, other = np.unique(second, return_inverse=True)
+    for a, b in zip(one.tolist(), (other + len(first)).tolist(), strict=True):
+        parent[root(b)] = root(a)
+    return np.array([root(node) for node in one.tolist()], dtype=np.int64)
+
+
+def _drawn(
+    rows: Rows, pool: np.ndarray, fractions: Mapping[str, float], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    names = [*fractions, "train"]
+    classes = rows.classes()
+    if classes is None or rows.groups is not None:
+        shares = [*fractions.values(), 1 - sum(fractions.values())]
+        pieces = _dealt(rows, pool, shares, rng)
+        return dict(zip(names, pieces, strict=True))
+    chosen: dict[str, list[np.ndarray]] = {name: [np.empty(0, dtype=np.int64)] for name in names}
+    for label in range(len(rows.strata.names) if rows.strata else 1):
+        members = pool[classes[pool] == label]
+        pieces = by_class(members, rows.copies[members], list(fractions.values()), rng)
+        for name, piece in zip(names, pieces, strict=True):
+            chosen[name].append(piece)
+    return {name: np.sort(np.concatenate(pieces)) for name, pieces in chosen.items()}
+
+
+def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
+    """Return sorted indices of each subset, dealt out unit by unit with iterative stratification."""
+    _, unit = np.unique(rows.units()[pool], return_inverse=True)
+    total = int(unit.max(initial=-1)) + 1
+    counts = np.zeros((total, _labels(rows).shape[1]), dtype=np.int64)
+    np.add.at(counts, unit, _labels(rows)[pool])
+    subset = iterative(counts, np.bincount(unit, minlength=total), fractions, rng)[unit]
+    pieces = [pool[subset == number] for number in range(len(fractions))]
+    if rows.groups is not None:
+        _check_dealt(rows, pieces)
+    return [np.sort(piece) for piece in pieces]
+
+
+def _labels(rows: Rows) -> np.ndarray:
+    """Return the strata as 0 and 1, ``[N, K]``; no column without strata."""
+    if rows.strata is None:
+        return np.zeros((len(rows.usable), 0), dtype=np.int64)
+    values = rows.strata.values
+    if values.ndim == 1:
+        return np.eye(len(rows.strata.names), dtype=np.int64)[values]
+    return values.astype(np.int64)
+
+
+def _rest(usable: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:
+    free = usable.copy()
     for indices in given.values():
         free[indices] = False
     return np.flatnonzero(free)
 
 
-def _check_counts(labels: np.ndarray, class_names: Sequence[str], drawn: tuple[str, ...]) -> None:
-    if len(class_names) < 2:
-        only = f" ('{class_names[0]}')" if class_names else ""
-        raise DataError(
-            f"data.dataset: classification needs at least 2 classes, found {len(class_names)}{only}; "
-            "give images of another class"
-        )
+def _check_groups(rows: Rows, given: Mapping[str, np.ndarray], pool: np.ndarray) -> None:
+    """Raise DataError where a group has items in two splits that the data set gives, or in one and outside."""
+    if rows.groups is None:
+        return
+    places = {f"the {name} split": given[name] for name in SPLITS if name in given}
+    if "train" not in given:
+        places[f"the {rows.word}s of no given split"] = pool
+    seen: dict[int, str] = {}
+    for place, indices in places.items():
+        for group in np.unique(rows.groups[indices]).tolist():
+            if group in seen:
+                raise DataError(
+                    f"data.group: the group '{rows.group_names[group]}' is both in {seen[group]} and in {place}, "
+                    f"as the data set gives them; {rows.word}s of one group must be in one split"
+                )
+            seen[group] = place
+
+
+def _check_counts(rows: Rows, pool: np.ndarray, drawn: tuple[str, ...]) -> None:
     needed = 1 + len(drawn)
-    counts = np.bincount(labels, minlength=len(class_names))
-    short = [f"'{name}' has {count}" for name, count in zip(class_names, counts, strict=True) if count < needed]
+    purpose = "for training" if not drawn else f"one each for training, {' and '.join(drawn)}"
+    strata = rows.strata
+    if strata is None or strata.values.ndim != 1 or not strata.every:
+        if len(pool) < needed:
+            raise DataError(
+                f"data.split: {len(pool)} readable {rows.word}s are not enough: at least {needed} are needed "
+                f"({purpose})"
+            )
+        return
+    short = _short(rows, pool, needed)
     if short:
-        purpose = "for training" if not drawn else f"one each for training, {' and '.join(drawn)}"
-        listing = ", ".join(short[:10]) + (f" and {len(short) - 10} more" if len(short) > 10 else "")
         raise DataError(
-            f"data.split: each class needs at least {needed} readable image{'s' if needed > 1 else ''} "
-            f"({purpose}), but class {listing}; add images or remove the class"
+            f"data.split: each class needs at least {needed} readable {rows.word}{'s' if needed > 1 else ''} "
+            f"({purpose}), but class {short}; add {rows.word}s or remove the class"
+        )
+
+
+def _check_folds(rows: Rows, pool: np.ndarray, folds: int) -> None:
+    if len(pool) < folds:
+        raise DataError(f"data.folds: {len(pool)} {rows.word}s cannot be cut into {folds} folds; use fewer")
+    strata = rows.strata
+    short = _short(rows, pool, folds) if strata is not None and strata.values.ndim == 1 and strata.every else ""
+    if short:
+        raise DataError(
+            f"data.folds: each class needs at least {folds} {rows.word}s, one for each fold, but class {short}; "
+            f"use fewer folds, or add {rows.word}s"
+        )
+
+
+def _short(rows: Rows, pool: np.ndarray, needed: int) -> str:
+    """Return the classes with fewer than `needed` items, and what they have; empty for none."""
+    assert rows.strata is not None
+    counts = np.bincount(rows.strata.values[pool], minlength=len(rows.strata.names))
+    pairs = zip(rows.strata.names, counts, strict=True)
+    short = [f"'{name}' has {count}" for name, count in pairs if count < needed]
+    return ", ".join(short[:10]) + (f" and {len(short) - 10} more" if len(short) > 10 else "")
+
+
+def _check_dealt(rows: Rows, pieces: Sequence[np.ndarray]) -> None:
+    """Raise DataError where whole groups leave a split empty, or without a class that it needs."""
+    if any(len(piece) == 0 for piece in pieces):
+        raise DataError(
+            f"data.group: there are too few groups to fill {len(pieces)} splits with whole groups; "
+            "use a finer group, or fewer splits"
+        )
+    strata = rows.strata
+    if strata is None or strata.values.ndim != 1 or not strata.every:
+        return
+    for label, name in enumerate(strata.names):
+        if all((strata.values[piece] == label).any() for piece in pieces):
+            continue
+        own = np.flatnonzero((strata.values == label) & rows.usable)
+        groups = len(np.unique(rows.units()[own]))
+        raise DataError(
+            f"data.group: the class '{name}' has {rows.word}s in {groups} group{'s' if groups > 1 else ''}, "
+            f"which do not reach all {len(pieces)} splits; each class needs a group for each split"
         )

@@ -1,129 +1,136 @@
-"""Where the pixels of all images are: an array in memory (or mapped from a file), or the image files."""
+"""Where all items are: an array in memory (or mapped from a file), or the sources that they are read from."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.runtime import usable_cores
-from paddle_automl.inputs.image.decoding import Decoder
+from paddle_automl.core.parallel import in_threads
+from paddle_automl.inputs.base import Reader
 
 log = logging.getLogger(__name__)
 
 
-class PixelStore(ABC):
-    """Decoded pixels of images by index."""
-
-    shape: tuple[int, int, int]
+class Store(ABC):
+    """Items by index, as the reader gives them."""
 
     @abstractmethod
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Return a new array of the images at `indices`, ``[n, C, H, W]`` uint8."""
+        """Return a new array of the items at `indices`, ``[n, ...]``."""
 
     def stream(self, batches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the images of each batch of indices, in order."""
+        """Yield the items of each batch of indices, in order."""
         for indices in batches:
             yield self.take(indices)
 
 
-class ArrayStore(PixelStore):
-    """All images in one uint8 array ``[N, C, H, W]``."""
+class ArrayStore(Store):
+    """All items in one array ``[N, ...]``."""
 
-    def __init__(self, images: np.ndarray) -> None:
+    def __init__(self, items: np.ndarray) -> None:
         # The plain view of a mapped file: indexing np.memmap itself is several times slower.
-        self.images = images.view(np.ndarray)
-        channels, height, width = images.shape[1:]
-        self.shape = (channels, height, width)
+        self.items = items.view(np.ndarray)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Return a new array of the images at `indices`, ``[n, C, H, W]`` uint8."""
-        return self.images[indices]
+        """Return a new array of the items at `indices`, ``[n, ...]``."""
+        return self.items[indices]
 
 
-class FileStore(PixelStore):
-    """Images that are decoded whenever they are needed, for a pass over the data by `workers` processes."""
+class SourceStore(Store):
+    """Items that are read whenever they are needed, for a pass over the data by `workers` processes."""
 
-    def __init__(self, files: Sequence[Path], decoder: Decoder, workers: int) -> None:
-        self.files = tuple(files)
-        self.decoder = decoder
+    def __init__(self, sources: Sequence[Any], reader: Reader, workers: int) -> None:
+        self.sources = tuple(sources)
+        self.reader = reader
         self.workers = workers
-        self.shape = decoder.shape
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Return a new array of the images at `indices`, ``[n, C, H, W]`` uint8.
+        """Return a new array of the items at `indices`, ``[n, ...]``.
 
-        Raises DataError when a file has become unreadable.
+        Raises DataError when a source has become unreadable.
         """
-        images = np.empty((len(indices), *self.shape), dtype=np.uint8)
+        items = self.reader.empty(len(indices))
 
-        def decode(row: int) -> None:
-            images[row] = self.decoder(self.files[indices[row]])
+        def read(row: int) -> None:
+            items[row] = self.reader(self.sources[indices[row]])
 
-        in_threads(decode, range(len(indices)))
-        return images
+        in_threads(read, range(len(indices)))
+        return items
 
     def stream(self, batches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the images of each batch of indices, in order, decoded ahead by worker processes."""
+        """Yield the items of each batch of indices, in order, read ahead by worker processes."""
         if self.workers == 0 or len(batches) < 2:
             return super().stream(batches)
-        # Paddle is imported where its loader is used, so that decoding alone does without.
-        from paddle_automl.data.streaming import stream_files
+        # Paddle is imported where its loader is used, so that reading alone does without.
+        from paddle_automl.data.streaming import stream_sources
 
-        return stream_files(self.files, self.decoder, batches, self.workers)
-
-
-def from_arrays(images: np.ndarray, decoder: Decoder) -> np.ndarray:
-    """Return arrays ``[N, H, W, C]`` uint8 as ``[N, C, h, w]`` of the decoder's size and channels."""
-    if images.shape[1:] == (decoder.height, decoder.width, decoder.channels):
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    result = np.empty((len(images), *decoder.shape), dtype=np.uint8)
-
-    def convert(row: int) -> None:
-        pixels = images[row]
-        result[row] = decoder(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
-
-    in_threads(convert, range(len(images)))
-    return result
+        return stream_sources(self.sources, self.reader, batches, self.workers)
 
 
-def decode_all(files: Sequence[Path], decoder: Decoder, *, keep: bool) -> tuple[np.ndarray | None, dict[int, str]]:
-    """Decode all files in threads; return the pixels ``[N, C, H, W]``, and the reason for each that fails.
+@dataclass(frozen=True)
+class Items:
+    """What reading all sources gave: the items (None when they were only checked), failures and copies.
 
-    Pixels of a failed file are zero. With `keep` false the files are only checked, and the pixels are None.
+    `failures`: the reason by row; such a row of `items` is empty. `copies`: for a row whose item is the same as an
+    earlier one, the first such row.
     """
-    work = "decoding" if keep else "checking"
-    log.info("%s %d image files at %d x %d", work, len(files), decoder.height, decoder.width)
-    images = np.zeros((len(files), *decoder.shape), dtype=np.uint8) if keep else None
-    failures: dict[int, str] = {}
 
-    def decode(row: int) -> None:
+    items: np.ndarray | None
+    failures: dict[int, str] = field(default_factory=dict)
+    copies: dict[int, int] = field(default_factory=dict)
+
+
+def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -> Items:
+    """Read all sources in threads; with `keep` false they are only checked.
+
+    `word` is what one item is called in the log.
+    """
+    log.info("%s %d %ss", "reading" if keep else "checking", len(sources), word)
+    items = reader.empty(len(sources)) if keep else None
+    failures: dict[int, str] = {}
+    digests: list[bytes | None] = [None] * len(sources)
+
+    def read(row: int) -> None:
         try:
-            pixels = decoder(files[row])
+            item = reader(sources[row])
         except DataError as error:
             failures[row] = str(error)
         else:
-            if images is not None:
-                images[row] = pixels
+            digests[row] = digest_of(item)
+            if items is not None:
+                items[row] = item
 
-    in_threads(decode, range(len(files)))
-    return images, dict(sorted(failures.items()))
+    in_threads(read, range(len(sources)))
+    return Items(items, dict(sorted(failures.items())), _first_of_each(digests))
 
 
-def in_threads(function: Callable[[int], Any], rows: Iterable[int]) -> None:
-    """Call `function` for each row, in as many threads as this process has cores; Pillow frees the GIL."""
-    threads = usable_cores()
-    if threads == 1:
-        for row in rows:
-            function(row)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(function, rows, chunksize=16):
-            pass
+def copies_of(items: np.ndarray) -> dict[int, int]:
+    """Return for each row whose item is the same as an earlier one the first such row."""
+    return _first_of_each([digest_of(item) for item in items])
+
+
+def digest_of(item: Any) -> bytes:
+    """Return a hash of one item's content: of an array's values, or of a text."""
+    if isinstance(item, np.ndarray) and item.dtype != object:
+        content = repr(item.shape).encode() + np.ascontiguousarray(item).tobytes()
+    elif isinstance(item, str):
+        content = item.encode("utf-8", "surrogateescape")
+    else:
+        content = repr(item).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _first_of_each(digests: Sequence[bytes | None]) -> dict[int, int]:
+    first: dict[bytes, int] = {}
+    copies: dict[int, int] = {}
+    for row, digest in enumerate(digests):
+        if digest is not None and first.setdefault(digest, row) != row:
+            copies[row] = first[digest]
+    return copies

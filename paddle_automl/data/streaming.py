@@ -1,4 +1,4 @@
-"""Large folders: batches decoded ahead by the worker processes of `paddle.io.DataLoader`."""
+"""Data larger than memory: batches read ahead by the worker processes of `paddle.io.DataLoader`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import logging
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.inputs.image.decoding import Decoder
+from paddle_automl.inputs.base import Reader
 
 log = logging.getLogger(__name__)
 
 
 class _Batches(paddle.io.Dataset):
-    """Item i is the decoded batch i: the pixels, and the bytes of a message when a file cannot be read."""
+    """Item i is batch i: its items, and the bytes of a message when a source cannot be read."""
 
-    def __init__(self, files: Sequence[Path], decoder: Decoder, batches: Sequence[np.ndarray]) -> None:
+    def __init__(self, sources: Sequence[Any], reader: Reader, batches: Sequence[np.ndarray]) -> None:
         super().__init__()
-        self.files = files
-        self.decoder = decoder
+        self.sources = sources
+        self.reader = reader
         self.rows = batches
 
     def __len__(self) -> int:
@@ -31,30 +31,30 @@ class _Batches(paddle.io.Dataset):
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.rows[item]
-        images = np.empty((len(rows), *self.decoder.shape), dtype=np.uint8)
+        items = self.reader.empty(len(rows))
         for position, row in enumerate(rows):
             try:
-                images[position] = self.decoder(self.files[row])
+                items[position] = self.reader(self.sources[row])
             except DataError as error:
                 # An exception would reach the parent as a long traceback of two processes.
                 message = str(error).encode("utf-8", "backslashreplace")
-                return images, np.frombuffer(message, dtype=np.uint8)
-        return images, np.empty(0, dtype=np.uint8)
+                return items, np.frombuffer(message, dtype=np.uint8)
+        return items, np.empty(0, dtype=np.uint8)
 
 
-def stream_files(
-    files: Sequence[Path], decoder: Decoder, batches: Sequence[np.ndarray], workers: int
+def stream_sources(
+    sources: Sequence[Any], reader: Reader, batches: Sequence[np.ndarray], workers: int
 ) -> Iterator[np.ndarray]:
-    """Yield the pixels of each batch of indices, ``[B, C, H, W]`` uint8, in order.
+    """Yield the items of each batch of indices, ``[B, ...]``, in order.
 
     Nothing in the workers is random, so the result is the same for any number of them. Raises DataError when
-    a file has become unreadable.
+    a source has become unreadable.
     """
     if multiprocessing.current_process().daemon:
-        log.warning("a daemon process may not have loader workers: images are decoded in the process itself")
+        log.warning("a daemon process may not have loader workers: items are read in the process itself")
         workers = 0
     loader = paddle.io.DataLoader(
-        _Batches(files, decoder, batches),
+        _Batches(sources, reader, batches),
         batch_size=None,
         places=[paddle.CPUPlace()],
         num_workers=workers,
@@ -65,11 +65,11 @@ def stream_files(
     with _forking():
         iterator = iter(loader)
     try:
-        for images, message in iterator:
+        for items, message in iterator:
             text = np.asarray(message).tobytes()
             if text:
                 raise DataError(text.decode("utf-8"))
-            yield np.asarray(images)
+            yield np.asarray(items)
     finally:
         # Paddle keeps its last iterator in a global variable, so one that is left early would not be
         # collected; this ends its workers, and does nothing after a complete pass.
@@ -81,7 +81,7 @@ def _forking() -> Iterator[None]:
     """Let new processes be forks for a moment.
 
     A process from a fork server hands its own start method on, and then each loader worker would import
-    Paddle anew, which takes seconds; these workers only run Pillow and NumPy.
+    Paddle anew, which takes seconds; these workers only read and run NumPy.
     """
     method = multiprocessing.get_start_method(allow_none=True)
     if "fork" not in multiprocessing.get_all_start_methods():

@@ -8,21 +8,25 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.inputs.base import Arrays, Input
 
 Fill = Literal["zero", "reflect"]
 
 
 class Augmentation(ABC):
-    """A random change of a whole batch; its inputs are never modified.
+    """A random change of a whole batch; its arguments are never modified.
 
-    `stage` says when it runs: ``image`` on uint8 pixels ``[B, C, H, W]`` before normalization, ``batch`` on
-    float32 images after it.
+    `stage` says when it runs: ``item`` on items as they were read (images: uint8 ``[B, C, H, W]``), before the
+    input makes arrays of them; ``batch`` on the main array of the network's inputs, float32 ``[B, ...]``, after it.
     """
 
     name: ClassVar[str]
-    stage: ClassVar[Literal["image", "batch"]] = "image"
+    stage: ClassVar[Literal["item", "batch"]] = "item"
+    takes: ClassVar[frozenset[str]] = frozenset({"image"})
+    """Names of the inputs that it can change; empty: all whose main array is float32."""
     Config: ClassVar[type[PluginConfig]] = PluginConfig
 
     @abstractmethod
@@ -30,43 +34,76 @@ class Augmentation(ABC):
 
     @abstractmethod
     def __call__(
-        self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+        self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return images of the same shape and type, and targets ``[B, K]`` float32 with rows of sum 1."""
+        """Return values of the same shape and type, and targets ``[B, K]`` float32.
+
+        A target may become a weighted mean of the targets of the batch.
+        """
 
 
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "paddle_automl.data.augment", "data.augment")
 
 
 class Augmenter:
-    """A list of augmentations, applied in its order: those of images first, those of batches afterwards."""
+    """A list of augmentations, applied in its order: those of items first, those of batches afterwards.
 
-    def __init__(self, augmentations: Sequence[Augmentation]) -> None:
+    `main` is the name of the network's input that the batch stage changes.
+    """
+
+    def __init__(self, augmentations: Sequence[Augmentation], main: str) -> None:
         self.augmentations = tuple(augmentations)
+        self.main = main
 
-    def pixels(
-        self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+    def items(
+        self, items: np.ndarray, targets: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Apply the image stage to uint8 images ``[B, C, H, W]`` and targets ``[B, K]``."""
-        return self._apply("image", images, targets, rng)
+        """Apply the item stage to items ``[B, ...]`` as they were read, and to targets ``[B, K]``."""
+        return self._apply("item", items, targets, rng)
 
     def batch(
-        self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Apply the batch stage to normalized float32 images ``[B, C, H, W]`` and targets ``[B, K]``."""
-        return self._apply("batch", images, targets, rng)
+        self, arrays: Arrays, targets: np.ndarray, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Apply the batch stage to the main one of the network's inputs, and to targets ``[B, K]``."""
+        values, targets = self._apply("batch", arrays[self.main], targets, rng)
+        return {**arrays, self.main: values}, targets
 
     def _apply(
-        self, stage: str, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+        self, stage: str, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         for augmentation in self.augmentations:
             if augmentation.stage == stage:
-                images, targets = augmentation(images, targets, rng)
-        return images, targets
+                values, targets = augmentation(values, targets, rng)
+        return values, targets
 
 
-def build_augmenter(configs: Sequence[PluginConfig]) -> Augmenter | None:
-    """Return the chain for `data.augment`, or None for an empty list."""
+def build_augmenter(configs: Sequence[PluginConfig], given: Input) -> Augmenter | None:
+    """Return the chain for `data.augment`, or None for an empty list.
+
+    Raises ConfigError naming each augmentation that does not take the input `given`.
+    """
+    main = given.specs[0]
+    issues = []
+    for position, config in enumerate(configs):
+        cls = AUGMENTATIONS[config.name]
+        if cls.takes and given.name not in cls.takes:
+            issues.append(
+                f"data.augment.{position}: '{config.name}' changes {' and '.join(sorted(cls.takes))} input, "
+                f"but the data set has {given.name} input; valid: {_fitting(given.name, main.dtype)}"
+            )
+        elif not cls.takes and main.dtype != "float32":
+            issues.append(
+                f"data.augment.{position}: '{config.name}' mixes arrays of float32, but the main array of "
+                f"{given.name} input is {main.dtype}; valid: {_fitting(given.name, main.dtype)}"
+            )
+    if issues:
+        raise ConfigError(issues)
     if not configs:
         return None
-    return Augmenter([AUGMENTATIONS[config.name](config) for config in configs])
+    return Augmenter([AUGMENTATIONS[config.name](config) for config in configs], main.name)
+
+
+def _fitting(name: str, dtype: str) -> str:
+    kinds = {item: AUGMENTATIONS[item].takes for item in AUGMENTATIONS.names()}
+    valid = [item for item, takes in kinds.items() if name in takes or (not takes and dtype == "float32")]
+    return ", ".join(valid) or "none"

@@ -20,7 +20,7 @@ class CutMix(Augmentation):
     border, l is then set to the area that was really kept, and one rectangle serves a whole batch.
     """
 
-    stage: ClassVar[Literal["image", "batch"]] = "batch"
+    stage: ClassVar[Literal["item", "batch"]] = "batch"
 
     class Config(PluginConfig):
         """Strength and frequency."""

@@ -1,4 +1,4 @@
-"""Mixup of pairs of images and of their labels."""
+"""Mixup of pairs of items and of their targets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 @AUGMENTATIONS.register("mixup")
 class Mixup(Augmentation):
-    """Blend each image, and its target, with those of a random partner from the same batch.
+    """Blend each item, and its target, with those of a random partner from the same batch.
 
     Zhang et al., 2018, arXiv:1710.09412: x = l x_i + (1 - l) x_j, y = l y_i + (1 - l) y_j with
     l ~ Beta(alpha, alpha). As in the authors' code, one l is drawn for a whole batch.
     """
 
-    stage: ClassVar[Literal["image", "batch"]] = "batch"
+    stage: ClassVar[Literal["item", "batch"]] = "batch"
+    takes: ClassVar[frozenset[str]] = frozenset()
 
     class Config(PluginConfig):
         """Strength and frequency."""
@@ -34,14 +35,14 @@ class Mixup(Augmentation):
         self.config = config
 
     def __call__(
-        self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+        self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return blended images ``[B, C, H, W]`` and targets ``[B, K]``, both float32."""
+        """Return blended arrays ``[B, ...]`` and targets ``[B, K]``, both float32."""
         if rng.random() >= self.config.probability:
-            return images, targets
+            return values, targets
         weight = np.float32(rng.beta(self.config.alpha, self.config.alpha))
-        partners = rng.permutation(len(images))
-        return _blend(images, partners, weight), _blend(targets, partners, weight)
+        partners = rng.permutation(len(values))
+        return _blend(values, partners, weight), _blend(targets, partners, weight)
 
 
 def _blend(values: np.ndarray, partners: np.ndarray, weight: np.float32) -> np.ndarray:

@@ -19,16 +19,18 @@ class DatasetConfig(PluginConfig):
 
 
 class Dataset(ABC):
-    """One form of data. `load` finds and labels the images; decoding of files comes later."""
+    """One form of data. `load` finds the items and their targets; files are read later, by the input."""
 
     name: ClassVar[str]
     Config: ClassVar[type[DatasetConfig]] = DatasetConfig
+    input: ClassVar[str] = "image"
+    """Name of the input that takes the items."""
 
     @abstractmethod
     def __init__(self, config: PluginConfig) -> None: ...
 
     def sources(self) -> tuple[Path, ...]:
-        """Return the files that alone, with the options, make the samples of arrays; none for image files.
+        """Return the files that alone, with the options, make the samples in memory; none for samples with sources.
 
         Such samples are read once for all trials of a search and stored, by the files' paths, times and sizes.
         """

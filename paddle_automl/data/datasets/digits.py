@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import Samples
+from paddle_automl.tasks.base import RawTargets
+
+Target = Literal["digit", "digit_and_parity", "value", "ink"]
 
 
 @DATASETS.register("digits")
@@ -19,7 +23,11 @@ class Digits(Dataset):
     """
 
     class Config(DatasetConfig):
-        """The digits have no options."""
+        """What is to be predicted."""
+
+        target: Target = "digit"
+        """digit: one of ten classes; digit_and_parity: several labels, the digit and even or odd; value: the digit
+        as a number; ink: the sum of the original grey levels (0 to 16 a pixel) as a number."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -36,8 +44,18 @@ class Digits(Dataset):
 
         digits = load_digits()
         images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        return Samples(
-            labels=digits.target.astype(np.int64),
-            class_names=tuple(str(name) for name in digits.target_names),
-            images=images[..., None],
-        )
+        ink = digits.images.reshape(len(digits.images), -1).sum(axis=1)
+        targets = _targets(self.config.target, digits.target.astype(np.int64), ink)
+        return Samples(targets, items=images[..., None])
+
+
+def _targets(target: Target, digits: np.ndarray, ink: np.ndarray) -> RawTargets:
+    names = tuple(str(digit) for digit in range(10))
+    if target == "digit":
+        return RawTargets("classes", digits, names)
+    if target == "digit_and_parity":
+        even = digits % 2 == 0
+        labels = np.concatenate([np.eye(10, dtype=bool)[digits], even[:, None], ~even[:, None]], axis=1)
+        return RawTargets("labels", labels.astype(np.uint8), (*names, "even", "odd"))
+    values = digits if target == "value" else ink
+    return RawTargets("numbers", values.astype(np.float64)[:, None], (target,))

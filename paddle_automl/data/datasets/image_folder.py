@@ -12,6 +12,7 @@ from paddle_automl.core.paths import located, readable
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import Samples
 from paddle_automl.inputs.image.files import IMAGE_SUFFIXES, find_images, subfolders
+from paddle_automl.tasks.base import RawTargets
 
 _PART_FOLDERS = {
     "train": "train",
@@ -51,7 +52,7 @@ class ImageFolder(Dataset):
         if _are_parts(folders):
             return _load_parts(_named_parts(root, folders))
         names, files, labels = _load_classes(root, folders)
-        return Samples(labels=np.asarray(labels, dtype=np.int64), class_names=names, files=tuple(files))
+        return Samples(RawTargets("classes", np.asarray(labels, dtype=np.int64), names), sources=tuple(files))
 
 
 def _are_parts(folders: list[Path]) -> bool:
@@ -92,10 +93,7 @@ def _load_parts(parts: dict[str, Path]) -> Samples:
         files += part_files
         labels += [class_names.index(names[label]) for label in part_labels]
     return Samples(
-        labels=np.asarray(labels, dtype=np.int64),
-        class_names=class_names,
-        files=tuple(files),
-        parts=indices,
+        RawTargets("classes", np.asarray(labels, dtype=np.int64), class_names), sources=tuple(files), splits=indices
     )
 
 

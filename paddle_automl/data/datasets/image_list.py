@@ -11,7 +11,8 @@ import numpy as np
 from paddle_automl.core.errors import DataError, did_you_mean
 from paddle_automl.core.paths import located, read_lines, readable
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.samples import PARTS, Samples
+from paddle_automl.data.samples import SPLITS, Samples
+from paddle_automl.tasks.base import RawTargets
 
 
 class _Entry(NamedTuple):
@@ -67,13 +68,16 @@ class ImageList(Dataset):
             names = {label: label for label in _in_order({entry.label for entry in entries["train"]})}
             source = "the training list"
         index = {label: position for position, label in enumerate(names)}
-        everything = [entry for part in PARTS for entry in entries.get(part, ())]
+        everything = [entry for part in SPLITS for entry in entries.get(part, ())]
         _check_labels(everything, index, source)
         return Samples(
-            labels=np.array([index[entry.label] for entry in everything], dtype=np.int64),
-            class_names=tuple(names.values()),
-            files=tuple(entry.file for entry in everything),
-            parts=_ranges({part: len(entries[part]) for part in PARTS if part in entries}),
+            RawTargets(
+                "classes",
+                np.array([index[entry.label] for entry in everything], dtype=np.int64),
+                tuple(names.values()),
+            ),
+            sources=tuple(entry.file for entry in everything),
+            splits=_ranges({part: len(entries[part]) for part in SPLITS if part in entries}),
             origins=tuple(entry.origin for entry in everything),
         )
 

@@ -11,19 +11,18 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.parallel import in_threads
 from paddle_automl.core.paths import located, readable
+from paddle_automl.inputs.base import Reader
 
 Fit = Literal["crop", "pad", "stretch"]
 Source = str | Path | bytes | Image.Image
-
-DECODING_VERSION = 1
-"""Part of the key of stored pixels; to be raised with any change of what is decoded."""
 
 _BROKEN = (
     OSError,
@@ -55,13 +54,15 @@ _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
 @dataclass(frozen=True)
-class Decoder:
+class Decoder(Reader):
     """Decodes images to ``[channels, height, width]`` uint8.
 
     `fit` says how another shape is met: ``crop`` resizes the short side and cuts the centre, ``pad`` resizes
     the long side and puts black around, ``stretch`` resizes both sides. EXIF rotation is applied,
     transparency is laid over white, 16-bit grey is reduced to 8 bits, and an animation gives its first frame.
     """
+
+    version: ClassVar[int] = 1
 
     height: int
     width: int
@@ -85,6 +86,23 @@ class Decoder:
                 return self._pixels(image)
         except _BROKEN as error:
             raise DataError(f"{_described(source)}: {_reason(error)}") from None
+
+    def empty(self, count: int) -> np.ndarray:
+        """Return black images, ``[count, C, H, W]`` uint8."""
+        return np.zeros((count, *self.shape), dtype=np.uint8)
+
+    def convert(self, items: np.ndarray) -> np.ndarray:
+        """Return arrays ``[N, H, W, C]`` uint8 as ``[N, C, h, w]`` of this size and these channels."""
+        if items.shape[1:] == (self.height, self.width, self.channels):
+            return np.ascontiguousarray(items.transpose(0, 3, 1, 2))
+        result = self.empty(len(items))
+
+        def convert(row: int) -> None:
+            pixels = items[row]
+            result[row] = self(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels))
+
+        in_threads(convert, range(len(items)))
+        return result
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
         resized = self._resized(_flat(_upright(image), self.channels))

@@ -1,0 +1,202 @@
+"""A split of the data (training, validation, test) and its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.data.augment.base import Augmenter
+from paddle_automl.data.stores import Store
+from paddle_automl.inputs.base import Input, TensorSpec
+from paddle_automl.tasks.base import RawTargets, Task
+
+
+class Batch(NamedTuple):
+    """What a network takes, with the targets that its outputs are compared with."""
+
+    inputs: dict[str, np.ndarray]
+    """Arrays ``[B, ...]`` by name, in the order of `Input.specs`."""
+
+    targets: np.ndarray
+    """``[B, K]`` float32, as `Task.dense` gives them, or mixed after mixup and cutmix."""
+
+    codes: np.ndarray
+    """``[B, ...]``, the items' own codes, never mixed."""
+
+    rows: np.ndarray
+    """``[B]`` int64, positions in the split."""
+
+
+@dataclass(frozen=True)
+class Everything:
+    """What all splits of one data set have in common; arrays and tuples over all items."""
+
+    store: Store
+    targets: RawTargets
+    codes: np.ndarray
+    input: Input
+    task: Task
+    sources: tuple[Any, ...] | None = None
+
+
+class Split:
+    """Some items of the data set, by index (int64 ``[n]``) into what all splits share."""
+
+    def __init__(self, everything: Everything, indices: np.ndarray) -> None:
+        self.everything = everything
+        self.indices = indices
+        self.codes = everything.codes[indices]
+        """Codes of the items' targets, ``[n, ...]``."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def input(self) -> Input:
+        """Return the fitted input, which makes batches of the items."""
+        return self.everything.input
+
+    @property
+    def task(self) -> Task:
+        """Return the fitted task, which encoded the targets."""
+        return self.everything.task
+
+    @cached_property
+    def sources(self) -> tuple[Any, ...] | None:
+        """Return what each item is read from, such as its file, or None for items that are only in memory."""
+        sources = self.everything.sources
+        return None if sources is None else tuple(sources[index] for index in self.indices)
+
+    def raw(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the items at `positions` of this split as the reader gave them, ``[n, ...]``."""
+        return self.everything.store.take(self.indices[np.asarray(positions, dtype=np.int64)])
+
+    def with_indices(self, indices: np.ndarray) -> Split:
+        """Return another split of the same data: the items at `indices` of the whole data set."""
+        return Split(self.everything, indices)
+
+    def with_task(self, task: Task) -> Split:
+        """Return the same items with their targets encoded by another task, such as that of a bundle.
+
+        Raises DataError where the data have names that `task` does not know.
+        """
+        if task is self.task:
+            return self
+        codes = task.encode(self.everything.targets)
+        return Split(replace(self.everything, task=task, codes=codes), self.indices)
+
+    def with_input(self, other: Input) -> Split:
+        """Return the same items, batched by another input that reads them alike, such as that of a bundle.
+
+        Raises DataError where its arrays have another shape: the data must then be prepared with its options.
+        """
+        if other.name != self.input.name or other.specs != self.input.specs:
+            raise DataError(
+                f"data.input: the network takes {other.name} input {_shapes(other)}, but the data were read as "
+                f"{self.input.name} input {_shapes(self.input)}; set data.input to the network's options"
+            )
+        return Split(replace(self.everything, input=other), self.indices)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        rng: np.random.Generator | None = None,
+        augment: Augmenter | None = None,
+        drop_last: bool = False,
+        count: int | None = None,
+        shrink: float = 1.0,
+    ) -> Iterator[Batch]:
+        """Yield one pass over the split; with `rng` in random order, which it alone determines.
+
+        `augment` draws from `rng` too, so it needs one. `drop_last` leaves out an incomplete last batch, unless it
+        is the only one. With `count` the pass ends after so many items, the first in its order. With `shrink`
+        below 1 the arrays have that fraction of their resolution (`Input.shrink`), after the augmentation of
+        single items and before that of whole batches.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if augment is not None and rng is None:
+            raise ValueError("augmentation needs a random generator: give rng")
+        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        order = order[:count]
+        rows = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        if drop_last and len(rows) > 1 and len(rows[-1]) < batch_size:
+            rows.pop()
+        return self._batches(rows, rng, augment, shrink)
+
+    def _batches(
+        self,
+        rows: list[np.ndarray],
+        rng: np.random.Generator | None,
+        augment: Augmenter | None,
+        factor: float,
+    ) -> Iterator[Batch]:
+        stream = self.everything.store.stream([self.indices[batch] for batch in rows])
+        for batch, items in zip(rows, stream, strict=True):
+            codes = self.codes[batch]
+            targets = self.task.dense(codes)
+            if augment is not None and rng is not None:
+                items, targets = augment.items(items, targets, rng)
+            inputs = self.input.batch(items)
+            if factor != 1:
+                inputs = self.input.shrink(inputs, factor)
+            if augment is not None and rng is not None:
+                inputs, targets = augment.batch(inputs, targets, rng)
+            yield Batch(inputs, targets, codes, batch)
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Data ready for training: its splits, and the input and the task that a bundle will carry.
+
+    `skipped`: sources that were left out because they cannot be read, with the reason.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    input: Input
+    task: Task
+    skipped: tuple[tuple[Any, str], ...] = ()
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """Return the arrays that a network takes."""
+        return self.input.specs
+
+    def joined(self) -> Split:
+        """Return the training and the validation items as one split."""
+        indices = np.sort(np.concatenate([self.train.indices, self.validation.indices]))
+        return self.train.with_indices(indices)
+
+    def with_task(self, task: Task) -> PreparedData:
+        """Return the same data for another task; see `Split.with_task`."""
+        train = self.train.with_task(task)
+        return replace(
+            self,
+            task=task,
+            train=train,
+            validation=train.with_indices(self.validation.indices),
+            test=train.with_indices(self.test.indices),
+        )
+
+    def with_input(self, other: Input) -> PreparedData:
+        """Return the same data for another input that reads alike; see `Split.with_input`."""
+        train = self.train.with_input(other)
+        return replace(
+            self,
+            input=other,
+            train=train,
+            validation=train.with_indices(self.validation.indices),
+            test=train.with_indices(self.test.indices),
+        )
+
+
+def _shapes(given: Input) -> str:
+    return ", ".join(f"{spec.name} {list(spec.shape)}" for spec in given.specs)

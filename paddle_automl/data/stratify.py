@@ -1,0 +1,114 @@
+"""Dealing out items, alone or in groups, so that each subset keeps the proportions of classes or labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def iterative(
+    counts: np.ndarray, sizes: np.ndarray, fractions: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """Return for each of U units the subset that it is dealt to, int64 ``[U]``.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, algorithm 1), for units of any size. `counts`:
+    ``[U, K]``, how many items with label k a unit has; `sizes`: ``[U]``, its items; `fractions`: of each subset,
+    sum 1. The label with the fewest remaining items comes first; its units, the largest first, go where most items
+    of the label are still wanted, then where most items are. Unlike there, a label with no more units than there
+    are subsets without it goes to these alone, so that a rare label reaches as many subsets as it can.
+    """
+    share = np.asarray(fractions, dtype=np.float64)
+    wanted = share[:, None] * counts.sum(axis=0)
+    room = share * sizes.sum()
+    subset = np.full(len(sizes), -1, dtype=np.int64)
+    shuffled = rng.permutation(len(sizes))
+    has = np.zeros((len(share), counts.shape[1]), dtype=bool)
+    left = counts.sum(axis=0)
+    while (left > 0).any():
+        label = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
+        units = shuffled[(subset[shuffled] < 0) & (counts[shuffled, label] > 0)]
+        units = units[np.argsort(-counts[units, label], kind="stable")]
+        for position, unit in enumerate(units):
+            without = np.flatnonzero(~has[:, label])
+            among = without if len(units) - position <= len(without) else np.arange(len(share))
+            chosen = _neediest(among, wanted[:, label], room, rng)
+            subset[unit] = chosen
+            wanted[chosen] -= counts[unit]
+            room[chosen] -= sizes[unit]
+            has[chosen] |= counts[unit] > 0
+            left = left - counts[unit]
+    rest = shuffled[subset[shuffled] < 0]
+    for unit in rest[np.argsort(-sizes[rest], kind="stable")]:
+        subset[unit] = chosen = _neediest(np.arange(len(share)), room, room, rng)
+        room[chosen] -= sizes[unit]
+    return subset
+
+
+def _neediest(among: np.ndarray, first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> int:
+    """Return the subset of the largest `first`, then the largest `second`; the generator decides between equals."""
+    best = among[first[among] >= first[among].max() - 1e-9]
+    best = best[second[best] >= second[best].max() - 1e-9]
+    return int(best[0] if len(best) == 1 else rng.choice(best))
+
+
+def by_class(
+    members: np.ndarray, units: np.ndarray, fractions: Sequence[float], rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return the items of one class for each of `fractions`, and then the rest.
+
+    `members`: int64 ``[n]``; `units`: ``[n]``, items with the same number stay together. Each count is rounded half
+    up, at least one unit, and one is left for each subset that is still to come.
+    """
+    ordered, sizes = _shuffled(members, units, rng)
+    if len(sizes) <= len(fractions):
+        # Too few different items for all subsets: they are parted after all.
+        ordered, sizes = rng.permutation(members), np.ones(len(members), dtype=np.int64)
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    chosen: list[np.ndarray] = []
+    start = 0
+    for position, fraction in enumerate(fractions):
+        still_needed = len(fractions) - position
+        wanted = max(1, int(len(members) * fraction + 0.5))
+        # Units are taken until the wanted items are reached; the last one counts if half of it fits.
+        middles = ends[start:-1] - ends[start] + sizes[start:] / 2
+        count = max(1, int(np.searchsorted(middles, wanted)))
+        count = min(count, len(sizes) - start - still_needed)
+        chosen.append(ordered[ends[start] : ends[start + count]])
+        start += count
+    chosen.append(ordered[ends[start] :])
+    return chosen
+
+
+def folds_of_class(
+    members: np.ndarray, units: np.ndarray, sizes: np.ndarray, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Return the items of one class for each of K folds; `sizes`, int64 ``[K]``, has what the folds hold already.
+
+    Each unit goes to the fold with the fewest items of this class, then with the fewest items at all.
+    """
+    ordered, lengths = _shuffled(members, units, rng)
+    if len(lengths) < len(sizes):
+        ordered, lengths = rng.permutation(members), np.ones(len(members), dtype=np.int64)
+    own = np.zeros(len(sizes), dtype=np.int64)
+    total = sizes.copy()
+    fold_of_unit = np.empty(len(lengths), dtype=np.int64)
+    for unit in np.argsort(-lengths, kind="stable"):
+        fold = int(np.lexsort((total, own))[0])
+        fold_of_unit[unit] = fold
+        own[fold] += lengths[unit]
+        total[fold] += lengths[unit]
+    fold_of_item = np.repeat(fold_of_unit, lengths)
+    return [ordered[fold_of_item == fold] for fold in range(len(sizes))]
+
+
+def _shuffled(members: np.ndarray, units: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the members unit by unit, the units in random order, and each unit's size, int64."""
+    distinct, position = np.unique(units, return_inverse=True)
+    if len(distinct) == len(members):
+        return rng.permutation(members), np.ones(len(members), dtype=np.int64)
+    sizes = np.bincount(position)
+    order = rng.permutation(len(sizes))
+    rank = np.empty(len(sizes), dtype=np.int64)
+    rank[order] = np.arange(len(sizes))
+    return members[np.argsort(rank[position], kind="stable")], sizes[order]
