@@ -10,7 +10,7 @@ from typing import Any
 
 from paddle_automl.core.errors import BundleError, ConfigError, InterruptedRunError, OutputError
 from paddle_automl.core.files import make_output_folder
-from paddle_automl.core.loading import validate
+from paddle_automl.core.loading import overridden, validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.yaml_io import read_yaml
 from paddle_automl.pipeline.candidates import corners, covering
@@ -128,7 +128,7 @@ def evaluate_model(
         if run.learned_validation and part != "test":
             note = LEARNED_VALIDATION
     data.pop("search", None)
-    config = validate(RunConfig, with_overrides(data, overrides or {}))
+    config = validate(RunConfig, *overridden(data, {}, overrides or {}))
     payload = {**payload_of(config, config), **source, "part": part, "mistakes": mistakes, "runtime": runtime}
     payload["cache"] = None
     stable_hashing()
