@@ -51,7 +51,7 @@ class ModelConfig(Section):
     initializer: Annotated[str, RegisteredName(INITIALIZERS)] = "kaiming_normal"
     """Initial weights of convolutions and of the head."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the features set to zero before the head while training."""
+    """Fraction of the features set to zero before the head while training."""
     pretrained: str | None = None
     """File of weights (.pdparams); layers of the same name and shape are loaded, the rest is listed."""
     frozen_epochs: int = Field(0, ge=0)

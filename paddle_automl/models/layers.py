@@ -74,7 +74,7 @@ class LayerFactory:
         groups: int = 1,
         activation: bool = True,
     ) -> nn.Layer:
-        """Return convolution, normalization and, unless told otherwise, activation."""
+        """Return convolution, normalization and, unless `activation` is False, activation."""
         return ConvNormAct(
             self.conv(in_channels, out_channels, kernel, stride=stride, groups=groups),
             self.norm(out_channels),
@@ -108,7 +108,7 @@ class LayerFactory:
         return fast.Linear(in_features, out_features, weight_attr=weight)
 
     def dropout(self, rate: float) -> nn.Layer:
-        """Return a layer that sets a share `rate` of the values to zero while training."""
+        """Return a layer that sets a fraction `rate` of the values to zero while training."""
         return fast.Dropout(rate) if rate > 0 else nn.Identity()
 
 

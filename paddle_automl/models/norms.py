@@ -19,6 +19,7 @@ class Norm(ABC):
     class Config(PluginConfig):
         """Options of the normalization."""
 
+    name: ClassVar[str] = ""
     normalizes: ClassVar[bool] = True
     """Whether an offset before it has no effect, so that a convolution before it needs no bias."""
     smallest_map: ClassVar[int] = 1
@@ -43,7 +44,7 @@ class BatchNorm(Norm):
         """Options of batch normalization."""
 
         momentum: float = Field(0.9, ge=0, lt=1)
-        """Share of the old value that running mean and variance keep in a step."""
+        """Fraction of the old value that running mean and variance keep in a step."""
         epsilon: float = Field(1e-5, gt=0)
         """Added to the variance."""
 

@@ -14,7 +14,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.paddle_compat.weights import load_weights
 
 if TYPE_CHECKING:
-    from paddle_automl.models.classifier import Classifier
+    from paddle_automl.models.network import Network
 
 KEY = "model.pretrained"
 
@@ -32,7 +32,7 @@ class LoadReport:
         return "\n".join([*lines, *(f"  {name}: {reason}" for name, reason in self.skipped.items())])
 
 
-def load_pretrained(model: Classifier, file: str | Path) -> LoadReport:
+def load_pretrained(model: Network, file: str | Path) -> LoadReport:
     """Copy every tensor of `file` whose name and shape are those of `model`, and note the names in it.
 
     A file of the backbone alone (names without ``backbone.``) is understood too. The report lists the tensors

@@ -8,18 +8,10 @@ from paddle import Tensor, nn
 from pydantic import AfterValidator, Field
 
 from paddle_automl.core.schema import Sequence
-from paddle_automl.models.backbones.base import (
-    BACKBONES,
-    Backbone,
-    Size,
-    StagedConfig,
-    Stem,
-    check_final_size,
-    final_size,
-    stage_strides,
-)
+from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 Branch = Literal["1x1", "3x3", "5x5", "pool"]
 
@@ -31,7 +23,7 @@ def _distinct(branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
 
 
 @BACKBONES.register("inception")
-class Inception(Backbone):
+class Inception(Staged):
     """Stages of modules whose branches look at the same input at several scales and are joined.
 
     Szegedy et al., Going Deeper with Convolutions (2015), with the 5x5 branch as two 3x3 convolutions as in
@@ -55,29 +47,15 @@ class Inception(Backbone):
         "branches": {"choice": [["1x1", "3x3"], ["1x1", "3x3", "5x5"], ["1x1", "3x3", "5x5", "pool"]]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
+    depth = "modules"
 
-    def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
-        nn.Layer.__init__(self)
-        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size)
-        strides = stage_strides(config, len(config.modules), self.stem.size)
-        check_final_size(layers, final_size(self.stem.size, strides))
-        self.stages = nn.LayerList()
-        channels = config.width
-        for width, depth, stride in zip(config.channels(len(config.modules)), config.modules, strides, strict=True):
-            stage = nn.Sequential()
-            if stride == 2:
-                stage.add_sublayer("pool", layers.max_pool(2, ceil_mode=True))
-            for index in range(depth):
-                stage.add_sublayer(str(index), _Module(config.branches, layers, channels, width))
-                channels = width
-            self.stages.append(stage)
-        self.out_channels = channels
+    @classmethod
+    def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:
+        return _Module(config.branches, layers, place.in_channels, place.width)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = self.stem(x)
-        for stage in self.stages:
-            x = stage(x)
-        return x
+    @classmethod
+    def _pool(cls, config: Config, layers: LayerFactory) -> nn.Layer:
+        return layers.max_pool(2, ceil_mode=True)
 
 
 class _Module(nn.Layer):

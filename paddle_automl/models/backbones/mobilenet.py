@@ -8,22 +8,14 @@ from paddle import Tensor, nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Sequence
-from paddle_automl.models.backbones.base import (
-    BACKBONES,
-    Backbone,
-    Size,
-    StagedConfig,
-    Stem,
-    check_final_size,
-    final_size,
-    stage_strides,
-)
+from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 
 @BACKBONES.register("mobilenet")
-class MobileNet(Backbone):
+class MobileNet(Staged):
     """Stages of inverted residuals: widen by 1 x 1, filter each channel alone, narrow by 1 x 1, add the input.
 
     Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks (2018). Narrow maps carry no
@@ -53,33 +45,21 @@ class MobileNet(Backbone):
     }
 
     def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
-        nn.Layer.__init__(self)
-        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size)
-        strides = stage_strides(config, len(config.blocks), self.stem.size)
-        check_final_size(layers, final_size(self.stem.size, strides))
-        self.stages = nn.LayerList()
-        channels = config.width
-        widths = config.channels(len(config.blocks))
-        for number, (width, depth, stride) in enumerate(zip(widths, config.blocks, strides, strict=True)):
-            stage = nn.Sequential()
-            for index in range(depth):
-                expansion = config.expansion if number else 1
-                step = stride if index == 0 else 1
-                # What enters the first block is activated: nothing is added to it, as in the paper. oneDNN's 8-bit
-                # convolutions would also add that unsigned map to a signed one as if it were signed.
-                adds = step == 1 and channels == width and (number, index) != (0, 0)
-                block = InvertedResidual(layers, channels, width, config.kernel, step, expansion, adds)
-                stage.add_sublayer(str(index), block)
-                channels = width
-            self.stages.append(stage)
+        super().__init__(config, in_channels=in_channels, layers=layers, image_size=image_size)
+        channels = self.out_channels
         self.out_channels = round(channels * config.last)
         self.last = layers.conv_norm_act(channels, self.out_channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = self.stem(x)
-        for stage in self.stages:
-            x = stage(x)
-        return self.last(x)
+    @classmethod
+    def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:
+        # What enters the first block is activated: nothing is added to it, as in the paper. oneDNN's 8-bit
+        # convolutions would also add that unsigned map to a signed one as if it were signed.
+        same = place.stride == 1 and place.in_channels == place.width
+        adds = same and (place.stage, place.index) != (0, 0)
+        expansion = config.expansion if place.stage else 1
+        return InvertedResidual(
+            layers, place.in_channels, place.width, config.kernel, place.stride, expansion, adds
+        )
 
 
 class InvertedResidual(nn.Layer):

@@ -8,25 +8,17 @@ from paddle import Tensor, nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Sequence
-from paddle_automl.models.backbones.base import (
-    BACKBONES,
-    Backbone,
-    Size,
-    StagedConfig,
-    Stem,
-    check_final_size,
-    final_size,
-    stage_strides,
-)
+from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 EXPANSION = 4
 """Output channels of a bottleneck block over the channels inside it."""
 
 
 @BACKBONES.register("resnet")
-class ResNet(Backbone):
+class ResNet(Staged):
     """Residual network: stages of blocks that add their input to what two or three convolutions make of it.
 
     He et al., Deep Residual Learning for Image Recognition (2016), and, for the order `pre`, Identity Mappings
@@ -55,28 +47,21 @@ class ResNet(Backbone):
     }
 
     def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
-        nn.Layer.__init__(self)
-        pre = config.order == "pre"
-        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size, activated=not pre)
-        strides = stage_strides(config, len(config.blocks), self.stem.size)
-        check_final_size(layers, final_size(self.stem.size, strides))
-        self.stages = nn.LayerList()
-        channels = config.width
-        for width, depth, stride in zip(config.channels(len(config.blocks)), config.blocks, strides, strict=True):
-            stage = nn.Sequential()
-            for index in range(depth):
-                block = _Block(config, layers, channels, width, stride if index == 0 else 1)
-                stage.add_sublayer(str(index), block)
-                channels = block.out_channels
-            self.stages.append(stage)
-        self.out_channels = channels
-        self.last = layers.norm_act(channels) if pre else None
+        super().__init__(config, in_channels=in_channels, layers=layers, image_size=image_size)
+        if config.order == "pre":
+            self.last = layers.norm_act(self.out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = self.stem(x)
-        for stage in self.stages:
-            x = stage(x)
-        return x if self.last is None else self.last(x)
+    @classmethod
+    def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:
+        return _Block(config, layers, place.in_channels, place.width, place.stride)
+
+    @classmethod
+    def _channels(cls, config: Config, width: int) -> int:
+        return width * EXPANSION if config.bottleneck else width
+
+    @classmethod
+    def _activated_stem(cls, config: Config) -> bool:
+        return config.order == "post"
 
 
 class _Block(nn.Layer):
@@ -88,17 +73,12 @@ class _Block(nn.Layer):
         super().__init__()
         kernel = config.kernel
         # (kernel, channels in, channels out, stride) of each convolution.
+        out_channels = ResNet._channels(config, width)
         if config.bottleneck:
-            self.out_channels = width * EXPANSION
-            plan = [
-                (1, in_channels, width, 1),
-                (kernel, width, width, stride),
-                (1, width, self.out_channels, 1),
-            ]
+            plan = [(1, in_channels, width, 1), (kernel, width, width, stride), (1, width, out_channels, 1)]
         else:
-            self.out_channels = width
             plan = [(kernel, in_channels, width, stride), (kernel, width, width, 1)]
-        projected = stride != 1 or in_channels != self.out_channels
+        projected = stride != 1 or in_channels != out_channels
         self.pre = config.order == "pre"
         self.shortcut: nn.Layer | None = None
         if self.pre:
@@ -107,16 +87,14 @@ class _Block(nn.Layer):
             for size, inner, outer, step in plan[1:]:
                 steps += [layers.norm_act(inner), layers.conv(inner, outer, size, stride=step)]
             if projected:
-                self.shortcut = layers.conv(in_channels, self.out_channels, 1, stride=stride)
+                self.shortcut = layers.conv(in_channels, out_channels, 1, stride=stride)
         else:
             steps = [
                 layers.conv_norm_act(inner, outer, size, stride=step, activation=index < len(plan) - 1)
                 for index, (size, inner, outer, step) in enumerate(plan)
             ]
             if projected:
-                self.shortcut = layers.conv_norm_act(
-                    in_channels, self.out_channels, 1, stride=stride, activation=False
-                )
+                self.shortcut = layers.conv_norm_act(in_channels, out_channels, 1, stride=stride, activation=False)
             self.activation = layers.activation()
         self.residual = nn.Sequential(*steps)
 

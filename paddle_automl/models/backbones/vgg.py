@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from paddle import Tensor, nn
+from paddle import nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Sequence
-from paddle_automl.models.backbones.base import (
-    BACKBONES,
-    Backbone,
-    Size,
-    StagedConfig,
-    Stem,
-    check_final_size,
-    final_size,
-    stage_strides,
-)
+from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 
 @BACKBONES.register("vgg")
-class VGG(Backbone):
+class VGG(Staged):
     """Stages of plain convolutions, halved in between by pooling or by a stride.
 
     Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition (2015), with
@@ -46,30 +38,15 @@ class VGG(Backbone):
         "reduction": {"choice": ["max_pool", "stride"]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
+    depth = "convs"
 
-    def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
-        nn.Layer.__init__(self)
-        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size)
-        strides = stage_strides(config, len(config.convs), self.stem.size)
-        check_final_size(layers, final_size(self.stem.size, strides))
-        self.stages = nn.LayerList()
-        channels = config.width
-        for width, depth, stride in zip(config.channels(len(config.convs)), config.convs, strides, strict=True):
-            stage = nn.Sequential()
-            if stride == 2 and config.reduction == "max_pool":
-                stage.add_sublayer("pool", layers.max_pool(2, ceil_mode=True))
-            elif stride == 2 and config.reduction == "avg_pool":
-                stage.add_sublayer("pool", layers.avg_pool(2, ceil_mode=True))
-            for index in range(depth):
-                step = stride if index == 0 and config.reduction == "stride" else 1
-                conv = layers.conv_norm_act(channels, width, config.kernel, stride=step)
-                stage.add_sublayer(str(index), conv)
-                channels = width
-            self.stages.append(stage)
-        self.out_channels = channels
+    @classmethod
+    def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:
+        return layers.conv_norm_act(place.in_channels, place.width, config.kernel, stride=place.stride)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = self.stem(x)
-        for stage in self.stages:
-            x = stage(x)
-        return x
+    @classmethod
+    def _pool(cls, config: Config, layers: LayerFactory) -> nn.Layer | None:
+        if config.reduction == "stride":
+            return None
+        make = layers.max_pool if config.reduction == "max_pool" else layers.avg_pool
+        return make(2, ceil_mode=True)
