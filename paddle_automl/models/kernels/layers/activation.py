@@ -27,21 +27,17 @@ class Activation(Fast):
 class ReLU(Activation, nn.ReLU):
     """``paddle.nn.ReLU``."""
 
-    base = nn.ReLU
     function = elementwise.RELU
 
 
 class ReLU6(Activation, nn.ReLU6):
     """``paddle.nn.ReLU6``."""
 
-    base = nn.ReLU6
     function = elementwise.RELU6
 
 
 class LeakyReLU(Activation, nn.LeakyReLU):
     """``paddle.nn.LeakyReLU``."""
-
-    base = nn.LeakyReLU
 
     def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
         if options["negative_slope"] >= 0:
@@ -51,16 +47,12 @@ class LeakyReLU(Activation, nn.LeakyReLU):
 class ELU(Activation, nn.ELU):
     """``paddle.nn.ELU``."""
 
-    base = nn.ELU
-
     def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
         self.function = elementwise.elu(options["alpha"])
 
 
 class GELU(Activation, nn.GELU):
     """``paddle.nn.GELU``."""
-
-    base = nn.GELU
 
     def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
         self.function = elementwise.GELU_TANH if options["approximate"] else elementwise.GELU
@@ -69,59 +61,48 @@ class GELU(Activation, nn.GELU):
 class Silu(Activation, nn.Silu):
     """``paddle.nn.Silu``."""
 
-    base = nn.Silu
     function = elementwise.SILU
 
 
 class Swish(Activation, nn.Swish):
     """``paddle.nn.Swish``."""
 
-    base = nn.Swish
     function = elementwise.SILU
 
 
 class Hardswish(Activation, nn.Hardswish):
     """``paddle.nn.Hardswish``."""
 
-    base = nn.Hardswish
     function = elementwise.HARDSWISH
 
 
 class Hardsigmoid(Activation, nn.Hardsigmoid):
     """``paddle.nn.Hardsigmoid``."""
 
-    base = nn.Hardsigmoid
     function = elementwise.HARDSIGMOID
 
 
 class Mish(Activation, nn.Mish):
     """``paddle.nn.Mish``."""
 
-    base = nn.Mish
     function = elementwise.MISH
 
 
 class Tanh(Activation, nn.Tanh):
     """``paddle.nn.Tanh``."""
 
-    base = nn.Tanh
     function = elementwise.TANH
 
 
 class Sigmoid(Activation, nn.Sigmoid):
     """``paddle.nn.Sigmoid``."""
 
-    base = nn.Sigmoid
     function = elementwise.SIGMOID
 
 
 class PReLU(Ordinary, nn.PReLU):
     """``paddle.nn.PReLU``."""
 
-    base = nn.PReLU
-
 
 class Dropout(Ordinary, nn.Dropout):
     """``paddle.nn.Dropout``."""
-
-    base = nn.Dropout

@@ -54,7 +54,6 @@ class Conv2D(_Convolution, nn.Conv2D):
     way takes 43, with the same result.
     """
 
-    base = nn.Conv2D
     axes = 2
 
     def slow(self, x: Tensor) -> Tensor:  # noqa: D102
@@ -68,14 +67,11 @@ class Conv2D(_Convolution, nn.Conv2D):
 class Conv1D(_Convolution, nn.Conv1D):
     """``paddle.nn.Conv1D``."""
 
-    base = nn.Conv1D
     axes = 1
 
 
 class Linear(Fast, nn.Linear):
     """``paddle.nn.Linear``; computes in the type of its input, so in float32 behind a global pooling."""
-
-    base = nn.Linear
 
     def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
         if x.dtype == paddle.float32 and takes(x) and x.size * self.weight.shape[1] <= SMALL_PRODUCT:

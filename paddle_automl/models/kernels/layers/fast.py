@@ -21,7 +21,14 @@ class Fast(nn.Layer):
     """Mixed into a layer of Paddle, of which it keeps parameters, state dict and, as `slow`, the forward pass."""
 
     base: ClassVar[type[nn.Layer]]
-    """The layer of Paddle."""
+    """The layer of Paddle: the first base class that is one."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in cls.__mro__:
+            if issubclass(base, nn.Layer) and base is not nn.Layer and not issubclass(base, Fast):
+                cls.base = base
+                break
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.base.__init__(self, *args, **options)

@@ -44,25 +44,17 @@ class BatchNorm(Fast):
 class BatchNorm2D(BatchNorm, nn.BatchNorm2D):
     """``paddle.nn.BatchNorm2D``."""
 
-    base = nn.BatchNorm2D
-
 
 class BatchNorm1D(BatchNorm, nn.BatchNorm1D):
     """``paddle.nn.BatchNorm1D``; only [N, C, L] has a fast path."""
-
-    base = nn.BatchNorm1D
 
 
 class GroupNorm(Ordinary, nn.GroupNorm):
     """``paddle.nn.GroupNorm``."""
 
-    base = nn.GroupNorm
-
 
 class InstanceNorm2D(Ordinary, nn.InstanceNorm2D):
     """``paddle.nn.InstanceNorm2D``."""
-
-    base = nn.InstanceNorm2D
 
 
 def norm_act(norm: nn.Layer, activation: nn.Layer | None, x: Tensor) -> Tensor:

@@ -40,27 +40,22 @@ class _Pool(Fast):
 class MaxPool2D(_Pool, nn.MaxPool2D):
     """``paddle.nn.MaxPool2D``."""
 
-    base = nn.MaxPool2D
-
 
 class AvgPool2D(_Pool, nn.AvgPool2D):
     """``paddle.nn.AvgPool2D``."""
 
-    base = nn.AvgPool2D
     kind = "mean"
 
 
 class MaxPool1D(_Pool, nn.MaxPool1D):
     """``paddle.nn.MaxPool1D``."""
 
-    base = nn.MaxPool1D
     axes = 1
 
 
 class AvgPool1D(_Pool, nn.AvgPool1D):
     """``paddle.nn.AvgPool1D``."""
 
-    base = nn.AvgPool1D
     axes = 1
     kind = "mean"
 
@@ -86,20 +81,16 @@ class _GlobalPool(Fast):
 class AdaptiveAvgPool2D(_GlobalPool, nn.AdaptiveAvgPool2D):
     """``paddle.nn.AdaptiveAvgPool2D``."""
 
-    base = nn.AdaptiveAvgPool2D
     kind = "mean"
 
 
 class AdaptiveMaxPool2D(_GlobalPool, nn.AdaptiveMaxPool2D):
     """``paddle.nn.AdaptiveMaxPool2D``."""
 
-    base = nn.AdaptiveMaxPool2D
-
 
 class AdaptiveAvgPool1D(_GlobalPool, nn.AdaptiveAvgPool1D):
     """``paddle.nn.AdaptiveAvgPool1D``."""
 
-    base = nn.AdaptiveAvgPool1D
     axes = 1
     kind = "mean"
 
@@ -107,5 +98,4 @@ class AdaptiveAvgPool1D(_GlobalPool, nn.AdaptiveAvgPool1D):
 class AdaptiveMaxPool1D(_GlobalPool, nn.AdaptiveMaxPool1D):
     """``paddle.nn.AdaptiveMaxPool1D``."""
 
-    base = nn.AdaptiveMaxPool1D
     axes = 1
