@@ -22,6 +22,17 @@ class AdamConfig(OptimizerConfig):
     epsilon: float = Field(1e-8, gt=0)
     """Added to the denominator."""
 
+    def moments(self) -> dict[str, float]:
+        """Return Paddle's arguments for the two means of gradients."""
+        return {"beta1": self.beta1, "beta2": self.beta2, "epsilon": self.epsilon}
+
+
+class DecoupledConfig(AdamConfig):
+    """Options of Adam with a weight decay of its own."""
+
+    weight_decay: float = Field(0.01, ge=0)
+    """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
+
 
 @OPTIMIZERS.register("adam")
 class Adam(Optimizer):
@@ -35,7 +46,4 @@ class Adam(Optimizer):
     def build(  # noqa: D102
         self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
     ) -> paddle.optimizer.Optimizer:
-        config = self.config
-        return paddle.optimizer.Adam(
-            beta1=config.beta1, beta2=config.beta2, epsilon=config.epsilon, **self.options(groups, clip)
-        )
+        return paddle.optimizer.Adam(**self.config.moments(), **self.options(groups, clip))

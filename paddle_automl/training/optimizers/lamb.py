@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import paddle
 from pydantic import Field
 
-from paddle_automl.training.optimizers.adam import AdamConfig
+from paddle_automl.training.optimizers.adam import DecoupledConfig
 from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, ParameterGroup, names_without_decay
 
 
@@ -15,13 +15,11 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Parame
 class Lamb(Optimizer):
     """Adam whose step is scaled layer by layer to the weights' norm (You et al. 2020), for large batches."""
 
-    class Config(AdamConfig):
+    class Config(DecoupledConfig):
         """Options of LAMB."""
 
         learning_rate: float = Field(0.005, gt=0)
         """Step size at its highest; the schedule multiplies it."""
-        weight_decay: float = Field(0.01, ge=0)
-        """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
         epsilon: float = Field(1e-6, gt=0)
         """Added to the denominator."""
 
@@ -31,12 +29,10 @@ class Lamb(Optimizer):
     def build(  # noqa: D102
         self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
     ) -> paddle.optimizer.Optimizer:
-        config, left_alone = self.config, names_without_decay(groups)
+        left_alone = names_without_decay(groups)
         return paddle.optimizer.Lamb(
-            beta1=config.beta1,
-            beta2=config.beta2,
-            epsilon=config.epsilon,
-            lamb_weight_decay=config.weight_decay,
+            lamb_weight_decay=self.config.weight_decay,
             exclude_from_weight_decay_fn=lambda parameter: parameter.name in left_alone,
+            **self.config.moments(),
             **self.options(groups, clip),
         )

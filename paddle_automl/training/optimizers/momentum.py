@@ -20,7 +20,7 @@ class Momentum(Optimizer):
         learning_rate: float = Field(0.05, gt=0)
         """Step size at its highest; the schedule multiplies it."""
         momentum: float = Field(0.9, ge=0, lt=1)
-        """Share of the last step's velocity that is kept."""
+        """Fraction of the last step's velocity that is kept."""
         nesterov: bool = False
         """Look ahead along the velocity (Sutskever et al. 2013)."""
 

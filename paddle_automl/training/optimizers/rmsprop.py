@@ -22,7 +22,7 @@ class RMSProp(Optimizer):
         rho: float = Field(0.95, ge=0, lt=1)
         """Decay of the mean of squared gradients."""
         momentum: float = Field(0.0, ge=0, lt=1)
-        """Share of the last step that is kept."""
+        """Fraction of the last step that is kept."""
         centered: bool = False
         """Divide by the standard deviation in place of the root mean square."""
         epsilon: float = Field(1e-6, gt=0)
