@@ -18,7 +18,7 @@ class EmaConfig(Section):
     """Averaging of the weights over the steps; the average is what is evaluated, kept and exported."""
 
     decay: float = Field(0.999, gt=0, lt=1)
-    """Share of the average that is kept in a step; the average reaches back about 1 / (1 - decay) steps."""
+    """Fraction of the average that is kept in a step; the average reaches back about 1 / (1 - decay) steps."""
     warmup: bool = True
     """Keep less of it at first, (1 + step) / (10 + step): a short training is not averaged with its beginning."""
 
@@ -37,19 +37,21 @@ class TrainingConfig(Section):
     """The recipe: how long, in which steps, and what is minimized."""
 
     epochs: int = Field(20, ge=1)
-    """Passes over the training images, at most."""
+    """Passes over the training data, at most."""
     batch_size: int = Field(64, ge=1)
-    """Images per step."""
+    """Items per step."""
     eval_batch_size: int = Field(256, ge=1)
-    """Images per batch when nothing is learned; has no effect on results."""
+    """Items per batch when nothing is learned; has no effect on results."""
     optimizer: Annotated[PluginConfig, Plugin(OPTIMIZERS, "momentum")] = default("momentum")
     """Rule of the step, with learning rate and weight decay."""
     lr_schedule: Annotated[PluginConfig, Plugin(LR_SCHEDULES, "cosine")] = default("cosine")
     """How the learning rate changes over the steps."""
-    loss: Annotated[PluginConfig, Plugin(LOSSES, "cross_entropy")] = default("cross_entropy")
-    """What is minimized."""
+    loss: Annotated[PluginConfig | None, Plugin(LOSSES, "cross_entropy", optional=True)] = None
+    """What is minimized; none or auto takes the default loss of the task. Options without a name are those of
+    cross_entropy."""
     class_weights: Literal["balanced"] | Sequence[Annotated[float, Field(ge=0)]] | None = None
-    """Weight of each class in the loss, in the order of the classes' names; balanced: n / (K n_class)."""
+    """Weight of each class in the loss, in the order of the classes' names; balanced: n / (K n_class). Of
+    several labels per item: weight of each label where it applies; balanced: (n - n_label) / n_label."""
     ema: EmaConfig | None = None
     """Averaging of the weights; none if left out."""
     clip_global_norm: float | None = Field(None, gt=0)
@@ -63,9 +65,9 @@ class TrainingConfig(Section):
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation metric."""
 
-    def steps(self, images: int) -> int:
-        """Return the steps of a pass over so many images: whole batches, at least one."""
-        return max(images // self.batch_size, 1)
+    def steps(self, items: int) -> int:
+        """Return the steps of a pass over so many items: whole batches, at least one."""
+        return max(items // self.batch_size, 1)
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> TrainingConfig:
@@ -83,6 +85,6 @@ class TrainingConfig(Section):
             raise PydanticCustomError(
                 "stated",
                 f"progressive.epochs must be less than epochs={self.epochs}, got {self.progressive.epochs}: "
-                "the last epoch sees all data",
+                "the last epoch uses all data",
             )
         return self

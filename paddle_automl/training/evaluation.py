@@ -1,42 +1,37 @@
-"""A network's predictions on a part of the data."""
+"""A network's outputs and metrics on a split of the data."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import paddle
 from paddle import nn
-from paddle.nn import functional as F
 
-from paddle_automl.training.metrics import scores
+from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.tasks.metrics.base import Predictions
+from paddle_automl.tasks.metrics.spelling import measure
+from paddle_automl.training.final import final_tensor
 
 if TYPE_CHECKING:
-    from paddle_automl.data.prepare import Part
-
-Array = np.ndarray[Any, Any]
+    from paddle_automl.data.splits import Split
 
 
-def predict_probabilities(model: nn.Layer, part: Part, batch_size: int = 256) -> tuple[Array, Array]:
-    """Return probabilities float32 [N, K] and labels int64 [N] of `part` in its own order.
+def predict(model: nn.Layer, split: Split, batch_size: int = 256) -> np.ndarray:
+    """Return the outputs of all items of `split` in its own order, float32 [N, K], after `Task.final`.
 
-    `model` gives logits; it is run in evaluation mode and returned to the mode it was in.
+    `model` gives raw outputs; it runs in evaluation mode and is left in the mode it was in.
     """
-    probabilities, labels = [], []
-    training = model.training
-    model.eval()
-    try:
-        with paddle.no_grad():
-            for batch in part.batches(batch_size):
-                logits = model(paddle.to_tensor(batch.images))
-                probabilities.append(F.softmax(logits.astype("float32"), axis=-1).numpy())
-                labels.append(batch.labels)
-    finally:
-        if training:
-            model.train()
-    return np.concatenate(probabilities), np.concatenate(labels)
+    final = split.task.final
+    outputs = []
+    with evaluating(model), paddle.no_grad():
+        for batch in split.batches(batch_size):
+            raw = model(*(paddle.to_tensor(array) for array in batch.inputs.values()))
+            outputs.append(final_tensor(raw.astype("float32"), final).numpy())
+    return np.concatenate(outputs)
 
 
-def evaluate(model: nn.Layer, part: Part, batch_size: int = 256) -> dict[str, float]:
-    """Return loss (cross entropy, nats), accuracy and macro_f1 of `model` on `part`."""
-    return scores(*predict_probabilities(model, part, batch_size))
+def evaluate(model: nn.Layer, split: Split, metrics: Sequence[str], batch_size: int = 256) -> dict[str, float]:
+    """Return the metrics (canonical keys of `tasks.metrics`) of `model` on `split`, in the order of the task."""
+    return measure(metrics, Predictions(predict(model, split, batch_size), split.codes, split.task))

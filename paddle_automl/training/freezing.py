@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 
 
 class Freezer:
@@ -12,7 +12,7 @@ class Freezer:
     statistics do not change either. `names` are the loaded parameters of the backbone.
     """
 
-    def __init__(self, model: Classifier, epochs: int) -> None:
+    def __init__(self, model: Network, epochs: int) -> None:
         loaded = {name for name in model.loaded_names if name.startswith("backbone.")}
         self.epochs = epochs
         named = dict(model.named_parameters())

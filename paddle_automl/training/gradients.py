@@ -15,12 +15,12 @@ from paddle import Tensor, nn
 def centralized_parameters(model: nn.Layer) -> list[tuple[Tensor, tuple[int, ...]]]:
     """Return the weights of convolutions and linear layers with the axes over which one output sums.
 
-    These are all but the first axis of a kernel [out, in, h, w] and the first of a weight [in, out].
+    These are all but the first axis of a kernel [out, in, *window] and the first of a weight [in, out].
     """
     pairs: list[tuple[Tensor, tuple[int, ...]]] = []
     for layer in model.sublayers(include_self=True):
-        if isinstance(layer, nn.Conv2D):
-            pairs.append((layer.weight, (1, 2, 3)))
+        if isinstance(layer, nn.Conv1D | nn.Conv2D):
+            pairs.append((layer.weight, tuple(range(1, layer.weight.ndim))))
         elif isinstance(layer, nn.Linear):
             pairs.append((layer.weight, (0,)))
     return pairs
@@ -33,9 +33,9 @@ def centralize(parameters: Iterable[tuple[Tensor, tuple[int, ...]]]) -> None:
         gradient = parameter.grad
         if gradient is None:
             continue
-        if len(axes) == 3:
+        if len(axes) > 1:
             # Paddle's mean over several axes is slow on a CPU; over the last one it is not.
-            mean = gradient.flatten(1).mean(axis=-1).reshape([-1, 1, 1, 1])
+            mean = gradient.flatten(1).mean(axis=-1).reshape([-1, *(1 for _ in axes)])
         else:
             mean = gradient.mean(axis=axes[0], keepdim=True)
         gradient.subtract_(mean)

@@ -4,63 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import paddle
 from paddle import Tensor
 
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 from paddle_automl.models.profile import profile
+from paddle_automl.tasks.base import Task
+from paddle_automl.training.callback import Callback, ForwardPass
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.ema import ExponentialMovingAverage
 from paddle_automl.training.freezing import Freezer
 from paddle_automl.training.gradients import centralize, centralized_parameters
-from paddle_automl.training.guide import ForwardPass, Guide
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer
 
 if TYPE_CHECKING:
-    from paddle_automl.data.parts import Part, PreparedData
+    from paddle_automl.data.splits import PreparedData, Split
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a training begins with layers of the backbone that were loaded from a file of weights."""
+
+    frozen_epochs: int = 0
+    """First epochs in which they do not change."""
+    rate: float = 1.0
+    """Factor of their learning rate."""
 
 
 class Learner:
     """Trains `model` batch by batch as `config` says.
 
-    `labels` [N] are those of the training images (for balanced class weights). `loaded_rate` is the factor of
-    the learning rate for the backbone's loaded layers, which do not change in the first `frozen_epochs`.
-    `step_flops` are the multiply-accumulates of a step's forward pass (see `Precision`). `guides` take part in
-    every step; whoever calls enters their `watching`.
+    `codes` [N, ...] are those of the training items (for balanced class weights). `start` concerns the
+    backbone's loaded layers. `step_flops` are the multiply-accumulates of a step's forward pass (see
+    `Precision`). `callbacks` take part in every step; whoever calls enters their `watching`.
     """
 
     def __init__(
         self,
-        model: Classifier,
+        model: Network,
         config: TrainingConfig,
         *,
-        labels: np.ndarray[Any, Any],
-        steps_per_epoch: int,
-        frozen_epochs: int,
-        loaded_rate: float,
+        task: Task,
+        codes: np.ndarray,
+        start: Start,
         device: str,
         step_flops: int = 0,
-        guides: Sequence[Guide] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
-        self.guides = tuple(guides)
+        self.callbacks = tuple(callbacks)
+        steps_per_epoch = config.steps(len(codes))
         self.schedule = LR_SCHEDULES[config.lr_schedule.name](
             config.lr_schedule,  # type: ignore[arg-type]
             epochs=config.epochs,
             steps_per_epoch=steps_per_epoch,
         )
-        self.loss = build_loss(config, labels=labels, num_classes=model.num_classes, feature_dim=model.feature_dim)
-        self.freezer = Freezer(model, frozen_epochs)
+        self.loss = build_loss(config, task=task, codes=codes, feature_dim=model.feature_dim)
+        self.freezer = Freezer(model, start.frozen_epochs)
         optimizer = build_optimizer(
             model,
             config,
             loaded=self.freezer.names,
-            loaded_rate=loaded_rate,
-            beside=[parameter for guide in self.guides for parameter in guide.parameters()],
+            loaded_rate=start.rate,
+            beside=[parameter for callback in self.callbacks for parameter in callback.parameters()],
         )
         self.precision = Precision(config.amp, device, step_flops)
         self.model, self.optimizer = self.precision.prepare(model, optimizer)
@@ -77,28 +88,25 @@ class Learner:
     @classmethod
     def on(
         cls,
-        model: Classifier,
+        model: Network,
         data: PreparedData,
         config: TrainingConfig,
         *,
-        part: Part | None = None,
-        frozen_epochs: int = 0,
-        loaded_rate: float = 1.0,
+        split: Split | None = None,
+        start: Start | None = None,
         device: str = "cpu",
-        guides: Sequence[Guide] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> Learner:
-        """Return the learner of a training on `part` of `data`, by default the training part."""
-        labels = (data.train if part is None else part).labels
+        """Return the learner of a training on `split` of `data`, by default the training split."""
         return cls(
             model,
             config,
-            labels=labels,
-            steps_per_epoch=config.steps(len(labels)),
-            frozen_epochs=frozen_epochs,
-            loaded_rate=loaded_rate,
+            task=data.task,
+            codes=(data.train if split is None else split).codes,
+            start=start or Start(),
             device=device,
-            step_flops=profile(model, data.input_shape).flops * config.batch_size,
-            guides=guides,
+            step_flops=profile(model, data.specs).flops * config.batch_size,
+            callbacks=callbacks,
         )
 
     @property
@@ -118,39 +126,42 @@ class Learner:
         self.loss.train()
         self.freezer.begin(epoch)
 
-    def step(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Learn from images [B, C, H, W] and soft targets [B, K]; return the loss before the step, shape []."""
+    def step(self, inputs: Sequence[Tensor], targets: Tensor) -> Tensor:
+        """Learn from a batch; return the loss before the step, shape [].
+
+        `inputs` are the network's arguments [B, ...] in the order of `Input.specs`; targets [B, K].
+        """
         self.optimizer.set_lr(self._base_rate * self.schedule.factor(self._place))
-        loss = self._forward(images, targets)
+        loss = self._forward(tuple(inputs), targets)
         self.precision.backward(loss)
         if self._centralized:
             centralize(self._centralized)
         self.precision.step(self.optimizer)
         self.optimizer.clear_grad(set_to_zero=False)
         self.loss.after_step()
-        for guide in self.guides:
-            guide.after_step()
+        for callback in self.callbacks:
+            callback.after_step()
         if self.ema is not None:
             self.ema.update()
         self._place += self._stride
         return loss.detach()
 
-    def _forward(self, images: Tensor, targets: Tensor) -> Tensor:
+    def _forward(self, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         with self.precision.context():
-            features = self.model.features(images)
-            logits = self.model.head(features)
+            features = self.model.features(*inputs)
+            outputs = self.model.head(features)
         if self.precision.description != "float32":
-            logits, features = logits.astype("float32"), features.astype("float32")
-        loss: Tensor = self.loss(logits, features, targets)
-        for guide in self.guides:
-            loss = guide.loss(ForwardPass(images, targets, features, logits), loss)
+            outputs, features = outputs.astype("float32"), features.astype("float32")
+        loss: Tensor = self.loss(outputs, features, targets)
+        for callback in self.callbacks:
+            loss = callback.loss(ForwardPass(inputs, targets, features, outputs), loss)
         return loss
 
     @contextmanager
-    def evaluated(self) -> Iterator[Classifier]:
+    def evaluated(self) -> Iterator[Network]:
         """Give the network as it is to be evaluated and kept: with the averaged weights if there are any."""
-        for guide in self.guides:
-            guide.before_evaluation()
+        for callback in self.callbacks:
+            callback.before_evaluation()
         with self.precision.evaluation_context():
             if self.ema is None:
                 yield self.model

@@ -14,33 +14,47 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
-from paddle_automl.core.errors import ConfigError, TrialError
+from paddle_automl.core.errors import TrialError
 from paddle_automl.core.files import append_json_line
 from paddle_automl.core.seeds import generator
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.device import seed_everything, set_device
 from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.metrics.base import Predictions
+from paddle_automl.tasks.metrics.spelling import measure
+from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.evaluation import evaluate
-from paddle_automl.training.guide import Guide
-from paddle_automl.training.learner import Learner, copy_of_weights
-from paddle_automl.training.progressive import check_size
+from paddle_automl.training.evaluation import predict
+from paddle_automl.training.goal import Goal
+from paddle_automl.training.learner import Learner, Start, copy_of_weights
+from paddle_automl.training.progressive import check_resolution
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
-    from paddle_automl.data.parts import Part, PreparedData
+    from paddle_automl.data.splits import PreparedData, Split
+
+__all__ = ["Goal", "Keep", "Report", "Start", "TrainingResult", "train"]
 
 Report = Callable[[int, dict[str, float]], bool]
 """Called with the epoch, from 1, and its metrics; returns whether to go on."""
 
 Stopped = Literal["", "patience", "report"]
-Keep = Literal["best", "last"]
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
-VALIDATION_METRICS = ("accuracy", "macro_f1", "loss")
 STEPS_BETWEEN_CHECKS = 20
 """Steps after which the sum of the losses is looked at: often enough to end a diverged epoch early."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Which epoch's weights a training ends with, and which random numbers it uses."""
+
+    which: Literal["best", "last"] = "best"
+    """The epoch with the best metric, or the last one."""
+    purpose: str = ""
+    """Name that gives one of several trainings with the same seed random numbers of its own."""
 
 
 @dataclass
@@ -57,63 +71,55 @@ class TrainingResult:
     seconds: float
     amp: str
     """The precision that really ran, such as ``float32`` or ``bfloat16 O1``."""
+    task: Task
+    """The data's task, tuned on the validation outputs of the epoch that was kept (see `Task.tuned`). Metrics of
+    epochs are those of the task before that."""
 
 
 def train(  # noqa: PLR0913  each argument is a decision of its own that only the caller can take
-    model: Classifier,
+    model: Network,
     data: PreparedData,
     config: TrainingConfig,
+    goal: Goal | None = None,
+    start: Start | None = None,
     *,
-    metric: str = "accuracy",
-    goal: str = "maximize",
     seed: int,
     folder: Path | None,
     augment: Augmenter | None = None,
     report: Report | None = None,
     on: Literal["train", "train+validation"] = "train",
-    frozen_epochs: int = 0,
-    backbone_rate: float = 1.0,
     device: str = "cpu",
-    guides: Sequence[Guide] = (),
-    keep: Keep = "best",
-    purpose: str = "",
+    callbacks: Sequence[Callback] = (),
+    keep: Keep | None = None,
 ) -> TrainingResult:
     """Train `model` in place and leave it with the best weights, in evaluation mode.
 
     After each epoch the network (with `config.ema`, the average of its weights) is evaluated on the validation
-    part. The best epoch is that of the best `metric` (accuracy, macro_f1 or loss) by `goal` (maximize or
-    minimize); of equal ones, that of the lowest loss. With `keep` "last" the last epoch is kept instead. In
-    `folder`, ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights kept; files of an earlier
-    run are replaced. With `on` "train+validation" both parts are learned, nothing is evaluated, `config.patience`
-    does not apply, and the last weights are kept.
+    split. The best epoch is that of the best metric of `goal`, by default the main metric of the task; of equal
+    ones, that of the lowest loss. With `keep.which` "last" the last epoch is kept instead. In `folder`,
+    ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights kept; files of an earlier run are
+    replaced. With `on` "train+validation" the network learns from both splits, nothing is evaluated,
+    `config.patience` does not apply, and the last weights are kept.
 
-    `frozen_epochs` and `backbone_rate` concern the layers of the backbone that were loaded from a file. Each of
-    `guides` may change loss and weights. `purpose` gives one of several trainings random numbers of its own. An
-    epoch leaves out images that do not fill a batch. On a CPU with one thread equal arguments give equal results.
+    `start` concerns the layers of the backbone that were loaded from a file. Each of `callbacks` may change loss
+    and weights. An epoch leaves out items that do not fill a batch. On a CPU with one thread equal arguments give
+    equal results.
 
-    Raises TrialError if the loss is not finite, ConfigError for a metric that is not measured here.
+    Raises TrialError if the loss is not finite, ConfigError for a recipe that does not fit the task or the input.
     """
     set_device(device)
     model.to(device)
-    random = _seeded(seed, purpose)
-    part = data.train if on == "train" else data.joined()
-    check_size(model, data.preprocess.channels, data.preprocess.image_size, config.progressive)
-    learner = Learner.on(
-        model,
-        data,
-        config,
-        part=part,
-        frozen_epochs=frozen_epochs,
-        loaded_rate=backbone_rate,
-        device=device,
-        guides=guides,
-    )
+    keep = keep or Keep()
+    random = _seeded(seed, keep.purpose)
+    split = data.train if on == "train" else data.joined()
+    check_resolution(model, data.input, config.progressive)
+    learner = Learner.on(model, data, config, split=split, start=start, device=device, callbacks=callbacks)
     return _Run(
         learner=learner,
         config=config,
-        part=part,
+        split=split,
         validation=data.validation if on == "train" else None,
-        best=_Best(metric, 1.0 if goal == "maximize" else -1.0, keep),
+        best=_Best(goal or Goal.of(data.task), keep),
         folder=folder,
         augment=augment,
         random=random,
@@ -129,34 +135,29 @@ def _seeded(seed: int, purpose: str) -> np.random.Generator:
 
 @dataclass
 class _Best:
-    """The epoch to keep, so far, and its weights; `sign` is 1 where a larger metric is better, else -1."""
+    """The epoch to keep, so far, its weights, and its outputs on the validation split."""
 
-    metric: str
-    sign: float
+    goal: Goal
     keep: Keep
     epoch: int = 0
     improved: int = 0
     """Last epoch with a better metric than all before it; `epoch` may be later, with an equal one."""
     metrics: dict[str, float] = field(default_factory=dict)
+    outputs: np.ndarray | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
     _highest: float = -math.inf
-    """Best metric so far times `sign`."""
+    """Best metric so far, times -1 where smaller ones are better."""
 
-    def __post_init__(self) -> None:
-        if self.metric not in VALIDATION_METRICS:
-            raise ConfigError(
-                f"metric: '{self.metric}' is not measured in each epoch; valid: {', '.join(VALIDATION_METRICS)}"
-            )
-
-    def offer(self, epoch: int, metrics: dict[str, float]) -> bool:
-        """Return whether the epoch is the one to keep, and note its numbers if so."""
-        gain = self.sign * metrics[self.metric] - self._highest
+    def offer(self, epoch: int, metrics: dict[str, float], outputs: np.ndarray) -> bool:
+        """Return whether the epoch is the one to keep, and keep its numbers if so."""
+        merit = metrics[self.goal.metric] if self.goal.maximize else -metrics[self.goal.metric]
+        gain = merit - self._highest
         if gain > 0:
-            self._highest, self.improved = self.sign * metrics[self.metric], epoch
+            self._highest, self.improved = merit, epoch
         tied = gain == 0 and metrics["loss"] < self.metrics["loss"]
-        if self.keep == "best" and gain <= 0 and not tied:
+        if self.keep.which == "best" and gain <= 0 and not tied:
             return False
-        self.epoch, self.metrics = epoch, metrics
+        self.epoch, self.metrics, self.outputs = epoch, metrics, outputs
         return True
 
 
@@ -166,8 +167,8 @@ class _Run:
 
     learner: Learner
     config: TrainingConfig
-    part: Part
-    validation: Part | None
+    split: Split
+    validation: Split | None
     best: _Best
     folder: Path | None
     augment: Augmenter | None
@@ -175,8 +176,8 @@ class _Run:
 
     def run(self, report: Report | None) -> TrainingResult:
         with ExitStack() as stack:
-            for guide in self.learner.guides:
-                stack.enter_context(guide.watching())
+            for callback in self.learner.callbacks:
+                stack.enter_context(callback.watching())
             return self._run(report)
 
     def _run(self, report: Report | None) -> TrainingResult:
@@ -205,7 +206,13 @@ class _Run:
             stopped=stopped,
             seconds=time.perf_counter() - started,
             amp=self.learner.precision.description,
+            task=self._tuned_task(),
         )
+
+    def _tuned_task(self) -> Task:
+        if self.validation is None or self.best.outputs is None:
+            return self.split.task
+        return self.validation.task.tuned(self.best.outputs, self.validation.codes)
 
     def _clear_folder(self) -> None:
         if self.folder is None:
@@ -216,48 +223,53 @@ class _Run:
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         started = time.perf_counter()
-        loss, images = self._steps(epoch)
+        loss, items = self._steps(epoch)
         metrics = {
             "train_loss": loss,
             "learning_rate": self.learner.learning_rate,
-            "images_per_second": images / (time.perf_counter() - started),
+            "images_per_second": items / (time.perf_counter() - started),
         }
         if self.validation is not None:
             with self.learner.evaluated() as model:
-                measured = evaluate(model, self.validation, self.config.eval_batch_size)
+                outputs = predict(model, self.validation, self.config.eval_batch_size)
+                measured = self._measure(outputs, self.validation)
                 _check_finite(measured["loss"], "validation", epoch)
-                if self.best.offer(epoch, measured):
+                if self.best.offer(epoch, measured, outputs):
                     self._keep(model)
             metrics.update(measured)
         metrics["seconds"] = time.perf_counter() - started
         return metrics
 
+    def _measure(self, outputs: np.ndarray, split: Split) -> dict[str, float]:
+        return measure(self.best.goal.metrics, Predictions(outputs, split.codes, split.task))
+
     def _steps(self, epoch: int) -> tuple[float, int]:
-        """Run the steps of one epoch; return the mean loss and the number of images."""
+        """Run the steps of one epoch; return the mean loss and the number of items."""
         size, begins = self.config.batch_size, self.config.progressive
-        count = begins.count(epoch, len(self.part), size)
+        count = begins.count(epoch, len(self.split), size)
         self.learner.begin(epoch, self.config.steps(count))
         total = paddle.zeros([])
-        steps = images = 0
-        for batch in self.part.batches(
+        steps = items = 0
+        for batch in self.split.batches(
             size,
             rng=self.random,
             augment=self.augment,
             drop_last=True,
             count=count,
-            size=begins.size(epoch, self.part.preprocess.image_size),
+            shrink=begins.shrink_factor(epoch),
         ):
-            total.add_(self.learner.step(paddle.to_tensor(batch.images), paddle.to_tensor(batch.targets)))
+            inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
+            total.add_(self.learner.step(inputs, paddle.to_tensor(batch.targets)))
             steps += 1
-            images += len(batch.labels)
+            items += len(batch.rows)
             # A loss that is not finite makes every later sum so, hence looking now and then is enough.
             if steps % STEPS_BETWEEN_CHECKS == 0:
                 _check_finite(float(total), "training", epoch)
         mean = float(total) / steps
         _check_finite(mean, "training", epoch)
-        return mean, images
+        return mean, items
 
-    def _keep(self, model: Classifier) -> None:
+    def _keep(self, model: Network) -> None:
         self.best.weights = copy_of_weights(model)
         if self.folder is not None:
             save_weights(self.folder / BEST_FILE, self.best.weights)

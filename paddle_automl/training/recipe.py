@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import numpy as np
 import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.tasks.base import Task
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.losses.base import LOSSES, Loss
 from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
@@ -44,29 +45,58 @@ def build_optimizer(
     return OPTIMIZERS[config.optimizer.name](config.optimizer).build(parameter_groups, clip)  # type: ignore[arg-type]
 
 
-def build_loss(config: TrainingConfig, *, labels: np.ndarray[Any, Any], num_classes: int, feature_dim: int) -> Loss:
-    """Return the loss with class weights from `labels` [N] of the training images, if they are asked for."""
-    weights = class_weights(config, labels, num_classes)
-    return LOSSES[config.loss.name](
-        config.loss,
-        num_classes=num_classes,
+def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature_dim: int) -> Loss:
+    """Return the loss for `task`, with class weights from `codes` [N, ...] of the training items if asked for.
+
+    Raises ConfigError for a loss that cannot train the task.
+    """
+    options = config.loss or _default_loss(task)
+    kind = LOSSES[options.name]
+    if options.name not in task.losses and not kind.trains(task):
+        fitting = [name for name in LOSSES.names() if name in task.losses or LOSSES[name].trains(task)]
+        raise ConfigError(
+            f"training.loss: '{options.name}' cannot train the task {task.name}; valid: {', '.join(fitting)}"
+        )
+    weights = class_weights(config, task, codes)
+    if weights is not None and not kind.takes_class_weights:
+        raise ConfigError(f"training.class_weights: the loss '{options.name}' takes none; leave them out")
+    return kind(
+        options,
+        task=task,
         feature_dim=feature_dim,
         class_weights=None if weights is None else paddle.to_tensor(weights, dtype="float32"),
     )
 
 
-def class_weights(
-    config: TrainingConfig, labels: np.ndarray[Any, Any], num_classes: int
-) -> np.ndarray[Any, Any] | None:
-    """Return the weight of each class [K]; balanced is n / (K n_class), which weighs all classes alike."""
+def _default_loss(task: Task) -> PluginConfig:
+    if not task.losses:
+        raise ConfigError(f"training.loss: the task {task.name} has no default loss; name one")
+    name = task.losses[0]
+    return LOSSES[name].Config(name=name)
+
+
+def class_weights(config: TrainingConfig, task: Task, codes: np.ndarray) -> np.ndarray | None:
+    """Return the weight of each class or label, float64 [K], or None without any.
+
+    Balanced weights of classes are n / (K n_class), which weighs all classes alike. Balanced weights of labels
+    are (n - n_label) / n_label: the items to which a label applies weigh as much as those to which it does not.
+    Raises ConfigError for a task without classes, and for weights that do not fit them.
+    """
     if config.class_weights is None:
         return None
+    strata = task.strata(codes)
+    if strata is None or len(strata.names) != task.outputs:
+        raise ConfigError(f"training.class_weights: the task {task.name} has no classes to weigh; leave them out")
+    kind, count = ("classes" if strata.values.ndim == 1 else "labels"), len(strata.names)
     if config.class_weights == "balanced":
-        counts = np.bincount(labels, minlength=num_classes)
-        return len(labels) / (num_classes * np.maximum(counts, 1))
-    if len(config.class_weights) != num_classes:
+        if kind == "classes":
+            counts = np.bincount(strata.values, minlength=count)
+            return np.asarray(len(codes) / (count * np.maximum(counts, 1)))
+        counts = strata.values.sum(axis=0, dtype=np.int64)
+        return np.asarray((len(codes) - counts) / np.maximum(counts, 1))
+    if len(config.class_weights) != count:
         raise ConfigError(
-            f"training.class_weights: needs one number for each of the {num_classes} classes, "
+            f"training.class_weights: needs one number for each of the {count} {kind}, "
             f"got {len(config.class_weights)}"
         )
     if not any(config.class_weights):

@@ -3,39 +3,68 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, ClassVar
 
 import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.tasks.base import Task
 
 
 class Loss(nn.Layer):
-    """Maps a batch's logits, features and soft targets to one number, the mean over the batch.
+    """Maps a batch's raw outputs, features and targets to one number, the mean over the batch.
 
-    `class_weights` [K] weigh each class's part of the loss. Shapes: logits [N, K], features [N, F], targets
-    [N, K] with rows that sum to 1.
+    Shapes: outputs [N, K], features [N, F], targets [N, K] as `Task.dense` gives them; where classes are
+    mixed, rows of probabilities. `class_weights` [K], where there are any, weigh each class's term of the loss.
     """
 
     class Config(PluginConfig):
         """Options of the loss."""
 
-    def __init__(
-        self, config: PluginConfig, *, num_classes: int, feature_dim: int, class_weights: Tensor | None
-    ) -> None:
+    name: ClassVar[str] = ""
+    tasks: ClassVar[frozenset[str]] = frozenset()
+    """Names of the tasks that it can train, with those derived from them."""
+    takes_class_weights: ClassVar[bool] = False
+    """Whether `class_weights` have a meaning for it."""
+
+    def __init__(self, config: Any, *, task: Task, feature_dim: int, class_weights: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
-        self.num_classes = num_classes
+        self.task = task
         self.feature_dim = feature_dim
         self.class_weights = class_weights
 
+    @classmethod
+    def trains(cls, task: Task) -> bool:
+        """Return whether it can train `task`; a task may also name a loss itself (`Task.losses`)."""
+        return bool(cls.tasks & {vars(base).get("name") for base in type(task).__mro__})
+
     @abstractmethod
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, shape []."""
 
     def after_step(self) -> None:
         """Update what the loss itself learns; called once after each step of the optimizer."""
+
+
+class Pointwise(Loss):
+    """Mean over items and outputs of a cost of the difference between output and target."""
+
+    tasks: ClassVar[frozenset[str]] = frozenset({"regression"})
+
+    @classmethod
+    def trains(cls, task: Task) -> bool:
+        """Return whether it can train `task`: not where one target has several outputs, such as an interval."""
+        return super().trains(task) and task.outputs == len(task.names)
+
+    def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        return self.cost(outputs - targets).mean()
+
+    @abstractmethod
+    def cost(self, difference: Tensor) -> Tensor:
+        """Return the cost of each difference, both [N, K]."""
 
 
 LOSSES: Registry[Loss] = Registry("loss", "paddle_automl.training.losses", "training.loss")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import paddle
 from paddle import Tensor
 from pydantic import Field
@@ -32,27 +34,26 @@ class CenterLoss(Loss):
         center_rate: float = Field(0.5, gt=0, le=1)
         """alpha: learning rate of the centres."""
         label_smoothing: float = Field(0.0, ge=0, lt=1)
-        """Share of each target of the cross entropy that is spread evenly over all classes."""
+        """Fraction of each target of the cross entropy that is spread evenly over all classes."""
 
     config: Config
+    tasks: ClassVar[frozenset[str]] = frozenset({"single_label"})
+    takes_class_weights = True
 
-    def __init__(self, config: Config, *, num_classes: int, feature_dim: int, class_weights: Tensor | None) -> None:
-        super().__init__(config, num_classes=num_classes, feature_dim=feature_dim, class_weights=class_weights)
+    def __init__(self, config: Config, **options: Any) -> None:
+        super().__init__(config, **options)
         self.cross_entropy = CrossEntropy(
-            CrossEntropy.Config(name="cross_entropy", label_smoothing=config.label_smoothing),
-            num_classes=num_classes,
-            feature_dim=feature_dim,
-            class_weights=class_weights,
+            CrossEntropy.Config(name="cross_entropy", label_smoothing=config.label_smoothing), **options
         )
-        self.register_buffer("centers", paddle.zeros([num_classes, feature_dim]))
+        self.register_buffer("centers", paddle.zeros([self.task.outputs, self.feature_dim]))
         self._seen: tuple[Tensor, Tensor] | None = None
 
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         features = features.astype("float32")
         if self.training:
             self._seen = (features.detach(), targets.detach())
         distance = (features - paddle.matmul(targets, self.centers)).square().sum(axis=-1).mean() / 2
-        return self.cross_entropy(logits, features, targets) + self.config.weight * distance
+        return self.cross_entropy(outputs, features, targets) + self.config.weight * distance
 
     @paddle.no_grad()
     def after_step(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from paddle import Tensor
 from paddle.nn import functional as F
 from pydantic import Field
@@ -18,12 +20,14 @@ class CrossEntropy(Loss):
         """Options of cross entropy."""
 
         label_smoothing: float = Field(0.0, ge=0, lt=1)
-        """Share of each target that is spread evenly over all classes."""
+        """Fraction of each target that is spread evenly over all classes."""
 
     config: Config
+    tasks: ClassVar[frozenset[str]] = frozenset({"single_label"})
+    takes_class_weights = True
 
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         targets = smoothed(targets, self.config.label_smoothing)
         if self.class_weights is None:
-            return F.cross_entropy(logits, targets, soft_label=True)
-        return mean_over_classes(-log_probabilities(logits), targets, self.class_weights)
+            return F.cross_entropy(outputs, targets, soft_label=True)
+        return mean_over_classes(-log_probabilities(outputs), targets, self.class_weights)

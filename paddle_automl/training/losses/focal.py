@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from paddle import Tensor
 from pydantic import Field
 
@@ -20,9 +22,11 @@ class Focal(Loss):
         """How strongly examples that are already right are turned down; 0 is cross entropy."""
 
     config: Config
+    tasks: ClassVar[frozenset[str]] = frozenset({"single_label"})
+    takes_class_weights = True
 
-    def forward(self, logits: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
-        logs = log_probabilities(logits)
+    def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        logs = log_probabilities(outputs)
         # Kept off zero, where the derivative of a power below 1 is infinite.
         missing = (1.0 - logs.exp()).clip(min=1e-7)
         return mean_over_classes(-logs * missing**self.config.gamma, targets, self.class_weights)

@@ -39,7 +39,7 @@ class LrSchedule(ABC):
 
     @abstractmethod
     def after_warmup(self, progress: float) -> float:
-        """Return the factor at `progress`, the share of the steps after warm-up that are done, 0 to below 1."""
+        """Return the factor at `progress`, the fraction of the steps after warm-up that are done, 0 to below 1."""
 
 
 LR_SCHEDULES: Registry[LrSchedule] = Registry(

@@ -18,7 +18,7 @@ class Step(LrSchedule):
         """Options of the steps."""
 
         milestones: Sequence[Annotated[float, Field(gt=0, lt=1)]] = (0.5, 0.75)
-        """Shares of the training after warm-up at which the rate falls."""
+        """Fractions of the training after warm-up at which the rate falls."""
         gamma: float = Field(0.1, gt=0, lt=1)
         """Factor at each milestone."""
 

@@ -1,4 +1,4 @@
-"""What else has a say in a training, beside the recipe: a teacher, weights that must stay zero, a penalty."""
+"""What else takes part in a training, beside the recipe: a teacher, weights that must stay zero, a penalty."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from paddle import Tensor
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One training step's way through the network; what the network gave is float32."""
+    """One training step's forward pass; what the network computed is float32."""
 
-    images: Tensor
-    """[B, C, H, W], normalized and augmented."""
+    inputs: tuple[Tensor, ...]
+    """The network's arguments [B, ...], normalized and augmented, in the order of `Input.specs`."""
     targets: Tensor
-    """[B, K], rows sum to 1."""
+    """[B, K], see `Task.dense`; soft after mixup."""
     features: Tensor
-    """[B, F], what the head saw."""
-    logits: Tensor
-    """[B, K]."""
+    """[B, F], the input of the head."""
+    outputs: Tensor
+    """[B, K], raw: before `Task.final`."""
 
 
-class Guide:
+class Callback:
     """Takes part in a training; each method may be left as it is, which changes nothing.
 
-    A guide belongs to one training of one network. `train` takes any number of them and calls them in their
+    A callback belongs to one training of one network. `train` takes any number of them and calls them in their
     order, in each step: `loss`, the optimizer's step, `after_step`, and then the moving average of the weights.
     """
 
     def parameters(self) -> Sequence[Tensor]:
-        """Return what the guide itself learns, such as adapters between feature maps.
+        """Return what the callback itself learns, such as adapters between feature maps.
 
         The recipe's optimizer steps it together with the network: its rate, weight decay and clipping apply.
         """
@@ -42,12 +42,12 @@ class Guide:
         return nullcontext()
 
     def loss(self, step: ForwardPass, loss: Tensor) -> Tensor:
-        """Return the loss to minimize, shape []; `loss` is that of the recipe and of the guides before."""
+        """Return the loss to minimize, shape []; `loss` is that of the recipe and of the callbacks before."""
         del step
         return loss
 
     def after_step(self) -> None:
-        """Change weights, or note something, after each step of the optimizer."""
+        """Change weights, or record something, after each step of the optimizer."""
 
     def before_evaluation(self) -> None:
         """Change weights before they are evaluated and kept."""

@@ -1,0 +1,42 @@
+"""Binary cross entropy of each label."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from paddle import Tensor
+from paddle.nn import functional as F
+from pydantic import Field
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.training.losses.base import LOSSES, Loss
+
+
+@LOSSES.register("binary_cross_entropy")
+class BinaryCrossEntropy(Loss):
+    """Mean over items and labels of -w t log p - (1 - t) log(1 - p), with p = sigmoid(output).
+
+    Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90. w is the label's
+    class weight, 1 without any: it weighs the items to which the label applies.
+    """
+
+    class Config(PluginConfig):
+        """Options of binary cross entropy."""
+
+        label_smoothing: float = Field(0.0, ge=0, lt=1)
+        """Fraction of each target that is spread evenly over yes and no: t becomes (1 - s) t + s / 2."""
+
+    config: Config
+    tasks: ClassVar[frozenset[str]] = frozenset({"multi_label"})
+    takes_class_weights = True
+
+    def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        smoothing = self.config.label_smoothing
+        if smoothing:
+            targets = targets * (1.0 - smoothing) + smoothing / 2
+        # log p = -softplus(-output), without rounding to log 0.
+        terms = (1.0 - targets) * F.softplus(outputs)
+        positives = targets * F.softplus(-outputs)
+        if self.class_weights is not None:
+            positives = positives * self.class_weights
+        return (terms + positives).mean()

@@ -1,0 +1,33 @@
+"""Quantile loss."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import paddle
+from paddle import Tensor
+
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.training.losses.base import LOSSES, Loss
+
+
+@LOSSES.register("quantile")
+class Quantile(Loss):
+    """Mean over items and outputs of max(q d, (q - 1) d), with d = target - output (Koenker and Bassett 1978).
+
+    q is the output's level, ``Task.levels``: 0.5 for the answer itself, half of what is outside of the interval
+    for its ends. The minimum is at the q-quantile of the target.
+    """
+
+    class Config(PluginConfig):
+        """The quantile loss has no options; the task's interval sets the levels."""
+
+    tasks: ClassVar[frozenset[str]] = frozenset({"regression"})
+
+    def __init__(self, config: Config, **options: Any) -> None:
+        super().__init__(config, **options)
+        self.levels = paddle.to_tensor(self.task.levels, dtype="float32")  # type: ignore[attr-defined]
+
+    def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        difference = targets - outputs
+        return paddle.maximum(self.levels * difference, (self.levels - 1.0) * difference).mean()
