@@ -1,12 +1,14 @@
-"""What every learning-rate schedule must hold to; each file in the folder is tested by itself."""
+"""Every learning-rate schedule against its contract, and the values of our own."""
 
 import math
 from itertools import pairwise
 
 import pytest
 
-from paddle_automl.core.describe import all_options
+from paddle_automl.testing.lr_schedules import LrScheduleContract
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule
+
+CLASSES = [LR_SCHEDULES[name] for name in LR_SCHEDULES.names()]
 
 
 class OneCycle(LrSchedule):
@@ -24,55 +26,13 @@ class Restarts(LrSchedule):
 
 
 # Schedules that a user may well bring along stand beside the registered ones: they keep the contract too.
-every = pytest.mark.parametrize(
-    "cls", [*map(LR_SCHEDULES.__getitem__, LR_SCHEDULES.names()), OneCycle, Restarts], ids=lambda cls: cls.__name__
-)
-named = pytest.mark.parametrize("name", LR_SCHEDULES.names())
+@pytest.mark.parametrize("plugin", [*CLASSES, OneCycle, Restarts], ids=lambda cls: cls.__name__)
+class TestLrSchedules(LrScheduleContract):
+    pass
 
 
 def factors(name, epochs=10, steps_per_epoch=4, **options):
-    cls = LR_SCHEDULES[name] if isinstance(name, str) else name
-    schedule = cls(cls.Config(**options), epochs=epochs, steps_per_epoch=steps_per_epoch)
-    return [schedule.factor(step) for step in range(epochs * steps_per_epoch)]
-
-
-@every
-@pytest.mark.parametrize(("epochs", "steps_per_epoch"), [(10, 4), (1, 1), (1, 7), (300, 1)])
-def test_every_factor_is_a_positive_part_of_the_full_rate(cls, epochs, steps_per_epoch):
-    values = factors(cls, epochs, steps_per_epoch)
-    assert len(values) == epochs * steps_per_epoch
-    # A comparison with NaN is false.
-    assert all(0 < value <= 1 for value in values)
-
-
-@every
-def test_places_between_the_steps_have_a_factor_and_no_call_changes_another(cls):
-    schedule = cls(cls.Config(), epochs=3, steps_per_epoch=4)
-    places = [step / 2 for step in range(24)]
-    first = [schedule.factor(place) for place in places]
-    assert [schedule.factor(place) for place in reversed(places)] == first[::-1]
-    assert all(0 < value <= 1 for value in first)
-
-
-@every
-def test_the_course_does_not_depend_on_the_number_of_steps(cls):
-    assert factors(cls, steps_per_epoch=8)[::2] == pytest.approx(factors(cls, steps_per_epoch=4))
-
-
-@every
-def test_warm_up_is_linear_and_complete_and_the_course_begins_after_it(cls):
-    values = factors(cls, warmup_epochs=2)
-    assert values[:8] == pytest.approx([1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8, 1])
-    assert values[8:] == pytest.approx(factors(cls, epochs=8))
-    assert factors(cls, warmup_epochs=0.5)[:2] == pytest.approx([1 / 2, 1])
-    assert factors(cls, epochs=1, steps_per_epoch=1, warmup_epochs=1) == [1.0]
-
-
-@named
-def test_options_are_described(name):
-    assert LR_SCHEDULES.summary(name)
-    for option in all_options(LR_SCHEDULES[name].Config):
-        assert option.doc, option.key
+    return LrScheduleContract().factors(LR_SCHEDULES[name], epochs, steps_per_epoch, **options)
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "step"])

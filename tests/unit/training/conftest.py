@@ -7,8 +7,8 @@ import pytest
 from paddle_automl.core.loading import validate
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.prepare import prepare
-from paddle_automl.models.classifier import build_model
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import build_network
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +22,9 @@ def digits():
 
 
 @pytest.fixture
-def make_model():
-    def make(seed=0, **model):
+def make_model(digits):
+    def make(seed=0, outputs=10, **model):
         config = validate(ModelConfig, {"backbone": {"name": "resnet", "width": 8, "blocks": [1]}, **model})
-        return build_model(config, in_channels=1, num_classes=10, image_size=(8, 8), seed=seed)
+        return build_network(config, digits.input, outputs, seed=seed)
 
     return make
