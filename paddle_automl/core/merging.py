@@ -1,7 +1,7 @@
 """The one rule of merging, used by ``_base_:``, by ``-o key=value`` and by a trial's choices alike.
 
 Mappings merge; lists replace; a changed ``name`` replaces its whole section; a bare ``x`` where a plugin is
-expected means ``{name: x}``; a list's items are addressed by index.
+expected means ``{name: x}``; a list's items are addressed by index. In `search.space` a domain replaces a domain.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ FLAT_SECTIONS = (("search", "space"),)
 """Sections whose keys are themselves dotted keys, so that the rest of a dotted path is one key there."""
 
 
-def merge(base: Any, change: Any) -> Any:
-    """Return `base` with `change` laid over it; neither is modified."""
+DOMAIN_WORDS = ("choice", "int", "float", "log", "repeat")
+"""The words that make a mapping of the search space a domain (`space.parsing` knows what stands beside each)."""
+
+
+def merge(base: Any, change: Any, path: tuple[str, ...] = ()) -> Any:
+    """Return `base` with `change` laid over it; neither is modified. `path` is where both stand in the whole."""
+    if any(path[: len(section)] == section and len(path) > len(section) for section in FLAT_SECTIONS):
+        return _merge_domains(base, change)
     if isinstance(change, str) and isinstance(base, Mapping) and "name" in base:
         change = {"name": change}
     if isinstance(base, str) and isinstance(change, Mapping) and base != change.get("name", base):
@@ -30,8 +36,34 @@ def merge(base: Any, change: Any) -> Any:
         return copy.deepcopy(dict(change))
     merged = copy.deepcopy(dict(base))
     for key, value in change.items():
-        merged[key] = merge(merged[key], value) if key in merged else copy.deepcopy(value)
+        merged[key] = merge(merged[key], value, (*path, key)) if key in merged else copy.deepcopy(value)
     return merged
+
+
+def _merge_domains(base: Any, change: Any) -> Any:
+    """Return what of the search space stands at a key: options with names merge, all else replaces.
+
+    A domain laid over another kind of domain would be both at once. What only stands beside a domain's word
+    (``{log: true}``, ``{step: 2}``, ``{times: 3}``) is added to the domain below it.
+    """
+    if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
+        return copy.deepcopy(change)
+    if _is_domain(base) and change and all(map(_stands_beside, change.items())):
+        return copy.deepcopy({**base, **change})
+    if _is_domain(base) or _is_domain(change):
+        return copy.deepcopy(dict(change))
+    merged = copy.deepcopy(dict(base))
+    for key, value in change.items():
+        merged[key] = _merge_domains(merged[key], value) if key in merged else copy.deepcopy(value)
+    return merged
+
+
+def _is_domain(spec: Mapping[str, Any]) -> bool:
+    return any(word in spec for word in DOMAIN_WORDS)
+
+
+def _stands_beside(item: tuple[str, Any]) -> bool:
+    return item[0] in ("step", "times") or (item[0] == "log" and isinstance(item[1], bool))
 
 
 def with_override(data: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -83,7 +115,7 @@ def lookup(data: Any, key: str) -> Any:
 
 def _set(data: Any, path: tuple[str, ...], rest: list[str], value: Any) -> Any:
     if not rest:
-        return merge(data, value)
+        return merge(data, value, path)
     if path in FLAT_SECTIONS:
         rest = [".".join(rest)]
     head, tail, here = rest[0], rest[1:], (*path, rest[0])
