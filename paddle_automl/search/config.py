@@ -7,11 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
 from paddle_automl.search.controllers.base import CONTROLLERS
 from paddle_automl.search.executors.base import EXECUTORS
-from paddle_automl.search.objective import PER_EPOCH, Objective
+from paddle_automl.search.objective import Objective
 from paddle_automl.search.schedulers.base import SCHEDULERS
+from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.metrics.spelling import MetricKey, parse_metric, when_of
 
 
 class SearchConfig(Section):
@@ -29,7 +32,11 @@ class SearchConfig(Section):
     executor: Annotated[PluginConfig, Plugin(EXECUTORS, "local")] = default("local")
     """Where trials run."""
     objectives: Sequence[Objective] = default(({"metric": "accuracy"},))
-    """What is improved; the exported model is the best in the first one within all limits."""
+    """What is improved; the exported model is the best in the first one within all limits. Left out: the main
+    metric of the task."""
+    metric: Annotated[str, MetricKey()] | None = None
+    """Short for one objective: a metric, or one expression such as 0.7 * macro_f1 + 0.3 * recall[class=cat] or
+    {metric: cost, matrix: {cat: {dog: 5}}}; the direction is that of the metric."""
     trials: int = Field(default=20, ge=1)
     """Number of trials: the configuration's own values, failed trials and final repeats included; proposals
     answered from the record not."""
@@ -53,6 +60,26 @@ class SearchConfig(Section):
     max_failures: int = Field(default=5, ge=1)
     """Ends the search with an error when its first trials all failed, this many in a row."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_expression(cls, data: Any) -> Any:
+        """Put the one metric in place of the objectives, so that nothing else needs to know of it."""
+        if isinstance(data, dict) and data.get("objectives", ()) is None:
+            data = {key: value for key, value in data.items() if key != "objectives"}
+        if not isinstance(data, dict) or data.get("metric") is None:
+            return data
+        if "objectives" in data:
+            raise PydanticCustomError(
+                "stated",
+                "metric: is short for one objective and cannot stand beside objectives; keep one of the two",
+            )
+        try:
+            objective = {"metric": parse_metric(data["metric"])}
+        except ConfigError:
+            # The field's own validation says what is wrong with it.
+            return data
+        return {**{key: value for key, value in data.items() if key != "metric"}, "objectives": [objective]}
+
     @field_validator("objectives")
     @classmethod
     def _different(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
@@ -61,18 +88,24 @@ class SearchConfig(Section):
             raise PydanticCustomError("stated", "needs at least one metric, such as [{metric: accuracy}]")
         for metric in metrics:
             if metrics.count(metric) > 1:
-                raise PydanticCustomError("stated", f"the metric '{metric}' stands twice; keep one")
+                raise PydanticCustomError("stated", f"the metric '{metric}' is given twice; keep one")
         return objectives
+
+    def for_task(self, task: Task | type[Task]) -> SearchConfig:
+        """Return the configuration for a task: without objectives of its own, its main metric is improved."""
+        if "objectives" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"objectives": (Objective.model_validate({"metric": task.metrics[0]}),)})
 
     @model_validator(mode="after")
     def _scheduler_has_a_curve(self) -> SearchConfig:
         metrics = [objective.metric for objective in self.objectives]
-        if self.scheduler.name != "none" and not set(metrics) & set(PER_EPOCH):
+        if self.scheduler.name != "none" and not any(when_of(metric) == "epoch" for metric in metrics):
             raise PydanticCustomError(
                 "stated",
                 f"the scheduler '{self.scheduler.name}' judges trials by their epochs, but none of the objectives "
-                f"({', '.join(metrics)}) changes with the epochs; add one of {', '.join(PER_EPOCH)}, "
-                "or use scheduler: none",
+                f"({', '.join(metrics)}) changes with the epochs; add one that does, such as loss, or use "
+                "scheduler: none",
             )
         return self
 

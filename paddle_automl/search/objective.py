@@ -8,40 +8,69 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 
-from paddle_automl.core.errors import TrialError
+from paddle_automl.core.errors import ConfigError, TrialError, did_you_mean
 from paddle_automl.core.schema import Section
+from paddle_automl.tasks.metrics.base import Goal
+from paddle_automl.tasks.metrics.spelling import (
+    MetricKey,
+    goal_of,
+    options_of,
+    parse_metric,
+    value_in,
+    when_of,
+)
 
-Metric = Literal["accuracy", "macro_f1", "loss", "parameters", "flops", "size_mb", "latency_ms"]
-Goal = Literal["maximize", "minimize"]
 Costs = tuple[float, ...]
-
-MAXIMIZED = ("accuracy", "macro_f1")
-PER_EPOCH = ("accuracy", "macro_f1", "loss")
-"""Metrics that a trial reports after every epoch; only these can stop a trial early."""
 
 T = TypeVar("T")
 
 
 class Objective(Section):
-    """One metric to improve."""
+    """One metric to improve; options of the metric stand beside its name, as in {metric: recall, class: cat}.
 
-    metric: Metric
-    """What is measured on the validation part or on the network."""
+    A bare text is the metric of an objective without limit.
+    """
+
+    metric: Annotated[str, MetricKey()]
+    """What is measured on validation or of the network: a metric, or a weighted sum such as
+    0.7 * macro_f1 - 0.3 * loss. Its key tells it from others: recall[class=cat]."""
     goal: Goal
-    """Direction; left out: maximize for accuracy and macro_f1, minimize for the others."""
+    """Direction; left out: that of the metric."""
     limit: float | None = None
     """Worst value allowed: the lowest of a maximized metric, the highest of a minimized one."""
 
     @model_validator(mode="before")
     @classmethod
-    def _usual_goal(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "goal" not in data:
-            return {**data, "goal": "maximize" if data.get("metric") in MAXIMIZED else "minimize"}
-        return data
+    def _spelled(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"metric": data}
+        if not isinstance(data, dict):
+            return data
+        own = {key: value for key, value in data.items() if key in cls.model_fields}
+        options = {key: value for key, value in data.items() if key not in cls.model_fields}
+        if options:
+            _check_options(own.get("metric"), options, list(cls.model_fields))
+            own["metric"] = {"metric": own.get("metric"), **options}
+        if own.get("goal") is not None:
+            return own
+        try:
+            key = parse_metric(own.get("metric"))
+        except ConfigError:
+            # The field's own validation says what is wrong with it.
+            return {**own, "goal": "maximize"}
+        try:
+            return {**own, "metric": key, "goal": goal_of(key)}
+        except ConfigError as error:
+            raise PydanticCustomError("stated", str(error)) from None
+
+    def measured(self, metrics: Mapping[str, float]) -> float | None:
+        """Return its value among measured ones, a sum from its terms if need be; None where it is missing."""
+        return value_in(metrics, self.metric)
 
     def cost(self, value: float) -> float:
         """Return the value as a cost, which is always minimised."""
@@ -60,14 +89,14 @@ class Objective(Section):
 
 def curve_objective(objectives: Sequence[Objective]) -> Objective:
     """Return the objective whose values make a trial's learning curve: the first one with a value per epoch."""
-    return next((objective for objective in objectives if objective.metric in PER_EPOCH), objectives[0])
+    return next((objective for objective in objectives if when_of(objective.metric) == "epoch"), objectives[0])
 
 
 def values_of(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> tuple[float, ...]:
     """Return the objectives' values; raises TrialError for a missing or non-finite one."""
     values = []
     for objective in objectives:
-        value = metrics.get(objective.metric)
+        value = objective.measured(metrics)
         if value is None:
             got = ", ".join(sorted(metrics)) or "none"
             raise TrialError(f"the trial gave no metric '{objective.metric}'; it gave {got}")
@@ -115,3 +144,16 @@ def scalarize(costs: Sequence[Costs], weights: Sequence[float]) -> list[float]:
         parts = [w * (c - low) / span for w, c, low, span in zip(weights, cost, lows, spans, strict=True)]
         result.append(max(parts) + 0.05 * sum(parts))
     return result
+
+
+def _check_options(metric: Any, options: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Raise where a key beside a metric is neither an objective's nor one of its options."""
+    try:
+        valid = [*keys, *options_of(metric)] if isinstance(metric, str) else list(keys)
+    except ConfigError:
+        return
+    for key in options:
+        if key not in valid:
+            hint = did_you_mean(key, valid) or ";"
+            text = f"unknown key '{key}'{hint} valid: {', '.join(valid)}"
+            raise PydanticCustomError("stated", text)

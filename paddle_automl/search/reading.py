@@ -12,13 +12,16 @@ from urllib.parse import quote
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import ValidationError
 
 from paddle_automl.core.errors import StudyError
+from paddle_automl.core.schema import issues_of
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import History, TrialRecord
 from paddle_automl.search.storage import NAME
 from paddle_automl.space import SearchSpace
+from paddle_automl.tasks.metrics.grammar import split_list
 
 SPACE_PREFIX = "search.space."
 
@@ -69,8 +72,17 @@ def read_study(path: Path) -> StoredStudy:
     spec = {
         key.removeprefix(SPACE_PREFIX): value for key, value in identity.items() if key.startswith(SPACE_PREFIX)
     }
-    objectives = tuple(
-        Objective.model_validate({"goal": words[0], "metric": words[1]})
-        for words in (text.split() for text in str(identity["search.objectives"]).split(", "))
-    )
+    objectives = _objectives(path, str(identity["search.objectives"]))
     return StoredStudy(SearchSpace.parse(spec), objectives, History.of(trials, objectives), tuple(trials))
+
+
+def _objectives(path: Path, text: str) -> tuple[Objective, ...]:
+    """Return the objectives of a study's identity: ``maximize accuracy, minimize latency_ms``."""
+    pairs = (item.partition(" ") for item in split_list(text))
+    try:
+        return tuple(Objective.model_validate({"goal": goal, "metric": metric}) for goal, _, metric in pairs)
+    except ValidationError as error:
+        raise StudyError(
+            f"{path}: the study's objectives '{text}' are not known here: {'; '.join(issues_of(error))}; "
+            "name the plugin of a metric of your own under 'plugins'"
+        ) from None

@@ -67,7 +67,7 @@ class Running:
     def report(self, event: Reported) -> bool:
         """Note a report; return whether the trial goes on."""
         trial = self.trials[event.id]
-        value = event.metrics.get(self._objective.metric)
+        value = self._objective.measured(event.metrics)
         usable = value is not None and math.isfinite(value)
         if value is not None and usable:
             if not trial.curve or self._objective.cost(value) < min(
@@ -117,7 +117,7 @@ class Running:
         return self.study.fail(number, reason, trial.curve)
 
     def _told(self, metrics: Mapping[str, Any]) -> tuple[float | None, ...]:
-        values = (metrics.get(objective.metric) for objective in self.study.objectives)
+        values = (objective.measured(metrics) for objective in self.study.objectives)
         return tuple(float(value) if value is not None and math.isfinite(value) else None for value in values)
 
     def _alone(self, value: float) -> tuple[float | None, ...]:

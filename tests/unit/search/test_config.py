@@ -46,6 +46,6 @@ def test_final_repeats_leave_trials_to_search_with():
 
 
 def test_objectives_are_named_once():
-    assert "stands twice" in mistake(objectives=[{"metric": "loss"}, {"metric": "loss"}])
+    assert "is given twice" in mistake(objectives=[{"metric": "loss"}, {"metric": "loss"}])
     assert "needs at least one metric" in mistake(objectives=[])
     assert "objectives.0.metric" in mistake(objectives=[{"metric": "acuracy"}])
