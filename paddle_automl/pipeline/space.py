@@ -45,7 +45,7 @@ def make_space(config: RunConfig) -> SearchSpace:
                 for key in idle
             ]
         )
-    return SearchSpace.parse(spec)
+    return SearchSpace.parse(spec, config=config)
 
 
 def auto_spec() -> dict[str, Any]:

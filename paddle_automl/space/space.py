@@ -13,9 +13,11 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import Section
 from paddle_automl.space.domains import OptionNames, Stored
 from paddle_automl.space.parsing import Parser, is_key, overlaps
 from paddle_automl.space.tree import Decision, Node, Params, Place, encode_at
+from paddle_automl.space.whole_numbers import fractions_of_whole_numbers
 
 
 class SearchSpace:
@@ -36,8 +38,13 @@ class SearchSpace:
         self._by_name = {decision.name: decision for decision in self.decisions}
 
     @classmethod
-    def parse(cls, spec: Mapping[str, Any], where: str = "search.space") -> SearchSpace:
-        """Return the space of its YAML form; raises one ConfigError that lists every mistake."""
+    def parse(
+        cls, spec: Mapping[str, Any], where: str = "search.space", config: Section | None = None
+    ) -> SearchSpace:
+        """Return the space of its YAML form; raises one ConfigError that lists every mistake.
+
+        With the configuration that it varies, fractions over whole numbers are mistakes as well.
+        """
         if not isinstance(spec, Mapping) or not spec:
             raise ConfigError(f"{where}: must be a mapping of dotted keys to domains, got {spec!r}")
         parser = Parser()
@@ -50,6 +57,8 @@ class SearchSpace:
             if node is not None:
                 nodes[key] = node
         issues = parser.issues + overlaps(nodes, where)
+        if config is not None:
+            issues += fractions_of_whole_numbers(nodes, where, config)
         if issues:
             raise ConfigError(issues)
         space = cls(spec, nodes)
