@@ -14,7 +14,6 @@ from paddle_automl.space.domains import Choice, Domain, OptionNames
 from paddle_automl.space.numeric import Real
 from paddle_automl.space.tree import Leaf, Node, Options, Repeat
 
-
 _ITEM = ".0"
 """The key of an item of a list, below the list's own."""
 
