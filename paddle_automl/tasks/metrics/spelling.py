@@ -66,6 +66,12 @@ def terms_of(key: str) -> tuple[Term, ...]:
     return tuple(Term(part.weight, write(part.name, part.options)) for part in _read(key))
 
 
+def options_of(name: str) -> tuple[str, ...]:
+    """Return the names of the options of a metric; raises ConfigError for an unknown one."""
+    fields = _class(name.strip()).Config.model_fields
+    return tuple(field.alias or option for option, field in fields.items() if option != "name")
+
+
 def is_sum(key: str) -> bool:
     """Return whether a key is a weighted sum rather than one metric."""
     terms = terms_of(key)
@@ -241,7 +247,7 @@ class MetricKey:
             try:
                 return parse_metric(value)
             except ConfigError as error:
-                raise PydanticCustomError("stated", "{text}", {"text": "; ".join(error.issues)}) from None
+                raise PydanticCustomError("stated", "; ".join(error.issues)) from None
 
         return core_schema.no_info_plain_validator_function(validate)
 

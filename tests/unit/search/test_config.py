@@ -2,9 +2,11 @@
 
 import pytest
 
+from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.search.config import SearchConfig
+from paddle_automl.tasks.base import TASKS
 
 
 def mistake(**data):
@@ -49,3 +51,51 @@ def test_objectives_are_named_once():
     assert "is given twice" in mistake(objectives=[{"metric": "loss"}, {"metric": "loss"}])
     assert "needs at least one metric" in mistake(objectives=[])
     assert "objectives.0.metric" in mistake(objectives=[{"metric": "acuracy"}])
+
+
+def test_an_objective_may_be_a_bare_name():
+    objectives = validate(SearchConfig, {"objectives": ["accuracy", "latency_ms"]}).objectives
+    assert [(o.metric, o.goal) for o in objectives] == [("accuracy", "maximize"), ("latency_ms", "minimize")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "key", "goal"),
+    [
+        ("loss", "loss", "minimize"),
+        ("0.7*macro_f1 + 0.3*recall[class=cat]", "0.7 * macro_f1 + 0.3 * recall[class=cat]", "maximize"),
+        ({"metric": "recall", "class": "cat"}, "recall[class=cat]", "maximize"),
+        ({"metric": "cost", "matrix": {"cat": {"dog": 5}}}, 'cost[matrix={"cat":{"dog":5.0}}]', "minimize"),
+    ],
+)
+def test_one_metric_is_short_for_one_objective(metric, key, goal):
+    config = validate(SearchConfig, {"metric": metric, "objectives": None})
+    assert [(o.metric, o.goal, o.limit) for o in config.objectives] == [(key, goal, None)]
+    assert config.metric is None
+    assert validate(SearchConfig, config.model_dump(mode="json")) == config
+
+
+def test_bad_expressions():
+    assert "metric: unknown metric 'acuracy'; did you mean 'accuracy'?" in mistake(metric="acuracy")
+    both = mistake(metric="loss", objectives=[{"metric": "loss"}])
+    assert "metric: is short for one objective and cannot stand beside objectives" in both
+    assert "would have to grow for accuracy and to shrink for loss" in mistake(metric="accuracy + loss")
+    assert "none of the objectives (flops)" in mistake(metric="flops", scheduler="asha")
+    assert (
+        validate(SearchConfig, {"metric": "roc_auc - flops", "scheduler": "asha"}).objectives[0].goal == "maximize"
+    )
+
+
+def test_without_objectives_the_main_metric_of_the_task_is_improved():
+    def metrics(task, **data):
+        return [o.metric for o in validate(SearchConfig, data).for_task(TASKS[task]).objectives]
+
+    assert metrics("single_label") == ["accuracy"]
+    assert metrics("multi_label") == ["macro_f1"]
+    assert metrics("regression") == ["r2"]
+    assert metrics("regression", metric="mae") == ["mae"]
+    assert metrics("regression", objectives=["accuracy"]) == ["accuracy"]
+
+
+def test_help_lists_the_metrics():
+    types = {option.key: option.type for option in options(SearchConfig)}
+    assert types["metric"].startswith("metric: accuracy | average_precision | ")
