@@ -1,10 +1,10 @@
-"""The spread of every initializer's weights."""
+"""Every initializer against its contract, and the spread of our own ones' weights."""
 
 import numpy as np
-import paddle
 import pytest
 
 from paddle_automl.models.initializers import INITIALIZERS
+from paddle_automl.testing.layers import InitializerContract
 
 FAN_IN, FAN_OUT = 32 * 9, 64 * 9
 VARIANCES = {
@@ -18,18 +18,22 @@ VARIANCES = {
 }
 
 
+@pytest.mark.parametrize(
+    "plugin", [INITIALIZERS[name] for name in INITIALIZERS.names()], ids=lambda cls: cls.__name__
+)
+class TestInitializers(InitializerContract):
+    pass
+
+
 def weights(name):
-    paddle.seed(0)
-    attribute = paddle.ParamAttr(initializer=INITIALIZERS[name]().make(FAN_IN))
-    return paddle.nn.Conv2D(32, 64, 3, weight_attr=attribute).weight.numpy()
+    return InitializerContract().weights(INITIALIZERS[name])
 
 
-@pytest.mark.parametrize("name", INITIALIZERS.names())
+@pytest.mark.parametrize("name", VARIANCES)
 def test_mean_and_variance(name):
     values = weights(name)
     assert values.mean() == pytest.approx(0, abs=0.01)
     assert values.var() == pytest.approx(VARIANCES[name], rel=0.05)
-    assert INITIALIZERS.summary(name)
 
 
 def test_limits_of_the_bounded_ones():

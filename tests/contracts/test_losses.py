@@ -1,4 +1,4 @@
-"""What every loss must hold to; each file in the folder is tested by itself."""
+"""Every loss against its contract, and our own against their formulas."""
 
 import math
 
@@ -6,135 +6,114 @@ import numpy as np
 import paddle
 import pytest
 
-from paddle_automl.core.describe import all_options
+from paddle_automl.tasks.base import TASKS, RawTargets
+from paddle_automl.testing.losses import LossContract, value
 from paddle_automl.training.losses.base import LOSSES
 
-N, K, F = 5, 3, 4
-RNG = np.random.default_rng(0)
-LOGITS = RNG.normal(size=(N, K)).astype("float32")
-FEATURES = RNG.normal(size=(N, F)).astype("float32")
-LABELS = np.array([0, 1, 2, 1, 1])
-ONE_HOT = np.eye(K, dtype="float32")[LABELS]
-SOFT = (0.7 * ONE_HOT + 0.3 * np.eye(K, dtype="float32")[(LABELS + 1) % K]).astype("float32")
-
-named = pytest.mark.parametrize("name", LOSSES.names())
+CLASSES = [LOSSES[name] for name in LOSSES.names()]
+SINGLE = [cls.name for cls in CLASSES if "single_label" in cls.tasks]
 
 
-def make(name, weights=None, **options):
+@pytest.mark.parametrize("plugin", CLASSES, ids=lambda cls: cls.name)
+class TestLosses(LossContract):
+    def tasks(self, plugin):
+        found = super().tasks(plugin)
+        if plugin.name == "quantile":
+            found.append(regression(interval=0.8, names=("u", "v")))
+        return found
+
+
+def regression(interval=None, names=("u",)):
+    values = np.array([[0.0] * len(names), [2.0] * len(names)])
+    kind = TASKS["regression"]
+    raw = RawTargets("numbers", values, names)
+    task = kind.fit(kind.Config(name="regression", interval=interval), raw)
+    return task, task.encode(raw)
+
+
+def task_of(name, count):
+    kind = TASKS[name]
+    names = tuple(f"name {index}" for index in range(count))
+    if name == "single_label":
+        return kind.fit(kind.Config(name=name), RawTargets("classes", np.arange(count), names))
+    if name == "multi_label":
+        return kind.fit(
+            kind.Config(name=name), RawTargets("labels", np.eye(count + 1, count, dtype=np.uint8), names)
+        )
+    return regression(names=names)[0]
+
+
+def make(name, count, *, features=1, task=None, weights=None, **options):
     cls = LOSSES[name]
+    if task is None:
+        kind = next(kind for kind in ("single_label", "multi_label", "regression") if kind in cls.tasks)
+        task = task_of(kind, count)
     weights = None if weights is None else paddle.to_tensor(weights, dtype="float32")
-    return cls(cls.Config(name=name, **options), num_classes=K, feature_dim=F, class_weights=weights)
+    return cls(cls.Config(name=name, **options), task=task, feature_dim=features, class_weights=weights)
 
 
-def value(loss, logits=LOGITS, features=FEATURES, targets=ONE_HOT):
-    result = loss(*(paddle.to_tensor(np.asarray(item, "float32")) for item in (logits, features, targets)))
-    assert result.shape == []
-    return float(result)
+def cost(loss, outputs, targets, features=None):
+    features = np.zeros((len(outputs), loss.feature_dim)) if features is None else features
+    return value(loss, outputs, features, targets)
 
 
-@named
-@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 0.5]])
-def test_gradients_are_those_of_finite_differences(name, weights):
-    loss = make(name, weights)
-    logits = paddle.to_tensor(LOGITS, stop_gradient=False)
-    features = paddle.to_tensor(FEATURES, stop_gradient=False)
-    total = loss(logits, features, paddle.to_tensor(SOFT)) + 0 * features.sum()
-    total.backward()
-    step = 1e-2
-    for tensor, base, key in ((logits, LOGITS, "logits"), (features, FEATURES, "features")):
-        numeric = np.zeros_like(base)
-        for index in np.ndindex(*base.shape):
-            shift = np.zeros_like(base)
-            shift[index] = step
-            up, down = (value(loss, targets=SOFT, **{key: base + sign * shift}) for sign in (1, -1))
-            numeric[index] = (up - down) / (2 * step)
-        np.testing.assert_allclose(tensor.grad.numpy(), numeric, atol=2e-4)
+@pytest.mark.parametrize("name", SINGLE)
+def test_equal_weights_of_classes_change_nothing_whatever_their_size(name):
+    outputs, targets = np.random.default_rng(0).normal(size=(4, 3)), np.eye(3)[[0, 1, 2, 1]]
+    assert cost(make(name, 3, weights=[2.0] * 3), outputs, targets) == pytest.approx(
+        cost(make(name, 3), outputs, targets), rel=1e-5
+    )
 
 
-@named
-def test_extreme_logits_stay_finite(name):
-    loss = make(name)
-    logits = paddle.to_tensor(np.where(ONE_HOT == 1, -1e4, 1e4).astype("float32"), stop_gradient=False)
-    wrong = loss(logits, paddle.to_tensor(FEATURES), paddle.to_tensor(ONE_HOT))
-    wrong.backward()
-    assert np.isfinite(float(wrong))
-    assert np.isfinite(logits.grad.numpy()).all()
-    assert value(loss, logits=np.where(ONE_HOT == 1, 1e4, -1e4)) < float(wrong)
-
-
-@named
-def test_right_predictions_cost_less_than_wrong_ones(name):
-    assert value(make(name), logits=5 * ONE_HOT) < value(make(name), logits=np.zeros((N, K)))
-    assert value(make(name), logits=np.zeros((N, K))) < value(make(name), logits=-5 * ONE_HOT)
-
-
-@named
-def test_equal_class_weights_change_nothing(name):
-    assert value(make(name, [2.0] * K), targets=SOFT) == pytest.approx(value(make(name), targets=SOFT), rel=1e-5)
-
-
-@named
+@pytest.mark.parametrize("name", SINGLE)
 def test_a_class_of_weight_zero_does_not_count(name):
-    loss = make(name, [1.0, 1.0, 0.0])
-    changed = LOGITS.copy()
+    loss, targets = make(name, 3, weights=[1.0, 1.0, 0.0]), np.eye(3)[[0, 1, 2, 1]]
+    outputs = np.random.default_rng(0).normal(size=(4, 3))
+    changed = outputs.copy()
     changed[2] = [5.0, -3.0, 1.0]
-    assert LABELS[2] == 2
-    assert value(loss, logits=changed) == pytest.approx(value(loss), rel=1e-5)
-
-
-@named
-def test_options_are_described(name):
-    assert LOSSES.summary(name)
-    for option in all_options(LOSSES[name].Config):
-        assert option.doc, option.key
+    assert cost(loss, changed, targets) == pytest.approx(cost(loss, outputs, targets), rel=1e-5)
 
 
 def test_cross_entropy_by_hand():
     # softmax of (0, log 3) is (1/4, 3/4).
-    loss = LOSSES["cross_entropy"]
-    plain = loss(loss.Config(), num_classes=2, feature_dim=1, class_weights=None)
-    logits, features = np.array([[0.0, math.log(3)]]), np.zeros((1, 1))
-    assert value(plain, logits, features, [[1, 0]]) == pytest.approx(math.log(4))
-    assert value(plain, logits, features, [[0.5, 0.5]]) == pytest.approx(0.5 * math.log(4) + 0.5 * math.log(4 / 3))
-    smooth = loss(loss.Config(label_smoothing=0.2), num_classes=2, feature_dim=1, class_weights=None)
-    assert value(smooth, logits, features, [[1, 0]]) == pytest.approx(0.9 * math.log(4) + 0.1 * math.log(4 / 3))
+    outputs = np.array([[0.0, math.log(3)]])
+    plain = make("cross_entropy", 2)
+    assert cost(plain, outputs, [[1, 0]]) == pytest.approx(math.log(4))
+    assert cost(plain, outputs, [[0.5, 0.5]]) == pytest.approx(0.5 * math.log(4) + 0.5 * math.log(4 / 3))
+    smooth = make("cross_entropy", 2, label_smoothing=0.2)
+    assert cost(smooth, outputs, [[1, 0]]) == pytest.approx(0.9 * math.log(4) + 0.1 * math.log(4 / 3))
 
 
 def test_class_weights_by_hand():
-    loss = LOSSES["cross_entropy"]
-    weights = paddle.to_tensor([3.0, 1.0])
-    weighted = loss(loss.Config(), num_classes=2, feature_dim=1, class_weights=weights)
-    logits = np.array([[0.0, math.log(3)], [0.0, math.log(3)]])
+    weighted = make("cross_entropy", 2, weights=[3.0, 1.0])
+    outputs = np.array([[0.0, math.log(3)], [0.0, math.log(3)]])
     # (3 log 4 + 1 log 4/3) / (3 + 1)
     expected = (3 * math.log(4) + math.log(4 / 3)) / 4
-    assert value(weighted, logits, np.zeros((2, 1)), np.eye(2)) == pytest.approx(expected)
-    reference = paddle.nn.CrossEntropyLoss(weight=weights)(
-        paddle.to_tensor(logits.astype("float32")), paddle.to_tensor([0, 1])
+    assert cost(weighted, outputs, np.eye(2)) == pytest.approx(expected)
+    reference = paddle.nn.CrossEntropyLoss(weight=paddle.to_tensor([3.0, 1.0]))(
+        paddle.to_tensor(outputs.astype("float32")), paddle.to_tensor([0, 1])
     )
     assert float(reference) == pytest.approx(expected)
 
 
 def test_focal_by_hand():
-    loss = LOSSES["focal"]
-    logits = np.array([[0.0, math.log(3)]])
+    outputs = np.array([[0.0, math.log(3)]])
     for gamma, expected in ((0.0, math.log(4)), (2.0, 0.75**2 * math.log(4)), (0.5, 0.75**0.5 * math.log(4))):
-        focal = loss(loss.Config(gamma=gamma), num_classes=2, feature_dim=1, class_weights=None)
-        assert value(focal, logits, np.zeros((1, 1)), [[1, 0]]) == pytest.approx(expected, rel=1e-5)
+        assert cost(make("focal", 2, gamma=gamma), outputs, [[1, 0]]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_center_loss_by_hand():
-    cls = LOSSES["center_loss"]
-    loss = cls(cls.Config(weight=0.1, center_rate=0.5), num_classes=2, feature_dim=2, class_weights=None)
-    logits = np.zeros((3, 2))
+    loss = make("center_loss", 2, features=2, weight=0.1, center_rate=0.5)
+    outputs = np.zeros((3, 2))
     features = np.array([[3.0, 4.0], [1.0, 0.0], [0.0, 2.0]])
     targets = np.array([[1, 0], [1, 0], [0, 1]])
     # Centres at zero: (25 + 1 + 4) / 2 / 3 images = 5.
-    assert value(loss, logits, features, targets) == pytest.approx(math.log(2) + 0.1 * 5.0)
+    assert cost(loss, outputs, targets, features) == pytest.approx(math.log(2) + 0.1 * 5.0)
     loss.after_step()
     # c_0 = 0.5 (3 + 1, 4 + 0) / (1 + 2), c_1 = 0.5 (0, 2) / (1 + 1).
     np.testing.assert_allclose(loss.centers.numpy(), [[2 / 3, 2 / 3], [0, 0.5]], rtol=1e-6)
     distances = (7 / 3) ** 2 + (10 / 3) ** 2 + (1 / 3) ** 2 + (2 / 3) ** 2 + 1.5**2
-    assert value(loss, logits, features, targets) == pytest.approx(math.log(2) + 0.1 * distances / 6, rel=1e-6)
+    assert cost(loss, outputs, targets, features) == pytest.approx(math.log(2) + 0.1 * distances / 6, rel=1e-6)
     before = loss.centers.numpy()
     loss.after_step()
     change = np.array([[2 * 2 / 3 - 4, 2 * 2 / 3 - 4], [0, 0.5 - 2]]) / np.array([[3], [2]])
@@ -144,16 +123,88 @@ def test_center_loss_by_hand():
 
 
 def test_center_loss_pulls_features_to_their_centres():
-    cls = LOSSES["center_loss"]
-    loss = cls(cls.Config(weight=1.0, center_rate=1.0), num_classes=2, feature_dim=1, class_weights=None)
+    loss = make("center_loss", 2, weight=1.0, center_rate=1.0)
     loss.centers.set_value(paddle.to_tensor([[1.0], [-1.0]]))
     features = paddle.to_tensor([[3.0]], stop_gradient=False)
     loss(paddle.zeros([1, 2]), features, paddle.to_tensor([[1.0, 0.0]])).backward()
     # d L_C / d x = x - c (eq. 3).
     assert features.grad.numpy() == pytest.approx(np.array([[2.0]]))
     loss.eval()
-    value(loss, np.zeros((1, 2)), np.ones((1, 1)), [[1, 0]])
+    cost(loss, np.zeros((1, 2)), [[1, 0]], np.ones((1, 1)))
     centers = loss.centers.numpy()
     loss._seen = None
     loss.after_step()
     assert np.array_equal(loss.centers.numpy(), centers)
+
+
+def test_binary_cross_entropy_by_hand():
+    # sigmoid of log 3 is 3/4.
+    outputs, targets = np.array([[0.0, math.log(3)]]), [[1, 0]]
+    plain = (math.log(2) + math.log(4)) / 2
+    assert cost(make("binary_cross_entropy", 2), outputs, targets) == pytest.approx(plain)
+    weighted = make("binary_cross_entropy", 2, weights=[3.0, 5.0])
+    assert cost(weighted, outputs, targets) == pytest.approx((3 * math.log(2) + math.log(4)) / 2)
+    smooth = make("binary_cross_entropy", 2, label_smoothing=0.2)
+    expected = (math.log(2) + 0.9 * math.log(4) + 0.1 * math.log(4 / 3)) / 2
+    assert cost(smooth, outputs, targets) == pytest.approx(expected)
+    reference = paddle.nn.BCEWithLogitsLoss(pos_weight=paddle.to_tensor([3.0, 5.0]))(
+        *(paddle.to_tensor(np.asarray(item, "float32")) for item in (outputs, targets))
+    )
+    assert cost(weighted, outputs, targets) == pytest.approx(float(reference), rel=1e-6)
+
+
+def test_asymmetric_by_hand():
+    # p = (1/2, 3/4, 1/40): one label that applies, two that do not, of which one lies below the margin.
+    outputs, targets = np.array([[0.0, math.log(3), -math.log(39)]]), [[1, 0, 0]]
+    shifted = 0.75 - 0.05
+    negative = -(shifted**4) * math.log(1 - shifted)
+    assert cost(make("asymmetric", 3), outputs, targets) == pytest.approx((math.log(2) + negative) / 3, rel=1e-5)
+    options = {"gamma_positive": 1.0, "gamma_negative": 2.0, "margin": 0.0}
+    expected = 0.5 * math.log(2) + 0.75**2 * math.log(4) - (1 / 40) ** 2 * math.log(39 / 40)
+    assert cost(make("asymmetric", 3, **options), outputs, targets) == pytest.approx(expected / 3, rel=1e-5)
+    same = make("asymmetric", 3, gamma_positive=0.0, gamma_negative=0.0, margin=0.0, weights=[3.0, 1.0, 1.0])
+    binary = make("binary_cross_entropy", 3, weights=[3.0, 1.0, 1.0])
+    assert cost(same, outputs, targets) == pytest.approx(cost(binary, outputs, targets), rel=1e-5)
+
+
+def test_errors_of_numbers_by_hand():
+    outputs, targets = np.array([[1.0, 0.5], [4.0, 0.0]]), [[0.0, 0.5], [1.0, -0.5]]
+    # Differences 1, 0, 3, 0.5.
+    assert cost(make("mse", 2), outputs, targets) == pytest.approx((1 + 9 + 0.25) / 4)
+    assert cost(make("mae", 2), outputs, targets) == pytest.approx(4.5 / 4)
+    assert cost(make("huber", 2), outputs, targets) == pytest.approx((0.5 + 2.5 + 0.125) / 4)
+    assert cost(make("huber", 2, delta=2.0), outputs, targets) == pytest.approx((0.5 + 4.0 + 0.125) / 4)
+
+
+def test_quantiles_by_hand():
+    task, _ = regression(interval=0.8)
+    loss = make("quantile", 1, task=task)
+    # Point, lower and upper end of the levels 0.5, 0.1 and 0.9.
+    assert cost(loss, [[1.0, -1.0, 2.0]], [[0.0] * 3]) == pytest.approx((0.5 + 0.1 + 0.1 * 2) / 3, rel=1e-5)
+    assert cost(loss, [[-1.0, 1.0, -2.0]], [[0.0] * 3]) == pytest.approx((0.5 + 0.9 + 0.9 * 2) / 3, rel=1e-5)
+    median = make("quantile", 1, task=regression()[0])
+    assert cost(median, [[3.0]], [[1.0]]) == pytest.approx(1.0)
+
+
+def test_the_quantile_loss_has_its_minimum_at_the_quantiles():
+    task, _ = regression(interval=0.5)
+    loss = make("quantile", 1, task=task)
+    targets = paddle.linspace(0, 1, 101).reshape([101, 1]).expand([101, 3])
+    outputs = paddle.zeros([1, 3])
+    outputs.stop_gradient = False
+    for _ in range(400):
+        loss(outputs.expand([101, 3]), paddle.zeros([101, 1]), targets).backward()
+        outputs = (outputs - 0.06 * outputs.grad).detach()
+        outputs.stop_gradient = False
+    assert outputs.numpy() == pytest.approx(np.array([[0.5, 0.25, 0.75]]), abs=0.03)
+
+
+def test_which_loss_trains_which_task():
+    def fitting(task):
+        return sorted(cls.name for cls in CLASSES if cls.trains(task))
+
+    assert fitting(task_of("single_label", 2)) == ["center_loss", "cross_entropy", "focal"]
+    assert fitting(task_of("multi_label", 2)) == ["asymmetric", "binary_cross_entropy"]
+    assert fitting(task_of("regression", 2)) == ["huber", "mae", "mse", "quantile"]
+    # A loss of differences would pull all three numbers to the same place.
+    assert fitting(regression(interval=0.8)[0]) == ["quantile"]

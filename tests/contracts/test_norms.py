@@ -1,11 +1,11 @@
-"""Every normalization against its formula."""
+"""Every normalization against its contract, and our own against their formulas."""
 
 import numpy as np
 import paddle
 import pytest
 
-from paddle_automl.core.describe import all_options
 from paddle_automl.models.norms import NORMS
+from paddle_automl.testing.layers import NormContract
 
 SHAPE = (3, 8, 4, 5)
 X = np.random.default_rng(0).normal(2.0, 3.0, SHAPE).astype(np.float32)
@@ -25,31 +25,14 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("name", NORMS.names())
+@pytest.mark.parametrize("plugin", [NORMS[name] for name in NORMS.names()], ids=lambda cls: cls.name)
+class TestNorms(NormContract):
+    pass
+
+
+@pytest.mark.parametrize("name", FORMULAS)
 def test_values_are_those_of_the_formula(name):
     cls = NORMS[name]
     layer = cls(cls.Config(name=name)).make(8)
     layer.train()
     np.testing.assert_allclose(layer(paddle.to_tensor(X)).numpy(), FORMULAS[name](X), rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", NORMS.names())
-def test_claims_about_offsets_and_small_maps_hold(name):
-    cls = NORMS[name]
-    norm = cls(cls.Config(name=name))
-    layer = norm.make(8)
-    layer.train()
-    same = np.allclose(layer(paddle.to_tensor(X)).numpy(), layer(paddle.to_tensor(X + 1.0)).numpy(), atol=1e-4)
-    assert same == norm.normalizes
-    pixel = layer(paddle.to_tensor(X[:, :, :1, :1])).numpy()
-    assert (np.abs(pixel).max() > 0) == (norm.smallest_map == 1)
-
-
-@pytest.mark.parametrize("name", NORMS.names())
-def test_options_are_described_and_any_width_works(name):
-    cls = NORMS[name]
-    for option in all_options(cls.Config):
-        assert option.doc, option.key
-    for channels in (1, 3, 7, 12, 24):
-        layer = cls(cls.Config(name=name)).make(channels)
-        assert layer(paddle.ones([2, channels, 3, 3])).shape == [2, channels, 3, 3]

@@ -6,15 +6,16 @@ from paddle import nn
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
-from paddle_automl.models.backbones.base import StagedConfig, stage_strides
-from paddle_automl.models.classifier import build_model
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.layers import ConvNormAct
+from paddle_automl.models.network import build_network
+from paddle_automl.models.staged import StagedConfig, stage_strides
+from paddle_automl.testing.backbones import image_input
 
 
 def build(backbone, size, **model):
     config = validate(ModelConfig, {"backbone": backbone, **model})
-    return build_model(config, in_channels=1, num_classes=2, image_size=size, seed=0)
+    return build_network(config, image_input(1, *size), 2, seed=0)
 
 
 def convolutions(model):

@@ -6,15 +6,16 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
-from paddle_automl.models.classifier import build_model
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import build_network
 from paddle_automl.models.pretrained import load_checkpoint, load_pretrained
 from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.testing.backbones import image_input
 
 
 def build(seed, classes=3, width=8, **model):
     config = validate(ModelConfig, {"backbone": {"name": "resnet", "width": width, "blocks": [1]}, **model})
-    return build_model(config, in_channels=1, num_classes=classes, image_size=(8, 8), seed=seed)
+    return build_network(config, image_input(1, 8, 8), classes, seed=seed)
 
 
 @pytest.fixture

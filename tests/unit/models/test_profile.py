@@ -3,9 +3,11 @@ import pytest
 from paddle import nn
 
 from paddle_automl.core.loading import validate
-from paddle_automl.models.classifier import build_model
+from paddle_automl.inputs.base import UNKNOWN_AXIS, TensorSpec
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import build_network
 from paddle_automl.models.profile import profile
+from paddle_automl.testing.backbones import image_input
 
 
 def test_by_hand():
@@ -16,7 +18,7 @@ def test_by_hand():
         nn.Flatten(),
         nn.Linear(4 * 3 * 4, 5),
     )
-    facts = profile(net, (2, 6, 8))
+    facts = profile(net, [TensorSpec("image", (2, 6, 8))])
     first, second, last = 4 * 6 * 8 * (2 * 9), 4 * 3 * 4 * (2 * 9 + 1), 5 * 48
     assert facts.flops == first + second + last
     learned = 4 * 2 * 9 + 8 + (4 * 2 * 9 + 4) + 48 * 5 + 5
@@ -27,16 +29,38 @@ def test_by_hand():
 
 def test_agrees_with_paddle_where_both_count():
     net = nn.Sequential(nn.Conv2D(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
-    assert profile(net, (1, 8, 8)).flops == paddle.flops(net, [1, 1, 8, 8])
+    assert profile(net, [TensorSpec("image", (1, 8, 8))]).flops == paddle.flops(net, [1, 1, 8, 8])
 
 
 def test_the_model_is_left_as_it_was():
-    model = build_model(validate(ModelConfig, {}), in_channels=1, num_classes=3, image_size=(8, 8), seed=0)
+    given = image_input(1, 8, 8)
+    model = build_network(validate(ModelConfig, {}), given, 3, seed=0)
     model.train()
     model.backbone.stem.eval()
     before = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    first = profile(model, (1, 8, 8))
-    assert first == profile(model, (1, 8, 8))
+    first = profile(model, given.specs)
+    assert first == profile(model, given.specs)
     assert model.training
     assert not model.backbone.stem.training
     assert all((tensor.numpy() == before[name]).all() for name, tensor in model.state_dict().items())
+
+
+def test_several_arrays_and_open_axes():
+    class Both(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv1D(2, 3, 3, padding=1), nn.Linear(4, 5)
+
+        def forward(self, sequence, numbers):
+            return self.conv(sequence).mean() + self.fc(numbers)
+
+    specs = [TensorSpec("sequence", (2, None)), TensorSpec("numbers", (4,))]
+    # Three outputs of 2 x 3 products and a bias for each place, and 4 x 5 products.
+    assert profile(Both(), specs).flops == UNKNOWN_AXIS * 3 * (2 * 3 + 1) + 20
+
+
+def test_a_network_that_fails_keeps_no_hook():
+    net = nn.Linear(4, 5)
+    with pytest.raises(ValueError, match=r"shape|dimension|InvalidArgument"):
+        profile(net, [TensorSpec("numbers", (3,))])
+    assert not net._forward_post_hooks
