@@ -13,9 +13,11 @@ from paddle_automl.data.augment.base import build_augmenter
 from paddle_automl.data.config import DataConfig
 from paddle_automl.paddle_compat.weights import load_weights, save_weights
 from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.evaluation import evaluate, predict_probabilities
+from paddle_automl.training.evaluation import evaluate, predict
 from paddle_automl.training.learner import Learner
-from paddle_automl.training.loop import train
+from paddle_automl.training.loop import Goal, Start, train
+
+MEASURED = ("loss", "accuracy", "macro_f1")
 
 RECIPES = {
     "plain": {},
@@ -57,7 +59,7 @@ def test_learns_and_keeps_the_best_weights(recipe, digits, make_model, tmp_path)
     )
     assert result.metrics["accuracy"] > 0.5
     assert (result.epochs_run, result.stopped, result.amp) == (8, "", "float32")
-    assert result.metrics == evaluate(model, digits.validation)
+    assert result.metrics == evaluate(model, digits.validation, MEASURED)
     assert not model.training
     assert same(weights(model), load_weights(folder / "best.pdparams"))
     lines = read_json_lines(folder / "metrics.jsonl")
@@ -72,7 +74,9 @@ def test_learns_and_keeps_the_best_weights(recipe, digits, make_model, tmp_path)
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_same_seed_gives_the_same_bits(recipe, digits, make_model):
-    augment = build_augmenter(validate(DataConfig, {"augment": [{"name": "random_crop", "padding": 1}]}).augment)
+    augment = build_augmenter(
+        validate(DataConfig, {"augment": [{"name": "random_crop", "padding": 1}]}).augment, digits.input
+    )
 
     def run(seed):
         model = make_model(dropout=0.3)
@@ -94,7 +98,7 @@ def test_an_infinite_loss_fails_the_trial(digits, make_model, tmp_path):
 def test_divergence_is_caught_within_the_epoch(digits, make_model, monkeypatch):
     steps = []
     monkeypatch.setattr(
-        Learner, "step", lambda self, images, targets: steps.append(1) or paddle.to_tensor(float("nan"))
+        Learner, "step", lambda self, inputs, targets: steps.append(1) or paddle.to_tensor(float("nan"))
     )
     with pytest.raises(TrialError, match="training loss is nan in epoch 1"):
         train(make_model(), digits, config(batch_size=2), seed=0, folder=None)
@@ -104,8 +108,8 @@ def test_divergence_is_caught_within_the_epoch(digits, make_model, monkeypatch):
 def test_weights_that_became_nan_fail_the_trial_on_validation(digits, make_model, monkeypatch):
     step = Learner.step
 
-    def poisoned(self, images, targets):
-        loss = step(self, images, targets)
+    def poisoned(self, inputs, targets):
+        loss = step(self, inputs, targets)
         self.model.fc.weight.set_value(self.model.fc.weight * float("nan"))
         return loss
 
@@ -119,7 +123,7 @@ def test_report_can_stop(digits, make_model):
     result = train(model, digits, config(epochs=5), seed=0, folder=None, report=lambda epoch, metrics: epoch < 2)
     assert (result.epochs_run, result.stopped) == (2, "report")
     assert result.best_epoch in (1, 2)
-    assert result.metrics == evaluate(model, digits.validation)
+    assert result.metrics == evaluate(model, digits.validation, MEASURED)
 
 
 def test_a_stop_after_the_last_epoch_is_no_stop(digits, make_model):
@@ -135,20 +139,35 @@ def test_patience(digits, make_model):
     assert (result.epochs_run, result.stopped) == (4, "patience")
 
 
-def test_goal_and_metric_choose_the_best(digits, make_model, monkeypatch):
-    losses = iter([3.0, 1.0, 2.0])
+def test_the_goal_chooses_the_best(digits, make_model, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0] * 3)
     monkeypatch.setattr(
-        "paddle_automl.training.loop.evaluate",
+        "paddle_automl.training.loop.measure",
         lambda *_: {"loss": next(losses), "accuracy": 0.5, "macro_f1": 0.5},
     )
-    run = {"seed": 0, "folder": None}
-    assert train(make_model(), digits, config(epochs=3), metric="loss", goal="minimize", **run).best_epoch == 2
-    losses = iter([3.0, 1.0, 2.0])
-    assert train(make_model(), digits, config(epochs=3), metric="loss", goal="maximize", **run).best_epoch == 1
-    losses = iter([3.0, 1.0, 2.0])
-    assert train(make_model(), digits, config(epochs=3), metric="accuracy", **run).best_epoch == 2
-    with pytest.raises(ConfigError, match="'latency_ms' is not measured in each epoch; valid"):
-        train(make_model(), digits, config(), metric="latency_ms", **run)
+
+    def best(goal):
+        return train(make_model(), digits, config(epochs=3), goal, seed=0, folder=None).best_epoch
+
+    assert best(Goal("loss", False, MEASURED)) == 2
+    assert best(Goal("loss", True, MEASURED)) == 1
+    # Of equal ones that of the lowest loss.
+    assert best(Goal("accuracy", True, MEASURED)) == 2
+
+
+def test_goals(digits):
+    assert Goal.of(digits.task) == Goal("accuracy", True, MEASURED)
+    assert Goal.of(digits.task, "loss") == Goal("loss", False, MEASURED)
+    assert Goal.of(digits.task, "balanced_accuracy").metrics == (*MEASURED, "balanced_accuracy")
+    mixed = Goal.of(digits.task, "accuracy - 0.1 * loss - 0.001 * flops")
+    assert (mixed.metric, mixed.maximize) == ("accuracy - 0.1 * loss", True)
+    assert mixed.metrics == (*MEASURED, "accuracy - 0.1 * loss")
+    with pytest.raises(ConfigError, match="'flops' does not change with the epochs"):
+        Goal.of(digits.task, "flops")
+    with pytest.raises(ConfigError, match="'latency_ms' is not measured in each epoch; valid: loss, accuracy"):
+        Goal("latency_ms", False, MEASURED)
+    with pytest.raises(ConfigError, match="'loss' is not measured in each epoch"):
+        Goal("accuracy", True, ("accuracy",))
 
 
 def test_training_on_both_parts_keeps_the_last_weights(digits, make_model, tmp_path):
@@ -165,7 +184,8 @@ def test_training_on_both_parts_keeps_the_last_weights(digits, make_model, tmp_p
     assert (result.epochs_run, result.best_epoch, result.stopped, result.metrics) == (3, 3, "", {})
     assert all("accuracy" not in metrics for metrics in seen)
     assert same(weights(model), load_weights(tmp_path / "best.pdparams"))
-    assert evaluate(model, digits.validation)["accuracy"] > 0.3
+    assert evaluate(model, digits.validation, ["accuracy"])["accuracy"] > 0.3
+    assert result.task is digits.task
 
 
 def test_files_of_an_earlier_run_are_replaced(digits, make_model, tmp_path):
@@ -190,16 +210,16 @@ def test_frozen_layers_rest_and_then_learn_at_their_own_rate(digits, make_model,
         train(model, digits, config(epochs=epochs), seed=0, folder=None, **options)
         return model, start, weights(model)
 
-    model, start, end = run(1, frozen_epochs=1)
+    model, start, end = run(1, start=Start(frozen_epochs=1))
     moved = {name for name in start if not np.array_equal(start[name], end[name])}
     assert moved == {"fc.weight", "fc.bias"}
     assert not any(p.stop_gradient for name, p in model.named_parameters() if name.endswith(".weight"))
-    _, start, end = run(2, frozen_epochs=1, on="train+validation")
+    _, start, end = run(2, start=Start(frozen_epochs=1), on="train+validation")
     moved = {name for name in start if not np.array_equal(start[name], end[name])}
     assert moved == set(start)
 
     def distance(rate):
-        _, start, end = run(1, backbone_rate=rate)
+        _, start, end = run(1, start=Start(rate=rate))
         name = "backbone.stem.conv.conv.weight"
         return np.abs(end[name] - start[name]).max()
 
@@ -209,7 +229,7 @@ def test_frozen_layers_rest_and_then_learn_at_their_own_rate(digits, make_model,
 def test_layers_that_were_not_loaded_are_not_frozen(digits, make_model):
     model = make_model()
     start = weights(model)
-    train(model, digits, config(epochs=1), seed=0, folder=None, frozen_epochs=1)
+    train(model, digits, config(epochs=1), seed=0, folder=None, start=Start(frozen_epochs=1))
     assert all(not np.array_equal(start[name], value) for name, value in weights(model).items())
 
 
@@ -223,16 +243,19 @@ def test_mixed_precision_on_a_cpu_goes_on_in_float32(digits, make_model, caplog)
     assert same(weights(model), weights(plain))
 
 
-def test_evaluation_leaves_the_mode_and_covers_every_image(digits, make_model):
+def test_evaluation_leaves_the_modes_and_covers_every_item(digits, make_model):
     model = make_model()
     model.train()
-    probabilities, labels = predict_probabilities(model, digits.validation, batch_size=33)
+    model.backbone.stem.eval()
+    probabilities = predict(model, digits.validation, batch_size=33)
     assert model.training
+    assert not model.backbone.stem.training
     assert probabilities.shape == (80, 10)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-    assert np.array_equal(labels, digits.validation.labels)
-    scores = evaluate(model, digits.validation, batch_size=33)
+    scores = evaluate(model, digits.validation, MEASURED, batch_size=33)
+    assert list(scores) == list(MEASURED)
+    labels = digits.validation.codes
     chosen = probabilities[np.arange(80), labels]
     assert scores["loss"] == pytest.approx(-sum(math.log(p) for p in chosen) / 80, rel=1e-5)
     assert scores["accuracy"] == (probabilities.argmax(axis=1) == labels).mean()

@@ -11,9 +11,9 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import evaluate
 from paddle_automl.training.learner import Learner
 from paddle_automl.training.loop import train
-from paddle_automl.training.progressive import Progressive, check_size
+from paddle_automl.training.progressive import Progressive, check_resolution
 
-CHEAP = {"epochs": 2, "data_share": 0.25, "resolution": 0.5}
+CHEAP = {"epochs": 2, "data_fraction": 0.25, "resolution": 0.5}
 
 
 def config(**options):
@@ -25,9 +25,9 @@ def spied(model, data, recipe, monkeypatch, **options):
     shapes, epochs = [], []
     plain = Learner.step
 
-    def step(self, images, targets):
-        shapes.append(tuple(images.shape))
-        return plain(self, images, targets)
+    def step(self, inputs, targets):
+        shapes.append(tuple(inputs[0].shape))
+        return plain(self, inputs, targets)
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "step", step)
@@ -43,14 +43,16 @@ def spied(model, data, recipe, monkeypatch, **options):
     return result, shapes, epochs
 
 
-def test_cheap_epochs_see_their_share_at_their_size(digits, make_model, monkeypatch):
+def test_cheap_epochs_use_their_fraction_at_their_size(digits, make_model, monkeypatch):
     model = make_model()
-    augment = build_augmenter(validate(DataConfig, {"augment": [{"name": "random_crop", "padding": 1}]}).augment)
+    augment = build_augmenter(
+        validate(DataConfig, {"augment": [{"name": "random_crop", "padding": 1}]}).augment, digits.input
+    )
     recipe = config(progressive=CHEAP, ema={"decay": 0.9}, clip_global_norm=1.0)
     result, shapes, _ = spied(model, digits, recipe, monkeypatch, augment=augment)
     assert shapes == [(20, 1, 4, 4)] * 4 + [(20, 1, 8, 8)] * 20
     assert result.epochs_run == 4
-    assert result.metrics == evaluate(model, digits.validation)
+    assert result.metrics == evaluate(model, digits.validation, ["loss", "accuracy", "macro_f1"])
 
 
 def test_the_learning_rate_follows_the_epochs(digits, make_model, monkeypatch):
@@ -62,10 +64,10 @@ def test_the_learning_rate_follows_the_epochs(digits, make_model, monkeypatch):
     assert 0.5 * rates[0][0] <= rates[1][0] <= rates[0][0]
 
 
-def test_the_share_is_drawn_anew_for_each_epoch(digits, monkeypatch):
+def test_the_fraction_is_drawn_anew_for_each_epoch(digits, monkeypatch):
     rng = np.random.default_rng(0)
-    count = Progressive(epochs=3, data_share=0.25).count(1, len(digits.train), 20)
-    seen = [np.concatenate([b.images for b in digits.train.batches(20, rng=rng, count=count)]) for _ in range(2)]
+    count = Progressive(epochs=3, data_fraction=0.25).count(1, len(digits.train), 20)
+    seen = [np.concatenate([b.rows for b in digits.train.batches(20, rng=rng, count=count)]) for _ in range(2)]
     assert len(seen[0]) == len(seen[1]) == count == 50
     assert not np.array_equal(*seen)
 
@@ -76,19 +78,18 @@ def test_nothing_cheap_gives_the_same_bits_as_none(digits, make_model):
         train(model, digits, config(epochs=2, **options), seed=3, folder=None)
         return [tensor.numpy() for tensor in model.state_dict().values()]
 
-    whole = run(progressive={"epochs": 1, "data_share": 1.0, "resolution": 1.0})
+    whole = run(progressive={"epochs": 1, "data_fraction": 1.0, "resolution": 1.0})
     assert all(np.array_equal(a, b) for a, b in zip(run(), whole, strict=True))
-    cheap = [run(progressive={"epochs": 1, "data_share": 0.3}) for _ in range(2)]
+    cheap = [run(progressive={"epochs": 1, "data_fraction": 0.3}) for _ in range(2)]
     assert all(np.array_equal(a, b) for a, b in zip(*cheap, strict=True))
 
 
 def test_counts_and_sizes():
-    cheap = Progressive(epochs=2, data_share=0.1, resolution=0.5)
+    cheap = Progressive(epochs=2, data_fraction=0.1, resolution=0.5)
     assert [cheap.count(epoch, 1000, 64) for epoch in (1, 2, 3)] == [100, 100, 1000]
     assert cheap.count(1, 1000, 256) == 256
     assert cheap.count(1, 40, 64) == 40
-    assert [cheap.size(epoch, (9, 31)) for epoch in (1, 3)] == [(4, 16), (9, 31)]
-    assert cheap.size(1, (1, 1)) == (1, 1)
+    assert [cheap.shrink_factor(epoch) for epoch in (1, 2, 3)] == [0.5, 0.5, 1.0]
     assert cheap.whole_epochs(1) == pytest.approx(0.025)
     assert cheap.whole_epochs(5) == pytest.approx(3.05)
     assert [cheap.fitting(epochs).epochs for epochs in (1, 2, 5)] == [0, 1, 2]
@@ -101,15 +102,15 @@ def test_all_epochs_cheap_is_refused():
 
 def test_images_too_small_for_the_network_are_refused(digits, make_model):
     recipe = config(progressive={"epochs": 1, "resolution": 0.1})
-    message = r"training\.progressive\.resolution: 0\.1 makes images of 8 x 8 pixels 1 x 1, and the network would"
+    message = r"training\.progressive\.resolution: 0\.1 shrinks images from 8 x 8 to 1 x 1, and the network would"
     model = make_model(norm="instance_norm")
     with pytest.raises(ConfigError, match=message):
         train(model, digits, recipe, seed=0, folder=None)
     assert model.training
-    check_size(model, 1, (8, 8), Progressive(epochs=1, resolution=0.5))
+    check_resolution(model, digits.input, Progressive(epochs=1, resolution=0.5))
 
 
-def test_a_map_that_vanishes_is_named(make_model):
+def test_a_map_that_vanishes_is_named(digits, make_model):
     class Narrow(type(make_model())):
         def forward(self, x):
             raise ValueError(f"(InvalidArgument) the map has {x.shape[2]} rows.\nHint: too small")
@@ -117,6 +118,6 @@ def test_a_map_that_vanishes_is_named(make_model):
     model = make_model()
     model.__class__ = Narrow
     with pytest.raises(
-        ConfigError, match=r"8 x 8 pixels 2 x 2, and the network cannot take them \(Hint: too small\)"
+        ConfigError, match=r"from 8 x 8 to 2 x 2, and the network cannot take them \(Hint: too small\)"
     ):
-        check_size(model, 1, (8, 8), Progressive(epochs=1, resolution=0.25))
+        check_resolution(model, digits.input, Progressive(epochs=1, resolution=0.25))

@@ -5,7 +5,9 @@ import pytest
 from paddle_automl.core.describe import all_options
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
+from paddle_automl.tasks.base import TASKS, RawTargets
 from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.losses.base import LOSSES
 from paddle_automl.training.recipe import build_loss, build_optimizer, class_weights
 
 
@@ -15,6 +17,7 @@ def config(**options):
 
 def test_defaults_and_descriptions():
     assert config().optimizer.name == "momentum"
+    assert config().loss is None
     assert validate(TrainingConfig, config().model_dump()) == config()
     assert all(option.doc for option in all_options(TrainingConfig))
 
@@ -37,17 +40,79 @@ def test_mistakes_are_named(options, message):
         config(**options)
 
 
-def test_class_weights():
-    labels = np.array([0, 0, 0, 1])
-    assert class_weights(config(), labels, 2) is None
-    assert class_weights(config(class_weights="balanced"), labels, 2) == pytest.approx([4 / 6, 4 / 2])
-    assert class_weights(config(class_weights=[1, 2.5]), labels, 2) == pytest.approx([1, 2.5])
-    with pytest.raises(ConfigError, match=r"class_weights: needs one number for each of the 3 classes, got 2"):
-        class_weights(config(class_weights=[1, 2]), labels, 3)
+def task_of(name, kind, values, names, **options):
+    cls = TASKS[name]
+    raw = RawTargets(kind, np.asarray(values), names)
+    task = cls.fit(cls.Config(name=name, **options), raw)
+    return task, task.encode(raw)
+
+
+def test_weights_of_classes():
+    task, codes = task_of("single_label", "classes", [0, 0, 0, 1], ("a", "b"))
+    assert class_weights(config(), task, codes) is None
+    assert class_weights(config(class_weights="balanced"), task, codes) == pytest.approx([4 / 6, 4 / 2])
+    assert class_weights(config(class_weights=[1, 2.5]), task, codes) == pytest.approx([1, 2.5])
+    with pytest.raises(ConfigError, match=r"class_weights: needs one number for each of the 2 classes, got 3"):
+        class_weights(config(class_weights=[1, 2, 3]), task, codes)
     with pytest.raises(ConfigError, match="at least one weight must be above 0"):
-        class_weights(config(class_weights=[0, 0]), labels, 2)
-    loss = build_loss(config(class_weights="balanced"), labels=labels, num_classes=2, feature_dim=3)
+        class_weights(config(class_weights=[0, 0]), task, codes)
+    loss = build_loss(config(class_weights="balanced"), task=task, codes=codes, feature_dim=3)
     assert loss.class_weights.numpy() == pytest.approx([4 / 6, 4 / 2])
+
+
+def test_weights_of_labels():
+    task, codes = task_of("multi_label", "labels", [[1, 0], [0, 1], [0, 1], [0, 1]], ("a", "b"))
+    assert class_weights(config(class_weights="balanced"), task, codes) == pytest.approx([3 / 1, 1 / 3])
+    with pytest.raises(ConfigError, match=r"class_weights: needs one number for each of the 2 labels, got 1"):
+        class_weights(config(class_weights=[1]), task, codes)
+    loss = build_loss(config(class_weights="balanced"), task=task, codes=codes, feature_dim=3)
+    assert loss.name == "binary_cross_entropy"
+    assert loss.class_weights.numpy() == pytest.approx([3, 1 / 3])
+
+
+def test_weights_where_there_is_nothing_to_weigh(monkeypatch):
+    task, codes = task_of("regression", "numbers", [[1.0], [2.0]], ("u",))
+    with pytest.raises(ConfigError, match=r"class_weights: the task regression has no classes to weigh"):
+        build_loss(config(class_weights="balanced"), task=task, codes=codes, feature_dim=3)
+    task, codes = task_of("single_label", "classes", [0, 1], ("a", "b"))
+    monkeypatch.setattr(LOSSES["focal"], "takes_class_weights", False)
+    with pytest.raises(ConfigError, match=r"class_weights: the loss 'focal' takes none"):
+        build_loss(config(class_weights="balanced", loss="focal"), task=task, codes=codes, feature_dim=3)
+
+
+def test_the_loss_follows_the_task():
+    single = task_of("single_label", "classes", [0, 1], ("a", "b"))
+    numbers = task_of("regression", "numbers", [[1.0], [2.0]], ("u",))
+    interval = task_of("regression", "numbers", [[1.0], [2.0]], ("u",), interval=0.9)
+
+    def loss_of(pair, **options):
+        return build_loss(config(**options), task=pair[0], codes=pair[1], feature_dim=3).name
+
+    assert [loss_of(pair) for pair in (single, numbers, interval)] == ["cross_entropy", "mse", "quantile"]
+    assert loss_of(numbers, loss="auto") == "mse"
+    assert loss_of(numbers, loss={"name": "huber", "delta": 0.5}) == "huber"
+    assert loss_of(single, loss={"label_smoothing": 0.1}) == "cross_entropy"
+    with pytest.raises(
+        ConfigError, match=r"loss: 'mse' cannot train the task single_label; valid: center_loss, cross"
+    ):
+        loss_of(single, loss="mse")
+    with pytest.raises(ConfigError, match=r"loss: 'mae' cannot train the task regression; valid: quantile$"):
+        loss_of(interval, loss="mae")
+
+
+def test_a_task_may_name_a_loss_that_does_not_know_it():
+    class Toy(type(task_of("regression", "numbers", [[1.0], [2.0]], ("u",))[0])):
+        """A task from elsewhere."""
+
+        losses = ("cross_entropy",)
+
+    task = Toy(task_of("regression", "numbers", [[1.0], [2.0]], ("u",))[0].fitted)
+    assert build_loss(config(), task=task, codes=np.zeros((2, 1)), feature_dim=3).name == "cross_entropy"
+    # What trains a task trains those derived from it.
+    assert build_loss(config(loss="mae"), task=task, codes=np.zeros((2, 1)), feature_dim=3).name == "mae"
+    task.losses = ()
+    with pytest.raises(ConfigError, match="the task regression has no default loss; name one"):
+        build_loss(config(), task=task, codes=np.zeros((2, 1)), feature_dim=3)
 
 
 def test_decay_for_kernels_only_and_rates_for_loaded_layers(make_model):
