@@ -159,7 +159,7 @@ class Task(ABC):
     Config: ClassVar[type[TaskConfig]] = TaskConfig
     Fitted: ClassVar[type[FittedTask]] = FittedTask
     reads: ClassVar[frozenset[str]] = frozenset()
-    """Kinds of `RawTargets` that it can encode."""
+    """Kinds of `RawTargets` that it can encode; empty: any."""
     needs: ClassVar[str] = ""
     """What it can encode in words, for messages; empty: the kinds in `reads`."""
     default_for: ClassVar[str] = ""
@@ -176,7 +176,7 @@ class Task(ABC):
     @classmethod
     def can_read(cls, raw: RawTargets) -> bool:
         """Return whether it can encode these targets."""
-        return raw.kind in cls.reads
+        return not cls.reads or raw.kind in cls.reads
 
     @classmethod
     @abstractmethod
