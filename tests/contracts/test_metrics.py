@@ -39,3 +39,19 @@ class TestMetricsWithOptions(MetricContract):
 
     def needed(self, plugin):
         return self.given
+
+
+def test_a_metric_whose_goal_points_the_wrong_way_is_caught():
+    class Wrong(METRICS["accuracy"]):
+        goal = "minimize"
+
+    with pytest.raises(AssertionError):
+        MetricContract().test_no_network_beats_the_ideal_one(Wrong)
+
+
+def test_a_metric_that_scores_nothing_is_caught():
+    class Nothing(METRICS["accuracy"]):
+        tasks = frozenset({"riddles"})
+
+    with pytest.raises(AssertionError, match="scores none of the example tasks"):
+        MetricContract().test_its_value_is_a_finite_number(Nothing)

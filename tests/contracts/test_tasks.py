@@ -25,3 +25,12 @@ class TestNumbersAsClasses(TaskContract):
 @pytest.mark.parametrize("plugin", [TASKS["single_label"]])
 class TestTwoClasses(TaskContract):
     raw = RawTargets("classes", np.arange(50) % 2, ("no", "yes"))
+
+
+def test_a_task_whose_loss_is_upside_down_is_caught():
+    class Wrong(TASKS["single_label"]):
+        def loss(self, outputs, codes):
+            return -super().loss(outputs, codes)
+
+    with pytest.raises(AssertionError):
+        TaskContract().test_better_outputs_have_a_lower_loss(Wrong)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.tasks.base import TASKS
 from paddle_automl.tasks.metrics import spelling
@@ -271,5 +272,6 @@ def test_the_form_is_read_without_knowing_any_metric():
     assert part.options == {"a": "1", "b": "x, y", "c": [1, {"d": 2}]}
 
 
-def test_help_names_the_metrics():
+def test_help_names_the_metrics_and_their_options_as_they_are_written():
     assert spelling.MetricKey().type_text().startswith("metric: accuracy | ")
+    assert [option.key for option in options(METRICS["f_beta"].Config)] == ["class", "beta"]
