@@ -42,6 +42,10 @@ class TrialError(AutoMLError):
     """A trial failed in a known way (divergence, memory, time); the search goes on."""
 
 
+class TimeUpError(TrialError):
+    """A job was ended because the time for it was up."""
+
+
 class SearchFailedError(AutoMLError):
     """The search ended without one usable trial."""
 

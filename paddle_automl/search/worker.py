@@ -1,49 +1,53 @@
-"""What runs inside a job's process: its guards, its log, and the messages to the coordinator.
-
-Messages are JSON texts, so that nothing of a job's libraries is needed to read its result.
-"""
+"""What runs inside a job's process on this machine: its guards, its log, and the messages to the coordinator."""
 
 from __future__ import annotations
 
 import faulthandler
-import json
 import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, NoReturn
 
-from paddle_automl.core.errors import AutoMLError
-from paddle_automl.search.executors.base import JobFunction
-
-LONGEST_REASON = 300
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.search.messages import encoded, function_of, outcome_of
 
 
-def run(function: JobFunction, payload: dict[str, Any], connection: Connection, log_file: str) -> None:
-    """Call the job's function and send its result, or the reason of its failure."""
+@dataclass(frozen=True)
+class Slot:
+    """Where a job computes; see `Worker`."""
+
+    device: str
+    threads: int
+    scratch: Path | None
+
+
+def run(connection: Connection, slot: Slot, log_file: str) -> None:
+    """Receive a job's plugins, target and request, call the function, and send its result or why it failed."""
     _guard()
     _log_to(log_file)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        _send(connection, {"epoch": int(epoch), "metrics": dict(metrics)})
+        connection.send_bytes(encoded({"epoch": int(epoch), "metrics": dict(metrics)}))
         try:
             return connection.recv_bytes() == b"go"
         except (EOFError, OSError):
             _end_with_group()
 
-    try:
-        message: dict[str, Any] = {"result": dict(function(payload, report))}
-    except Exception as error:  # noqa: BLE001 - whatever a trial raises is this trial's failure only
-        traceback.print_exc()
-        message = {"reason": _reason(error)}
-    try:
-        _send(connection, message)
-    except TypeError as error:
-        _send(connection, {"reason": f"the result cannot be sent: {error}"})
+    def call() -> Any:
+        try:
+            # Unpickled in this order: the request may be of a class that a plugin defines.
+            _, target, request = connection.recv()
+        except EOFError:
+            _end_with_group()
+        return function_of(target)(request, Worker(slot.device, slot.threads, slot.scratch, report))
+
+    connection.send_bytes(encoded(outcome_of(call)))
     sys.stdout.flush()
     sys.stderr.flush()
 
@@ -96,25 +100,3 @@ def _log_to(log_file: str) -> None:
     sys.stdout = os.fdopen(1, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     faulthandler.enable(sys.stderr)
-
-
-def _send(connection: Connection, message: Mapping[str, Any]) -> None:
-    connection.send_bytes(json.dumps(message, default=_plain).encode())
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        return value.item()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"{type(value).__name__} is not a plain value")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines else ""
-    if not isinstance(error, AutoMLError):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text[:LONGEST_REASON]

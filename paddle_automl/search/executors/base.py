@@ -1,41 +1,75 @@
-"""What an executor is: it runs jobs somewhere and tells what happened to them."""
+"""What an executor is: it runs jobs somewhere and reports what happens to them."""
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from paddle_automl.core.errors import TrialError
+from paddle_automl.core.errors import AutoMLError, TimeUpError, TrialError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 
 EXECUTORS: Registry[Executor] = Registry("executor", "paddle_automl.search.executors", "search.executor")
 
-ReportToCoordinator = Callable[[int, Mapping[str, float]], bool]
+Report = Callable[[int, Mapping[str, float]], bool]
 """Called by a job as ``report(epoch, metrics)``; returns True to go on, False to end with what there is."""
-JobFunction = Callable[[dict[str, Any], ReportToCoordinator], Mapping[str, Any]]
+KILL_WAIT_S = 15.0
+"""How long `run_job` waits for a killed job to be gone."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a job's function may use of the place where it runs.
+
+    `scratch` is a folder on the worker's own machine for caches and locks, shared by the workers there; None:
+    nothing is to be kept. `report` sends an epoch's metrics and waits for the answer.
+    """
+
+    device: str
+    threads: int
+    scratch: Path | None
+    report: Report
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What an executor offers: how many jobs run side by side, on which devices, with how many threads each.
+
+    Worker i computes on ``devices[i % len(devices)]``.
+    """
+
+    workers: int
+    devices: tuple[str, ...]
+    threads: int
 
 
 @dataclass(frozen=True)
 class Job:
-    """One call of ``function(payload, report)`` in a process of its own.
+    """One call of ``function(request, worker)`` in a process of its own, somewhere.
 
-    `function` is importable by name and returns a mapping that JSON can carry. The executor adds ``device``
-    and ``threads`` to the payload. Standard output and error go to `log_file`. `epochs` is the last epoch the
-    job will report, where known. `provisional` reports never stand for the result of a job that time ends: what it
-    measures last is another thing.
+    `target` names the function as ``package.module:function``; it returns a `Section` or a mapping that JSON can
+    carry. `request` is picklable. The `plugins` (`core.plugins`) are loaded first. Standard output and error go to
+    `log_file`. `epochs` is the last epoch the job will report, where known. `provisional` reports never stand for
+    the result of a job that time ends: what it measures last is another thing.
     """
 
-    function: JobFunction
-    payload: Mapping[str, Any]
+    target: str
+    request: Any
     log_file: Path
+    plugins: tuple[str, ...] = ()
     timeout_s: float | None = None
     memory_mb: int | None = None
     epochs: int | None = None
     provisional: bool = False
+
+
+def target_of(function: Callable[[Any, Worker], Any]) -> str:
+    """Return the name by which a job's function is found in another process."""
+    return f"{function.__module__}:{function.__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +83,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Finished:
-    """A job returned `result`."""
+    """A job returned `result`, as plain values."""
 
     id: int
     result: Mapping[str, Any]
@@ -57,20 +91,21 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A job ended without a result; `reason` is one short sentence."""
+    """A job ended without a result: why, in one short sentence, and the package's own error, if it was one."""
 
     id: int
     reason: str
+    error: AutoMLError | None = field(default=None, compare=False)
 
 
 Event = Reported | Finished | Failed
 
 
 class Executor(ABC):
-    """Runs up to `workers` jobs at a time; one that crashes, hangs or eats memory costs nothing but itself.
+    """Runs up to ``capacity().workers`` jobs at a time; a job that fails costs nothing but itself.
 
     Laws: every submitted job ends with exactly one `Finished` or `Failed`. Jobs end by themselves when the
-    process that submitted them is gone.
+    process that submitted them is gone. `paddle_automl.testing.executors` checks them.
     """
 
     name: ClassVar[str]
@@ -83,12 +118,25 @@ class Executor(ABC):
         self,
         config: Any,
         *,
-        workers: int,
-        threads: int = 1,
-        devices: Sequence[str] = ("cpu",),
+        workers: int | Literal["auto"] = "auto",
+        device: str = "auto",
+        scratch: Path | None = None,
         preload: Sequence[str] = (),
     ) -> None:
-        """Worker i gets ``devices[i % len(devices)]``; `preload` are modules that every job needs."""
+        """Find out what there is to compute on, where this executor computes.
+
+        `workers` and `device` are as in the configuration (`search.workers`, `device`); `preload` are modules that
+        every job needs. `scratch` is the folder for caches and locks on this machine; an executor whose jobs run
+        elsewhere takes one there, or none where this one is None. Raises ConfigError for a device that is missing.
+        """
+
+    @classmethod  # noqa: B027  most executors have nothing to prepare
+    def prepare(cls, preload: Sequence[str]) -> None:
+        """Begin what takes long, before the configuration is read. By default nothing."""
+
+    @abstractmethod
+    def capacity(self) -> Capacity:
+        """Return what there is to compute on."""
 
     @property
     @abstractmethod
@@ -109,7 +157,7 @@ class Executor(ABC):
 
     @abstractmethod
     def kill(self, id: int, reason: str) -> None:
-        """End a job now; its event is `Failed` with `reason`."""
+        """End a job now; its event is `Failed` with `reason`, or `Finished` where it was faster."""
 
     @abstractmethod
     def close(self) -> None:
@@ -123,26 +171,40 @@ class Executor(ABC):
 
 
 def run_job(
-    executor: Executor, job: Job, on_report: Callable[[int, Mapping[str, float]], bool | None] | None = None
+    executor: Executor,
+    job: Job,
+    on_report: Callable[[int, Mapping[str, float]], bool | None] | None = None,
+    until: float | None = None,
 ) -> Mapping[str, Any]:
-    """Run one job on an idle executor and return its result; raises TrialError with the reason of a failure.
+    """Run one job on an idle executor and return its result, as plain values.
 
-    `on_report(epoch, metrics)` may return False to end the job with what it has.
+    `on_report(epoch, metrics)` may return False to end the job with what it has. At `until`, on the monotonic
+    clock, the job is killed. Raises the error of the package that the job raised, TimeUpError at `until`, and
+    TrialError with reason and log file where the job died or raised another error.
     """
     executor.submit(0, job)
     ended = False
     try:
         while True:
-            for event in executor.poll(1.0):
+            left = 1.0 if until is None else min(1.0, until - time.monotonic())
+            if left <= 0:
+                raise TimeUpError(f"the time for it was up (log: {job.log_file})")
+            for event in executor.poll(left):
                 ended = not isinstance(event, Reported)
                 if isinstance(event, Finished):
                     return event.result
                 if isinstance(event, Failed):
-                    raise TrialError(f"{event.reason} (log: {job.log_file})")
+                    raise event.error or TrialError(f"{event.reason} (log: {job.log_file})")
                 go_on = on_report(event.epoch, event.metrics) if on_report else True
                 executor.reply(0, go_on is not False)
     finally:
         if not ended:
-            executor.kill(0, "cancelled")
-            while not any(isinstance(event, Failed | Finished) for event in executor.poll(1.0)):
-                pass
+            _cancel(executor)
+
+
+def _cancel(executor: Executor) -> None:
+    executor.kill(0, "cancelled")
+    give_up = time.monotonic() + KILL_WAIT_S
+    while time.monotonic() < give_up:
+        if any(isinstance(event, Failed | Finished) for event in executor.poll(1.0)):
+            return

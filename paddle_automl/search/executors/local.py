@@ -13,12 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any, Literal
 
 import psutil
+from pydantic import Field
 
-from paddle_automl.search.executors.base import EXECUTORS, Event, Executor, Failed, Finished, Job, Reported
-from paddle_automl.search.worker import run
+from paddle_automl.core.plugins import LoadPlugins
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.search.executors.base import EXECUTORS, Capacity, Event, Executor, Failed, Job, Reported
+from paddle_automl.search.machine import capacity_here
+from paddle_automl.search.messages import event_of
+from paddle_automl.search.worker import Slot, run
 
 CHECK_EVERY_S = 0.5
 """How often time and memory limits are looked at."""
@@ -27,7 +34,7 @@ LINGER_S = 10.0
 
 
 @dataclass
-class _Worker:
+class _Process:
     """One running process."""
 
     id: int
@@ -44,29 +51,40 @@ class _Worker:
 class Local(Executor):
     """Runs each job in a fresh process from a preloaded fork server (a spawned one where a GPU is used)."""
 
+    class Config(PluginConfig):
+        """Options of the processes."""
+
+        threads: int | None = Field(default=None, ge=1)
+        """Threads of each process. None: the cores divided among the workers."""
+
     def __init__(
         self,
         config: Any,
         *,
-        workers: int,
-        threads: int = 1,
-        devices: Sequence[str] = ("cpu",),
+        workers: int | Literal["auto"] = "auto",
+        device: str = "auto",
+        scratch: Path | None = None,
         preload: Sequence[str] = (),
     ) -> None:
-        self._threads = threads
-        self._devices = tuple(devices)
-        self._slots = list(range(workers))
-        self._running: dict[int, _Worker] = {}
+        self._capacity = capacity_here(workers, device, config.threads)
+        self._scratch = scratch
+        self._slots = list(range(self._capacity.workers))
+        self._running: dict[int, _Process] = {}
         self._stillborn: list[Event] = []
         self._checked = 0.0
-        gpu = any(device.startswith("gpu") for device in devices)
         # A forked process cannot use CUDA once its parent has; some systems have no fork server.
-        forks = "forkserver" in multiprocessing.get_all_start_methods() and not gpu
+        gpu = any(name.startswith("gpu") for name in self._capacity.devices)
+        forks = not gpu and _start_fork_server(preload)
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
-        if forks:
-            self._context.set_forkserver_preload(list(preload))
-            # Starts importing now, while the caller still prepares the first job.
-            forkserver.ensure_running()
+
+    @classmethod
+    def prepare(cls, preload: Sequence[str]) -> None:
+        """Start the fork server: it imports the modules while the command still reads its configuration."""
+        _start_fork_server(preload)
+
+    def capacity(self) -> Capacity:
+        """Return what this machine offers."""
+        return self._capacity
 
     @property
     def free(self) -> int:
@@ -75,28 +93,26 @@ class Local(Executor):
 
     def submit(self, id: int, job: Job) -> None:
         """Start the job's process in the lowest free slot."""
-        slot = self._slots.pop(0)
-        payload = {
-            **job.payload,
-            "device": self._devices[slot % len(self._devices)],
-            "threads": self._threads,
-        }
+        message = ForkingPickler.dumps((LoadPlugins(job.plugins), job.target, job.request))
+        number = self._slots.pop(0)
+        devices = self._capacity.devices
+        slot = Slot(devices[number % len(devices)], self._capacity.threads, self._scratch)
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=run, args=(job.function, payload, theirs, str(job.log_file)), name=f"job-{id}"
-        )
+        process = self._context.Process(target=run, args=(theirs, slot, str(job.log_file)), name=f"job-{id}")
         try:
-            with _without_main(job.function.__module__ != "__main__"):
+            with _without_main(not job.target.startswith("__main__:")):
                 process.start()
+            theirs.close()
+            ours.send_bytes(message)
         except (OSError, EOFError) as error:
             # No memory or no process left on the machine: this job's bad luck, not the search's end.
-            self._slots.insert(0, slot)
+            self._slots.insert(0, number)
             self._stillborn.append(Failed(id, f"its process could not be started: {error!r}"))
             ours.close()
             return
         finally:
             theirs.close()
-        self._running[id] = _Worker(id, job, slot, process, ours, time.monotonic())
+        self._running[id] = _Process(id, job, number, process, ours, time.monotonic())
 
     def poll(self, timeout_s: float) -> list[Event]:
         """Return reports and ends; enforces the time and memory limits on the way."""
@@ -148,7 +164,7 @@ class Local(Executor):
             worker.process.join(LINGER_S)
             self._release(worker)
 
-    def _receive(self, worker: _Worker) -> list[Event]:
+    def _receive(self, worker: _Process) -> list[Event]:
         events: list[Event] = []
         while worker.connection is not None and worker.outcome is None:
             try:
@@ -163,13 +179,10 @@ class Local(Executor):
                 events.append(Reported(worker.id, message["epoch"], message["metrics"]))
                 continue
             worker.ended = time.monotonic()
-            if "result" in message:
-                worker.outcome = Finished(worker.id, message["result"])
-            else:
-                worker.outcome = Failed(worker.id, message["reason"])
+            worker.outcome = event_of(worker.id, message)
         return events
 
-    def _release(self, worker: _Worker) -> Event:
+    def _release(self, worker: _Process) -> Event:
         del self._running[worker.id]
         self._slots = sorted([*self._slots, worker.slot])
         if worker.connection is not None:
@@ -194,6 +207,18 @@ class Local(Executor):
                 self.kill(worker.id, f"took longer than trial_timeout_s={job.timeout_s:g}")
             elif job.memory_mb is not None and _resident_mb(worker.process.pid) > job.memory_mb:
                 self.kill(worker.id, f"used more than trial_memory_mb={job.memory_mb}")
+
+
+def _start_fork_server(preload: Sequence[str]) -> bool:
+    """Start the fork server that jobs come from, if it does not run yet; return whether this system has one.
+
+    It starts importing at once, while the caller still prepares the first job.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return False
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
+    forkserver.ensure_running()
+    return True
 
 
 def _why_it_died(code: int | None) -> str:

@@ -2,11 +2,12 @@
 
 import contextlib
 import itertools
+from pathlib import Path
 
 from paddle_automl.search.config import SearchConfig
 from paddle_automl.search.controllers.base import CONTROLLERS
 from paddle_automl.search.coordinator import Coordinator
-from paddle_automl.search.executors.base import Executor, Failed, Finished, Job, Reported
+from paddle_automl.search.executors.base import Capacity, Executor, Failed, Finished, Job, Reported
 from paddle_automl.search.limits import Limits
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.schedulers.base import SCHEDULERS
@@ -41,7 +42,7 @@ def open_study(folder, space=SPACE, objectives=ACCURACY, **identity):
 
 
 class Scripted(Executor):
-    """Runs each job in place; its payload holds the script: accuracies, and how it ends."""
+    """Runs each job in place; its request holds the script: accuracies, and how it ends."""
 
     def __init__(self, workers=1):
         self._workers = workers
@@ -49,13 +50,16 @@ class Scripted(Executor):
         self._events = []
         self.killed = []
 
+    def capacity(self):
+        return Capacity(self._workers, ("cpu",), 1)
+
     @property
     def free(self):
         return self._workers - len(self._jobs)
 
     def submit(self, id, job):
         assert self.free > 0
-        self._jobs[id] = iter(job.payload["script"])
+        self._jobs[id] = iter(job.request)
         self._step(id, None)
 
     def _step(self, id, go_on):
@@ -122,9 +126,8 @@ def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=No
     executor = executor or Scripted(workers)
 
     def make_job(record):
-        payload = {"script": script_of(record)}
-        log = f"{record.number}.log"
-        return Job(lambda payload, report: {}, payload, log_file=log, epochs=epochs, provisional=provisional)
+        log = Path(f"{record.number}.log")
+        return Job("scripted", script_of(record), log, epochs=epochs, provisional=provisional)
 
     coordinator = Coordinator(
         study,

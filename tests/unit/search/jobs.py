@@ -6,31 +6,59 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
-from paddle_automl.core.errors import TrialError
+from paddle_automl.core.errors import ConfigError, DataError, TrialError
+from paddle_automl.core.schema import Section
 
 
-def curve(payload, report):
+def curve(payload, worker):
     """Report `epochs` accuracies that approach `final`."""
     for epoch in range(1, payload.get("epochs", 3) + 1):
         time.sleep(payload.get("sleep", 0.0))
         value = payload["final"] * (1 - 0.5**epoch)
-        if not report(epoch, {"accuracy": value, "loss": 1 - value}):
+        if not worker.report(epoch, {"accuracy": value, "loss": 1 - value}):
             break
     return {"metrics": {"accuracy": value, "loss": 1 - value}}
 
 
-def misbehave(payload, report):
+def misbehave(payload, worker):
     """End in the way that `payload["how"]` names."""
     how = payload["how"]
     sys.stdout.write(f"about to {how}\n")
     return WAYS[how](payload)
 
 
+class Reply(Section):
+    """A typed result."""
+
+    number: int
+    file: Path
+
+
+@dataclass(frozen=True)
+class Question:
+    """A typed request."""
+
+    number: int
+    file: Path
+
+
+def answer(request, worker):
+    """Answer a typed request."""
+    return Reply(number=request.number + 1, file=request.file)
+
+
+def place(payload, worker):
+    """Tell where the job runs."""
+    return {"pid": os.getpid(), "device": worker.device, "threads": worker.threads, "scratch": worker.scratch}
+
+
 def fine(payload):
-    return {"metrics": {"accuracy": 0.5}, "pid": os.getpid(), "given": payload}
+    return {"metrics": {"accuracy": 0.5}}
 
 
 def unsendable(payload):
@@ -43,6 +71,22 @@ def raise_two_lines(payload):
 
 def diverge(payload):
     raise TrialError("diverged: loss is nan in epoch 2")
+
+
+def two_mistakes(payload):
+    raise ConfigError(["a: is wrong", "b: is wrong too"])
+
+
+class OwnError(DataError):
+    """An error of a plugin."""
+
+
+def own_error(payload):
+    raise OwnError("row 7: not a number")
+
+
+def no_mapping(payload):
+    return [1, 2]
 
 
 def memory_error(payload):
@@ -61,6 +105,9 @@ WAYS = {
     "unsendable": unsendable,
     "raise": raise_two_lines,
     "diverge": diverge,
+    "two mistakes": two_mistakes,
+    "own error": own_error,
+    "no mapping": no_mapping,
     "memory error": memory_error,
     "kill": lambda payload: os.kill(os.getpid(), signal.SIGKILL),
     "segfault": lambda payload: os.kill(os.getpid(), signal.SIGSEGV),
@@ -70,17 +117,17 @@ WAYS = {
 }
 
 
-def report_pid(payload, report):
+def report_pid(payload, worker):
     """Write the process id to a file, then report slowly until told to stop."""
     with open(payload["pids"], "a") as file:
         file.write(f"{os.getpid()}\n")
     if payload.get("stuck"):
         # Backtracks for years without ever letting another thread of the process run.
         re.match("(a+)+$", "a" * 60 + "b")
-    return curve(payload, report)
+    return curve(payload, worker)
 
 
-def with_child(payload, report):
+def with_child(payload, worker):
     """Start a process of our own, then wait."""
     child = subprocess.Popen(["sleep", "60"])
     with open(payload["pids"], "w") as file:
@@ -102,7 +149,7 @@ def gone(pid, within_s):
     return False
 
 
-def tell_preloaded(payload, report):
+def tell_preloaded(payload, worker):
     """Tell whether the module came with the process or was imported by it."""
     from tests.unit.search import preloaded
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from paddle_automl.search.coordinator import Coordinator
-from paddle_automl.search.executors.base import Job
+from paddle_automl.search.executors.base import Job, target_of
 from paddle_automl.search.executors.local import Local
 from paddle_automl.search.limits import Limits
 from tests.unit.search import jobs
@@ -18,9 +18,9 @@ def main(folder, trials, sleep):
     def make_job(record):
         payload = {"pids": str(folder / "pids"), "final": record.params["rate"], "sleep": sleep}
         payload["stuck"] = sleep < 0
-        return Job(jobs.report_pid, payload, folder / f"{record.number}.log", epochs=3)
+        return Job(target_of(jobs.report_pid), payload, folder / f"{record.number}.log", epochs=3)
 
-    with open_study(folder) as study, Local(Local.Config(), workers=2) as executor:
+    with open_study(folder) as study, Local(Local.Config(), workers=2, device="cpu") as executor:
         coordinator = Coordinator(
             study, controller(), scheduler(), executor, make_job, limits=Limits(trials=trials)
         )
