@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 from typing import ClassVar
-
-import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, readable
 from paddle_automl.core.schema import Sequence
 from paddle_automl.data.array_checks import samples_of_arrays
+from paddle_automl.data.array_files import read_idx
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import Samples
-
-_UINT8 = 8
 
 
 @DATASETS.register("idx")
@@ -79,30 +74,6 @@ class Idx(Dataset):
             part: (_find(root, images, f"{part}_images"), _find(root, labels, f"{part}_labels"))
             for part, (images, labels) in named.items()
         }
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Return the uint8 array of an idx file, plain or gzipped; raises DataError for any other content."""
-    try:
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{readable(path)}: cannot read the file: {error}") from None
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UINT8:
-        raise DataError(f"{readable(path)}: is no idx file of uint8 values; it starts with {raw[:4].hex(' ')}")
-    dimensions = raw[3]
-    shape = tuple(int(size) for size in np.frombuffer(raw, ">u4", dimensions, 4)) if _holds(raw) else ()
-    start = 4 + 4 * dimensions
-    if not shape or len(raw) - start != int(np.prod(shape, dtype=np.int64)):
-        raise DataError(
-            f"{readable(path)}: is cut off or damaged: {len(raw)} bytes for an array of shape {list(shape)}"
-        )
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
-
-
-def _holds(raw: bytes) -> bool:
-    return raw[3] > 0 and len(raw) >= 4 + 4 * raw[3]
 
 
 def _find(root: Path, name: str, option: str) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +12,7 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, readable
 from paddle_automl.core.schema import Sequence
 from paddle_automl.data.array_checks import samples_of_arrays
+from paddle_automl.data.array_files import open_npz
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import Samples
 
@@ -52,14 +51,8 @@ class Npz(Dataset):
         name = readable(path)
         if not path.is_file():
             raise DataError(f"data.dataset.path: the file '{name}' does not exist")
-        try:
-            archive = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"{name}: is no NumPy archive, or is damaged: {error}") from None
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"{name}: is a single array; save images and labels together with numpy.savez")
-        with archive:
-            return self._samples(archive.files, lambda key: _array(archive, key, name), name)
+        with open_npz(path) as archive:
+            return self._samples(archive.keys, archive.array, name)
 
     def _samples(self, keys: list[str], array: Callable[[str], np.ndarray], name: str) -> Samples:
         found: dict[str, tuple[str, str]] = {}
@@ -81,12 +74,3 @@ class Npz(Dataset):
             {part: (f"{name}: {images}", f"{name}: {labels}") for part, (images, labels) in found.items()},
             class_names,
         )
-
-
-def _array(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
-    try:
-        return np.asarray(archive[key])
-    except ValueError as error:
-        raise DataError(f"{name}: the array '{key}' cannot be read: {error}") from None
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{name}: the array '{key}' is damaged: {error}") from None

@@ -221,7 +221,7 @@ class TestIdx:
             (b"\0\0\x08\x03\0\0", "is cut off or damaged"),
             (b"\0\0\x08\x00", "is cut off or damaged"),
             (b"\0\0\x08\x04" + b"\xff" * 16, "is cut off or damaged"),
-            (gzip.compress(b"x" * 1000, mtime=0)[:20], "cannot read the file"),
+            (gzip.compress(b"\0\0\x08\x01\0\0\x03\xe8" + b"x" * 1000, mtime=0)[:20], "cannot read the file"),
             (b"\x1f\x8b\x08\0\0\0\0\0\0\x03garbage", "cannot read the file"),
         ],
     )
