@@ -8,9 +8,11 @@ the two, so that the same configuration works in every locale.
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.files import open_regular
 
 ENCODINGS = ("utf-8", "gb18030")
 
@@ -18,11 +20,12 @@ ENCODINGS = ("utf-8", "gb18030")
 def located(path: str | Path, root: str | Path | None = None) -> Path:
     """Return the existing path that `path` (below `root`) names, or the plain path when there is none.
 
-    The name is tried as the locale encodes it, then as UTF-8 and as GB18030 bytes; ``~`` is the home folder.
+    The name is tried as the locale encodes it, then as UTF-8 and as GB18030 bytes, then in other Unicode forms:
+    a name may be composed in a list and decomposed on the disk. ``~`` is the home folder.
     """
     text = os.path.expanduser(str(path))
     plain = os.path.join(root, text) if root is not None else text
-    if os.path.lexists(plain):
+    if text.isascii() or os.path.lexists(plain):
         return Path(plain)
     for encoding in ENCODINGS:
         try:
@@ -32,7 +35,26 @@ def located(path: str | Path, root: str | Path | None = None) -> Path:
             continue
         if os.path.lexists(name):
             return Path(name)
-    return Path(plain)
+    return _in_another_form(text, root) or Path(plain)
+
+
+def _in_another_form(text: str, root: str | Path | None) -> Path | None:
+    """Return the existing path whose names are canonically equivalent to those of `text`, or None."""
+    place = Path("" if root is None else root)
+    for part in Path(text).parts:
+        plain = place / part
+        if not os.path.lexists(plain) and not part.isascii():
+            wanted = unicodedata.normalize("NFC", part)
+            try:
+                names = sorted(os.listdir(place))
+            except OSError:
+                return None
+            same = [name for name in names if unicodedata.normalize("NFC", readable(name)) == wanted]
+            plain = place / same[0] if same else plain
+        if not os.path.lexists(plain):
+            return None
+        place = plain
+    return place
 
 
 def readable(path: str | Path) -> str:
@@ -56,7 +78,8 @@ def read_lines(path: Path) -> list[str]:
     Raises DataError when the file cannot be read or is in none of these encodings.
     """
     try:
-        raw = path.read_bytes()
+        with open_regular(path) as file:
+            raw = file.read()
     except OSError as error:
         raise DataError(f"{readable(path)}: cannot read the file: {error.strerror}") from None
     encodings = ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "gb18030")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.data.class_names import check_distinct, composed, in_order
 from paddle_automl.data.samples import SPLITS, Samples
 from paddle_automl.tasks.base import RawTargets
 
@@ -70,6 +71,7 @@ def targets_of_arrays(
     if len(set(kinds)) > 1:
         listing = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))
         raise DataError(f"targets of different kinds ({listing}); all splits need the same")
+    target_names = None if target_names is None else tuple(composed(name) for name in target_names)
     if target_names is not None and len(set(target_names)) != len(target_names):
         twice = sorted({name for name in target_names if target_names.count(name) > 1})
         raise DataError(f"names of targets must differ, given twice: {', '.join(twice)}")
@@ -150,6 +152,12 @@ def _classes(
     labels: Sequence[np.ndarray], names: Sequence[str], class_names: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """Return the class names and, for each split, the class index of each label."""
+    if labels[0].dtype.kind == "U":
+        labels = [np.array([composed(str(label)) for label in part], dtype=np.str_) for part in labels]
+        if class_names is None:
+            distinct = {str(label) for part in labels for label in part}
+            check_distinct(sorted(distinct), " and ".join(names))
+            class_names = tuple(in_order(distinct))
     if class_names is None:
         values = np.unique(np.concatenate(labels))
         return (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,112 +12,100 @@ import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, readable
+from paddle_automl.data.class_names import check_distinct, composed, in_order
+from paddle_automl.data.datasets._layout import Layout, Top, Tree, class_trees, descended
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.samples import Samples
-from paddle_automl.inputs.image.files import IMAGE_SUFFIXES, find_images, subfolders
+from paddle_automl.data.samples import SPLITS, Samples
+from paddle_automl.inputs.image.files import SUFFIXES, counted
 from paddle_automl.tasks.base import RawTargets
 
-_PART_FOLDERS = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
+log = logging.getLogger(__name__)
 
 
 @DATASETS.register("image_folder")
 class ImageFolder(Dataset):
     """A folder with one subfolder of images per class; the subfolder's name is the class's name.
 
-    When the subfolders are ``train`` and any of ``validation`` (``val``, ``valid``) and ``test``, each with
-    class folders inside, they are taken as the parts. Hidden files and files that are no images are ignored.
+    When the subfolders are splits, such as ``train``, ``val`` and ``test``, each with class folders inside, they
+    are taken as such; so are folders of splits inside each class. Images may lie deeper inside a class folder.
+    Classes are in the order of their names, as numbers where all are whole numbers. Hidden files, files that are no
+    images and outputs of this program are left out.
     """
 
     class Config(DatasetConfig):
-        """Where the folder is."""
+        """Where the folder is, and what its subfolders are."""
 
         path_options: ClassVar[tuple[str, ...]] = ("root",)
 
         root: str
         """The folder."""
 
+        layout: Layout = "auto"
+        """What the subfolders are: classes, or splits with class folders inside; auto finds out, and stops where
+        both are possible."""
+
     def __init__(self, config: Config) -> None:
         self.config = config
 
     def load(self) -> Samples:
-        """Return the image files, sorted by part, class name and path."""
+        """Return the image files, sorted by split, class name and path."""
         root = located(self.config.root)
         if not root.is_dir():
             state = "is a file, not a folder" if root.is_file() else "does not exist"
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' {state}")
-        folders = subfolders(root)
-        if _are_parts(folders):
-            return _load_parts(_named_parts(root, folders))
-        names, files, labels = _load_classes(root, folders)
-        return Samples(RawTargets("classes", np.asarray(labels, dtype=np.int64), names), sources=tuple(files))
+        top = descended(root, self.config.layout)
+        splits = class_trees(top, self.config.layout)
+        by_split = {split: _by_class(top, folders) for split, folders in splits.items()}
+        _say_left_out(top)
+        training = by_split.get("train", by_split.get("", {}))
+        names = tuple(in_order(training))
+        for split, classes in by_split.items():
+            if strangers := [name for name in classes if name not in training]:
+                raise DataError(
+                    f"data.dataset.root: the classes {', '.join(strangers)} of the {split} split in "
+                    f"'{readable(top.folder)}' have no folder in the training split; every class needs images for "
+                    "training"
+                )
+        return _samples(by_split, names)
 
 
-def _are_parts(folders: list[Path]) -> bool:
-    names = {folder.name.lower() for folder in folders}
-    if "train" not in names or not names <= set(_PART_FOLDERS):
-        return False
-    return all(subfolders(folder) for folder in folders)
-
-
-def _named_parts(root: Path, folders: list[Path]) -> dict[str, Path]:
-    parts: dict[str, Path] = {}
-    for folder in folders:
-        part = _PART_FOLDERS[folder.name.lower()]
-        if part in parts:
-            raise DataError(
-                f"data.dataset.root: '{readable(root)}' holds both '{parts[part].name}' and '{folder.name}'; "
-                f"keep one folder for the {part} part"
-            )
-        parts[part] = folder
-    return {part: parts[part] for part in ("train", "validation", "test") if part in parts}
-
-
-def _load_parts(parts: dict[str, Path]) -> Samples:
-    class_names: tuple[str, ...] = ()
+def _samples(by_split: dict[str, dict[str, list[Path]]], names: tuple[str, ...]) -> Samples:
     files: list[Path] = []
-    labels: list[int] = []
+    classes: list[int] = []
     indices: dict[str, np.ndarray] = {}
-    for part, folder in parts.items():
-        names, part_files, part_labels = _load_classes(folder, subfolders(folder))
-        if part == "train":
-            class_names = names
-        elif strangers := [name for name in names if name not in class_names]:
-            raise DataError(
-                f"data.dataset.root: the classes {', '.join(strangers)} of '{readable(folder)}' "
-                f"have no folder in '{readable(parts['train'])}'; every class needs images for training"
-            )
-        indices[part] = np.arange(len(files), len(files) + len(part_files), dtype=np.int64)
-        files += part_files
-        labels += [class_names.index(names[label]) for label in part_labels]
+    for split in ("", *SPLITS):
+        start = len(files)
+        for number, name in enumerate(names):
+            images = by_split.get(split, {}).get(name, [])
+            files += images
+            classes += [number] * len(images)
+        if split and split in by_split:
+            indices[split] = np.arange(start, len(files), dtype=np.int64)
     return Samples(
-        RawTargets("classes", np.asarray(labels, dtype=np.int64), class_names), sources=tuple(files), splits=indices
+        RawTargets("classes", np.asarray(classes, dtype=np.int64), names), sources=tuple(files), splits=indices
     )
 
 
-def _load_classes(root: Path, folders: list[Path]) -> tuple[tuple[str, ...], list[Path], list[int]]:
-    """Return the class names, sorted, and each image file with the index of its class."""
-    if not folders:
-        loose = len(find_images(root))
-        found = f"{loose} images but no folders" if loose else "no folders with images"
-        raise DataError(
-            f"data.dataset.root: '{readable(root)}' holds {found}; make one folder of images per class in it"
-        )
+def _by_class(top: Top, folders: Iterable[tuple[str, Tree]]) -> dict[str, list[Path]]:
+    """Return the images of each class, of folders with the names of their classes."""
     by_name: dict[str, list[Path]] = {}
-    for folder in folders:
-        images = find_images(folder)
-        if not images:
+    for name, tree in folders:
+        if not tree.images:
+            others = f", but other files ({counted(tree.others)})" if tree.others else ""
             raise DataError(
-                f"data.dataset.root: the class folder '{readable(folder)}' holds no images "
-                f"({' '.join(sorted(IMAGE_SUFFIXES))}); put images into it or remove it"
+                f"data.dataset.root: the class folder '{readable(tree.folder)}' holds no images ({SUFFIXES})"
+                f"{others}; put images into it or remove it"
             )
-        by_name.setdefault(readable(folder.name), []).extend(images)
-    names = tuple(sorted(by_name))
-    files = [file for name in names for file in by_name[name]]
-    labels = [index for index, name in enumerate(names) for _ in by_name[name]]
-    return names, files, labels
+        by_name.setdefault(name, []).extend(tree.images)
+    check_distinct(by_name, top.where)
+    return {composed(name): images for name, images in by_name.items()}
+
+
+def _say_left_out(top: Top) -> None:
+    for result in top.results:
+        log.warning("data.dataset.root: '%s' is left out: it holds results of this program", readable(result))
+    if top.loose:
+        log.warning("%s: %d images that are in no class folder are left out", top.where, top.loose)
+    others: Counter[str] = sum((tree.others for tree in top.children), Counter())
+    if others:
+        log.warning("%s: files that are no images by their names are left out: %s", top.where, counted(others))

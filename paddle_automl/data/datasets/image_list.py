@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from paddle_automl.core.errors import DataError, did_you_mean
+from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, read_lines, readable
+from paddle_automl.data.class_names import composed
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
+from paddle_automl.data.listing import Listed, listed_file, raise_all, read_label_file, targets_of
 from paddle_automl.data.samples import SPLITS, Samples
-from paddle_automl.tasks.base import RawTargets
+
+log = logging.getLogger(__name__)
+
+Labels = Literal["auto", "single", "several", "flags"]
 
 
-class _Entry(NamedTuple):
+class _Line(NamedTuple):
     file: Path
     label: str
     origin: str
@@ -26,7 +32,8 @@ class ImageList(Dataset):
     """Text files with a line ``path label`` per image, as PaddleClas has them.
 
     The label is what follows the last tab of a line, or the last space where there is no tab, so paths may
-    hold spaces. One map of labels serves all lists. Lists may be UTF-8 or GBK.
+    hold spaces; it may be several labels, ``path label1,label2``, or a 0 or 1 for each, ``path 0,1,0``. One map of
+    labels serves all lists. Lists may be UTF-8, UTF-16 or GBK, and paths may have backslashes.
     """
 
     class Config(DatasetConfig):
@@ -35,7 +42,7 @@ class ImageList(Dataset):
         path_options: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "root", "label_file")
 
         train: str
-        """List of the images for training; the other parts are split off it where they have no list."""
+        """List of the images for training; the other splits are taken from it where they have no list."""
 
         validation: str | None = None
         """List of the images for validation."""
@@ -47,8 +54,12 @@ class ImageList(Dataset):
         """Folder that the paths in the lists start from; null takes the folder of the training list."""
 
         label_file: str | None = None
-        """File with a line ``id name`` per class; names may hold spaces. Without it, the classes are the
-        labels of the training list, sorted."""
+        """File with a line ``id name`` or ``id: name`` per class; names may hold spaces. Without it, the classes
+        are the labels of the training list, sorted: as numbers where all are whole numbers."""
+
+        labels: Labels = "auto"
+        """What stands behind a path: single, one class; several, labels with commas between them, after a tab also
+        none; flags, a 0 or 1 for each label. auto finds out from the commas in the training list."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -56,102 +67,115 @@ class ImageList(Dataset):
     def load(self) -> Samples:
         """Return the images in the order of the lists: training, validation, test."""
         options = {"train": self.config.train, "validation": self.config.validation, "test": self.config.test}
-        lists = {part: located(path) for part, path in options.items() if path is not None}
+        lists = {split: located(path) for split, path in options.items() if path is not None}
         root = located(self.config.root) if self.config.root is not None else lists["train"].parent
         if not root.is_dir():
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' does not exist")
-        entries = {part: _read_list(path, root, part) for part, path in lists.items()}
-        if self.config.label_file is not None:
-            names = _read_label_file(located(self.config.label_file))
-            source = readable(self.config.label_file)
-        else:
-            names = {label: label for label in _in_order({entry.label for entry in entries["train"]})}
-            source = "the training list"
-        index = {label: position for position, label in enumerate(names)}
-        everything = [entry for part in SPLITS for entry in entries.get(part, ())]
-        _check_labels(everything, index, source)
+        lines = {split: _read_list(path, root, split) for split, path in lists.items()}
+        names = read_label_file(located(self.config.label_file)) if self.config.label_file is not None else None
+        form = _form([line.label for line in lines["train"]], names, self.config.labels)
+        _check_empty(lines, form)
+        everything = [line for split in SPLITS for line in lines.get(split, ())]
         return Samples(
-            RawTargets(
-                "classes",
-                np.array([index[entry.label] for entry in everything], dtype=np.int64),
-                tuple(names.values()),
+            targets_of(
+                [Listed(_parts(line.label, form), line.origin) for line in everything],
+                form,
+                training=len(lines["train"]),
+                names=names,
+                source=readable(self.config.label_file) if self.config.label_file else "the training list",
             ),
-            sources=tuple(entry.file for entry in everything),
-            splits=_ranges({part: len(entries[part]) for part in SPLITS if part in entries}),
-            origins=tuple(entry.origin for entry in everything),
+            sources=tuple(line.file for line in everything),
+            splits=_ranges({split: len(lines[split]) for split in SPLITS if split in lines}),
+            origins=tuple(line.origin for line in everything),
         )
 
 
-def _read_list(path: Path, root: Path, part: str) -> list[_Entry]:
+def _read_list(path: Path, root: Path, split: str) -> list[_Line]:
     if not path.is_file():
-        raise DataError(f"data.dataset.{part}: the list '{readable(path)}' does not exist")
-    entries: list[_Entry] = []
+        raise DataError(f"data.dataset.{split}: the list '{readable(path)}' does not exist")
+    lines: list[_Line] = []
     mistakes: list[str] = []
-    for number, line in enumerate(read_lines(path), start=1):
-        text = line.strip()
-        if not text:
+    seen: dict[Path, _Line] = {}
+    for number, text in enumerate(read_lines(path), start=1):
+        if not text.strip():
             continue
         origin = f"{readable(path)}:{number}"
-        name, separator, label = text.rpartition("\t" if "\t" in text else " ")
-        if separator:
-            entries.append(_Entry(located(name.strip(), root), label.strip(), origin))
-        else:
-            mistakes.append(f"{origin}: must be 'path label', got '{text}'")
-    _raise_all(mistakes)
-    if not entries:
-        raise DataError(f"data.dataset.{part}: the list '{readable(path)}' holds no images")
-    return entries
-
-
-def _read_label_file(path: Path) -> dict[str, str]:
-    """Return the name of each id, in the order of the ids."""
-    if not path.is_file():
-        raise DataError(f"data.dataset.label_file: the file '{readable(path)}' does not exist")
-    names: dict[str, str] = {}
-    mistakes: list[str] = []
-    for number, line in enumerate(read_lines(path), start=1):
-        text = line.strip()
-        if not text:
+        name, label = _path_and_label(text, root)
+        if label is None:
+            mistakes.append(f"{origin}: must be 'path label', got '{text.strip()}'")
             continue
-        words = text.split(maxsplit=1)
-        label, name = words[0], words[-1]
-        if label in names:
-            mistakes.append(f"{readable(path)}:{number}: the id '{label}' stands twice")
-        elif name in names.values():
-            mistakes.append(f"{readable(path)}:{number}: the name '{name}' stands twice")
-        names[label] = name
-    _raise_all(mistakes)
-    return {label: names[label] for label in _in_order(set(names))}
+        line = _Line(listed_file(name, root), composed(label), origin)
+        other = seen.setdefault(line.file, line)
+        if not _same(other.label, line.label):
+            mistakes.append(
+                f"{origin}: '{name}' has the label '{line.label}', but '{other.label}' in {other.origin}; "
+                "an image has one truth: correct or remove one of the lines"
+            )
+        lines.append(line)
+    raise_all(mistakes)
+    if not lines:
+        raise DataError(f"data.dataset.{split}: the list '{readable(path)}' holds no images")
+    return lines
 
 
-def _check_labels(entries: Sequence[_Entry], index: dict[str, int], source: str) -> None:
-    mistakes = []
-    for entry in entries:
-        if entry.label not in index:
-            listing = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
-            hint = did_you_mean(entry.label, index)
-            mistakes.append(f"{entry.origin}: the label '{entry.label}' is not in {source}{hint}; valid: {listing}")
-    _raise_all(mistakes)
+def _path_and_label(text: str, root: Path) -> tuple[str, str | None]:
+    """Return both parts of a line; the label is empty after a last tab, and None where there is only one part."""
+    stripped = text.strip()
+    if "\t" not in stripped and text.rstrip(" ").endswith("\t") and listed_file(stripped, root).exists():
+        return stripped, ""
+    name, separator, label = stripped.rpartition("\t" if "\t" in stripped else " ")
+    return (name.strip(), label.strip()) if separator else (stripped, None)
 
 
-def _raise_all(mistakes: list[str]) -> None:
-    if not mistakes:
-        return
-    more = f"\n  and {len(mistakes) - 10} more lines" if len(mistakes) > 10 else ""
-    raise DataError("\n  ".join(mistakes[:10]) + more)
+def _same(one: str, other: str) -> bool:
+    """Return whether two labels, or two lists of labels in any order, say the same."""
+    first, second = _parts(one, "several"), _parts(other, "several")
+    return one == other or (sorted(first) == sorted(second) and not set(first) <= {"0", "1"})
 
 
-def _in_order(labels: set[str]) -> list[str]:
-    """Return labels sorted: as numbers if all are numbers, otherwise as text."""
-    if all(label.isdecimal() for label in labels):
-        return sorted(labels, key=lambda label: (int(label), label))
-    return sorted(labels)
+def _form(labels: list[str], names: Mapping[str, str] | None, stated: Labels) -> Labels:
+    """Return whether labels are single, several or flags, as stated or by the commas in them."""
+    if stated != "auto":
+        return stated
+    with_comma = [label for label in labels if "," in label]
+    if not with_comma or (names is not None and all(label in names for label in with_comma)):
+        return "single"
+    parts = [_parts(label, "several") for label in labels]
+    widths = {len(part) for part in parts}
+    flags = len(widths) == 1 and all(set(part) <= {"0", "1"} for part in parts)
+    # As names, no label can be given twice for one image; two different ones could also be the names 0 and 1.
+    if flags and (widths != {2} or any(len(set(part)) == 1 for part in parts)):
+        return "flags"
+    log.warning(
+        "labels with commas, as '%s', are read as several labels per image; "
+        "if the comma is part of a name, set data.dataset.labels: single",
+        with_comma[0],
+    )
+    return "several"
+
+
+def _parts(label: str, form: Labels) -> tuple[str, ...]:
+    if form == "single":
+        return (label,)
+    return tuple(part.strip() for part in label.split(",") if part.strip() or form == "flags")
+
+
+def _check_empty(lines: Mapping[str, list[_Line]], form: Labels) -> None:
+    if form != "several":
+        raise_all(
+            [
+                f"{line.origin}: must be 'path label', got no label"
+                for split in lines.values()
+                for line in split
+                if not line.label
+            ]
+        )
 
 
 def _ranges(sizes: dict[str, int]) -> dict[str, np.ndarray]:
     ranges: dict[str, np.ndarray] = {}
     start = 0
-    for part, size in sizes.items():
-        ranges[part] = np.arange(start, start + size, dtype=np.int64)
+    for split, size in sizes.items():
+        ranges[split] = np.arange(start, start + size, dtype=np.int64)
         start += size
     return ranges

@@ -7,8 +7,13 @@ so a model sees the same pixels everywhere.
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -17,9 +22,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.files import open_regular
 from paddle_automl.core.parallel import in_threads
 from paddle_automl.core.paths import located, readable
 from paddle_automl.inputs.base import Reader
+from paddle_automl.inputs.image.formats import formats_of, without_texts
 
 Fit = Literal["crop", "pad", "stretch"]
 Source = str | Path | bytes | Image.Image
@@ -33,11 +40,24 @@ _BROKEN = (
     EOFError,
     OverflowError,
     NotImplementedError,
+    RecursionError,
+    MemoryError,
     struct.error,
     zlib.error,
+    subprocess.SubprocessError,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
 )
 """What Pillow's readers raise on damaged files; they have no common class."""
+
+MOST_BYTES = 2**30
+"""Size of a file up to which it is read; Pillow itself refuses more than 2 x 89 million pixels."""
+LARGE = 2**25
+"""Pixels above which one image is decoded at a time: each may take some gigabytes of memory."""
+DEEP = 65535
+"""Largest value of a pixel of 16 bits."""
+_CHUNK = 2**20
+_one_at_a_time = threading.Lock()
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -57,17 +77,19 @@ _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 class Decoder(Reader):
     """Decodes images to ``[channels, height, width]`` uint8.
 
-    `fit` says how another shape is met: ``crop`` resizes the short side and cuts the centre, ``pad`` resizes
-    the long side and puts black around, ``stretch`` resizes both sides. EXIF rotation is applied,
-    transparency is laid over white, 16-bit grey is reduced to 8 bits, and an animation gives its first frame.
+    `fit` says how another aspect ratio is treated: ``crop`` resizes the short side and cuts the centre out, ``pad``
+    resizes the long side and puts black around, ``stretch`` resizes both sides. EXIF rotation is applied,
+    transparency is laid over white, and an animation gives its first frame. Grey values deeper than 8 bits are
+    scaled: `range` (lowest, highest) becomes 0 to 255, None stands for 16 bits and refuses values beyond.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     height: int
     width: int
     fit: Fit
     channels: int
+    range: tuple[float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -79,11 +101,15 @@ class Decoder(Reader):
         try:
             if isinstance(source, Image.Image):
                 return self._pixels(source)
-            with Image.open(_opened(source)) as image:
-                # JPEG decodes at a half, a quarter or an eighth of the size where that still suffices.
-                longest = 2 * max(self.height, self.width)
-                image.draft(None, (longest, longest))
-                return self._pixels(image)
+            raw = _bytes_of(source)
+            try:
+                return self._decoded(raw, source)
+            except ValueError:
+                # Texts and profiles beyond Pillow's limits say nothing about the pixels.
+                plain = without_texts(raw)
+                if plain is None:
+                    raise
+                return self._decoded(plain, source)
         except _BROKEN as error:
             raise DataError(f"{_described(source)}: {_reason(error)}") from None
 
@@ -104,8 +130,15 @@ class Decoder(Reader):
         in_threads(convert, range(len(items)))
         return result
 
+    def _decoded(self, raw: bytes, source: Source) -> np.ndarray:
+        with _open(raw, source) as image, _turn(image):
+            # JPEG decodes at a half, a quarter or an eighth of the size where that still suffices.
+            longest = 2 * max(self.height, self.width)
+            image.draft(None, (longest, longest))
+            return self._pixels(image)
+
     def _pixels(self, image: Image.Image) -> np.ndarray:
-        resized = self._resized(_flat(_upright(image), self.channels))
+        resized = self._resized(_flat(_upright(image), self.channels, self.range))
         array = np.asarray(resized, dtype=np.uint8)
         return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
 
@@ -129,27 +162,74 @@ class Decoder(Reader):
         return _resize(image, self.width, self.height, box)
 
 
-def is_grey(source: str | Path) -> bool:
-    """Return whether an image file is stored as grey values; False for a file that cannot be opened."""
+@dataclass(frozen=True)
+class Look:
+    """What an image file says before it is decoded to a size.
+
+    `grey`: whether it is stored as grey values; `deepest`: the least and the largest value of a grey image of more
+    than 8 bits, None for others.
+    """
+
+    grey: bool
+    deepest: tuple[int, int] | None = None
+
+
+def look_at(source: str | Path) -> Look | None:
+    """Return what is known of an image file; None for one that cannot be read."""
     try:
-        with Image.open(_opened(source)) as image:
-            if image.mode != "P":
-                return image.mode.startswith("I;16") or image.mode in _GREY_MODES
-            pixels = np.asarray(image.convert("RGB"))
-            return bool((pixels == pixels[..., :1]).all())
+        raw = _bytes_of(source)
+        try:
+            return _look(raw, source)
+        except ValueError:
+            plain = without_texts(raw)
+            return None if plain is None else _look(plain, source)
     except _BROKEN:
-        return False
+        return None
+
+
+def _look(raw: bytes, source: str | Path) -> Look:
+    with _open(raw, source) as image, _turn(image):
+        if image.mode.startswith("I"):
+            values = np.asarray(image)
+            return Look(True, (int(values.min()), int(values.max())))
+        if image.mode != "P":
+            return Look(image.mode in _GREY_MODES)
+        pixels = np.asarray(image.convert("RGB"))
+        return Look(bool((pixels == pixels[..., :1]).all()))
 
 
 def _resize(image: Image.Image, width: int, height: int, box: tuple[float, float, float, float]) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
 
 
-def _opened(source: str | Path | bytes) -> io.BytesIO:
-    raw = source if isinstance(source, bytes) else located(source).read_bytes()
+def _bytes_of(source: str | Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        raw = source
+    else:
+        with open_regular(located(source)) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_BYTES:
+                raise ValueError(
+                    f"the file has {size / 1e9:.1f} GB, more than the {MOST_BYTES / 1e9:.1f} GB allowed"
+                )
+            raw = file.read(MOST_BYTES)
     if not raw:
         raise ValueError("the file is empty (0 bytes)")
-    return io.BytesIO(raw)
+    return raw
+
+
+def _open(raw: bytes, source: Source) -> Image.Image:
+    return Image.open(io.BytesIO(raw), formats=formats_of(source if isinstance(source, str | Path) else None))
+
+
+@contextmanager
+def _turn(image: Image.Image) -> Iterator[None]:
+    """Let no two threads decode large images at once."""
+    if image.width * image.height <= LARGE:
+        yield
+        return
+    with _one_at_a_time:
+        yield
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -161,23 +241,39 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _flat(image: Image.Image, channels: int) -> Image.Image:
+def _flat(image: Image.Image, channels: int, deep: tuple[float, float] | None) -> Image.Image:
     """Return the image in mode L or RGB, without alpha and with 8 bits."""
-    if image.mode.startswith("I"):
-        image = _eight_bits(image)
-    elif image.mode == "F":
-        raise ValueError("32-bit float pixels have no stated range; save the image with 8 or 16 bits")
+    if image.mode == "F" and deep is None:
+        raise ValueError(
+            "32-bit float pixels have no stated range; state data.input.range: [lowest, highest], "
+            "or save the image with 8 or 16 bits"
+        )
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = _eight_bits(image, deep)
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit integer pixels beyond 16 bits; save the image with 8 or 16 bits")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+def _eight_bits(image: Image.Image, deep: tuple[float, float] | None) -> Image.Image:
+    values = np.asarray(image)
+    if deep is None and (values.min() < 0 or values.max() > DEEP):
+        raise ValueError(
+            "32-bit integer pixels beyond 16 bits; state data.input.range: [lowest, highest], "
+            "or save the image with 8 or 16 bits"
+        )
+    result = np.empty(values.shape, dtype=np.uint8)
+    rows = max(1, _CHUNK // values.shape[1])
+    for start in range(0, len(values), rows):
+        part = values[start : start + rows]
+        if deep is None:
+            result[start : start + rows] = (part.astype(np.int64) * 255 + DEEP // 2) // DEEP
+        else:
+            low, high = deep
+            scaled = (np.clip(np.nan_to_num(part.astype(np.float64)), low, high) - low) * (255 / (high - low))
+            result[start : start + rows] = np.rint(scaled)
+    return Image.fromarray(result)
 
 
 def _described(source: Source) -> str:
@@ -190,6 +286,9 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "is no image in a known format, or is damaged"
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
+        special = error.strerror.startswith("is no")
+        return error.strerror if special else f"cannot be read: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "cannot be decoded: it needs more memory than there is"
     text = str(error) or type(error).__name__
     return text if text.startswith("the file") else f"cannot be decoded: {text}"

@@ -2,39 +2,68 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, read_lines, readable
+from paddle_automl.inputs.image.formats import image_suffixes
 
-IMAGE_SUFFIXES = frozenset(
-    f".{format}"
-    for format in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "gif", "tif", "tiff", "webp"),
-        *("ppm", "pgm", "pbm", "pnm"),
-    )
-)
+log = logging.getLogger(__name__)
+
 _IGNORED_FOLDERS = frozenset({"__macosx", "__pycache__", "@eadir", "$recycle.bin"})
+_IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
+_RESULTS = frozenset({"study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams", "config.yaml"})
+"""Files that this program writes: a folder with one of them holds results, whose images are none of the data's."""
+SUFFIXES = ".jpg .png .gif .bmp .tif .webp .avif .jp2 .tga .ppm and others"
+"""The best known of `image_suffixes`, for messages."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds at any depth: image files, sorted; how many other files by suffix; folders of results."""
+
+    images: list[Path] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    results: list[Path] = field(default_factory=list)
 
 
 def is_image_name(path: str | Path) -> bool:
     """Return whether a name looks like that of an image: a known suffix, and not hidden."""
     name = os.path.basename(path)
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in image_suffixes()
+
+
+def is_result(folder: str | Path) -> bool:
+    """Return whether a folder is an output of this program: of a search or a training, or a bundle."""
+    if any(os.path.exists(os.path.join(folder, name)) for name in _RESULTS):
+        return True
+    stages = os.path.join(folder, "stages")
+    return os.path.isdir(stages) and any(name.endswith(".json") for name in os.listdir(stages))
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders directly below, sorted by name; hidden and system folders are left out."""
+    """Return the folders directly below, sorted by name; hidden, system and result folders are left out."""
     with os.scandir(folder) as entries:
         found = [Path(entry.path) for entry in entries if entry.is_dir() and _is_visible(entry.name)]
-    return sorted(found, key=_order)
+    return sorted((path for path in found if not is_result(path)), key=_order)
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return all image files below `folder`, at any depth, sorted; links are followed, each folder once."""
-    found: list[Path] = []
+    """Return all image files below `folder`, at any depth, sorted; see `look_into`."""
+    return look_into(folder).images
+
+
+def look_into(folder: Path) -> Found:
+    """Return what is below `folder`, at any depth; links are followed, each folder once.
+
+    Results of this program below it are left out, and named.
+    """
+    found = Found()
     seen: set[str] = set()
     for base, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(base)
@@ -42,9 +71,24 @@ def find_images(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if _is_visible(name))
-        found += [Path(base, name) for name in names if is_image_name(name)]
-    return sorted(found, key=_order)
+        visible = sorted(name for name in folders if _is_visible(name))
+        results = {name for name in visible if is_result(os.path.join(base, name))}
+        found.results.extend(Path(base, name) for name in sorted(results))
+        folders[:] = [name for name in visible if name not in results]
+        for name in names:
+            if is_image_name(name):
+                found.images.append(Path(base, name))
+            elif not name.startswith(".") and name.lower() not in _IGNORED_FILES:
+                found.others[os.path.splitext(name)[1].lower() or "no suffix"] += 1
+    found.images.sort(key=_order)
+    return found
+
+
+def counted(others: Mapping[str, int]) -> str:
+    """Return suffixes with their counts, the most frequent first, for messages."""
+    ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    more = f", and {len(ordered) - 8} others" if len(ordered) > 8 else ""
+    return ", ".join(f"{count} {readable(suffix)}" for suffix, count in ordered[:8]) + more
 
 
 def _order(path: Path) -> tuple[str, bytes]:
@@ -78,11 +122,19 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _of_folder(folder: Path) -> list[Path]:
-    files = find_images(folder)
-    if not files:
-        known = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{readable(folder)}: has no image files in it or below; looked for {known}")
-    return files
+    found = look_into(folder)
+    if not found.images:
+        other = f"; it has other files: {counted(found.others)}" if found.others else ""
+        raise DataError(f"{readable(folder)}: has no image files in it or below; looked for {SUFFIXES}{other}")
+    _say_left_out(folder, found)
+    return found.images
+
+
+def _say_left_out(folder: Path, found: Found) -> None:
+    if found.others:
+        log.warning("%s: left out, as no images by their names: %s", readable(folder), counted(found.others))
+    for result in found.results:
+        log.warning("%s: left out, as it holds results of this program", readable(result))
 
 
 def _of_list(file: Path) -> list[Path]:

@@ -2,92 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
-from pydantic import BeforeValidator, Field, Strict, model_validator
-from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import readable
-from paddle_automl.core.schema import Sequence as Tuple
 from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Statistics, TensorSpec
-from paddle_automl.inputs.image.decoding import Decoder, Fit, is_grey
+from paddle_automl.inputs.image.decoding import DEEP, Decoder, look_at
 from paddle_automl.inputs.image.files import expand
+from paddle_automl.inputs.image.options import ImageConfig, ImageFitted
 from paddle_automl.inputs.image.shrinking import shrink
+
+log = logging.getLogger(__name__)
 
 FILE_SIZE = 64
 """Pixels of a side of image files when the configuration leaves the size open."""
-GREY_SAMPLE = 64
-
-
-def _size(value: Any) -> Any:
-    sides = [value, value] if isinstance(value, int) else value
-    if value is None:
-        return value
-    if (
-        not isinstance(sides, list | tuple)
-        or len(sides) != 2
-        or not all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
-    ):
-        raise PydanticCustomError(
-            "stated", f"must be a number of pixels, or [height, width], each at least 1, got {value!r}"
-        )
-    return value
-
-
-ImageSize = Annotated[int | Annotated[tuple[int, int], Strict(False)] | None, BeforeValidator(_size)]
-
-
-class ImageConfig(InputConfig):
-    """Size and channels of the images that the network sees."""
-
-    size: ImageSize = None
-    """Pixels of a side, or [height, width]; null takes the arrays' own size, and 64 for image files."""
-
-    fit: Fit = "crop"
-    """How an image with another aspect ratio is resized: crop resizes the short side and cuts the centre out, pad
-    resizes the long side and puts black around, stretch resizes both sides."""
-
-    channels: Literal["auto", 1, 3] = "auto"
-    """1 for grey, 3 for colour; auto takes 1 for grey arrays, and for files when all of a sample are grey."""
-
-    @property
-    def sides(self) -> tuple[int, int] | None:
-        """Return (height, width), or None where the size is left to the data."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
-
-
-class ImageFitted(Fitted):
-    """How an image becomes the network's input."""
-
-    size: Annotated[tuple[int, int], Strict(False)]
-    """Height and width in pixels."""
-
-    fit: Fit = "crop"
-    """How an image with another aspect ratio is resized: crop, pad or stretch."""
-
-    channels: Literal[1, 3] = 3
-    """1 for grey, 3 for RGB."""
-
-    mean: Tuple[float] = Field(min_length=1)
-    """Mean of each channel, of pixels scaled to 0..1."""
-
-    std: Tuple[Annotated[float, Field(gt=0)]] = Field(min_length=1)
-    """Standard deviation of each channel, of pixels scaled to 0..1."""
-
-    @model_validator(mode="after")
-    def _one_value_per_channel(self) -> ImageFitted:
-        if len(self.mean) != self.channels or len(self.std) != self.channels:
-            raise PydanticCustomError(
-                "stated",
-                f"mean and std need {self.channels} values, one per channel, "
-                f"got {len(self.mean)} and {len(self.std)}",
-            )
-        return self
+SAMPLE = 64
+"""Files that are looked at, evenly spread, to find out channels and range."""
+FEW_LEVELS = 8
+"""Grey levels of 256 in which a network finds next to nothing."""
 
 
 @INPUTS.register("image")
@@ -109,28 +48,29 @@ class ImageInput(Input):
                     f"data.dataset: images must be uint8 [N, H, W, C], got {items.dtype} {list(items.shape)}"
                 )
             height, width = config.sides or items.shape[1:3]
-            auto = 1 if items.shape[3] == 1 else 3
+            found = _Sample(grey=items.shape[3] == 1)
         else:
             height, width = config.sides or (FILE_SIZE, FILE_SIZE)
-            auto = 3
-            if config.channels == "auto":
-                files = sources or ()
-                step = max(1, len(files) // GREY_SAMPLE)
-                auto = 1 if all(is_grey(file) for file in files[::step]) else 3
-        return Decoder(height, width, config.fit, auto if config.channels == "auto" else config.channels)
+            found = _sample(config, sources or ())
+        channels = (1 if found.grey else 3) if config.channels == "auto" else config.channels
+        return Decoder(height, width, config.fit, channels, found.range if config.range == "auto" else config.range)
 
     @classmethod
     def measure(cls, config: ImageConfig, reader: Decoder, batches: Iterable[np.ndarray]) -> Statistics:
-        """Return mean and standard deviation of each channel, of pixels scaled to 0..1."""
+        """Return mean and standard deviation of each channel, of pixels scaled to 0..1.
+
+        Warns of images in which there is next to nothing to see.
+        """
         counts = np.zeros((reader.channels, 256), dtype=np.int64)
         for images in batches:
             for channel in range(reader.channels):
                 counts[channel] += np.bincount(images[:, channel].ravel(), minlength=256)
         values = np.arange(256) / 255
-        share = counts / counts.sum(axis=1, keepdims=True)
-        mean = share @ values
+        fractions = counts / counts.sum(axis=1, keepdims=True)
+        mean = fractions @ values
         # A constant channel has no deviation; one grey level is the smallest that makes sense.
-        std = np.maximum(np.sqrt(np.maximum(share @ values**2 - mean**2, 0)), 1 / 255)
+        std = np.maximum(np.sqrt(np.maximum(fractions @ values**2 - mean**2, 0)), 1 / 255)
+        _warn_of_few_levels(counts, std)
         return {
             "mean": [round(float(value), 6) for value in mean],
             "std": [round(float(value), 6) for value in std],
@@ -147,6 +87,7 @@ class ImageInput(Input):
                 channels=1 if reader.channels == 1 else 3,
                 mean=tuple(statistics["mean"]),
                 std=tuple(statistics["std"]),
+                range=reader.range,
             )
         )
 
@@ -168,7 +109,7 @@ class ImageInput(Input):
     @property
     def decoder(self) -> Decoder:
         """Return the decoder of these settings."""
-        return Decoder(*self.size, self.fitted.fit, self.channels)
+        return Decoder(*self.size, self.fitted.fit, self.channels, self.fitted.range)
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -177,7 +118,14 @@ class ImageInput(Input):
 
     def stated(self) -> ImageConfig:
         """Return the options with which other data are read as this input's were."""
-        return ImageConfig(name=self.name, size=self.size, fit=self.fitted.fit, channels=self.fitted.channels)
+        fitted = self.fitted
+        return ImageConfig(
+            name=self.name,
+            size=fitted.size,
+            fit=fitted.fit,
+            channels=fitted.channels,
+            range=fitted.range or (0.0, float(DEEP)),
+        )
 
     def read(self, source: Any) -> np.ndarray:
         """Return the pixels of a file, of its bytes or of a Pillow image, ``[C, H, W]`` uint8.
@@ -234,3 +182,49 @@ class ImageInput(Input):
         """Return brightness and contrast of each image: mean and deviation of its pixels scaled to 0..1."""
         pixels = items.reshape(len(items), -1)
         return {"brightness": pixels.mean(axis=1) / 255, "contrast": pixels.std(axis=1) / 255}
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What a sample of the files has: only grey values or not, and the range of values deeper than 8 bits."""
+
+    grey: bool
+    range: tuple[float, float] | None = None
+
+
+def _sample(config: ImageConfig, files: Sequence[Any]) -> _Sample:
+    if config.channels != "auto" and config.range != "auto":
+        return _Sample(grey=False)
+    # Files that cannot be read have no vote; what is wrong with them is said when all are read.
+    looks = [look for look in map(look_at, files[:: max(1, len(files) // SAMPLE)]) if look is not None]
+    deep = [look.deepest for look in looks if look.deepest is not None]
+    grey = bool(looks) and all(look.grey for look in looks)
+    return _Sample(grey, _range_of(deep) if deep and config.range == "auto" else None)
+
+
+def _range_of(deep: Sequence[tuple[int, int]]) -> tuple[float, float] | None:
+    """Return 0 and the largest number of as many bits as the values have; None for 16 bits and for others."""
+    low, high = min(values[0] for values in deep), max(values[1] for values in deep)
+    if low < 0 or high > DEEP:
+        return None
+    top = 2 ** max(8, high.bit_length()) - 1
+    if (high - low) * 256 < FEW_LEVELS * top:
+        log.warning(
+            "the grey images of more than 8 bits hold values from %d to %d, nearly one grey level of 0 to %d; "
+            "state the range that matters, as in data.input.range: [%d, %d]",
+            low, high, top, low, max(high, low + 1),
+        )  # fmt: skip
+    return None if top == DEEP else (0.0, float(top))
+
+
+def _warn_of_few_levels(counts: np.ndarray, std: np.ndarray) -> None:
+    """Warn where the training images are nearly of one grey level, or nearly black."""
+    used = np.flatnonzero(counts.sum(axis=0))
+    if used[-1] >= FEW_LEVELS and (std > 1 / 255).any():
+        return
+    log.warning(
+        "the training images are nearly of one grey level after reading: values from %d to %d of 0 to 255, "
+        "deviation %.1f; a network sees next to nothing in them. If the files have more than 8 bits, state the "
+        "range that matters in data.input.range: [lowest, highest]; otherwise look at the files",
+        used[0], used[-1], float(std.max() * 255),
+    )  # fmt: skip

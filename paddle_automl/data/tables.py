@@ -1,0 +1,100 @@
+"""Tables as text: CSV and TSV, read row by row with the place of each row."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddle_automl.core.errors import DataError, did_you_mean
+from paddle_automl.core.paths import read_lines, readable
+from paddle_automl.data.class_names import composed
+
+_DELIMITERS = ",\t;|"
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table's columns, each a text per row; `lines` are the numbers of the rows' lines in the file."""
+
+    name: str
+    columns: dict[str, tuple[str, ...]]
+    lines: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def origin(self, row: int) -> str:
+        """Return where a row stands: ``table.csv:12``."""
+        return f"{self.name}:{self.lines[row]}"
+
+    def column(self, name: str, option: str) -> tuple[str, ...]:
+        """Return a column; raises DataError with the nearest name where there is none; `option` asked for it."""
+        if name not in self.columns:
+            hint = did_you_mean(name, self.columns)
+            raise DataError(
+                f"{option}: the table '{self.name}' has no column '{name}'{hint}; "
+                f"columns: {', '.join(self.columns)}"
+            )
+        return self.columns[name]
+
+
+def read_table(path: Path, option: str) -> TextTable:
+    """Read a CSV or TSV file whose first row names the columns; `option` names the file in messages.
+
+    A ``.tsv`` file is parted by tabs; for others the first row shows whether it is a comma, a semicolon, a tab or
+    a bar. Texts are trimmed, in UTF-8, UTF-16 or GBK. Raises DataError for rows of another length.
+    """
+    name = readable(path)
+    if not path.is_file():
+        raise DataError(f"{option}: the table '{name}' does not exist")
+    lines = read_lines(path)
+    first = next((line for line in lines if line.strip()), "")
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(first)
+    rows, numbers = _rows(lines, delimiter, name)
+    if not rows:
+        raise DataError(f"{option}: the table '{name}' is empty; its first row must name the columns")
+    header = [composed(cell.strip()) for cell in rows[0]]
+    _check_header(header, name, option)
+    wrong = [
+        f"{name}:{number}: {len(row)} values for {len(header)} columns"
+        for row, number in zip(rows[1:], numbers[1:], strict=True)
+        if len(row) != len(header)
+    ]
+    if wrong:
+        more = f"\n  and {len(wrong) - 10} more rows" if len(wrong) > 10 else ""
+        raise DataError("\n  ".join(wrong[:10]) + more)
+    columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(header)
+    texts = [tuple(composed(cell.strip()) for cell in column) for column in columns]
+    return TextTable(name, dict(zip(header, texts, strict=True)), tuple(numbers[1:]))
+
+
+def _delimiter(line: str) -> str:
+    """Return the delimiter that the first row has most often; a comma for a single column."""
+    counts = {delimiter: line.count(delimiter) for delimiter in _DELIMITERS}
+    return max(_DELIMITERS, key=lambda delimiter: counts[delimiter])
+
+
+def _rows(lines: Sequence[str], delimiter: str, name: str) -> tuple[list[list[str]], list[int]]:
+    """Return the rows that are not empty, and the number of each one's last line."""
+    rows, numbers = [], []
+    reader = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, strict=True)
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+                numbers.append(reader.line_num)
+    except csv.Error as error:
+        raise DataError(f"{name}:{reader.line_num}: is no row of a table: {error}") from None
+    return rows, numbers
+
+
+def _check_header(header: Sequence[str], name: str, option: str) -> None:
+    twice = sorted({cell for cell in header if header.count(cell) > 1})
+    if twice:
+        raise DataError(f"{option}: the table '{name}' has two columns of one name: {', '.join(map(repr, twice))}")
+    if "" in header:
+        raise DataError(
+            f"{option}: column {header.index('') + 1} of the table '{name}' has no name in the first row"
+        )
