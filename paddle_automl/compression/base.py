@@ -8,9 +8,10 @@ from enum import Enum
 from typing import Any, ClassVar, Literal
 
 from paddle_automl.compression.context import Context
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 
 
 class Form(str, Enum):
@@ -31,7 +32,7 @@ Gain = Literal["cost", "accuracy", "sparsity"]
 class Outcome:
     """What a step made of a network."""
 
-    model: Classifier
+    model: Network
     """The new network, in evaluation mode."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the step found out on its way, JSON-like."""
@@ -48,23 +49,36 @@ class Step(ABC):
         """Options of the step."""
 
     name: str = ""
+    takes: ClassVar[frozenset[str]] = frozenset({"image"})
+    """Names of the inputs whose networks it can work on; empty: any."""
     accepts: ClassVar[frozenset[Form]] = frozenset({Form.DENSE})
     """Forms of network that the step can work on."""
     leaves: ClassVar[Form] = Form.DENSE
     """Form of the network that it returns."""
     gain: Gain = "cost"
-    """What it must improve to be kept: cost (time or size), accuracy, or the share of zeros."""
+    """What it must improve to be kept: cost (time or size), accuracy (the task's main metric), or the fraction of
+    zeros."""
 
     def __init__(self, config: PluginConfig) -> None:
         self.config = config
 
-    def check(self, model: Classifier, context: Context) -> None:
+    def check(self, model: Network, context: Context) -> None:
         """Raise ConfigError for options that cannot work on `model`; called before the first step runs."""
         del model, context
 
     @abstractmethod
-    def apply(self, model: Classifier, context: Context) -> Outcome:
-        """Return the compressed copy of `model` (images [N, C, H, W] to logits [N, K])."""
+    def apply(self, model: Network, context: Context) -> Outcome:
+        """Return the compressed copy of `model` (the input's arrays [N, ...] to raw outputs [N, K])."""
+
+    @classmethod
+    def check_input(cls, context: Context) -> None:
+        """Raise ConfigError for data whose networks the step cannot work on."""
+        found = context.data.input.name
+        if cls.takes and found not in cls.takes:
+            raise ConfigError(
+                f"{cls.name}: works on networks of {' and '.join(sorted(cls.takes))} input, and the data are "
+                f"{found} input; leave the step out"
+            )
 
 
 STEPS: Registry[Step] = Registry("compression step", "paddle_automl.compression.steps", "compression.steps")

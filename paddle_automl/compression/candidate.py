@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,16 @@ from paddle_automl.compression.base import STEPS, Form, Step
 from paddle_automl.compression.bundling import create_link_bundle
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.measuring import WEIGHTS_SUFFIX, formats_for, probabilities_of
+from paddle_automl.compression.measuring import WEIGHTS_SUFFIX, formats_for, main_score, outputs_of
 from paddle_automl.compression.results import BEFORE, Link
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.latency import measure_session
-from paddle_automl.deployment.runtime import in_lasting_thread
-from paddle_automl.models.classifier import Classifier
-from paddle_automl.training.evaluation import predict_probabilities
-from paddle_automl.training.metrics import scores
+from paddle_automl.models.network import Network
+from paddle_automl.tasks.metrics.base import BundleFacts, NetworkFacts, Predictions
+from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure, measure_bundle, measure_network
+from paddle_automl.training.evaluation import predict
 
 AS_ASKED = "compressed as its configuration asks; whether that is good the search decides"
 
@@ -33,39 +32,40 @@ class Candidate:
 
     bundle: Bundle
     metrics: dict[str, float]
-    """Accuracy, macro F1 and loss of the exported network on the validation part; parameters, flops; size_mb, of
-    its exported weights; latency_ms where it was asked for."""
+    """Of the exported network on the validation split: those of each epoch; of the network: parameters, flops, and
+    size_mb, of its exported weights; of the bundle: those that were asked for."""
     facts: dict[str, Any]
     """What each step reported, by its name."""
 
 
-def check_candidate(model: Classifier, config: CompressionConfig, context: Context) -> None:
+def check_candidate(model: Network, config: CompressionConfig, context: Context) -> None:
     """Raise ConfigError for options that cannot work on this network; nothing is changed or run."""
     for index, item in enumerate(config.chain()):
         try:
+            STEPS[item.name].check_input(context)
             STEPS[item.name](item).check(model, context)
         except ConfigError as error:
             raise ConfigError([f"compression.steps.{index}: {issue}" for issue in error.issues]) from None
 
 
 def make_candidate(
-    model: Classifier,
+    model: Network,
     config: CompressionConfig,
     context: Context,
     *,
     folder: Path,
     deployment: DeploymentConfig,
     rebuilt_by: Mapping[str, Any],
-    latency: bool = False,
+    objectives: Sequence[str] = (),
 ) -> Candidate:
     """Run the chain on a copy of `model`, without gates, and measure the bundle that comes out in `folder`.
 
-    `rebuilt_by` is the configuration that the bundle carries. Raises ConfigError, UnsupportedError or TrialError
-    where a step fails.
+    `rebuilt_by` is the configuration that the bundle carries, `objectives` are keys of metrics to measure beside
+    the usual ones. Raises ConfigError, UnsupportedError or TrialError where a step fails.
     """
     check_candidate(model, config, context)
     link = _compressed(model, [STEPS[item.name](item) for item in config.chain()], context)
-    part = context.data.validation
+    split = context.data.validation
     formats = deployment.formats if config.formats is None else config.formats
     link.formats = {item.name: {} for item in formats_for(link.form, formats)}
     bundle = create_link_bundle(
@@ -78,27 +78,31 @@ def make_candidate(
         metrics={},
     )
     session = bundle.session(threads=deployment.latency.threads)
-    found = in_lasting_thread(partial(probabilities_of, session, part))
+    outputs = outputs_of(session, split)
     assert link.model is not None
-    expected, _ = predict_probabilities(link.model, part)
-    seen = scores(found, part.labels)
-    link.accuracy = seen["accuracy"]
-    link.top1_agreement = float((expected.argmax(axis=1) == found.argmax(axis=1)).mean())
+    link.metric, link.score = split.task.metrics[0], main_score(split.task, outputs, split.codes)
+    link.agreement = float(split.task.agree(predict(link.model, split), outputs).mean())
     link.weights_mb = sum(p.stat().st_size for p in bundle.folder.iterdir() if p.suffix == WEIGHTS_SUFFIX) / 1e6
-    costs = {"parameters": float(link.parameters), "flops": float(link.flops), "size_mb": link.weights_mb}
-    if latency:
+
+    def latency_ms() -> float:
         first = deployment.latency.model_copy(update={"batch_sizes": deployment.latency.batch_sizes[:1] or (1,)})
-        times = measure_session(session, context.input_shape, first, lock=context.lock)
-        costs["latency_ms"] = times[0].p50_ms
+        return measure_session(session, context.data.input, first, lock=context.lock)[0].p50_ms
+
+    costs = {
+        **measure_network(NetworkFacts(link.parameters, link.flops, link.weights_mb), objectives),
+        **measure_bundle(BundleFacts(latency_ms), objectives),
+    }
+    keys = epoch_metrics(split.task, objectives)
+    seen = measure(keys, Predictions(outputs, split.codes, split.task), known=costs)
     metrics = {"validation": _rounded(seen), "costs": _rounded(costs), "compression": link.as_dict()}
     return Candidate(bundle.updated(metrics=metrics), {**seen, **costs}, link.facts)
 
 
-def _compressed(model: Classifier, steps: list[Step], context: Context) -> Link:
+def _compressed(model: Network, steps: list[Step], context: Context) -> Link:
     """Return the last network of the chain, with what the steps reported."""
     started = time.perf_counter()
     link = Link(BEFORE, True, AS_ASKED, Form.DENSE, model)
-    link.count(model, context.input_shape)
+    link.count(model, context.specs)
     for step in steps:
         before = link.model
         assert before is not None
@@ -106,7 +110,7 @@ def _compressed(model: Classifier, steps: list[Step], context: Context) -> Link:
         facts = {**link.facts, step.name: outcome.facts}
         last = link
         link = Link(step.name, True, AS_ASKED, step.leaves, outcome.model, source=before, facts=facts)
-        link.count(outcome.model, context.input_shape, last)
+        link.count(outcome.model, context.specs, last)
     link.name = " + ".join(step.name for step in steps) or BEFORE
     link.seconds = time.perf_counter() - started
     return link

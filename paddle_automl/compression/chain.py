@@ -11,18 +11,25 @@ from pathlib import Path
 from paddle_automl.compression.base import STEPS, Form, Step
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.measuring import Exported, export_format, export_network, formats_for, race
+from paddle_automl.compression.measuring import (
+    Exported,
+    drop_of,
+    export_format,
+    export_network,
+    formats_for,
+    race,
+)
 from paddle_automl.compression.results import BEFORE, ChainResult, Link
 from paddle_automl.core.errors import AutoMLError
-from paddle_automl.deployment.create import calibration_images
+from paddle_automl.deployment.create import calibration_arrays
 from paddle_automl.deployment.formats import require_formats
-from paddle_automl.models.classifier import Classifier
-from paddle_automl.training.evaluation import predict_probabilities
+from paddle_automl.models.network import Network
+from paddle_automl.training.evaluation import predict
 
 logger = logging.getLogger(__name__)
 
 
-def compress(model: Classifier, config: CompressionConfig, context: Context) -> ChainResult:
+def compress(model: Network, config: CompressionConfig, context: Context) -> ChainResult:
     """Run the chain on `model`, which is left as it is, and return every link with its measurements.
 
     What does not pass its gate, or fails, is a rejected link, and the next step goes on from the last one
@@ -31,6 +38,7 @@ def compress(model: Classifier, config: CompressionConfig, context: Context) -> 
     require_formats(config.formats or ())
     steps = [STEPS[item.name](item) for item in config.chain()]
     for step in steps:
+        step.check_input(context)
         step.check(model, context)
     with tempfile.TemporaryDirectory(prefix="paddle_automl-compression-") as scratch:
         return _Chain(config, context, Path(scratch)).run(model, steps)
@@ -45,14 +53,14 @@ class _Chain:
     exports: dict[int, Exported] = field(default_factory=dict)
     """By position of the link; a step that failed has none."""
 
-    def run(self, model: Classifier, steps: list[Step]) -> ChainResult:
+    def run(self, model: Network, steps: list[Step]) -> ChainResult:
         self._add_before(model)
         for step in steps:
             self._add(step)
         self._time_all()
         return ChainResult(self.links)
 
-    def _add_before(self, model: Classifier) -> None:
+    def _add_before(self, model: Network) -> None:
         link = Link(BEFORE, True, "the network before compression", Form.DENSE, model)
         self.exports[0] = self._measure(link, model)
         self.links.append(link)
@@ -83,26 +91,18 @@ class _Chain:
     def _last_kept(self) -> Link:
         return ChainResult(self.links).best
 
-    def _measure(self, link: Link, model: Classifier) -> Exported:
+    def _measure(self, link: Link, model: Network) -> Exported:
         """Fill in what can be told without timing; return the export."""
-        context, part = self.context, self.context.data.validation
+        context, split = self.context, self.context.data.validation
         folder = self.scratch / f"{len(self.links)}"
-        export = export_network(
-            model,
-            link.form,
-            folder,
-            part,
-            input_shape=context.input_shape,
-            threads=self.config.speed.threads,
-        )
-        link.accuracy = export.accuracy
+        export = export_network(model, link.form, folder, split, threads=self.config.speed.threads)
+        link.metric, link.score = context.task.metrics[0], export.score
         link.weights_mb = export.bytes / 1e6
         if self.links:
-            link.accuracy_drop = self.links[0].accuracy - link.accuracy
+            link.drop = drop_of(context.task, self.links[0].score, link.score)
             link.weights_ratio = link.weights_mb / self.links[0].weights_mb
-        link.count(model, context.input_shape, self._last_kept() if self.links else None)
-        expected, _ = predict_probabilities(model, part)
-        link.top1_agreement = float((expected.argmax(axis=1) == export.predicted).mean())
+        link.count(model, context.specs, self._last_kept() if self.links else None)
+        link.agreement = float(context.task.agree(predict(model, split), export.outputs).mean())
         self._measure_formats(link, export)
         return export
 
@@ -110,38 +110,37 @@ class _Chain:
         """Add the further formats' sessions to the export, and their facts to the link."""
         formats = formats_for(link.form, self.config.formats or ())
         data, network = self.context.data, link.source if link.form is Form.QUANTIZED else link.model
-        images = calibration_images(data, formats)
+        calibration = calibration_arrays(data, formats)
         for config in formats:
             folder = self.scratch / f"{len(self.links)}_{config.name}"
             try:
                 found = export_format(
-                    network, config, folder, data, threads=self.config.speed.threads, images=images
+                    network, config, folder, data, threads=self.config.speed.threads, calibration=calibration
                 )
             except AutoMLError as error:
                 logger.warning("compression: %s as %s failed: %s", link.name, config.name, error)
                 continue
             export.sessions[config.name] = found.session
-            link.formats[config.name] = {"accuracy": found.accuracy, "weights_mb": found.bytes / 1e6}
+            link.formats[config.name] = {"score": found.score, "weights_mb": found.bytes / 1e6}
 
     def _race(self, link: Link) -> None:
         runners = {"before": self.exports[0].session, "link": self.exports[len(self.links) - 1].session}
         speed = self.config.speed
-        shape = self.context.input_shape
-        paces = race(runners, shape, speed.gate_batch_size, speed, lock=self.context.lock)
+        paces = race(runners, self.context.data.input, speed.gate_batch_size, speed, lock=self.context.lock)
         link.speedup = paces["link"].speedup_over(paces["before"])
 
     def _gate(self, step: Step, link: Link, last: Link) -> tuple[bool, str]:
         """Return whether the link may be shipped, and why."""
-        limit = self.config.max_accuracy_drop
-        if link.accuracy_drop > limit + 1e-9:
-            return False, f"accuracy falls by {link.accuracy_drop:.4f}, allowed are {limit:g}"
-        agreement = self.config.min_top1_agreement
-        if link.form is Form.QUANTIZED and link.top1_agreement < agreement:
-            return False, f"export and network agree on {link.top1_agreement:.4f}, needed are {agreement:g}"
+        limit, metric = self.config.max_drop, link.metric
+        if link.drop > limit + 1e-9:
+            return False, f"{metric} is worse by {link.drop:.4f}, allowed are {limit:g}"
+        agreement = self.config.min_agreement
+        if link.form is Form.QUANTIZED and link.agreement < agreement:
+            return False, f"export and network agree on {link.agreement:.4f}, needed are {agreement:g}"
         if step.gain == "accuracy":
-            if link.accuracy < last.accuracy:
-                return False, f"accuracy {link.accuracy:.4f} is below the {last.accuracy:.4f} before the step"
-            return True, f"accuracy {link.accuracy:.4f} after {last.accuracy:.4f}"
+            if drop_of(self.context.task, last.score, link.score) > 0:
+                return False, f"{metric} {link.score:.4f} is worse than the {last.score:.4f} before the step"
+            return True, f"{metric} {link.score:.4f} after {last.score:.4f}"
         if step.gain == "sparsity":
             return True, f"{100 * link.sparsity:.0f} % zeros; dense kernels run no faster for it"
         return self._gate_cost(link, last)
@@ -166,7 +165,7 @@ class _Chain:
         }
         speed = self.config.speed
         for size in speed.sizes():
-            paces = race(runners, self.context.input_shape, size, speed, lock=self.context.lock)
+            paces = race(runners, self.context.data.input, size, speed, lock=self.context.lock)
             base = paces["0 float32"].p50_ms
             for key, pace in paces.items():
                 position, precision = key.split()

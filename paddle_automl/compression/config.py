@@ -35,7 +35,7 @@ class SpeedConfig(Section):
 
 
 class CompressionConfig(Section):
-    """A chain of steps, and what each of its links must keep to be shipped."""
+    """A chain of steps, and what the result of each must keep to be shipped."""
 
     steps: Sequence[Annotated[PluginConfig, Plugin(STEPS)]] = ()
     """Steps in their order; none: nothing is compressed."""
@@ -46,13 +46,14 @@ class CompressionConfig(Section):
     """Compress each trained network of a training or search in this way, without gates: objectives are measured on
     what comes out, keys of compression may stand in search.space, and the winner is exported compressed. Otherwise
     the chain runs once, after a search, on its winner."""
-    max_accuracy_drop: float = Field(0.01, ge=0, le=1)
-    """Largest allowed loss of validation accuracy against the network before compression: 0.01 = one point."""
+    max_drop: float = Field(0.01, ge=0)
+    """Largest allowed loss in the task's main metric on validation (accuracy, macro F1, R2) against the network
+    before compression: 0.01 = one point."""
     min_speedup: float | None = Field(None, gt=0)
     """Smallest allowed speed-up against it of links that are to save time. None: faster or smaller than what
     went before is enough."""
-    min_top1_agreement: float = Field(0.95, ge=0, le=1)
-    """Smallest share of validation images on which an 8-bit export and its network give the same class."""
+    min_agreement: float = Field(0.95, ge=0, le=1)
+    """Smallest fraction of validation items to which an 8-bit export and its network give the same answer."""
     formats: Formats | None = None
     """Further formats of the kept links, measured and timed beside Paddle's own: paddle_program, onnx, onnx_int8.
     An 8-bit link gets onnx_int8 for either of the last two, made by ONNX Runtime from the float network before

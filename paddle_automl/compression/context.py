@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from paddle import nn
+import numpy as np
+import paddle
+from paddle import Tensor, nn
 
+from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import Augmenter
-from paddle_automl.data.parts import PreparedData
-from paddle_automl.data.preprocess import Preprocess
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.data.splits import PreparedData
+from paddle_automl.inputs.base import Arrays, Input, TensorSpec
+from paddle_automl.models.network import Network
+from paddle_automl.tasks.base import Task
 from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.goal import Goal
 
 Report = Callable[[int, Mapping[str, float]], bool]
 """Called with the epoch, from 1, and its metrics; returns whether to go on."""
@@ -26,11 +30,11 @@ def go_on(epoch: int, metrics: Mapping[str, float]) -> bool:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network of another training, with the classes and the images that it knows."""
+    """A network of another training, with the input that it takes and the task that it was trained for."""
 
     network: nn.Layer
-    class_names: tuple[str, ...]
-    preprocess: Preprocess
+    input: Input
+    task: Task
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,11 @@ class Context:
     data: PreparedData
     training: TrainingConfig
     """The recipe that the network was trained with."""
-    original: Classifier
+    original: Network
     seed: int = 0
     augment: Augmenter | None = None
-    metric: str = "accuracy"
-    """Validation metric by which the epochs of a fine-tuning are compared."""
-    goal: str = "maximize"
+    goal: Goal | None = None
+    """By which the epochs of a fine-tuning are compared; None: by the task's main metric."""
     device: str = "cpu"
     lock: Path | None = None
     """File under which times are measured: one process of a search at a time."""
@@ -59,17 +62,31 @@ class Context:
     best_networks: Callable[[int], Sequence[TrainedNetwork]] | None = None
 
     @property
+    def task(self) -> Task:
+        """Return the task of the data."""
+        return self.data.task
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """Return the arrays that the network takes."""
+        return self.data.specs
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Return (C, H, W) of an image."""
-        return self.data.input_shape
+        """Return (C, H, W) of an image; for steps that take images alone."""
+        channels, height, width = self.specs[0].shape
+        return int(channels or 0), int(height or 0), int(width or 0)
 
-    def images(self, count: int, *purpose: str) -> Any:
-        """Return `count` training images (or all), normalized, float32 [n, C, H, W], and their labels, int64 [n].
+    def sample(self, count: int, *purpose: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return `count` training items (or all) as the network's arrays [n, ...], and their codes [n, ...].
 
-        The same images for the same seed and purpose, drawn without repetition.
+        The same items for the same seed and purpose, drawn without repetition.
         """
-        from paddle_automl.core.seeds import generator
+        split = self.data.train
+        chosen = generator(self.seed, "compression", *purpose).permutation(len(split))[:count]
+        return self.data.input.batch(split.raw(chosen)), split.codes[chosen]
 
-        part = self.data.train
-        chosen = generator(self.seed, "compression", *purpose).permutation(len(part))[:count]
-        return self.data.preprocess.normalize(part.raw(chosen)), part.labels[chosen]
+
+def tensors(arrays: Arrays) -> list[Tensor]:
+    """Return a network's arrays as its arguments."""
+    return [paddle.to_tensor(array) for array in arrays.values()]

@@ -8,13 +8,13 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
-from paddle_automl.models.classifier import Classifier
-from paddle_automl.training.guide import Guide
+from paddle_automl.models.network import Network
+from paddle_automl.training.callback import Callback
 
 
-def copy_of(model: Classifier) -> Classifier:
+def copy_of(model: Network) -> Network:
     """Return an independent copy in evaluation mode, all of whose weights are free to learn again."""
-    twin: Classifier = copy.deepcopy(model)
+    twin: Network = copy.deepcopy(model)
     twin.eval()
     return twin
 
@@ -29,13 +29,13 @@ def weights(model: nn.Layer) -> dict[str, Tensor]:
 
 
 def sparsity(model: nn.Layer) -> float:
-    """Return the share of zeros among the kernels and the weights of linear layers."""
+    """Return the fraction of zeros among the kernels and the weights of linear layers."""
     arrays = [tensor.numpy() for tensor in weights(model).values()]
     total = sum(array.size for array in arrays)
     return sum(int((array == 0).sum()) for array in arrays) / total if total else 0.0
 
 
-class Zeros(Guide):
+class Zeros(Callback):
     """Keeps the weights that are zero now at zero, whatever a training does to them."""
 
     def __init__(self, model: nn.Layer) -> None:

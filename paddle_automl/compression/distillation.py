@@ -16,9 +16,11 @@ from paddle_automl.compression.hints import HINTS, Hint, HintName
 from paddle_automl.compression.teachers import ORIGINAL, NetworkTeacher, Teacher
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Section, Sequence
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.inputs.base import TensorSpec
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.device import seed_everything
-from paddle_automl.training.guide import ForwardPass, Guide
+from paddle_automl.tasks.base import Activation
+from paddle_automl.training.callback import Callback, ForwardPass
 
 
 def _listed(value: object) -> object:
@@ -29,9 +31,9 @@ class DistillationConfig(Section):
     """How a student learns from a teacher."""
 
     temperature: float = Field(4.0, gt=0)
-    """T: teacher's and student's logits are divided by it."""
+    """T: teacher's and student's raw outputs are divided by it; numbers have none."""
     weight: float = Field(0.7, ge=0, le=1)
-    """Share of the soft labels in the loss; the rest is the recipe's own loss on the true labels."""
+    """Fraction of the teacher's soft targets in the loss; the rest is the recipe's own loss on the true targets."""
     hints: HintName = "none"
     """What is learned from the teacher's inside: none, fitnets (its feature maps, through a learned 1 x 1
     convolution), attention (where its feature maps are large) or relations (how far the images of a batch lie from
@@ -61,6 +63,19 @@ class TeachingConfig(DistillationConfig):
         return self.weight > 0 or self.hints != "none"
 
 
+def soft_target_loss(raw: Tensor, taught: Tensor, temperature: float, activation: Activation) -> Tensor:
+    """Return the loss, shape [], between a student's raw outputs [N, K] and soft targets [N, K].
+
+    For classes `soft_label_loss`; for labels the same for each of them, T^2 times the binary cross entropy; for
+    numbers half the mean square of the difference.
+    """
+    if activation == "softmax":
+        return soft_label_loss(raw, taught, temperature)
+    if activation == "sigmoid":
+        return temperature**2 * F.binary_cross_entropy_with_logits(raw / temperature, taught)
+    return (raw - taught).square().mean() / 2
+
+
 def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
     """Return T^2 KL(taught || softmax(logits / T)), mean over the batch, shape [].
 
@@ -72,11 +87,11 @@ def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tenso
     return temperature**2 * (taught * (log_taught - log_student)).sum(axis=-1).mean()
 
 
-class Distillation(Guide):
-    """Soft labels of a teacher, and optionally its inside; belongs to one training of one student.
+class Distillation(Callback):
+    """Soft targets of a teacher, and optionally its inside; belongs to one training of one student.
 
-    `input_shape` (C, H, W) is the student's, `seed` that of the initial weights between feature maps. Raises
-    ConfigError where hints cannot be taken from this teacher.
+    `specs` are the arrays that the student takes, `activation` is its last step's, `seed` that of the initial
+    weights between feature maps. Raises ConfigError where hints cannot be taken from this teacher.
     """
 
     def __init__(
@@ -84,12 +99,14 @@ class Distillation(Guide):
         config: DistillationConfig,
         teacher: Teacher,
         student: nn.Layer,
-        input_shape: tuple[int, int, int],
+        specs: Sequence[TensorSpec],
+        activation: Activation = "softmax",
         *,
         seed: int = 0,
     ) -> None:
         self.config = config
         self.teacher = teacher
+        self._activation: Activation = activation
         self._hint: Hint | None = None
         if config.hints != "none":
             if teacher.network is None:
@@ -98,8 +115,7 @@ class Distillation(Guide):
                     "layers; use hints: none"
                 )
             seed_everything(seed, "distillation")
-            shapes = (teacher.input_shape or input_shape, input_shape)
-            self._hint = HINTS[config.hints](teacher.network, student, shapes)
+            self._hint = HINTS[config.hints](teacher.network, student, (teacher.specs or specs, specs))
 
     def parameters(self) -> tuple[Tensor, ...]:
         """Return the weights between feature maps."""
@@ -110,22 +126,31 @@ class Distillation(Guide):
         return nullcontext() if self._hint is None else self._hint.watching()
 
     def loss(self, step: ForwardPass, loss: Tensor) -> Tensor:
-        """Return the whole loss, shape []; `loss` is the recipe's own on the true labels."""
+        """Return the whole loss, shape []; `loss` is the recipe's own on the true targets."""
         config = self.config
-        taught = self.teacher.probabilities(step.images, config.temperature)
         total = (1 - config.weight) * loss
+        taught = self.teacher.soft_targets(step.inputs, config.temperature)
         if config.weight:
-            total = total + config.weight * soft_label_loss(step.logits, taught, config.temperature)
+            soft = soft_target_loss(step.outputs, taught, config.temperature, self._activation)
+            total = total + config.weight * soft
         if self._hint is not None:
             total = total + config.hint_weight * self._hint.loss(step.features)
         return total
 
 
 def taught_by(
-    network: Classifier, config: DistillationConfig | None, student: nn.Layer, context: Context
-) -> list[Guide]:
-    """Return the guides of a training in which a copy of `network` teaches `student`; none without `config`."""
+    network: Network, config: DistillationConfig | None, student: nn.Layer, context: Context
+) -> list[Callback]:
+    """Return the callbacks of a training in which a copy of `network` teaches `student`; none without `config`."""
     if config is None:
         return []
-    teacher = NetworkTeacher(copy_of(network))
-    return [Distillation(config, teacher, student, context.input_shape, seed=context.seed)]
+    teacher = NetworkTeacher(copy_of(network), context.task)
+    return [distillation_of(config, teacher, student, context)]
+
+
+def distillation_of(
+    config: DistillationConfig, teacher: Teacher, student: nn.Layer, context: Context
+) -> Distillation:
+    """Return the distillation of a teacher into a student of this context."""
+    activation = context.task.final.activation
+    return Distillation(config, teacher, student, context.specs, activation, seed=context.seed)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
 from paddle_automl.compression.context import Context
 from paddle_automl.core.schema import Section
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
+from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.guide import Guide
 from paddle_automl.training.loop import Keep, TrainingResult, train
 from paddle_automl.training.progressive import Progressive
 
@@ -19,7 +20,7 @@ class FineTuning(Section):
     """Training after a change, with the recipe that the network was trained with."""
 
     epochs: int = Field(5, ge=0)
-    """Passes over the training images; 0 trains nothing."""
+    """Passes over the training items; 0 trains nothing."""
     rate: float = Field(0.2, gt=0)
     """Factor of the recipe's learning rate."""
     average: bool = True
@@ -44,13 +45,13 @@ class FineTuning(Section):
 
 
 def tune(
-    model: Classifier,
+    model: Network,
     context: Context,
     config: TrainingConfig,
     *,
     purpose: str,
-    guides: Sequence[Guide] = (),
-    keep: Keep = "best",
+    callbacks: Sequence[Callback] = (),
+    keep: Literal["best", "last"] = "best",
 ) -> TrainingResult:
     """Train `model` in place with the recipe `config` and leave it with the best epoch's weights, or the last.
 
@@ -61,14 +62,12 @@ def tune(
         model,
         context.data,
         config,
-        metric=context.metric,
-        goal=context.goal,
+        context.goal,
         seed=context.seed,
         folder=None,
         augment=context.augment,
         report=context.report,
         device=context.device,
-        guides=guides,
-        keep=keep,
-        purpose=f"compression: {purpose}",
+        callbacks=callbacks,
+        keep=Keep(keep, f"compression: {purpose}"),
     )

@@ -12,21 +12,22 @@ from paddle import Tensor, nn
 
 from paddle_automl.compression.maps import MapPoint, caught, map_points
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models import kernels
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.slim.distances import relational_loss
 
 HintName = Literal["none", "fitnets", "attention", "relations"]
-Shape = tuple[int, int, int]
+Specs = Sequence[TensorSpec]
 
 
 class Hint(ABC):
     """One loss between the insides of two networks, for one training of `student`.
 
-    `shapes` are the inputs (C, H, W) of teacher and student. Raises ConfigError where they cannot be compared.
+    `specs` are the arrays that teacher and student take. Raises ConfigError where they cannot be compared.
     """
 
-    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
         self.teacher = teacher
         self.student = student
 
@@ -47,10 +48,10 @@ class Hint(ABC):
 class _Maps(Hint):
     """Compares the last feature maps at each resolution that both networks have."""
 
-    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
-        super().__init__(teacher, student, shapes)
-        theirs = {point.size: point for point in map_points(teacher, shapes[0])}
-        ours = map_points(student, shapes[1])
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
+        super().__init__(teacher, student, specs)
+        theirs = {point.size: point for point in map_points(teacher, specs[0])}
+        ours = map_points(student, specs[1])
         self.pairs: list[tuple[MapPoint, MapPoint]] = [(p, theirs[p.size]) for p in ours if p.size in theirs]
         if not self.pairs:
             raise ConfigError(
@@ -89,8 +90,8 @@ class FitNets(_Maps):
     every size of map.
     """
 
-    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
-        super().__init__(teacher, student, shapes)
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
+        super().__init__(teacher, student, specs)
         self.regressors = [nn.Conv2D(ours.channels, theirs.channels, 1) for ours, theirs in self.pairs]
 
     def parameters(self) -> Sequence[Tensor]:  # noqa: D102
@@ -104,7 +105,7 @@ class FitNets(_Maps):
 class Attention(_Maps):
     """Zagoruyko and Komodakis, Paying More Attention to Attention (2017), eq. 2 with p = 2.
 
-    || Q_S / ||Q_S|| - Q_T / ||Q_T|| ||_2 with Q = vec(sum_c A_c^2), mean over images and pairs.
+    || Q_S / ||Q_S|| - Q_T / ||Q_T|| ||_2 with Q = vec(sum_c A_c^2), mean over items and pairs.
     """
 
     def between(self, index: int, ours: Tensor, theirs: Tensor) -> Tensor:  # noqa: D102
@@ -113,11 +114,11 @@ class Attention(_Maps):
 
 
 class Relations(Hint):
-    """How the images of a batch lie to each other, among the features before the heads; see `relational_loss`."""
+    """How the items of a batch lie to each other, among the features before the heads; see `relational_loss`."""
 
-    def __init__(self, teacher: nn.Layer, student: nn.Layer, shapes: tuple[Shape, Shape]) -> None:
-        super().__init__(teacher, student, shapes)
-        if not isinstance(teacher, Classifier):
+    def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
+        super().__init__(teacher, student, specs)
+        if not isinstance(teacher, Network):
             raise ConfigError("hints: relations needs a teacher with features before a head; use hints: none")
         self._head = teacher.fc
         self._relations = relational_loss()

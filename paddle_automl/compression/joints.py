@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.compression.copying import copy_of
-from paddle_automl.compression.maps import evaluating
 from paddle_automl.core.errors import ConfigError, UnsupportedError, did_you_mean
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.inputs.base import TensorSpec
+from paddle_automl.models.network import Network
+from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.paddle_compat.slim.conversion import plain_convolution, plain_linear
 
 _POOLS = (nn.AdaptiveAvgPool2D, nn.AvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D)
@@ -35,7 +37,7 @@ class Joint(nn.Layer):
         return self.output(self.layer(x))
 
 
-def ready_for_int8(model: Classifier, input_shape: tuple[int, int, int]) -> tuple[Classifier, dict[str, str]]:
+def ready_for_int8(model: Network, specs: Sequence[TensorSpec]) -> tuple[Network, dict[str, str]]:
     """Return a copy of `model` with plain layers and joints, and the layers that can have 8-bit weights.
 
     These are given by the name that they have in `model`, with the name that they have in the copy.
@@ -47,7 +49,7 @@ def ready_for_int8(model: Classifier, input_shape: tuple[int, int, int]) -> tupl
             _replace(twin, name, plain_convolution(layer))
         elif isinstance(layer, nn.Linear):
             _replace(twin, name, plain_linear(layer))
-    for name in _meeting_points(twin, input_shape):
+    for name in _meeting_points(twin, specs):
         _replace(twin, name, Joint(dict(twin.named_sublayers())[name]))
         if name in names:
             names[name] = f"{name}.layer"
@@ -81,7 +83,7 @@ def without(names: dict[str, str], skipped: tuple[str, ...], where: str) -> dict
     return kept
 
 
-def _meeting_points(model: nn.Layer, input_shape: tuple[int, int, int]) -> list[str]:
+def _meeting_points(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
     """Return the layers whose feature maps go into a sum, a concatenation or a pooling."""
     outputs: list[tuple[str, Tensor]] = []
     readers: dict[int, list[nn.Layer]] = {}
@@ -102,7 +104,7 @@ def _meeting_points(model: nn.Layer, input_shape: tuple[int, int, int]) -> list[
         handles.append(layer.register_forward_post_hook(hook))
     try:
         with evaluating(model), paddle.no_grad():
-            model(paddle.zeros([1, *input_shape]))
+            model(*(paddle.to_tensor(spec.zeros()) for spec in specs))
     finally:
         for handle in handles:
             handle.remove()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import paddle
 from paddle import Tensor, nn
+
+from paddle_automl.inputs.base import TensorSpec
+from paddle_automl.paddle_compat.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class MapPoint:
     size: tuple[int, int]
 
 
-def map_points(model: nn.Layer, input_shape: tuple[int, int, int]) -> list[MapPoint]:
+def map_points(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[MapPoint]:
     """Return the last layer at each resolution, largest maps first; maps of one pixel are left out."""
     found: dict[tuple[int, int], MapPoint] = {}
 
@@ -30,7 +33,7 @@ def map_points(model: nn.Layer, input_shape: tuple[int, int, int]) -> list[MapPo
             found[size] = MapPoint(name, int(output.shape[1]), size)
 
     with _hooked(model, note), evaluating(model), paddle.no_grad():
-        model(paddle.zeros([1, *input_shape]))
+        model(*(paddle.to_tensor(spec.zeros()) for spec in specs))
     return [found[size] for size in sorted(found, reverse=True)]
 
 
@@ -46,18 +49,6 @@ def caught(model: nn.Layer, layers: list[str]) -> Iterator[dict[str, Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def evaluating(model: nn.Layer) -> Iterator[None]:
-    """Put the network and all below it in evaluation mode; afterwards each layer has its own mode again."""
-    modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
-    model.eval()
-    try:
-        yield
-    finally:
-        for layer, training in modes:
-            layer.training = training
 
 
 def _catch(layer: nn.Layer, name: str, outputs: dict[str, Tensor]) -> Any:

@@ -1,25 +1,28 @@
-"""Exporting a link of the chain and measuring it where it will run."""
+"""Exporting a network of the chain and measuring it where it will run."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.config import SpeedConfig
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.parts import Part, PreparedData
+from paddle_automl.data.running import run_split
+from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.deployment.exporters._bfloat16 import Bfloat16Session
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
+from paddle_automl.deployment.latency import time_sessions
 from paddle_automl.deployment.runtime import in_lasting_thread
+from paddle_automl.inputs.base import Arrays, Input
+from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.metrics.base import Predictions
+from paddle_automl.tasks.metrics.spelling import goal_of, measure
 
 FLOAT_EXPORTER, INT8_EXPORTER, ONNX_INT8_EXPORTER = "paddle_inference", "paddle_program", "onnx_int8"
 WEIGHTS_SUFFIX = ".pdiparams"
@@ -32,10 +35,10 @@ class Exported:
     exporter: PluginConfig
     sessions: dict[str, Session]
     """By precision: float32 and bfloat16, or int8; then by the names of further formats."""
-    predicted: np.ndarray
-    """Class of each validation image, int64 [N], by the first of the sessions."""
-    accuracy: float
-    """Of those classes."""
+    outputs: np.ndarray
+    """Outputs for the validation items, float32 [N, K], by the first of the sessions."""
+    score: float
+    """Their value in the task's main metric."""
     bytes: int
     """Size of the file of weights."""
 
@@ -76,54 +79,64 @@ class FormatExport:
     """A network in a further format."""
 
     session: Session
-    accuracy: float
+    score: float
+    """Value of the task's main metric on the validation split."""
     bytes: int
     """Size of its files."""
 
 
-def export_format(
-    model: Any, config: PluginConfig, folder: Path, data: PreparedData, *, threads: int, images: np.ndarray | None
-) -> FormatExport:
-    """Export `model` in a further format to the new `folder`, load it and evaluate it on the validation part.
+def main_score(task: Task, outputs: np.ndarray, codes: np.ndarray) -> float:
+    """Return the value of the task's main metric."""
+    key = task.metrics[0]
+    return measure([key], Predictions(outputs, codes, task))[key]
 
-    `images` are those that a format in 8 bits looks at.
+
+def drop_of(task: Task, before: float, after: float) -> float:
+    """Return by how much `after` is worse than `before` in the task's main metric; negative: better."""
+    return before - after if goal_of(task.metrics[0]) == "maximize" else after - before
+
+
+def export_format(
+    model: Any,
+    config: PluginConfig,
+    folder: Path,
+    data: PreparedData,
+    *,
+    threads: int,
+    calibration: Arrays | None,
+) -> FormatExport:
+    """Export `model` in a further format to the new `folder`, load it and evaluate it on the validation split.
+
+    `calibration` are the arrays that a format in 8 bits looks at.
     """
     folder.mkdir(parents=True)
     plugin = EXPORTERS[config.name](config)
-    plugin.export(model, folder, input_shape=data.input_shape, images=images)
+    plugin.export(model, folder, specs=data.specs, final=data.task.final, calibration=calibration)
     session = plugin.session(folder, threads=threads)
-    predicted = in_lasting_thread(partial(classes_of, session, data.validation))
-    accuracy = float((predicted == data.validation.labels).mean())
-    return FormatExport(session, accuracy, sum(path.stat().st_size for path in folder.iterdir()))
+    outputs = outputs_of(session, data.validation)
+    score = main_score(data.task, outputs, data.validation.codes)
+    return FormatExport(session, score, sum(path.stat().st_size for path in folder.iterdir()))
 
 
-def export_network(
-    model: Any, form: Form, folder: Path, part: Part, *, input_shape: tuple[int, int, int], threads: int
-) -> Exported:
-    """Export `model` to the new `folder`, load it and evaluate it on `part`."""
+def export_network(model: Any, form: Form, folder: Path, split: Split, *, threads: int) -> Exported:
+    """Export `model` to the new `folder`, load it and evaluate it on `split`."""
     folder.mkdir(parents=True)
     config = exporter_for(form)
     plugin = EXPORTERS[config.name](config)
-    plugin.export(model, folder, input_shape=input_shape)
+    plugin.export(model, folder, specs=split.input.specs, final=split.task.final)
     session = plugin.session(folder, threads=threads)
     if form is Form.QUANTIZED:
         sessions: dict[str, Session] = {"int8": session}
     else:
         sessions = {"float32": session, "bfloat16": Bfloat16Session(folder, threads=threads)}
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix == WEIGHTS_SUFFIX)
-    predicted = in_lasting_thread(partial(classes_of, session, part))
-    return Exported(config, sessions, predicted, float((predicted == part.labels).mean()), size)
+    outputs = outputs_of(session, split)
+    return Exported(config, sessions, outputs, main_score(split.task, outputs, split.codes), size)
 
 
-def probabilities_of(session: Session, part: Part, batch_size: int = 64) -> np.ndarray:
-    """Return the probabilities that a loaded network gives the images of `part`, float32 [N, K]."""
-    return np.concatenate([session(batch.images) for batch in part.batches(batch_size)])
-
-
-def classes_of(session: Session, part: Part) -> np.ndarray:
-    """Return the class that a loaded network gives each image of `part`, int64 [N]."""
-    classes: np.ndarray = probabilities_of(session, part).argmax(axis=1)
-    return classes
+def outputs_of(session: Session, split: Split) -> np.ndarray:
+    """Return the outputs that a loaded network gives for the items of `split`, float32 [N, K]."""
+    return in_lasting_thread(partial(run_split, split, session))
 
 
 @dataclass(frozen=True)
@@ -153,37 +166,16 @@ class Pace:
 
 def race(
     runners: Mapping[str, Session],
-    input_shape: tuple[int, int, int],
+    input: Input,  # noqa: A002, RUF100
     batch_size: int,
     config: SpeedConfig,
     *,
     lock: Path | None = None,
 ) -> dict[str, Pace]:
-    """Time loaded networks in turn, round after round, on one normalized batch.
+    """Time loaded networks in turn, round after round, on one batch of typical values.
 
     A disturbance of the machine then meets all of them: compare the times of one race, not of two.
     """
-    images = np.random.default_rng(0).standard_normal((batch_size, *input_shape), dtype=np.float32)
-    with FileLock(str(lock)) if lock is not None else nullcontext():
-        times = in_lasting_thread(partial(_rounds, runners, images, config))
+    arrays = input.example(batch_size, np.random.default_rng(0))
+    times = time_sessions(runners, arrays, warmup=1, turns=[config.runs] * config.rounds, lock=lock)
     return {name: Pace(np.asarray(rounds)) for name, rounds in times.items()}
-
-
-def _rounds(
-    runners: Mapping[str, Session], images: np.ndarray, config: SpeedConfig
-) -> dict[str, list[list[float]]]:
-    times: dict[str, list[list[float]]] = {name: [] for name in runners}
-    for run in runners.values():
-        run(images)
-    for _ in range(config.rounds):
-        for name, run in runners.items():
-            # The first run of a turn finds the caches full of another network.
-            run(images)
-            times[name].append([_timed(run, images) for _ in range(config.runs)])
-    return times
-
-
-def _timed(run: Callable[[np.ndarray], object], images: np.ndarray) -> float:
-    start = time.perf_counter()
-    run(images)
-    return (time.perf_counter() - start) * 1000

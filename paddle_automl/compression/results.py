@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.copying import sparsity
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.inputs.base import TensorSpec
+from paddle_automl.models.network import Network
 from paddle_automl.models.profile import profile
 
 BEFORE = "before"
@@ -18,7 +20,7 @@ BEFORE = "before"
 class Link:
     """One network of the chain, the one before it included, with everything measured on it.
 
-    Accuracy is that of the exported network on the validation part.
+    `score` is the exported network's value of `metric`, the task's main one, on the validation split.
     """
 
     name: str
@@ -27,43 +29,44 @@ class Link:
     reason: str
     """Why it was kept or rejected."""
     form: Form
-    model: Classifier | None
+    model: Network | None
     """None if the step failed."""
-    source: Classifier | None = None
+    source: Network | None = None
     """The network that the step started from."""
-    accuracy: float = 0.0
-    accuracy_drop: float = 0.0
-    """Against the network before the chain; negative: it got better."""
+    metric: str = "accuracy"
+    score: float = 0.0
+    drop: float = 0.0
+    """By how much it is worse than the network before the chain; negative: it got better."""
     parameters: int = 0
     flops: int = 0
-    """Multiply-accumulates per image; quantization does not change their number, only their kind."""
+    """Multiply-accumulates per item; quantization does not change their number, only their kind."""
     sparsity: float = 0.0
-    """Share of zeros among the weights."""
+    """Fraction of zeros among the weights."""
     weights_mb: float = 0.0
     """Size of the file of weights, MB (10^6 bytes)."""
     weights_ratio: float = 1.0
     """That size over the one before the chain."""
     speedup: float = 1.0
     """Time before the chain over its own, in the race that decided."""
-    top1_agreement: float = 1.0
-    """Share of the validation images to which export and network give the same class."""
+    agreement: float = 1.0
+    """Fraction of the validation items to which export and network give the same answer."""
     seconds: float = 0.0
     """Time that the step took."""
     latency: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """By precision (or further format) and batch size: p50_ms, p95_ms, speedup (ratio of medians) over float32
     before the chain, and undisturbed_speedup, of the fastest runs of each round."""
     formats: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By the name of each further format: accuracy on the validation part; weights_mb, the size of its files."""
+    """By the name of each further format: score on the validation split; weights_mb, the size of its files."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the step itself reports."""
 
-    def count(self, model: Classifier, input_shape: tuple[int, int, int], before: Link | None = None) -> None:
+    def count(self, model: Network, specs: Sequence[TensorSpec], before: Link | None = None) -> None:
         """Note parameters, operations and zeros of `model`; `before` is the link that the step started from."""
         if before is not None and self.form is Form.QUANTIZED:
             # Quantized layers are of other classes, but there are as many weights and products as before.
             self.parameters, self.flops, self.sparsity = before.parameters, before.flops, before.sparsity
             return
-        costs = profile(model, input_shape)
+        costs = profile(model, specs)
         self.parameters, self.flops, self.sparsity = costs.parameters, costs.flops, sparsity(model)
 
     def as_dict(self) -> dict[str, Any]:
@@ -106,8 +109,8 @@ class ChainResult:
 def _rows(link: Link) -> list[dict[str, str]]:
     head = {
         "step": link.name,
-        "accuracy": f"{link.accuracy:.4f}",
-        "drop": f"{100 * link.accuracy_drop:+.2f}",
+        link.metric: f"{link.score:.4f}",
+        "drop": f"{link.drop:+.4f}",
         "parameters": f"{link.parameters:,}",
         "MFLOPs": f"{link.flops / 1e6:.2f}",
         "weights MB": f"{link.weights_mb:.3f}",
@@ -125,7 +128,7 @@ def _rows(link: Link) -> list[dict[str, str]]:
         shown = dict.fromkeys(head, "") if rows else head
         if precision in link.formats:
             facts = link.formats[precision]
-            shown |= {"accuracy": f"{facts['accuracy']:.4f}", "weights MB": f"{facts['weights_mb']:.3f}"}
+            shown |= {link.metric: f"{facts['score']:.4f}", "weights MB": f"{facts['weights_mb']:.3f}"}
         rows.append({**shown, "precision": precision, **times})
         rows[-1] |= tail if len(rows) == 1 else dict.fromkeys(tail, "")
     return rows or [{**head, "precision": "-", **tail}]

@@ -1,4 +1,4 @@
-"""How a network of another training sees a batch: its own normalization, size, colours and order of classes."""
+"""How a network of another training sees a batch: through its own input, with its own order of outputs."""
 
 from __future__ import annotations
 
@@ -9,65 +9,84 @@ from paddle import Tensor
 from paddle.nn import functional as F
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.inputs.base import Input
+from paddle_automl.inputs.image.input import ImageInput
+from paddle_automl.tasks.base import Task
 
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey, as Pillow has them (ITU-R 601-2)."""
+"""Weights of red, green and blue in grey, as Pillow has them (ITU-R 601-2)."""
 
 
 class View:
-    """From our images and classes to those of a network of another training, which `what` names in messages.
+    """From our arrays and outputs to those of a network of another training, which `what` names in messages.
 
-    Raises ConfigError if it does not know the same classes.
+    Raises ConfigError if it was trained for another task or other names, or if it takes another kind of input.
     """
 
-    def __init__(
-        self,
-        theirs: Preprocess,
-        their_classes: Sequence[str],
-        ours: Preprocess,
-        our_classes: Sequence[str],
-        what: str,
-    ) -> None:
-        _require_classes(our_classes, their_classes, what)
+    def __init__(self, theirs: tuple[Input, Task], ours: tuple[Input, Task], what: str) -> None:
+        (their_input, their_task), (our_input, our_task) = theirs, ours
+        columns = our_task.columns(their_task)
+        if columns is None:
+            raise ConfigError(_other_task(our_task, their_task, what))
+        self._columns = None if columns == sorted(columns) else paddle.to_tensor(columns, dtype="int64")
+        self._images: _Images | None = None
+        if isinstance(our_input, ImageInput) and isinstance(their_input, ImageInput):
+            self._images = _Images(their_input, our_input)
+        elif not our_input.same_items(their_input):
+            raise ConfigError(
+                f"teacher: {what} takes {their_input.name} input that differs from the {our_input.name} input of "
+                "the data; choose a teacher that was trained on inputs of the same kind and options"
+            )
+
+    def inputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return our arrays of a batch, [N, ...] each, as the network expects them."""
+        return list(inputs) if self._images is None else [self._images(inputs[0])]
+
+    def outputs(self, outputs: Tensor) -> Tensor:
+        """Return the network's outputs [N, K] in our order."""
+        if self._columns is None:
+            return outputs
+        return paddle.index_select(outputs, self._columns, axis=1)
+
+
+class _Images:
+    """Our normalized images with the other network's normalization, size and colours."""
+
+    def __init__(self, theirs: ImageInput, ours: ImageInput) -> None:
         self.theirs = theirs
         self.ours = ours
-        columns = [list(their_classes).index(name) for name in our_classes]
-        self._columns = None if columns == sorted(columns) else paddle.to_tensor(columns, dtype="int64")
 
-    def images(self, images: Tensor) -> Tensor:
-        """Return our normalized images [N, C, H, W] as the network expects them.
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return images [N, C, H, W] as the network expects them.
 
         H and W are those of the batch: cheap first epochs have smaller images than ours are at last.
         """
-        ours, theirs, size = self.ours, self.theirs, (int(images.shape[2]), int(images.shape[3]))
+        ours, theirs, size = self.ours.fitted, self.theirs.fitted, (int(images.shape[2]), int(images.shape[3]))
         same = (ours.mean, ours.std, ours.channels) == (theirs.mean, theirs.std, theirs.channels)
-        if same and size == tuple(theirs.image_size):
+        if same and size == tuple(theirs.size):
             return images
         pixels = images * _per_channel(ours.std) + _per_channel(ours.mean)
         if ours.channels == 1 and theirs.channels == 3:
             pixels = pixels.expand([-1, 3, -1, -1])
         elif ours.channels == 3 and theirs.channels == 1:
             pixels = (pixels * _per_channel(LUMINANCE)).sum(axis=1, keepdim=True)
-        if size != tuple(theirs.image_size):
-            larger = all(t >= o for t, o in zip(theirs.image_size, size, strict=True))
-            pixels = F.interpolate(pixels, size=list(theirs.image_size), mode="bilinear" if larger else "area")
+        if size != tuple(theirs.size):
+            larger = all(t >= o for t, o in zip(theirs.size, size, strict=True))
+            pixels = F.interpolate(pixels, size=list(theirs.size), mode="bilinear" if larger else "area")
         return (pixels - _per_channel(theirs.mean)) / _per_channel(theirs.std)
 
-    def classes(self, probabilities: Tensor) -> Tensor:
-        """Return the network's probabilities [N, K] in the order of our classes."""
-        if self._columns is None:
-            return probabilities
-        return paddle.index_select(probabilities, self._columns, axis=1)
 
-
-def _require_classes(expected: Sequence[str], got: Sequence[str], what: str) -> None:
-    if sorted(expected) != sorted(got):
-        missing = sorted(set(expected) - set(got))
-        raise ConfigError(
-            f"teacher: {what} knows {len(got)} classes, not the {len(expected)} of the data"
-            f"{': ' + ', '.join(missing[:5]) + ' missing' if missing else ''}; choose a teacher of the same classes"
+def _other_task(ours: Task, theirs: Task, what: str) -> str:
+    if ours.name != theirs.name:
+        return (
+            f"teacher: {what} was trained for the task {theirs.name}, not for {ours.name}; choose a teacher of the "
+            "same task"
         )
+    missing = sorted(set(ours.names) - set(theirs.names))
+    return (
+        f"teacher: {what} knows {len(theirs.names)} classes, not the {len(ours.names)} of the data"
+        f"{': ' + ', '.join(missing[:5]) + ' missing' if missing else ''}; choose a teacher of the same classes"
+    )
 
 
 def _per_channel(values: Sequence[float]) -> Tensor:

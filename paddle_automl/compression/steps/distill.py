@@ -7,17 +7,17 @@ from pydantic import Field
 from paddle_automl.compression.base import STEPS, Form, Gain, Outcome, Step
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of
-from paddle_automl.compression.distillation import Distillation, DistillationConfig
+from paddle_automl.compression.distillation import DistillationConfig, distillation_of
 from paddle_automl.compression.finetuning import FineTuning, tune
 from paddle_automl.compression.teachers import ORIGINAL, find_teacher
 from paddle_automl.core.schema import PluginConfig, Sequence
-from paddle_automl.models.classifier import Classifier, build_model
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import Network, build_network
 
 
 @STEPS.register("distill")
 class Distill(Step):
-    """Trains the network, or a new one, with what a teacher says about the training images.
+    """Trains the network, or a new one, with what a teacher says about the training items.
 
     Soft labels (Hinton et al. 2015), middle layers (FitNets: Romero et al. 2015; attention transfer: Zagoruyko
     and Komodakis 2017). Several teachers teach as an ensemble.
@@ -39,6 +39,7 @@ class Distill(Step):
         """What the student learns from the teacher."""
 
     config: Config
+    takes = frozenset()
     accepts = frozenset({Form.DENSE})
     leaves = Form.DENSE
     gain: Gain = "accuracy"
@@ -49,22 +50,22 @@ class Distill(Step):
             # A new network is there to be cheaper than the old one.
             self.gain = "cost"
 
-    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+    def check(self, model: Network, context: Context) -> None:  # noqa: D102
         teacher = find_teacher(self.config.teacher, self.config.best_trials, context)
         student = model if self.config.student is None else self._new(self.config.student, context)
-        Distillation(self.config.method, teacher, student, context.input_shape)
+        distillation_of(self.config.method, teacher, student, context)
 
-    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+    def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
         config = self.config
         teacher = find_teacher(config.teacher, config.best_trials, context)
         student = copy_of(model) if config.student is None else self._new(config.student, context)
-        distillation = Distillation(config.method, teacher, student, context.input_shape, seed=context.seed)
+        distillation = distillation_of(config.method, teacher, student, context)
         result = tune(
             student,
             context,
             self._tuning(context).recipe(context.training),
             purpose=self.name,
-            guides=[distillation],
+            callbacks=[distillation],
         )
         student.eval()
         return Outcome(student, {"best_epoch": result.best_epoch, "tuning_seconds": round(result.seconds, 2)})
@@ -76,12 +77,5 @@ class Distill(Step):
             return FineTuning(epochs=10)
         return FineTuning(epochs=context.training.epochs, rate=1.0)
 
-    def _new(self, config: ModelConfig, context: Context) -> Classifier:
-        channels, height, width = context.input_shape
-        return build_model(
-            config,
-            in_channels=channels,
-            num_classes=context.data.num_classes,
-            image_size=(height, width),
-            seed=context.seed,
-        )
+    def _new(self, config: ModelConfig, context: Context) -> Network:
+        return build_network(config, context.data.input, context.task.outputs, seed=context.seed)

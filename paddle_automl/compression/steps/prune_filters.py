@@ -6,11 +6,10 @@ import time
 from typing import Annotated, Any
 
 import paddle
-from paddle.nn import functional as F
 from pydantic import Field, model_validator
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
-from paddle_automl.compression.context import Context
+from paddle_automl.compression.context import Context, tensors
 from paddle_automl.compression.copying import copy_of
 from paddle_automl.compression.distillation import DistillationConfig, taught_by
 from paddle_automl.compression.finetuning import FineTuning, tune
@@ -19,12 +18,13 @@ from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig, Sequence
 from paddle_automl.deployment.config import LatencyConfig
 from paddle_automl.deployment.latency import measure_model_latency
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 from paddle_automl.models.profile import profile
 from paddle_automl.paddle_compat.slim.filters import Criterion, FilterPruning
 from paddle_automl.training.evaluation import evaluate
+from paddle_automl.training.final import final_tensor
 
-Share = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 LATENCY_BATCH = 8
 LATENCY_STEPS = 8
 
@@ -43,16 +43,16 @@ class PruneFilters(Step):
 
         criterion: Criterion = "l1"
         """Which filters go: those of small l1 or l2 norm, or (fpgm) those most like the others."""
-        ratio: Share | None = None
-        """Share of the filters removed from every layer."""
-        flops: Share | None = None
-        """Target: share of the FLOPs that may remain. Without ratio, flops and latency it is 0.5."""
-        latency: Share | None = None
-        """Target: share of the time of one run under Paddle Inference that may remain."""
+        ratio: Fraction | None = None
+        """Fraction of the filters removed from every layer."""
+        flops: Fraction | None = None
+        """Target: fraction of the FLOPs that may remain. Without ratio, flops and latency it is 0.5."""
+        latency: Fraction | None = None
+        """Target: fraction of the time of one run under Paddle Inference that may remain."""
         sensitivity: bool = True
-        """Take more from layers where it costs little; false: the same share from every layer."""
-        sensitivity_ratios: Sequence[Share] = Field((0.25, 0.5, 0.75), min_length=1)
-        """Shares at which each layer's sensitivity is measured."""
+        """Take more from layers where it costs little; false: the same fraction from every layer."""
+        sensitivity_ratios: Sequence[Fraction] = Field((0.25, 0.5, 0.75), min_length=1)
+        """Fractions at which each layer's sensitivity is measured."""
         sensitivity_images: int = Field(128, ge=1)
         """Training images on which it is measured."""
         align: int = Field(8, ge=1)
@@ -73,7 +73,7 @@ class PruneFilters(Step):
     accepts = frozenset({Form.DENSE})
     leaves = Form.DENSE
 
-    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+    def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
         pruned = copy_of(model)
         pruning = FilterPruning(pruned, self.config.criterion, context.input_shape)
         filters = pruning.layers
@@ -85,33 +85,34 @@ class PruneFilters(Step):
         pruning.finish()
         pruned.feature_dim = int(pruned.fc.weight.shape[0])
         facts["filters"] = {name: [before, pruning.layers[name]] for name, before in filters.items()}
-        facts["accuracy_before_tuning"] = evaluate(pruned, context.data.validation)["accuracy"]
+        key = context.task.metrics[0]
+        facts[f"{key}_before_tuning"] = evaluate(pruned, context.data.validation, [key])[key]
         if self.config.tune.epochs:
-            guides = taught_by(model, self.config.teacher, pruned, context)
+            callbacks = taught_by(model, self.config.teacher, pruned, context)
             recipe = self.config.tune.recipe(context.training)
-            result = tune(pruned, context, recipe, purpose=self.name, guides=guides)
+            result = tune(pruned, context, recipe, purpose=self.name, callbacks=callbacks)
             facts["tuning_seconds"] = round(result.seconds, 2)
         pruned.eval()
         return Outcome(pruned, facts)
 
-    def _choose(self, pruning: FilterPruning, model: Classifier, context: Context) -> dict[str, Any]:
+    def _choose(self, pruning: FilterPruning, model: Network, context: Context) -> dict[str, Any]:
         """Prune as the options say; return the facts about it."""
-        filters, shape, config = pruning.layers, context.input_shape, self.config
-        whole = profile(model, shape).flops
+        filters, specs, config = pruning.layers, context.specs, self.config
+        whole = profile(model, specs).flops
 
         def prune(ratios: Ratios) -> None:
             pruning.prune(rounded(ratios, filters, config.align))
 
         if config.ratio is not None:
             prune(dict.fromkeys(filters, config.ratio))
-            return {"flops_left": profile(model, shape).flops / whole}
+            return {"flops_left": profile(model, specs).flops / whole}
         curves = self._sensitivity(pruning, model, context) if config.sensitivity else None
         kind, target = ("latency", config.latency) if config.latency else ("flops", config.flops or 0.5)
         whole_ms = _latency(model, context) if kind == "latency" else 0.0
 
         def cost(ratios: Ratios) -> float:
             prune(ratios)
-            return _latency(model, context) / whole_ms if kind == "latency" else profile(model, shape).flops / whole
+            return _latency(model, context) / whole_ms if kind == "latency" else profile(model, specs).flops / whole
 
         def ratios_at(level: float) -> Ratios:
             if curves is None:
@@ -128,26 +129,30 @@ class PruneFilters(Step):
             )
         prune(ratios)
         facts: dict[str, Any] = {"target": {kind: target}, "reached": reached}
-        facts["flops_left"] = profile(model, shape).flops / whole
+        facts["flops_left"] = profile(model, specs).flops / whole
         if curves is not None:
             facts["sensitivity"] = {name: [list(point) for point in curve] for name, curve in curves.items()}
         return facts
 
     def _sensitivity(
-        self, pruning: FilterPruning, model: Classifier, context: Context
+        self, pruning: FilterPruning, model: Network, context: Context
     ) -> dict[str, list[tuple[float, float]]]:
-        """Return for each layer the loss that pruning it alone costs, at each of the shares.
+        """Return for each layer the loss that pruning it alone costs, at each of the fractions.
 
-        The loss is the fall of the mean probability of the right class, relative to the network's own: finer
-        than accuracy, which a hundred images only give in steps of a hundredth.
+        For classes the loss is the fall of the mean probability of the right class, relative to the network's own:
+        finer than accuracy, which a hundred images only give in steps of a hundredth. For other tasks it is the
+        rise of the task's loss, relative to the network's own.
         """
-        images, labels = context.images(self.config.sensitivity_images, "sensitivity")
-        inputs, targets = paddle.to_tensor(images), paddle.to_tensor(labels)
+        arrays, codes = context.sample(self.config.sensitivity_images, "sensitivity")
+        inputs, task = tensors(arrays), context.task
+        classes = paddle.to_tensor(codes).unsqueeze(1) if codes.ndim == 1 else None
 
         def confidence() -> float:
             with paddle.no_grad():
-                found = F.softmax(model(inputs), axis=-1)
-                return float(paddle.take_along_axis(found, targets.unsqueeze(1), axis=1).mean())
+                found = final_tensor(model(*inputs), task.final)
+                if classes is None:
+                    return 1 / max(task.loss(found.numpy(), codes), 1e-12)
+                return float(paddle.take_along_axis(found, classes, axis=1).mean())
 
         base = confidence()
         curves: dict[str, list[tuple[float, float]]] = {}
@@ -160,9 +165,9 @@ class PruneFilters(Step):
         return curves
 
 
-def _latency(model: Classifier, context: Context) -> float:
+def _latency(model: Network, context: Context) -> float:
     config = LatencyConfig(batch_sizes=(LATENCY_BATCH,), warmup=3, runs=30)
-    return measure_model_latency(model, context.input_shape, config, lock=context.lock)
+    return measure_model_latency(model, context.data.input, context.task.final, config, lock=context.lock)
 
 
 def _nothing_to_prune(pruning: FilterPruning) -> str:

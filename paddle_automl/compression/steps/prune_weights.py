@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from paddle_automl.compression.base import STEPS, Form, Gain, Outcome, Step
@@ -11,11 +13,10 @@ from paddle_automl.compression.distillation import DistillationConfig, taught_by
 from paddle_automl.compression.finetuning import FineTuning, tune
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.slim.sparsity import SHORTEST_STEP, WeightPruning
+from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.guide import Guide
-from paddle_automl.training.loop import Keep
 
 NO_SPEED = (
     "the zeros are stored and multiplied like any other number: neither the file nor the run gets smaller or "
@@ -23,7 +24,7 @@ NO_SPEED = (
 )
 
 
-class _Applied(Guide):
+class _Applied(Callback):
     """Sets the chosen weights to zero before they are evaluated; PaddleSlim's hooks do so in training."""
 
     def __init__(self, pruning: WeightPruning) -> None:
@@ -52,24 +53,25 @@ class PruneWeights(Step):
         """Options of weight pruning."""
 
         ratio: float = Field(0.5, gt=0, lt=1)
-        """Share of the kernels' and linear layers' weights that become zero."""
+        """Fraction of the kernels' and linear layers' weights that become zero."""
         local: bool = False
-        """The same share in every layer; false: the smallest weights of the whole network."""
+        """The same fraction in every layer; false: the smallest weights of the whole network."""
         gradual: bool = True
-        """Raise the share over the first two thirds of the training; false: all at once before it."""
+        """Raise the fraction over the first two thirds of the training; false: all at once before it."""
         rises: int = Field(10, ge=1)
-        """Rises of the share, if gradual."""
+        """Rises of the fraction, if gradual."""
         tune: FineTuning = FineTuning(average=False)
         """Training meanwhile and afterwards. Averages of weights would mix zeros with what they were before."""
         teacher: DistillationConfig | None = DistillationConfig()
-        """How the network before pruning teaches the pruned one; none: it learns from the labels alone."""
+        """How the network before pruning teaches the pruned one; none: it learns from the targets alone."""
 
     config: Config
+    takes = frozenset()
     accepts = frozenset({Form.DENSE, Form.SPARSE})
     leaves = Form.SPARSE
     gain: Gain = "sparsity"
 
-    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+    def check(self, model: Network, context: Context) -> None:  # noqa: D102
         config = self.config
         if config.tune.average and context.training.ema is not None:
             raise ConfigError(
@@ -79,7 +81,7 @@ class PruneWeights(Step):
         if rising:
             self._check_rises(rising * self._recipe(context, rising).steps(len(context.data.train)))
 
-    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+    def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
         config = self.config
         pruned = copy_of(model)
         epochs = config.tune.epochs
@@ -103,11 +105,17 @@ class PruneWeights(Step):
         return self.config.tune.model_copy(update={"epochs": epochs}).recipe(context.training)
 
     def _tune(
-        self, pruned: Classifier, context: Context, epochs: int, teacher: Classifier, zeros: Guide, keep: Keep
+        self,
+        pruned: Network,
+        context: Context,
+        epochs: int,
+        teacher: Network,
+        zeros: Callback,
+        keep: Literal["best", "last"],
     ) -> None:
-        guides = [*taught_by(teacher, self.config.teacher, pruned, context), zeros]
+        callbacks = [*taught_by(teacher, self.config.teacher, pruned, context), zeros]
         recipe = self._recipe(context, epochs)
-        tune(pruned, context, recipe, purpose=f"{self.name} {keep}", guides=guides, keep=keep)
+        tune(pruned, context, recipe, purpose=f"{self.name} {keep}", callbacks=callbacks, keep=keep)
 
     def _check_rises(self, steps: int) -> None:
         needed = self.config.rises * SHORTEST_STEP

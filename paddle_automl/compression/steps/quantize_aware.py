@@ -12,7 +12,7 @@ from paddle_automl.compression.finetuning import FineTuning, tune
 from paddle_automl.compression.joints import joints_of, layers_for_int8, ready_for_int8, without
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig, Sequence
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.slim.quantization import AwareTraining
 
 
@@ -38,21 +38,21 @@ class QuantizeAware(Step):
     accepts = frozenset({Form.DENSE, Form.SPARSE})
     leaves = Form.QUANTIZED
 
-    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+    def check(self, model: Network, context: Context) -> None:  # noqa: D102
         without(layers_for_int8(model), self.config.skip, "quantize_aware.skip")
         if self.config.tune.epochs < 1:
             raise ConfigError(
                 "quantize_aware.tune.epochs: must be at least 1; quantize_post quantizes without training"
             )
 
-    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+    def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
         config = self.config
-        ready, names = ready_for_int8(model, context.input_shape)
+        ready, names = ready_for_int8(model, context.specs)
         chosen = without(names, config.skip, "quantize_aware.skip")
         zeros = Zeros(ready)
         quantization = AwareTraining(ready, [*chosen.values(), *joints_of(ready)])
         student = quantization.model
-        assert isinstance(student, Classifier)
+        assert isinstance(student, Network)
         # Fake quantizers are Paddle's, and see each map as it is rounded: float32 throughout.
         recipe = config.tune.recipe(context.training).model_copy(update={"amp": None})
         result = tune(
@@ -60,10 +60,10 @@ class QuantizeAware(Step):
             context,
             recipe,
             purpose=self.name,
-            guides=[*taught_by(model, config.teacher, student, context), zeros],
+            callbacks=[*taught_by(model, config.teacher, student, context), zeros],
         )
         converted = quantization.convert()
-        assert isinstance(converted, Classifier)
+        assert isinstance(converted, Network)
         facts: dict[str, Any] = {
             "layers": list(chosen),
             "skipped": [name for name in names if name not in chosen],

@@ -11,11 +11,12 @@ from paddle.nn import functional as F
 from pydantic import Field
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
-from paddle_automl.compression.context import Context
+from paddle_automl.compression.context import Context, tensors
 from paddle_automl.compression.joints import joints_of, layers_for_int8, ready_for_int8, without
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig, Sequence
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.inputs.base import Arrays
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.slim.quantization import Observer, PostTraining
 
 BATCH = 64
@@ -48,55 +49,61 @@ class QuantizePost(Step):
     accepts = frozenset({Form.DENSE, Form.SPARSE})
     leaves = Form.QUANTIZED
 
-    def check(self, model: Classifier, context: Context) -> None:  # noqa: D102
+    def check(self, model: Network, context: Context) -> None:  # noqa: D102
         without(layers_for_int8(model), self.config.skip, "quantize_post.skip")
         if not len(context.data.train):
             raise DataError(
                 "quantize_post: there is no training image to calibrate with; give data.split a training part"
             )
 
-    def apply(self, model: Classifier, context: Context) -> Outcome:  # noqa: D102
+    def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
         config = self.config
-        images, _ = context.images(config.images, "calibration")
-        ready, names = ready_for_int8(model, context.input_shape)
+        arrays, _ = context.sample(config.images, "calibration")
+        ready, names = ready_for_int8(model, context.specs)
         chosen = without(names, config.skip, "quantize_post.skip")
         facts: dict[str, Any] = {"layers": list(chosen), "skipped": [name for name in names if name not in chosen]}
         if config.analysis:
-            facts["damage"] = self._damage(model, context, images, chosen)
-        converted = _quantized(ready, [*chosen.values(), *joints_of(ready)], config.observer, images)
+            facts["damage"] = self._damage(model, context, arrays, chosen)
+        converted = _quantized(ready, [*chosen.values(), *joints_of(ready)], config.observer, arrays)
         return Outcome(converted, facts)
 
-    def _damage(
-        self, model: Classifier, context: Context, images: np.ndarray, chosen: dict[str, str]
-    ) -> list[list[Any]]:
+    def _damage(self, model: Network, context: Context, arrays: Arrays, chosen: dict[str, str]) -> list[list[Any]]:
         """Return (layer, damage) with the worst first.
 
-        Damage is KL(float || 8-bit) of the predictions when that layer alone is quantized, mean over images.
+        For classes damage is KL(float || 8-bit) of the predictions when that layer alone is quantized, mean over
+        items; for other tasks the mean square difference of raw outputs.
         """
-        probes, _ = context.images(self.config.analysis_images, "analysis")
-        before = _log_probabilities(model, probes)
+        probes, _ = context.sample(self.config.analysis_images, "analysis")
+        classes = context.task.final.activation == "softmax"
+        before = _raw_outputs(model, probes, classes)
         found = []
         for name, inner in chosen.items():
-            ready, _ = ready_for_int8(model, context.input_shape)
-            alone = _quantized(ready, [inner], self.config.observer, images)
-            after = _log_probabilities(alone, probes)
-            damage = float((np.exp(before) * (before - after)).sum(axis=1).mean())
+            ready, _ = ready_for_int8(model, context.specs)
+            alone = _quantized(ready, [inner], self.config.observer, arrays)
+            after = _raw_outputs(alone, probes, classes)
+            if classes:
+                damage = float((np.exp(before) * (before - after)).sum(axis=1).mean())
+            else:
+                damage = float(np.square(before - after).mean())
             found.append([name, round(max(damage, 0.0), 8)])
         return sorted(found, key=lambda item: -item[1])
 
 
-def _quantized(ready: Classifier, layers: list[str], observer: Observer, images: np.ndarray) -> Classifier:
+def _quantized(ready: Network, layers: list[str], observer: Observer, arrays: Arrays) -> Network:
     quantization = PostTraining(ready, layers, observer)
     with paddle.no_grad():
-        for start in range(0, len(images), BATCH):
-            quantization.model(paddle.to_tensor(images[start : start + BATCH]))
+        for start in range(0, len(next(iter(arrays.values()))), BATCH):
+            batch = {name: array[start : start + BATCH] for name, array in arrays.items()}
+            quantization.model(*tensors(batch))
     converted = quantization.convert()
-    assert isinstance(converted, Classifier)
+    assert isinstance(converted, Network)
     return converted
 
 
-def _log_probabilities(model: nn.Layer, images: np.ndarray) -> np.ndarray:
+def _raw_outputs(model: nn.Layer, arrays: Arrays, classes: bool) -> np.ndarray:
+    """Return raw outputs [N, K], for classes the logarithms of their softmax."""
     model.eval()
     with paddle.no_grad():
-        found: np.ndarray = F.log_softmax(model(paddle.to_tensor(images)), axis=-1).numpy()
+        raw = model(*tensors(arrays))
+        found: np.ndarray = (F.log_softmax(raw, axis=-1) if classes else raw).numpy()
     return found.astype(np.float64)
