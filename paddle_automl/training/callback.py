@@ -1,4 +1,4 @@
-"""What else takes part in a training, beside the recipe: a teacher, weights that must stay zero, a penalty."""
+"""Callbacks: what a training does beside the recipe, such as a teacher or weights that must stay zero."""
 
 from __future__ import annotations
 

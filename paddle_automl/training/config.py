@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
-from paddle_automl.training.losses.base import LOSSES
+from paddle_automl.tasks.base import Task
+from paddle_automl.training.losses.base import LOSSES, loss_for
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrScheduleConfig
 from paddle_automl.training.optimizers.base import OPTIMIZERS
 from paddle_automl.training.progressive import Progressive
@@ -68,6 +69,10 @@ class TrainingConfig(Section):
     def steps(self, items: int) -> int:
         """Return the steps of a pass over so many items: whole batches, at least one."""
         return max(items // self.batch_size, 1)
+
+    def for_task(self, task: Task) -> TrainingConfig:
+        """Return the same with the loss stated; raises ConfigError for a loss that cannot train the task."""
+        return self.model_copy(update={"loss": loss_for(self.loss, task)})
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> TrainingConfig:

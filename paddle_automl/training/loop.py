@@ -227,7 +227,7 @@ class _Run:
         metrics = {
             "train_loss": loss,
             "learning_rate": self.learner.learning_rate,
-            "images_per_second": items / (time.perf_counter() - started),
+            "items_per_second": items / (time.perf_counter() - started),
         }
         if self.validation is not None:
             with self.learner.evaluated() as model:

@@ -9,10 +9,9 @@ import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.schema import PluginConfig
 from paddle_automl.tasks.base import Task
 from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.losses.base import LOSSES, Loss
+from paddle_automl.training.losses.base import LOSSES, Loss, loss_for
 from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
 
 
@@ -50,13 +49,8 @@ def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature
 
     Raises ConfigError for a loss that cannot train the task.
     """
-    options = config.loss or _default_loss(task)
+    options = loss_for(config.loss, task)
     kind = LOSSES[options.name]
-    if options.name not in task.losses and not kind.trains(task):
-        fitting = [name for name in LOSSES.names() if name in task.losses or LOSSES[name].trains(task)]
-        raise ConfigError(
-            f"training.loss: '{options.name}' cannot train the task {task.name}; valid: {', '.join(fitting)}"
-        )
     weights = class_weights(config, task, codes)
     if weights is not None and not kind.takes_class_weights:
         raise ConfigError(f"training.class_weights: the loss '{options.name}' takes none; leave them out")
@@ -66,13 +60,6 @@ def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature
         feature_dim=feature_dim,
         class_weights=None if weights is None else paddle.to_tensor(weights, dtype="float32"),
     )
-
-
-def _default_loss(task: Task) -> PluginConfig:
-    if not task.losses:
-        raise ConfigError(f"training.loss: the task {task.name} has no default loss; name one")
-    name = task.losses[0]
-    return LOSSES[name].Config(name=name)
 
 
 def class_weights(config: TrainingConfig, task: Task, codes: np.ndarray) -> np.ndarray | None:

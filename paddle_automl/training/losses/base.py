@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import paddle
 from paddle import Tensor, nn
 
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.tasks.base import Task
@@ -68,6 +69,24 @@ class Pointwise(Loss):
 
 
 LOSSES: Registry[Loss] = Registry("loss", "paddle_automl.training.losses", "training.loss")
+
+
+def loss_for(options: PluginConfig | None, task: Task) -> PluginConfig:
+    """Return the options of the loss for `task`: `options`, or those of the task's default loss.
+
+    Raises ConfigError for a loss that cannot train the task, and for a task without a default loss.
+    """
+    if options is None:
+        if not task.losses:
+            raise ConfigError(f"training.loss: the task {task.name} has no default loss; name one")
+        name = task.losses[0]
+        return LOSSES[name].Config(name=name)
+    if options.name not in task.losses and not LOSSES[options.name].trains(task):
+        fitting = [name for name in LOSSES.names() if name in task.losses or LOSSES[name].trains(task)]
+        raise ConfigError(
+            f"training.loss: '{options.name}' cannot train the task {task.name}; valid: {', '.join(fitting)}"
+        )
+    return options
 
 
 def smoothed(targets: Tensor, smoothing: float) -> Tensor:

@@ -65,7 +65,7 @@ def test_learns_and_keeps_the_best_weights(recipe, digits, make_model, tmp_path)
     lines = read_json_lines(folder / "metrics.jsonl")
     assert lines == [{"epoch": epoch, **metrics} for epoch, metrics in seen.items()]
     assert [line["epoch"] for line in lines] == list(range(1, 9))
-    keys = {"train_loss", "loss", "accuracy", "macro_f1", "learning_rate", "seconds", "images_per_second"}
+    keys = {"train_loss", "loss", "accuracy", "macro_f1", "learning_rate", "seconds", "items_per_second"}
     assert all(set(metrics) == keys for metrics in seen.values())
     best = max(seen, key=lambda epoch: (seen[epoch]["accuracy"], -seen[epoch]["loss"]))
     assert result.best_epoch == best

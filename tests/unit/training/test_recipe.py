@@ -90,6 +90,11 @@ def test_the_loss_follows_the_task():
 
     assert [loss_of(pair) for pair in (single, numbers, interval)] == ["cross_entropy", "mse", "quantile"]
     assert loss_of(numbers, loss="auto") == "mse"
+    stated = config(epochs=3).for_task(numbers[0])
+    assert (stated.loss.name, stated.epochs) == ("mse", 3)
+    assert stated.for_task(numbers[0]) == stated == config(epochs=3, loss="mse")
+    with pytest.raises(ConfigError, match="'mse' cannot train"):
+        stated.for_task(single[0])
     assert loss_of(numbers, loss={"name": "huber", "delta": 0.5}) == "huber"
     assert loss_of(single, loss={"label_smoothing": 0.1}) == "cross_entropy"
     with pytest.raises(
