@@ -19,7 +19,7 @@ from paddle_automl.models.kernels import plain
 
 
 class Activation(ABC):
-    """One activation function; `make` returns a new layer for each place where it stands."""
+    """One activation function; `make` returns a new layer for each place where it is used."""
 
     class Config(PluginConfig):
         """An activation has no options but its name."""

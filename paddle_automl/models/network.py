@@ -49,8 +49,8 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
     """Return the network of `config` for `input`, with the weights of `config.pretrained` if there are any.
 
     `outputs` is K, see `Task.outputs`. With `seed` the initial weights are the same in every call; without it
-    they follow Paddle's generator as it stands. Raises ConfigError if the backbone takes another input, if its
-    options cannot work for these arrays, or if nothing of the file of weights fits.
+    they follow the present state of Paddle's generator. Raises ConfigError if the backbone takes another input,
+    if its options cannot work for these arrays, or if nothing of the file of weights fits.
     """
     kind = BACKBONES[config.backbone.name]
     if kind.takes != input.name:

@@ -14,7 +14,7 @@ from paddle_automl.models.kernels import layers as fast
 
 
 class Norm(ABC):
-    """One kind of normalization; `make` returns a new layer for each place where it stands."""
+    """One kind of normalization; `make` returns a new layer for each place where it is used."""
 
     class Config(PluginConfig):
         """Options of the normalization."""

@@ -124,7 +124,7 @@ def check_final_size(layers: LayerFactory, size: Size) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a block stands: its stage and its index in the stage, from 0, and what it must do there."""
+    """The position of a block, stage and index in the stage from 0, and what it must do there."""
 
     stage: int
     index: int
@@ -186,7 +186,7 @@ class Staged(ImageBackbone):
     @classmethod
     @abstractmethod
     def _block(cls, config: Any, layers: LayerFactory, place: Place) -> nn.Layer:
-        """Return the block that stands at `place`."""
+        """Return the block at `place`."""
 
     @classmethod
     def _channels(cls, config: Any, width: int) -> int:

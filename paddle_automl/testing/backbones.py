@@ -136,7 +136,7 @@ class BackboneContract:
             assert np.array_equal(a.numpy(), b.numpy()), key
 
     def test_state_dict_round_trip(self, plugin: type[Backbone]) -> None:
-        """All that the result depends on stands in the state dict."""
+        """All that the result depends on is in the state dict."""
         first, second = self.network(plugin), self.network(plugin, seed=1)
         with paddle.no_grad():
             for tensor in first.state_dict().values():

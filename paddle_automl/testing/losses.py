@@ -72,7 +72,7 @@ class LossContract:
                         for sign in (1, -1):
                             moved = [outputs.copy(), features.copy()]
                             moved[place][index] += sign * STEP
-                            both.append(value(loss, *moved, targets))
+                            both.append(value(loss, moved[0], moved[1], targets))
                         numeric[index] = (both[0] - both[1]) / (2 * STEP)
                     np.testing.assert_allclose(tensors[place].grad.numpy(), numeric, atol=2e-4)
 

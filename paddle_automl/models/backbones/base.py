@@ -18,7 +18,7 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 KEY = "model.backbone"
-"""Where a backbone's options stand in a configuration."""
+"""Key of a backbone's options in a configuration."""
 
 
 class Backbone(nn.Layer):

@@ -17,8 +17,9 @@ Branch = Literal["1x1", "3x3", "5x5", "pool"]
 
 
 def _distinct(branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
-    if len(set(branches)) != len(branches):
-        raise ValueError("each branch may stand once")
+    twice = sorted({branch for branch in branches if branches.count(branch) > 1})
+    if twice:
+        raise ValueError(f"duplicate branch {', '.join(twice)}")
     return branches
 
 
@@ -39,7 +40,7 @@ class Inception(Staged):
         branches: Annotated[Sequence[Branch], AfterValidator(_distinct)] = Field(
             ("1x1", "3x3", "5x5", "pool"), min_length=1
         )
-        """Branches of each module; they share its channels evenly."""
+        """Branches of each module; its channels are split evenly among them."""
 
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [8, 16, 32]},
@@ -65,10 +66,10 @@ class _Module(nn.Layer):
         self, branches: tuple[Branch, ...], layers: LayerFactory, in_channels: int, out_channels: int
     ) -> None:
         super().__init__()
-        share, rest = divmod(out_channels, len(branches))
+        width, rest = divmod(out_channels, len(branches))
         self.branches = nn.LayerList(
             [
-                _branch(kind, layers, in_channels, share + (1 if index < rest else 0))
+                _branch(kind, layers, in_channels, width + (1 if index < rest else 0))
                 for index, kind in enumerate(branches)
             ]
         )

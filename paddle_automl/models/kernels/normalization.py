@@ -45,7 +45,7 @@ class Statistics:
     mean: Tensor
     variance: Tensor
     momentum: float
-    """Share of the old value that the running statistics keep in a step."""
+    """Fraction of the old value that the running statistics keep in a step."""
     epsilon: float
 
 

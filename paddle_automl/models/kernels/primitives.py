@@ -218,7 +218,7 @@ def set_threads(count: int) -> None:
     """Let oneDNN use `count` threads when called from this thread; works at any time, so also after a fork.
 
     ``paddle.set_num_threads`` does not reach it. Which OpenMP the library is bound to, Intel's that Paddle loads
-    or GNU's that it was built with, depends on the order of loading, so both are told. Does nothing where the
+    or GNU's that it was built with, depends on the order of loading, so both are set. Does nothing where the
     library cannot be used.
     """
     try:

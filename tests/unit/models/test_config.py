@@ -29,7 +29,7 @@ def test_the_schema_lists_the_names():
         ({"backbone": {"name": "resnet", "widht": 8}}, r"backbone\.widht: unknown key; did you mean 'width'"),
         ({"backbone": {"name": "resnet", "blocks": [1, 0]}}, r"backbone\.blocks\.1"),
         ({"backbone": {"name": "resnet", "blocks": []}}, r"backbone\.blocks"),
-        ({"backbone": {"name": "inception", "branches": ["1x1", "1x1"]}}, "each branch may stand once"),
+        ({"backbone": {"name": "inception", "branches": ["1x1", "1x1"]}}, "duplicate branch 1x1"),
         ({"dropout": 1.0}, "dropout: input should be less than 1, got 1.0"),
         ({"frozen_epochs": 2}, "frozen_epochs and pretrained_rate need pretrained"),
         ({"pretrained_rate": 0.1}, "frozen_epochs and pretrained_rate need pretrained"),

@@ -16,7 +16,7 @@ from paddle_automl.models.kernels.linear import linear
 from paddle_automl.models.kernels.mode import takes
 
 SMALL_PRODUCT = 1 << 16
-"""Multiply-accumulates up to which Paddle's matrix product is faster, being called with less ado."""
+"""Multiply-accumulates up to which Paddle's matrix product is faster: its call has less overhead."""
 
 
 class _Convolution(Fast):
