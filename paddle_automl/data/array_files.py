@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataError(f"{name}: cannot be read: it needs more memory than there is") from None
 
 
-def _idx_array(stream: IO[bytes], name: str, size: int, unpacked: int | None) -> np.ndarray:
+def _idx_array(stream: BinaryIO | gzip.GzipFile, name: str, size: int, unpacked: int | None) -> np.ndarray:
     """Return the array of a stream from a file of `size` bytes; `unpacked` is the stream's length where known."""
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _UINT8:
