@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,80 +13,70 @@ import numpy as np
 
 from paddle_automl.core.errors import BundleError, ConfigError
 from paddle_automl.core.files import write_text
-from paddle_automl.core.folders import replacing_folder
 from paddle_automl.core.loading import validate
 from paddle_automl.core.paths import located, readable
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.version import VERSION
-from paddle_automl.core.yaml_io import dump_yaml, read_yaml
-from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
-from paddle_automl.deployment.records import FORMAT, BundleInfo, FileRecord
+from paddle_automl.deployment.integrity import (
+    INFO,
+    LABELS,
+    check_file,
+    checked_labels,
+    file_record,
+    read_info,
+    read_labels,
+    sealed,
+)
+from paddle_automl.deployment.records import FORMAT, BundleInfo, TensorRecord
 from paddle_automl.deployment.runtime import import_paddle
+from paddle_automl.inputs.base import Arrays, Input
+from paddle_automl.inputs.base import restore as restore_input
+from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.base import restore as restore_task
 
-INFO = "bundle.yaml"
-LABELS = "labels.txt"
+__all__ = ["INFO", "LABELS", "SAMPLES", "Bundle", "plain", "utc_now", "versions"]
+
 SAMPLES = "samples"
 
 
 class Bundle:
-    """An exported network on disk: the network, preprocessing, labels, scores, proof and speed.
+    """An exported network on disk: the network, its input and task, scores, parity check and times.
 
     It names its own files by relative paths only, so the folder can be moved, and it can be read without
     the class of the network.
     """
 
-    def __init__(self, folder: Path, info: BundleInfo, class_names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, info: BundleInfo) -> None:
         self.folder = folder
         self.info = info
-        self.class_names = class_names
+        self.task: Task = restore_task(info.task)
+        """From outputs to answers."""
+        self.input: Input = restore_input(info.input)
+        """From sources to the network's arrays."""
 
     @classmethod
     def open(cls, folder: str | Path) -> Bundle:
-        """Read a bundle and check every file's size and hash.
+        """Read a bundle and check the hashes of its record and of every file.
 
         Raises BundleError naming the file that is missing, foreign or damaged.
         """
         root = located(folder)
-        info = _read_info(root)
+        info = read_info(root)
         for name, record in info.files.items():
-            _check_file(root, name, record)
-        class_names = _read_labels(root / LABELS)
-        if len(class_names) != info.classes:
+            check_file(root, name, record)
+        bundle = cls(root, info)
+        names = read_labels(root / LABELS)
+        if names != bundle.task.names:
             raise BundleError(
-                f"{readable(root / LABELS)}: has {len(class_names)} names, but {INFO} says {info.classes} "
-                "classes; export the bundle again"
+                f"{readable(root / LABELS)}: has other names than the task in {INFO}: "
+                f"{len(names)} and {len(bundle.task.names)}; export the bundle again"
             )
-        return cls(root, info, class_names)
-
-    @classmethod
-    def create(
-        cls,
-        folder: str | Path,
-        *,
-        model: Any,
-        exporter: PluginConfig,
-        preprocess: Preprocess,
-        class_names: Sequence[str],
-        metrics: Mapping[str, Any] | None = None,
-        config: Mapping[str, Any] | None = None,
-    ) -> Bundle:
-        """Export `model` (images to logits) to `folder` without proof, timing and samples.
-
-        An existing bundle there is replaced in one step; another folder that is not empty is left alone
-        (OutputError). `export_bundle` adds the rest.
-        """
-        with replacing_folder(folder, marker=INFO) as scratch:
-            cls.write(
-                scratch,
-                model=model,
-                exporter=exporter,
-                preprocess=preprocess,
-                class_names=class_names,
-                metrics=metrics,
-                config=config,
+        if _tensors(bundle.input) != info.inputs:
+            raise BundleError(
+                f"{readable(root / INFO)}: its inputs are not the arrays of its input; export the bundle again"
             )
-        return cls.open(folder)
+        return bundle
 
     @classmethod
     def write(
@@ -96,51 +85,54 @@ class Bundle:
         *,
         model: Any,
         exporter: PluginConfig,
-        preprocess: Preprocess,
-        class_names: Sequence[str],
+        input: Input,  # noqa: A002, RUF100
+        task: Task,
         metrics: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
-        images: np.ndarray | None = None,
+        calibration: Arrays | None = None,
     ) -> Bundle:
-        """Write a bundle's files into the empty `folder`, not yet in its final place.
+        """Write a bundle into the empty `folder`, without parity check, times and samples (see `create_bundle`).
 
-        `images` are normalized training images, [M, C, H, W], for an exporter that needs them.
+        `model` maps the arrays of `input` to the raw outputs of `task`. `calibration` are training items as
+        arrays of `input`, for an exporter that needs them. Of `config` the key ``output`` is left out: a bundle
+        names no folder of the machine it was made on, but those of the data.
         """
-        names = _checked_labels(class_names)
-        shape = preprocess.input_shape
-        EXPORTERS[exporter.name](exporter).export(model, folder, input_shape=shape, images=images)
+        names = checked_labels(task.names)
+        EXPORTERS[exporter.name](exporter).export(
+            model, folder, specs=input.specs, final=task.final, calibration=calibration
+        )
         write_text(folder / LABELS, "".join(f"{name}\n" for name in names))
         info = {
             "format": FORMAT,
             "created": utc_now(),
             "exporter": exporter.model_dump(mode="json"),
-            "input_shape": list(shape),
-            "classes": len(names),
-            "preprocess": preprocess.model_dump(mode="json"),
+            "task": task.fitted.model_dump(mode="json"),
+            "input": input.fitted.model_dump(mode="json"),
+            "inputs": [item.model_dump(mode="json") for item in _tensors(input)],
             "metrics": plain(metrics or {}),
             "parity": None,
             "latency": [],
-            "config": plain(config or {}),
+            "config": {key: value for key, value in plain(config or {}).items() if key != "output"},
             "versions": versions(),
             "files": {},
         }
-        return cls(folder, validate(BundleInfo, info), names).updated()
+        return cls(folder, validate(BundleInfo, info)).updated()
 
     def updated(self, **changes: Any) -> Bundle:
         """Write ``bundle.yaml`` anew with some fields changed and every file's size and hash taken again."""
         data = self.info.model_dump(mode="json") | plain(changes)
         data["files"] = {
-            path.relative_to(self.folder).as_posix(): _record(path).model_dump()
+            path.relative_to(self.folder).as_posix(): file_record(path).model_dump()
             for path in sorted(self.folder.rglob("*"))
             if path.is_file() and path != self.folder / INFO
         }
         info = validate(BundleInfo, data)
-        write_text(self.folder / INFO, dump_yaml(info.model_dump(mode="json")))
-        return Bundle(self.folder, info, self.class_names)
+        write_text(self.folder / INFO, sealed(info.model_dump(mode="json")))
+        return Bundle(self.folder, info)
 
     @property
     def verified(self) -> bool:
-        """Whether the bundle carries a certificate that holds, for each of its formats."""
+        """Whether the parity check of each of its formats passed."""
         first = self.info.parity is not None and self.info.parity.verified
         return first and all(item.verified for item in self.info.formats)
 
@@ -160,7 +152,7 @@ class Bundle:
         return self.folder if name == self.info.exporter.name else self.folder / name
 
     def session(self, *, device: str = "cpu", threads: int = 1, name: str | None = None) -> Session:
-        """Load the network: normalized images, float32 [N, C, H, W], to probabilities, float32 [N, K].
+        """Load the network: arrays of `input`, [N, ...] by name, to outputs of `task`, float32 [N, K].
 
         `name` is one of `formats`, by default the first. Raises ConfigError for another name.
         """
@@ -204,75 +196,5 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _read_info(root: Path) -> BundleInfo:
-    path = root / INFO
-    if not root.is_dir():
-        raise BundleError(f"{readable(root)}: no such folder; give the folder of a bundle, the one with {INFO}")
-    if not path.is_file():
-        raise BundleError(
-            f"{readable(root)}: is no bundle, {INFO} is missing; give the folder that the export wrote"
-        )
-    try:
-        data, positions = read_yaml(path)
-        number = data.get("format")
-        if isinstance(number, int) and number > FORMAT:
-            raise BundleError(
-                f"{readable(path)}: has bundle format {number}, this paddle_automl "
-                f"({VERSION}) reads up to {FORMAT}; install a newer paddle_automl"
-            )
-        return validate(BundleInfo, data, positions)
-    except ConfigError as error:
-        raise BundleError(f"{readable(path)}: is damaged or no bundle's; export again\n{error}") from None
-
-
-def _record(path: Path) -> FileRecord:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return FileRecord(bytes=path.stat().st_size, sha256=digest.hexdigest())
-
-
-def _check_file(root: Path, name: str, record: FileRecord) -> None:
-    path = root / name
-    if not path.is_file():
-        raise BundleError(f"{readable(root)}: the file {name} is missing; copy the whole folder or export again")
-    size = path.stat().st_size
-    if size != record.bytes:
-        raise BundleError(
-            f"{readable(path)}: is damaged: it has {size} bytes instead of {record.bytes}; "
-            "copy the whole folder again or export again"
-        )
-    if _record(path) != record:
-        raise BundleError(
-            f"{readable(path)}: was changed after the export (its SHA-256 differs from {INFO}); "
-            "copy the whole folder again or export again"
-        )
-
-
-def _checked_labels(class_names: Sequence[str]) -> tuple[str, ...]:
-    for name in class_names:
-        if not name or "\n" in name or "\r" in name:
-            raise BundleError(f"{LABELS}: a class name must be one non-empty line, got {name!r}; rename it")
-    _refuse_duplicates(class_names, LABELS)
-    return tuple(class_names)
-
-
-def _refuse_duplicates(class_names: Sequence[str], where: str) -> None:
-    seen: set[str] = set()
-    for name in class_names:
-        if name in seen:
-            raise BundleError(f"{where}: the class name {name!r} stands twice; names must be unique")
-        seen.add(name)
-
-
-def _read_labels(path: Path) -> tuple[str, ...]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise BundleError(f"{readable(path)}: cannot be read: {error.strerror}; export the bundle again") from None
-    except UnicodeDecodeError:
-        raise BundleError(f"{readable(path)}: is not UTF-8 text; export the bundle again") from None
-    names = tuple(line.rstrip("\r") for line in text.removesuffix("\n").split("\n"))
-    _refuse_duplicates(names, readable(path))
-    return names
+def _tensors(source: Input) -> tuple[TensorRecord, ...]:
+    return tuple(TensorRecord(name=item.name, shape=item.shape, dtype=item.dtype) for item in source.specs)

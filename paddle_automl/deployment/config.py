@@ -1,4 +1,4 @@
-"""The section ``deployment``: how the final network is exported, proven and timed."""
+"""The section ``deployment``: how the final network is exported, checked and timed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ class ParityConfig(Section):
     """When an export counts as predicting what the trained network predicts."""
 
     max_difference: float = Field(default=1e-5, gt=0, le=1)
-    """Largest allowed difference between two probabilities of the same class and image."""
+    """Largest allowed difference between two outputs of the same item: of probabilities as it is, of predicted
+    numbers as a fraction of the targets' scale."""
 
-    min_top1_agreement: float = Field(default=1.0, ge=0, le=1)
-    """Smallest allowed share of images that both give the same class; 1 = all of them."""
+    min_agreement: float = Field(default=1.0, ge=0, le=1)
+    """Smallest allowed fraction of items for which both give the same answer; 1 = all of them."""
 
     raw_files: int = Field(default=20, ge=0)
-    """Images that are also decoded from files and compared; 0 = none."""
+    """Items that are also read from files and compared; 0 = none."""
 
-    min_top1_agreement_int8: float = Field(default=0.95, ge=0, le=1)
-    """The same share for a format that is quantized to 8 bits from the network (onnx_int8)."""
+    min_agreement_int8: float = Field(default=0.95, ge=0, le=1)
+    """The same fraction for a format that is quantized to 8 bits from the network (onnx_int8)."""
 
-    max_accuracy_drop_int8: float = Field(default=0.01, ge=0, le=1)
-    """Largest allowed loss of validation accuracy of such a format: 0.01 = one point."""
+    max_drop_int8: float = Field(default=0.01, ge=0)
+    """How much worse the task's main metric may be for such a format on the validation split: 0.01 of accuracy is
+    one point."""
 
 
 class LatencyConfig(Section):
@@ -49,11 +51,11 @@ Formats = Sequence[Annotated[PluginConfig, Plugin(EXPORTERS)]]
 
 
 def check_formats(formats: Formats) -> Formats:
-    """Return the formats; raises ValueError where one stands twice."""
+    """Return the formats; raises ValueError where one is given twice."""
     names = [item.name for item in formats]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"the format {name} stands twice; each may stand once")
+            raise ValueError(f"the format {name} is given twice; name it once")
     return formats
 
 
@@ -64,17 +66,17 @@ class DeploymentConfig(Section):
     """File format of the exported network."""
 
     formats: Formats = ()
-    """Further formats of the same network in the bundle, each with its own proof and times: paddle_program, and
-    onnx and onnx_int8, which need the extra `onnx`."""
+    """Further formats of the same network in the bundle, each with its own parity check and times: paddle_program,
+    and onnx and onnx_int8, which need the extra `onnx`."""
 
     parity: ParityConfig = ParityConfig()
-    """Proof that the export predicts what the trained network predicts."""
+    """Check that the export predicts what the trained network predicts."""
 
     latency: LatencyConfig = LatencyConfig()
     """Measurement of the exported network's speed."""
 
     samples: int = Field(default=5, ge=0)
-    """Images of the validation part that are kept in the bundle with their expected probabilities."""
+    """Items of the validation split that are kept in the bundle with their expected outputs."""
 
     @field_validator("formats")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,8 @@ from paddle_automl.deployment.config import DeploymentConfig, LatencyConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.records import Latency
 from paddle_automl.deployment.runtime import gpu_index, import_paddle, in_lasting_thread
+from paddle_automl.inputs.base import Arrays, Input
+from paddle_automl.tasks.base import Final
 
 TURN = 10
 """Runs of one network before it is another's turn."""
@@ -43,17 +45,47 @@ def measure(run: Callable[[], object], *, warmup: int, runs: int) -> Timing:
 
 def measure_in_turn(calls: Mapping[str, Callable[[], object]], *, warmup: int, runs: int) -> dict[str, Timing]:
     """Time `runs` calls of each, in turns of a few; each is first called `warmup` times."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    turns = [min(TURN, runs - start) for start in range(0, runs, TURN)]
+    times = time_in_turn(calls, warmup=warmup, turns=turns)
+    return {name: _timing(np.concatenate(found)) for name, found in times.items()}
+
+
+def time_in_turn(
+    calls: Mapping[str, Callable[[], object]], *, warmup: int, turns: Sequence[int]
+) -> dict[str, list[np.ndarray]]:
+    """Return the milliseconds of each call by name, float64 [runs] for each of its turns.
+
+    Each is first called `warmup` times. Then come the turns: all are timed one after the other, each as often as
+    `turns` says, so that what disturbs the machine meets all of them.
+    """
+    times: dict[str, list[np.ndarray]] = {name: [] for name in calls}
     for call in calls.values():
         for _ in range(warmup):
             call()
-    for start in range(0, runs, TURN):
+    for runs in turns:
         for name, call in calls.items():
             if len(calls) > 1:
                 # The first call of a turn finds the caches full of another network.
                 call()
-            times[name].extend(_timed(call) for _ in range(min(TURN, runs - start)))
-    return {name: _timing(np.asarray(found)) for name, found in times.items()}
+            times[name].append(np.array([_timed(call) for _ in range(runs)]))
+    return times
+
+
+def time_sessions(
+    sessions: Mapping[str, Session],
+    arrays: Arrays,
+    *,
+    warmup: int,
+    turns: Sequence[int],
+    lock: Path | None = None,
+) -> dict[str, list[np.ndarray]]:
+    """Time several loaded networks in turn on one batch; see `time_in_turn`.
+
+    `lock` is a file that all processes of a search share: whoever holds it measures, the others wait.
+    """
+    calls = {name: partial(session, arrays) for name, session in sessions.items()}
+    with _one_at_a_time(lock):
+        return in_lasting_thread(partial(time_in_turn, calls, warmup=warmup, turns=turns))
 
 
 def _timed(call: Callable[[], object]) -> float:
@@ -69,22 +101,19 @@ def _timing(times: np.ndarray) -> Timing:
 
 def measure_session(
     session: Session,
-    input_shape: tuple[int, ...],
+    input: Input,  # noqa: A002, RUF100
     config: LatencyConfig,
     *,
     device: str = "cpu",
     lock: Path | None = None,
 ) -> list[Latency]:
-    """Time a loaded network on one normalized batch of each size, (C, H, W) being `input_shape`.
-
-    `lock` is a file that all processes of a search share: whoever holds it measures, the others wait.
-    """
-    return measure_sessions({"": session}, input_shape, config, device=device, lock=lock)[""]
+    """Time a loaded network on one batch of each size of typical values; `lock`: see `time_sessions`."""
+    return measure_sessions({"": session}, input, config, device=device, lock=lock)[""]
 
 
 def measure_sessions(
     sessions: Mapping[str, Session],
-    input_shape: tuple[int, ...],
+    input: Input,  # noqa: A002, RUF100
     config: LatencyConfig,
     *,
     device: str = "cpu",
@@ -92,12 +121,12 @@ def measure_sessions(
 ) -> dict[str, list[Latency]]:
     """Time several loaded networks in turn, so that what disturbs the machine meets all; see `measure_session`."""
     results: dict[str, list[Latency]] = {name: [] for name in sessions}
+    turns = [min(TURN, config.runs - start) for start in range(0, config.runs, TURN)]
     for batch_size in config.batch_sizes:
-        images = np.random.default_rng(0).standard_normal((batch_size, *input_shape), dtype=np.float32)
-        with _one_at_a_time(lock):
-            runs = {name: partial(session, images) for name, session in sessions.items()}
-            timings = in_lasting_thread(partial(measure_in_turn, runs, warmup=config.warmup, runs=config.runs))
-        for name, timing in timings.items():
+        arrays = input.example(batch_size, np.random.default_rng(0))
+        times = time_sessions(sessions, arrays, warmup=config.warmup, turns=turns, lock=lock)
+        for name, found in times.items():
+            timing = _timing(np.concatenate(found))
             record = Latency(
                 batch_size=batch_size,
                 p50_ms=round(timing.p50_ms, 4),
@@ -118,25 +147,26 @@ def measure_sessions(
 
 def measure_model_latency(
     model: Any,
-    input_shape: tuple[int, int, int],
+    input: Input,  # noqa: A002, RUF100
+    final: Final,
     config: LatencyConfig | None = None,
     *,
     exporter: PluginConfig | None = None,
     lock: Path | None = None,
 ) -> float:
-    """Return the objective ``latency_ms``: the median time of one run of `model` once it is exported.
+    """Return the metric ``latency_ms``: the median time of one run of `model` once it is exported.
 
-    The network is exported to a temporary folder, timed there with the first of the configured batch sizes
-    (1 if there is none), and the folder is removed. `lock`: see `measure_session`.
+    The network is exported to a temporary folder with the last step `final`, timed there with the first of the
+    configured batch sizes (1 if there is none), and the folder is removed. `lock`: see `time_sessions`.
     """
     config = config or LatencyConfig()
     config = config.model_copy(update={"batch_sizes": config.batch_sizes[:1] or (1,)})
     chosen = exporter or DeploymentConfig().exporter
     plugin = EXPORTERS[chosen.name](chosen)
     with tempfile.TemporaryDirectory(prefix="paddle_automl-latency-") as scratch:
-        plugin.export(model, Path(scratch), input_shape=input_shape)
+        plugin.export(model, Path(scratch), specs=input.specs, final=final)
         session = plugin.session(Path(scratch), threads=config.threads)
-        return measure_session(session, input_shape, config, lock=lock)[0].p50_ms
+        return measure_session(session, input, config, lock=lock)[0].p50_ms
 
 
 @contextmanager

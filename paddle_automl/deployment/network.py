@@ -1,53 +1,78 @@
-"""The dynamic-graph side: the network as trained, in evaluation mode, with softmax."""
+"""The dynamic-graph side: the network as trained, in evaluation mode, with the last step of its task."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from paddle_automl.deployment.runtime import import_paddle
+from paddle_automl.inputs.base import Arrays
+from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.tasks.base import Final
+
+MOST_INPUTS = 4
+"""Arrays that a network to be exported may take."""
 
 
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """Put the layer and all below it in evaluation mode; afterwards each has its own mode again."""
-    layers = list(model.sublayers(include_self=True))
-    modes = [layer.training for layer in layers]
-    model.eval()
-    try:
-        yield
-    finally:
-        for layer, mode in zip(layers, modes, strict=True):
-            layer.training = mode
-
-
-def softmax_layer(model: Any) -> Any:
-    """Return a layer from images, float32 [N, C, H, W], to probabilities, float32 [N, K]."""
+def final_layer(model: Any, final: Final) -> Any:
+    """Return a layer from the arrays of `model`, at most `MOST_INPUTS`, to outputs, float32 [N, K]."""
     paddle = import_paddle()
+    functional = paddle.nn.functional
 
-    class Probabilities(paddle.nn.Layer):  # type: ignore[misc, name-defined, unused-ignore]
+    class Outputs(paddle.nn.Layer):  # type: ignore[misc, name-defined, unused-ignore]
         def __init__(self, network: Any) -> None:
             super().__init__()
             self.network = network
+            for name, values in (("scale", final.scale), ("shift", final.shift)):
+                value = None if values is None else paddle.to_tensor(np.asarray(values, dtype=np.float32))
+                # Buffers and no constants: a graph that is traced refers to tensors of the layer alone.
+                self.register_buffer(name, value)
 
-        def forward(self, image):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, RUF100
-            return paddle.nn.functional.softmax(self.network(image), axis=-1)
+        # Named arguments: Paddle's tracing knows no variable number of them.
+        def forward(self, first, second=None, third=None, fourth=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, RUF100
+            given = [item for item in (first, second, third, fourth) if item is not None]
+            return _applied(functional, self.network(*given), final.activation, self.scale, self.shift)
 
-    layer = Probabilities(model)
+    layer = Outputs(model)
     layer.training = False
     return layer
 
 
-def network_probabilities(model: Any, images: np.ndarray) -> np.ndarray:
-    """Return the dynamic graph's probabilities, float32 [N, K], of normalized images, float32 [N, C, H, W].
+def network_outputs(model: Any, arrays: Arrays, final: Final) -> np.ndarray:
+    """Return the dynamic graph's outputs, float32 [N, K], of arrays [N, ...] in the order of the model's arguments.
 
     The layer must be in evaluation mode (see `evaluating`).
     """
     paddle = import_paddle()
     with paddle.no_grad():
-        logits = model(paddle.to_tensor(np.ascontiguousarray(images, dtype=np.float32)))
-        probabilities: np.ndarray = paddle.nn.functional.softmax(logits, axis=-1).numpy()
-    return probabilities
+        raw = model(*(paddle.to_tensor(np.ascontiguousarray(item)) for item in arrays.values()))
+        scale, shift = (
+            None if values is None else paddle.to_tensor(np.asarray(values, dtype=np.float32))
+            for values in (final.scale, final.shift)
+        )
+        outputs: np.ndarray = _applied(paddle.nn.functional, raw, final.activation, scale, shift).numpy()
+    return outputs
+
+
+def as_trained(model: Any, final: Final) -> Callable[[Arrays], np.ndarray]:
+    """Return a function from arrays [N, ...] to the outputs, float32 [N, K], of the network in evaluation mode."""
+
+    def run(arrays: Arrays) -> np.ndarray:
+        with evaluating(model):
+            return network_outputs(model, arrays, final)
+
+    return run
+
+
+def _applied(functional: Any, raw: Any, activation: str, scale: Any, shift: Any) -> Any:
+    if activation == "softmax":
+        raw = functional.softmax(raw, axis=-1)
+    elif activation == "sigmoid":
+        raw = functional.sigmoid(raw)
+    if scale is not None:
+        raw = raw * scale
+    if shift is not None:
+        raw = raw + shift
+    return raw

@@ -1,75 +1,229 @@
-"""Predictions as text: a table to read, JSON and CSV to go on with."""
+"""Predictions as text: a table to read, JSON and CSV to go on with.
+
+How answers are written follows from the task's last step: one class with its probability (softmax), the labels
+that apply (sigmoid), or numbers.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from paddle_automl.core.display_text import csv_text, shown
 from paddle_automl.core.paths import readable
 from paddle_automl.deployment.predictor import Prediction
+from paddle_automl.tasks.base import Answer, Task
 
 BOM = "\ufeff"
-COLUMNS = ("path", "label", "probability", "error")
+NONE = "-"
+"""What a table shows where there is nothing to say."""
 _DIGITS = 6
+_SIGNIFICANT = 7
+"""Digits of a number: those that a float32 has."""
 
 
-def as_table(predictions: Sequence[Prediction], *, top: int = 3) -> str:
-    """Return a table: path, likeliest class, its probability, and the next ones up to `top` in all."""
-    rows = [("image", "label", "probability", "next" if top > 1 else "")]
+def as_table(predictions: Sequence[Prediction], task: Task, *, top: int = 3, word: str = "image") -> str:
+    """Return a table with a row per item: its name and the answer, or why there is none.
+
+    `word` is what an item is called (`Input.word`). Of classes and labels the likeliest `top` are shown.
+    """
+    form = _form_of(task)
+    header = form.table_columns(top)
+    rows: list[list[str]] = [[word, *header]]
     for item in predictions:
-        if item.label is None or item.probability is None:
-            rows.append((readable(item.path), "-", "-", _without_path(item)))
-            continue
-        rest = ", ".join(f"{name} {value:.4f}" for name, value in item.top(top)[1:])
-        rows.append((readable(item.path), item.label, f"{item.probability:.4f}", rest))
-    widths = [max(_width(row[column]) for row in rows) for column in range(3)]
+        if item.answer is None:
+            cells = [NONE] * (len(header) - 1) + [_without_name(item)]
+        else:
+            cells = form.table_cells(item.answer, top)
+        rows.append([shown(_name(item)), *(shown(cell) for cell in cells)])
+    # The last column is free text of any length; it needs no width.
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(header))]
     lines = []
     for row in rows:
         cells = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=False)]
-        lines.append("  ".join([*cells, row[3]]).rstrip())
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
     return "\n".join(lines)
 
 
-def as_json(predictions: Sequence[Prediction]) -> str:
-    """Return a JSON list with one object per file; one that failed has ``path`` and ``error`` alone."""
-    return json.dumps([_record(item) for item in predictions], indent=2, ensure_ascii=False)
+def as_json(predictions: Sequence[Prediction], task: Task) -> str:
+    """Return a JSON list with one object per item; one that failed has ``path`` and ``error`` alone.
+
+    Classes: ``label``, ``probability``, ``probabilities``; labels: ``labels``, ``probabilities``; numbers:
+    ``values`` and, where the task gives them, ``intervals`` of a lower and an upper bound.
+    """
+    form = _form_of(task)
+    records = [
+        {"path": _name(item)} | ({"error": item.error} if item.answer is None else form.record(item.answer))
+        for item in predictions
+    ]
+    return json.dumps(records, indent=2, ensure_ascii=False)
 
 
-def as_csv(predictions: Sequence[Prediction], class_names: Sequence[str]) -> str:
+def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
     """Return CSV that starts with the UTF-8 byte order mark, by which spreadsheets know the encoding.
 
-    Columns: path, label, probability, error, then one per class; a class called like one of the first four
-    has ``class:`` put before it. A file that could not be predicted is a row with its reason.
+    Columns: ``path``, then ``label`` and ``probability`` of a class or ``labels``, ``error``, then one per class,
+    label or number, and two per number for the bounds of its interval. A name like one of the first columns has
+    ``class:`` (or ``value:``) put before it. An item without an answer is a row with its reason. No cell is a
+    formula for a spreadsheet (see `core.display_text.csv_cell`).
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(f"class:{name}" if name in COLUMNS else name for name in class_names)])
+    form = _form_of(task)
+    fixed = ("path", *form.fixed, "error")
+    names = [f"{form.prefix}:{name}" if name in fixed else name for name in form.csv_names(task.names)]
+    rows = [[*fixed, *names]]
     for item in predictions:
-        values = item.probabilities or {}
-        probability = "" if item.probability is None else f"{item.probability:.{_DIGITS}f}"
-        cells = [f"{values[name]:.{_DIGITS}f}" if name in values else "" for name in class_names]
-        writer.writerow([readable(item.path), item.label or "", probability, item.error or "", *cells])
-    return BOM + text.getvalue()
+        if item.answer is None:
+            first, values = [""] * len(form.fixed), [""] * len(names)
+        else:
+            first, values = form.csv_cells(item.answer)
+        rows.append([_name(item), *first, item.error or "", *values])
+    return BOM + csv_text(rows)
 
 
-def _record(item: Prediction) -> dict[str, Any]:
-    if item.error is not None:
-        return {"path": readable(item.path), "error": item.error}
-    probabilities = {name: round(value, _DIGITS) for name, value in (item.probabilities or {}).items()}
-    return {
-        "path": readable(item.path),
-        "label": item.label,
-        "probability": round(item.probability or 0.0, _DIGITS),
-        "probabilities": probabilities,
-    }
+def output_name(task: Task, column: int) -> str:
+    """Return how a message names one of a task's outputs: by its class, label or number where it has one."""
+    return f"'{shown(task.names[column])}'" if len(task.names) == task.outputs else f"output {column}"
 
 
-def _without_path(item: Prediction) -> str:
-    return (item.error or "").removeprefix(f"{readable(item.path)}: ")
+class _Form(ABC):
+    """How the answers of one kind of task are written."""
+
+    fixed: tuple[str, ...]
+    """Columns of a CSV between path and error."""
+    prefix = "class"
+
+    @abstractmethod
+    def table_columns(self, top: int) -> list[str]: ...
+
+    @abstractmethod
+    def table_cells(self, answer: Answer, top: int) -> list[str]: ...
+
+    @abstractmethod
+    def record(self, answer: Answer) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]: ...
+
+    def csv_names(self, names: Sequence[str]) -> list[str]:
+        return list(names)
+
+
+class _Class(_Form):
+    """One class and its probability."""
+
+    fixed = ("label", "probability")
+
+    def table_columns(self, top: int) -> list[str]:
+        return ["label", "probability", "next" if top > 1 else ""]
+
+    def table_cells(self, answer: Answer, top: int) -> list[str]:
+        rest = ", ".join(f"{name} {value:.4f}" for name, value in _ranked(answer)[1:top])
+        return [answer.text, NONE if answer.score is None else f"{answer.score:.4f}", rest]
+
+    def record(self, answer: Answer) -> dict[str, Any]:
+        return {
+            "label": answer.text,
+            "probability": round(answer.score or 0.0, _DIGITS),
+            "probabilities": {name: round(value, _DIGITS) for name, value in answer.values.items()},
+        }
+
+    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]:
+        score = "" if answer.score is None else f"{answer.score:.{_DIGITS}f}"
+        return [answer.text, score], [f"{value:.{_DIGITS}f}" for value in answer.values.values()]
+
+
+class _Labels(_Form):
+    """Any number of labels."""
+
+    fixed = ("labels",)
+
+    def table_columns(self, top: int) -> list[str]:
+        return ["labels", "probabilities"]
+
+    def table_cells(self, answer: Answer, top: int) -> list[str]:
+        ranked = ", ".join(f"{name} {value:.4f}" for name, value in _ranked(answer)[:top])
+        return [", ".join(answer.labels) or NONE, ranked]
+
+    def record(self, answer: Answer) -> dict[str, Any]:
+        probabilities = {name: round(value, _DIGITS) for name, value in answer.values.items()}
+        return {"labels": list(answer.labels), "probabilities": probabilities}
+
+    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]:
+        return [",".join(answer.labels)], [f"{value:.{_DIGITS}f}" for value in answer.values.values()]
+
+
+class _Numbers(_Form):
+    """Numbers, each with an interval where the task gives them."""
+
+    fixed = ()
+    prefix = "value"
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        # The answer to any outputs shows whether there are intervals.
+        self.bounded = bool(task.answer(np.zeros(task.outputs, np.float32)).interval)
+
+    def table_columns(self, top: int) -> list[str]:
+        return list(self.task.names)
+
+    def table_cells(self, answer: Answer, top: int) -> list[str]:
+        cells = []
+        for name, value in answer.values.items():
+            lower, upper = answer.interval.get(name, (None, None))
+            bounds = "" if lower is None or upper is None else f" [{_short(lower)}, {_short(upper)}]"
+            cells.append(f"{_short(value)}{bounds}")
+        return cells
+
+    def record(self, answer: Answer) -> dict[str, Any]:
+        found: dict[str, Any] = {"values": {name: _number(value) for name, value in answer.values.items()}}
+        if answer.interval:
+            found["intervals"] = {
+                name: [_number(bound) for bound in bounds] for name, bounds in answer.interval.items()
+            }
+        return found
+
+    def csv_names(self, names: Sequence[str]) -> list[str]:
+        if not self.bounded:
+            return list(names)
+        return [column for name in names for column in (name, f"{name} lower", f"{name} upper")]
+
+    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]:
+        cells = []
+        for name, value in answer.values.items():
+            cells += [_short(value), *(_short(bound) for bound in answer.interval.get(name, ()))]
+        return [], cells
+
+
+def _form_of(task: Task) -> _Form:
+    activation = task.final.activation
+    if activation == "softmax":
+        return _Class()
+    return _Labels() if activation == "sigmoid" else _Numbers(task)
+
+
+def _ranked(answer: Answer) -> list[tuple[str, float]]:
+    return list(answer.ranked) or sorted(answer.values.items(), key=lambda item: -item[1])
+
+
+def _number(value: float) -> float:
+    return float(f"{value:.{_SIGNIFICANT}g}")
+
+
+def _short(value: float) -> str:
+    return f"{value:.{_SIGNIFICANT}g}"
+
+
+def _name(item: Prediction) -> str:
+    return item.name or readable(item.path)
+
+
+def _without_name(item: Prediction) -> str:
+    return (item.error or "").removeprefix(f"{_name(item)}: ")
 
 
 def _width(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The parity certificate: does the bundle predict what the trained network predicts?"""
+"""The parity check: does the bundle predict what the trained network predicts?"""
 
 from __future__ import annotations
 
@@ -10,194 +10,217 @@ from typing import Any, Literal
 
 import numpy as np
 
-from paddle_automl.core.errors import ParityError
+from paddle_automl.core.display_text import shown
+from paddle_automl.core.errors import AutoMLError, ParityError
 from paddle_automl.core.paths import readable
-from paddle_automl.data.parts import Part
-from paddle_automl.data.preprocess import Preprocess
-from paddle_automl.deployment.network import evaluating, network_probabilities
+from paddle_automl.data.splits import Split
+from paddle_automl.deployment.network import as_trained
+from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.records import ParityCertificate
-from paddle_automl.deployment.samples import spread, write_png
+from paddle_automl.deployment.records import ParityCertificate, Source
+from paddle_automl.tasks.base import Task, spread
+from paddle_automl.tasks.metrics.base import Predictions
+from paddle_automl.tasks.metrics.spelling import goal_of, measure
 
 BATCH_SIZE = 64
-TIE = 2e-5
-"""Two classes closer than this are a tie: float32 rounding decides between them, on either side."""
+Kind = Literal["split", "file"]
 
-RawSource = Literal["original files", "written images", "none"]
+
+@dataclass(frozen=True)
+class Limits:
+    """When an export counts as predicting what its network predicts.
+
+    `max_difference` of outputs, in units of their scale; None: any. `min_agreement`: fraction of items with the
+    same answer. `max_drop` of the task's main metric on validation; None: not looked at.
+    """
+
+    max_difference: float | None = 1e-5
+    min_agreement: float = 1.0
+    max_drop: float | None = None
+
+
+EXACT = Limits()
+"""Limits of an export that computes as its network does, up to rounding."""
 
 
 def check_parity(
-    model: Any,
-    predictor: Predictor,
-    part: Part,
-    preprocess: Preprocess,
-    *,
-    class_names: Sequence[str],
-    max_difference: float = 1e-5,
-    min_top1_agreement: float = 1.0,
-    raw_files: int = 20,
-    max_accuracy_drop: float | None = None,
+    model: Any, predictor: Predictor, split: Split, *, limits: Limits = EXACT, raw_files: int = 20
 ) -> ParityCertificate:
-    """Compare the trained network with the bundle, on the whole of `part` and on files.
+    """Compare the trained network with the bundle, on the whole of `split` and on files.
 
-    `model` maps normalized images to logits; it runs as a dynamic graph in evaluation mode on the batches
-    that training sees, normalized by `preprocess`, the training's own. `predictor` gets decoded pixels, or
-    file names, and does all else by the bundle's preprocessing and labels. Classes are compared by name.
-    Up to `raw_files` images are decoded from files by the predictor: the part's own, or pixels of an array
-    data set written as PNG. With `max_accuracy_drop` the bundle's accuracy on `part` must not be further
-    below the network's.
+    `model` maps the arrays of the split's input to raw outputs of its task; it runs as a dynamic graph in
+    evaluation mode on the batches that training sees. `predictor` gets items as they were read, or files, and
+    does all else by the bundle's own input and task. Outputs are compared by name. Up to `raw_files` items are
+    read from files by the predictor: the split's own, or items of an array data set that are written to files.
 
-    Raises ParityError where the bundle has other classes than the data.
+    Raises ParityError where the bundle's task is not that of the data.
     """
-    comparison = _Comparison(class_names, predictor.class_names)
-    with evaluating(model):
-        _compare_part(model, predictor, part, comparison)
-        source = _compare_files(model, predictor, part, preprocess, comparison, raw_files)
-    worst = comparison.worst
-    agreement = comparison.agreed / comparison.count if comparison.count else 0.0
-    largest = max(comparison.part_largest, comparison.files_largest)
-    verified = len(part) > 0 and agreement >= min_top1_agreement and largest <= max_difference
-    expected, got = (correct / max(len(part), 1) for correct in comparison.correct)
-    if max_accuracy_drop is not None:
-        verified = verified and expected - got <= max_accuracy_drop + 1e-9
-    return ParityCertificate(
-        samples=len(part),
-        top1_agreement=agreement,
-        max_abs_difference=comparison.part_largest,
-        raw_files=comparison.files,
-        raw_source=source,
-        raw_max_abs_difference=comparison.files_largest if comparison.files else None,
-        max_difference=max_difference,
-        min_top1_agreement=min_top1_agreement,
-        worst_index=worst.index if worst else None,
-        worst_file=worst.file if worst else None,
-        worst=worst.text if worst else "no images to compare",
-        accuracy=got,
-        network_accuracy=expected,
-        max_accuracy_drop=max_accuracy_drop,
-        verified=verified,
-    )
+    run = as_trained(model, split.task.final)
+    comparison = _Comparison(split, predictor.task)
+    comparison.compare_split(run, predictor)
+    source = comparison.compare_files(run, predictor, raw_files)
+    return comparison.certificate(limits, source)
 
 
 @dataclass(frozen=True)
 class _Worst:
+    difference: float
     index: int
-    file: str | None
+    item: str | None
     text: str
 
 
 class _Comparison:
-    """Running figures over pairs of probabilities, [n, K] each, aligned by class name."""
+    """Running figures over pairs of outputs, [n, K] each, aligned by name."""
 
-    def __init__(self, class_names: Sequence[str], exported_names: Sequence[str]) -> None:
-        if sorted(class_names) != sorted(exported_names):
-            raise ParityError(
-                f"labels.txt: the bundle's classes {_listed(exported_names)} are not the data's "
-                f"{_listed(class_names)}; export the bundle again"
-            )
-        self.class_names = tuple(class_names)
-        self._columns = [list(exported_names).index(name) for name in class_names]
-        self.count = self.agreed = self.files = 0
-        self.correct = [0, 0]
-        """Images of the part that network and bundle classify correctly."""
-        self.part_largest = self.files_largest = 0.0
+    def __init__(self, split: Split, exported: Task) -> None:
+        self.split = split
+        self.task = split.task
+        self.columns = _columns(self.task, exported)
+        self.scales = self.task.scales
+        self.count = self.agreed = self.not_finite = 0
+        self.files = 0
+        self.largest: dict[Kind, float] = {"split": 0.0, "file": 0.0}
+        self.outputs: tuple[np.ndarray, np.ndarray] | None = None
+        """Those of network and bundle for the whole split."""
         self.worst: _Worst | None = None
-        self._worst_difference = -1.0
 
-    def score(self, expected: np.ndarray, got: np.ndarray, labels: np.ndarray) -> None:
-        """Count the right answers of both."""
-        for side, answers in enumerate((expected, got[:, self._columns])):
-            self.correct[side] += int((answers.argmax(axis=1) == labels).sum())
+    def compare_split(self, run: Any, predictor: Predictor) -> None:
+        """Compare all items of the split, as training read them."""
+        pairs = []
+        for batch in self.split.batches(BATCH_SIZE):
+            expected = run(batch.inputs)
+            got = predictor.predict_items(self.split.raw(batch.rows))[:, self.columns]
+            self.add(expected, got, batch.rows, "split")
+            pairs.append((expected, got))
+        if pairs:
+            self.outputs = (np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))
 
-    def add(
-        self,
-        expected: np.ndarray,
-        got: np.ndarray,
-        indices: np.ndarray,
-        files: Sequence[str] | None,
-        raw: bool,
-    ) -> None:
-        """Take in the network's and the bundle's probabilities of the images at `indices` of the part."""
-        got = got[:, self._columns]
-        # What is not a number agrees with nothing: it counts as the largest possible difference.
-        differences = np.nan_to_num(np.abs(expected.astype(np.float64) - got), nan=1.0, posinf=1.0)
-        rows = np.arange(len(expected))
-        first, second = expected.argmax(axis=1), got.argmax(axis=1)
-        margins = expected[rows, first] - expected[rows, second]
+    def compare_files(self, run: Any, predictor: Predictor, limit: int) -> Source:
+        """Compare up to `limit` items that the predictor reads from files; returns which files these were."""
+        split, sources = self.split, self.split.sources
+        positions = spread(self.task.strata(split.codes), len(split), limit)
+        if not len(positions):
+            return "none"
+        with tempfile.TemporaryDirectory(prefix="paddle_automl-parity-") as scratch:
+            for chunk in _chunks(positions):
+                items = split.raw(chunk)
+                if sources is not None:
+                    files = [sources[position] for position in chunk]
+                else:
+                    stems = [Path(scratch) / str(position) for position in chunk]
+                    files = [split.input.write(item, stem) for stem, item in zip(stems, items, strict=True)]
+                got = _read_by(predictor, files)[:, self.columns]
+                fresh = np.stack([split.input.read(file) for file in files])
+                # Training may have kept its items in a cache: both they and the file's must give this answer.
+                for given in (items,) if np.array_equal(items, fresh) else (items, fresh):
+                    self.add(run(split.input.batch(given)), got, chunk, "file")
+                self.files += len(chunk)
+        return "original files" if sources is not None else "written files"
+
+    def add(self, expected: np.ndarray, got: np.ndarray, positions: np.ndarray, kind: Kind) -> None:
+        """Take in the network's and the bundle's outputs of the items at `positions` of the split."""
+        finite = np.isfinite(expected).all(axis=1) & np.isfinite(got).all(axis=1)
+        # What is not a number agrees with nothing: it counts as a difference of the whole scale.
+        differences = np.abs(expected.astype(np.float64) - got) / self.scales
+        differences = np.nan_to_num(differences, nan=1.0, posinf=1.0)
         self.count += len(expected)
-        self.agreed += int(((first == second) | (margins <= TIE)).sum())
+        self.not_finite += int((~finite).sum())
+        self.agreed += int(self.task.agree(expected[finite], got[finite]).sum())
         largest = float(differences.max())
-        if raw:
-            self.files_largest = max(self.files_largest, largest)
-        else:
-            self.part_largest = max(self.part_largest, largest)
-        if largest > self._worst_difference:
-            self._worst_difference = largest
+        self.largest[kind] = max(self.largest[kind], largest)
+        if self.worst is None or largest > self.worst.difference:
             row, column = divmod(int(differences.argmax()), differences.shape[1])
-            index, file = int(indices[row]), files[row] if files else None
-            place = f"validation image {index}" + (f" ({file})" if file else "")
-            self.worst = _Worst(
-                index,
-                file,
-                f"{place}{' decoded from its file' if raw else ''}, class '{self.class_names[column]}': "
-                f"network {expected[row, column]:.6f}, bundle {got[row, column]:.6f}",
-            )
+            place, name = self._place(int(positions[row]), kind), output_name(self.task, column)
+            text = f"{place}, {name}: network {expected[row, column]:.6f}, bundle {got[row, column]:.6f}"
+            self.worst = _Worst(largest, int(positions[row]), self._item(int(positions[row])), text)
+
+    def _item(self, position: int) -> str | None:
+        if self.split.sources is None:
+            return None
+        source = self.split.sources[position]
+        return _short_name(self.split.input.describe(source), source)
+
+    def _place(self, position: int, kind: Kind) -> str:
+        item = self._item(position)
+        named = f" ({shown(item)})" if item else ""
+        source = " read from its file" if kind == "file" else ""
+        return f"validation {self.split.input.word} {position}{named}{source}"
+
+    def certificate(self, limits: Limits, source: Source) -> ParityCertificate:
+        """Return the figures with the verdict."""
+        metric = self.task.metrics[0]
+        expected, got = self._scores(metric)
+        drop = None
+        if expected is not None and got is not None:
+            drop = expected - got if goal_of(metric) == "maximize" else got - expected
+        worst = self.worst
+        found = ParityCertificate(
+            samples=len(self.split),
+            agreement=self.agreed / self.count if self.count else 0.0,
+            largest_difference=self.largest["split"],
+            not_finite=self.not_finite,
+            raw_files=self.files,
+            raw_source=source,
+            raw_largest_difference=self.largest["file"] if self.files else None,
+            scale=self.task.scale,
+            max_difference=limits.max_difference,
+            min_agreement=limits.min_agreement,
+            worst_index=worst.index if worst else None,
+            worst_item=worst.item if worst else None,
+            worst=worst.text if worst else "no items to compare",
+            metric=metric,
+            value=got,
+            network_value=expected,
+            drop=drop,
+            max_drop=limits.max_drop,
+            verified=False,
+        )
+        return found.model_copy(update={"verified": found.within_limits})
+
+    def _scores(self, metric: str) -> tuple[float | None, float | None]:
+        if self.outputs is None or self.not_finite:
+            return None, None
+        expected, got = (
+            measure([metric], Predictions(outputs, self.split.codes, self.task))[metric] for outputs in self.outputs
+        )
+        return (expected, got) if np.isfinite([expected, got]).all() else (None, None)
 
 
-def _compare_part(model: Any, predictor: Predictor, part: Part, comparison: _Comparison) -> None:
-    start, files = 0, part.files
-    for batch in part.batches(BATCH_SIZE):
-        indices = np.arange(start, start + len(batch.images))
-        start += len(indices)
-        expected = network_probabilities(model, batch.images)
-        got = predictor.predict_arrays(part.raw(indices))
-        comparison.score(expected, got, part.labels[indices])
-        comparison.add(expected, got, indices, _names(files, indices), raw=False)
+def _columns(task: Task, exported: Task) -> list[int]:
+    """Return for each of our outputs its column in the exported network's; raises ParityError."""
+    columns = task.columns(exported)
+    if columns is not None and len(columns) != task.outputs and task.names == exported.names:
+        columns = list(range(task.outputs)) if task.outputs == exported.outputs else None
+    if columns is None or len(columns) != task.outputs:
+        raise ParityError(
+            f"bundle.yaml: the bundle's task {exported.name} with {_listed(exported.names)} is not the data's "
+            f"{task.name} with {_listed(task.names)}; export the bundle again"
+        )
+    return columns
 
 
-def _compare_files(
-    model: Any, predictor: Predictor, part: Part, preprocess: Preprocess, comparison: _Comparison, limit: int
-) -> RawSource:
-    indices, files = spread(part.labels, limit), part.files
-    if not len(indices):
-        return "none"
-    with tempfile.TemporaryDirectory(prefix="paddle_automl-parity-") as scratch:
-        for chunk in _chunks(indices):
-            pixels = part.raw(chunk)
-            if files is not None:
-                paths = [files[index] for index in chunk]
-            else:
-                paths = [
-                    write_png(Path(scratch) / f"{i}.png", image) for i, image in zip(chunk, pixels, strict=True)
-                ]
-            got = _decoded_by(predictor, paths)
-            fresh = np.stack([preprocess.decode(path) for path in paths])
-            # Training may have kept its pixels in a cache: both they and the file's must give this answer.
-            for source in (pixels,) if np.array_equal(pixels, fresh) else (pixels, fresh):
-                expected = network_probabilities(model, preprocess.normalize(source))
-                comparison.add(expected, got, chunk, _names(files, chunk), raw=True)
-            comparison.files += len(chunk)
-    return "original files" if files is not None else "written images"
+def _read_by(predictor: Predictor, files: Sequence[Any]) -> np.ndarray:
+    """Return outputs, [n, K], of files that the bundle's own input reads; raises ParityError."""
+    items = []
+    for file in files:
+        try:
+            items.append(predictor.input.read(file))
+        except (AutoMLError, OSError) as error:
+            raise ParityError(f"the bundle cannot read an item of the validation split: {error}") from None
+    return predictor.predict_items(np.stack(items))
 
 
-def _decoded_by(predictor: Predictor, paths: Sequence[Path]) -> np.ndarray:
-    rows = []
-    for prediction in predictor.predict(paths):
-        if prediction.probabilities is None:
-            raise ParityError(f"the bundle cannot decode a file of the validation part: {prediction.error}")
-        rows.append([prediction.probabilities[name] for name in predictor.class_names])
-    return np.asarray(rows, dtype=np.float32)
+def _short_name(name: str, source: Any) -> str:
+    """Return a name that says nothing of the machine: of a file its own name and that of its folder."""
+    return readable(Path(*Path(source).parts[-2:])) if isinstance(source, (str, Path)) else name
 
 
-def _names(files: Sequence[Path] | None, indices: np.ndarray) -> list[str] | None:
-    return None if files is None else [readable(files[index]) for index in indices]
-
-
-def _chunks(indices: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(indices), BATCH_SIZE):
-        yield indices[start : start + BATCH_SIZE]
+def _chunks(positions: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(positions), BATCH_SIZE):
+        yield positions[start : start + BATCH_SIZE]
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:5])
-    return f"{len(names)} ({shown}{', ...' if len(names) > 5 else ''})"
+    first = ", ".join(f"'{shown(name)}'" for name in names[:5])
+    return f"{len(names)} names ({first}{', ...' if len(names) > 5 else ''})"

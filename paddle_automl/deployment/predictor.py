@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from paddle_automl.core.errors import AutoMLError, ConfigError, DataError
 from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.formats import choose_format
-from paddle_automl.deployment.runtime import in_lasting_thread
+from paddle_automl.deployment.runtime import check_threads, in_lasting_thread
+from paddle_automl.inputs.base import Arrays, Input, Source
+from paddle_automl.tasks.base import Answer, Task
+
+if TYPE_CHECKING:
+    from paddle_automl.data.splits import Split
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says about one file; with `error` set, why it could say nothing."""
+    """What the network says about one source, its `answer`; with `error` set, why it could say nothing."""
 
-    path: str
-    label: str | None = None
-    probability: float | None = None
-    probabilities: dict[str, float] | None = None
+    source: Source
+    answer: Answer | None = None
     error: str | None = None
+    name: str = ""
+    """The source as a table or a message names it."""
+
+    @property
+    def path(self) -> str:
+        """Return the source's path as it was given, or its name where it is no file."""
+        return str(self.source) if isinstance(self.source, (str, os.PathLike)) else self.name
+
+    @property
+    def label(self) -> str | None:
+        """Return the answer in words: a class, labels or numbers."""
+        return None if self.answer is None else self.answer.text
+
+    @property
+    def probability(self) -> float | None:
+        """Return the confidence in the answer, None where there is none."""
+        return None if self.answer is None else self.answer.score
+
+    @property
+    def probabilities(self) -> dict[str, float] | None:
+        """Return the outputs by name, such as the probability of each class."""
+        return None if self.answer is None else self.answer.values
 
     def top(self, count: int) -> list[tuple[str, float]]:
-        """Return the `count` likeliest classes (or all, if there are fewer), the likeliest first."""
+        """Return the `count` largest outputs (or all, if there are fewer) with their names, the largest first."""
         items = (self.probabilities or {}).items()
         return sorted(items, key=lambda item: -item[1])[:count]
 
 
 class Predictor:
-    """Class probabilities of images by an exported bundle.
+    """Answers of an exported bundle to images or other sources.
 
     `bundle` is the bundle's folder; `device` is ``cpu``, ``gpu`` or ``gpu:N``; `threads` serve the network's
-    math and the decoding of files. `runtime` is who runs the network: ``auto``, whoever was the fastest when the
+    math and the reading of files. `runtime` is what runs the network: ``auto``, whichever was the fastest when the
     bundle was made, and Paddle with a warning where that one is not installed; ``paddle``; ``onnx``; or the name
-    of one of the bundle's formats. May be used from several threads: runs of the network wait for each other.
+    of one of the bundle's formats. May be used from several threads: runs of the network wait for each other. A
+    process that is forked from one with a predictor loads the network again when it first uses it.
+
     Raises BundleError for a folder that is no sound bundle, ConfigError for a runtime that the bundle has no file
     for, UnsupportedError for one that is asked for and not installed.
     """
@@ -45,79 +75,143 @@ class Predictor:
     def __init__(
         self, bundle: str | Path | Bundle, *, device: str = "cpu", threads: int = 1, runtime: str = "auto"
     ) -> None:
-        _at_least_one("threads", threads)
+        check_threads(threads)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        self._threads = threads
+        self._device, self._threads = device, threads
         self.format = choose_format(self.bundle, runtime, device)
         """Name of the format that is run."""
-        self._session = self.bundle.session(device=device, threads=threads, name=self.format)
+        self._session, self._process = self._load(), os.getpid()
+
+    @property
+    def task(self) -> Task:
+        """Return the task, which turns outputs into answers."""
+        return self.bundle.task
+
+    @property
+    def input(self) -> Input:
+        """Return the input, which turns sources into the network's arrays."""
+        return self.bundle.input
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the classes, labels or columns that an answer speaks of."""
+        return self.task.names
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of the probabilities' columns."""
-        return self.bundle.class_names
+        """Return the same as `names`."""
+        return self.task.names
 
-    def predict(self, paths: Sequence[str | Path], *, batch_size: int = 32) -> list[Prediction]:
-        """Return one prediction per file, in the order given; one that cannot be decoded has its `error`."""
-        return list(self.stream(paths, batch_size=batch_size))
+    def predict(self, sources: Source | Iterable[Source], *, batch_size: int = 32) -> list[Prediction]:
+        """Return one prediction per item, in the order given; one that cannot be read has its `error`.
 
-    def stream(self, paths: Iterable[str | Path], *, batch_size: int = 32) -> Iterator[Prediction]:
-        """Yield predictions in the order of `paths`, holding one batch of images in memory."""
+        A folder stands for the items in it, a list for those in its lines, as on the command line; a single
+        path need not be put into a list.
+        """
+        return list(self.stream(sources, batch_size=batch_size))
+
+    def stream(self, sources: Source | Iterable[Source], *, batch_size: int = 32) -> Iterator[Prediction]:
+        """Yield predictions in the order of `sources`, holding one batch of items in memory; see `predict`."""
         _at_least_one("batch_size", batch_size)
-        batch: list[str | Path] = []
+        if isinstance(sources, (str, bytes, os.PathLike)) or not isinstance(sources, Iterable):
+            sources = [sources]
+        batch: list[Prediction] = []
         with ThreadPoolExecutor(self._threads) as pool:
-            for path in paths:
-                batch.append(path)
-                if len(batch) == batch_size:
-                    yield from self._predict_batch(batch, pool)
-                    batch = []
+            for source in sources:
+                for item in self._found(source):
+                    batch.append(item)
+                    if len(batch) == batch_size:
+                        yield from self._predict_batch(batch, pool)
+                        batch = []
             yield from self._predict_batch(batch, pool)
 
-    def predict_arrays(self, images: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
-        """Return probabilities, float32 [N, K], of decoded pixels, uint8 [N, C, H, W].
+    def predict_items(self, items: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
+        """Return outputs, float32 [N, K], of items as `Input.read` gives them, such as pixels uint8 [N, C, H, W].
 
-        Raises DataError where type or shape are not the bundle's.
+        Raises DataError where type or shape are not the input's.
         """
         _at_least_one("batch_size", batch_size)
-        images = np.asarray(images)
-        shape = tuple(self.bundle.info.input_shape)
-        if images.ndim != 4 or images.shape[1:] != shape:
-            expected = ", ".join(str(size) for size in shape)
-            raise DataError(f"images: must have the shape [N, {expected}], got {list(images.shape)}")
-        if images.dtype != np.uint8:
-            raise DataError(f"images: must be uint8 pixels from 0 to 255, got {images.dtype}")
-        if not len(images):
-            return np.zeros((0, len(self.class_names)), np.float32)
-        starts = range(0, len(images), batch_size)
+        items = np.asarray(items)
+        if not len(items):
+            return np.zeros((0, self.task.outputs), np.float32)
+        starts = range(0, len(items), batch_size)
         return in_lasting_thread(
-            lambda: np.concatenate([self._run(images[start : start + batch_size]) for start in starts])
+            lambda: np.concatenate([self._run(items[start : start + batch_size]) for start in starts])
         )
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
-        return self._session(self.bundle.info.preprocess.normalize(images))
+    predict_arrays = predict_items
 
-    def _predict_batch(self, paths: list[str | Path], pool: ThreadPoolExecutor) -> list[Prediction]:
-        decoded = list(pool.map(self._decode, paths))
-        images = [item for item in decoded if isinstance(item, np.ndarray)]
-        rows = iter(self.predict_arrays(np.stack(images), batch_size=len(images)) if images else ())
+    def predict_split(self, split: Split, *, batch_size: int = 256) -> np.ndarray:
+        """Return outputs, float32 [N, K], of a split of the data, its items as training read them."""
+        chunks = [np.arange(len(split))[start : start + batch_size] for start in range(0, len(split), batch_size)]
+        found = [self.predict_items(split.raw(chunk)) for chunk in chunks]
+        return np.concatenate(found) if found else np.zeros((0, self.task.outputs), np.float32)
+
+    def answers(self, outputs: np.ndarray) -> list[Answer]:
+        """Return what outputs, [N, K], stand for."""
+        return [self.task.answer(row) for row in outputs]
+
+    def _load(self) -> Session:
+        return self.bundle.session(device=self._device, threads=self._threads, name=self.format)
+
+    def _session_here(self) -> Session:
+        if self._process != os.getpid():
+            self._session, self._process = self._load(), os.getpid()
+        return self._session
+
+    def _run(self, items: np.ndarray) -> np.ndarray:
+        try:
+            arrays = self.input.batch(items)
+        except ValueError as error:
+            raise DataError(f"items: {error}") from None
+        self._check(arrays)
+        return self._session_here()(arrays)
+
+    def _check(self, arrays: Arrays) -> None:
+        for spec in self.bundle.info.inputs:
+            got = arrays[spec.name].shape[1:]
+            if len(got) != len(spec.shape) or any(
+                need not in (None, size) for need, size in zip(spec.shape, got, strict=True)
+            ):
+                expected = _listed("any" if size is None else size for size in spec.shape)
+                found = _listed(got)
+                raise DataError(f"items: must give '{spec.name}' the shape [N, {expected}], got [N, {found}]")
+
+    def _found(self, source: Source) -> list[Prediction]:
+        """Return the items that a source stands for, without their answers yet."""
+        if not isinstance(source, (str, os.PathLike)) or not str(source).strip():
+            return [Prediction(source, name=self.input.describe(source))]
+        try:
+            found: list[Any] = self.input.find([Path(source) if isinstance(source, os.PathLike) else source])
+        except (AutoMLError, OSError) as error:
+            return [Prediction(source, error=str(error), name=self.input.describe(source))]
+        if len(found) == 1 and str(found[0]) == str(Path(source)):
+            # A file that stands for itself keeps the spelling that it was given.
+            found = [source]
+        return [Prediction(item, name=self.input.describe(item)) for item in found]
+
+    def _predict_batch(self, batch: list[Prediction], pool: ThreadPoolExecutor) -> list[Prediction]:
+        read = list(pool.map(self._read, batch))
+        items = [item for item in read if isinstance(item, np.ndarray)]
+        rows = iter(self.predict_items(np.stack(items), batch_size=len(items)) if items else ())
         return [
-            self._prediction(path, next(rows))
+            Prediction(given.source, self.task.answer(next(rows)), name=given.name)
             if isinstance(item, np.ndarray)
-            else Prediction(str(path), error=item)
-            for path, item in zip(paths, decoded, strict=True)
+            else Prediction(given.source, error=item, name=given.name)
+            for given, item in zip(batch, read, strict=True)
         ]
 
-    def _decode(self, path: str | Path) -> np.ndarray | str:
+    def _read(self, given: Prediction) -> np.ndarray | str:
+        if given.error is not None:
+            return given.error
         try:
-            pixels: np.ndarray = self.bundle.info.preprocess.decode(Path(path))
+            return self.input.read(given.source)
         except (AutoMLError, OSError) as error:
             return str(error)
-        return pixels
 
-    def _prediction(self, path: str | Path, row: np.ndarray) -> Prediction:
-        best = int(row.argmax())
-        probabilities = {name: float(value) for name, value in zip(self.class_names, row, strict=True)}
-        return Prediction(str(path), self.class_names[best], float(row[best]), probabilities)
+
+def _listed(sizes: Iterable[int | str]) -> str:
+    return ", ".join(str(size) for size in sizes)
 
 
 def _at_least_one(option: str, value: int) -> None:

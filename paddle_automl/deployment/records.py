@@ -1,96 +1,126 @@
-"""What ``bundle.yaml`` holds: the typed record of an exported network and of its proof."""
+"""What ``bundle.yaml`` holds: the typed record of an exported network and of its parity check."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
+from paddle_automl.core.fitted import FittedPlugin
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
-from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.inputs.base import INPUTS
+from paddle_automl.tasks.base import TASKS
 
-FORMAT = 2
+FORMAT = 3
 """Number of the bundle format; it rises when an older reader could no longer understand a bundle."""
 
 ROUNDING = 1e-3
-"""Differences of probabilities up to here may come from the order of float32 additions alone."""
+"""Differences up to here may come from the order of float32 additions alone."""
+
+Source = Literal["original files", "written files", "none"]
 
 
 class ParityCertificate(Section):
-    """How far the exported network's probabilities are from the trained network's.
+    """Result of the parity check: how far the exported network's outputs are from the trained network's.
 
     The trained network runs as a dynamic graph in float32; the exported one is what the bundle's user runs.
     """
 
     samples: int
-    """Images compared: the whole validation part."""
+    """Items compared: the whole validation split."""
 
-    top1_agreement: float
-    """Share of the images, files included, to which both give the same class name."""
+    agreement: float
+    """Fraction of the items, files included, for which both give the same answer."""
 
-    max_abs_difference: float
-    """Largest absolute difference between two probabilities of the same class and image."""
+    largest_difference: float
+    """Largest absolute difference between two outputs of the same item, in units of the output's scale."""
+
+    not_finite: int = 0
+    """Items for which one of the two gave an output that is NaN or infinite."""
 
     raw_files: int
-    """Images that the bundle decoded from files by itself."""
+    """Items that the bundle read from files by itself."""
 
-    raw_source: Literal["original files", "written images", "none"]
-    """Whether those were the data set's own files, or pixels of an array data set written as PNG."""
+    raw_source: Source
+    """Whether those were the data set's own files, or items of an array data set written to files."""
 
-    raw_max_abs_difference: float | None
+    raw_largest_difference: float | None
     """Largest absolute difference on those files."""
 
-    max_difference: float
-    """Allowed difference (``deployment.parity.max_difference``)."""
+    scale: float = Field(default=1.0, gt=0)
+    """Size of the outputs: 1 for probabilities; for numbers that of the targets, the largest of all columns."""
 
-    min_top1_agreement: float
-    """Needed agreement (``deployment.parity.min_top1_agreement``)."""
+    max_difference: float | None
+    """Allowed difference, in the same units (``deployment.parity.max_difference``); none: any difference."""
+
+    min_agreement: float
+    """Required agreement (``deployment.parity.min_agreement``)."""
 
     worst_index: int | None
-    """Row in the validation part of the largest difference."""
+    """Row in the validation split of the largest difference."""
 
-    worst_file: str | None
-    """Its file, if the data set has files."""
+    worst_item: str | None
+    """Its file or name, if the data set has them."""
 
     worst: str
-    """The largest difference in words: where, which class, both probabilities."""
+    """The largest difference in words: where, which output, both values."""
 
-    accuracy: float | None = None
-    """Share of the validation images that the exported network classifies correctly."""
+    metric: str | None = None
+    """The task's main metric, such as accuracy."""
 
-    network_accuracy: float | None = None
-    """The same share of the trained network."""
+    value: float | None = None
+    """Its value for the exported network on the validation split; none where it cannot be computed."""
 
-    max_accuracy_drop: float | None = None
-    """Largest allowed difference of the two; none where equal probabilities are asked for."""
+    network_value: float | None = None
+    """Its value for the trained network."""
+
+    drop: float | None = None
+    """How much worse the exported network's value is; negative where it is better."""
+
+    max_drop: float | None = None
+    """Largest allowed drop, in the metric's unit; none where equal outputs are required."""
 
     verified: bool
     """Whether all limits hold."""
 
-    def describe(self) -> str:
-        """Return one sentence for people: the verdict, the numbers, where it is worst, what to do."""
-        largest = max(self.max_abs_difference, self.raw_max_abs_difference or 0.0)
-        verdict = "verified" if self.verified else "NOT verified"
-        scores = ""
-        if self.max_accuracy_drop is not None:
-            scores = (
-                f"accuracy {self.accuracy:.4f} after {self.network_accuracy:.4f} "
-                f"(may lose {self.max_accuracy_drop:g}), "
-            )
+    @property
+    def within_limits(self) -> bool:
+        """Whether the recorded figures keep the recorded limits; the same as `verified` in a sound record."""
         return (
-            f"{verdict}: {self.samples} images and {self.raw_files} files ({self.raw_source}), "
-            f"top-1 agreement {self.top1_agreement:.4f} (needed {self.min_top1_agreement:g}), {scores}"
-            f"largest difference of probabilities {largest:.2e} (allowed {self.max_difference:g}); "
-            f"worst: {self.worst}{self._advice(largest)}"
+            self.samples > 0
+            and self.not_finite == 0
+            and self.agreement >= self.min_agreement
+            and (self.max_difference is None or self._largest <= self.max_difference)
+            and (self.max_drop is None or (self.drop is not None and self.drop <= self.max_drop + 1e-9))
         )
 
-    def _advice(self, largest: float) -> str:
-        if self.verified or self.top1_agreement < self.min_top1_agreement or largest > ROUNDING:
+    @property
+    def _largest(self) -> float:
+        return max(self.largest_difference, self.raw_largest_difference or 0.0)
+
+    def describe(self) -> str:
+        """Return one sentence for people: the verdict, the numbers, the worst item, what to do."""
+        scores = ""
+        if self.max_drop is not None and self.value is not None and self.network_value is not None:
+            scores = f"{self.metric} {self.value:.4f} after {self.network_value:.4f} (may lose {self.max_drop:g}), "
+        broken = f"{self.not_finite} items without finite outputs, " if self.not_finite else ""
+        limit = "any" if self.max_difference is None else f"{self.max_difference:g}"
+        unit = "" if self.scale == 1 else " of their scale"
+        return (
+            f"{'verified' if self.verified else 'NOT verified'}: {self.samples} items and {self.raw_files} files "
+            f"({self.raw_source}), agreement {self.agreement:.4f} (required {self.min_agreement:g}), {scores}"
+            f"{broken}largest difference of outputs {self._largest:.2e}{unit} (allowed {limit}); "
+            f"worst: {self.worst}{self._advice()}"
+        )
+
+    def _advice(self) -> str:
+        different = self.agreement < self.min_agreement or self._largest > ROUNDING
+        if self.verified or different or self.not_finite or not self.samples:
             return ""
         return (
-            "; the classes agree, and so small a difference is how float32 rounds in a deep network: "
+            "; the answers agree, and so small a difference is how float32 rounds in a deep network: "
             "deployment.parity.max_difference sets what is allowed"
         )
 
@@ -99,7 +129,7 @@ class Latency(Section):
     """Time of one run of the exported network, with the conditions under which it was taken."""
 
     batch_size: int
-    """Images per run."""
+    """Items per run."""
 
     p50_ms: float
     """Median."""
@@ -139,17 +169,17 @@ class FormatRecord(Section):
     """A further format of the network, in the folder of the bundle that has the exporter's name."""
 
     exporter: Annotated[PluginConfig, Plugin(EXPORTERS)]
-    """Who wrote the files and can load them."""
+    """Exporter that wrote the files and can load them."""
 
     parity: ParityCertificate | None = None
-    """Its own proof; none while it is being made."""
+    """Its own parity check; none while the bundle is being made."""
 
     latency: Sequence[Latency] = ()
-    """Its own speed, measured in turn with that of the other formats."""
+    """Its own times, measured in turn with those of the other formats."""
 
     @property
     def verified(self) -> bool:
-        """Whether it carries a certificate that holds."""
+        """Whether its parity check passed."""
         return self.parity is not None and self.parity.verified
 
 
@@ -163,38 +193,48 @@ class FileRecord(Section):
     """Hash of the content, hexadecimal."""
 
 
+class TensorRecord(Section):
+    """One array that the network takes."""
+
+    name: str
+    """Name of the input in the network's file."""
+
+    shape: Sequence[int | None]
+    """Sizes without the batch axis; null: any size."""
+
+    dtype: str
+    """NumPy's name of the type."""
+
+
 class BundleInfo(Section):
-    """Everything in ``bundle.yaml``."""
+    """Everything in ``bundle.yaml``, but for its own hash ``sha256``."""
 
     format: int
     """Number of the bundle format."""
-
-    task: Literal["image_classification"] = "image_classification"
-    """What the network does."""
 
     created: str
     """When, UTC."""
 
     exporter: Annotated[PluginConfig, Plugin(EXPORTERS)]
-    """Who wrote the network's files and can load them."""
+    """Exporter that wrote the network's files and can load them."""
 
-    input_shape: Sequence[int]
-    """(C, H, W) of one image."""
+    task: Annotated[PluginConfig, FittedPlugin(TASKS)]
+    """From the network's outputs to answers: kind of task, names, thresholds, scale."""
 
-    classes: int
-    """Number of classes, the lines of ``labels.txt``."""
+    input: Annotated[PluginConfig, FittedPlugin(INPUTS)]
+    """From a file or text to the network's arrays: kind of input, size, normalization."""
 
-    preprocess: Preprocess
-    """From a file to the network's input."""
+    inputs: Sequence[TensorRecord] = Field(min_length=1)
+    """The arrays that the network takes, in order."""
 
     metrics: dict[str, Any]
     """Scores of the network, as the exporting command measured them."""
 
     parity: ParityCertificate | None
-    """Proof that the export predicts what the trained network predicts; none while it is being made."""
+    """Result of the parity check of the first format; none while the bundle is being made."""
 
     latency: Sequence[Latency]
-    """Measured speed, one record per batch size."""
+    """Measured times, one record per batch size."""
 
     formats: Sequence[FormatRecord] = ()
     """Further formats of the network."""

@@ -21,6 +21,8 @@ from paddle_automl.core.runtime import silence_known_warnings
 
 T = TypeVar("T")
 _THREAD_NAME = "paddle-inference"
+MOST_THREADS, THREADS_PER_CORE = 16, 4
+"""Threads that are accepted: so many per core of the machine, and on a small one so many in all."""
 
 
 @contextmanager
@@ -58,6 +60,14 @@ def gpu_index(device: str) -> int | None:
     if index >= count:
         raise UnsupportedError(f"device: there is no '{device}'; Paddle sees {count} GPUs, counted from 0")
     return index
+
+
+def check_threads(threads: int) -> None:
+    """Raise ConfigError for a number of threads that is below 1, or so large that OpenMP would end the process."""
+    most = max(MOST_THREADS, THREADS_PER_CORE * (os.cpu_count() or 1))
+    if not 1 <= threads <= most:
+        need = "at least 1" if threads < 1 else f"at most {most} on this machine"
+        raise ConfigError(f"threads: must be {need}, got {threads}")
 
 
 def in_lasting_thread(function: Callable[[], T]) -> T:

@@ -1,28 +1,30 @@
-"""A bundle's samples: a few inputs with the probabilities that the trained network gave them."""
+"""A bundle's samples: a few inputs with the outputs that the trained network gave for them."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from paddle_automl.core.errors import BundleError
+from paddle_automl.core.display_text import shown
+from paddle_automl.core.errors import AutoMLError, BundleError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.paths import readable
-from paddle_automl.data.parts import Part
-from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.data.splits import Split
 from paddle_automl.deployment.bundle import SAMPLES, Bundle
-from paddle_automl.deployment.network import evaluating, network_probabilities
+from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.inputs.base import Arrays
+from paddle_automl.tasks.base import spread
 
 EXPECTED = "expected.json"
 LARGEST_COPY = 5_000_000
-"""Bytes; a larger image file is kept as the decoded pixels, so that samples do not outgrow the network."""
+"""Bytes; a larger file is kept as the item that was read from it, so that samples do not outgrow the network."""
 
 DEFAULT_DIFFERENCE = 1e-4
 
@@ -32,14 +34,15 @@ class SampleCheck:
     """Outcome of running a bundle on its own samples."""
 
     samples: int
-    max_abs_difference: float
+    largest_difference: float
+    """In units of the outputs' scale."""
     max_difference: float
     worst: str
 
     @property
     def passed(self) -> bool:
-        """Whether every probability is as expected, within the allowed difference."""
-        return self.max_abs_difference <= self.max_difference
+        """Whether every output is as expected, within the allowed difference."""
+        return self.largest_difference <= self.max_difference
 
     def describe(self) -> str:
         """Return one sentence for people."""
@@ -47,51 +50,33 @@ class SampleCheck:
             return "the bundle has no samples"
         return (
             f"{'passed' if self.passed else 'FAILED'}: {self.samples} samples, largest difference of "
-            f"probabilities {self.max_abs_difference:.2e} (allowed {self.max_difference:g}), {self.worst}"
+            f"outputs {self.largest_difference:.2e} (allowed {self.max_difference:g}), {self.worst}"
         )
 
 
-def spread(labels: np.ndarray, count: int) -> np.ndarray:
-    """Return up to `count` indices, int64, rising, spread evenly over the classes, without any chance."""
-    order = np.argsort(labels, kind="stable")
-    picks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(np.int64)
-    return np.sort(order[picks])
+def write_samples(bundle: Bundle, run: Callable[[Arrays], np.ndarray], split: Split, count: int) -> None:
+    """Write `count` items of `split` and the outputs that `run` gives for them below ``samples/``.
 
-
-def write_png(path: Path, pixels: np.ndarray) -> Path:
-    """Write decoded pixels, uint8 [C, H, W] with C 1 or 3, as a PNG file; returns its path."""
-    image = pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0)
-    Image.fromarray(np.ascontiguousarray(image)).save(path, "PNG")
-    return path
-
-
-def write_samples(bundle: Bundle, model: Any, part: Part, preprocess: Preprocess, count: int) -> None:
-    """Write `count` images of `part` and what the dynamic graph says about them below ``samples/``.
-
-    An image file is copied; of an array data set the pixels are written as PNG. Call `Bundle.updated`
-    afterwards.
+    `run` maps arrays [N, ...] to outputs [N, K], as `as_trained` gives it. A file is copied; of an array data set
+    the items are written to files. Call `Bundle.updated` afterwards.
     """
-    indices = spread(part.labels, count)
-    if not len(indices):
+    positions = spread(split.task.strata(split.codes), len(split), count)
+    if not len(positions):
         return
     folder = bundle.folder / SAMPLES
     folder.mkdir(exist_ok=True)
-    pixels, files = part.raw(indices), part.files
-    with evaluating(model):
-        probabilities = network_probabilities(model, preprocess.normalize(pixels))
-    names = [
-        _write_input(folder, number, files[index] if files else None, image)
-        for number, (index, image) in enumerate(zip(indices, pixels, strict=True))
-    ]
+    items, sources = split.raw(positions), split.sources
+    outputs = run(split.input.batch(items))
     records = [
         {
-            "file": name,
-            "label": bundle.class_names[part.labels[index]],
-            "probabilities": [round(float(value), 9) for value in row],
+            "file": _write_item(folder / str(number), sources[position] if sources else None, item, split),
+            "truth": split.task.truth(split.codes[position]),
+            "answer": bundle.task.answer(row).text,
+            "outputs": [_rounded(value) for value in row],
         }
-        for name, index, row in zip(names, indices, probabilities, strict=True)
+        for number, (position, item, row) in enumerate(zip(positions, items, outputs, strict=True))
     ]
-    write_json(folder / EXPECTED, {"class_names": list(bundle.class_names), "samples": records})
+    write_json(folder / EXPECTED, {"names": list(bundle.task.names), "samples": records})
 
 
 def check_samples(
@@ -100,49 +85,71 @@ def check_samples(
     max_difference: float = DEFAULT_DIFFERENCE,
     device: str = "cpu",
     threads: int = 1,
+    runtime: str | None = None,
 ) -> SampleCheck:
     """Run a bundle on its samples and compare with what the trained network gave.
 
-    The allowed difference is wider than at the export, as another processor may round otherwise. Raises
-    BundleError for a damaged bundle.
+    `max_difference` is in units of the outputs' scale, and wider than at the export, as another processor may
+    round otherwise. `runtime` is one of the bundle's formats, by default the first. Raises BundleError for a
+    damaged bundle.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    predictor = Predictor(opened, device=device, threads=threads, runtime=opened.info.exporter.name)
-    largest, worst = 0.0, ""
-    records, class_names = _read_expected(opened)
-    for record in records:
-        path = opened.folder / SAMPLES / record["file"]
-        got = _run(predictor, path)
-        for name, expected in zip(class_names, record["probabilities"], strict=True):
-            difference = abs(got.get(name, np.nan) - expected)
-            difference = 1.0 if np.isnan(difference) else difference
-            if not worst or difference > largest:
-                largest = max(largest, difference)
-                worst = f"worst in {SAMPLES}/{record['file']}, class '{name}'"
-    return SampleCheck(len(records), largest, max_difference, worst)
+    runtime = opened.info.exporter.name if runtime is None else runtime
+    samples = _read_expected(opened)
+    if not samples:
+        return SampleCheck(0, 0.0, max_difference, "")
+    predictor = Predictor(opened, device=device, threads=threads, runtime=runtime)
+    got = predictor.predict_items(np.stack([_read_item(opened, file) for file, _ in samples]))
+    expected = np.array([outputs for _, outputs in samples], dtype=np.float64)
+    # What is not a number is as wrong as can be.
+    differences = np.nan_to_num(np.abs(got - expected) / opened.task.scales, nan=1.0, posinf=1.0)
+    row, column = divmod(int(differences.argmax()), differences.shape[1])
+    worst = f"worst in {SAMPLES}/{shown(samples[row][0])}, {output_name(opened.task, column)}"
+    return SampleCheck(len(samples), float(differences[row, column]), max_difference, worst)
 
 
-def _write_input(folder: Path, number: int, source: Path | None, pixels: np.ndarray) -> str:
-    if source is not None and source.stat().st_size <= LARGEST_COPY:
-        name = f"{number}{source.suffix.lower()}"
-        shutil.copyfile(source, folder / name)
-        return name
-    return write_png(folder / f"{number}.png", pixels).name
+def _rounded(value: float) -> float:
+    """Return an output with the digits that a float32 has."""
+    return float(f"{value:.9g}")
 
 
-def _read_expected(bundle: Bundle) -> tuple[list[dict[str, Any]], list[str]]:
+def _write_item(stem: Path, source: Any, item: np.ndarray, split: Split) -> str:
+    """Keep one item as a file; returns its name."""
+    file = Path(source) if isinstance(source, (str, Path)) else None
+    if file is not None and file.is_file() and file.stat().st_size <= LARGEST_COPY:
+        target = stem.with_name(f"{stem.name}{file.suffix.lower()}")
+        shutil.copyfile(file, target)
+        return target.name
+    return split.input.write(item, stem).name
+
+
+def _read_expected(bundle: Bundle) -> list[tuple[str, Sequence[float]]]:
+    """Return the file and the outputs of each sample, the outputs in the order of the bundle's task."""
     path = bundle.folder / SAMPLES / EXPECTED
     if not path.is_file():
-        return [], []
+        return []
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return list(data["samples"]), list(data["class_names"])
-    except (ValueError, KeyError, TypeError) as error:
+        # Bundles of formats 1 and 2 call them class_names and probabilities.
+        names = list(data["names"] if "names" in data else data["class_names"])
+        samples: list[tuple[str, Sequence[float]]] = [
+            (str(item["file"]), [float(value) for value in item.get("outputs", item.get("probabilities"))])
+            for item in data["samples"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{readable(path)}: is damaged ({error}); export the bundle again") from None
+    task = bundle.task
+    if sorted(names) != sorted(task.names) or any(len(outputs) != task.outputs for _, outputs in samples):
+        raise BundleError(f"{readable(path)}: is of another task than the bundle; export the bundle again")
+    if len(names) != task.outputs:
+        return samples
+    order = [names.index(name) for name in task.names]
+    return [(file, [outputs[column] for column in order]) for file, outputs in samples]
 
 
-def _run(predictor: Predictor, path: Path) -> dict[str, float]:
-    prediction = predictor.predict([path])[0]
-    if prediction.probabilities is None:
-        raise BundleError(f"{prediction.error}; export the bundle again")
-    return prediction.probabilities
+def _read_item(bundle: Bundle, file: str) -> np.ndarray:
+    path = bundle.folder / SAMPLES / file
+    try:
+        return bundle.input.read(path)
+    except (AutoMLError, OSError) as error:
+        raise BundleError(f"{error}; export the bundle again") from None

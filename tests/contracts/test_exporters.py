@@ -12,8 +12,11 @@ from paddle_automl.core.errors import BundleError, ConfigError, UnsupportedError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter
+from paddle_automl.inputs.base import TensorSpec
+from paddle_automl.tasks.base import Final
 
 SHAPE = (3, 9, 7)
+SPECS = (TensorSpec("image", SHAPE),)
 
 
 class Net(nn.Layer):
@@ -48,7 +51,7 @@ def exporter(request) -> Exporter:
 
 
 def export(exporter: Exporter, net: Net, folder: Path) -> None:
-    exporter.export(net, folder, input_shape=SHAPE, images=images(64))
+    exporter.export(net, folder, specs=SPECS, final=Final("softmax"), calibration=images(64))
 
 
 def agree(exporter: Exporter, got: np.ndarray, expected: np.ndarray) -> None:
@@ -56,13 +59,13 @@ def agree(exporter: Exporter, got: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(got, expected, atol=1e-5 if type(exporter).exact else 0.05)
 
 
-def images(count: int) -> np.ndarray:
-    return np.random.default_rng(count).normal(0, 2, (count, *SHAPE)).astype("float32")
+def images(count: int) -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(count).normal(0, 2, (count, *SHAPE)).astype("float32")}
 
 
-def truth(net: Net, batch: np.ndarray) -> np.ndarray:
+def truth(net: Net, batch: dict[str, np.ndarray]) -> np.ndarray:
     net.eval()
-    return nn.functional.softmax(net(paddle.to_tensor(batch)), axis=-1).numpy()
+    return nn.functional.softmax(net(paddle.to_tensor(batch["image"])), axis=-1).numpy()
 
 
 def test_there_is_a_first_exporter():
@@ -97,7 +100,7 @@ def test_export_does_not_touch_the_network(exporter, net, tmp_path):
     assert [layer.training for layer in (net, net.conv, net.norm, net.drop)] == [True, True, False, True]
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), before[name])
-    loss = net(paddle.to_tensor(images(4))).sum()
+    loss = net(paddle.to_tensor(images(4)["image"])).sum()
     loss.backward()
     assert net.conv.weight.grad is not None
 
@@ -147,3 +150,72 @@ def test_unusable_folders_and_devices(exporter, net, tmp_path):
     export(exporter, net, tmp_path)
     with pytest.raises(ConfigError, match="device"):
         exporter.session(tmp_path, device="quantum")
+
+
+class TwoInputs(nn.Layer):
+    """Numbers and ids to three raw outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(20, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, numbers, ids):
+        return self.head(numbers + self.embedding(ids).mean(axis=1))
+
+
+TWO = (TensorSpec("numbers", (4,)), TensorSpec("ids", (None,), "int64"))
+FINALS = [
+    Final("sigmoid"),
+    Final("identity"),
+    Final("identity", scale=(2.0, 300.0, 0.5), shift=(-1.0, 1000.0, 0.0)),
+    Final("softmax", scale=(100.0, 100.0, 100.0)),
+]
+
+
+def two(count: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(count)
+    numbers = rng.normal(0, 1, (count, 4)).astype("float32")
+    # Another order than the network's arguments: a session takes its arrays by name.
+    return {"ids": rng.integers(0, 20, (count, 2 + count % 3)), "numbers": numbers}
+
+
+@pytest.mark.parametrize("final", FINALS, ids=str)
+def test_last_steps_and_arrays_by_name(exporter, final, tmp_path):
+    paddle.seed(2)
+    net = TwoInputs()
+    exporter.export(net, tmp_path, specs=TWO, final=final, calibration=two(48))
+    session = exporter.session(tmp_path)
+    scale = max(final.scale or (1.0,))
+    for count in (1, 5):
+        arrays = two(count)
+        raw = net(paddle.to_tensor(arrays["numbers"]), paddle.to_tensor(arrays["ids"])).numpy()
+        agree(exporter, session({**arrays, "unused": np.zeros(3)}) / scale, final(raw) / scale)
+    with pytest.raises(ValueError, match="the network takes the arrays numbers, ids; got ids: numbers is missing"):
+        session({"ids": two(3)["ids"]})
+
+
+def test_an_array_that_the_network_does_not_use_is_refused(exporter, tmp_path):
+    class Ignoring(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, numbers, ids):
+            return self.head(numbers)
+
+    with pytest.raises(UnsupportedError, match=r"does not use all of its arrays \(numbers, ids\)"):
+        exporter.export(Ignoring(), tmp_path, specs=TWO, final=Final("softmax"), calibration=two(8))
+
+
+def test_too_many_arrays_are_refused(exporter, net, tmp_path):
+    many = [TensorSpec(f"array{index}", (3,)) for index in range(5)]
+    with pytest.raises(UnsupportedError, match="a network may take 1 to 4 arrays, got 5: array0, array1"):
+        exporter.export(net, tmp_path, specs=many, final=Final("softmax"), calibration=images(4))
+
+
+def test_threads_beyond_the_machine_are_refused(exporter, net, tmp_path):
+    export(exporter, net, tmp_path)
+    for threads, need in ((0, "at least 1, got 0"), (100_000, "at most .* on this machine, got 100000")):
+        with pytest.raises(ConfigError, match=f"threads: must be {need}"):
+            exporter.session(tmp_path, threads=threads)

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.deployment.exporters.paddle_inference import PROGRAM, WEIGHTS, PaddleSession
-from paddle_automl.deployment.runtime import ascii_alias, import_paddle, in_lasting_thread
+from paddle_automl.deployment.runtime import ascii_alias, check_threads, import_paddle, in_lasting_thread
 
 
 class Bfloat16Session(PaddleSession):
     """A Paddle Inference predictor of a `paddle_inference` export that computes in bfloat16 on a CPU."""
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        check_threads(threads)
         self._lock = threading.Lock()
         with ascii_alias(folder) as safe:
             self._predictor = in_lasting_thread(partial(_load, safe, threads))
-        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
-        self._output_name = self._predictor.get_output_names()[0]
+        self._prepare()
 
 
 def _load(folder: Path, threads: int) -> Any:

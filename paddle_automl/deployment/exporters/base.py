@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from paddle_automl.core.errors import OutputError
+from paddle_automl.core.paths import readable
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.inputs.base import Arrays, TensorSpec
+from paddle_automl.tasks.base import Final
 
 Runtime = Literal["paddle", "onnx"]
 
@@ -17,13 +24,13 @@ Runtime = Literal["paddle", "onnx"]
 class Session(Protocol):
     """An exported network, loaded and ready; calls from several threads are safe."""
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return probabilities, float32 [N, K], of normalized images, float32 [N, C, H, W]."""
+    def __call__(self, arrays: Arrays) -> np.ndarray:
+        """Return outputs, float32 [N, K], of the network's arrays [N, ...] by name, as `Input.batch` gives them."""
         ...
 
 
 class Exporter(ABC):
-    """Writes a classifier, softmax included, in one file format, and loads what it wrote.
+    """Writes a network, with the last step of its task, in one file format, and loads what it wrote.
 
     A bundle names its exporter, so that prediction finds the loader that fits the files.
     """
@@ -36,7 +43,7 @@ class Exporter(ABC):
     """Who runs the files: Paddle Inference or ONNX Runtime."""
     exact: ClassVar[bool] = True
     """Whether the files answer as the network they were made from, up to rounding; false: they are made
-    from it in 8 bits, and may name another class now and then."""
+    from it in 8 bits, and may give another answer now and then."""
 
     def __init__(self, config: PluginConfig) -> None:
         self.config = config
@@ -48,14 +55,20 @@ class Exporter(ABC):
 
     @abstractmethod
     def export(
-        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+        self,
+        model: Any,
+        folder: Path,
+        *,
+        specs: Sequence[TensorSpec],
+        final: Final,
+        calibration: Arrays | None = None,
     ) -> None:
         """Write the network's files into the existing `folder`.
 
-        `model` is a Paddle layer from images, float32 [N, C, H, W], to logits, float32 [N, K];
-        `input_shape` is (C, H, W); the batch size stays open. The layer is exported in evaluation mode
-        and handed back in the modes that it came in. `images` are normalized training images, float32
-        [M, C, H, W], which a format that is not exact looks at. Raises UnsupportedError for a network that
+        `model` is a Paddle layer from the arrays of `specs`, in their order, to raw outputs, float32 [N, K];
+        `final` is the last step, which the files include. The batch size stays open. The layer is exported in
+        evaluation mode and handed back in the modes that it came in. `calibration` are training items,
+        [M, ...] by name, which a format that is not exact looks at. Raises UnsupportedError for a network that
         the format cannot hold, OutputError where the folder cannot be written.
         """
 
@@ -65,3 +78,24 @@ class Exporter(ABC):
 
 
 EXPORTERS: Registry[Exporter] = Registry("exporter", "paddle_automl.deployment.exporters", "deployment.exporter")
+
+
+def fed(arrays: Arrays, names: Sequence[str]) -> list[np.ndarray]:
+    """Return the arrays that a network's file names, in its order; raises ValueError where one is missing."""
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ValueError(
+            f"the network takes the arrays {', '.join(names)}; got {', '.join(arrays) or 'none'}: "
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        )
+    return [np.ascontiguousarray(arrays[name]) for name in names]
+
+
+def put(source: Path, folder: Path) -> None:
+    """Copy a finished file into `folder`; raises OutputError."""
+    target = folder / source.name
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OutputError(f"cannot write '{readable(target)}': {reason}") from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,15 +11,17 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.errors import BundleError, UnsupportedError
 from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.deployment.exporters._onnx_conversion import convert
-from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Runtime, Session
+from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Runtime, Session, fed, put
 from paddle_automl.deployment.exporters.paddle_inference import PROGRAM as PADDLE_PROGRAM
 from paddle_automl.deployment.exporters.paddle_inference import WEIGHTS as PADDLE_WEIGHTS
 from paddle_automl.deployment.exporters.paddle_inference import PaddleInferenceExporter
-from paddle_automl.deployment.runtime import gpu_index
+from paddle_automl.deployment.runtime import check_threads, gpu_index
+from paddle_automl.inputs.base import Arrays, TensorSpec
+from paddle_automl.tasks.base import Final
 
 PROGRAM = "inference.onnx"
 TO_RUN = ("onnxruntime",)
@@ -39,7 +40,7 @@ class OnnxExporter(Exporter):
     """ONNX, float32, by paddle2onnx; ONNX Runtime runs it on the CPU. Needs the extra `onnx`."""
 
     class Config(OnnxConfig):
-        """Version of the operators; batch size open, softmax included."""
+        """Version of the operators; batch size open, the task's last step included."""
 
     config: OnnxConfig
     runtime: ClassVar[Runtime] = "onnx"
@@ -60,11 +61,17 @@ class OnnxExporter(Exporter):
             )
 
     def export(
-        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+        self,
+        model: Any,
+        folder: Path,
+        *,
+        specs: Sequence[TensorSpec],
+        final: Final,
+        calibration: Arrays | None = None,
     ) -> None:
         """Write ``inference.onnx``; see the base class."""
         with tempfile.TemporaryDirectory(prefix="paddle_automl-onnx-") as scratch:
-            copied(float_onnx(model, Path(scratch), input_shape, self.config.opset), folder)
+            put(float_onnx(model, Path(scratch), specs, final, self.config.opset), folder)
 
     def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:
         """Load the file into ONNX Runtime; see the base class."""
@@ -75,6 +82,7 @@ class OnnxSession:
     """An ONNX Runtime session on the CPU; calls from several threads run side by side."""
 
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
+        check_threads(threads)
         if gpu_index(device) is not None:
             raise UnsupportedError(
                 f"device: ONNX files are run on the CPU, got '{device}'; use cpu, or Paddle's file"
@@ -98,29 +106,20 @@ class OnnxSession:
             raise BundleError(
                 f"{readable(folder)}: ONNX Runtime cannot load {PROGRAM}: {reason}; export again"
             ) from error
-        self._input = self._session.get_inputs()[0].name
+        self._names = [item.name for item in self._session.get_inputs()]
         self.runtime_name = f"ONNX Runtime {onnxruntime.__version__}"
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return probabilities, float32 [N, K], of normalized images, float32 [N, C, H, W]."""
-        feed = {self._input: np.ascontiguousarray(images, dtype=np.float32)}
-        probabilities: np.ndarray = self._session.run(None, feed)[0]
-        return probabilities
+    def __call__(self, arrays: Arrays) -> np.ndarray:
+        """Return outputs, float32 [N, K], of the network's arrays, [N, ...] by name."""
+        feed = dict(zip(self._names, fed(arrays, self._names), strict=True))
+        outputs: np.ndarray = self._session.run(None, feed)[0]
+        return outputs
 
 
-def float_onnx(model: Any, scratch: Path, input_shape: tuple[int, int, int], opset: int) -> Path:
+def float_onnx(model: Any, scratch: Path, specs: Sequence[TensorSpec], final: Final, opset: int) -> Path:
     """Write the network as float32 ONNX into the folder `scratch`; returns the file."""
     OnnxExporter.require()
-    PaddleInferenceExporter(PaddleInferenceExporter.Config()).export(model, scratch, input_shape=input_shape)
+    PaddleInferenceExporter(PaddleInferenceExporter.Config()).export(model, scratch, specs=specs, final=final)
     target = scratch / PROGRAM
     convert(scratch / PADDLE_PROGRAM, scratch / PADDLE_WEIGHTS, target, opset)
     return target
-
-
-def copied(source: Path, folder: Path) -> None:
-    """Copy the finished file to its folder; raises OutputError."""
-    target = folder / PROGRAM
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise OutputError(f"cannot write '{readable(target)}': {os.strerror(error.errno or 0)}") from None

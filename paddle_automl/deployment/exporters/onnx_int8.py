@@ -5,50 +5,60 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from paddle_automl.core.errors import UnsupportedError
-from paddle_automl.deployment.exporters.base import EXPORTERS
-from paddle_automl.deployment.exporters.onnx import OnnxConfig, OnnxExporter, copied, float_onnx
+from paddle_automl.deployment.exporters.base import EXPORTERS, fed, put
+from paddle_automl.deployment.exporters.onnx import PROGRAM, OnnxConfig, OnnxExporter, float_onnx
+from paddle_automl.inputs.base import Arrays, TensorSpec
+from paddle_automl.tasks.base import Final
 
 BATCH = 32
+_LAST = frozenset({"Softmax", "Sigmoid", "Add", "Mul", "Identity"})
+"""Operators that may come after the last layer of a network."""
 
 
 @EXPORTERS.register("onnx_int8")
 class OnnxInt8Exporter(OnnxExporter):
     """ONNX, quantized to 8 bits by ONNX Runtime from the float network. Needs the extra `onnx`.
 
-    Weights get a scale per output channel; the ranges of activations are those of training images.
+    Weights get a scale per output channel; the ranges of activations are those of training items. The last layer
+    stays in float32 where the outputs are numbers: in 8 bits they would be rounded to 256 values.
     """
 
     class Config(OnnxConfig):
-        """Version of the operators; batch size open, softmax included."""
+        """Version of the operators; batch size open, the task's last step included."""
 
     exact: ClassVar[bool] = False
 
     def export(
-        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+        self,
+        model: Any,
+        folder: Path,
+        *,
+        specs: Sequence[TensorSpec],
+        final: Final,
+        calibration: Arrays | None = None,
     ) -> None:
-        """Write ``inference.onnx``; see the base class. Raises UnsupportedError without `images`."""
-        if images is None or not len(images):
-            raise UnsupportedError(
-                "exporter onnx_int8: needs training images to find the ranges of the activations"
-            )
+        """Write ``inference.onnx``; see the base class. Raises UnsupportedError without `calibration`."""
+        if not calibration or not len(next(iter(calibration.values()))):
+            raise UnsupportedError("exporter onnx_int8: needs training items to find the ranges of the activations")
         with tempfile.TemporaryDirectory(prefix="paddle_automl-onnx-") as name:
             scratch = Path(name)
-            plain = float_onnx(model, scratch, input_shape, self.config.opset)
-            folded, target = scratch / "folded.onnx", scratch / "int8.onnx"
+            plain = float_onnx(model, scratch, specs, final, self.config.opset)
+            folded, target = scratch / "folded.onnx", scratch / "int8" / PROGRAM
+            target.parent.mkdir()
             _fold(plain, folded)
-            _quantize(folded, target, images)
-            copied(target, folder)
+            _quantize(folded, target, calibration, final)
+            put(target, folder)
 
 
 def _fold(source: Path, target: Path) -> None:
-    """Let ONNX Runtime fold normalizations and constants: only weights that stand in the file are quantized."""
+    """Let ONNX Runtime fold normalizations and constants: only constant weights are quantized."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -58,14 +68,15 @@ def _fold(source: Path, target: Path) -> None:
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
 
 
-def _quantize(source: Path, target: Path, images: np.ndarray) -> None:
+def _quantize(source: Path, target: Path, calibration: Arrays, final: Final) -> None:
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    chunks = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-    feeds = iter([{name: np.ascontiguousarray(chunk, dtype=np.float32)} for chunk in chunks])
+    names = [item.name for item in session.get_inputs()]
+    arrays = dict(zip(names, fed(calibration, names), strict=True))
+    starts = range(0, len(arrays[names[0]]), BATCH)
+    feeds = iter([{name: item[start : start + BATCH] for name, item in arrays.items()} for start in starts])
 
     class Reader(CalibrationDataReader):  # type: ignore[misc, unused-ignore]
         def get_next(self) -> dict[str, np.ndarray] | None:
@@ -80,19 +91,27 @@ def _quantize(source: Path, target: Path, images: np.ndarray) -> None:
             per_channel=True,
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
-            nodes_to_exclude=_last_nodes(source),
+            nodes_to_exclude=_last_nodes(source, final),
         )
 
 
-def _last_nodes(source: Path) -> list[str]:
-    """Return the softmax and, where logits are a sum, that sum: in 8 bits they would only be rounded."""
+def _last_nodes(source: Path, final: Final) -> list[str]:
+    """Return the nodes after the last layer, and where raw outputs are a sum, that sum: they stay in float32.
+
+    In 8 bits they would only be rounded. Where the outputs are numbers, the last layer is among them.
+    """
     import onnx
 
-    nodes = list(onnx.load(str(source)).graph.node)
-    softmax = [node for node in nodes if node.op_type == "Softmax"]
-    read = {name for node in softmax for name in node.input}
-    sums = [node for node in nodes if node.op_type == "Add" and read & set(node.output)]
-    return [node.name for node in (*softmax, *sums)]
+    graph = onnx.load(str(source)).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    names: list[str] = []
+    node = makers.get(graph.output[0].name)
+    while node is not None and node.op_type in _LAST:
+        names.append(node.name)
+        node = next((makers[name] for name in node.input if name in makers), None)
+    if final.activation == "identity" and node is not None:
+        names.append(node.name)
+    return names
 
 
 @contextlib.contextmanager

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import shutil
+import ctypes
+import os
 import tempfile
 import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from paddle_automl.core.errors import BundleError, OutputError, UnsupportedError
+from paddle_automl.core.errors import BundleError, UnsupportedError
 from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
-from paddle_automl.deployment.network import evaluating, softmax_layer
+from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session, fed, put
+from paddle_automl.deployment.network import MOST_INPUTS, final_layer
 from paddle_automl.deployment.runtime import (
     ascii_alias,
+    check_threads,
     gpu_index,
     import_paddle,
     in_lasting_thread,
     quiet_warnings,
 )
+from paddle_automl.inputs.base import Arrays, TensorSpec
+from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.tasks.base import Final
 
 STEM = "inference"
 PROGRAM = f"{STEM}.json"
@@ -35,19 +43,27 @@ class PaddleInferenceExporter(Exporter):
     """Paddle Inference in the program format of Paddle 3 (PIR), float32."""
 
     class Config(PluginConfig):
-        """No options: batch size open, softmax included."""
+        """No options: batch size open, the task's last step included."""
 
     def export(
-        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+        self,
+        model: Any,
+        folder: Path,
+        *,
+        specs: Sequence[TensorSpec],
+        final: Final,
+        calibration: Arrays | None = None,
     ) -> None:
         """Write ``inference.json`` and ``inference.pdiparams``; see the base class."""
         paddle = import_paddle()
         _require_float32(model)
-        spec = paddle.static.InputSpec([None, *input_shape], "float32", name="image")
+        check_specs(specs, self.name)
         # Paddle's C++ writer takes names as UTF-8 whatever the locale says; only an ASCII path is safe.
         with tempfile.TemporaryDirectory(prefix="paddle_automl-export-") as scratch:
-            with evaluating(model), quiet_warnings():
-                paddle.jit.save(softmax_layer(model), str(Path(scratch) / STEM), input_spec=[spec])
+            with evaluating(model), quiet_warnings(), naming_unused(specs, self.name):
+                paddle.jit.save(
+                    final_layer(model, final), str(Path(scratch) / STEM), input_spec=static_specs(specs)
+                )
             for name in (PROGRAM, WEIGHTS):
                 written = Path(scratch) / name
                 if not written.is_file():
@@ -55,14 +71,27 @@ class PaddleInferenceExporter(Exporter):
                         f"exporter paddle_inference: Paddle {paddle.__version__} wrote no {name}; unset "
                         "FLAGS_enable_pir_api, and see that the network has at least one parameter"
                     )
-                try:
-                    shutil.copyfile(written, folder / name)
-                except OSError as error:
-                    raise OutputError(f"cannot write '{readable(folder / name)}': {error.strerror}") from None
+                put(written, folder)
 
     def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:
         """Load the two files into a Paddle Inference predictor; see the base class."""
         return PaddleSession(folder, device=device, threads=threads)
+
+
+_alive: weakref.WeakSet[PaddleSession] = weakref.WeakSet()
+
+
+def _keep_for_ever() -> None:
+    """Let no predictor of the parent process be destroyed in a forked child.
+
+    It would join threads that only the parent has, which ends the process.
+    """
+    for session in _alive:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session._predictor))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_for_ever)
 
 
 class PaddleSession:
@@ -74,6 +103,7 @@ class PaddleSession:
     program: ClassVar[str] = PROGRAM
 
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
+        check_threads(threads)
         for name in (self.program, WEIGHTS):
             if not (folder / name).is_file():
                 raise BundleError(f"{readable(folder)}: the file {name} is missing; export again")
@@ -88,16 +118,23 @@ class PaddleSession:
                 raise BundleError(
                     f"{readable(folder)}: Paddle Inference cannot load {self.program}: {reason}; export again"
                 ) from error
-        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
-        self._output_name = self._predictor.get_output_names()[0]
+        self._prepare()
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return probabilities, float32 [N, K], of normalized images, float32 [N, C, H, W]."""
+    def _prepare(self) -> None:
+        self._names = list(self._predictor.get_input_names())
+        self._inputs = [self._predictor.get_input_handle(name) for name in self._names]
+        self._output_name = self._predictor.get_output_names()[0]
+        _alive.add(self)
+
+    def __call__(self, arrays: Arrays) -> np.ndarray:
+        """Return outputs, float32 [N, K], of the network's arrays, [N, ...] by name."""
+        found = fed(arrays, self._names)
         with self._lock:
-            self._input.copy_from_cpu(np.ascontiguousarray(images, dtype=np.float32))
+            for handle, array in zip(self._inputs, found, strict=True):
+                handle.copy_from_cpu(array)
             self._predictor.run()
-            probabilities: np.ndarray = self._predictor.get_output_handle(self._output_name).copy_to_cpu()
-        return probabilities
+            outputs: np.ndarray = self._predictor.get_output_handle(self._output_name).copy_to_cpu()
+        return outputs
 
     @staticmethod
     def load(folder: Path, gpu: int | None, threads: int) -> Any:
@@ -119,6 +156,35 @@ def _load(folder: Path, gpu: int | None, threads: int) -> Any:
     config.enable_new_executor(True)
     config.enable_memory_optim()
     return inference.create_predictor(config)
+
+
+def check_specs(specs: Sequence[TensorSpec], exporter: str) -> None:
+    """Raise UnsupportedError for more arrays than can be exported."""
+    if not 1 <= len(specs) <= MOST_INPUTS:
+        raise UnsupportedError(
+            f"exporter {exporter}: a network may take 1 to {MOST_INPUTS} arrays, got {len(specs)}: "
+            f"{', '.join(item.name for item in specs)}"
+        )
+
+
+def static_specs(specs: Sequence[TensorSpec]) -> list[Any]:
+    """Return Paddle's description of the arrays, with an open batch axis."""
+    static = import_paddle().static
+    return [static.InputSpec([None, *item.shape], item.dtype, name=item.name) for item in specs]
+
+
+@contextmanager
+def naming_unused(specs: Sequence[TensorSpec], exporter: str) -> Iterator[None]:
+    """Turn Paddle's error about an array that the network does not use into UnsupportedError."""
+    try:
+        yield
+    except ValueError as error:
+        if "feed_var" not in str(error):
+            raise
+        raise UnsupportedError(
+            f"exporter {exporter}: the network does not use all of its arrays "
+            f"({', '.join(item.name for item in specs)}); an exported network has to"
+        ) from error
 
 
 def _require_float32(model: Any) -> None:

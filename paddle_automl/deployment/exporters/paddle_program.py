@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from paddle_automl.core.errors import OutputError, UnsupportedError
-from paddle_automl.core.paths import readable
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session
-from paddle_automl.deployment.exporters.paddle_inference import GPU_MEMORY_MB, WEIGHTS, PaddleSession
-from paddle_automl.deployment.network import evaluating, softmax_layer
-from paddle_automl.deployment.runtime import (
-    import_paddle,
-    quiet_warnings,
+from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Session, put
+from paddle_automl.deployment.exporters.paddle_inference import (
+    GPU_MEMORY_MB,
+    WEIGHTS,
+    PaddleSession,
+    check_specs,
+    naming_unused,
+    static_specs,
 )
+from paddle_automl.deployment.network import final_layer
+from paddle_automl.deployment.runtime import import_paddle, quiet_warnings
+from paddle_automl.inputs.base import Arrays, TensorSpec
+from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.tasks.base import Final
 
 STEM = "inference"
 PROGRAM = f"{STEM}.pdmodel"
@@ -37,24 +40,30 @@ class PaddleProgramExporter(Exporter):
     """
 
     class Config(PluginConfig):
-        """No options: batch size open, softmax included, 8 bits where the network is quantized."""
+        """No options: batch size open, the task's last step included, 8 bits where the network is quantized."""
 
     def export(
-        self, model: Any, folder: Path, *, input_shape: tuple[int, int, int], images: np.ndarray | None = None
+        self,
+        model: Any,
+        folder: Path,
+        *,
+        specs: Sequence[TensorSpec],
+        final: Final,
+        calibration: Arrays | None = None,
     ) -> None:
         """Write ``inference.pdmodel`` and ``inference.pdiparams``; see the base class."""
         paddle = import_paddle()
         from paddle_automl.paddle_compat.slim.old_ir import old_ir
         from paddle_automl.paddle_compat.slim.packing import is_quantized, pack_int8
 
-        spec = paddle.static.InputSpec([None, *input_shape], "float32", name="image")
+        check_specs(specs, self.name)
         # Paddle's C++ writer takes names as UTF-8 whatever the locale says; only an ASCII path is safe.
         with tempfile.TemporaryDirectory(prefix="paddle_automl-export-") as scratch:
             plain, packed = Path(scratch) / "plain" / STEM, Path(scratch) / "packed" / STEM
             with evaluating(model), quiet_warnings():
                 try:
-                    with old_ir():
-                        paddle.jit.save(softmax_layer(model), str(plain), input_spec=[spec])
+                    with naming_unused(specs, self.name), old_ir():
+                        paddle.jit.save(final_layer(model, final), str(plain), input_spec=static_specs(specs))
                 except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
                     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
                     raise UnsupportedError(
@@ -67,10 +76,7 @@ class PaddleProgramExporter(Exporter):
                 pack_int8(str(plain), str(packed))
                 source = packed
             for name in (PROGRAM, WEIGHTS):
-                try:
-                    shutil.copyfile(source.parent / name, folder / name)
-                except OSError as error:
-                    raise OutputError(f"cannot write '{readable(folder / name)}': {error.strerror}") from None
+                put(source.parent / name, folder)
 
     def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:
         """Load the two files into a Paddle Inference predictor; see the base class."""

@@ -9,15 +9,20 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+import yaml
 from paddle import nn
 from PIL import Image
 
-from paddle_automl.data.parts import Part, PreparedData
-from paddle_automl.data.preprocess import Preprocess
-from paddle_automl.data.stores import ArrayStore, FileStore
+from paddle_automl.core.yaml_io import dump_yaml
+from paddle_automl.data.splits import Everything, PreparedData, Split
+from paddle_automl.data.stores import ArrayStore, SourceStore, Store
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.create import create_bundle
+from paddle_automl.deployment.integrity import sealed
+from paddle_automl.inputs.image.input import ImageFitted, ImageInput
+from paddle_automl.tasks.base import RawTargets, Task
+from paddle_automl.tasks.single_label import SingleLabel
 
 NAMES = ("菊花 daisy", "rose", "tulip")
 
@@ -60,26 +65,40 @@ def centre_logits(net: Net, channels: int) -> None:
         net.head.weight.set_value(net.head.weight / spread)
 
 
-def make_preprocess(channels: int = 1, size: tuple[int, int] = (8, 10)) -> Preprocess:
-    return Preprocess(
-        image_size=size, channels=channels, mean=[0.4, 0.5, 0.6][:channels], std=[0.2, 0.25, 0.3][:channels]
-    )
+def make_input(channels: int = 1, size: tuple[int, int] = (8, 10)) -> ImageInput:
+    mean, std = [0.4, 0.5, 0.6][:channels], [0.2, 0.25, 0.3][:channels]
+    return ImageInput(ImageFitted(name="image", size=size, channels=channels, mean=mean, std=std))
 
 
-def array_data(channels: int = 1, count: int = 90) -> PreparedData:
-    preprocess = make_preprocess(channels)
+def make_task(names: tuple[str, ...] = NAMES) -> SingleLabel:
+    return SingleLabel(SingleLabel.Fitted(name="single_label", names=names))
+
+
+def make_split(store: Store, input: ImageInput, targets: RawTargets, task: Task, sources=None) -> Split:
+    everything = Everything(store, targets, task.encode(targets), input, task, sources)
+    return Split(everything, np.arange(len(targets)))
+
+
+def classes(count: int, names: tuple[str, ...] = NAMES) -> RawTargets:
+    return RawTargets("classes", np.arange(count) % len(names), names)
+
+
+def pixels_of(count: int, channels: int = 1) -> np.ndarray:
     rng = np.random.default_rng(0)
     # A level per image: with pure noise, global pooling would make all images look alike.
     levels = rng.integers(20, 235, (count, channels, 1, 1))
-    pixels = np.clip(levels + rng.normal(0, 25, (count, channels, 8, 10)), 0, 255).astype(np.uint8)
-    labels = np.arange(count) % 3
-    part = Part(ArrayStore(pixels), np.arange(count), labels, num_classes=3, preprocess=preprocess)
+    return np.clip(levels + rng.normal(0, 25, (count, channels, 8, 10)), 0, 255).astype(np.uint8)
+
+
+def array_data(channels: int = 1, count: int = 90, targets: RawTargets | None = None, task=None) -> PreparedData:
+    input, task = make_input(channels), task or make_task()
+    split = make_split(ArrayStore(pixels_of(count, channels)), input, targets or classes(count), task)
     return PreparedData(
-        train=part.with_indices(np.arange(0, 10)),
-        validation=part.with_indices(np.arange(10, count)),
-        test=part.with_indices(np.arange(0, 5)),
-        class_names=NAMES,
-        preprocess=preprocess,
+        train=split.with_indices(np.arange(0, 10)),
+        validation=split.with_indices(np.arange(10, count)),
+        test=split.with_indices(np.arange(0, 5)),
+        input=input,
+        task=task,
     )
 
 
@@ -97,16 +116,10 @@ def file_data(folder: Path, count: int = 12) -> PreparedData:
         name = f"图 {index}{('.jpg', '.PNG')[index % 2]}"
         files.append(folder / os.fsdecode(name.encode()))
         Image.fromarray(pixels).save(files[-1])
-    preprocess = make_preprocess(3)
-    part = Part(
-        FileStore(files, preprocess.decoder, workers=0),
-        np.arange(count),
-        np.arange(count) % 3,
-        num_classes=3,
-        preprocess=preprocess,
-        all_files=files,
-    )
-    return PreparedData(part, part, part, NAMES, preprocess)
+    input, task = make_input(3), make_task()
+    store = SourceStore(files, input.decoder, workers=0)
+    split = make_split(store, input, classes(count), task, tuple(files))
+    return PreparedData(split, split, split, input, task)
 
 
 def quick(**changes) -> DeploymentConfig:
@@ -116,6 +129,16 @@ def quick(**changes) -> DeploymentConfig:
 def tampered(bundle: Bundle, folder: Path) -> Path:
     """Return a copy of a bundle to be spoiled by a test."""
     shutil.copytree(bundle.folder, folder)
+    return folder
+
+
+def edited(folder: Path, change, *, seal: bool = True) -> Path:
+    """Change the content of a ``bundle.yaml``, as somebody's script might, and make its hash fit if `seal`."""
+    path = folder / "bundle.yaml"
+    facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(facts)
+    text = sealed(facts) if seal else dump_yaml(facts)
+    path.write_text(text, encoding="utf-8")
     return folder
 
 

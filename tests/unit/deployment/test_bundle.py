@@ -1,4 +1,4 @@
-"""What a bundle holds, how it is replaced, and how damage is told."""
+"""What a bundle holds, how it is replaced, and how damage is named."""
 
 import os
 import shutil
@@ -12,23 +12,27 @@ from paddle_automl.core.folders import replacing_folder
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.create import create_bundle
+from paddle_automl.deployment.integrity import declared_plugins
 from paddle_automl.deployment.predictor import Predictor
-from tests.unit.deployment.conftest import NAMES, make_net, make_preprocess, quick, tampered
-
-
-def edit(folder, change):
-    path = folder / "bundle.yaml"
-    facts = yaml.safe_load(path.read_text(encoding="utf-8"))
-    change(facts)
-    path.write_text(yaml.safe_dump(facts, allow_unicode=True), encoding="utf-8")
+from tests.unit.deployment.conftest import (
+    NAMES,
+    edited,
+    make_input,
+    make_net,
+    make_task,
+    quick,
+    tampered,
+)
 
 
 def test_content(bundle):
     facts = yaml.safe_load((bundle.folder / "bundle.yaml").read_text(encoding="utf-8"))
-    assert facts["format"] == 2
-    assert facts["classes"] == 3
-    assert facts["input_shape"] == [1, 8, 10]
-    assert facts["preprocess"]["mean"] == [0.4]
+    assert facts["format"] == 3
+    assert facts["task"] == {"name": "single_label", "names": list(NAMES)}
+    assert facts["inputs"] == [{"name": "image", "shape": [1, 8, 10], "dtype": "float32"}]
+    assert facts["input"]["name"] == "image"
+    assert facts["input"]["mean"] == [0.4]
+    assert len(facts["sha256"]) == 64
     assert facts["config"] == {"model": {"backbone": "tiny"}, "note": "1e-3"}
     assert facts["metrics"] == {"validation": {"accuracy": 0.5}, "rows": [0, 1]}
     assert {"python", "paddle", "numpy", "paddle_automl"} <= set(facts["versions"])
@@ -114,27 +118,30 @@ def test_half_a_record_is_refused(bundle, tmp_path):
 
 def test_newer_format_is_refused(bundle, tmp_path):
     folder = tampered(bundle, tmp_path / "b")
-    edit(folder, lambda facts: facts.update(format=3, new_field=1))
-    with pytest.raises(BundleError, match=r"bundle format 3, this paddle_automl .* reads up to 2"):
+    edited(folder, lambda facts: facts.update(format=4, new_field=1))
+    with pytest.raises(BundleError, match=r"bundle format 4, this paddle_automl .* reads up to 3"):
         Bundle.open(folder)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a\\..\\b"])
 def test_files_outside_are_refused(bundle, tmp_path, name):
     folder = tampered(bundle, tmp_path / "b")
-    edit(folder, lambda facts: facts["files"].update({name: {"bytes": 1, "sha256": "0"}}))
+    edited(folder, lambda facts: facts["files"].update({name: {"bytes": 1, "sha256": "0"}}))
     with pytest.raises(BundleError, match="inside the bundle"):
         Bundle.open(folder)
 
 
-def make(folder, net, names=NAMES):
-    return Bundle.create(
-        folder,
-        model=net,
-        exporter=DeploymentConfig().exporter,
-        preprocess=make_preprocess(),
-        class_names=names,
-    )
+def make(folder, net, names=NAMES, **options):
+    with replacing_folder(folder, marker="bundle.yaml") as scratch:
+        Bundle.write(
+            scratch,
+            model=net,
+            exporter=DeploymentConfig().exporter,
+            input=make_input(),
+            task=make_task(names),
+            **options,
+        )
+    return Bundle.open(folder)
 
 
 def test_replaces_an_earlier_bundle(net, tmp_path):
@@ -143,7 +150,7 @@ def test_replaces_an_earlier_bundle(net, tmp_path):
     (target / "extra.txt").write_text("old", encoding="utf-8")
     (target.parent / ".model.partial-killed").mkdir()
     again = make(target, net, ("a", "b", "c"))
-    assert again.class_names == ("a", "b", "c")
+    assert again.task.names == ("a", "b", "c")
     assert not again.verified
     assert not (target / "extra.txt").exists()
     assert [path.name for path in target.parent.iterdir()] == ["model"]
@@ -152,9 +159,9 @@ def test_replaces_an_earlier_bundle(net, tmp_path):
 def test_failure_leaves_the_earlier_bundle(net, tmp_path):
     target = tmp_path / "model"
     make(target, net)
-    with pytest.raises(BundleError, match=r"'a' stands twice"):
+    with pytest.raises(BundleError, match=r"'a' is given twice"):
         make(target, net, ("a", "b", "a"))
-    assert Bundle.open(target).class_names == NAMES
+    assert Bundle.open(target).task.names == NAMES
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -166,7 +173,7 @@ def test_class_names_that_labels_cannot_hold(net, tmp_path, name):
 
 def test_odd_class_names_come_back(net, tmp_path):
     names = (" leading", "u\u2028line", "trailing\t")
-    assert make(tmp_path / "model", net, names).class_names == names
+    assert make(tmp_path / "model", net, names).task.names == names
 
 
 def test_other_folders_are_left_alone(net, tmp_path):
@@ -201,3 +208,70 @@ def test_only_float32_is_exported(tmp_path):
     net.head.to(dtype="float64")
     with pytest.raises(UnsupportedError, match=r"head\.weight' is float64"):
         make(tmp_path / "model", net)
+
+
+def test_a_changed_record_is_named(bundle, tmp_path):
+    folder = edited(tampered(bundle, tmp_path / "b"), lambda facts: facts["input"].update(mean=[0.7]), seal=False)
+    with pytest.raises(BundleError, match=r"bundle\.yaml: was changed after the export .* hash sha256"):
+        Bundle.open(folder)
+    edited(folder, lambda facts: facts.pop("sha256"), seal=False)
+    with pytest.raises(BundleError, match="was changed after the export"):
+        Predictor(folder)
+
+
+def test_another_layout_of_the_same_record_is_no_change(bundle, tmp_path):
+    folder = edited(tampered(bundle, tmp_path / "b"), lambda facts: None, seal=False)
+    text = (folder / "bundle.yaml").read_text(encoding="utf-8")
+    (folder / "bundle.yaml").write_bytes(text.replace("\n", "\r\n").encode("utf-8"))
+    assert Bundle.open(folder).verified
+
+
+def test_odd_values_keep_their_hash(net, tmp_path):
+    metrics = {
+        "nan": float("nan"),
+        "tiny": 1e-300,
+        "one": 1.0,
+        "text": "2024-01-01",
+        "no": "\u2028\x85é\t",
+        "1": None,
+    }
+    opened = make(
+        tmp_path / "model", net, metrics=metrics, config={"on": "yes", "list": (1, 2.5), "path": tmp_path}
+    )
+    assert opened.info.metrics["text"] == "2024-01-01"
+    assert opened.info.config["on"] == "yes"
+    assert Bundle.open(opened.updated(metrics={"number": 1e22}).folder).info.metrics == {"number": 1e22}
+
+
+def test_no_folder_of_the_machine(net, tmp_path):
+    config = {"output": str(tmp_path), "data": {"dataset": {"name": "image_folder", "root": "photos"}}}
+    opened = make(tmp_path / "model", net, config=config)
+    assert opened.info.config == {"data": config["data"]}
+    assert str(tmp_path) not in (tmp_path / "model" / "bundle.yaml").read_text(encoding="utf-8")
+
+
+def test_labels_and_inputs_must_fit_the_task_and_the_input(bundle, tmp_path):
+    def other_names(facts):
+        facts["task"]["names"] = ["a", "b", "c"]
+
+    with pytest.raises(BundleError, match=r"labels\.txt: has other names than the task"):
+        Bundle.open(edited(tampered(bundle, tmp_path / "b"), other_names))
+    with pytest.raises(BundleError, match="its inputs are not the arrays of its input"):
+        Bundle.open(
+            edited(tampered(bundle, tmp_path / "c"), lambda facts: facts["inputs"][0].update(shape=[1, 8, 8]))
+        )
+
+
+def test_plugins_of_a_bundle_are_named(bundle, tmp_path):
+    def foreign(facts):
+        facts["task"] = {"name": "my_task", "names": ["a"]}
+        facts["config"]["plugins"] = ["my_package.my_task"]
+
+    folder = edited(tampered(bundle, tmp_path / "b"), foreign)
+    assert declared_plugins(folder) == ("my_package.my_task",)
+    assert declared_plugins(bundle.folder) == ()
+    with pytest.raises(BundleError, match=r"made with the plugins my_package\.my_task: load them first"):
+        Bundle.open(folder)
+    edited(folder, lambda facts: facts["config"].update(plugins=7))
+    with pytest.raises(BundleError, match=r"config\.plugins: must be a list"):
+        declared_plugins(folder)

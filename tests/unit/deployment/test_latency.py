@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from paddle_automl.deployment.config import LatencyConfig
-from paddle_automl.deployment.latency import measure, measure_model_latency, measure_session
+from paddle_automl.deployment.latency import (
+    measure,
+    measure_model_latency,
+    measure_session,
+    time_in_turn,
+    time_sessions,
+)
 from paddle_automl.deployment.predictor import Predictor
-from tests.unit.deployment.conftest import make_net
+from paddle_automl.tasks.base import Final
+from tests.unit.deployment.conftest import make_input, make_net
+
+SOFTMAX = Final("softmax")
 
 
 def test_measure_counts_runs_after_the_warm_up(monkeypatch):
@@ -26,18 +35,18 @@ def test_measure_counts_runs_after_the_warm_up(monkeypatch):
 def test_session_gets_each_batch_size():
     shapes = []
 
-    def session(images):
-        shapes.append((images.shape, images.dtype.name))
-        return images
+    def session(arrays):
+        shapes.append((arrays["image"].shape, arrays["image"].dtype.name))
+        return arrays["image"]
 
     config = LatencyConfig(batch_sizes=(1, 4), warmup=0, runs=1, threads=2)
-    records = measure_session(session, (3, 5, 6), config)
+    records = measure_session(session, make_input(3, (5, 6)), config)
     assert shapes == [((1, 3, 5, 6), "float32"), ((4, 3, 5, 6), "float32")]
     assert [record.batch_size for record in records] == [1, 4]
     assert records[0].threads == 2
     assert records[0].device == "cpu"
     assert records[0].date.endswith("+00:00")
-    assert measure_session(session, (3, 5, 6), LatencyConfig(batch_sizes=())) == []
+    assert measure_session(session, make_input(3, (5, 6)), LatencyConfig(batch_sizes=())) == []
 
 
 def test_objective_of_a_network_leaves_no_files(tmp_path, monkeypatch):
@@ -46,7 +55,9 @@ def test_objective_of_a_network_leaves_no_files(tmp_path, monkeypatch):
     net = make_net()
     net.train()
     config = LatencyConfig(batch_sizes=(2,), warmup=1, runs=3)
-    milliseconds = measure_model_latency(net, (1, 8, 10), config, lock=tmp_path / "locks" / "latency.lock")
+    milliseconds = measure_model_latency(
+        net, make_input(), SOFTMAX, config, lock=tmp_path / "locks" / "latency.lock"
+    )
     assert 0 < milliseconds < 1000
     assert net.training
     assert list((tmp_path / "scratch").iterdir()) == []
@@ -61,7 +72,7 @@ def test_the_callers_math_threads_stay(bundle):
     with threadpoolctl.threadpool_limits(2):
         before = counts()
         assert 2 in before
-        measure_model_latency(make_net(), (1, 8, 10), LatencyConfig(warmup=1, runs=2, threads=1))
+        measure_model_latency(make_net(), make_input(), SOFTMAX, LatencyConfig(warmup=1, runs=2, threads=1))
         Predictor(bundle, threads=1).predict_arrays(np.zeros((3, 1, 8, 10), np.uint8))
         assert counts() == before
 
@@ -73,7 +84,7 @@ def hold(lock, entered, done):
         done.value = time.monotonic()
         return images
 
-    measure_session(session, (1, 1, 1), LatencyConfig(warmup=0, runs=1), lock=lock)
+    measure_session(session, make_input(1, (1, 1)), LatencyConfig(warmup=0, runs=1), lock=lock)
 
 
 def test_another_process_waits(tmp_path):
@@ -88,6 +99,24 @@ def test_another_process_waits(tmp_path):
         started.append(time.monotonic())
         return images
 
-    measure_session(session, (1, 1, 1), LatencyConfig(warmup=0, runs=1), lock=tmp_path / "lock")
+    measure_session(session, make_input(1, (1, 1)), LatencyConfig(warmup=0, runs=1), lock=tmp_path / "lock")
     other.join()
     assert started[0] >= done.value > 0
+
+
+def test_turns_are_kept_apart():
+    calls = []
+    found = time_in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, warmup=1, turns=[2, 3])
+    assert "".join(calls) == "ab" + "aaa" + "bbb" + "aaaa" + "bbbb"
+    assert [times.shape for times in found["a"]] == [(2,), (3,)]
+
+
+def test_loaded_networks_are_timed_on_one_batch(tmp_path):
+    seen = []
+    arrays = make_input().example(2, np.random.default_rng(0))
+    found = time_sessions(
+        {"one": lambda given: seen.append(given)}, arrays, warmup=1, turns=[4] * 3, lock=tmp_path / "l" / "lock"
+    )
+    assert np.asarray(found["one"]).shape == (3, 4)
+    assert len(seen) == 13
+    assert all(given is arrays for given in seen)

@@ -21,7 +21,6 @@ from paddle_automl.deployment.runtime import import_paddle
 import_paddle()
 from tests.unit.deployment.conftest import array_data, file_data, make_net, quick
 from paddle_automl.deployment.create import create_bundle
-from paddle_automl.deployment.inputs import expand
 from paddle_automl.deployment.output import as_csv, as_json, as_table
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.samples import check_samples
@@ -36,12 +35,12 @@ for data, channels, name in ((array_data(), 1, "a"), (file_data(folder / "photos
     assert bundle.verified, bundle.info.parity.describe()
     assert check_samples(folder / name).passed
 predictor = Predictor(folder / "b")
-results = predictor.predict(expand([folder / "photos", folder / "list.txt"]))
+results = predictor.predict([folder / "photos", folder / "list.txt"])
 assert len(results) == 13, len(results)
 assert [item.error for item in results] == [None] * 13, ascii(results)
-write_text(folder / "out.csv", as_csv(results, predictor.class_names))
-write_text(folder / "out.json", as_json(results))
-assert as_table(results)
+write_text(folder / "out.csv", as_csv(results, predictor.task))
+write_text(folder / "out.json", as_json(results, predictor.task))
+assert as_table(results, predictor.task)
 """
 
 

@@ -6,41 +6,41 @@ from dataclasses import replace
 import numpy as np
 import paddle
 import pytest
-import yaml
 from paddle import nn
 
 from paddle_automl.core.errors import ParityError
-from paddle_automl.data.parts import Part
+from paddle_automl.data.splits import Split
 from paddle_automl.data.stores import ArrayStore
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
-from paddle_automl.deployment.parity import check_parity
+from paddle_automl.deployment.integrity import read_info
+from paddle_automl.deployment.parity import Limits, check_parity
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.samples import check_samples, spread
-from tests.unit.deployment.conftest import NAMES, array_data, file_data, make_net, quick, tampered
+from paddle_automl.deployment.samples import check_samples
+from tests.unit.deployment.conftest import (
+    NAMES,
+    array_data,
+    edited,
+    file_data,
+    make_net,
+    make_task,
+    quick,
+    tampered,
+)
 
 
-def parity(net, bundle, data, **options):
-    return check_parity(
-        net, Predictor(bundle), data.validation, data.preprocess, class_names=data.class_names, **options
-    )
+def parity(net, bundle, data, *, raw_files=20, **limits):
+    return check_parity(net, Predictor(bundle), data.validation, limits=Limits(**limits), raw_files=raw_files)
 
 
 def reseal(folder):
     """Make the sizes and hashes fit the tampered files, as somebody's script might."""
-    facts = yaml.safe_load((folder / "bundle.yaml").read_text(encoding="utf-8"))
-    unchecked = {**facts, "files": {}}
-    (folder / "bundle.yaml").write_text(yaml.safe_dump(unchecked, allow_unicode=True), encoding="utf-8")
-    Bundle.open(folder).updated()
+    Bundle(folder, read_info(folder)).updated()
     return folder
 
 
-def with_preprocess(bundle, folder, **changes):
-    tampered(bundle, folder)
-    facts = yaml.safe_load((folder / "bundle.yaml").read_text(encoding="utf-8"))
-    facts["preprocess"].update(changes)
-    (folder / "bundle.yaml").write_text(yaml.safe_dump(facts, allow_unicode=True), encoding="utf-8")
-    return folder
+def with_input(bundle, folder, **changes):
+    return edited(tampered(bundle, folder), lambda facts: facts["input"].update(changes))
 
 
 def test_sound_export_of_arrays(net, bundle, data):
@@ -50,11 +50,11 @@ def test_sound_export_of_arrays(net, bundle, data):
     assert net.drop.training
     assert certificate.verified
     assert certificate.samples == 80
-    assert certificate.top1_agreement == 1.0
-    assert 0 < certificate.max_abs_difference < 1e-5
-    assert (certificate.raw_files, certificate.raw_source) == (7, "written images")
-    assert certificate.raw_max_abs_difference < 1e-5
-    assert certificate.describe().startswith("verified: 80 images and 7 files")
+    assert certificate.agreement == 1.0
+    assert 0 < certificate.largest_difference < 1e-5
+    assert (certificate.raw_files, certificate.raw_source) == (7, "written files")
+    assert certificate.raw_largest_difference < 1e-5
+    assert certificate.describe().startswith("verified: 80 items and 7 files")
 
 
 def test_rgb_arrays(tmp_path):
@@ -72,7 +72,8 @@ def test_files_are_decoded_from_disk(tmp_path):
     )
     assert bundle.verified, bundle.info.parity.describe()
     assert (bundle.info.parity.raw_files, bundle.info.parity.raw_source) == (12, "original files")
-    assert bundle.info.parity.worst_file.startswith(str(tmp_path / "照片 photos"))
+    assert bundle.info.parity.worst_item.startswith("照片 photos/图 ")
+    assert str(tmp_path) not in (bundle.folder / "bundle.yaml").read_text(encoding="utf-8")
     names = sorted(path.name for path in (bundle.folder / "samples").iterdir())
     assert len(names) == 6
     assert {name.rpartition(".")[2] for name in names} == {"jpg", "png", "json"}
@@ -85,40 +86,36 @@ def test_files_are_decoded_from_disk(tmp_path):
 def test_pixels_that_training_kept_but_the_file_no_longer_has(tmp_path):
     data = array_data(channels=3)
     bundle = create_bundle(make_net(3), folder=tmp_path / "m", data=data, deployment=quick(), config={}, metrics={})
-    files = file_data(tmp_path / "photos", count=80).validation.files
-    kept = Part(
-        ArrayStore(data.validation.raw(np.arange(80))),
-        np.arange(80),
-        data.validation.labels,
-        num_classes=3,
-        preprocess=data.preprocess,
-        all_files=files,
-    )
+    files = file_data(tmp_path / "photos", count=80).validation.sources
+    store = ArrayStore(data.validation.raw(np.arange(80)))
+    everything = replace(data.validation.everything, store=store, codes=data.validation.codes, sources=files)
+    kept = Split(everything, np.arange(80))
     certificate = parity(make_net(3), bundle, replace(data, validation=kept))
-    assert certificate.max_abs_difference < 1e-5
-    assert certificate.raw_max_abs_difference > 1e-3
+    assert certificate.largest_difference < 1e-5
+    assert certificate.raw_largest_difference > 1e-3
     assert not certificate.verified
-    assert "decoded from its file" in certificate.worst
-    assert certificate.worst_file == str(files[certificate.worst_index])
+    assert "read from its file" in certificate.worst
+    assert certificate.worst_item == f"photos/{files[certificate.worst_index].name}"
 
 
 @pytest.mark.parametrize("change", [{"mean": [0.45]}, {"std": [0.21]}])
 def test_wrong_normalization_is_caught(net, bundle, data, tmp_path, change):
-    folder = with_preprocess(bundle, tmp_path / "b", **change)
+    folder = with_input(bundle, tmp_path / "b", **change)
     certificate = parity(net, folder, data)
     assert not certificate.verified
-    assert certificate.max_abs_difference > 1e-3
+    assert certificate.largest_difference > 1e-3
     assert certificate.describe().startswith("NOT verified")
     assert not check_samples(folder).passed
 
 
 def test_swapped_labels_are_caught(net, bundle, data, tmp_path):
-    folder = tampered(bundle, tmp_path / "b")
-    (folder / "labels.txt").write_text(f"{NAMES[1]}\n{NAMES[0]}\n{NAMES[2]}\n", encoding="utf-8")
+    swapped = [NAMES[1], NAMES[0], NAMES[2]]
+    folder = edited(tampered(bundle, tmp_path / "b"), lambda facts: facts["task"].update(names=swapped))
+    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in swapped), encoding="utf-8")
     certificate = parity(net, reseal(folder), data)
     assert not certificate.verified
-    assert certificate.top1_agreement < 0.9
-    assert certificate.max_abs_difference > 0.1
+    assert certificate.agreement < 0.9
+    assert certificate.largest_difference > 0.1
     check = check_samples(folder)
     assert not check.passed
     assert check.describe().startswith("FAILED: 5 samples")
@@ -151,10 +148,10 @@ def test_worst_is_where_the_difference_is(bundle, data):
 
     certificate = parity(OneWrong(), bundle, data, raw_files=0)
     assert certificate.worst_index == 70
-    assert certificate.worst_file is None
-    assert certificate.worst.startswith("validation image 70, class 'rose': network 0.")
+    assert certificate.worst_item is None
+    assert certificate.worst.startswith("validation image 70, 'rose': network 0.")
     assert (certificate.raw_files, certificate.raw_source) == (0, "none")
-    assert certificate.raw_max_abs_difference is None
+    assert certificate.raw_largest_difference is None
     assert not certificate.verified
 
 
@@ -162,9 +159,9 @@ def test_agreement_is_judged_on_its_own(net, bundle, data):
     other = make_net()
     other.head.bias.set_value(other.head.bias + paddle.to_tensor([0.0, 0.5, 0.0]))
     loose = parity(other, bundle, data, max_difference=1.0)
-    assert loose.top1_agreement < 1
+    assert loose.agreement < 1
     assert not loose.verified
-    assert parity(other, bundle, data, max_difference=1.0, min_top1_agreement=0.1).verified
+    assert parity(other, bundle, data, max_difference=1.0, min_agreement=0.1).verified
 
 
 def test_rounding_beyond_the_limit_gets_an_advice(net, bundle, data):
@@ -180,7 +177,7 @@ def test_ties_agree(bundle, data, tmp_path):
     net.head.bias.set_value(paddle.to_tensor([0.0, 1e-6, -1e-6]))
     flat = create_bundle(net, folder=tmp_path / "m", data=data, deployment=quick(), config={}, metrics={})
     net.head.bias.set_value(paddle.to_tensor([1e-6, 0.0, -1e-6]))
-    assert parity(net, flat, data).top1_agreement == 1.0
+    assert parity(net, flat, data).agreement == 1.0
 
 
 def test_not_a_number_is_never_verified(bundle, data):
@@ -188,19 +185,26 @@ def test_not_a_number_is_never_verified(bundle, data):
     net.head.bias.set_value(paddle.to_tensor([float("nan"), 0.0, 0.0]))
     certificate = parity(net, bundle, data)
     assert not certificate.verified
-    assert certificate.max_abs_difference == 1.0
+    assert certificate.largest_difference == 1.0
+    assert certificate.not_finite == 100
+    assert certificate.value is None
+    assert "100 items without finite outputs" in certificate.describe()
+    assert not parity(net, bundle, data, max_difference=None, min_agreement=0.0).verified
 
 
 def test_nothing_to_compare_is_not_verified(net, bundle, data):
     empty = data.validation.with_indices(np.arange(0))
-    certificate = check_parity(net, Predictor(bundle), empty, data.preprocess, class_names=NAMES)
+    certificate = check_parity(net, Predictor(bundle), empty)
     assert not certificate.verified
-    assert certificate.worst == "no images to compare"
+    assert certificate.worst == "no items to compare"
 
 
 def test_other_classes_are_an_error(net, bundle, data):
-    with pytest.raises(ParityError, match=r"classes 3 \('菊花 daisy', 'rose', 'tulip'\) are not the data's"):
-        check_parity(net, Predictor(bundle), data.validation, data.preprocess, class_names=("a", "b", "c"))
+    other = replace(data.validation.everything, task=make_task(("a", "b", "c")))
+    with pytest.raises(
+        ParityError, match=r"single_label with 3 names \('菊花 daisy', 'rose', 'tulip'\) is not the"
+    ):
+        check_parity(net, Predictor(bundle), Split(other, data.validation.indices))
 
 
 def test_unverified_bundle_is_kept_and_marked(tmp_path, data):
@@ -225,12 +229,3 @@ def test_unverified_bundle_is_kept_and_marked(tmp_path, data):
     assert "validation image" in bundle.info.parity.worst
     assert not (tmp_path / "m" / "samples").exists()
     assert check_samples(bundle).describe() == "the bundle has no samples"
-
-
-def test_spread_takes_all_classes_first():
-    labels = np.array([0] * 50 + [1] * 50 + [2] * 2)
-    picks = spread(labels, 3)
-    assert labels[picks].tolist() == [0, 1, 2]
-    assert spread(labels, 1000).tolist() == list(range(102))
-    assert spread(labels, 0).tolist() == []
-    assert spread(np.zeros(0, np.int64), 5).tolist() == []

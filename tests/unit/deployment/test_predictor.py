@@ -1,5 +1,6 @@
 """Prediction from a bundle: batches, files, errors, threads."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,15 +11,17 @@ import pytest
 from PIL import Image
 
 from paddle_automl.core.errors import BundleError, ConfigError, DataError, UnsupportedError
+from paddle_automl.data.running import run_split
+from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.exporters.paddle_inference import PaddleSession
 from paddle_automl.deployment.predictor import Predictor
-from tests.unit.deployment.conftest import NAMES
+from tests.unit.deployment.conftest import NAMES, quick
 
 
 def expected(net, data, pixels):
     net.eval()
     with paddle.no_grad():
-        logits = net(paddle.to_tensor(data.preprocess.normalize(pixels)))
+        logits = net(paddle.to_tensor(data.input.normalize(pixels)))
     return paddle.nn.functional.softmax(logits, axis=-1).numpy()
 
 
@@ -46,9 +49,9 @@ def test_no_images(predictor):
 @pytest.mark.parametrize(
     ("images", "reason"),
     [
-        (np.zeros((2, 1, 10, 8), np.uint8), r"shape \[N, 1, 8, 10\], got \[2, 1, 10, 8\]"),
-        (np.zeros((1, 8, 10), np.uint8), r"got \[1, 8, 10\]"),
-        (np.zeros((2, 1, 8, 10), np.float64), "must be uint8 pixels from 0 to 255, got float64"),
+        (np.zeros((2, 1, 10, 8), np.uint8), r"'image' the shape \[N, 1, 8, 10\], got \[N, 1, 10, 8\]"),
+        (np.zeros((1, 8, 10), np.uint8), r"got uint8 \[1, 8, 10\]"),
+        (np.zeros((2, 1, 8, 10), np.float64), r"images must be uint8 \[N, 1, H, W\], got float64"),
     ],
 )
 def test_arrays_are_checked(predictor, images, reason):
@@ -66,13 +69,15 @@ def test_files_keep_their_order_and_errors_their_row(bundle, net, data, tmp_path
     broken, empty = tmp_path / "broken.jpg", tmp_path / "empty.png"
     broken.write_bytes(paths[0].read_bytes()[:40])
     empty.write_bytes(b"")
-    paths[2:2] = [broken, tmp_path / "nowhere.png", empty, tmp_path]
+    (tmp_path / "bare").mkdir()
+    paths[2:2] = [broken, tmp_path / "nowhere.png", empty, tmp_path / "bare"]
     predictor = Predictor(bundle.folder, threads=threads)
     results = predictor.predict([str(path) for path in paths], batch_size=4)
     assert [item.path for item in results] == [str(path) for path in paths]
     failed = results[2:6]
     assert all(item.error and item.label is None and item.probabilities is None for item in failed)
     assert "nowhere.png: the file does not exist" in failed[1].error
+    assert "bare: has no image files in it or below" in failed[3].error
     good = results[:2] + results[6:]
     assert [item.error for item in good] == [None] * 9
     rows = np.array([[item.probabilities[name] for name in NAMES] for item in good])
@@ -154,3 +159,84 @@ def test_bundle_alone_and_silence(bundle):
     assert result.stderr == b""
     assert result.stdout == b""
     assert result.returncode == 0
+
+
+def photo(folder, name, level=99):
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (10, 8), level).save(folder / name)
+    return folder / name
+
+
+def test_one_path_is_one_path(predictor, tmp_path):
+    path = photo(tmp_path, "a.png")
+    for given in (str(path), path, path.read_bytes()):
+        [found] = predictor.predict(given)
+        assert found.error is None
+        assert found.label in NAMES
+    assert predictor.predict(str(path))[0].path == str(path)
+    [one] = predictor.predict([f"{tmp_path}/./a.png"])
+    assert one.path == f"{tmp_path}/./a.png"
+    [bytes_] = predictor.predict([path.read_bytes()])
+    assert bytes_.path == "image"
+    assert predictor.predict("")[0].error
+
+
+def test_folders_and_lists_are_expanded(predictor, tmp_path):
+    paths = [photo(tmp_path / "photos", f"{index}.png", 10 * index) for index in range(5)]
+    (tmp_path / "list.txt").write_text("photos/3.png rose\nphotos/1.png\n", encoding="utf-8")
+    found = predictor.predict([tmp_path / "photos", tmp_path / "list.txt", paths[0]], batch_size=3)
+    assert [item.path for item in found] == [str(paths[index]) for index in (0, 1, 2, 3, 4, 3, 1, 0)]
+    assert found[3].probabilities == found[5].probabilities
+    assert predictor.predict(tmp_path / "photos")[4].probabilities == found[4].probabilities
+
+
+def test_a_split_in_one_call(predictor, net, data):
+    pixels = data.validation.raw(np.arange(80))
+    got = predictor.predict_split(data.validation, batch_size=33)
+    np.testing.assert_allclose(got, expected(net, data, pixels), atol=1e-6)
+    np.testing.assert_array_equal(got, run_split(data.validation, predictor.bundle.session(), 33))
+    empty = data.validation.with_indices(np.arange(0))
+    assert predictor.predict_split(empty).shape == run_split(empty, predictor.bundle.session()).shape == (0, 3)
+    assert [answer.text for answer in predictor.answers(got[:2])] == [NAMES[row.argmax()] for row in got[:2]]
+
+
+def test_threads_are_limited(bundle):
+    with pytest.raises(ConfigError, match=r"threads: must be at most .* got 100000"):
+        Predictor(bundle, threads=100_000)
+    with pytest.raises(ConfigError, match="threads: must be at most"):
+        bundle.session(threads=100_000)
+
+
+FORK = """
+import os, sys
+import numpy as np
+from paddle_automl.deployment.predictor import Predictor
+
+predictor = Predictor(sys.argv[1])
+pixels = np.arange(80, dtype=np.uint8).reshape(1, 1, 8, 10)
+before = predictor.predict_arrays(pixels)
+for turn in range(3):
+    child = os.fork()
+    if not child and turn == 0:
+        sys.exit(0)  # a child that has no use for it
+    if not child:
+        same = np.array_equal(predictor.predict_arrays(pixels), before)
+        same = same and np.array_equal(predictor.predict_arrays(pixels), before)
+        sys.exit(0 if same else 3)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == 0, status
+assert np.array_equal(predictor.predict_arrays(pixels), before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("name", ["paddle_inference", "paddle_program"])
+def test_a_forked_child_predicts_too(net, data, tmp_path, name):
+    bundle = create_bundle(
+        net, folder=tmp_path / "m", data=data, deployment=quick(exporter=name), config={}, metrics={}
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", FORK, str(bundle.folder)], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""

@@ -1,0 +1,168 @@
+"""Reading a bundle's record, and finding out whether record and files are those that were exported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import BundleError, ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.core.paths import located, readable
+from paddle_automl.core.plugins import load_plugins, plugins_of
+from paddle_automl.core.version import VERSION
+from paddle_automl.core.yaml_io import Positions, dump_yaml, read_yaml
+from paddle_automl.deployment.old_formats import converted
+from paddle_automl.deployment.records import FORMAT, BundleInfo, FileRecord
+
+INFO = "bundle.yaml"
+LABELS = "labels.txt"
+SEAL = "sha256"
+"""Key of the record's own hash in ``bundle.yaml``."""
+
+
+def declared_plugins(folder: str | Path) -> tuple[str, ...]:
+    """Return the plugins that the configuration in a bundle names; loading them is for the caller to decide.
+
+    They have to be loaded (`core.plugins.load_plugins`) before a bundle with an input, a task or an exporter of
+    theirs is opened. Raises BundleError for a folder that is no bundle.
+    """
+    root = located(folder)
+    config = _read_record(root)[0].get("config", {})
+    try:
+        return plugins_of(config) if isinstance(config, Mapping) else ()
+    except ConfigError as error:
+        raise BundleError(f"{readable(root / INFO)}: config.{error}") from None
+
+
+def sealed(data: Mapping[str, Any]) -> str:
+    """Return the text of a ``bundle.yaml`` with `data` and the hash of that content."""
+    content = {key: value for key, value in data.items() if key != SEAL}
+    return dump_yaml({**content, SEAL: _content_hash(content)})
+
+
+def _content_hash(data: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a record's content; the order of its keys and the layout of its text do not matter."""
+    content = {key: value for key, value in data.items() if key != SEAL}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode("ascii")).hexdigest()
+
+
+def _read_record(root: Path) -> tuple[dict[str, Any], Positions]:
+    path = root / INFO
+    if not root.is_dir():
+        raise BundleError(f"{readable(root)}: no such folder; give the folder of a bundle, the one with {INFO}")
+    if not path.is_file():
+        raise BundleError(
+            f"{readable(root)}: is no bundle, {INFO} is missing; give the folder that the export wrote"
+        )
+    try:
+        data, positions = read_yaml(path)
+    except ConfigError as error:
+        raise BundleError(f"{readable(path)}: is damaged or no bundle's; export again\n{error}") from None
+    number = data.get("format")
+    if isinstance(number, int) and number > FORMAT:
+        raise BundleError(
+            f"{readable(path)}: has bundle format {number}, this paddle_automl "
+            f"({VERSION}) reads up to {FORMAT}; install a newer paddle_automl"
+        )
+    return data, positions
+
+
+def read_info(root: Path) -> BundleInfo:
+    """Return the record of the bundle in a folder, its content checked by its hash; raises BundleError."""
+    path = root / INFO
+    data, positions = _read_record(root)
+    number, seal = data.get("format"), data.pop(SEAL, None)
+    load_plugins(())  # those of installed packages
+    try:
+        if isinstance(number, int) and number < FORMAT:
+            return validate(BundleInfo, converted(data, read_labels(root / LABELS), to=FORMAT))
+        info = validate(BundleInfo, data, positions)
+    except ConfigError as error:
+        plugins = ", ".join(declared_plugins(root))
+        hint = f"; it was made with the plugins {plugins}: load them first" if plugins else ""
+        raise BundleError(f"{readable(path)}: is damaged or no bundle's; export again{hint}\n{error}") from None
+    if seal != _content_hash(data):
+        raise BundleError(
+            f"{readable(path)}: was changed after the export (its content does not have the hash {SEAL} that it "
+            "names); copy the whole folder again or export again"
+        )
+    return info
+
+
+def file_record(path: Path) -> FileRecord:
+    """Return the size and the hash of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return FileRecord(bytes=path.stat().st_size, sha256=digest.hexdigest())
+
+
+def check_file(root: Path, name: str, record: FileRecord) -> None:
+    """Raise BundleError where a file of the bundle is missing or is not what was recorded."""
+    path = root / name
+    if not path.is_file():
+        raise BundleError(f"{readable(root)}: the file {name} is missing; copy the whole folder or export again")
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise BundleError(
+            f"{readable(path)}: is damaged: it has {size} bytes instead of {record.bytes}; "
+            "copy the whole folder again or export again"
+        )
+    if file_record(path) != record:
+        raise BundleError(
+            f"{readable(path)}: was changed after the export (its SHA-256 differs from {INFO}); "
+            "copy the whole folder again or export again"
+        )
+
+
+def checked_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names if ``labels.txt`` can hold them, one a line; raises BundleError."""
+    for name in names:
+        if not name or "\n" in name or "\r" in name:
+            raise BundleError(
+                f"{LABELS}: the name of a class or a number must be one non-empty line, got {name!r}; rename it"
+            )
+    _refuse_duplicates(names, LABELS)
+    return tuple(names)
+
+
+def _refuse_duplicates(names: Sequence[str], where: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise BundleError(f"{where}: the name {name!r} is given twice; names must be unique")
+        seen.add(name)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Return the names in a ``labels.txt``, one a line; raises BundleError."""
+    if not path.is_file():
+        raise BundleError(
+            f"{readable(path.parent)}: the file {path.name} is missing; copy the whole folder or export again"
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise BundleError(f"{readable(path)}: cannot be read: {error.strerror}; export the bundle again") from None
+    except UnicodeDecodeError:
+        raise BundleError(f"{readable(path)}: is not UTF-8 text; export the bundle again") from None
+    names = tuple(line.rstrip("\r") for line in text.removesuffix("\n").split("\n"))
+    _refuse_duplicates(names, readable(path))
+    return names
+
+
+def file_problems(root: Path, info: BundleInfo) -> list[str]:
+    """Return what is wrong with the files of a bundle, a sentence each: damaged, missing or not recorded."""
+    problems = []
+    for name, record in info.files.items():
+        try:
+            check_file(root, name, record)
+        except BundleError as error:
+            problems.append(str(error))
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    unknown = sorted(found - set(info.files) - {INFO})
+    return problems + [f"{readable(root / name)}: is not recorded in {INFO}" for name in unknown]
