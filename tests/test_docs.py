@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "options"
+NO_OPTIONS = {"stage"}
+"""Kinds of plugins that are no key of the configuration."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def test_every_registry_of_the_package_has_a_page(written):
     """A kind that is missing in cli/kinds.py is missing in `describe` too."""
     for source in (ROOT / "paddle_automl").rglob("*.py"):
         for kind in re.findall(r"\bRegistry\(\s*\"([^\"]+)\"", source.read_text(encoding="utf-8")):
-            assert f"| [{kind}](" in written["README.md"], f"{source}: {kind}"
+            assert kind in NO_OPTIONS or f"| [{kind}](" in written["README.md"], f"{source}: {kind}"
 
 
 def test_links_between_the_pages_lead_somewhere(written):
