@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from paddle_automl.pipeline.config import RunConfig
 from tests.e2e.conftest import ROOT, TINY, run_tool, write_config
 from tests.test_contributing import block
 
@@ -17,7 +16,6 @@ def plugin(folder: Path) -> Path:
     return file
 
 
-@pytest.mark.skipif("plugins" not in RunConfig.model_fields, reason="the root key 'plugins' is not there yet")
 def test_a_plugin_is_searched_trained_exported_and_predicted_with(tmp_path):
     file = plugin(tmp_path)
     space = {"model.backbone": {"halving": {"width": {"choice": [4, 8]}}, "resnet": {}}}
