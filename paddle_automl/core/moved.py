@@ -17,21 +17,19 @@ from paddle_automl.core.yaml_io import Positions
 
 LOGGER = logging.getLogger(__name__)
 
-MOVED_IN_0_2 = {
+MOVED: dict[str, str] = {
     "data.image_size": "data.input.size",
     "data.fit": "data.input.fit",
     "data.channels": "data.input.channels",
     "training.progressive.data_share": "training.progressive.data_fraction",
     "final": "refit",
     "compression.max_accuracy_drop": "compression.max_drop",
+    "compression.min_top1_agreement": "compression.min_agreement",
     "deployment.parity.min_top1_agreement": "deployment.parity.min_agreement",
     "deployment.parity.min_top1_agreement_int8": "deployment.parity.min_agreement_int8",
     "deployment.parity.max_accuracy_drop_int8": "deployment.parity.max_drop_int8",
 }
 """Old dotted key -> new dotted key. A section moves with all that is in it."""
-
-MOVED: dict[str, str] = {}
-"""The table in use."""
 
 SPACE = "search.space"
 """The section whose keys are dotted keys themselves."""

@@ -6,8 +6,10 @@ import pytest
 
 from paddle_automl.core import moved
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.loading import read_config
-from paddle_automl.core.moved import MOVED, MOVED_IN_0_2, moved_key, moved_overrides, with_moved_keys
+from paddle_automl.core.loading import read_config, validate
+from paddle_automl.core.merging import lookup, with_override
+from paddle_automl.core.moved import MOVED, moved_key, moved_overrides, with_moved_keys
+from paddle_automl.pipeline.config import RunConfig
 
 TABLE = {
     "data.size": "data.input.size",
@@ -154,6 +156,30 @@ def test_a_file_may_use_an_old_name_for_what_its_base_sets_under_the_new_one(tmp
 
 
 def test_the_table_has_no_chains_and_no_key_on_both_sides():
-    for table in (MOVED, MOVED_IN_0_2):
-        assert not set(table) & set(table.values())
-        assert all(moved_key(new, table) == new for new in table.values())
+    assert not set(MOVED) & set(MOVED.values())
+    assert all(moved_key(new) == new for new in MOVED.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "value"),
+    [
+        ("data.image_size", 32),
+        ("data.fit", "pad"),
+        ("data.channels", 1),
+        ("training.progressive.data_share", 0.25),
+        ("final", {"epochs": 3, "data": "train", "progressive": False}),
+        ("compression.max_accuracy_drop", 0.02),
+        ("compression.min_top1_agreement", 0.9),
+        ("deployment.parity.min_top1_agreement", 0.9),
+        ("deployment.parity.min_top1_agreement_int8", 0.9),
+        ("deployment.parity.max_accuracy_drop_int8", 0.02),
+    ],
+)
+def test_every_old_key_works_in_the_configuration(old, value):
+    config = validate(RunConfig, with_moved_keys(with_override({}, old, value)))
+    assert lookup(config.model_dump(mode="json"), MOVED[old]) == value
+
+
+def test_every_entry_is_tried_above():
+    (parameters,) = (mark.args[1] for mark in test_every_old_key_works_in_the_configuration.pytestmark)
+    assert {old for old, _ in parameters} == set(MOVED)
