@@ -23,14 +23,14 @@ def run(args: argparse.Namespace) -> int:
     warmup.begin()
     from paddle_automl.cli.results import print_compression
     from paddle_automl.core.loading import load_config
-    from paddle_automl.pipeline.jobs.compress import CompressFile, compress_run
+    from paddle_automl.pipeline.commands import CompressFile, compress_run
 
     config = load_config(CompressFile, args.config, overrides_of(args))
     outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None)
     print_compression(console(), outcome)
-    if outcome.best is None:
+    if outcome.best_bundle is None:
         return NOT_AS_DEMANDED
-    return OK if all(bundle["verified"] for bundle in outcome.bundles) else NOT_AS_DEMANDED
+    return OK if all(bundle.verified for bundle in outcome.bundles) else NOT_AS_DEMANDED
 
 
 main = main_of(add_arguments, run)

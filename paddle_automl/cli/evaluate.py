@@ -1,15 +1,27 @@
-"""Evaluate a bundle, a run or a trial: accuracy, per-class figures, confusion matrix, worst mistakes."""
+"""Evaluate a bundle, a run or a trial: metrics, tables of the task, worst mistakes."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
 from paddle_automl.cli.common import OK, add_override_argument, console, main_of, output_target, overrides_of
+from paddle_automl.core.display_text import shown
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.pipeline.jobs import warmup
 
-SUMMARY = "Evaluate a model: accuracy, per-class figures, confusion matrix and the worst mistakes."
+if TYPE_CHECKING:
+    from paddle_automl.pipeline.commands import EvaluationOutcome
+    from paddle_automl.pipeline.jobs.evaluate import TableResult
+
+SUMMARY = "Evaluate a model: metrics, tables of classes, labels or numbers, and the worst mistakes."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder")
     parser.add_argument(
         "--part",
-        choices=("train", "validation", "test"),
-        help="part of the data (default: test for a bundle or a finished run, validation for a trial)",
+        choices=("train", "validation", "test", "all"),
+        help="split of the data, or all items (default: test of a bundle or a finished run, validation of a trial)",
     )
     parser.add_argument(
         "--runtime",
@@ -30,26 +42,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal"
     )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw truth and prediction of a regression, and its residuals, as a PNG"
+    )
     add_override_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
     warmup.begin()
-    from paddle_automl.cli.results import print_evaluation
-    from paddle_automl.pipeline.commands import evaluate_model
+    from paddle_automl.pipeline.commands import evaluation_of
 
     target = output_target("--json", args.json) if args.json and args.json != "-" else None
-    outcome = evaluate_model(
+    picture = _picture(args.plot) if args.plot else None
+    outcome = evaluation_of(
         args.model, args.part, mistakes=args.mistakes, overrides=overrides_of(args), runtime=args.runtime
     )
+    if picture is not None:
+        _draw(outcome, picture)
     if args.json == "-":
-        print(json.dumps(outcome, indent=2, ensure_ascii=False))
+        print(json.dumps(outcome.as_dict(), indent=2, ensure_ascii=False))
         return OK
     if target is not None:
-        write_json(target, outcome)
+        write_json(target, outcome.as_dict())
     print_evaluation(console(), outcome)
     return OK
+
+
+def print_evaluation(screen: Console, outcome: EvaluationOutcome) -> None:
+    """Print metrics and tables."""
+    from paddle_automl.tasks.metrics.spelling import text_of
+
+    result = outcome.result
+    metrics = ", ".join(f"{key} {text_of(key, value)}" for key, value in result.metrics.items())
+    if outcome.note:
+        screen.print(f"note: {outcome.note}", markup=False)
+    what = "all items" if outcome.part == "all" else f"{outcome.part} split"
+    screen.print(f"{what}, {result.items} {result.word}s: {metrics}", markup=False)
+    for table in result.tables:
+        screen.print()
+        screen.print(_table(table))
+
+
+def _table(found: TableResult) -> Table:
+    # As Text: a class name may look like markup.
+    columns = [Column(Text(shown(name))) for name in found.columns]
+    table = Table(*columns, box=None, title=Text(found.title), title_justify="left")
+    for row in found.rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "."
+    return f"{value:.4f}" if isinstance(value, float) else shown(value)
+
+
+def _picture(path: str) -> Path:
+    target = Path(path)
+    if target.suffix.lower() != ".png" or target.is_dir():
+        raise ConfigError(f"--plot {path}: must name a .png file")
+    return target
+
+
+def _draw(outcome: EvaluationOutcome, file: Path) -> None:
+    from paddle_automl.cli.residuals import plot_residuals
+
+    if not outcome.result.points:
+        raise ConfigError("--plot: this task has nothing to draw; a regression has")
+    plot_residuals(outcome.result.points, file)
 
 
 main = main_of(add_arguments, run)

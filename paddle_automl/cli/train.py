@@ -15,7 +15,7 @@ def epilog() -> str:
     from paddle_automl.core.describe import all_options
     from paddle_automl.pipeline.config import RunConfig
 
-    skip = ("search", "budget", "final")
+    skip = ("search", "budget", "refit")
     lines = option_lines(item for item in all_options(RunConfig) if item.key.split(".")[0] not in skip)
     return "\n".join(["keys of the configuration:", *lines])
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print the validation metrics and the next commands."""
-    warmup.begin()
+    warmup.begin(args.config, overrides_of(args))
     from paddle_automl.cli.results import print_training
     from paddle_automl.core.loading import load_config
     from paddle_automl.core.paths import located

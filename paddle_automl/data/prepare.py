@@ -23,7 +23,7 @@ from paddle_automl.data.stores import ArrayStore, SourceStore, Store, copies_of
 from paddle_automl.inputs.base import INPUTS, Input, Reader, Statistics, batched
 from paddle_automl.tasks.base import TASKS, RawTargets, Task, default_task
 
-__all__ = ["Batch", "PreparedData", "Split", "prepare"]
+__all__ = ["Batch", "PreparedData", "Split", "find_task", "prepare", "read_all"]
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,46 @@ def prepare(
         task=fitted,
         skipped=_skipped(everything.input, samples, data.failures),
     )
+
+
+def find_task(config: DataConfig, task: PluginConfig | None = None) -> Task:
+    """Return the task that `prepare` fits to the targets, without reading the items.
+
+    Raises DataError for a data set that is missing or wrong, ConfigError where it contradicts the task.
+    """
+    samples = _loaded(DATASETS[config.dataset.name](config.dataset), INPUTS[config.input.name].word)
+    return fit_task(task, samples.targets)
+
+
+def read_all(config: DataConfig, *, input: Input, task: Task, cache_dir: Path | None = None) -> Split:
+    """Return all items of the data as one split, for an input and a task that were fitted to other data.
+
+    Nothing is split, so a class may have one item. Raises as `prepare` does, and DataError where the data have
+    names that the task does not know, or items of another shape than the input's.
+    """
+    cache = Cache(cache_dir)
+    data = _arrays(config, cache) or _sources(config, cache)
+    targets = data.samples.targets
+    everything = Everything(data.store, targets, task.encode(targets), input, task, data.samples.sources)
+    found = Split(everything, np.flatnonzero(data.usable))
+    _check_shapes(input, found.raw([0]))
+    return found
+
+
+def _check_shapes(given: Input, items: np.ndarray) -> None:
+    try:
+        arrays = given.batch(items)
+    except ValueError as error:
+        raise DataError(f"data.input: the network cannot take these items: {error}") from None
+    for spec in given.specs:
+        shape = arrays[spec.name].shape[1:]
+        if len(shape) != len(spec.shape) or any(
+            need not in (None, size) for need, size in zip(spec.shape, shape, strict=True)
+        ):
+            raise DataError(
+                f"data.input: the network takes '{spec.name}' of the shape {list(spec.shape)}, the data give "
+                f"{list(shape)}; leave data.input out, and they are read as the network's own were"
+            )
 
 
 def fit_task(config: PluginConfig | None, targets: RawTargets) -> Task:

@@ -108,6 +108,10 @@ class Input(ABC):
     def specs(self) -> tuple[TensorSpec, ...]:
         """The arrays that a network takes, in the order of its arguments; the first is the main one."""
 
+    def stated(self) -> Any:
+        """Return the options with which other data are read as this input's were; None: as any data are."""
+        return None
+
     @abstractmethod
     def read(self, source: Source) -> np.ndarray:
         """Return one raw item, as the training's reader gave it; raises DataError naming source and reason."""

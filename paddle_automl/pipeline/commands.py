@@ -1,67 +1,118 @@
-"""The commands beside the search: train one configuration, export a run, evaluate a model, dry run."""
+"""The commands beside the search: train, export, compress, evaluate, dry run."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.errors import BundleError, ConfigError, InterruptedRunError, OutputError
 from paddle_automl.core.files import make_output_folder
 from paddle_automl.core.loading import overridden, validate
 from paddle_automl.core.merging import with_overrides
+from paddle_automl.core.moved import with_moved_keys
+from paddle_automl.core.paths import located
+from paddle_automl.core.plugins import load_plugins, plugins_of
+from paddle_automl.core.schema import Section
 from paddle_automl.core.yaml_io import read_yaml
 from paddle_automl.pipeline.candidates import corners, covering
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs import remote
-from paddle_automl.pipeline.jobs.base import call
+from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_executor
+from paddle_automl.pipeline.jobs.bundle import BundleResult
+from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
+from paddle_automl.pipeline.jobs.compress import CompressRequest, CompressResult
+from paddle_automl.pipeline.jobs.evaluate import EvaluateRequest, EvaluateResult
+from paddle_automl.pipeline.jobs.export import ExportRequest
+from paddle_automl.pipeline.jobs.timing import TimeRequest, TimeResult
+from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
-from paddle_automl.pipeline.machine import devices_of, start_executor, workers_of
 from paddle_automl.pipeline.progress.observer import Observer
-from paddle_automl.pipeline.progress.results import BundleOutcome, TrainingOutcome
 from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
-from paddle_automl.pipeline.runs.sources import BUNDLE_FILE, BUNDLE_FOLDER, find_bundle, is_search, open_run
-from paddle_automl.pipeline.runs.trials import LOG_FILE, payload_of, standalone, write_config
+from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
+from paddle_automl.pipeline.runs.sources import TrainedRun, best_trials, open_run
+from paddle_automl.pipeline.runs.trials import standalone
+from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.stages.clock import EXPORT_S
+from paddle_automl.search.executors.base import Job
 
 LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores say nothing"
+
+
+class TrainingOutcome(TrainResult):
+    """A training by itself: what it came to, and where."""
+
+    folder: Path
+    """Folder with the weights."""
+
+
+class CompressFile(Section):
+    """The whole configuration of a compression; data, network and recipe come from the run."""
+
+    compression: CompressionConfig = CompressionConfig()
+    """The chain of steps and its gates."""
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What is known of a search before any trial."""
+
+    times: TimeResult
+    """The data, and the times of the smallest and the largest candidate."""
+    size: int | None
+    """Number of configurations in the space; None: infinitely many."""
+    decisions: int
+    """Number of decisions of the space."""
+    fits: str
+    """A sentence on how many trials fit into the budget."""
 
 
 def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOutcome:
     """Train a configuration's own values into its output folder; raises TrialError where it diverges."""
     stable_hashing()
     observer = observer or Observer()
-    folder = make_output_folder(config.folder)
+    folder = RunFolder(make_output_folder(config.folder))
     _refuse_search(folder)
-    own = validate(RunConfig, standalone(config, folder))
-    write_config(own, folder)
-    if (folder / BUNDLE_FOLDER / BUNDLE_FILE).is_file():
-        # It holds the network of an earlier training into this folder.
-        shutil.rmtree(folder / BUNDLE_FOLDER)
-    logs = VisualDLLog(folder) if config.visualdl else None
     with start_executor(config, workers=1) as executor, observer:
-        told = observer.job("training", config.training.epochs)
-        if logs is not None:
-            logs.open("visualdl")
-
-        def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
-            told(epoch, metrics)
-            if logs is not None:
-                logs.write("visualdl", epoch, metrics)
-            return True
-
+        config = settled(config, executor)
+        own = validate(RunConfig, standalone(config, folder.path))
+        folder.write_config(own)
+        if folder.bundle_file.is_file():
+            # It holds the network of an earlier training into this folder.
+            shutil.rmtree(folder.bundle)
+        job = job_of("train", TrainRequest(own, folder.path, shared_of(config)), folder.log("train"), config)
+        shown = observer.job("training", config.training.epochs)
         try:
-            payload = payload_of(config, own, folder=folder)
-            result = call(executor, remote.train_alone, payload, folder / LOG_FILE, on_report)
+            with _epoch_log(config, folder) as write:
+
+                def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
+                    shown(epoch, metrics)
+                    write(epoch, metrics)
+                    return True
+
+                result = call(executor, job, TrainResult, on_report)
         except KeyboardInterrupt:
-            raise InterruptedRunError(f"interrupted; the best epoch so far is kept in {folder}") from None
-        finally:
-            if logs is not None:
-                logs.close_all()
-    return TrainingOutcome.from_job(folder, result)
+            raise InterruptedRunError(f"interrupted; the best epoch so far is kept in {folder.path}") from None
+    return TrainingOutcome(folder=folder.path, **vars(result))
+
+
+@contextmanager
+def _epoch_log(config: RunConfig, folder: RunFolder) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+    """Give the function that writes an epoch's metrics to VisualDL, where the configuration wants that."""
+    if not config.visualdl:
+        yield lambda epoch, metrics: None
+        return
+    logs, name = VisualDLLog(folder.path), folder.visualdl.name
+    logs.open(name)
+    try:
+        yield lambda epoch, metrics: logs.write(name, epoch, metrics)
+    finally:
+        logs.close_all()
 
 
 def export_run(
@@ -69,8 +120,8 @@ def export_run(
     target: Path | None = None,
     observer: Observer | None = None,
     formats: Sequence[str] | None = None,
-) -> BundleOutcome:
-    """Export a run or a trial to a bundle (by default its ``model`` folder) and prove it.
+) -> BundleResult:
+    """Export a run or a trial to a bundle, by default its ``model`` folder, and compare both.
 
     `formats` are further formats in place of those in the run's own `deployment.formats`.
     """
@@ -83,21 +134,59 @@ def export_run(
         )
     if formats is not None:
         config = validate(RunConfig, with_overrides(config.as_dict(), {"deployment.formats": list(formats)}))
-    if target is None and is_search(path):
+    given = RunFolder(located(path))
+    if target is None and given.is_search:
         raise ConfigError(
-            f"{path}: holds the exported and tested model of its search ({BUNDLE_FOLDER}); "
+            f"{path}: holds the exported and tested model of its search ({given.bundle.name}); "
             "to export it once more, name another folder with --to"
         )
-    bundle = target or Path(path) / BUNDLE_FOLDER
-    payload = payload_of(config, config, folder=run.folder)
-    payload |= {"run": str(run.folder), "bundle": str(bundle), "test": False}
-    if run.learned_validation:
-        payload |= {"validation": {}, "note": LEARNED_VALIDATION}
+    learned = run.learned_validation
+    request = ExportRequest(
+        config,
+        run.folder.path,
+        target or given.bundle,
+        shared_of(config),
+        test=False,
+        validation={} if learned else None,
+        note=LEARNED_VALIDATION if learned else "",
+    )
     observer = observer or Observer()
-    with start_executor(run.config, workers=1) as executor, observer:
-        told = observer.job("exporting and proving")
-        result = call(executor, remote.export, payload, run.folder / "export.log", told)
-    return BundleOutcome.from_job(result)
+    with start_executor(config, workers=1, caching=False) as executor, observer:
+        shown = observer.job("exporting and comparing with the trained network")
+        job = job_of("export", request, run.folder.path / "export.log", config)
+        return call(executor, job, BundleResult, shown)
+
+
+def compress_run(
+    config: CompressFile, path: str | Path, target: Path | None = None, observer: Observer | None = None
+) -> CompressResult:
+    """Compress a run or a search's result into bundles below `target` (by default its ``compressed`` folder).
+
+    Raises ConfigError for a chain without steps or for options that do not fit the network.
+    """
+    if not config.compression.chain():
+        raise ConfigError("compression.steps: is empty; name at least one step, such as quantize_post")
+    stable_hashing()
+    run, given = open_run(path), RunFolder(located(path))
+    folder = make_output_folder(target or given.compressed.path).resolve()
+    job = compress_job(run, given, folder, config.compression)
+    observer = observer or Observer()
+    with start_executor(run.config, workers=1, caching=False) as executor, observer:
+        return call(executor, job, CompressResult, observer.job("compressing"))
+
+
+def compress_job(run: TrainedRun, given: RunFolder, target: Path, chain: CompressionConfig) -> Job:
+    """Return the job that compresses `run`, which `given` (itself, or its search) was named for, into `target`."""
+    trials = best_trials(given.path, run.config.epoch_metric())
+    request = CompressRequest(
+        run.config,
+        chain,
+        run.folder.path,
+        target,
+        shared_of(run.config),
+        tuple(trial.path for trial in trials),
+    )
+    return job_of("compress", request, target / "compression.log", run.config)
 
 
 def evaluate_model(
@@ -108,14 +197,49 @@ def evaluate_model(
     overrides: Mapping[str, Any] | None = None,
     runtime: str = "auto",
 ) -> dict[str, Any]:
-    """Evaluate a bundle, a run or a trial on a part of its data, or of other data given by `overrides`.
+    """Evaluate a bundle, a run or a trial; return what `evaluation_of` finds as JSON-like data."""
+    return evaluation_of(path, part, mistakes=mistakes, overrides=overrides, runtime=runtime).as_dict()
 
-    Without `part`: the test part for a bundle or a search's folder, validation for a trial. `runtime` is who runs
-    a bundle: see `Predictor`. Returns metrics, per-class figures, the confusion matrix and the worst mistakes as
-    JSON-like data.
+
+@dataclass(frozen=True)
+class EvaluationOutcome:
+    """What was evaluated, on which split, and the figures."""
+
+    part: str
+    note: str
+    source: Mapping[str, str]
+    """``bundle`` or ``run``, and its folder."""
+    result: EvaluateResult
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return metrics, the figures of the tables and the worst mistakes as JSON-like data."""
+        result = self.result
+        return {
+            "part": self.part,
+            "note": self.note,
+            **self.source,
+            f"{result.word}s": result.items,
+            "metrics": result.metrics,
+            **result.data,
+            "worst_mistakes": [dict(item) for item in result.worst_mistakes],
+        }
+
+
+def evaluation_of(
+    path: str | Path,
+    part: str | None = None,
+    *,
+    mistakes: int = 10,
+    overrides: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
+) -> EvaluationOutcome:
+    """Evaluate a bundle, a run or a trial on a split of its data, or of other data given by `overrides`.
+
+    `part` is a split, or ``all`` for every item of the data. Without it: the test split for a bundle or a search's
+    folder, validation for a trial. `runtime` is who runs a bundle: see `Predictor`.
     """
-    note = ""
-    bundle = find_bundle(path)
+    note, run = "", None
+    bundle = RunFolder(located(path)).find_bundle()
     if bundle is not None:
         data = _bundle_config(bundle)
         source = {"bundle": str(bundle)}
@@ -123,43 +247,43 @@ def evaluate_model(
     else:
         run = open_run(path)
         data = run.config.as_dict()
-        source = {"run": str(run.folder)}
+        source = {"run": str(run.folder.path)}
         part = part or ("test" if run.learned_validation else "validation")
         if run.learned_validation and part != "test":
             note = LEARNED_VALIDATION
     data.pop("search", None)
-    config = validate(RunConfig, *overridden(data, {}, overrides or {}))
-    payload = {**payload_of(config, config), **source, "part": part, "mistakes": mistakes, "runtime": runtime}
-    payload["cache"] = None
+    given, places = overridden(data, {}, overrides or {})
+    load_plugins(plugins_of(given))
+    config = validate(RunConfig, given, places)
+    request = EvaluateRequest(
+        config,
+        part,
+        bundle,
+        run.folder.path if run else None,
+        mistakes,
+        runtime,
+        reads_alike=not any(f"{key}.".startswith("data.input.") for key in overrides or {}),
+    )
     stable_hashing()
-    with start_executor(config, workers=1) as executor, tempfile.TemporaryDirectory() as scratch:
-        result = call(executor, remote.evaluate, payload, Path(scratch) / "evaluate.log")
-    return {"part": part, "note": note, **source, **result}
+    with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
+        job = job_of("evaluate", request, Path(scratch) / "evaluate.log", config)
+        return EvaluationOutcome(part, note, source, call(executor, job, EvaluateResult))
 
 
-def dry_run(config: RunConfig) -> dict[str, Any]:
-    """Check a search without running a trial, and time its smallest and largest candidate.
-
-    Returns the facts of the data, the size of the space, both timings, and how many trials fit.
-    """
+def dry_run(config: RunConfig) -> DryRun:
+    """Check a search without running a trial, and time its smallest and largest candidate."""
     space = make_space(config)
-    baseline = baseline_of(config, space)
-    candidates = [*covering(config, space, baseline or {}), *corners(config, space)]
-    listed = [[item.label, item.config.as_dict()] for item in candidates]
-    payload = payload_of(config, config)
-    payload["cache"] = None
-    with start_executor(config, workers=1) as executor, tempfile.TemporaryDirectory() as scratch:
-        log = Path(scratch) / "dry_run.log"
-        call(executor, remote.check, {**payload, "candidates": listed}, log)
-        result = call(executor, remote.time_candidates, {**payload, "candidates": listed}, log)
-    workers = workers_of(config, devices_of(config))
-    return {
-        **result,
-        "size": space.size(),
-        "decisions": len(space.decisions),
-        "workers": workers,
-        "fits": what_fits(config, workers, result["smallest"]["trial_s"], result["largest"]["trial_s"]),
-    }
+    # With as many workers as the search: a trial's threads are what it is timed with.
+    with start_executor(config, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
+        config = settled(config, executor)
+        baseline = baseline_of(config, space)
+        found = [*covering(config, space, baseline or {}), *corners(config, space)]
+        candidates, shared = tuple((item.label, item.config) for item in found), shared_of(config)
+        workers, log = executor.capacity().workers, Path(scratch) / "dry_run.log"
+        call(executor, job_of("check", CheckRequest(config, candidates, shared), log, config), CheckResult)
+        times = call(executor, job_of("timing", TimeRequest(config, candidates, shared), log, config), TimeResult)
+    fits = what_fits(config, workers, times.smallest.trial_s, times.largest.trial_s)
+    return DryRun(times, space.size(), len(space.decisions), fits)
 
 
 def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: float) -> str:
@@ -169,7 +293,7 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
         least, most = (trials * seconds / workers for seconds in (fastest_s, slowest_s))
         return f"{trials} trials with {workers} worker(s) take between {least:.0f} s and {most:.0f} s"
     recipe = config.training
-    ratio = (config.final.epochs or recipe.epochs) / recipe.progressive.whole_epochs(recipe.epochs)
+    ratio = (config.refit.epochs or recipe.epochs) / recipe.progressive.whole_epochs(recipe.epochs)
     fit = []
     for seconds in (slowest_s, fastest_s):
         left = max(0.0, config.budget.time - EXPORT_S - ratio * seconds)
@@ -181,11 +305,10 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
     )
 
 
-def _refuse_search(folder: Path) -> None:
-    inside = folder.parent.name == "trials" and is_search(folder.parent.parent)
-    if is_search(folder) or inside:
+def _refuse_search(folder: RunFolder) -> None:
+    if folder.is_search or folder.search is not None:
         raise OutputError(
-            f"output: '{folder}' belongs to a search, whose record this training would overwrite; "
+            f"output: '{folder.path}' belongs to a search, whose record this training would overwrite; "
             "set another folder with -o output=PATH"
         )
 
@@ -195,4 +318,4 @@ def _bundle_config(bundle: Path) -> dict[str, Any]:
     config = data.get("config")
     if not isinstance(config, dict) or not config:
         raise BundleError(f"{bundle / BUNDLE_FILE}: config: holds no configuration, so its data is not known")
-    return config
+    return with_moved_keys(config, warn=False)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.distillation import TeachingConfig
 from paddle_automl.core.paths import located
-from paddle_automl.core.schema import Duration, Section
+from paddle_automl.core.schema import Duration, Plugin, PluginConfig, Section, Sequence
 from paddle_automl.data.config import DataConfig
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.search.config import SearchConfig
+from paddle_automl.tasks.base import TASKS
+from paddle_automl.tasks.metrics.spelling import MetricKey, epoch_metrics, epoch_part, goal_of, when_of
 from paddle_automl.training.config import TrainingConfig
 
-EpochMetric = Literal["accuracy", "macro_f1", "loss"]
-EPOCH_METRICS: tuple[EpochMetric, ...] = ("accuracy", "macro_f1", "loss")
-GOALS: dict[str, str] = {"accuracy": "maximize", "macro_f1": "maximize", "loss": "minimize"}
 _DEVICE = re.compile(r"auto|cpu|gpu(:\d+(,\d+)*)?")
 
 
@@ -32,14 +31,14 @@ class Budget(Section):
     None: no limit."""
 
 
-class Final(Section):
+class Refit(Section):
     """The last training of the winner, from scratch, before it is exported."""
 
     epochs: int | None = Field(default=None, ge=1)
-    """Epochs of the last training. None: as many as a trial."""
+    """Epochs of the refit. None: as many as a trial."""
     data: Literal["train", "train+validation"] = "train"
-    """What it trains on. With train+validation no epoch can be chosen any more: their number is fixed
-    beforehand, and the scores shown are those measured before."""
+    """What it trains on. With train+validation there is no validation split left to choose the best epoch by: all
+    epochs are trained, and the scores shown are those of the trial, measured before."""
     progressive: bool = False
     """Whether it begins with the cheap epochs of training.progressive, as the trials do; otherwise it sees all data
     at full size from its first epoch."""
@@ -54,9 +53,15 @@ class RunConfig(Section):
     """Seed of everything random: splits, weights, order, augmentation, controllers."""
     device: str = "auto"
     """auto (a GPU where Paddle sees one), cpu, gpu, gpu:0 or gpu:0,1 (a device per worker in turn)."""
-    metric: EpochMetric | None = None
-    """Validation metric that decides which epoch is best. None: the first objective where it is measured
-    each epoch, else accuracy."""
+    task: Annotated[PluginConfig | None, Plugin(TASKS, optional=True)] = None
+    """What the network answers, by default what the data set's targets stand for: one class (single_label), several
+    labels (multi_label), numbers (regression)."""
+    metric: Annotated[str, MetricKey()] | None = None
+    """Validation metric that decides which epoch is best. None: the first objective where it is measured each
+    epoch, else the main metric of the task."""
+    plugins: Sequence[str] = ()
+    """Modules and .py files with backbones, metrics, data sets or other plugins of one's own; they are imported
+    before anything is checked, and wherever a trial runs."""
     visualdl: bool = True
     """Write VisualDL logs to OUTPUT/visualdl."""
     budget: Budget = Budget()
@@ -72,7 +77,7 @@ class RunConfig(Section):
     labels alone teach."""
     search: SearchConfig = SearchConfig()
     """The search over the options of the other sections."""
-    final: Final = Final()
+    refit: Refit = Refit()
     """The last training of the winner."""
     compression: CompressionConfig = CompressionConfig()
     """The chain of compression, after a search or in each of its trials; without steps there is none."""
@@ -86,6 +91,13 @@ class RunConfig(Section):
             raise ValueError("must be auto, cpu, gpu, gpu:N or gpu:N,M")
         return value
 
+    @field_validator("metric")
+    @classmethod
+    def _check_metric(cls, value: str | None) -> str | None:
+        if value is not None and when_of(value) != "epoch":
+            raise ValueError("must change with the epochs, as metrics on the validation split do")
+        return value
+
     @field_validator("output")
     @classmethod
     def _check_output(cls, value: str) -> str:
@@ -95,9 +107,18 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _validation_stays_unseen(self) -> RunConfig:
-        if self.compression.in_trials and self.final.data != "train":
+        if self.compression.in_trials and self.refit.data != "train":
             raise ValueError(
-                "final.data: must be train with compression.in_trials: what it makes is measured on validation"
+                "refit.data: must be train with compression.in_trials: what it makes is measured on validation"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _folds_train_several_networks(self) -> RunConfig:
+        if self.data.folds is not None and self.compression.in_trials:
+            raise ValueError(
+                "data.folds: cannot be used with compression.in_trials: each fold has a network of its own, and a "
+                "trial would compress all of them"
             )
         return self
 
@@ -121,12 +142,25 @@ class RunConfig(Section):
         """Return the output folder, as the system spells its name."""
         return located(self.output)
 
-    def epoch_metric(self) -> EpochMetric:
-        """Return the validation metric by which epochs are compared."""
+    def epoch_metric(self) -> str:
+        """Return the key of the validation metric by which epochs are compared."""
         if self.metric is not None:
-            return self.metric
-        first = self.search.objectives[0].metric
-        return next((name for name in EPOCH_METRICS if name == first), "accuracy")
+            return epoch_part(self.metric)
+        task = None if self.task is None else TASKS[self.task.name]
+        search = self.search if task is None else self.search.for_task(task)
+        first = search.objectives[0].metric
+        if when_of(first) == "epoch":
+            return epoch_part(first)
+        return "accuracy" if task is None else task.metrics[0]
+
+    def goal_of(self, metric: str) -> str:
+        """Return the direction of a metric: maximize or minimize."""
+        return goal_of(metric)
+
+    def epoch_metrics(self) -> tuple[str, ...]:
+        """Return the keys of the validation metrics that every training of this configuration measures."""
+        task = TASKS["single_label" if self.task is None else self.task.name]
+        return epoch_metrics(task, [self.epoch_metric(), *(item.metric for item in self.search.objectives)])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the whole configuration, defaults included, as plain mappings, lists and scalars."""

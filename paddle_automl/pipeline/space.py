@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.program import command
 from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
@@ -27,10 +28,11 @@ def make_space(config: RunConfig) -> SearchSpace:
     if spec is None:
         raise ConfigError(
             "search.space: is not set, so there is nothing to search; add domains (search.space: auto takes "
-            "those of the classes), or train the values as they are: python tools/train.py -c FILE"
+            "those of the classes), or train the values as they are: "
+            f"{command('train')} -c FILE"
         )
     if spec == "auto":
-        return SearchSpace.parse(auto_spec())
+        return SearchSpace.parse(auto_spec(config.data.input.name))
     searched = (*SEARCHED, "compression") if config.compression.in_trials else SEARCHED
     idle = [key for key in spec if key.split(".")[0] not in searched]
     if any(key.split(".")[0] == "compression" for key in idle):
@@ -48,9 +50,14 @@ def make_space(config: RunConfig) -> SearchSpace:
     return SearchSpace.parse(spec, config=config)
 
 
-def auto_spec() -> dict[str, Any]:
-    """Return the space that ``auto`` stands for: every backbone with the domains it declares, and a recipe."""
-    backbones = {name: dict(BACKBONES[name].space) for name in BACKBONES.names()}
+def auto_spec(takes: str = "image") -> dict[str, Any]:
+    """Return the space that ``auto`` stands for: every backbone for an input with its domains, and a recipe.
+
+    Raises ConfigError where no backbone takes the input.
+    """
+    backbones = {name: dict(BACKBONES[name].space) for name in BACKBONES.names() if BACKBONES[name].takes == takes}
+    if not backbones:
+        raise ConfigError(f"search.space: auto finds no backbone that takes {takes} input; name the domains")
     return {"model.backbone": backbones, **_AUTO_COMMON}
 
 

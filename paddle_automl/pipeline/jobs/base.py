@@ -1,48 +1,122 @@
-"""Jobs that are no trials: their errors come back whole, as the errors they are."""
+"""What all jobs share: how an executor is started, how one job is called, what a worker sets up first."""
 
 from __future__ import annotations
 
-import functools
+import json
+import logging
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from paddle_automl.core import errors
-from paddle_automl.core.errors import AutoMLError
-from paddle_automl.search.executors.base import Executor, Job, run_job
+from paddle_automl.core.log import configure_logging
+from paddle_automl.core.schema import Section
+from paddle_automl.data.prepare import PreparedData, prepare
+from paddle_automl.models import kernels
+from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.warmup import PRELOAD
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.trials import split_seed
+from paddle_automl.search.executors.base import EXECUTORS, Executor, Job, Worker, run_job
+from paddle_automl.tasks.base import TASKS
 
-JobFunction = Callable[[dict[str, Any], Callable[[int, Mapping[str, float]], bool]], dict[str, Any]]
+R = TypeVar("R", bound=Section)
 OnReport = Callable[[int, Mapping[str, float]], bool | None]
+logger = logging.getLogger(__name__)
 
-_ERROR = "error"
+
+@dataclass(frozen=True)
+class Shared:
+    """What all jobs of a search have in common; where they cache and lock is the worker's (`Worker.scratch`)."""
+
+    objectives: tuple[str, ...] = ()
+    """Metrics that the search improves: those that take time to measure are measured for it only."""
 
 
-def returning_errors(function: JobFunction) -> JobFunction:
-    """Wrap a job so that a known error becomes its result: a failed trial keeps one line of it, a command all."""
+def shared_of(config: RunConfig) -> Shared:
+    """Return what the jobs of a search, or of one training, have in common."""
+    search = config.search if config.task is None else config.search.for_task(TASKS[config.task.name])
+    return Shared(tuple(objective.metric for objective in search.objectives))
 
-    @functools.wraps(function)
-    def job(payload: dict[str, Any], report: Callable[[int, Mapping[str, float]], bool]) -> dict[str, Any]:
-        try:
-            return function(payload, report)
-        except errors.ConfigError as error:
-            return {_ERROR: {"kind": "ConfigError", "text": list(error.issues)}}
-        except AutoMLError as error:
-            return {_ERROR: {"kind": type(error).__name__, "text": str(error)}}
 
-    return job
+def start_executor(
+    config: RunConfig, workers: int | Literal["auto"] | None = None, *, caching: bool = True
+) -> Executor:
+    """Start the executor of a command; by default with as many workers as `search.workers` says.
+
+    A job alone (`workers` 1) gets all cores. With `caching` decoded items are kept in the output folder.
+    """
+    options: Any = config.search.executor
+    made: Executor = EXECUTORS[options.name](
+        options,
+        workers=config.search.workers if workers is None else workers,
+        device=config.device,
+        scratch=RunFolder(config.folder.resolve()).cache if caching else None,
+        preload=(PRELOAD,),
+    )
+    return made
+
+
+def job_of(kind: str, request: Any, log_file: Path, config: RunConfig) -> Job:
+    """Return the job that the module `kind` of this package does with its `run`."""
+    return Job(f"{__package__}.{kind}:run", request, log_file, plugins=config.plugins)
 
 
 def call(
-    executor: Executor,
-    function: JobFunction,
-    payload: Mapping[str, Any],
-    log_file: Path,
-    on_report: OnReport | None = None,
-) -> dict[str, Any]:
-    """Run one job and return its result; raises the error that the job met, or TrialError if it died."""
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    result = dict(run_job(executor, Job(function, payload, log_file), on_report))
-    if _ERROR in result:
-        found = result[_ERROR]
-        raise getattr(errors, found["kind"])(found["text"])
-    return result
+    executor: Executor, job: Job, result: type[R], on_report: OnReport | None = None, until: float | None = None
+) -> R:
+    """Run one job on an idle executor and return its typed result.
+
+    Raises the error that the job raised, with its type; TimeUpError when `until`, on the monotonic clock, has
+    passed and the job was killed; TrialError if its process died.
+    """
+    job.log_file.parent.mkdir(parents=True, exist_ok=True)
+    return result.model_validate_json(json.dumps(dict(run_job(executor, job, on_report, until))))
+
+
+def enter(worker: Worker) -> None:
+    """Set up a worker's process: log, device, threads."""
+    configure_logging()
+    logging.getLogger("paddle_automl").addHandler(_Notes())
+    disable_signal_handler()
+    set_threads(worker.threads)
+    # The fast layers' threads spin while they wait: with two on a busy machine a step took eight times as long.
+    kernels.set_threads(1)
+    set_device(worker.device)
+    logger.info("device %s, threads %s", worker.device, worker.threads)
+
+
+class _Notes(logging.Handler):
+    """Keeps the warnings of this worker, each once: they are for the person, not only for the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts[record.getMessage()] = None
+
+
+def notes() -> tuple[str, ...]:
+    """Return the warnings of this worker so far."""
+    found = [handler for handler in logging.getLogger("paddle_automl").handlers if isinstance(handler, _Notes)]
+    return tuple(text for handler in found for text in handler.texts)
+
+
+def load_data(config: RunConfig, worker: Worker, *, fold: int | None = None) -> PreparedData:
+    """Return the prepared data of a configuration, with the cache of the worker.
+
+    With cross validation `fold` is the one to validate on; None: the ordinary split.
+    """
+    data = config.data if fold is None else config.data.model_copy(update={"fold": fold})
+    return prepare(data, task=config.task, seed=split_seed(config), cache_dir=worker.scratch)
+
+
+def lock_of(worker: Worker) -> Path | None:
+    """Return the file under which times are measured: one process at a time of those that share a machine."""
+    if worker.scratch is None:
+        return None
+    os.makedirs(worker.scratch, exist_ok=True)
+    return worker.scratch / "latency.lock"

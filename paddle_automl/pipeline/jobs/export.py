@@ -1,209 +1,112 @@
-"""Jobs around a trained network: the one test, the bundle with its proof, and evaluation on a part."""
+"""From a trained network to a bundle: tested once, exported, compared with the network, timed."""
 
 from __future__ import annotations
 
-import logging
 import shutil
-from collections.abc import Mapping
-from dataclasses import replace
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from paddle_automl.core.errors import DataError
+from paddle_automl.core.errors import BundleError
 from paddle_automl.core.folders import replacing_folder
-from paddle_automl.data.parts import Part, PreparedData
-from paddle_automl.data.preprocess import Preprocess
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
-from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.pipeline.jobs.base import returning_errors
-from paddle_automl.pipeline.jobs.networks import load_trained, recorded_facts
-from paddle_automl.pipeline.jobs.train import Report, enter_worker, load_data, model_costs
-from paddle_automl.pipeline.runs.sources import BUNDLE_FOLDER
-from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE
-from paddle_automl.training.evaluation import evaluate, predict_probabilities
-from paddle_automl.training.metrics import confusion_matrix, per_class, scores, worst_mistakes
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, lock_of
+from paddle_automl.pipeline.jobs.bundle import BundleResult
+from paddle_automl.pipeline.jobs.costs import network_costs, rounded
+from paddle_automl.pipeline.jobs.networks import goal_of_run, trained_with_data
+from paddle_automl.pipeline.jobs.score import tested
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.evaluation import evaluate
 
-logger = logging.getLogger(__name__)
+__all__ = ["BundleResult", "ExportRequest", "run"]
 
 
-@returning_errors
-def export_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Test a trained network once, export it as a bundle and prove the bundle.
+@dataclass(frozen=True)
+class ExportRequest:
+    """Export the network of the folder `run` to the folder `bundle`, where one may stand already.
 
-    Payload: `config`, `run` (folder with the weights), `bundle` (folder to write), `note` on the metrics,
-    `test` (whether to use the test part now), `cache`, `lock`, `device`, `threads`.
+    With `test` the test split is used now. `validation` are scores measured before, in place of those that would
+    be measured now; `note` is shown with the metrics. With `keep_verified` a verified bundle is not replaced by one
+    that is not.
     """
-    config = enter_worker(payload)
-    run, target = Path(payload["run"]), Path(payload["bundle"])
-    data = load_data(config, payload)
+
+    config: RunConfig
+    run: Path
+    bundle: Path
+    shared: Shared
+    test: bool = True
+    validation: dict[str, float] | None = None
+    note: str = ""
+    keep_verified: bool = False
+
+
+def run(request: ExportRequest, worker: Worker) -> BundleResult:
+    """Test a trained network, export it as a bundle and compare both."""
+    enter(worker)
+    if not (request.keep_verified and _is_verified(request.bundle)):
+        return BundleResult.of(_exported(request, request.bundle, worker))
+    with tempfile.TemporaryDirectory(prefix=f".{request.bundle.name}.", dir=request.bundle.parent) as scratch:
+        made = _exported(request, Path(scratch) / request.bundle.name, worker)
+        if made.verified:
+            _copy(made.folder, request.bundle)
+    return BundleResult.of(Bundle.open(request.bundle))
+
+
+def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
+    config, folder = request.config, RunFolder(request.run)
     if config.compression.in_trials:
-        return _ship_compressed(run / BUNDLE_FOLDER, target, data, payload)
-    model = load_trained(config, data, run / WEIGHTS_FILE)
+        return _shipped(request, target, worker)
+    trained, data = trained_with_data(config, folder, worker)
+    model = trained.network
+    keys = goal_of_run(config, data.task, request.shared).metrics
+    validation = (
+        rounded(evaluate(model, data.validation, keys)) if request.validation is None else request.validation
+    )
     metrics: dict[str, Any] = {
-        "validation": payload["validation"]
-        if "validation" in payload
-        else _rounded(evaluate(model, data.validation)),
-        "costs": _rounded(model_costs(model, data, config, payload)),
+        "validation": validation,
+        "costs": rounded(network_costs(model, data, config, request.shared, worker)),
     }
-    if payload.get("note"):
-        metrics["note"] = payload["note"]
-    if payload.get("test", True) and len(data.test):
-        metrics["test"] = _rounded(evaluate(model, data.test))
-    report(1, {})
-    bundle = create_bundle(
+    if request.note:
+        metrics["note"] = request.note
+    if request.test and len(data.test):
+        metrics["test"] = rounded(evaluate(model, data.test, keys))
+    worker.report(1, {})
+    return create_bundle(
         model,
         folder=target,
         data=data,
         deployment=config.deployment,
-        config=payload["config"],
+        config=config.as_dict(),
         metrics=metrics,
-        lock=Path(payload["lock"]),
+        lock=lock_of(worker),
     )
-    return describe_bundle(bundle)
 
 
-def _ship_compressed(source: Path, target: Path, data: PreparedData, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy the bundle that a run's compression made, with its proof, and test it once."""
-    bundle = Bundle.open(source)
-    if target.resolve() != source.resolve():
-        with replacing_folder(target, marker=INFO) as scratch:
-            shutil.copytree(source, scratch, dirs_exist_ok=True)
-        bundle = Bundle.open(target)
-    if payload.get("test", True) and len(data.test):
-        # The format that validation was measured with, whichever is the fastest here.
-        runtime = bundle.info.exporter.name
-        predictor = Predictor(bundle, threads=int(payload["threads"]), runtime=runtime)
-        found = predict_part(predictor, data.test)
-        metrics = {**bundle.info.metrics, "test": _rounded(scores(found, data.test.labels))}
-        bundle = bundle.updated(metrics=metrics)
-    return describe_bundle(bundle)
+def _shipped(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
+    """Return a copy of the bundle that the run's own compression has made and compared."""
+    made = RunFolder(request.run).bundle
+    if target.resolve() != made.resolve():
+        _copy(made, target)
+    bundle = Bundle.open(target)
+    if not request.test:
+        return bundle
+    data = load_data(request.config, worker)
+    keys = goal_of_run(request.config, data.task, request.shared).metrics
+    return tested(bundle, data, keys, worker)
 
 
-def describe_bundle(bundle: Bundle) -> dict[str, Any]:
-    """Return what a command shows of a bundle: metrics, parity, latency, size, formats, verified."""
-    facts = bundle.info.model_dump(mode="json")
-    return {
-        "bundle": str(bundle.folder),
-        "metrics": facts["metrics"],
-        "parity": facts["parity"],
-        "parity_summary": bundle.info.parity.describe() if bundle.info.parity else "not compared",
-        "latency": facts["latency"],
-        "formats": [
-            {
-                "name": item.exporter.name,
-                "parity_summary": item.parity.describe() if item.parity else "not compared",
-                "latency": [record.model_dump(mode="json") for record in item.latency],
-                "verified": item.verified,
-            }
-            for item in bundle.info.formats
-        ],
-        "fastest": bundle.info.fastest,
-        "size_mb": round(bundle.size_mb, 4),
-        "verified": bundle.verified,
-    }
+def _is_verified(folder: Path) -> bool:
+    try:
+        return Bundle.open(folder).verified
+    except BundleError:
+        return False
 
 
-@returning_errors
-def evaluate_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Evaluate a bundle or a run on one part of its data.
-
-    Payload: `config`, `part` (train, validation or test), `bundle` or `run`, `mistakes` (how many worst
-    ones to list), `runtime` of a bundle (see `Predictor`). Returns metrics, per-class figures, the confusion
-    matrix and the worst mistakes.
-    """
-    config = enter_worker(payload)
-    data = load_data(config, payload)
-    part: Part = getattr(data, payload["part"])
-    if not len(part):
-        raise DataError(f"data: has no {payload['part']} part; choose another one with --part")
-    if payload.get("bundle"):
-        runtime = payload.get("runtime", "auto")
-        predictor = Predictor(payload["bundle"], threads=int(payload["threads"]), runtime=runtime)
-        names = predictor.class_names
-        probabilities = predict_part(predictor, part)
-    else:
-        names, own = trained_facts(Path(payload["run"]), data)
-        # The network expects pixels normalized as in its training, whatever data it is evaluated on.
-        part.preprocess = own
-        known = replace(data, class_names=names, preprocess=own)
-        probabilities, _ = predict_probabilities(
-            load_trained(config, known, Path(payload["run"]) / WEIGHTS_FILE), part
-        )
-    labels = labels_of(part, data.class_names, names)
-    return evaluation_tables(probabilities, labels, names, part, int(payload["mistakes"]))
-
-
-def trained_facts(run: Path, data: PreparedData) -> tuple[tuple[str, ...], Preprocess]:
-    """Return the classes and the preprocessing that a run was trained with; raises DataError for other images."""
-    class_names, own = recorded_facts(run)
-    if own.input_shape != data.input_shape:
-        raise DataError(
-            f"data: images are {data.input_shape} (channels, height, width), the network needs {own.input_shape}; "
-            "set data.image_size and data.channels"
-        )
-    return class_names, own
-
-
-def labels_of(part: Part, given: tuple[str, ...], known: tuple[str, ...]) -> np.ndarray:
-    """Return the labels of a part, int64 [N], as positions among the classes that the model knows."""
-    if given == known:
-        return part.labels
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise DataError(
-            f"data: has the classes {', '.join(given)}; the model knows {', '.join(known)}. "
-            f"Unknown to it: {', '.join(unknown)}"
-        )
-    return np.array([known.index(name) for name in given], dtype=np.int64)[part.labels]
-
-
-def predict_part(predictor: Predictor, part: Part, batch_size: int = 256) -> np.ndarray:
-    """Return a bundle's probabilities [N, K] for a whole part, decoded as in training."""
-    chunks = [
-        predictor.predict_arrays(part.raw(np.arange(start, min(start + batch_size, len(part)))))
-        for start in range(0, len(part), batch_size)
-    ]
-    return np.concatenate(chunks)
-
-
-def evaluation_tables(
-    probabilities: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...], part: Part, mistakes: int
-) -> dict[str, Any]:
-    """Return all figures of an evaluation as JSON-like data, for [N, K] probabilities and [N] labels."""
-    matrix = confusion_matrix(probabilities.argmax(axis=1), labels, probabilities.shape[1])
-    figures = per_class(matrix)
-    worst = [
-        {
-            "index": item.index,
-            "file": str(part.files[item.index]) if part.files else None,
-            "label": class_names[item.label],
-            "predicted": class_names[item.predicted],
-            "probability": round(item.probability, 6),
-            "label_probability": round(item.label_probability, 6),
-        }
-        for item in worst_mistakes(probabilities, labels, mistakes)
-    ]
-    return {
-        "images": len(labels),
-        "metrics": _rounded(scores(probabilities, labels)),
-        "per_class": [
-            {
-                "class": name,
-                "precision": round(float(figures.precision[index]), 6),
-                "recall": round(float(figures.recall[index]), 6),
-                "f1": round(float(figures.f1[index]), 6),
-                "support": int(figures.support[index]),
-            }
-            for index, name in enumerate(class_names)
-        ],
-        "confusion_matrix": matrix.tolist(),
-        "class_names": list(class_names),
-        "worst_mistakes": worst,
-    }
-
-
-def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {key: round(float(value), 6) for key, value in metrics.items()}
+def _copy(source: Path, target: Path) -> None:
+    """Copy a bundle in one step: `target` is the old one or the new one."""
+    with replacing_folder(target, marker=INFO) as scratch:
+        shutil.copytree(source, scratch, dirs_exist_ok=True)

@@ -10,7 +10,7 @@ from paddle_automl.core.runtime import silence_known_warnings, tune_process
 tune_process()
 silence_known_warnings()
 
-from paddle_automl.pipeline.jobs import check, export, train  # noqa: E402, F401
+from paddle_automl.pipeline.jobs import check, evaluate, export, train  # noqa: E402, F401
 
 # What is imported stays for good. Left to the collector, nearly half of a trial's start was one look at all of it,
 # which also copied the memory that the trials share.

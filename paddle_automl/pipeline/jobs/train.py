@@ -1,156 +1,152 @@
-"""The evaluator: one training of one configuration, as a job that runs in a process of its own.
-
-This is where search and training meet: a job is called as ``function(payload, report)`` and returns a
-mapping. Everything that touches Paddle in a command goes through the jobs of this package.
-"""
+"""One training of one configuration: where search and training meet."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
+from typing import Any, Literal
 
 from paddle_automl.core.files import write_json
-from paddle_automl.core.loading import validate
-from paddle_automl.core.log import configure_logging
+from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment.base import build_augmenter
-from paddle_automl.data.parts import PreparedData
-from paddle_automl.data.prepare import prepare
-from paddle_automl.deployment.latency import measure_model_latency
-from paddle_automl.models import kernels
-from paddle_automl.models.classifier import Classifier
-from paddle_automl.models.profile import profile
-from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
-from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.jobs.networks import context_of, guides_of, make_model
-from paddle_automl.pipeline.runs.sources import BUNDLE_FOLDER
-from paddle_automl.pipeline.runs.trials import RESULT_FILE, split_seed
-from paddle_automl.training.loop import train
+from paddle_automl.data.splits import PreparedData
+from paddle_automl.models.network import Network
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, notes
+from paddle_automl.pipeline.jobs.costs import network_costs
+from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import TrainResult
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.loop import Start, TrainingResult, train
+
+__all__ = ["TrainRequest", "TrainResult", "run"]
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[[int, Mapping[str, float]], bool]
 
+@dataclass(frozen=True)
+class TrainRequest:
+    """Train `config` into `folder`, `on` the training split or on it and the validation split.
 
-def enter_worker(payload: Mapping[str, Any]) -> RunConfig:
-    """Set up a worker process: log, device, threads; return the job's configuration."""
-    configure_logging()
-    logging.getLogger("paddle_automl").addHandler(_Notes())
-    disable_signal_handler()
-    set_threads(int(payload["threads"]))
-    # The fast layers' threads spin while they wait: with two on a busy machine a step took eight times as long.
-    kernels.set_threads(1)
-    set_device(payload["device"])
-    logger.info("device %s, threads %s", payload["device"], payload["threads"])
-    return validate(RunConfig, payload["config"])
-
-
-class _Notes(logging.Handler):
-    """Keeps the warnings of this worker, each once: they are for the person, not only for the log."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: dict[str, None] = {}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts[record.getMessage()] = None
-
-
-def notes() -> list[str]:
-    """Return the warnings of this worker so far."""
-    found = [handler for handler in logging.getLogger("paddle_automl").handlers if isinstance(handler, _Notes)]
-    return [text for handler in found for text in handler.texts]
-
-
-def load_data(config: RunConfig, payload: Mapping[str, Any]) -> PreparedData:
-    """Return the prepared data of a configuration, using the cache folder named in the payload."""
-    cache = payload.get("cache")
-    return prepare(config.data, seed=split_seed(config), cache_dir=Path(cache) if cache else None)
-
-
-def train_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Train one configuration and return its metrics.
-
-    Payload: `config`; `folder` for weights, metrics and the result; `objectives`, the metrics to measure;
-    `on`, the part to train on; `cache`, `lock`, `device`, `threads`. The result's `metrics` are those of the
-    best epoch on validation, with parameters, FLOPs, size and, where asked for, latency; with
-    `compression.in_trials` those of the compressed network.
+    Where the validation split is learned, too, nothing can be tuned on it: `tuned` is the task of an earlier
+    training.
     """
-    config = enter_worker(payload)
-    folder = Path(payload["folder"])
-    data = load_data(config, payload)
+
+    config: RunConfig
+    folder: Path
+    shared: Shared
+    on: Literal["train", "train+validation"] = "train"
+    tuned: PluginConfig | None = None
+
+
+def run(request: TrainRequest, worker: Worker) -> TrainResult:
+    """Train one configuration; weights, metrics and the result are written to the request's folder.
+
+    The result's `metrics` are those of the best epoch on validation, with what the network costs; with
+    `compression.in_trials` those of the compressed network. With `data.folds` a network is trained for each fold:
+    the first one reports its epochs and leaves its weights, the metrics are means over all.
+    """
+    enter(worker)
+    folds = request.config.data.folds if request.on == "train" and request.config.data.fold is None else None
+    first = _train(request, worker, None if folds is None else 0)
+    result, all_of = first.result, [first]
+    metrics = first.metrics
+    errors: dict[str, float] = {}
+    if folds is not None and result.stopped != "report":
+        all_of += [_train(request, worker, fold, alone=False) for fold in range(1, folds)]
+        metrics, errors = mean_and_error([item.metrics for item in all_of])
+        logger.info("cross validation: %s", metrics)
+    outcome = TrainResult(
+        metrics=metrics,
+        standard_errors=errors,
+        compression=first.compression,
+        best_epoch=result.best_epoch,
+        epochs_run=result.epochs_run,
+        stopped=result.stopped,
+        seconds=round(sum(item.result.seconds for item in all_of), 3),
+        skipped_files=tuple((first.data.input.describe(item), reason) for item, reason in first.data.skipped),
+        on=request.on,
+        fold=None if folds is None else 0,
+        task=request.tuned or result.task.fitted,
+        input=first.data.input.fitted,
+        notes=notes(),
+    )
+    write_json(RunFolder(request.folder).result, outcome.model_dump(mode="json"))
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A training that has ended."""
+
+    data: PreparedData
+    result: TrainingResult
+    metrics: dict[str, float]
+    compression: dict[str, Any] | None = None
+
+
+def _train(request: TrainRequest, worker: Worker, fold: int | None, *, alone: bool = True) -> _Trained:
+    """Train one network; one that is not `alone`, a later fold, writes and reports nothing."""
+    config, shared = request.config, request.shared
+    data = load_data(config, worker, fold=fold)
     model = make_model(config, data)
     # What a compressed network costs is known at the end alone.
-    costs = {} if config.compression.in_trials else model_costs(model, data, config, payload)
-    metric = config.epoch_metric()
+    costs = {} if config.compression.in_trials else network_costs(model, data, config, shared, worker)
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        # What a network costs is known from the start: with several objectives schedulers compare it too.
+        return worker.report(epoch, {**costs, **metrics})
+
     result = train(
         model,
         data,
         config.training,
-        metric=metric,
-        goal=GOALS[metric],
+        goal_of_run(config, data.task, shared),
+        Start(config.model.frozen_epochs, config.model.pretrained_rate),
         seed=config.seed,
-        folder=folder,
-        augment=build_augmenter(config.data.augment),
-        # What a network costs is known from the start: with several objectives schedulers compare it too.
-        report=lambda epoch, metrics: report(epoch, {**costs, **metrics}),
-        on=payload.get("on", "train"),
-        frozen_epochs=config.model.frozen_epochs,
-        backbone_rate=config.model.pretrained_rate,
-        device=payload["device"],
-        guides=guides_of(config, data, model, payload),
+        folder=request.folder if alone else None,
+        augment=build_augmenter(config.data.augment, data.input),
+        report=report if alone else None,
+        on=request.on,
+        device=worker.device,
+        callbacks=callbacks_of(config, data, model, worker),
     )
     logger.info("precision: %s", result.amp)
-    outcome = {
-        "metrics": {**result.metrics, **costs},
-        **_compressed(config, data, model, payload),
-        "best_epoch": result.best_epoch,
-        "epochs_run": result.epochs_run,
-        "stopped": result.stopped,
-        "seconds": round(result.seconds, 3),
-        "skipped_files": [[str(file), reason] for file, reason in data.skipped],
-        "on": payload.get("on", "train"),
-        "classes": list(data.class_names),
-        "preprocess": data.preprocess.model_dump(mode="json"),
-        "notes": notes(),
-    }
-    write_json(folder / RESULT_FILE, outcome)
-    return outcome
+    if config.compression.in_trials:
+        return _compressed(request, data.with_task(result.task), model, result, worker)
+    return _Trained(data, result, {**result.metrics, **costs})
+
+
+def mean_and_error(found: list[dict[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the mean of each metric over the folds, and its standard error."""
+    values = {key: [metrics[key] for metrics in found] for key in found[0]}
+    means = {key: fmean(numbers) for key, numbers in values.items()}
+    return means, {key: stdev(numbers) / math.sqrt(len(numbers)) for key, numbers in values.items()}
 
 
 def _compressed(
-    config: RunConfig, data: PreparedData, model: Classifier, payload: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the metrics of the compressed network and what the steps told; nothing where none is asked for.
+    request: TrainRequest, data: PreparedData, model: Network, result: TrainingResult, worker: Worker
+) -> _Trained:
+    """Return the training with the metrics of the compressed network and what the steps reported.
 
     The network before is kept in the folder's weights, the compressed one in the folder's bundle.
     """
-    if not config.compression.in_trials:
-        return {}
     from paddle_automl.compression.candidate import make_candidate
 
+    config = request.config
     candidate = make_candidate(
         model,
         config.compression,
-        context_of(config, data, model, payload),
-        folder=Path(payload["folder"]) / BUNDLE_FOLDER,
+        context_of(config, data, model, worker),
+        folder=RunFolder(request.folder).bundle,
         deployment=config.deployment,
-        rebuilt_by=payload["config"],
-        latency="latency_ms" in payload.get("objectives", ()),
+        rebuilt_by=config.as_dict(),
+        objectives=request.shared.objectives,
     )
     logger.info("compressed: %s", candidate.metrics)
-    return {"metrics": candidate.metrics, "compression": candidate.facts}
-
-
-def model_costs(
-    model: Classifier, data: PreparedData, config: RunConfig, payload: Mapping[str, Any]
-) -> dict[str, float]:
-    """Return parameters, flops and size_mb of a network, and latency_ms where it is an objective."""
-    facts = profile(model, data.input_shape)
-    costs = {"parameters": float(facts.parameters), "flops": float(facts.flops), "size_mb": facts.size_mb}
-    if "latency_ms" in payload.get("objectives", ()):
-        costs["latency_ms"] = measure_model_latency(
-            model, data.input_shape, config.deployment.latency, lock=Path(payload["lock"])
-        )
-    return costs
+    return _Trained(data, result, candidate.metrics, candidate.facts)

@@ -1,25 +1,50 @@
-"""Starts the fork server early: it imports Paddle while the command still reads its configuration.
+"""Begins early what takes long: an executor may import Paddle while the command still reads its configuration.
 
 Imports nothing heavy itself.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from multiprocessing import forkserver
+from collections.abc import Mapping
+from typing import Any
 
 PRELOAD = "paddle_automl.pipeline.jobs.preload"
+"""Module that imports all that a trial needs."""
+EXECUTOR_KEY = "search.executor"
 
 
-def begin() -> None:
-    """Start the fork server that trials will come from; does nothing where there is none, or if it runs."""
+def begin(config_file: str | None = None, overrides: Mapping[str, Any] | None = None) -> None:
+    """Have the executor that a configuration names prepare itself; without a configuration the local one.
+
+    One that comes from a plugin is not known yet and begins later. Mistakes in the configuration are left to its
+    validation.
+    """
     stable_hashing()
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOAD])
-        forkserver.ensure_running()
+    from paddle_automl.core.errors import AutoMLError
+    from paddle_automl.search.executors.base import EXECUTORS
+
+    try:
+        name = "local" if config_file is None else _named(config_file, overrides or {})
+        cls = EXECUTORS[name]
+    except AutoMLError:
+        return
+    cls.prepare((PRELOAD,))
 
 
 def stable_hashing() -> None:
     """Make Python's text hashes the same in every worker, whatever the terminal's environment says."""
     os.environ.setdefault("PYTHONHASHSEED", "0")
+
+
+def _named(config_file: str, overrides: Mapping[str, Any]) -> str:
+    from paddle_automl.core.loading import read_config
+    from paddle_automl.core.merging import lookup
+    from paddle_automl.core.paths import located
+
+    data, _ = read_config(located(config_file), overrides)
+    try:
+        found = lookup(data, EXECUTOR_KEY)
+    except KeyError:
+        return "local"
+    return str(found.get("name", "local") if isinstance(found, Mapping) else found)

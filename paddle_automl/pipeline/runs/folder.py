@@ -1,22 +1,210 @@
-"""The output folder of a search: made, proven writable, put aside when a fresh start is asked for."""
+"""Folders of results: the only place that knows the names of their files."""
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from paddle_automl.core.errors import OutputError, StudyError
-from paddle_automl.core.files import make_output_folder, write_json
+from paddle_automl.core.errors import OutputError
+from paddle_automl.core.files import make_output_folder, write_text
+from paddle_automl.core.paths import readable
+from paddle_automl.core.yaml_io import dump_yaml
 
-STUDY_FILE = "study.db"
-DATA_FILE = "data.json"
+if TYPE_CHECKING:
+    from paddle_automl.pipeline.config import RunConfig
+
+BUNDLE_FILE = "bundle.yaml"
+"""File by which a folder is known to be a bundle; see `deployment.bundle.INFO`."""
+SEARCH_ONLY = ("search", "budget", "compression")
+"""Sections that the configuration of one training lacks."""
 
 
-def open_folder(path: Path, fresh: bool) -> Path:
-    """Return the folder, created if need be; with `fresh` an existing one is renamed first, not deleted.
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a training (a run, a trial, a refit) or of a search, which holds those of its trials.
+
+    Nothing is created by asking for a name.
+    """
+
+    path: Path
+
+    # -- of a training ---------------------------------------------------------------------------------------------
+    @property
+    def config(self) -> Path:
+        """The configuration: of a training or of a search."""
+        return self.path / "config.yaml"
+
+    @property
+    def weights(self) -> Path:
+        """The weights that were kept; `training.loop` writes them."""
+        return self.path / "best.pdparams"
+
+    @property
+    def metrics(self) -> Path:
+        """A line of metrics per epoch; `training.loop` writes it."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result(self) -> Path:
+        """What the training came to; see `runs.record.TrainResult`."""
+        return self.path / "result.json"
+
+    @property
+    def alone(self) -> Path:
+        """Where a trial's configuration, run by itself, puts its results: the search's record stays as it is."""
+        return self.path / "alone"
+
+    # -- of a training or a search ---------------------------------------------------------------------------------
+    @property
+    def bundle(self) -> Path:
+        """The folder of the exported network."""
+        return self.path / "model"
+
+    @property
+    def bundle_file(self) -> Path:
+        """The file that says that there is a bundle."""
+        return self.bundle / BUNDLE_FILE
+
+    @property
+    def compressed(self) -> RunFolder:
+        """The bundles of a chain of compression."""
+        return RunFolder(self.path / "compressed")
+
+    @property
+    def cache(self) -> Path:
+        """Decoded items and the lock of measurements, of jobs on this machine."""
+        return self.path / "cache"
+
+    @property
+    def visualdl(self) -> Path:
+        """The logs of VisualDL."""
+        return self.path / "visualdl"
+
+    def log(self, name: str) -> Path:
+        """Return the log of a job: in the folder of a training that of the training itself, else in ``logs``."""
+        return self.path / "train.log" if name == "train" else self.path / "logs" / f"{name}.log"
+
+    # -- of a search -----------------------------------------------------------------------------------------------
+    @property
+    def study(self) -> Path:
+        """The record of the trials."""
+        return self.path / "study.db"
+
+    @property
+    def data(self) -> Path:
+        """The facts of the data that the search began with."""
+        return self.path / "data.json"
+
+    @property
+    def best(self) -> Path:
+        """The configuration of the best trial, to be trained alone."""
+        return self.path / "best.yaml"
+
+    @property
+    def summary(self) -> Path:
+        """The result of the search, for programs."""
+        return self.path / "summary.json"
+
+    @property
+    def history_picture(self) -> Path:
+        """The values of the trials, one after the other."""
+        return self.path / "search_history.png"
+
+    @property
+    def curves_picture(self) -> Path:
+        """The learning curves of the trials."""
+        return self.path / "learning_curves.png"
+
+    @property
+    def refit(self) -> RunFolder:
+        """The last training of the winner; ``final`` in the folders of earlier versions."""
+        new, old = self.path / "refit", self.path / "final"
+        return RunFolder(old if old.is_dir() and not new.is_dir() else new)
+
+    def trial(self, number: int) -> RunFolder:
+        """Return the folder of a trial, such as ``trials/0007``."""
+        return RunFolder(self.trials / f"{number:04d}")
+
+    @property
+    def trials(self) -> Path:
+        """The folder of the trials' folders."""
+        return self.path / "trials"
+
+    def each_trial(self) -> list[RunFolder]:
+        """Return the folders of all trials, by number."""
+        return [RunFolder(path) for path in sorted(self.trials.glob("*")) if path.is_dir()]
+
+    def manifest(self, stage: str) -> Path:
+        """Return the record of a stage."""
+        return self.path / "stages" / f"{stage}.json"
+
+    def relative(self, other: RunFolder) -> str:
+        """Return the folder of a trial or of the refit as `inside` takes it, such as ``trials/0007``."""
+        return other.path.relative_to(self.path).as_posix()
+
+    def inside(self, relative: str) -> RunFolder:
+        """Return the folder of a trial or of the refit that `relative` gave the name of."""
+        return RunFolder(self.path / relative)
+
+    # -- questions and writing -------------------------------------------------------------------------------------
+    @property
+    def is_search(self) -> bool:
+        """Whether it is the output folder of a search."""
+        return self.study.is_file()
+
+    @property
+    def search(self) -> RunFolder | None:
+        """The search that this folder of a trial belongs to, or None."""
+        found = RunFolder(self.path.parent.parent)
+        return found if self.path.parent == found.trials and found.is_search else None
+
+    def find_bundle(self) -> Path | None:
+        """Return the bundle that this folder is or holds, or None."""
+        for candidate in (self.path, self.bundle):
+            if (candidate / BUNDLE_FILE).is_file():
+                return candidate
+        return None
+
+    def write_config(self, config: RunConfig, *, clear: bool = False) -> None:
+        """Write the configuration of a training, without the sections that only a search has.
+
+        The folder is made where it is missing; with `clear` everything in it is deleted first.
+        """
+        if clear:
+            shutil.rmtree(self.path, ignore_errors=True)
+        write_text(self.config, dump_yaml(config_alone(config)))
+
+    def write_search(self, config: RunConfig) -> None:
+        """Write the whole configuration of a search."""
+        write_text(self.config, dump_yaml(config.as_dict()))
+
+    def write_best(self, config: RunConfig) -> None:
+        """Write the configuration of the best trial, which puts its results beside the search's."""
+        again = readable((self.path / "best_again").resolve())
+        write_text(self.best, dump_yaml({**config_alone(config), "output": again}))
+
+    def drop_cached_items(self) -> None:
+        """Delete decoded items: they can be large, a file for each size that was searched."""
+        for decoded in self.cache.glob("*.npy"):
+            decoded.unlink(missing_ok=True)
+
+
+def config_alone(config: RunConfig) -> dict[str, object]:
+    """Return the configuration of one training as plain values, without the sections that only a search has.
+
+    The chain of compression is among them, unless each trial is compressed.
+    """
+    data = config.as_dict()
+    compressed = data["compression"]["in_trials"]
+    return {key: data[key] for key in data if key not in SEARCH_ONLY or (key == "compression" and compressed)}
+
+
+def open_folder(path: Path, fresh: bool) -> RunFolder:
+    """Return the folder of a search, created if need be; with `fresh` an existing one is renamed first.
 
     Raises OutputError where that is impossible, or where the folder holds files of something else.
     """
@@ -26,30 +214,11 @@ def open_folder(path: Path, fresh: bool) -> Path:
             os.replace(path, aside)
         except OSError as error:
             raise OutputError(f"output: cannot rename '{path}' to '{aside}': {error.strerror}") from None
-    if path.is_dir() and any(path.iterdir()) and not (path / STUDY_FILE).exists():
+    folder = RunFolder(path)
+    if path.is_dir() and any(path.iterdir()) and not folder.study.exists():
         raise OutputError(
             f"output: '{path}' holds files, but no search; set another folder with -o output=PATH, or rename the "
             "old one with --fresh"
         )
-    return make_output_folder(path)
-
-
-def remember_data(folder: Path, facts: dict[str, Any], has_trials: bool) -> None:
-    """Record the data's fingerprint with the study; raises StudyError when the data changed since."""
-    file = folder / DATA_FILE
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        known = None
-    if known and has_trials and known["fingerprint"] != facts["fingerprint"]:
-        changes = [
-            f"{key}: {known[key]} -> {facts[key]}"
-            for key in ("train", "validation", "test", "classes", "input_shape")
-            if known[key] != facts[key]
-        ]
-        raise StudyError(
-            f"{folder}: the data changed since this search began "
-            f"({'; '.join(changes) or 'other images or labels'}), "
-            "so new trials cannot be compared with the old ones; use another folder (-o output=PATH), or --fresh"
-        )
-    write_json(file, facts)
+    make_output_folder(path)
+    return folder

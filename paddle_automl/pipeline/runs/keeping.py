@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.runs.sources import BUNDLE_FOLDER
-from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE, trial_folder
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.search.learning.final_choice import FINALISTS
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord
@@ -22,6 +21,7 @@ class CheckpointKeeper(Listener):
 
     def __init__(self, config: RunConfig, study: Study, repeats: int = 0) -> None:
         self.config = config
+        self.folder = RunFolder(config.folder)
         self.study = study
         self.repeats = repeats
 
@@ -38,7 +38,7 @@ class CheckpointKeeper(Listener):
     def _delete_others(self, keep: set[int]) -> None:
         for other in self.study.records():
             if other.state != "running" and other.number not in keep:
-                folder = trial_folder(self.config, other.number)
-                (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+                trial = self.folder.trial(other.number)
+                trial.weights.unlink(missing_ok=True)
                 if self.config.compression.in_trials:
-                    shutil.rmtree(folder / BUNDLE_FOLDER, ignore_errors=True)
+                    shutil.rmtree(trial.bundle, ignore_errors=True)

@@ -3,92 +3,89 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from paddle_automl.core.errors import BundleError
 from paddle_automl.core.loading import load_config
 from paddle_automl.core.paths import located
-from paddle_automl.pipeline.config import GOALS, RunConfig
-from paddle_automl.pipeline.runs.folder import STUDY_FILE
-from paddle_automl.pipeline.runs.trials import CONFIG_FILE, RESULT_FILE, WEIGHTS_FILE
-
-BUNDLE_FOLDER = "model"
-BUNDLE_FILE = "bundle.yaml"
-FINAL_FOLDER = "final"
+from paddle_automl.core.program import command
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
+from paddle_automl.pipeline.runs.record import TrainResult, read_record
+from paddle_automl.tasks.metrics.spelling import goal_of, value_in
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A folder with a trained network: its configuration and its weights."""
+    """A folder with a trained network, and its configuration."""
 
-    folder: Path
+    folder: RunFolder
     config: RunConfig
-    weights: Path
+
+    @property
+    def record(self) -> TrainResult:
+        """What the training recorded; raises BundleError without a record."""
+        return read_record(self.folder)
 
     @property
     def learned_validation(self) -> bool:
-        """Return whether the network was trained on the validation part, too."""
-        return self.result.get("on") == "train+validation"
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """Return what the training recorded: metrics, best epoch, seconds."""
+        """Whether the network was trained on the validation split, too."""
         try:
-            data: dict[str, Any] = json.loads((self.folder / RESULT_FILE).read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError):
-            return {}
-        return data
+            return self.record.on == "train+validation"
+        except BundleError:
+            return False
 
 
 def is_search(path: str | Path) -> bool:
     """Return whether a path is the output folder of a search."""
-    return (located(path) / STUDY_FILE).is_file()
-
-
-def find_bundle(path: str | Path) -> Path | None:
-    """Return the bundle that a path names, itself or the one in its ``model`` folder, or None."""
-    folder = located(path)
-    for candidate in (folder, folder / BUNDLE_FOLDER):
-        if (candidate / BUNDLE_FILE).is_file():
-            return candidate
-    return None
+    return RunFolder(located(path)).is_search
 
 
 def open_run(path: str | Path) -> TrainedRun:
     """Return the trained run that a path names; raises BundleError saying what is missing.
 
-    A search's output folder stands for its last training, the one that was exported.
+    A search's output folder stands for the run that was exported, its refit or a trial.
     """
-    folder = located(path)
-    if not folder.is_dir():
-        raise BundleError(f"{folder}: no such folder; -m takes a bundle, a run or a trial folder")
-    exported = folder / "stages" / "export.json"
-    if exported.is_file():
-        chosen = json.loads(exported.read_text(encoding="utf-8"))["result"]["source"]
-        folder = folder / chosen if (folder / chosen).is_dir() else folder
-    config, weights = folder / CONFIG_FILE, folder / WEIGHTS_FILE
-    if not config.is_file():
+    folder = RunFolder(located(path))
+    if not folder.path.is_dir():
+        raise BundleError(f"{folder.path}: no such folder; -m takes a bundle, a run or a trial folder")
+    folder = _exported(folder)
+    if not folder.config.is_file():
         raise BundleError(
-            f"{folder}: holds neither {BUNDLE_FILE} nor {CONFIG_FILE}; -m takes a bundle, a run or a trial folder"
+            f"{folder.path}: holds neither {BUNDLE_FILE} nor {folder.config.name}; "
+            "-m takes a bundle, a run or a trial folder"
         )
-    if not weights.is_file():
+    if not folder.weights.is_file():
         raise BundleError(
-            f"{folder}: its weights ({WEIGHTS_FILE}) are gone; a search keeps those of its best trials "
-            f"(search.keep_checkpoints). Train it again: python tools/train.py -c {config}"
+            f"{folder.path}: its weights ({folder.weights.name}) are gone; a search keeps those of its best trials "
+            f"(search.keep_checkpoints). Train it again: {command('train')} -c {folder.config}"
         )
-    return TrainedRun(folder, load_config(RunConfig, config), weights)
+    return TrainedRun(folder, load_config(RunConfig, folder.config))
 
 
-def best_trials(search: str | Path, metric: str) -> list[Path]:
+def best_trials(search: str | Path, metric: str) -> list[RunFolder]:
     """Return the trials of a search whose weights were kept, best first."""
+    sign = -1.0 if goal_of(metric) == "maximize" else 1.0
     found = []
-    for weights in (located(search) / "trials").glob(f"*/{WEIGHTS_FILE}"):
-        try:
-            result = json.loads((weights.parent / RESULT_FILE).read_text(encoding="utf-8"))
-            score = float(result["metrics"][metric])
-        except (OSError, ValueError, KeyError, TypeError):
+    for trial in RunFolder(located(search)).each_trial():
+        if not trial.weights.is_file():
             continue
-        found.append((-score if GOALS[metric] == "maximize" else score, weights.parent))
-    return [folder for _, folder in sorted(found)]
+        try:
+            value = value_in(read_record(trial).metrics, metric)
+        except BundleError:
+            continue
+        if value is not None and not math.isnan(value):
+            found.append((sign * value, trial))
+    return [trial for _, trial in sorted(found, key=lambda item: (item[0], item[1].path))]
+
+
+def _exported(folder: RunFolder) -> RunFolder:
+    """Return the folder of the run that a search exported; any other folder as it is."""
+    try:
+        chosen = json.loads(folder.manifest("export").read_text(encoding="utf-8"))["result"]["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder
+    source = folder.inside(chosen)
+    return source if source.path.is_dir() else folder

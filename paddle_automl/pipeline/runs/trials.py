@@ -7,29 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.paths import absolute_path, readable
 from paddle_automl.core.seeds import integer_seed
-from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.config import absolute
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.runs.folder import config_alone
 from paddle_automl.space.space import SearchSpace
-
-CONFIG_FILE = "config.yaml"
-WEIGHTS_FILE = "best.pdparams"
-RESULT_FILE = "result.json"
-METRICS_FILE = "metrics.jsonl"
-LOG_FILE = "train.log"
-ALONE_FOLDER = "alone"
-"""Where a trial's configuration, run by itself, puts its results: the search's record stays as it is."""
-SEARCH_ONLY = ("search", "budget", "compression")
-
-
-def trial_folder(config: RunConfig, number: int) -> Path:
-    """Return the folder of a trial: OUTPUT/trials/0007."""
-    return config.folder / "trials" / f"{number:04d}"
 
 
 def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
@@ -40,17 +25,8 @@ def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
     if model.pretrained is not None:
         model = model.model_copy(update={"pretrained": absolute_path(model.pretrained)})
     changes = {"data": section, "model": model, "metric": config.epoch_metric()}
-    data = _with_absolute_teachers(config.model_copy(update=changes)).as_dict()
-    return {**alone(data), "output": readable(output.resolve())}
-
-
-def alone(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a whole configuration without the sections that only a search has.
-
-    The chain of compression is among them, unless each trial is compressed.
-    """
-    compressed = data["compression"]["in_trials"]
-    return {key: data[key] for key in data if key not in SEARCH_ONLY or (key == "compression" and compressed)}
+    data = config_alone(_with_absolute_teachers(config.model_copy(update=changes)))
+    return {**data, "output": readable(output.resolve())}
 
 
 def _with_absolute_teachers(config: RunConfig) -> RunConfig:
@@ -62,7 +38,7 @@ def _with_absolute_teachers(config: RunConfig) -> RunConfig:
 
 
 def split_seed(config: RunConfig) -> int:
-    """Return the seed of the split into training, validation and test part."""
+    """Return the seed of the split into training, validation and test."""
     return config.seed if config.data.split.seed is None else config.data.split.seed
 
 
@@ -78,11 +54,6 @@ def trial_config(
     if not repeat:
         return trial
     return trial.model_copy(update={"seed": integer_seed(trial.seed, "repeat", repeat)})
-
-
-def write_config(config: RunConfig, folder: Path) -> None:
-    """Write a training's configuration to its folder; the sections that only a search has are left out."""
-    write_text(folder / CONFIG_FILE, dump_yaml(alone(config.as_dict())))
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -107,21 +78,6 @@ def identity(config: RunConfig) -> dict[str, Any]:
     for key in ("data.in_memory", "data.in_memory_limit_mb", "data.loader_workers"):
         flat.pop(key, None)
     return flat
-
-
-def payload_of(
-    search: RunConfig, config: RunConfig, *, folder: Path | None = None, on: str = "train"
-) -> dict[str, Any]:
-    """Return what a job needs: the configuration of one training, and what all trials of a search share."""
-    root = search.folder.resolve()
-    return {
-        "config": config.as_dict(),
-        "folder": str(folder or config.folder),
-        "on": on,
-        "objectives": [objective.metric for objective in search.search.objectives],
-        "cache": str(root / "cache"),
-        "lock": str(root / "cache" / "latency.lock"),
-    }
 
 
 def _flatten(value: Any, prefix: str) -> list[tuple[str, Any]]:

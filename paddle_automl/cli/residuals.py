@@ -1,0 +1,46 @@
+"""The picture of a regression: predictions over the truth, and their residuals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_automl.core.files import replacing
+
+PREFIX = "residuals"
+MOST_ROWS = 6
+"""Columns that are drawn, a row of two pictures each."""
+
+
+def plot_residuals(points: Mapping[str, Sequence[Sequence[float]]], file: Path) -> None:
+    """Draw truth and prediction of each column, ``[N, 2]`` by name, as a PNG."""
+    # Its font cache is built on first use, which is no news for the user.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    # The object interface draws without a window system and without pyplot's global state.
+    from matplotlib.figure import Figure
+
+    drawn = list(points.items())[:MOST_ROWS]
+    figure = Figure(figsize=(9, 4 * len(drawn)), layout="constrained")
+    rows = figure.subplots(len(drawn), 2, squeeze=False)
+    for (name, pairs), (left, right) in zip(drawn, rows, strict=True):
+        column = name.removeprefix(PREFIX).lstrip(".")
+        _draw(np.asarray(pairs, dtype=float), column, left, right)
+    with replacing(file) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def _draw(pairs: np.ndarray, column: str, left: Any, right: Any) -> None:
+    truth, predicted = pairs[:, 0], pairs[:, 1]
+    low, high = float(pairs.min()), float(pairs.max())
+    left.plot([low, high], [low, high], color="tab:green", linewidth=1)
+    left.scatter(truth, predicted, s=8, alpha=0.5)
+    left.set(xlabel="truth", ylabel="prediction", title=column or "prediction")
+    right.axhline(0.0, color="tab:green", linewidth=1)
+    right.scatter(predicted, predicted - truth, s=8, alpha=0.5)
+    right.set(xlabel="prediction", ylabel="prediction - truth", title="residuals")
+    for axes in (left, right):
+        axes.grid(alpha=0.25)

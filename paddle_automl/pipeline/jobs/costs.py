@@ -1,0 +1,38 @@
+"""What a network costs: the metrics of a network and of its export, for every job that asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paddle_automl.data.splits import PreparedData
+from paddle_automl.deployment.latency import measure_model_latency
+from paddle_automl.models.network import Network
+from paddle_automl.models.profile import profile
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import Shared, lock_of
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.metrics.base import BundleFacts, NetworkFacts
+from paddle_automl.tasks.metrics.spelling import measure_bundle, measure_network
+
+
+def network_costs(
+    model: Network, data: PreparedData, config: RunConfig, shared: Shared, worker: Worker
+) -> dict[str, float]:
+    """Return what is measured of every network, and what the objectives ask for beside it, such as latency_ms."""
+    facts = profile(model, data.specs)
+
+    def latency_ms() -> float:
+        return measure_model_latency(
+            model, data.input, data.task.final, config.deployment.latency, lock=lock_of(worker)
+        )
+
+    network = NetworkFacts(facts.parameters, facts.flops, facts.size_mb)
+    return {
+        **measure_network(network, shared.objectives),
+        **measure_bundle(BundleFacts(latency_ms), shared.objectives),
+    }
+
+
+def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return figures with six decimals, as records keep them."""
+    return {key: round(float(value), 6) for key, value in metrics.items()}

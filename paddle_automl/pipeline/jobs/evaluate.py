@@ -1,0 +1,138 @@
+"""Evaluation of a bundle or a run on one split of its data, or on all items of other data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.schema import Section, Sequence
+from paddle_automl.data.prepare import read_all
+from paddle_automl.data.splits import Split
+from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.inputs.base import Input
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import enter, load_data
+from paddle_automl.pipeline.jobs.costs import rounded
+from paddle_automl.pipeline.jobs.networks import trained_network
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import Figure, read_record
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.base import Evaluation, Mistake, Table, Task
+from paddle_automl.tasks.metrics.base import Predictions
+from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure
+from paddle_automl.training.evaluation import predict
+
+ALL = "all"
+"""In place of the name of a split: all items, whichever split they would be in."""
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """Evaluate `bundle`, or else the trained `run`, on the split `part` of the data of `config`, or on all of it.
+
+    `mistakes` is how many of the worst ones to list; `runtime` is who runs a bundle (see `Predictor`). With
+    `reads_alike` other data are read with the options that the network's own were read with.
+    """
+
+    config: RunConfig
+    part: str
+    bundle: Path | None = None
+    run: Path | None = None
+    mistakes: int = 10
+    runtime: str = "auto"
+    reads_alike: bool = True
+
+
+class TableResult(Section):
+    """One table of an evaluation; see `tasks.base.Table`."""
+
+    title: str
+    """What it shows."""
+    columns: Sequence[str]
+    """Names of its columns."""
+    rows: Sequence[Sequence[Any]]
+    """Its rows: texts, numbers, None for an empty cell."""
+
+
+class EvaluateResult(Section):
+    """The figures of an evaluation."""
+
+    items: int
+    """How many items were evaluated."""
+    word: str
+    """What one of them is called."""
+    metrics: dict[str, Figure]
+    """Metrics of the task."""
+    data: dict[str, Any]
+    """The figures of the tables, for programs."""
+    tables: Sequence[TableResult]
+    """The tables, for people."""
+    worst_mistakes: Sequence[dict[str, Any]]
+    """The worst mistakes, for programs."""
+    points: dict[str, list[list[float]]]
+    """What can be drawn, such as truth and prediction of a regression, by name."""
+
+
+def run(request: EvaluateRequest, worker: Worker) -> EvaluateResult:
+    """Return metrics, tables and the worst mistakes."""
+    enter(worker)
+    if request.bundle is not None:
+        predictor = Predictor(request.bundle, threads=worker.threads, runtime=request.runtime)
+        split = _split(request, predictor.input, predictor.task, worker)
+        return result_of(predictor.predict_split(split), split, request)
+    assert request.run is not None
+    folder = RunFolder(request.run)
+    trained = trained_network(request.config, folder)
+    split = _split(request, trained.input, trained.task, worker, read_record(folder).fold)
+    return result_of(predict(trained.network, split), split, request)
+
+
+def _split(request: EvaluateRequest, taken: Input, task: Task, worker: Worker, fold: int | None = None) -> Split:
+    """Return the items to evaluate, batched by the network's own input, their targets encoded by its own task."""
+    config = request.config
+    stated = taken.stated()
+    if request.reads_alike and stated is not None:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"input": stated})})
+    if request.part == ALL:
+        return read_all(config.data, input=taken, task=task, cache_dir=worker.scratch)
+    split: Split = getattr(load_data(config, worker, fold=fold), request.part)
+    if not len(split):
+        raise DataError(f"data: has no {request.part} split; choose another one with --part")
+    return split.with_input(taken).with_task(task)
+
+
+def result_of(outputs: np.ndarray, split: Split, request: EvaluateRequest) -> EvaluateResult:
+    """Return all figures of an evaluation, for outputs [N, K] of the items of a split."""
+    task, codes = split.task, split.codes
+    keys = epoch_metrics(task, [request.config.metric] if request.config.metric else [])
+    found: Evaluation = task.evaluation(outputs, codes)
+    worst = task.worst(outputs, codes, request.mistakes)
+    names = _names(split, worst)
+    tables = [*found.tables]
+    if worst:
+        places = [name or f"number {item.index}" for item, name in zip(worst, names, strict=True)]
+        tables.append(task.mistakes(worst, places, word=split.input.word))
+    return EvaluateResult(
+        items=len(split),
+        word=split.input.word,
+        metrics=rounded(measure(keys, Predictions(outputs, codes, task))),
+        data=dict(found.data),
+        tables=tuple(_table(table) for table in tables),
+        worst_mistakes=tuple(item.as_dict(name) for item, name in zip(worst, names, strict=True)),
+        points={name: np.asarray(points).tolist() for name, points in found.points.items()},
+    )
+
+
+def _names(split: Split, worst: Items[Mistake]) -> list[str | None]:
+    """Return the names of the items of mistakes, None for items of arrays."""
+    sources = split.sources
+    return [None if sources is None else split.input.describe(sources[item.index]) for item in worst]
+
+
+def _table(table: Table) -> TableResult:
+    return TableResult(title=table.title, columns=table.columns, rows=tuple(tuple(row) for row in table.rows))

@@ -1,0 +1,34 @@
+"""Before anything else: what the data's targets are, and which task that makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from paddle_automl.core.fitted import FittedPlugin
+from paddle_automl.core.schema import PluginConfig, Section
+from paddle_automl.data.prepare import find_task
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import enter
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.base import TASKS
+
+
+@dataclass(frozen=True)
+class SettleRequest:
+    """Find the task of the data of `config`."""
+
+    config: RunConfig
+
+
+class SettleResult(Section):
+    """The task of the data."""
+
+    task: Annotated[PluginConfig, FittedPlugin(TASKS)]
+    """The task, fitted to all targets."""
+
+
+def run(request: SettleRequest, worker: Worker) -> SettleResult:
+    """Find the targets, without reading the items; raises ConfigError where they contradict the stated task."""
+    enter(worker)
+    return SettleResult(task=find_task(request.config.data, request.config.task).fitted)

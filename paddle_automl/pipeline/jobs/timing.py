@@ -1,0 +1,123 @@
+"""How long trials will take: real steps of the smallest and the largest candidate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from paddle_automl.core.schema import Section
+from paddle_automl.data.augment.base import build_augmenter
+from paddle_automl.data.splits import PreparedData
+from paddle_automl.models.network import Network
+from paddle_automl.models.profile import profile
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import Shared, enter, load_data
+from paddle_automl.pipeline.jobs.check import data_facts
+from paddle_automl.pipeline.jobs.networks import callbacks_of, goal_of_run, make_model
+from paddle_automl.pipeline.runs.facts import DataFacts
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.loop import train
+from paddle_automl.training.progressive import Progressive
+
+TIMED_BATCHES = 8
+PROCESS_S = 0.5
+"""Start and end of a trial's process, its first step and the measurement of its costs."""
+
+
+@dataclass(frozen=True)
+class TimeRequest:
+    """Time the smallest and the largest of the `candidates`, which are pairs of a label and a configuration."""
+
+    config: RunConfig
+    candidates: tuple[tuple[str, RunConfig], ...]
+    shared: Shared
+
+
+class CandidateTime(Section):
+    """What one candidate takes."""
+
+    label: str
+    """Which one it is."""
+    flops: int
+    """Operations of one item."""
+    parameters: int
+    """Numbers that are learned."""
+    epoch_s: float
+    """Seconds of an epoch."""
+    trial_s: float
+    """Seconds of a whole trial."""
+
+
+class TimeResult(Section):
+    """The facts of the data, and the times of the two extremes by FLOPs."""
+
+    data: DataFacts
+    """The data that they were timed on."""
+    smallest: CandidateTime
+    """The candidate of the fewest operations."""
+    largest: CandidateTime
+    """The candidate of the most operations."""
+
+
+def run(request: TimeRequest, worker: Worker) -> TimeResult:
+    """Time real training steps and evaluation of the smallest and the largest candidate."""
+    started = time.perf_counter()
+    enter(worker)
+    data = load_data(request.config, worker)
+    overhead = PROCESS_S + time.perf_counter() - started
+    sized = []
+    for label, config in request.candidates:
+        inputs = load_data(config, worker)
+        model = make_model(config, inputs)
+        facts = profile(model, inputs.specs)
+        sized.append((facts.flops, facts.parameters, label, config, inputs, model))
+    sized.sort(key=lambda item: item[:2])
+    timed = []
+    for flops, parameters, label, config, inputs, model in (sized[0], sized[-1]):
+        seconds, recipe = epoch_seconds(model, config, inputs, request.shared, worker), config.training
+        timed.append(
+            CandidateTime(
+                label=label,
+                flops=flops,
+                parameters=parameters,
+                epoch_s=round(seconds, 3),
+                trial_s=round(overhead + seconds * recipe.progressive.whole_epochs(recipe.epochs), 2),
+            )
+        )
+        worker.report(len(timed), {})
+    return TimeResult(data=data_facts(data), smallest=timed[0], largest=timed[1])
+
+
+def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared: Shared, worker: Worker) -> float:
+    """Return the estimated seconds of an epoch, from real batches: one round to warm up, one timed."""
+    rng = np.random.default_rng(0)
+    items = min(len(data.train), TIMED_BATCHES * config.training.batch_size)
+    checked = min(len(data.validation), max(items, 64))
+    small = replace(
+        data,
+        train=data.train.with_indices(np.sort(rng.permutation(data.train.indices)[:items])),
+        validation=data.validation.with_indices(np.sort(rng.permutation(data.validation.indices)[:checked])),
+    )
+    seconds: list[float] = []
+    changes = {"epochs": 2, "patience": None, "progressive": Progressive()}
+
+    def note(epoch: int, metrics: Mapping[str, float]) -> bool:
+        seconds.append(metrics["seconds"])
+        return True
+
+    train(
+        model,
+        small,
+        config.training.model_copy(update=changes),
+        goal_of_run(config, data.task, shared),
+        seed=config.seed,
+        folder=None,
+        augment=build_augmenter(config.data.augment, data.input),
+        report=note,
+        callbacks=callbacks_of(config, data, model, worker),
+    )
+    # Training dominates; the time of evaluation grows with the validation split in the same proportion.
+    return seconds[-1] * len(data.train) / items

@@ -1,0 +1,72 @@
+"""The facts of the data that a search began with: a search cannot go on with other data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from paddle_automl.core.errors import StudyError
+from paddle_automl.core.files import write_json
+from paddle_automl.core.schema import Section, Sequence
+from paddle_automl.pipeline.runs.folder import RunFolder
+
+COMPARED = ("task", "names", "train", "validation", "test", "inputs")
+"""What a message names where the data have changed."""
+
+
+class ArrayFacts(Section):
+    """One array that the network takes."""
+
+    name: str
+    """Its name."""
+    shape: Sequence[int | None]
+    """Its shape without the batch axis; None: of any length."""
+    dtype: str
+    """Type of its numbers."""
+
+
+class DataFacts(Section):
+    """What a person wants to know of the data before a search."""
+
+    task: str
+    """Kind of answer: the name of the task."""
+    names: Sequence[str]
+    """Classes, labels or columns."""
+    train: int
+    """Items of the training split."""
+    validation: int
+    """Items of the validation split."""
+    test: int
+    """Items of the test split."""
+    word: str = "item"
+    """What one item is called."""
+    inputs: Sequence[ArrayFacts]
+    """The arrays that a network takes of an item."""
+    skipped_files: Sequence[Sequence[str]] = ()
+    """Items that could not be read and were left out: name and reason."""
+    fingerprint: str
+    """A hash of the targets, the names of the files and the statistics of the items."""
+
+
+def remember_data(folder: RunFolder, facts: DataFacts, has_trials: bool) -> None:
+    """Record the data's facts with the study; raises StudyError when the data changed since its trials were run."""
+    now = facts.model_dump(mode="json", include=set(DataFacts.model_fields))
+    known = _read(folder)
+    if known and has_trials and known.get("fingerprint") != now["fingerprint"]:
+        changes = [
+            f"{key}: {known[key]} -> {now[key]}" for key in COMPARED if key in known and known[key] != now[key]
+        ]
+        raise StudyError(
+            f"{folder.path}: the data changed since this search began "
+            f"({'; '.join(changes) or 'other items or targets'}), "
+            "so new trials cannot be compared with the old ones; use another folder (-o output=PATH), or --fresh"
+        )
+    write_json(folder.data, now)
+
+
+def _read(folder: RunFolder) -> dict[str, Any]:
+    try:
+        known = json.loads(folder.data.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -1,0 +1,27 @@
+"""A configuration once the task is known: what it leaves to the task is stated."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import call, job_of
+from paddle_automl.pipeline.jobs.settle import SettleRequest, SettleResult
+from paddle_automl.search.executors.base import Executor
+from paddle_automl.tasks.base import TASKS, restore
+
+
+def settled(config: RunConfig, executor: Executor) -> RunConfig:
+    """Return the configuration with the task that the data stand for, the task's main metric where no objective is
+    named, and the loss.
+
+    Raises ConfigError where the data contradict the stated task or a loss cannot train it, and DataError where
+    the data cannot be found.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        job = job_of("settle", SettleRequest(config), Path(scratch) / "settle.log", config)
+        task = restore(call(executor, job, SettleResult).task)
+    options = config.task or TASKS[task.name].Config(name=task.name)
+    changes = {"task": options, "search": config.search.for_task(task), "training": config.training.for_task(task)}
+    return config.model_copy(update=changes)
