@@ -18,15 +18,15 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.runtime import processor_name
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import Augmenter, build_augmenter
-from paddle_automl.data.parts import Batch, PreparedData
+from paddle_automl.data.splits import Batch, PreparedData
 from paddle_automl.models import kernels
 from paddle_automl.models.kernels import roofline
 from paddle_automl.paddle_compat.device import set_device, set_threads
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.networks import guides_of, make_model
-from paddle_automl.pipeline.jobs.train import load_data
-from paddle_automl.pipeline.machine import devices_of
-from paddle_automl.pipeline.runs.trials import payload_of
+from paddle_automl.pipeline.jobs.base import load_data
+from paddle_automl.pipeline.jobs.networks import callbacks_of, make_model
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.search.machine import devices_of
 from paddle_automl.training.learner import Learner
 
 WARM_UP, BLOCK = 3, 5
@@ -39,13 +39,13 @@ def profile_step(config: RunConfig, steps: int) -> dict[str, Any]:
     `steps` steps are taken apart, as many run undisturbed for comparison. One thread on the CPU; raises ConfigError
     for another device.
     """
-    if devices_of(config)[0] != "cpu":
+    if devices_of(config.device)[0] != "cpu":
         raise ConfigError("device: a step is taken apart on the CPU only; add -o device=cpu")
     set_device("cpu")
     set_threads(1)
     kernels.set_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        measurement = _Measurement(config, Path(folder))
+        measurement = _Measurement(config, Worker("cpu", 1, Path(folder), lambda epoch, metrics: True))
         # As trials do: one look of the collector at all that was imported takes as long as many small steps.
         gc.collect()
         gc.freeze()
@@ -58,21 +58,20 @@ def profile_step(config: RunConfig, steps: int) -> dict[str, Any]:
 class _Measurement:
     """A configuration's network, data and learner, as a training has them."""
 
-    def __init__(self, config: RunConfig, folder: Path) -> None:
-        payload = payload_of(config, config, folder=folder)
-        data = load_data(config, payload)
+    def __init__(self, config: RunConfig, worker: Worker) -> None:
+        data = load_data(config, worker)
         model = make_model(config, data)
         self.config, self.data = config, data
-        self.learner = Learner.on(model, data, config.training, guides=guides_of(config, data, model, payload))
-        self.augment = build_augmenter(config.data.augment)
+        self.learner = Learner.on(model, data, config.training, callbacks=callbacks_of(config, data, model, worker))
+        self.augment = build_augmenter(config.data.augment, data.input)
         self.watch = Stopwatch()
 
     def run(self, steps: int) -> dict[str, Any]:
         batches = self._batches()
         self.learner.begin(1)
         with ExitStack() as stack:
-            for guide in self.learner.guides:
-                stack.enter_context(guide.watching())
+            for callback in self.learner.callbacks:
+                stack.enter_context(callback.watching())
             self._steps(batches, WARM_UP)
             with self._apart():
                 self._steps(batches, 1)
@@ -91,11 +90,12 @@ class _Measurement:
         started = process_time()
         for _ in range(count):
             batch = next(batches)
-            images, targets = paddle.to_tensor(batch.images), paddle.to_tensor(batch.targets)
+            inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
+            targets = paddle.to_tensor(batch.targets)
             step: Callable[..., Any] = self.learner.step
             if self.watch.running:
                 step = self.watch.around("rest of the step", step)
-            total.add_(step(images, targets))
+            total.add_(step(inputs, targets))
         float(total)
         return process_time() - started
 
@@ -171,7 +171,8 @@ def _summary(
         "precision": learner.precision.description,
         "fast_layers": learner.precision.cpu_type is not None,
         "batch_size": config.training.batch_size,
-        "input_shape": list(data.input_shape),
+        "word": data.input.word,
+        "inputs": {spec.name: list(spec.shape) for spec in data.specs},
         "step_ms": 1000 * seconds[0],
         "measured_step_ms": 1000 * seconds[1],
         "roofline_gflops": peak,
@@ -182,7 +183,7 @@ class _TimedAugmenter(Augmenter):
     """Another augmenter with its time charged apart from that of the data."""
 
     def __init__(self, inner: Augmenter, watch: Stopwatch) -> None:
-        super().__init__(inner.augmentations)
+        super().__init__(inner.augmentations, inner.main)
         self._watch = watch
 
     def _apply(self, *args: Any) -> Any:

@@ -44,14 +44,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(screen: Console, record: Mapping[str, Any], count: int) -> None:
     batch, step, measured = record["batch_size"], record["step_ms"], record["measured_step_ms"]
-    shape = " x ".join(map(str, record["input_shape"]))
+    shapes = ", ".join(f"{name} {shape}" for name, shape in record["inputs"].items())
     whose = "fast layers" if record["fast_layers"] else "Paddle's operators"
-    screen.print(f"{record['processor']}, one thread; {batch} images of {shape}, {record['precision']}, {whose}")
+    screen.print(f"{record['processor']}, one thread; {batch} items of {shapes}, {record['precision']}, {whose}")
     gflop = sum(layer["gflop"] for layer in record["layers"])
     share = gflop / step * 1000 / record["roofline_gflops"]
     screen.print(
-        f"a step: {step:.2f} ms of CPU time, {1000 * batch / step:.0f} images per CPU-second; {gflop:.2f} GFLOP in "
-        f"convolutions and linear layers: {share:.0%} of the {record['roofline_gflops']:.0f} GFLOP/s seen here"
+        f"a step: {step:.2f} ms of CPU time, {1000 * batch / step:.0f} {record['word']}s per CPU-second; "
+        f"{gflop:.2f} GFLOP in convolutions and linear layers: {share:.0%} of the "
+        f"{record['roofline_gflops']:.0f} GFLOP/s seen here"
     )
     total = sum(record["parts_ms"].values())
     screen.print(

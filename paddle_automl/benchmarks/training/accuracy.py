@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -25,6 +26,7 @@ last weights are tested in float32. The criterion: the mean difference is at mos
 standard deviation of the float32 accuracies over the n seeds. So much, in 19 of 20 cases, would the mean change
 if float32 were run with n other seeds."""
 DTYPES = ("float32", "bfloat16")
+JOB = "paddle_automl.benchmarks.training.accuracy_job:run"
 _RECIPE: dict[str, Any] = {
     "optimizer": {"name": "momentum", "learning_rate": 0.05, "weight_decay": 1e-4},
     "lr_schedule": "cosine",
@@ -51,6 +53,17 @@ TASKS: dict[str, dict[str, Any]] = {
     },
 }
 """What is trained: how many of the training images (none: all), and the configuration."""
+
+
+@dataclass(frozen=True)
+class PrecisionRequest:
+    """One training: a configuration of `TASKS`, on so many of its training images (None: all), in one type."""
+
+    task: str
+    dtype: str
+    seed: int
+    config: dict[str, Any]
+    images: int | None
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,70 +95,62 @@ def _precision(args: argparse.Namespace) -> None:
             raise ConfigError("--data: must name the folder that holds fashion_mnist/")
         screen().print("fashion_mnist is left out: --data DIR names the folder that holds it", style="dim")
         names.remove("fashion_mnist")
-    payloads = [
-        {"task": name, "dtype": dtype, "seed": seed, **_task(name, args.data)}
+    requests = [
+        PrecisionRequest(name, dtype, seed, _config(name, args.data), TASKS[name]["images"])
         # Seeds outermost: an interrupted comparison has looked at everything a little.
         for seed in range(args.seeds)
         for name in names
         for dtype in DTYPES
     ]
     kept = Kept.load(args.json, "precision")
-    _train_all(payloads, kept, args.workers)
-    summary = {name: summary_of([p for p in payloads if p["task"] == name], kept) for name in names}
+    _train_all(requests, kept, args.workers)
+    summary = {name: summary_of([item for item in requests if item.task == name], kept) for name in names}
     kept.save(summary)
     print_differences(screen(), summary)
 
 
-def _task(name: str, data: Path | None) -> dict[str, Any]:
-    task = TASKS[name]
-    config = task["config"]
+def _config(name: str, data: Path | None) -> dict[str, Any]:
+    config: dict[str, Any] = TASKS[name]["config"]
     if data is not None and name == "fashion_mnist":
         dataset = {**config["data"]["dataset"], "root": str((data / name).resolve())}
         config = {**config, "data": {**config["data"], "dataset": dataset}}
-    return {"config": config, "images": task["images"]}
+    return config
 
 
-def _train_all(payloads: Sequence[dict[str, Any]], kept: Kept, workers: int) -> None:
-    missing = [payload for payload in payloads if kept.get(payload) is None]
+def _train_all(requests: Sequence[PrecisionRequest], kept: Kept, workers: int) -> None:
+    missing = [request for request in requests if kept.get(asdict(request)) is None]
     if not missing:
         return
-    with tempfile.TemporaryDirectory() as folder, executor(workers) as pool:
+    with tempfile.TemporaryDirectory() as folder, executor(workers, Path(folder)) as pool:
         waiting, running = list(enumerate(missing)), 0
         while waiting or running:
             while waiting and pool.free:
-                number, payload = waiting.pop(0)
-                shared = {**payload, "cache": folder}
-                pool.submit(number, Job(_job, shared, Path(folder) / f"{number}.log"))
+                number, request = waiting.pop(0)
+                pool.submit(number, Job(JOB, request, Path(folder) / f"{number}.log"))
                 running += 1
             tell(f"{len(missing) - len(waiting) - running} of {len(missing)} trainings")
             running -= _take(pool, missing, kept)
     tell("")
 
 
-def _take(pool: Executor, missing: Sequence[dict[str, Any]], kept: Kept) -> int:
+def _take(pool: Executor, missing: Sequence[PrecisionRequest], kept: Kept) -> int:
     """Keep what ended within a second; return how many did."""
     ended = 0
     for event in pool.poll(1.0):
         if isinstance(event, Finished):
-            kept.put(missing[event.id], dict(event.result))
+            kept.put(asdict(missing[event.id]), dict(event.result))
             ended += 1
         elif isinstance(event, Failed):
-            payload = missing[event.id]
-            raise TrialError(f"{payload['task']}, {payload['dtype']}, seed {payload['seed']}: {event.reason}")
+            request = missing[event.id]
+            raise TrialError(f"{request.task}, {request.dtype}, seed {request.seed}: {event.reason}")
         else:
             pool.reply(event.id, True)
     return ended
 
 
-def _job(payload: dict[str, Any], report: Any) -> dict[str, Any]:
-    from paddle_automl.benchmarks.training.accuracy_job import train_and_test
-
-    return train_and_test(payload, report)
-
-
-def summary_of(payloads: Sequence[dict[str, Any]], kept: Kept) -> dict[str, Any]:
+def summary_of(requests: Sequence[PrecisionRequest], kept: Kept) -> dict[str, Any]:
     """Return accuracies by type and seed, their paired differences, and whether these are within the noise."""
-    found = {dtype: [kept.get(p) for p in payloads if p["dtype"] == dtype] for dtype in DTYPES}
+    found = {dtype: [kept.get(asdict(item)) for item in requests if item.dtype == dtype] for dtype in DTYPES}
     accuracies = {dtype: [run["accuracy"] for run in runs if run is not None] for dtype, runs in found.items()}
     differences = [low - full for low, full in zip(accuracies["bfloat16"], accuracies["float32"], strict=True)]
     count = len(differences)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from paddle_automl.benchmarks.training.crew import Figures, Member, Variant, crew, take_turns
 from paddle_automl.benchmarks.training.tables import print_speeds
-from paddle_automl.benchmarks.training.tasks import TASKS
+from paddle_automl.benchmarks.training.workloads import WORKLOADS
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.runtime import MALLOC, SETTINGS, processor_name
@@ -66,7 +66,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def add_common_arguments(parser: argparse.ArgumentParser, *, rounds: int) -> None:
     """Add the arguments that all comparisons of training steps have."""
-    parser.add_argument("--nets", default="all", help=f"comma-separated networks out of {', '.join(TASKS)}")
+    parser.add_argument("--nets", default="all", help=f"comma-separated networks out of {', '.join(WORKLOADS)}")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"turns of each variant (default: {rounds})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
 
@@ -75,7 +75,7 @@ def networks_of(args: argparse.Namespace) -> list[str]:
     """Return the networks that are asked for; raises ConfigError for unknown ones and for no rounds."""
     if args.rounds < 1:
         raise ConfigError(f"--rounds: must be at least 1, got {args.rounds}")
-    return chosen("--nets", args.nets, list(TASKS))
+    return chosen("--nets", args.nets, list(WORKLOADS))
 
 
 def chosen(option: str, text: str, valid: Sequence[str]) -> list[str]:
@@ -164,17 +164,17 @@ def _record(
     """Return all figures that are printed or written."""
     networks: dict[str, Any] = {}
     for network, of_variants in figures.items():
-        task = TASKS[network]
+        workload = WORKLOADS[network]
         speeds = {}
         for name, found in of_variants.items():
             roof = peak.get(variants[name].dtype)
             speeds[name] = found.as_dict()
             if roof:
-                speeds[name]["roofline_share"] = found.speed * task.mflop / 1000 / roof
+                speeds[name]["roofline_share"] = found.speed * workload.mflop / 1000 / roof
             if "paddle" in of_variants:
                 speeds[name]["over_paddle"] = found.speed / of_variants["paddle"].speed
         networks[network] = {
-            "title": task.title, "batch": task.batch, "mflop": task.mflop, "variants": speeds,
+            "title": workload.title, "batch": workload.batch, "mflop": workload.mflop, "variants": speeds,
         }  # fmt: skip
     return {
         "processor": processor_name(),

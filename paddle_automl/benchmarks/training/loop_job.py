@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,24 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from paddle_automl.benchmarks.training.project_networks import build
-from paddle_automl.benchmarks.training.tasks import CLASSES, TASKS, Task
+from paddle_automl.benchmarks.training.loop_overhead import LoopRequest
+from paddle_automl.benchmarks.training.project_networks import build, image_input, spec_of, task_of_classes
+from paddle_automl.benchmarks.training.workloads import CLASSES, WORKLOADS, Workload
 from paddle_automl.core.files import append_json_line
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import Augmenter, build_augmenter
 from paddle_automl.data.config import DataConfig
-from paddle_automl.data.parts import Part, PreparedData
-from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.data.splits import Everything, PreparedData, Split
 from paddle_automl.data.stores import ArrayStore
-from paddle_automl.models import kernels
-from paddle_automl.models.classifier import Classifier, build_model
+from paddle_automl.inputs.base import Arrays
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import Network, build_network
 from paddle_automl.models.profile import profile
-from paddle_automl.paddle_compat.device import disable_signal_handler, set_threads
 from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.pipeline.jobs.base import enter
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.base import RawTargets
+from paddle_automl.tasks.metrics.spelling import epoch_metrics
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.ema import ExponentialMovingAverage
 from paddle_automl.training.evaluation import evaluate
@@ -41,7 +43,7 @@ EPOCH_S = 2.0
 FEWEST_STEPS = 12
 """Of an epoch: in shorter ones the files, written once an epoch, would weigh more than they ever do."""
 VALIDATION_SHARE = 0.2
-SMALL = Task("ResNet of 7 convolutions, 32x32", 64, (3, 32, 32), 0.0)
+SMALL = Workload("ResNet of 7 convolutions, 32x32", 64, (3, 32, 32), 0.0)
 RECIPE: dict[str, Any] = {
     "optimizer": {"name": "momentum", "learning_rate": 0.01, "weight_decay": 5e-4},
     "loss": {"name": "cross_entropy", "label_smoothing": 0.05},
@@ -51,15 +53,10 @@ RECIPE: dict[str, Any] = {
 AUGMENT: dict[str, Any] = {"augment": [{"name": "random_crop", "padding": 4}, "horizontal_flip"]}
 
 
-def measure(payload: Mapping[str, Any], report: Callable[[int, Mapping[str, float]], bool]) -> dict[str, Any]:
-    """Return CPU seconds of epochs of the loop, of the same work by bare steps, and of the loop's parts.
-
-    Payload: `net`, `dtype`, `rounds`, `folder`, `threads`.
-    """
-    disable_signal_handler()
-    set_threads(int(payload["threads"]))
-    kernels.set_threads(1)
-    return _Measurement(payload["net"], payload["dtype"], Path(payload["folder"])).run(payload["rounds"])
+def run(request: LoopRequest, worker: Worker) -> dict[str, Any]:
+    """Return CPU seconds of epochs of the loop, of the same work by bare steps, and of the loop's parts."""
+    enter(worker)
+    return _Measurement(request).run()
 
 
 @dataclass
@@ -73,18 +70,17 @@ class _Seconds:
 
 
 class _Measurement:
-    def __init__(self, net: str, dtype: str, folder: Path) -> None:
-        self.task = task_of(net)
-        self.folder = folder
-        self.net = net
-        self.amp = {"dtype": "bfloat16"} if dtype == "bfloat16" else None
-        self.augment = build_augmenter(DataConfig.model_validate(AUGMENT).augment)
-        self.bare = _Bare(network_of(self.net), self._recipe(1, plain=True), self.task)
+    def __init__(self, request: LoopRequest) -> None:
+        self.request = request
+        self.workload = workload_of(request.net)
+        self.amp = {"dtype": "bfloat16"} if request.dtype == "bfloat16" else None
+        self.augment = augmenter_of(self.workload)
+        self.bare = _Bare(network_of(request.net), self._recipe(1, plain=True), self.workload)
         self.data = self._data()
         self.seconds = _Seconds()
 
-    def run(self, rounds: int) -> dict[str, Any]:
-        """Train `rounds` epochs after one to warm up, each followed by the same work in bare steps."""
+    def run(self) -> dict[str, Any]:
+        """Train so many epochs after one to warm up, each followed by the same work in bare steps."""
         seconds = self.seconds
         started = time.process_time()
 
@@ -98,18 +94,17 @@ class _Measurement:
             started = time.process_time()
             return True
 
-        config = self._recipe(rounds + 1)
         result = train(
-            network_of(self.net),
+            network_of(self.request.net),
             self.data,
-            config,
+            self._recipe(self.request.rounds + 1),
             seed=0,
-            folder=self.folder,
+            folder=self.request.folder,
             augment=self.augment,
             report=after_epoch,
         )
         return {
-            "title": self.task.title,
+            "title": self.workload.title,
             "precision": result.amp,
             "steps": self.steps,
             "loop_s": seconds.loop,
@@ -121,16 +116,16 @@ class _Measurement:
     def _recipe(self, epochs: int, plain: bool = False) -> TrainingConfig:
         options = {**RECIPE, "ema": None, "clip_global_norm": None} if plain else RECIPE
         return TrainingConfig.model_validate(
-            {**options, "epochs": epochs, "batch_size": self.task.batch, "amp": self.amp}
+            {**options, "epochs": epochs, "batch_size": self.workload.batch, "amp": self.amp}
         )
 
     def _data(self) -> PreparedData:
         """Return random images, as many as an epoch of about `EPOCH_S` takes."""
         self.bare.step()
         self.steps = max(FEWEST_STEPS, min(100, round(EPOCH_S / max(_spent(self.bare.step), 1e-3))))
-        count = self.steps * self.task.batch
-        data = random_data(self.task, count, round(count * VALIDATION_SHARE))
-        self.bare.held_out = [paddle.to_tensor(batch.images) for batch in data.validation.batches(256)]
+        count = self.steps * self.workload.batch
+        data = random_data(self.workload, count, round(count * VALIDATION_SHARE))
+        self.bare.held_out = [_tensors(batch.inputs) for batch in data.validation.batches(256)]
         return data
 
     def _bare_work(self) -> None:
@@ -143,7 +138,7 @@ class _Measurement:
     def _parts(self) -> None:
         """Measure each part of the loop by itself, as often as an epoch needs it."""
         plain, augmented = _spent(lambda: self._pass(None)), _spent(lambda: self._pass(self.augment))
-        images, targets = self.task.inputs(), np.eye(CLASSES, dtype=np.float32)[self.task.labels()]
+        images, targets = self.workload.inputs(), task_of_classes().dense(self.workload.labels())
         bare = self.bare
         gradients = [(p, p.grad) for p in bare.kept_gradients()]
         clip, average = nn.ClipGradByGlobalNorm(5.0), ExponentialMovingAverage(bare.model, 0.999, warmup=True)
@@ -163,11 +158,11 @@ class _Measurement:
 
     def _scored(self) -> None:
         with self.bare.precision.evaluation_context():
-            evaluate(self.bare.model, self.data.validation)
+            evaluate(self.bare.model, self.data.validation, epoch_metrics(self.data.task))
 
     def _pass(self, augment: Augmenter | None) -> None:
         for _ in self.data.train.batches(
-            self.task.batch, rng=generator(0, "benchmark", "pass"), augment=augment, drop_last=True
+            self.workload.batch, rng=generator(0, "benchmark", "pass"), augment=augment, drop_last=True
         ):
             pass
 
@@ -175,56 +170,48 @@ class _Measurement:
         return _spent(lambda: [call() for _ in range(self.steps)])
 
     def _write(self) -> None:
-        append_json_line(self.folder / "parts.jsonl", {"epoch": 1, "loss": 0.5})
-        save_weights(self.folder / "parts.pdparams", copy_of_weights(self.bare.model))
+        append_json_line(self.request.folder / "parts.jsonl", {"epoch": 1, "loss": 0.5})
+        save_weights(self.request.folder / "parts.pdparams", copy_of_weights(self.bare.model))
 
 
-def task_of(net: str) -> Task:
-    """Return the input and batch of a network: one of `TASKS`, or ``small``, the network of the defaults."""
-    return SMALL if net == "small" else TASKS[net]
+def workload_of(net: str) -> Workload:
+    """Return the input and batch of a network: one of `WORKLOADS`, or ``small``, the network of the defaults."""
+    return SMALL if net == "small" else WORKLOADS[net]
 
 
-def network_of(net: str) -> Classifier:
+def network_of(net: str) -> Network:
     """Return a network of this project."""
-    task = task_of(net)
-    if net != "small":
-        return build(net, task)
-    channels, height, width = task.shape
-    return build_model(ModelConfig(), in_channels=channels, num_classes=CLASSES, image_size=(height, width))
+    workload = workload_of(net)
+    return build_network(ModelConfig(), image_input(workload), CLASSES) if net == "small" else build(net, workload)
 
 
-def random_data(task: Task, training: int, validation: int) -> PreparedData:
+def augmenter_of(workload: Workload) -> Augmenter | None:
+    """Return random crops and flips."""
+    return build_augmenter(DataConfig.model_validate(AUGMENT).augment, image_input(workload))
+
+
+def random_data(workload: Workload, training: int, validation: int) -> PreparedData:
     """Return so many random images for training and validation, in memory."""
     random = generator(0, "benchmark", "loop")
-    images = random.integers(0, 256, (training + validation, *task.shape), dtype=np.uint8)
-    channels, height, width = task.shape
-    preprocess = Preprocess(
-        image_size=(height, width),
-        channels=1 if channels == 1 else 3,
-        mean=(0.5,) * channels,
-        std=(0.3,) * channels,
-    )
-    part = Part(
-        ArrayStore(images),
-        np.arange(training),
-        random.integers(0, CLASSES, len(images)),
-        num_classes=CLASSES,
-        preprocess=preprocess,
-    )
-    held_out = part.with_indices(np.arange(training, len(images)))
-    return PreparedData(part, held_out, held_out, tuple(map(str, range(CLASSES))), preprocess)
+    images = random.integers(0, 256, (training + validation, *workload.shape), dtype=np.uint8)
+    labels = random.integers(0, CLASSES, len(images))
+    task, given = task_of_classes(), image_input(workload)
+    targets = RawTargets("classes", labels, task.names)
+    everything = Everything(ArrayStore(images), targets, task.encode(targets), given, task)
+    held_out = Split(everything, np.arange(training, len(images)))
+    return PreparedData(Split(everything, np.arange(training)), held_out, held_out, given, task)
 
 
 class _Bare:
     """Forward, backward and optimizer, with nothing around them, on one batch that stays where it is."""
 
-    def __init__(self, model: Classifier, config: TrainingConfig, task: Task) -> None:
+    def __init__(self, model: Network, config: TrainingConfig, workload: Workload) -> None:
         self.model = model
         self.optimizer = build_optimizer(model, config)
-        self.precision = Precision(config.amp, "cpu", profile(model, task.shape).flops * task.batch)  # type: ignore[arg-type]
-        self.images = paddle.to_tensor(task.inputs())
-        self.targets = paddle.to_tensor(np.eye(CLASSES, dtype=np.float32)[task.labels()])
-        self.held_out: list[Tensor] = []
+        self.precision = Precision(config.amp, "cpu", profile(model, [spec_of(workload)]).flops * workload.batch)
+        self.images = paddle.to_tensor(workload.inputs())
+        self.targets = paddle.to_tensor(task_of_classes().dense(workload.labels()))
+        self.held_out: list[list[Tensor]] = []
         model.train()
 
     def step(self) -> None:
@@ -242,14 +229,18 @@ class _Bare:
         """Run the forward passes of a validation, on batches that are at hand."""
         self.model.eval()
         with paddle.no_grad(), self.precision.evaluation_context():
-            for images in self.held_out:
-                self.model(images)
+            for inputs in self.held_out:
+                self.model(*inputs)
         self.model.train()
 
     def _backward(self) -> None:
         with self.precision.context():
-            logits = self.model(self.images)
-        F.cross_entropy(logits.astype("float32"), self.targets, soft_label=True).backward()
+            outputs = self.model(self.images)
+        F.cross_entropy(outputs.astype("float32"), self.targets, soft_label=True).backward()
+
+
+def _tensors(arrays: Arrays) -> list[Tensor]:
+    return [paddle.to_tensor(array) for array in arrays.values()]
 
 
 def _spent(call: Callable[[], object]) -> float:

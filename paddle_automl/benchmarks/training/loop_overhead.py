@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +18,7 @@ from paddle_automl.benchmarks.training.pool import executor
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.runtime import processor_name
-from paddle_automl.pipeline.jobs.base import call
+from paddle_automl.search.executors.base import Job, run_job
 
 SUMMARY = "Compare the whole training loop with the bare step: CPU time of one thread, interleaved."
 DESCRIPTION = """The loop: data, augmentation, moving average, clipping, validation, metrics, files.
@@ -26,6 +27,7 @@ images."""
 NETS = ("cnn", "resnet18", "small")
 DTYPES = ("float32", "bfloat16")
 TARGET = 0.08
+JOB = "paddle_automl.benchmarks.training.loop_job:run"
 PARTS = {
     "batches": "gather and normalize the images",
     "augmentation": "random crop and flip",
@@ -36,6 +38,16 @@ PARTS = {
     "scores": "probabilities and metrics of the validation images",
     "files": "write the epoch's line, keep and write the best weights",
 }
+
+
+@dataclass(frozen=True)
+class LoopRequest:
+    """What the measured process does: so many epochs of one network in one type; files go to `folder`."""
+
+    net: str
+    dtype: str
+    rounds: int
+    folder: Path
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,8 +78,8 @@ def _loop(args: argparse.Namespace) -> None:
         for net in nets:
             for dtype in dtypes:
                 tell(f"{net}, {dtype}: {args.rounds} rounds")
-                payload = {"net": net, "dtype": dtype, "rounds": args.rounds, "folder": folder}
-                figures = call(pool, _job, payload, Path(folder) / "log")
+                request = LoopRequest(net, dtype, args.rounds, Path(folder))
+                figures = run_job(pool, Job(JOB, request, Path(folder) / "log"))
                 if figures["precision"] == dtype:
                     found.append({"net": net, "dtype": dtype, **summary_of(figures)})
                 else:
@@ -76,13 +88,6 @@ def _loop(args: argparse.Namespace) -> None:
     if args.json is not None:
         write_json(args.json, {"processor": processor_name(), "target": TARGET, "loops": found})
     print_overheads(screen(), found)
-
-
-def _job(payload: dict[str, Any], report: Any) -> dict[str, Any]:
-    from paddle_automl.benchmarks.training.loop_job import measure
-    from paddle_automl.pipeline.jobs.base import returning_errors
-
-    return returning_errors(measure)(payload, report)
 
 
 def summary_of(figures: Mapping[str, Any]) -> dict[str, Any]:

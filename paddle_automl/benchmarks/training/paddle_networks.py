@@ -11,7 +11,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
 
-from paddle_automl.benchmarks.training.tasks import (
+from paddle_automl.benchmarks.training.workloads import (
     CLASSES,
     LEARNING_RATE,
     MOBILE_STAGES,
@@ -21,16 +21,16 @@ from paddle_automl.benchmarks.training.tasks import (
     TEXT_KERNELS,
     TOKEN_WIDTH,
     VOCABULARY,
-    Task,
+    Workload,
 )
 
 
-def make_step(name: str, task: Task) -> Callable[[], float]:
+def make_step(name: str, workload: Workload) -> Callable[[], float]:
     """Return a function that trains the network `name` by one batch and returns the loss."""
     model: nn.Layer = {"cnn": _cnn, "resnet18": _ResNet18, "mobilenet": _mobilenet, "textcnn": _TextCNN}[name]()
     optimizer = paddle.optimizer.Momentum(LEARNING_RATE, MOMENTUM, parameters=model.parameters())
     criterion = nn.CrossEntropyLoss()
-    inputs, labels = paddle.to_tensor(task.inputs()), paddle.to_tensor(task.labels())
+    inputs, labels = paddle.to_tensor(workload.inputs()), paddle.to_tensor(workload.labels())
     model.train()
 
     def step() -> float:

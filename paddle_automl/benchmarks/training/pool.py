@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from paddle_automl.pipeline.jobs.warmup import PRELOAD, begin
 from paddle_automl.search.executors.base import EXECUTORS, Executor
 
 
-def executor(workers: int) -> Executor:
-    """Return an executor that runs `workers` jobs side by side on the CPU, each with one thread."""
+def executor(workers: int, scratch: Path | None = None) -> Executor:
+    """Return an executor that runs `workers` jobs side by side on the CPU, each with one thread.
+
+    Decoded items are kept in `scratch`.
+    """
     begin()
     local: Any = EXECUTORS["local"]
-    made: Executor = local(local.Config(), workers=workers, threads=1, devices=("cpu",), preload=(PRELOAD,))
+    made: Executor = local(
+        local.Config(threads=1), workers=workers, device="cpu", scratch=scratch, preload=(PRELOAD,)
+    )
     return made

@@ -6,6 +6,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,8 +29,19 @@ PRODUCT = "product"
 NETS = ("cnn", "small")
 DTYPES = ("float32", "bfloat16")
 TARGET = 0.95
+JOB = "paddle_automl.benchmarks.training.scaling_job:run"
 READY_S = 4.0
 """Time for processes to start, build their network and warm up before they are measured."""
+
+
+@dataclass(frozen=True)
+class ScalingRequest:
+    """What one process does: training of `net` or products, counted from `begin` to `end`, seconds of the clock."""
+
+    net: str
+    dtype: str
+    begin: float
+    end: float
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -80,8 +92,8 @@ def _throughput(pool: Executor, kind: Mapping[str, Any], count: int, seconds: fl
     """Return the work per second of `count` processes together, over the same window of time."""
     begin = time.time() + READY_S
     for number in range(count):
-        payload = {**kind, "begin": begin, "end": begin + seconds}
-        pool.submit(number, Job(_job, payload, folder / f"{number}.log"))
+        request = ScalingRequest(kind["net"], kind["dtype"], begin, begin + seconds)
+        pool.submit(number, Job(JOB, request, folder / f"{number}.log"))
     speeds: list[float] = []
     while len(speeds) < count:
         for event in pool.poll(1.0):
@@ -90,12 +102,6 @@ def _throughput(pool: Executor, kind: Mapping[str, Any], count: int, seconds: fl
             elif isinstance(event, Failed):
                 raise TrialError(f"{kind['net']}, {kind['dtype']}: {event.reason}")
     return sum(speeds)
-
-
-def _job(payload: dict[str, Any], report: Any) -> dict[str, Any]:
-    from paddle_automl.benchmarks.training.scaling_job import work
-
-    return work(payload, report)
 
 
 def summary_of(kinds: Sequence[Mapping[str, Any]], rounds: Sequence[Sequence[float]]) -> list[dict[str, Any]]:

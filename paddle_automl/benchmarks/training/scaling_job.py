@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import paddle
 
-from paddle_automl.benchmarks.training.loop_job import AUGMENT, RECIPE, network_of, random_data, task_of
-from paddle_automl.data.augment.base import build_augmenter
-from paddle_automl.data.config import DataConfig
-from paddle_automl.models import kernels
-from paddle_automl.paddle_compat.device import disable_signal_handler, set_threads
+from paddle_automl.benchmarks.training.loop_job import RECIPE, augmenter_of, network_of, random_data, workload_of
+from paddle_automl.benchmarks.training.scaling import PRODUCT, ScalingRequest
+from paddle_automl.pipeline.jobs.base import enter
+from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.loop import train
 
@@ -22,22 +20,17 @@ STEPS = 4
 """Of an epoch: short ones let the window be met closely, and each has a validation and files as usual."""
 
 
-def work(payload: Mapping[str, Any], report: Callable[[int, Mapping[str, float]], bool]) -> dict[str, Any]:
-    """Return products or images per second between the times `begin` and `end` of the payload.
-
-    Payload: `net` ("product", or a network), `dtype`, `begin` and `end` (seconds of the clock), `threads`.
-    """
-    disable_signal_handler()
-    set_threads(int(payload["threads"]))
-    kernels.set_threads(1)
-    window = _Window(payload["begin"], payload["end"])
-    if payload["net"] == "product":
+def run(request: ScalingRequest, worker: Worker) -> dict[str, float]:
+    """Return products or images per second between the two times of the request."""
+    enter(worker)
+    window = _Window(request.begin, request.end)
+    if request.net == PRODUCT:
         matrix = paddle.rand([SIDE, SIDE])
         while window.open():
             paddle.matmul(matrix, matrix)
             window.note(1)
     else:
-        _train(payload["net"], payload["dtype"], window)
+        _train(request.net, request.dtype, window)
     return {"per_second": window.rate()}
 
 
@@ -67,21 +60,21 @@ class _Window:
 
 
 def _train(net: str, dtype: str, window: _Window) -> None:
-    task = task_of(net)
-    data = random_data(task, STEPS * task.batch, task.batch)
+    workload = workload_of(net)
+    data = random_data(workload, STEPS * workload.batch, workload.batch)
 
     def after_epoch(epoch: int, metrics: Mapping[str, float]) -> bool:
-        window.note(STEPS * task.batch)
+        window.note(STEPS * workload.batch)
         return window.open()
 
     amp = {"dtype": "bfloat16"} if dtype == "bfloat16" else None
-    config = TrainingConfig.model_validate({**RECIPE, "epochs": 10_000, "batch_size": task.batch, "amp": amp})
+    config = TrainingConfig.model_validate({**RECIPE, "epochs": 10_000, "batch_size": workload.batch, "amp": amp})
     train(
         network_of(net),
         data,
         config,
         seed=0,
         folder=None,
-        augment=build_augmenter(DataConfig.model_validate(AUGMENT).augment),
+        augment=augmenter_of(workload),
         report=after_epoch,
     )

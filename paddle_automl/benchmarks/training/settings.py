@@ -12,7 +12,7 @@ from rich.table import Table
 
 from paddle_automl.benchmarks.training.command import add_common_arguments, networks_of, screen, tell
 from paddle_automl.benchmarks.training.crew import Figures, Member, Variant, crew, take_turns
-from paddle_automl.benchmarks.training.tasks import TASKS
+from paddle_automl.benchmarks.training.workloads import WORKLOADS
 from paddle_automl.core.files import write_json
 from paddle_automl.core.runtime import MALLOC, MKL_VARIABLE, SETTINGS, processor_name
 
@@ -74,7 +74,8 @@ def _record(
             path, _, _ = name.partition(", ")
             gain = found.speed / of_variants[f"{path}, none"].speed
             speeds[name] = {**found.as_dict(), "over_none": gain}
-        networks[network] = {"title": TASKS[network].title, "batch": TASKS[network].batch, "variants": speeds}
+        workload = WORKLOADS[network]
+        networks[network] = {"title": workload.title, "batch": workload.batch, "variants": speeds}
     return {
         "processor": processor_name(),
         "set": {choice: set_here[f"paddle, {choice}"] for choice in CHOICES},

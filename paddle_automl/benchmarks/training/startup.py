@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,14 +20,15 @@ from paddle_automl.core.files import write_json
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.core.runtime import processor_name
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import call, returning_errors
-from paddle_automl.pipeline.runs.trials import payload_of, standalone
+from paddle_automl.pipeline.runs.trials import standalone
+from paddle_automl.search.executors.base import Job, run_job
 
 SUMMARY = "Measure what a trial takes from its start to its first step, part by part."
 TARGET_S = 1.0
+JOB = "paddle_automl.benchmarks.training.startup_job:run"
 PARTS = {
     "process": "fork from the server that has Paddle imported",
-    "settings": "log, threads, device, configuration",
+    "settings": "log, threads, device",
     "data": "map the decoded images that an earlier trial stored",
     "network": "build and initialize it",
     "costs": "parameters and operations",
@@ -61,13 +61,12 @@ def _startup(args: argparse.Namespace) -> None:
         raise ConfigError(f"--rounds: must be at least 1, got {args.rounds}")
     config = _config(args)
     trials: list[dict[str, tuple[float, float]]] = []
-    with tempfile.TemporaryDirectory() as folder, executor(1) as pool:
-        own = config.model_copy(update={"output": folder})
-        payload = payload_of(own, validate(RunConfig, standalone(own, Path(folder))), folder=Path(folder) / "trial")
+    with tempfile.TemporaryDirectory() as folder, executor(1, Path(folder)) as pool:
+        trial = validate(RunConfig, standalone(config, Path(folder)))
         for number in range(args.rounds + 1):
             tell(f"trial {number} of {args.rounds}")
             started = time.time()
-            marks = call(pool, _job, payload, Path(folder) / "log")["marks"]
+            marks = run_job(pool, Job(JOB, trial, Path(folder) / "log", plugins=config.plugins))["marks"]
             times = [(started, 0.0), *marks]
             spent = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(times)]
             trials.append(dict(zip(PARTS, spent, strict=True)))
@@ -87,12 +86,6 @@ def _config(args: argparse.Namespace) -> RunConfig:
             raise ConfigError("-o: changes a key of a configuration; name one with -c FILE")
         return RunConfig()
     return load_config(RunConfig, args.config, overrides=overrides)
-
-
-def _job(payload: dict[str, Any], report: Any) -> dict[str, Any]:
-    from paddle_automl.benchmarks.training.startup_job import begin_trial
-
-    return returning_errors(begin_trial)(payload, report)
 
 
 def print_startup(console: Console, trials: Sequence[Mapping[str, tuple[float, float]]]) -> None:

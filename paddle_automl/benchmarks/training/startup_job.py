@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import paddle
 
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import build_augmenter
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import Shared, enter, load_data
+from paddle_automl.pipeline.jobs.costs import network_costs
 from paddle_automl.pipeline.jobs.networks import make_model
-from paddle_automl.pipeline.jobs.train import enter_worker, load_data, model_costs
+from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.learner import Learner
 
 
-def begin_trial(payload: Mapping[str, Any], report: Callable[[int, Mapping[str, float]], bool]) -> dict[str, Any]:
-    """Return clock and CPU time after each of `startup.PARTS`; the payload is that of a trial."""
+def run(config: RunConfig, worker: Worker) -> dict[str, list[tuple[float, float]]]:
+    """Return clock and CPU time after each of `startup.PARTS`, for a trial of this configuration."""
     marks = [_now()]
-    config = enter_worker(payload)
+    enter(worker)
     marks.append(_now())
-    data = load_data(config, payload)
+    data = load_data(config, worker)
     marks.append(_now())
     model = make_model(config, data)
     marks.append(_now())
-    model_costs(model, data, config, {**payload, "objectives": ()})
+    network_costs(model, data, config, Shared(), worker)
     marks.append(_now())
     size = config.training.batch_size
-    learner = Learner.on(model, data, config.training, device=payload["device"])
-    augment = build_augmenter(config.data.augment)
+    learner = Learner.on(model, data, config.training, device=worker.device)
+    augment = build_augmenter(config.data.augment, data.input)
     batch = next(data.train.batches(size, rng=generator(0, "batches"), augment=augment, drop_last=True))
     learner.begin(1)
     marks.append(_now())
-    float(learner.step(paddle.to_tensor(batch.images), paddle.to_tensor(batch.targets)))
+    inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
+    float(learner.step(inputs, paddle.to_tensor(batch.targets)))
     marks.append(_now())
     return {"marks": marks}
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paddle_automl.benchmarks.training.tasks import (
+from paddle_automl.benchmarks.training.workloads import (
     CLASSES,
     LEARNING_RATE,
     MOBILE_STAGES,
@@ -22,18 +22,18 @@ from paddle_automl.benchmarks.training.tasks import (
     TEXT_KERNELS,
     TOKEN_WIDTH,
     VOCABULARY,
-    Task,
+    Workload,
 )
 
 
-def make_step(name: str, task: Task, dtype: str) -> Callable[[], float]:
+def make_step(name: str, workload: Workload, dtype: str) -> Callable[[], float]:
     """Return a function that trains the network `name` by one batch in `dtype` and returns the loss."""
     kinds = {"cnn": _cnn, "resnet18": _resnet18, "mobilenet": _mobilenet, "textcnn": _TextCNN}
     model: nn.Module = kinds[name]().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM)
     criterion = nn.CrossEntropyLoss()
-    inputs, labels = torch.from_numpy(task.inputs()), torch.from_numpy(task.labels())
-    if not task.tokens:
+    inputs, labels = torch.from_numpy(workload.inputs()), torch.from_numpy(workload.labels())
+    if not workload.tokens:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
     model.train()
 

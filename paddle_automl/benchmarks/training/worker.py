@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from paddle_automl.benchmarks.training.tasks import CLASSES, LEARNING_RATE, MOMENTUM, TASKS, Task
+from paddle_automl.benchmarks.training.workloads import LEARNING_RATE, MOMENTUM, WORKLOADS, Workload
 from paddle_automl.core.runtime import silence_known_warnings, tune_process
 
 MARK = "FIGURES "
@@ -57,52 +57,50 @@ class Worker:
     def _train(self, name: str, steps: int) -> dict[str, Any]:
         step = self._steps.get(name)
         if step is None:
-            step = self._steps[name] = self._make(name, TASKS[name])
+            step = self._steps[name] = self._make(name, WORKLOADS[name])
         wall, cpu = time.perf_counter(), time.process_time()
         for _ in range(steps):
             loss = step()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        return {"images": steps * TASKS[name].batch, "cpu_s": cpu, "wall_s": wall, "loss": loss}
+        return {"images": steps * WORKLOADS[name].batch, "cpu_s": cpu, "wall_s": wall, "loss": loss}
 
-    def _make(self, name: str, task: Task) -> Step:
+    def _make(self, name: str, workload: Workload) -> Step:
         if self.framework == "torch":
             from paddle_automl.benchmarks.training import torch_networks
 
-            return torch_networks.make_step(name, task, self.dtype)
+            return torch_networks.make_step(name, workload, self.dtype)
         if self.framework == "paddle":
             from paddle_automl.benchmarks.training import paddle_networks
 
-            return paddle_networks.make_step(name, task)
-        return _project_step(name, task, self.dtype)
+            return paddle_networks.make_step(name, workload)
+        return _project_step(name, workload, self.dtype)
 
 
-def _project_step(name: str, task: Task, dtype: str) -> Step:
-    import numpy as np
+def _project_step(name: str, workload: Workload, dtype: str) -> Step:
     import paddle
 
-    from paddle_automl.benchmarks.training.project_networks import build
+    from paddle_automl.benchmarks.training.project_networks import build, task_of_classes
     from paddle_automl.training.config import TrainingConfig
-    from paddle_automl.training.learner import Learner
+    from paddle_automl.training.learner import Learner, Start
 
-    labels = task.labels()
+    labels, task = workload.labels(), task_of_classes()
     recipe: dict[str, Any] = {
-        "batch_size": task.batch,
+        "batch_size": workload.batch,
         "optimizer": {"name": "momentum", "momentum": MOMENTUM, "learning_rate": LEARNING_RATE},
         "lr_schedule": "constant",
         "amp": {"dtype": "bfloat16"} if dtype == "bfloat16" else None,
     }
     learner = Learner(
-        build(name, task),
+        build(name, workload),
         TrainingConfig.model_validate(recipe),
-        labels=labels,
-        steps_per_epoch=1,
-        frozen_epochs=0,
-        loaded_rate=1.0,
+        task=task,
+        codes=labels,
+        start=Start(),
         device="cpu",
-        step_flops=int(task.mflop * 1e6 / 6 * task.batch),
+        step_flops=int(workload.mflop * 1e6 / 6 * workload.batch),
     )
-    inputs = paddle.to_tensor(task.inputs())
-    targets = paddle.to_tensor(np.eye(CLASSES, dtype=np.float32)[labels])
+    inputs = [paddle.to_tensor(workload.inputs())]
+    targets = paddle.to_tensor(task.dense(labels))
     learner.begin(1)
     return lambda: float(learner.step(inputs, targets))
 

@@ -7,24 +7,26 @@ from rich.console import Console
 from paddle_automl.benchmarks import command as benchmark
 from paddle_automl.benchmarks.training import command, tables
 from paddle_automl.benchmarks.training.crew import Figures, Variant, crew, take_turns
-from paddle_automl.benchmarks.training.project_networks import build
-from paddle_automl.benchmarks.training.tasks import TASKS
+from paddle_automl.benchmarks.training.project_networks import build, spec_of
+from paddle_automl.benchmarks.training.workloads import WORKLOADS
 from paddle_automl.core.errors import AutoMLError, ConfigError
 from paddle_automl.models.profile import profile
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "mobilenet"])
 def test_the_stated_work_is_that_of_the_network(name):
-    task = TASKS[name]
+    workload = WORKLOADS[name]
     # Three passes of two operations per multiply-accumulate; the first layer's is small.
-    assert profile(build(name, task), task.shape).flops * 6e-6 == pytest.approx(task.mflop, rel=0.05)
+    assert profile(build(name, workload), [spec_of(workload)]).flops * 6e-6 == pytest.approx(
+        workload.mflop, rel=0.05
+    )
 
 
 def test_batches_are_the_same_in_every_process():
-    task = TASKS["textcnn"]
-    assert task.inputs().shape == (64, 64)
-    assert (task.inputs() == task.inputs()).all()
-    assert task.labels().max() < 10
+    workload = WORKLOADS["textcnn"]
+    assert workload.inputs().shape == (64, 64)
+    assert (workload.inputs() == workload.inputs()).all()
+    assert workload.labels().max() < 10
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_figures_and_table():
     record = command._record(figures, variants, about, {"float32": 100.0})
     found = record["networks"]["cnn"]["variants"]
     assert found["project"]["over_paddle"] == 2.0
-    assert found["project"]["roofline_share"] == pytest.approx(200 * TASKS["cnn"].mflop / 1000 / 100)
+    assert found["project"]["roofline_share"] == pytest.approx(200 * WORKLOADS["cnn"].mflop / 1000 / 100)
     assert "roofline_share" not in found["project-bf16"]
     screen = Console(file=io.StringIO(), width=150)
     tables.print_speeds(screen, record)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import asdict
 
 import pytest
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 from paddle_automl.benchmarks.command import main
 from paddle_automl.benchmarks.kept import Kept
 from paddle_automl.benchmarks.training import accuracy, loop_overhead, scaling, startup
-from paddle_automl.benchmarks.training.accuracy import DTYPES
+from paddle_automl.benchmarks.training.accuracy import DTYPES, PrecisionRequest
 from paddle_automl.core.errors import DataError
 
 
@@ -58,13 +59,13 @@ class TestLoop:
 
 class TestPrecision:
     def summary(self, full, low, ran="bfloat16"):
-        kept, payloads = Kept(None, "precision"), []
+        kept, requests = Kept(None, "precision"), []
         for dtype, values in zip(DTYPES, (full, low), strict=True):
             for seed, value in enumerate(values):
-                payloads.append({"dtype": dtype, "seed": seed})
+                requests.append(PrecisionRequest("digits", dtype, seed, {}, None))
                 precision = ran if dtype == "bfloat16" else "float32"
-                kept.put(payloads[-1], {"accuracy": value, "precision": precision, "test_images": 100})
-        return accuracy.summary_of(payloads, kept)
+                kept.put(asdict(requests[-1]), {"accuracy": value, "precision": precision, "test_images": 100})
+        return accuracy.summary_of(requests, kept)
 
     def test_differences_are_paired_and_judged_by_the_spread_of_float32(self):
         found = self.summary([0.90, 0.92, 0.94], [0.91, 0.92, 0.93])

@@ -29,7 +29,7 @@ TEXT_KERNELS, TEXT_FILTERS, TEXT_DROPOUT = (3, 4, 5), 128, 0.5
 
 
 @dataclass(frozen=True)
-class Task:
+class Workload:
     """A network's input and the work of a step."""
 
     title: str
@@ -53,9 +53,9 @@ class Task:
         return generator(0, "benchmark", self.title, "labels").integers(0, CLASSES, self.batch)
 
 
-TASKS = {
-    "cnn": Task("4-convolution CNN, 28x28", 128, (1, 28, 28), 109.3),
-    "resnet18": Task("ResNet-18, 32x32", 32, (3, 32, 32), 3329.0),
-    "mobilenet": Task("MobileNetV2-like, 32x32", 32, (3, 32, 32), 526.0),
-    "textcnn": Task("TextCNN, 64 words", 64, (64,), 71.8, tokens=True),
+WORKLOADS = {
+    "cnn": Workload("4-convolution CNN, 28x28", 128, (1, 28, 28), 109.3),
+    "resnet18": Workload("ResNet-18, 32x32", 32, (3, 32, 32), 3329.0),
+    "mobilenet": Workload("MobileNetV2-like, 32x32", 32, (3, 32, 32), 526.0),
+    "textcnn": Workload("TextCNN, 64 words", 64, (64,), 71.8, tokens=True),
 }
