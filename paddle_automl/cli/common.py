@@ -6,10 +6,12 @@ import argparse
 import io
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 
 from paddle_automl.core.describe import Option
@@ -93,6 +95,11 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def process_started() -> float:
+    """Return when this process started, on the monotonic clock: imports count for a budget of time, too."""
+    return time.monotonic() - (time.time() - psutil.Process().create_time())
 
 
 def console() -> Console:
