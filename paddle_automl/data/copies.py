@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from paddle_automl.core.paths import readable
-from paddle_automl.data.samples import Samples
+from paddle_automl.data.samples import SPLITS, Samples
 
 log = logging.getLogger(__name__)
 
@@ -24,22 +24,23 @@ def report_copies(samples: Samples, copies: Mapping[int, int], splits: Mapping[s
     first[list(copies)] = list(copies.values())
     row, other = next(iter(copies.items()))
     log.warning(
-        "%d of %d %ss have the same content as another one, for example %s and %s; "
-        "copies stay in one split where they can",
-        len(copies), len(samples), word, _name(samples, other), _name(samples, row),
+        "%s of %d with the same content as another one, for example %s and %s; copies stay in one split where "
+        "they can",
+        _count(len(copies), word), len(samples), _name(samples, other), _name(samples, row),
     )  # fmt: skip
     _warn_of_targets(samples, first, word)
-    # Of each content that is trained on, one row to name it.
-    training = dict(zip(first[splits["train"]].tolist(), splits["train"].tolist(), strict=True))
-    for name in ("validation", "test"):
-        shared = [row for row in splits[name].tolist() if int(first[row]) in training]
-        if shared:
+    # Of each content in the splits so far, one row to name it.
+    seen: dict[int, int] = {}
+    places = {"validation": "training split", "test": "training or the validation split"}
+    for split in SPLITS:
+        shared = [row for row in splits[split].tolist() if int(first[row]) in seen]
+        if split in places and shared:
             log.warning(
-                "%d %ss of the %s split are also in the training split, for example %s (%s): "
-                "its scores will be too good",
-                len(shared), word, name,
-                _name(samples, shared[0]), _name(samples, training[int(first[shared[0]])]),
+                "%s of the %s split %s also in the %s, for example %s (%s): its scores will be too good",
+                _count(len(shared), word), split, "is" if len(shared) == 1 else "are", places[split],
+                _name(samples, shared[0]), _name(samples, seen[int(first[shared[0]])]),
             )  # fmt: skip
+        seen |= {int(first[row]): row for row in splits[split].tolist()}
 
 
 def _warn_of_targets(samples: Samples, first: np.ndarray, word: str) -> None:
@@ -48,10 +49,13 @@ def _warn_of_targets(samples: Samples, first: np.ndarray, word: str) -> None:
     if differs.any():
         row = int(np.flatnonzero(differs)[0])
         log.warning(
-            "%d %ss have the same content as another one but a different target, for example %s and %s; "
-            "no network can answer both",
-            int(differs.sum()), word, _name(samples, int(first[row])), _name(samples, row),
+            "the same content but a different target: %s, for example %s and %s; no network can answer both",
+            _count(int(differs.sum()), word), _name(samples, int(first[row])), _name(samples, row),
         )  # fmt: skip
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _name(samples: Samples, row: int) -> str:

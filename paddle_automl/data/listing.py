@@ -91,7 +91,7 @@ def raise_all(mistakes: Sequence[str]) -> None:
 
 def _id_and_name(text: str) -> tuple[str, str]:
     """Return id and name of a line ``id name``, ``id: name``, ``id, name`` or ``id<tab>name``."""
-    marked = re.match(r"(\d+)\s*[:,\t]\s*(.+)", text) or re.match(r"([^\s:]+):\s+(.+)", text)
+    marked = re.match(r"(\d+)\s*(?:[:\t]|,(?!\d))\s*(.+)", text) or re.match(r"([^\s:]+):\s+(.+)", text)
     if marked:
         return marked.group(1), marked.group(2).strip()
     words = text.split(maxsplit=1)

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from paddle_automl.core.describe import all_options
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment.base import AUGMENTATIONS, Augmenter, build_augmenter
+from paddle_automl.inputs.base import INPUTS
+from paddle_automl.inputs.image import ImageFitted, ImageInput
 
 NAMES = AUGMENTATIONS.names()
 SHAPES = [(16, 1, 8, 8), (16, 3, 28, 20), (1, 3, 9, 9), (5, 1, 1, 1)]
@@ -35,7 +37,10 @@ class TestAugmentation:
         assert issubclass(cls.Config, PluginConfig)
         assert AUGMENTATIONS.summary(name)
         assert all(option.doc for option in all_options(cls.Config))
-        assert cls.stage in ("image", "batch")
+        assert cls.stage in ("item", "batch")
+        assert all(taken in INPUTS for taken in cls.takes)
+        # Without a list of inputs it is for every main array of float32, which there is in batches alone.
+        assert cls.takes or cls.stage == "batch"
         with pytest.raises(ValidationError, match="unknown key"):
             cls.Config.model_validate({"name": name, "no_such_option": 1})
 
@@ -76,11 +81,11 @@ class TestAugmentation:
         assert any((a != b).any() for a, b in zip(first, other, strict=True))
         assert any((a != images).any() for a in first)
 
-    def test_image_stage_leaves_targets_alone(self, name):
+    def test_item_stage_leaves_targets_alone(self, name):
         augmentation = make(name)
         images, targets = batch(augmentation.stage, (16, 3, 8, 8))
         _, soft = augmentation(images, targets, np.random.default_rng(0))
-        if augmentation.stage == "image":
+        if augmentation.stage == "item":
             assert (soft == targets).all()
 
     def test_pickles(self, name):
@@ -92,12 +97,14 @@ class TestAugmentation:
 
 def test_all_together():
     configs = [AUGMENTATIONS[name].Config(name=name) for name in NAMES]
-    augmenter = build_augmenter(configs)
+    fitted = ImageFitted(name="image", size=(16, 16), channels=3, mean=(0.5,) * 3, std=(0.2,) * 3)
+    augmenter = build_augmenter(configs, ImageInput(fitted))
     assert isinstance(augmenter, Augmenter)
-    images, targets = batch("image", (32, 3, 16, 16))
+    images, targets = batch("item", (32, 3, 16, 16))
     rng = np.random.default_rng(0)
-    images, targets = augmenter.pixels(images, targets, rng)
+    images, targets = augmenter.items(images, targets, rng)
     assert images.dtype == np.uint8
-    images, targets = augmenter.batch(images.astype(np.float32), targets, rng)
-    assert images.shape == (32, 3, 16, 16)
+    arrays, targets = augmenter.batch({"image": images.astype(np.float32)}, targets, rng)
+    assert list(arrays) == ["image"]
+    assert arrays["image"].shape == (32, 3, 16, 16)
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-6)

@@ -9,6 +9,8 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.data.config import DataConfig, absolute
 from paddle_automl.data.datasets.base import DATASETS, DatasetConfig
 from paddle_automl.data.prepare import prepare
+from paddle_automl.inputs.base import INPUTS
+from paddle_automl.tasks.base import default_task
 from tests.unit.data.pictures import class_folder, write_idx
 
 NAMES = DATASETS.names()
@@ -46,10 +48,18 @@ def _npz(root):
     return {"path": "数据.npz"}
 
 
+def _image_table(root):
+    class_folder(root / "图 片", {"a": 5, "b": 5})
+    rows = [f"{name}/图 {number:02d}.png;{name};p{number}" for name in "ab" for number in range(5)]
+    (root / "图 片" / "表.csv").write_text("\n".join(["path;类;who", *rows]), encoding="utf-8")
+    return {"file": "图 片/表.csv", "labels": "类"}
+
+
 EXAMPLES = {
     "digits": _digits,
     "image_folder": _image_folder,
     "image_list": _image_list,
+    "image_table": _image_table,
     "idx": _idx,
     "npz": _npz,
 }
@@ -68,6 +78,7 @@ class TestDataset:
     def test_options_are_documented(self, name):
         cls = DATASETS[name]
         assert issubclass(cls.Config, DatasetConfig)
+        assert cls.input in INPUTS
         assert DATASETS.summary(name)
         assert all(option.doc for option in all_options(cls.Config))
         assert set(cls.Config.path_options) <= set(cls.Config.model_fields)
@@ -78,58 +89,65 @@ class TestDataset:
         cls = DATASETS[name]
         samples = cls(cls.Config.model_validate(options)).load()
         count = len(samples)
-        assert samples.labels.dtype == np.int64
-        assert set(np.unique(samples.labels)) == set(range(len(samples.class_names)))
-        assert len(set(samples.class_names)) == len(samples.class_names)
-        assert all(text.encode("utf-8") for text in samples.class_names)
-        if samples.images is not None:
-            assert samples.images.dtype == np.uint8
-            assert len(samples.images) == count
+        targets = samples.targets
+        assert len(targets) == count
+        assert len(set(targets.names)) == len(targets.names)
+        assert all(text.encode("utf-8") for text in targets.names)
+        if targets.kind == "classes":
+            assert targets.values.dtype == np.int64
+            assert set(np.unique(targets.values)) == set(range(len(targets.names)))
+        default_task(targets.kind)
+        if samples.items is not None:
+            assert len(samples.items) == count
         else:
-            assert len(set(samples.files)) == count
-            assert all(file.is_file() for file in samples.files)
-        taken = np.concatenate([*samples.parts.values(), np.empty(0, np.int64)])
+            assert len(set(samples.sources)) == count
+        taken = np.concatenate([*samples.splits.values(), np.empty(0, np.int64)])
         assert len(set(taken.tolist())) == len(taken)
-        assert set(samples.parts) <= {"train", "validation", "test"}
+        assert set(samples.splits) <= {"train", "validation", "test"}
 
     def test_loading_twice_gives_the_same(self, name, options):
         cls = DATASETS[name]
         first, second = (cls(cls.Config.model_validate(options)).load() for _ in range(2))
-        assert (first.labels == second.labels).all()
-        assert first.class_names == second.class_names
-        assert first.files == second.files
-        assert first.images is None or (first.images == second.images).all()
+        assert (first.targets.values == second.targets.values).all()
+        assert first.targets.names == second.targets.names
+        assert first.sources == second.sources
+        assert first.items is None or (first.items == second.items).all()
 
-    def test_prepared_parts_are_disjoint_and_complete(self, name, options):
-        data = prepare(DataConfig.model_validate({"dataset": options, "image_size": 7}), seed=0)
+    def test_prepared_splits_are_disjoint_and_complete(self, name, options):
+        data = prepare(DataConfig.model_validate({"dataset": options}), seed=0)
         parts = [data.train, data.validation, data.test]
         rows = np.concatenate([part.indices for part in parts])
         assert len(set(rows.tolist())) == len(rows)
-        assert all(len(part) >= data.num_classes for part in parts)
+        assert all(len(part) for part in parts)
         batch = next(data.train.batches(4, rng=np.random.default_rng(0)))
-        assert batch.images.shape == (4, *data.input_shape)
-        assert batch.targets.shape == (4, data.num_classes)
+        assert list(batch.inputs) == [spec.name for spec in data.specs]
+        for spec in data.specs:
+            assert batch.inputs[spec.name].dtype == spec.dtype
+            assert batch.inputs[spec.name].shape == (4, *spec.shape)
+        assert batch.targets.shape == (4, data.task.outputs)
+        assert batch.targets.dtype == np.float32
+        assert (data.train.codes[batch.rows] == batch.codes).all()
 
     def test_absolute_paths_hold_in_any_folder(self, name, options, tmp_path, monkeypatch):
-        config = DataConfig.model_validate({"dataset": options, "image_size": 7})
+        config = DataConfig.model_validate({"dataset": options})
         made = absolute(config)
         first = prepare(config, seed=0)
         (tmp_path / "elsewhere").mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
         second = prepare(made, seed=0)
         assert (first.train.raw([0, 1]) == second.train.raw([0, 1])).all()
-        assert first.preprocess == second.preprocess
+        assert first.input.fitted == second.input.fitted
 
     def test_the_store_gives_the_same_data(self, name, options, tmp_path):
-        config = DataConfig.model_validate({"dataset": options, "image_size": 7})
+        config = DataConfig.model_validate({"dataset": options})
         plain = prepare(config, seed=0)
         for _ in range(2):
             stored = prepare(config, seed=0, cache_dir=tmp_path / "cache")
-            assert stored.preprocess == plain.preprocess
-            assert stored.class_names == plain.class_names
+            assert stored.input.fitted == plain.input.fitted
+            assert stored.task.names == plain.task.names
             for mine, theirs in ((stored.train, plain.train), (stored.test, plain.test)):
                 assert (mine.indices == theirs.indices).all()
-                assert (mine.labels == theirs.labels).all()
+                assert (mine.codes == theirs.codes).all()
                 assert (mine.raw(range(len(mine))) == theirs.raw(range(len(theirs)))).all()
 
     def test_a_missing_path_is_a_data_error(self, name, options, tmp_path):

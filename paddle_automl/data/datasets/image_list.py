@@ -71,7 +71,8 @@ class ImageList(Dataset):
         root = located(self.config.root) if self.config.root is not None else lists["train"].parent
         if not root.is_dir():
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' does not exist")
-        lines = {split: _read_list(path, root, split) for split, path in lists.items()}
+        seen: dict[Path, _Line] = {}
+        lines = {split: _read_list(path, root, split, seen) for split, path in lists.items()}
         names = read_label_file(located(self.config.label_file)) if self.config.label_file is not None else None
         form = _form([line.label for line in lines["train"]], names, self.config.labels)
         _check_empty(lines, form)
@@ -90,12 +91,12 @@ class ImageList(Dataset):
         )
 
 
-def _read_list(path: Path, root: Path, split: str) -> list[_Line]:
+def _read_list(path: Path, root: Path, split: str, seen: dict[Path, _Line]) -> list[_Line]:
+    """Return the lines of a list; `seen` has the first line of each file in the lists before, and gets more."""
     if not path.is_file():
         raise DataError(f"data.dataset.{split}: the list '{readable(path)}' does not exist")
     lines: list[_Line] = []
     mistakes: list[str] = []
-    seen: dict[Path, _Line] = {}
     for number, text in enumerate(read_lines(path), start=1):
         if not text.strip():
             continue

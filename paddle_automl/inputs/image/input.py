@@ -124,7 +124,7 @@ class ImageInput(Input):
             size=fitted.size,
             fit=fitted.fit,
             channels=fitted.channels,
-            range=fitted.range or (0.0, float(DEEP)),
+            range=fitted.range,
         )
 
     def read(self, source: Any) -> np.ndarray:

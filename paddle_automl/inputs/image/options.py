@@ -55,9 +55,9 @@ class ImageConfig(InputConfig):
     channels: Literal["auto", 1, 3] = "auto"
     """1 for grey, 3 for colour; auto takes 1 for grey arrays, and for files when all of a sample are grey."""
 
-    range: Annotated[Range | Literal["auto"], BeforeValidator(_range)] = "auto"
+    range: Annotated[Range | Literal["auto"] | None, BeforeValidator(_range)] = "auto"
     """[lowest, highest]: the values of grey files of more than 8 bits that become black and white. auto takes 0 and
-    the largest number with as many bits as a sample of the files uses, such as 4095."""
+    the largest number with as many bits as a sample of the files uses, such as 4095; null takes 0 and 65535."""
 
     @property
     def sides(self) -> tuple[int, int] | None:

@@ -61,9 +61,9 @@ ROOT = {"我的 照片"!a}
 import sys
 from paddle_automl.data.config import DataConfig, absolute
 from paddle_automl.data.prepare import prepare
-config = DataConfig.model_validate({{"dataset": {{"name": "image_folder", "root": ROOT}}, "image_size": 8}})
+config = DataConfig.model_validate({{"dataset": {{"name": "image_folder", "root": ROOT}}, "input": {{"size": 8}}}})
 data = prepare(absolute(config), seed=0)
-print(len(data.train), ascii(data.class_names), sys.getfilesystemencoding())
+print(len(data.train), ascii(data.task.names), sys.getfilesystemencoding())
 """
 
 

@@ -11,18 +11,21 @@ from paddle_automl.data.config import DataConfig, absolute
 def test_defaults_and_round_trip():
     config = validate(DataConfig, {})
     assert config.dataset.name == "digits"
-    assert config.size is None
+    assert config.input.name == "image"
+    assert config.input.sides is None
     again = validate(DataConfig, parse_value(dump_yaml(config.model_dump(mode="json"))))
     assert again == config
 
 
 def test_short_forms():
     config = validate(
-        DataConfig, {"image_size": 32, "augment": ["horizontal_flip", {"name": "random_crop", "padding": 2}]}
+        DataConfig, {"input": {"size": 32}, "augment": ["horizontal_flip", {"name": "random_crop", "padding": 2}]}
     )
-    assert config.image_size == 32
-    assert config.size == (32, 32)
-    assert validate(DataConfig, {"image_size": [20, 30]}).size == (20, 30)
+    assert config.input.size == 32
+    assert config.input.sides == (32, 32)
+    assert validate(DataConfig, {"input": {"size": [20, 30]}}).input.sides == (20, 30)
+    for value in (None, "auto", "image", {}, {"name": "image"}, {"name": "auto"}):
+        assert validate(DataConfig, {"input": value}).input == validate(DataConfig, {}).input
     assert [item.name for item in config.augment] == ["horizontal_flip", "random_crop"]
     assert config.augment[1].padding == 2
 
@@ -30,13 +33,19 @@ def test_short_forms():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"image_size": "big"}, r"image_size: must be a number of pixels, or \[height, width\].*got 'big'"),
-        ({"image_size": [1, 2, 3]}, "image_size: must be a number of pixels"),
-        ({"image_size": 0}, "image_size: must be a number of pixels"),
-        ({"image_size": True}, "image_size: must be a number of pixels"),
-        ({"image_size": [8, 8.5]}, "image_size: must be a number of pixels"),
-        ({"fit": "squeeze"}, "fit: input should be 'crop', 'pad' or 'stretch', got 'squeeze'"),
-        ({"channels": 2}, "channels: input should be 'auto', 1 or 3"),
+        ({"input": {"size": "big"}}, r"input\.size: must be a number of pixels, or \[height, width\].*got 'big'"),
+        ({"input": {"size": [1, 2, 3]}}, r"input\.size: must be a number of pixels"),
+        ({"input": {"size": 0}}, r"input\.size: must be a number of pixels"),
+        ({"input": {"size": True}}, r"input\.size: must be a number of pixels"),
+        ({"input": {"size": [8, 8.5]}}, r"input\.size: must be a number of pixels"),
+        ({"input": {"fit": "squeeze"}}, "fit: input should be 'crop', 'pad' or 'stretch', got 'squeeze'"),
+        ({"input": {"channels": 2}}, "channels: input should be 'auto', 1 or 3"),
+        ({"input": {"range": [5, 5]}}, r"input.range: must be \[lowest, highest\], two rising numbers"),
+        ({"input": {"range": 4095}}, r"input.range: must be \[lowest, highest\], two rising numbers, got 4095"),
+        ({"input": "text"}, "input: unknown input 'text'"),
+        ({"folds": 1}, "folds: input should be greater than or equal to 2"),
+        ({"folds": 3, "fold": 3}, "fold: must be below folds, got 3 of 3"),
+        ({"fold": 0}, "fold: must be below folds, got 0 of None"),
         ({"in_memory": "yes"}, "in_memory: input should be 'auto', True or False"),
         ({"split": {"validation": 0.5, "test": 0.5}}, r"split: .*must sum to less than 1, got 0\.5 \+ 0\.5"),
         ({"split": {"validation": 0.0}}, r"split\.validation: .*greater than 0"),

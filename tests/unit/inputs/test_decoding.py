@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.inputs.image.decoding import Decoder, is_grey
+from paddle_automl.inputs.image.decoding import Decoder, look_at
 from tests.unit.data import pictures
 from tests.unit.data.pictures import BLUE, GREEN, RED, WHITE
 
@@ -155,7 +155,7 @@ def test_unreadable_files_are_named_with_the_reason(tmp_path):
         empty: "the file is empty",
         text: "is no image in a known format",
         tmp_path / "missing.png": "the file does not exist",
-        folder: "cannot be read: Is a directory",
+        folder: "is no regular file",
         float_tiff: "32-bit float pixels have no stated range",
         pictures.truncated(tmp_path / "cut.jpg"): "cannot be decoded: .*truncated",
         pictures.truncated(tmp_path / "cut.png"): "cannot be decoded",
@@ -196,15 +196,15 @@ def test_decompression_bomb_is_refused():
         decoder()(bomb)
 
 
-def test_is_grey(tmp_path):
+def test_grey_files_are_told_from_coloured_ones(tmp_path):
     grey = pictures.save(Image.new("L", (4, 4), 5), tmp_path / "a.png")
     deep = pictures.save(Image.fromarray(np.zeros((4, 4), np.uint16)), tmp_path / "b.png")
     grey_palette = pictures.save(Image.new("L", (4, 4), 5).convert("P"), tmp_path / "c.png")
     colour_file = pictures.save(pictures.plain(RED), tmp_path / "d.png")
     colour_palette = pictures.save(pictures.plain(RED).convert("P"), tmp_path / "e.png")
-    assert is_grey(grey)
-    assert is_grey(deep)
-    assert is_grey(grey_palette)
-    assert not is_grey(colour_file)
-    assert not is_grey(colour_palette)
-    assert not is_grey(tmp_path / "missing.png")
+    assert look_at(grey).grey
+    assert look_at(deep).grey
+    assert look_at(grey_palette).grey
+    assert not look_at(colour_file).grey
+    assert not look_at(colour_palette).grey
+    assert look_at(tmp_path / "missing.png") is None

@@ -1,0 +1,9 @@
+"""Loading a data set by its name, for the tests of data sets."""
+
+from paddle_automl.data.datasets.base import DATASETS
+
+
+def load(name, **options):
+    """Return the samples of a data set with these options."""
+    cls = DATASETS[name]
+    return cls(cls.Config.model_validate({"name": name, **options})).load()

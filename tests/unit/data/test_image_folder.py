@@ -1,0 +1,349 @@
+"""Folders of images: classes, splits, what is left out, and what is said about folders that could be both."""
+
+import logging
+import os
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.data.datasets._layout import split_of
+from tests.unit.data.loading import load
+from tests.unit.data.pictures import RED, class_folder, plain, save
+
+
+def sizes(samples):
+    """Return how many images each split has."""
+    return {split: len(rows) for split, rows in samples.splits.items()}
+
+
+class TestClasses:
+    def test_classes_are_sorted_names_and_files_are_sorted(self, flowers):
+        samples = load("image_folder", root=str(flowers))
+        assert samples.targets.names == ("sun flower", "郁金香")
+        assert samples.targets.values.tolist() == [0] * 10 + [1] * 10
+        assert list(samples.sources) == sorted(samples.sources)
+        assert samples.sources[0] == flowers / "sun flower" / "图 00.png"
+        assert samples.splits == {}
+
+    def test_what_is_no_image_is_ignored(self, flowers):
+        for name in (".DS_Store", "Thumbs.db", "._图 00.png", "notes.txt", ".hidden.png"):
+            (flowers / "郁金香" / name).write_bytes(b"x")
+        save(plain(RED), flowers / ".git" / "a.png")
+        save(plain(RED), flowers / "__MACOSX" / "a.png")
+        save(plain(RED), flowers / "loose.png")
+        assert len(load("image_folder", root=str(flowers))) == 20
+
+    def test_inner_folders_links_and_upper_case(self, flowers, tmp_path):
+        save(plain(RED), flowers / "郁金香" / "2024" / "A.JPG")
+        elsewhere = class_folder(tmp_path / "elsewhere", {"rose": 3})
+        os.symlink(elsewhere / "rose", flowers / "rose")
+        os.symlink(flowers / "郁金香", flowers / "郁金香" / "loop")
+        samples = load("image_folder", root=str(flowers))
+        assert samples.targets.names == ("rose", "sun flower", "郁金香")
+        assert np.bincount(samples.targets.values).tolist() == [3, 10, 11]
+
+    def test_split_folders(self, tmp_path):
+        class_folder(tmp_path / "train", {"a": 3, "b": 4})
+        class_folder(tmp_path / "val", {"b": 2})
+        class_folder(tmp_path / "test", {"a": 1, "b": 1})
+        samples = load("image_folder", root=str(tmp_path))
+        assert samples.targets.names == ("a", "b")
+        assert {part: len(rows) for part, rows in samples.splits.items()} == {
+            "train": 7,
+            "validation": 2,
+            "test": 2,
+        }
+        assert samples.targets.values[samples.splits["validation"]].tolist() == [1, 1]
+        assert all("val" in str(samples.sources[row]) for row in samples.splits["validation"])
+
+    def test_a_class_may_be_called_train(self, tmp_path):
+        samples = load("image_folder", root=str(class_folder(tmp_path, {"train": 2, "bus": 2})))
+        assert samples.targets.names == ("bus", "train")
+        samples = load("image_folder", root=str(class_folder(tmp_path / "x", {"train": 2, "test": 2})))
+        assert samples.targets.names == ("test", "train")
+
+    def test_mistakes(self, tmp_path):
+        with pytest.raises(DataError, match=r"data\.dataset\.root: the folder '.*nothing' does not exist"):
+            load("image_folder", root=str(tmp_path / "nothing"))
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(DataError, match="is a file, not a folder"):
+            load("image_folder", root=str(tmp_path / "file"))
+        empty = tmp_path / "空"
+        empty.mkdir()
+        with pytest.raises(DataError, match=r"'.*空' holds no folders with images"):
+            load("image_folder", root=str(empty))
+        save(plain(RED), empty / "a.png")
+        with pytest.raises(DataError, match=r"1 images but no folders; make one folder of images per class"):
+            load("image_folder", root=str(empty))
+        (empty / "cats").mkdir()
+        with pytest.raises(DataError, match=r"class folder '.*cats' holds no images \(.*\.jpg"):
+            load("image_folder", root=str(empty))
+
+    def test_mistakes_of_splits(self, tmp_path):
+        class_folder(tmp_path / "train", {"a": 1, "b": 1})
+        class_folder(tmp_path / "val", {"a": 1, "猫": 1})
+        with pytest.raises(
+            DataError, match=r"the classes 猫 of the validation split in '.*' have no folder in the training"
+        ):
+            load("image_folder", root=str(tmp_path))
+        class_folder(tmp_path / "validation", {"a": 1})
+        with pytest.raises(DataError, match="holds both 'val' and 'validation'"):
+            load("image_folder", root=str(tmp_path))
+
+
+class TestSplitsByOtherNames:
+    @pytest.mark.parametrize(
+        ("train", "other", "split"),
+        [
+            ("Training", "Testing", "test"),
+            ("training_set", "test_set", "test"),
+            ("train", "dev", "validation"),
+            ("flowers_train", "flowers_valid", "validation"),
+            ("TRAIN", "Holdout", "test"),
+            ("train2017", "val2017", "validation"),
+            ("训练集", "测试集", "test"),
+            ("训练", "验证", "validation"),
+        ],
+    )
+    def test_they_are_taken_as_splits(self, tmp_path, train, other, split):
+        class_folder(tmp_path / train, {"a": 3, "b": 4})
+        class_folder(tmp_path / other, {"a": 1, "b": 2})
+        samples = load("image_folder", root=str(tmp_path))
+        assert samples.targets.names == ("a", "b")
+        assert sizes(samples) == {"train": 7, split: 3}
+
+    def test_names_of_splits(self):
+        assert split_of("seg_train") == "train"
+        assert split_of("Validation Set") == "validation"
+        assert split_of("test-images") == "test"
+        assert split_of("evaluation") == "validation"
+        assert {split_of(name) for name in ("cat", "trainer", "contest", "valley", "tester", "strain", "")} == {
+            None
+        }
+
+    def test_folders_in_folders(self, tmp_path):
+        """As archives have them: seg_train/seg_train/CLASS."""
+        class_folder(tmp_path / "seg_train" / "seg_train", {"a": 3, "b": 4})
+        class_folder(tmp_path / "seg_test" / "seg_test", {"a": 1, "b": 2})
+        samples = load("image_folder", root=str(tmp_path))
+        assert sizes(samples) == {"train": 7, "test": 3}
+        assert samples.targets.names == ("a", "b")
+
+    def test_splits_inside_each_class(self, tmp_path):
+        for name in ("cat", "dog"):
+            class_folder(tmp_path / name, {"train": 4, "val": 2})
+        samples = load("image_folder", root=str(tmp_path))
+        assert samples.targets.names == ("cat", "dog")
+        assert sizes(samples) == {"train": 8, "validation": 4}
+        rows = samples.splits["validation"]
+        assert {samples.sources[row].parent.name for row in rows} == {"val"}
+        assert samples.targets.values[rows].tolist() == [0, 0, 1, 1]
+
+    def test_a_class_without_the_splits_of_the_others(self, tmp_path):
+        for name in ("cat", "dog"):
+            class_folder(tmp_path / name, {"train": 4, "val": 2})
+        class_folder(tmp_path, {"bird": 3})
+        with pytest.raises(DataError, match=r"hold a folder per split \(train, val, test\), but 'bird' does not"):
+            load("image_folder", root=str(tmp_path))
+
+
+class TestSplitsThatAreIncomplete:
+    def test_no_folder_for_training(self, tmp_path):
+        for name in ("val", "test"):
+            class_folder(tmp_path / name, {"a": 1, "b": 2})
+        with pytest.raises(DataError, match=r"'test' and 'val' look like a split .* no folder 'train' for"):
+            load("image_folder", root=str(tmp_path))
+
+    def test_a_stranger_beside_them_is_named(self, tmp_path):
+        for name in ("train", "val"):
+            class_folder(tmp_path / name, {"a": 1, "b": 2})
+        class_folder(tmp_path, {"raw pictures": 5})
+        with pytest.raises(
+            DataError, match=r"'train' and 'val' look like a split .*, but not 'raw pictures'; move that"
+        ):
+            load("image_folder", root=str(tmp_path))
+
+    def test_a_test_folder_without_classes_is_named(self, tmp_path):
+        class_folder(tmp_path / "train", {"a": 2, "b": 2})
+        class_folder(tmp_path, {"test": 5})
+        with pytest.raises(DataError, match="but not 'test', which holds 5 images in no class folder"):
+            load("image_folder", root=str(tmp_path))
+
+    def test_a_stranger_without_images_is_said_and_left_out(self, tmp_path, caplog):
+        for name in ("train", "val"):
+            class_folder(tmp_path / name, {"a": 1, "b": 2})
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "docs" / "README.md").write_text("x")
+        assert sizes(load("image_folder", root=str(tmp_path))) == {"train": 3, "validation": 3}
+        assert "'docs' is left out: it holds no images" in caplog.text
+
+    def test_an_empty_class_folder_of_a_split_is_named(self, tmp_path):
+        class_folder(tmp_path / "train", {"a": 2, "b": 2})
+        (tmp_path / "train" / "c").mkdir()
+        class_folder(tmp_path / "val", {"a": 2, "b": 2})
+        with pytest.raises(DataError, match=r"class folder '.*train/c' holds no images"):
+            load("image_folder", root=str(tmp_path))
+
+
+class TestFoldersThatCouldBeBoth:
+    def test_the_same_folders_in_each_stop(self, tmp_path):
+        for name in ("camera 1", "camera 2"):
+            class_folder(tmp_path / name, {"a": 2, "b": 3})
+        with pytest.raises(
+            DataError, match=r"'camera 1' and 'camera 2' look like splits .* the same folders \(a, b\)"
+        ):
+            load("image_folder", root=str(tmp_path))
+
+    def test_layout_decides(self, tmp_path):
+        for name in ("cat", "dog"):
+            class_folder(tmp_path / name, {"2023": 2, "2024": 3})
+        with pytest.raises(DataError, match=r"set data\.dataset\.layout: classes"):
+            load("image_folder", root=str(tmp_path))
+        samples = load("image_folder", root=str(tmp_path), layout="classes")
+        assert np.bincount(samples.targets.values).tolist() == [5, 5]
+        with pytest.raises(DataError, match="no folder looks like a split, but not 'cat'; 'dog'"):
+            load("image_folder", root=str(tmp_path), layout="splits")
+
+    def test_a_class_called_train_with_folders_inside(self, tmp_path):
+        class_folder(tmp_path / "train", {"steam": 2, "electric": 2})
+        class_folder(tmp_path, {"bus": 3})
+        with pytest.raises(DataError, match="but not 'bus'"):
+            load("image_folder", root=str(tmp_path))
+        samples = load("image_folder", root=str(tmp_path), layout="classes")
+        assert samples.targets.names == ("bus", "train")
+
+    def test_one_folder_of_the_same_name_in_each_class_is_nothing(self, tmp_path):
+        for name in ("cat", "dog"):
+            class_folder(tmp_path / name, {"raw": 3})
+        assert load("image_folder", root=str(tmp_path)).targets.names == ("cat", "dog")
+
+
+class TestOneFolder:
+    def test_an_unpacked_archive(self, tmp_path, caplog):
+        class_folder(tmp_path / "flower_photos", {"rose": 2, "lily": 3})
+        (tmp_path / "LICENSE.txt").write_text("x")
+        samples = load("image_folder", root=str(tmp_path))
+        assert samples.targets.names == ("lily", "rose")
+        assert "holds one folder; the folders in" in caplog.text
+        assert "flower_photos" in caplog.text
+
+    def test_splits_inside_an_archive(self, tmp_path):
+        for name, count in (("train", 3), ("test", 1)):
+            class_folder(tmp_path / "data" / "flowers" / name, {"rose": count, "lily": count})
+        assert sizes(load("image_folder", root=str(tmp_path))) == {"train": 6, "test": 2}
+
+    def test_one_class_folder_stays_one_class(self, tmp_path):
+        class_folder(tmp_path, {"only": 3})
+        assert load("image_folder", root=str(tmp_path)).targets.names == ("only",)
+
+
+class TestResultsAmongTheImages:
+    @pytest.mark.parametrize(
+        "files",
+        [["study.db", "plots/history.png"], ["model/bundle.yaml", "model/samples/0.png"], ["stages/check.json"]],
+    )
+    def test_an_output_is_never_a_class(self, flowers, caplog, files):
+        for name in files:
+            path = flowers / "output" / "run" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if name.endswith(".png"):
+                save(plain(RED), path)
+            else:
+                path.write_text("x")
+        samples = load("image_folder", root=str(flowers))
+        assert samples.targets.names == ("sun flower", "郁金香")
+        assert len(samples) == 20
+        assert "is left out: it holds results of this program" in caplog.text
+        assert str(flowers / "output" / "run") in caplog.text
+
+    def test_an_output_inside_a_class_folder(self, flowers, caplog):
+        save(plain(RED), flowers / "郁金香" / "try" / "model" / "samples" / "0.png")
+        (flowers / "郁金香" / "try" / "model" / "bundle.yaml").write_text("x")
+        (flowers / "郁金香" / "try" / "metrics.jsonl").write_text("{}")
+        assert len(load("image_folder", root=str(flowers))) == 20
+        assert "郁金香/try' is left out" in caplog.text
+
+    def test_a_training_that_has_just_begun(self, flowers):
+        (flowers / "out").mkdir()
+        (flowers / "out" / "config.yaml").write_text("x")
+        assert load("image_folder", root=str(flowers)).targets.names == ("sun flower", "郁金香")
+
+    def test_pictures_of_theatre_stages_are_pictures(self, flowers):
+        class_folder(flowers / "theatre", {"stages": 3})
+        assert "theatre" in load("image_folder", root=str(flowers)).targets.names
+
+
+class TestFilesLeftOut:
+    def test_other_formats_of_pillow_are_read(self, tmp_path):
+        image = plain(RED)
+        names = ["a.jp2", "b.tga", "c.qoi", "d.pcx", "e.PNG", "f.jfif", "g.j2k", "h.sgi", "i.ico", "j.dib"]
+        from PIL import features
+
+        if features.check("avif"):
+            names.append("k.avif")
+        for name in names:
+            form = {"tga": "TGA", "qoi": "QOI", "pcx": "PCX"}.get(name[2:])
+            save(image, tmp_path / "x" / name, format=form)
+            save(image, tmp_path / "y" / name, format=form)
+        samples = load("image_folder", root=str(tmp_path))
+        assert len(samples) == 2 * len(names)
+
+    def test_what_is_no_image_by_its_name_is_counted(self, flowers, caplog):
+        for number in range(3):
+            (flowers / "郁金香" / f"{number}.heic").write_bytes(b"x")
+        (flowers / "sun flower" / "notes.txt").write_text("x")
+        (flowers / "sun flower" / "Thumbs.db").write_text("x")
+        assert len(load("image_folder", root=str(flowers))) == 20
+        assert "files that are no images by their names are left out: 3 .heic, 1 .txt" in caplog.text
+
+    def test_images_beside_the_class_folders_are_counted(self, flowers, caplog):
+        save(plain(RED), flowers / "loose.png")
+        assert len(load("image_folder", root=str(flowers))) == 20
+        assert "1 images that are in no class folder are left out" in caplog.text
+
+    def test_a_class_of_other_files_alone_says_which(self, flowers):
+        (flowers / "rose").mkdir()
+        (flowers / "rose" / "a.heic").write_bytes(b"x")
+        with pytest.raises(
+            DataError, match=r"class folder '.*rose' holds no images .* but other files \(1 \.heic\)"
+        ):
+            load("image_folder", root=str(flowers))
+
+    def test_a_clean_folder_says_nothing(self, flowers, caplog):
+        with caplog.at_level(logging.WARNING):
+            load("image_folder", root=str(flowers))
+        assert not caplog.records
+
+
+class TestNames:
+    def test_numbers_are_in_the_order_of_numbers(self, tmp_path):
+        class_folder(tmp_path, {str(number): 1 for number in range(12)})
+        samples = load("image_folder", root=str(tmp_path))
+        assert samples.targets.names == tuple(str(number) for number in range(12))
+        assert samples.sources[10].parent.name == "10"
+
+    def test_numbers_with_zeros_and_names_among_numbers(self, tmp_path):
+        class_folder(tmp_path / "x", {"002": 1, "10": 1, "1": 1})
+        assert load("image_folder", root=str(tmp_path / "x")).targets.names == ("1", "002", "10")
+        class_folder(tmp_path / "y", {"2": 1, "10": 1, "b": 1})
+        assert load("image_folder", root=str(tmp_path / "y")).targets.names == ("10", "2", "b")
+
+    def test_names_of_two_unicode_forms_stop(self, tmp_path):
+        class_folder(tmp_path, {"caf\u00e9": 2, "cafe\u0301": 2, "b": 2})
+        with pytest.raises(DataError, match=r"two classes look the same, 'caf.*': 'cafe\\u0301' and 'caf\\xe9'"):
+            load("image_folder", root=str(tmp_path))
+
+    def test_names_in_a_split_match_in_any_unicode_form(self, tmp_path):
+        class_folder(tmp_path / "train", {"\uac00": 2, "b": 2})
+        class_folder(tmp_path / "val", {"\u1100\u1161": 1, "b": 1})
+        samples = load("image_folder", root=str(tmp_path))
+        assert samples.targets.names == ("b", "\uac00")
+        assert sizes(samples) == {"train": 4, "validation": 2}
+
+    def test_names_that_differ_in_capitals_are_said(self, tmp_path, caplog):
+        class_folder(tmp_path, {"Cat": 2, "dog": 2})
+        if not (tmp_path / "CAT").exists():
+            class_folder(tmp_path, {"cat": 2})
+            assert load("image_folder", root=str(tmp_path)).targets.names == ("Cat", "cat", "dog")
+            assert "the classes 'Cat' and 'cat' differ in capital letters alone" in caplog.text
