@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.cache import Cache, ReadSamples
 from paddle_automl.data.config import DataConfig
@@ -21,7 +21,7 @@ from paddle_automl.data.splits import Batch, Everything, PreparedData, Split
 from paddle_automl.data.splitting import Rows, fold_indices, split_indices
 from paddle_automl.data.stores import ArrayStore, SourceStore, Store, copies_of
 from paddle_automl.inputs.base import INPUTS, Input, Reader, Statistics, batched
-from paddle_automl.tasks.base import TASKS, RawTargets, Task, default_task
+from paddle_automl.tasks.base import TASKS, RawTargets, Task, check_readable, default_task
 
 __all__ = ["Batch", "PreparedData", "Split", "find_task", "prepare", "read_all"]
 
@@ -139,12 +139,7 @@ def fit_task(config: PluginConfig | None, targets: RawTargets) -> Task:
     cls = TASKS[name]
     if config is None:
         config = cls.Config(name=name)
-    if cls.reads and targets.kind not in cls.reads:
-        valid = [other for other in TASKS.names() if targets.kind in TASKS[other].reads]
-        raise ConfigError(
-            f"task: '{name}' reads {' or '.join(sorted(cls.reads))}, but the data set gives {targets.kind}; "
-            f"valid for them: {', '.join(valid) or 'none'}"
-        )
+    check_readable(cls, targets)
     return cls.fit(config, targets)
 
 
