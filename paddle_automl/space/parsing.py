@@ -20,6 +20,8 @@ KEYS = {
     "repeat": {"repeat", "times"},
 }
 """The words that make a mapping a domain, in the order they are looked for, and the keys beside them."""
+MOST_TIMES = 1000
+"""Items of a repeated list."""
 
 FORMS = (
     "{choice: [a, b]}, {int: [1, 9]}, {float: [0, 1]}, {log: [1e-4, 1e-1]}, "
@@ -172,14 +174,16 @@ class Parser:
         return None if item is None or times is None else Repeat(item, times)
 
     def _times(self, times: Any, where: str) -> Domain | int | None:
-        if isinstance(times, int) and not isinstance(times, bool) and times >= 0:
+        if isinstance(times, int) and not isinstance(times, bool) and 0 <= times <= MOST_TIMES:
             return times
         node = self.node(times, where) if isinstance(times, Mapping) else None
         if isinstance(times, Mapping) and node is None:
             return None
         if isinstance(node, Leaf) and _counts(node.domain):
             return node.domain
-        raise _MistakeError(where, f"must be a whole number of at least 0, or int or choice of such, got {times!r}")
+        raise _MistakeError(
+            where, f"must be a whole number from 0 to {MOST_TIMES}, or int or choice of such, got {times!r}"
+        )
 
 
 def is_key(key: Any) -> bool:
@@ -209,9 +213,10 @@ def _clash(one: str, other: str) -> bool:
 
 def _counts(domain: Domain) -> bool:
     if isinstance(domain, Integer):
-        return domain.low >= 0
+        return domain.low >= 0 and domain.high <= MOST_TIMES
     return isinstance(domain, Choice) and all(
-        isinstance(value, int) and not isinstance(value, bool) and value >= 0 for value in domain.options
+        isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TIMES
+        for value in domain.options
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from math import prod
 from typing import Any
 
@@ -18,6 +18,9 @@ from paddle_automl.space.domains import OptionNames, Stored
 from paddle_automl.space.parsing import Parser, is_key, overlaps
 from paddle_automl.space.tree import Decision, Node, Params, Place, encode_at
 from paddle_automl.space.whole_numbers import fractions_of_whole_numbers
+
+MOST_DECISIONS = 10_000
+"""Decisions of a space, counted with what is repeated; repeats inside repeats multiply."""
 
 
 class SearchSpace:
@@ -61,6 +64,9 @@ class SearchSpace:
             issues += fractions_of_whole_numbers(nodes, where, config)
         if issues:
             raise ConfigError(issues)
+        decisions = (decision for key, node in nodes.items() for decision in node.decisions(Place(key, key)))
+        if next(islice(decisions, MOST_DECISIONS, None), None) is not None:
+            raise ConfigError(f"{where}: has more than {MOST_DECISIONS} decisions; repeat fewer parts")
         space = cls(spec, nodes)
         if len(space._by_name) != len(space.decisions):
             names = [decision.name for decision in space.decisions]

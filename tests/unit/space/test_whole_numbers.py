@@ -93,3 +93,17 @@ def test_options_and_repeated_parts_are_looked_into():
 @pytest.mark.parametrize("key", ["rate", "share", "mixed", "unknown"])
 def test_fields_of_fractions_and_unknown_keys_are_left_alone(key):
     assert issues(**{f"training.{key}": {"log": [8, 64]}}) == ()
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        {"repeat": {"choice": [1, 2]}, "times": 10**9},
+        {"repeat": {"choice": [1, 2]}, "times": {"int": [1, 10**9]}},
+        {"repeat": {"choice": [1, 2]}, "times": {"choice": [1, 10**12]}},
+        {"repeat": {"repeat": {"repeat": {"int": [1, 2]}, "times": 900}, "times": 900}, "times": 900},
+    ],
+)
+def test_a_space_that_repeats_without_bound_is_refused_before_it_is_laid_out(domain):
+    (said,) = issues(**{"net.layers": domain})
+    assert "from 0 to 1000" in said or "more than 10000 decisions" in said
