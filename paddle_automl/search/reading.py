@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from paddle_automl.core.errors import StudyError
 from paddle_automl.core.schema import issues_of
+from paddle_automl.search.faults import check_file, checked_records, harden, limit_reading, raise_own
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import History, TrialRecord
@@ -47,33 +48,49 @@ class StoredStudy:
 
 
 def read_study(path: Path) -> StoredStudy:
-    """Return the content of a study's file; raises StudyError when there is none or it is no study."""
+    """Return the content of a study's file; raises StudyError when there is none, it is no study, or is damaged.
+
+    The file may be a stranger's: nothing in it runs, and reading it ends after a time.
+    """
     if not path.is_file():
         raise StudyError(f"{path}: there is no study; give the output folder of a search")
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True, check_same_thread=False)
+        uri = f"file:{quote(str(path.resolve()))}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        harden(connection)
+        limit_reading(connection)
+        return connection
 
     try:
+        check_file(connect())
         with quiet_optuna():
-            storage = RDBStorage(
-                "sqlite:///study.db",
-                engine_kwargs={"creator": connect},
-                skip_compatibility_check=True,
-                skip_table_creation=True,
-            )
-            study = optuna.load_study(study_name=NAME, storage=storage)
-            identity: dict[str, Any] = study.user_attrs["identity"]
-            trials = study.get_trials(deepcopy=False)
-            storage.remove_session()
-            storage.engine.dispose()
-    except Exception as error:
-        raise StudyError(f"{path}: cannot read the study: {error}") from error
+            return _stored(path, connect)
+    except Exception as error:  # noqa: BLE001  raised again as our own
+        raise_own(path, error, "cannot read the study")
+
+
+def _stored(path: Path, connect: Callable[[], sqlite3.Connection]) -> StoredStudy:
+    storage = RDBStorage(
+        "sqlite:///study.db",
+        engine_kwargs={"creator": connect},
+        skip_compatibility_check=True,
+        skip_table_creation=True,
+    )
+    try:
+        study = optuna.load_study(study_name=NAME, storage=storage)
+        identity: dict[str, Any] = study.user_attrs["identity"]
+        trials = study.get_trials(deepcopy=False)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
     spec = {
         key.removeprefix(SPACE_PREFIX): value for key, value in identity.items() if key.startswith(SPACE_PREFIX)
     }
     objectives = _objectives(path, str(identity["search.objectives"]))
-    return StoredStudy(SearchSpace.parse(spec), objectives, History.of(trials, objectives), tuple(trials))
+    space = SearchSpace.parse(spec)
+    checked_records(trials, objectives, space)
+    return StoredStudy(space, objectives, History.of(trials, objectives), tuple(trials))
 
 
 def _objectives(path: Path, text: str) -> tuple[Objective, ...]:

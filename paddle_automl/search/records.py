@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import BaseModel, ValidationError
 
 from paddle_automl.core.errors import TrialError
+from paddle_automl.core.schema import issues_of
 from paddle_automl.search.objective import Costs, Objective, costs_of, values_of
 from paddle_automl.space import Params, SearchSpace
 
@@ -21,6 +23,10 @@ NO_TIME = "no time left"
 """Reason of a trial that the deadline stopped."""
 UNASKED = "unasked"
 """Marks a trial whose search was killed before all its choices were written."""
+KILLED = "killed"
+"""Marks a trial that ran when its search was killed."""
+KILLED_TWICE = "the search was killed twice while these choices ran"
+"""Reason of a trial whose choices are not asked again."""
 
 _STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
@@ -28,6 +34,32 @@ _STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+
+
+class _Attributes(BaseModel):
+    """What a trial's attributes have to be; see `TrialRecord`."""
+
+    metrics: dict[str, float] = {}
+    seconds: float = 0.0
+    reason: str = ""
+    curve: dict[int, float] = {}
+    reports: dict[int, tuple[float | None, ...]] = {}
+    duplicate_of: int | None = None
+    retry_of: int | None = None
+    repeat_of: int | None = None
+    repeat: int = 0
+    baseline: bool = False
+    warm_start: bool = False
+    unasked: bool = False
+    killed: bool = False
+
+
+def checked_attributes(trial: FrozenTrial) -> _Attributes:
+    """Return the attributes of an Optuna trial; raises ValueError where one is of another type."""
+    try:
+        return _Attributes.model_validate(trial.user_attrs)
+    except ValidationError as error:
+        raise ValueError("; ".join(issues_of(error))) from None
 
 
 @dataclass(frozen=True)
@@ -73,29 +105,28 @@ class TrialRecord:
 
     @classmethod
     def from_trial(cls, trial: FrozenTrial, objectives: Sequence[Objective]) -> TrialRecord:
-        """Return the record of an Optuna trial."""
-        attributes = trial.user_attrs
-        metrics: dict[str, float] = attributes.get("metrics", {})
+        """Return the record of an Optuna trial; raises ValueError for attributes of other types."""
+        known = checked_attributes(trial)
         values: tuple[float, ...] | None = None
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
-            values = _values(metrics, objectives)
+            values = _values(known.metrics, objectives)
         return cls(
             number=trial.number,
             params=dict(trial.params),
             state=_STATES[trial.state],
-            metrics=metrics,
+            metrics=known.metrics,
             values=values,
-            seconds=attributes.get("seconds", 0.0),
-            reason=attributes.get("reason", ""),
-            curve={int(epoch): value for epoch, value in attributes.get("curve", {}).items()},
-            reports={int(epoch): tuple(told) for epoch, told in attributes.get("reports", {}).items()},
+            seconds=known.seconds,
+            reason=known.reason,
+            curve=known.curve,
+            reports=known.reports,
             started=trial.datetime_start,
-            duplicate_of=attributes.get("duplicate_of"),
-            retry_of=attributes.get("retry_of"),
-            repeat_of=attributes.get("repeat_of"),
-            repeat=attributes.get("repeat", 0),
-            baseline=attributes.get("baseline", False),
-            warm_start=attributes.get("warm_start", False),
+            duplicate_of=known.duplicate_of,
+            retry_of=known.retry_of,
+            repeat_of=known.repeat_of,
+            repeat=known.repeat,
+            baseline=known.baseline,
+            warm_start=known.warm_start,
         )
 
 

@@ -14,42 +14,68 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError
+from paddle_automl.search.faults import check_file, harden, raise_own
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import INTERRUPTED, UNASKED
+from paddle_automl.search.records import INTERRUPTED, KILLED, KILLED_TWICE, UNASKED
 from paddle_automl.space import Params, SearchSpace
 
 NAME = "paddle_automl"
 BUSY_S = 60.0
 MARKS = ("baseline", "warm_start", "repeat_of", "repeat")
 """What a trial keeps when it is asked again."""
+MOST_KILLS = 2
+"""Kills after which the same choices are not asked again."""
 
 
 def open_storage(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
-    """Create or open the SQLite file (write-ahead log); raises StudyError when it is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Create or open the SQLite file (write-ahead log).
+
+    Raises StudyError when it is none or is damaged, OutputError where the machine does not let it be written.
+    """
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
+        harden(connection)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            if not path.is_file():
+                raise StudyError(f"{path}: is no regular file; use another folder (-o output=PATH)")
+            check_file(connect())
         with quiet_optuna():
             # The creator, not the URL, opens the file: a path may hold any character.
             storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
-            return optuna.create_study(
-                study_name=NAME,
-                storage=storage,
-                directions=[objective.goal for objective in objectives],
-                sampler=RandomSampler(),
-                load_if_exists=True,
-            )
-    except Exception as error:
-        raise StudyError(
-            f"{path}: cannot open the study: {error}; move the file away, or use --fresh to start anew"
-        ) from error
+            try:
+                return optuna.create_study(
+                    study_name=NAME,
+                    storage=storage,
+                    directions=[objective.goal for objective in objectives],
+                    sampler=RandomSampler(),
+                    load_if_exists=True,
+                )
+            except BaseException:
+                storage.engine.dispose()
+                raise
+    except Exception as error:  # noqa: BLE001  raised again as our own
+        raise_own(path, error)
+
+
+def close_storage(study: optuna.Study) -> None:
+    """Close the connections to a study's file."""
+    storage: Any = study._storage
+    storage.remove_session()
+    # Optuna wraps the storage in a cache.
+    storage._backend.engine.dispose()
+
+
+def running_mark(path: Path) -> Path:
+    """Return the file that stands beside a study while it is open: a search that was killed leaves it behind."""
+    return path.with_name(f"{path.name}.running")
 
 
 def identity_of(space: SearchSpace, objectives: Sequence[Objective]) -> dict[str, Any]:
@@ -82,21 +108,37 @@ def _show(mapping: Mapping[str, Any], key: str) -> str:
     return json.dumps(mapping[key], ensure_ascii=False) if key in mapping else "(none)"
 
 
-def ask_again(study: optuna.Study, space: SearchSpace) -> None:
-    """Fail the trials that a killed search left running, and enqueue their choices."""
+def ask_again(study: optuna.Study, space: SearchSpace, killed: bool) -> None:
+    """Fail the trials that an ended search left running, and enqueue their choices.
+
+    Where the search was `killed`, perhaps by what these trials did to the machine, their choices are asked again
+    once; after the second kill they stay failed.
+    """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         attributes = trial.user_attrs
         params: Params = trial.system_attrs.get("fixed_params") or trial.params
+        reason = INTERRUPTED
         if "duplicate_of" not in attributes:
-            if space.contains(params):
-                # First the new trial, then the end of the old: a kill in between repeats it, never loses it.
-                enqueue_again(study, trial.number, params, attributes)
-            else:
+            if not space.contains(params):
                 # Killed while it was being proposed: the same proposal will be made anew.
                 study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
-        study._storage.set_trial_user_attr(trial._trial_id, "reason", INTERRUPTED)
+            elif killed and kills_of(study, space, params) + 1 >= MOST_KILLS:
+                reason = KILLED_TWICE
+            else:
+                # First the new trial, then the end of the old: a kill in between repeats it, never loses it.
+                enqueue_again(study, trial.number, params, attributes)
+            if killed:
+                study._storage.set_trial_user_attr(trial._trial_id, KILLED, True)
+        study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         with quiet_optuna():
             study.tell(trial.number, state=TrialState.FAIL)
+
+
+def kills_of(study: optuna.Study, space: SearchSpace, params: Params) -> int:
+    """Return how many trials with these choices ended because they, or the search, were killed from outside."""
+    key = space.canonical_key(params)
+    ended = (t for t in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)) if t.user_attrs.get(KILLED))
+    return sum(1 for trial in ended if space.contains(trial.params) and space.canonical_key(trial.params) == key)
 
 
 def enqueue_again(study: optuna.Study, number: int, params: Params, attributes: Mapping[str, Any]) -> None:

@@ -15,17 +15,20 @@ from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError
 from paddle_automl.search.controllers.base import Controller
+from paddle_automl.search.faults import checked_records, raise_own, storing
 from paddle_automl.search.objective import Objective, values_of
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import INTERRUPTED, History, TrialRecord
 from paddle_automl.search.standings import Standings
 from paddle_automl.search.storage import (
     ask_again,
+    close_storage,
     compare,
     enqueue,
     enqueue_again,
     identity_of,
     open_storage,
+    running_mark,
     set_intermediate,
     set_mark,
 )
@@ -33,7 +36,10 @@ from paddle_automl.space import Params, SearchSpace
 
 
 class Study(Standings):
-    """The record of a search. One process writes it; Optuna's tools may read it at any time."""
+    """The record of a search. One process writes it; Optuna's tools may read it at any time.
+
+    What cannot be written is an OutputError, with what to do; what is finished is kept.
+    """
 
     def __init__(
         self,
@@ -42,12 +48,14 @@ class Study(Standings):
         objectives: Sequence[Objective],
         lock: filelock.BaseFileLock,
         resumed: bool,
+        path: Path,
     ) -> None:
         super().__init__(objectives)
         self.space = space
         self.resumed = resumed
         self._study = study
         self._lock = lock
+        self._path = path
         self._clock: dict[int, float] = {}
         for trial in study.get_trials(deepcopy=False):
             if trial.state != TrialState.WAITING:
@@ -65,9 +73,10 @@ class Study(Standings):
         """Create the study, or continue the one in the file.
 
         `identity` holds, as a flat mapping, all that changes a trial's result; the space and the objectives
-        are added to it. Trials that a killed search left running are recorded as interrupted, and their
-        choices are asked again before anything new. Raises StudyError when the file belongs to another
-        search, is in use by a running one, or is damaged.
+        are added to it. Trials that an ended search left running are recorded as interrupted, and their choices
+        are asked again before anything new, unless the search was killed twice while they ran. Raises StudyError
+        when the file belongs to another search, is in use by a running one, or is damaged, OutputError where the
+        machine does not let it be written.
         """
         path = Path(path)
         lock = filelock.FileLock(f"{path}.lock")
@@ -77,7 +86,10 @@ class Study(Standings):
             raise StudyError(
                 f"{path}: another search is running in this folder; wait for it, or use -o output=PATH"
             ) from None
+        except OSError as error:
+            raise_own(path, error)
         full = json.loads(json.dumps({**identity, **identity_of(space, objectives)}, default=str))
+        study: optuna.Study | None = None
         try:
             study = open_storage(path, objectives)
             known = study.user_attrs.get("identity")
@@ -85,19 +97,23 @@ class Study(Standings):
                 study.set_user_attr("identity", full)
             else:
                 compare(path, known, full)
-            ask_again(study, space)
-            return cls(study, space, objectives, lock, resumed=known is not None)
-        except BaseException:
+            checked_records(study.get_trials(deepcopy=False), objectives, space)
+            ask_again(study, space, killed=running_mark(path).exists())
+            running_mark(path).touch()
+            return cls(study, space, objectives, lock, resumed=known is not None, path=path)
+        except BaseException as error:  # noqa: BLE001  raised again
+            if study is not None:
+                close_storage(study)
             lock.release()
-            raise
+            raise_own(path, error)
 
     def close(self) -> None:
         """Release the file."""
-        storage: Any = self._study._storage
-        storage.remove_session()
-        # Optuna wraps the storage in a cache.
-        storage._backend.engine.dispose()
-        self._lock.release()
+        try:
+            close_storage(self._study)
+            running_mark(self._path).unlink(missing_ok=True)
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Study:
         return self
@@ -110,6 +126,7 @@ class Study(Standings):
         """Optuna's own study, for its plots and importances."""
         return self._study
 
+    @storing
     def enqueue_first(self, baseline: Params | None, others: Sequence[Params] = ()) -> None:
         """Have the configuration's own values tried first, then others; nothing when the study has trials."""
         if self._study.get_trials(deepcopy=False):
@@ -124,6 +141,7 @@ class Study(Standings):
         for params, mark in marked:
             enqueue(self._study, params, {mark: True})
 
+    @storing
     def repeat(self, number: int) -> None:
         """Have the configuration of a finished trial run once more, with a seed of its own, before anything new.
 
@@ -140,16 +158,19 @@ class Study(Standings):
         enqueue(self._study, self._records[first].params, marks)
 
     @property
+    @storing
     def waiting(self) -> bool:
         """Whether a trial waits to be asked before anything new."""
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
+    @storing
     def exhausted(self, controller: Controller) -> bool:
         """Tell whether nothing is left to ask."""
         if self.waiting:
             return False
         return controller.exhausted(History.of(self._study.get_trials(deepcopy=False), self.objectives))
 
+    @storing
     def ask(self, controller: Controller) -> TrialRecord:
         """Return the next trial.
 
@@ -191,10 +212,12 @@ class Study(Standings):
             return self._copy(record, original)
         return record
 
+    @storing
     def note_reports(self, number: int, reports: Mapping[int, Sequence[float | None]]) -> None:
         """Record the values of all objectives that a trial told by epoch, before its end is recorded."""
         set_mark(self._study, number, "reports", {str(epoch): list(told) for epoch, told in reports.items()})
 
+    @storing
     def complete(self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]) -> list[TrialRecord]:
         """Record a trial's result; raises TrialError when an objective's metric is missing or not finite.
 
@@ -203,16 +226,19 @@ class Study(Standings):
         values = values_of(metrics, self.objectives)
         return self._end(number, TrialState.COMPLETE, metrics=dict(metrics), curve=curve, values=values)
 
+    @storing
     def prune(
         self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float], reason: str
     ) -> list[TrialRecord]:
         """Record a trial that was stopped early, with its metrics so far."""
         return self._end(number, TrialState.PRUNED, metrics=dict(metrics), curve=curve, reason=reason)
 
+    @storing
     def fail(self, number: int, reason: str, curve: Mapping[int, float] | None = None) -> list[TrialRecord]:
         """Record a failed trial."""
         return self._end(number, TrialState.FAIL, reason=reason, curve=curve or {})
 
+    @storing
     def interrupt(self, number: int) -> list[TrialRecord]:
         """Record a trial that ends with the search; its choices are asked again when the search continues."""
         record = self._records[number]
@@ -253,7 +279,7 @@ class Study(Standings):
         values: Sequence[float] | None = None,
     ) -> list[TrialRecord]:
         record = self._records[number]
-        seconds = time.monotonic() - self._clock.pop(number)
+        seconds = time.monotonic() - self._clock[number]
         attributes: dict[str, Any] = {
             "metrics": {name: float(value) for name, value in (metrics or {}).items()},
             "curve": {str(epoch): value for epoch, value in (curve or {}).items()},
@@ -268,6 +294,8 @@ class Study(Standings):
             set_intermediate(self._study, number, max(curve), curve[max(curve)])
         with quiet_optuna():
             frozen = self._study.tell(number, values, state=state)
+        # Not before all is written: what could not be may be recorded otherwise.
+        del self._clock[number]
         record = TrialRecord.from_trial(frozen, self.objectives)
         self._records[number] = record
         return [record, *self._answer_waiting(record)]
