@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -68,6 +70,26 @@ def check_threads(threads: int) -> None:
     if not 1 <= threads <= most:
         need = "at least 1" if threads < 1 else f"at most {most} on this machine"
         raise ConfigError(f"threads: must be {need}, got {threads}")
+
+
+_kept: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def keep_in_children(session: object) -> None:
+    """See to it that a forked child never destroys a loaded network of its parent.
+
+    Destroying it joins threads that only the parent has: the child would end with a crash, or never.
+    """
+    _kept.add(session)
+
+
+def _keep_for_ever() -> None:
+    for session in _kept:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_for_ever)
 
 
 def in_lasting_thread(function: Callable[[], T]) -> T:

@@ -19,7 +19,7 @@ from paddle_automl.deployment.exporters.base import EXPORTERS, Exporter, Runtime
 from paddle_automl.deployment.exporters.paddle_inference import PROGRAM as PADDLE_PROGRAM
 from paddle_automl.deployment.exporters.paddle_inference import WEIGHTS as PADDLE_WEIGHTS
 from paddle_automl.deployment.exporters.paddle_inference import PaddleInferenceExporter
-from paddle_automl.deployment.runtime import check_threads, gpu_index
+from paddle_automl.deployment.runtime import check_threads, gpu_index, keep_in_children
 from paddle_automl.inputs.base import Arrays, TensorSpec
 from paddle_automl.tasks.base import Final
 
@@ -79,7 +79,11 @@ class OnnxExporter(Exporter):
 
 
 class OnnxSession:
-    """An ONNX Runtime session on the CPU; calls from several threads run side by side."""
+    """An ONNX Runtime session on the CPU; calls from several threads run side by side.
+
+    ONNX Runtime has threads of its own from its import on, and waits for them when a process ends. A process that
+    is forked after that import must end as those of `multiprocessing` do, by ``os._exit``.
+    """
 
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
         check_threads(threads)
@@ -106,6 +110,7 @@ class OnnxSession:
             raise BundleError(
                 f"{readable(folder)}: ONNX Runtime cannot load {PROGRAM}: {reason}; export again"
             ) from error
+        keep_in_children(self)
         self._names = [item.name for item in self._session.get_inputs()]
         self.runtime_name = f"ONNX Runtime {onnxruntime.__version__}"
 

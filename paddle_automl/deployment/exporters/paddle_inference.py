@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import tempfile
 import threading
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +23,7 @@ from paddle_automl.deployment.runtime import (
     gpu_index,
     import_paddle,
     in_lasting_thread,
+    keep_in_children,
     quiet_warnings,
 )
 from paddle_automl.inputs.base import Arrays, TensorSpec
@@ -78,22 +76,6 @@ class PaddleInferenceExporter(Exporter):
         return PaddleSession(folder, device=device, threads=threads)
 
 
-_alive: weakref.WeakSet[PaddleSession] = weakref.WeakSet()
-
-
-def _keep_for_ever() -> None:
-    """Let no predictor of the parent process be destroyed in a forked child.
-
-    It would join threads that only the parent has, which ends the process.
-    """
-    for session in _alive:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session._predictor))
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep_for_ever)
-
-
 class PaddleSession:
     """A Paddle Inference predictor behind a lock: its input and output buffers are shared by all calls.
 
@@ -124,7 +106,7 @@ class PaddleSession:
         self._names = list(self._predictor.get_input_names())
         self._inputs = [self._predictor.get_input_handle(name) for name in self._names]
         self._output_name = self._predictor.get_output_names()[0]
-        _alive.add(self)
+        keep_in_children(self)
 
     def __call__(self, arrays: Arrays) -> np.ndarray:
         """Return outputs, float32 [N, K], of the network's arrays, [N, ...] by name."""

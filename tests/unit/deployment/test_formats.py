@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -198,3 +201,33 @@ def test_8_bits_need_items(net, data, tmp_path):
     exporter = EXPORTERS["onnx_int8"](EXPORTERS["onnx_int8"].Config(name="onnx_int8"))
     with pytest.raises(UnsupportedError, match="needs training items"):
         exporter.export(net, tmp_path, specs=data.specs, final=data.task.final)
+
+
+FORK = """
+import multiprocessing, sys
+import numpy as np
+from paddle_automl.deployment.predictor import Predictor
+
+predictor = Predictor(sys.argv[1], runtime="onnx", threads=2)
+pixels = np.arange(80, dtype=np.uint8).reshape(1, 1, 8, 10)
+before = predictor.predict_arrays(pixels)
+
+def work(queue):
+    queue.put(np.array_equal(predictor.predict_arrays(pixels), before))
+
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+child = context.Process(target=work, args=(queue,))
+child.start()
+assert queue.get(timeout=60)
+child.join(60)
+assert child.exitcode == 0, child.exitcode
+"""
+
+
+@needs_extra
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_onnx_in_a_forked_child(onnx_bundle):
+    command = [sys.executable, "-c", FORK, str(onnx_bundle.folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
+    assert result.returncode == 0, result.stderr
