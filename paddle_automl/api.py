@@ -12,11 +12,14 @@ from rich.console import Console
 
 from paddle_automl.core.loading import load_config
 from paddle_automl.pipeline import commands
+from paddle_automl.pipeline.commands import TrainingOutcome
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.bundle import BundleResult
+from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import Display
 from paddle_automl.pipeline.progress.observer import Observer
-from paddle_automl.pipeline.progress.results import BundleOutcome, SearchResult, TrainingOutcome
-from paddle_automl.pipeline.stages.search_run import SearchRun
+from paddle_automl.pipeline.progress.results import SearchResult
+from paddle_automl.pipeline.stages import run as stages
 
 Config = str | os.PathLike[str]
 
@@ -24,14 +27,14 @@ Config = str | os.PathLike[str]
 def run_search(
     config: Config, overrides: Mapping[str, Any] | None = None, *, fresh: bool = False, progress: bool = True
 ) -> SearchResult:
-    """Search, train the winner once more, test it once, export and prove it, as ``tools/search.py`` does.
+    """Search, refit the winner, test it once, export, verify and compress it, as ``tools/search.py`` does.
 
     `config` is a YAML file; `overrides` maps dotted keys to values, as in ``{"search.trials": 20}``. The
     result holds the best configuration, the trials (`trials_table()`), the metrics and the bundle. A script
     needs no ``if __name__`` guard. Raises the errors of `paddle_automl.core.errors`.
     """
     settings = load_config(RunConfig, Path(config), overrides)
-    return SearchRun(settings, _observer(settings, progress)).run(fresh=fresh)
+    return stages.run_search(settings, _observer(settings, progress), fresh=fresh)
 
 
 def train(config: Config, overrides: Mapping[str, Any] | None = None, *, progress: bool = True) -> TrainingOutcome:
@@ -40,9 +43,14 @@ def train(config: Config, overrides: Mapping[str, Any] | None = None, *, progres
     return commands.train_run(settings, _observer(settings, progress))
 
 
-def export(run: Config, bundle: Config | None = None) -> BundleOutcome:
-    """Export a run or a trial to a bundle and prove it, as ``tools/export.py`` does."""
+def export(run: Config, bundle: Config | None = None) -> BundleResult:
+    """Export a run or a trial to a bundle and verify it, as ``tools/export.py`` does."""
     return commands.export_run(Path(run), Path(bundle) if bundle is not None else None)
+
+
+def compress(config: Config, run: Config, overrides: Mapping[str, Any] | None = None) -> CompressResult:
+    """Compress a run or a search's result into bundles, as ``tools/compress.py`` does."""
+    return commands.compress_run(load_config(commands.CompressFile, Path(config), overrides), Path(run))
 
 
 def evaluate(

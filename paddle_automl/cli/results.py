@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.paths import readable
+from paddle_automl.core.program import command
+from paddle_automl.deployment.bundle import SAMPLES
+from paddle_automl.pipeline.commands import DryRun, TrainingOutcome
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.compress import CompressionOutcome
+from paddle_automl.pipeline.jobs.bundle import BundleResult, FormatResult
+from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import best_table
-from paddle_automl.pipeline.progress.results import BundleOutcome, SearchResult, TrainingOutcome
+from paddle_automl.pipeline.progress.results import SearchResult
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.tasks.metrics.base import METRICS
+from paddle_automl.tasks.metrics.spelling import text_of
 
 _SHOWN_TRIALS = 10
-_PROGRAM = Path(sys.executable).name
+_SHOWN_NAMES = 10
 
 
 def print_search(console: Console, config: RunConfig, result: SearchResult) -> None:
     """Print what a search found, where everything lies, and what to do next."""
-    objectives = config.search.objectives
+    objectives = result.objectives
     describe = result.describe
     console.print()
     console.print(best_table(result.configurations[:_SHOWN_TRIALS], objectives, describe, "best trials"))
@@ -38,59 +47,68 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
     _print_gain(console, result)
     console.print(f"exported: {_source_text(result)}")
     print_bundle(result.bundle, console)
-    output = result.output
+    if result.compression is not None:
+        print_compression(console, result.compression)
+    folder = RunFolder(result.output)
     rows = {
         "model": result.bundle.bundle,
-        "best configuration": output / "best.yaml",
-        "trials": output / "trials",
-        "pictures": f"{output / 'search_history.png'}, {output / 'learning_curves.png'}",
+        "best configuration": folder.best,
+        "trials": folder.trials,
+        "pictures": f"{folder.history_picture}, {folder.curves_picture}",
+        "time": _stages_text(result, config),
     }
     console.print(_pairs("results", rows))
-    examples = list_samples(result.bundle.bundle)
     commands = [
-        f"tools/predict.py -m {quoted(result.bundle.bundle)} {examples}",
-        f"tools/evaluate.py -m {quoted(output)}",
-        f"tools/train.py -c {quoted(output / 'best.yaml')}",
+        f"{command('predict')} -m {quoted(result.bundle.bundle)} {sample_of(result.bundle.bundle)}",
+        f"{command('evaluate')} -m {quoted(result.output)}{'' if result.data.test else ' --part validation'}",
+        f"{command('train')} -c {quoted(folder.best)}",
     ]
-    print_next(console, commands, visualdl=output / "visualdl" if config.visualdl else None)
+    print_next(console, commands, visualdl=folder.visualdl if config.visualdl else None)
 
 
 def _print_gain(console: Console, result: SearchResult) -> None:
     choice = result.final_choice
     if choice is not None:
-        told = f"final choice: trial {choice.winner.first.number}, mean {choice.metric} {choice.mean:.4g}"
-        told += f" of {len(choice.winner.runs)} runs ({choice.lowest:.4g} to {choice.highest:.4g}); "
+        text = f"final choice: trial {choice.winner.first.number}, mean {choice.metric} {choice.mean:.4g}"
+        text += f" of {len(choice.winner.runs)} runs ({choice.lowest:.4g} to {choice.highest:.4g}); "
         if choice.observed is choice.winner:
-            told += "it was the best single observation too"
+            text += "it was the best single observation too"
         else:
             first = (choice.observed.first.values or (0.0,))[0]
-            told += f"the best single observation, trial {choice.observed.first.number} with {first:.4g}, "
-            told += f"has a mean of {choice.observed_mean:.4g}: gain {choice.gain:.4g}"
-        console.print(told)
+            text += f"the best single observation, trial {choice.observed.first.number} with {first:.4g}, "
+            text += f"has a mean of {choice.observed_mean:.4g}: gain {choice.gain:.4g}"
+        console.print(Text(text))
     own = next((item for item in result.configurations if item.first.baseline), None)
     if own is None or own is result.configurations[0]:
         return
     name, before, after = result.objectives[0].metric, own.values[0], result.configurations[0].values[0]
     console.print(
-        f"the configuration's own values (trial {own.first.number}): {name} {before:.4g}; best: {after:.4g}"
+        Text(f"the configuration's own values (trial {own.first.number}): {name} {before:.4g}; best: {after:.4g}")
     )
 
 
 def _source_text(result: SearchResult) -> str:
-    if result.source == "final" and result.final is not None:
-        return f"the last training of trial {result.best.number}'s configuration ({result.final.epochs_run} epochs)"
-    why = "there was no last training" if result.final is None else "better on validation than the last training"
-    return f"the weights of trial {int(Path(result.source).name)}: {why}"
+    source = RunFolder(result.output).inside(result.source)
+    if result.refit is not None and source.path == RunFolder(result.output).refit.path:
+        return f"the refit of trial {result.best.number}'s configuration ({result.refit.epochs_run} epochs)"
+    why = "there was no refit" if result.refit is None else "better on validation than the refit"
+    return f"the weights of trial {int(source.path.name)}: {why}"
 
 
-def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None:
-    """Print scores, proof, size and speed of a bundle."""
+def _stages_text(result: SearchResult, config: RunConfig) -> str:
+    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.stage_seconds.items())
+    budget = "" if config.budget.time is None else f" of {config.budget.time:.0f} s"
+    return f"{took}; {result.seconds:.1f} s{budget} in all"
+
+
+def print_bundle(outcome: BundleResult, console: Console | None = None) -> None:
+    """Print scores, parity, size and speed of a bundle."""
     screen = console or Console(highlight=False, soft_wrap=True)
     rows: dict[str, Any] = {}
-    for part in ("validation", "test"):
-        scores = outcome.metrics.get(part)
+    for split in ("validation", "test"):
+        scores = outcome.metrics.get(split)
         if scores:
-            rows[part] = ", ".join(f"{key} {value:.4f}" for key, value in scores.items())
+            rows[split] = ", ".join(f"{key} {value:.4f}" for key, value in scores.items())
     if outcome.metrics.get("note"):
         rows["note"] = outcome.metrics["note"]
     costs = outcome.metrics.get("costs", {})
@@ -101,131 +119,106 @@ def print_bundle(outcome: BundleOutcome, console: Console | None = None) -> None
         rows[f"latency, batch {item['batch_size']}"] = (
             f"{item['p50_ms']:.2f} ms (p95 {item['p95_ms']:.2f}), {item['threads']} thread(s), {item['processor']}"
         )
-    rows["proof"] = outcome.parity_summary
+    rows["parity"] = outcome.parity_summary
     for extra in outcome.formats:
-        rows[f"format {extra['name']}"] = _format_text(extra)
+        rows[f"format {extra.name}"] = _format_text(extra)
     if outcome.formats and outcome.fastest:
         rows["fastest format"] = outcome.fastest
     screen.print(_pairs("exported model", rows))
 
 
-def _format_text(facts: Mapping[str, Any]) -> str:
-    times = ", ".join(f"{item['p50_ms']:.2f} ms at batch {item['batch_size']}" for item in facts["latency"])
-    return f"{times}; {facts['parity_summary']}" if times else str(facts["parity_summary"])
+def _format_text(facts: FormatResult) -> str:
+    times = ", ".join(f"{item['p50_ms']:.2f} ms at batch {item['batch_size']}" for item in facts.latency)
+    return f"{times}; {facts.parity_summary}" if times else facts.parity_summary
 
 
 def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome) -> None:
     """Print the validation metrics of one training and the next commands."""
     for note in outcome.notes:
-        console.print(f"note: {note}", markup=False)
-    rows = {
-        key: f"{value:,.0f}" if key in ("parameters", "flops") else f"{value:.4f}"
-        for key, value in outcome.metrics.items()
-    }
+        console.print(Text(shown(f"note: {note}")))
+    rows = {key: _value_text(key, value, outcome.standard_errors) for key, value in outcome.metrics.items()}
     console.print(_pairs(f"validation, best epoch {outcome.best_epoch} of {outcome.epochs_run}", rows))
     for file, reason in outcome.skipped_files:
-        console.print(f"left out: {file}: {reason}", markup=False)
+        console.print(Text(shown(f"left out: {file}: {reason}")))
     folder = quoted(outcome.folder)
     print_next(
         console,
-        [f"tools/evaluate.py -m {folder}", f"tools/export.py -m {folder}"],
-        visualdl=outcome.folder / "visualdl" if config.visualdl else None,
+        [f"{command('evaluate')} -m {folder}", f"{command('export')} -m {folder}"],
+        visualdl=RunFolder(outcome.folder).visualdl if config.visualdl else None,
     )
 
 
-def print_evaluation(console: Console, outcome: Mapping[str, Any]) -> None:
-    """Print metrics, per-class figures, confusion matrix and worst mistakes."""
-    metrics = ", ".join(f"{key} {value:.4f}" for key, value in outcome["metrics"].items())
-    if outcome.get("note"):
-        console.print(f"note: {outcome['note']}", markup=False)
-    console.print(f"{outcome['part']} part, {outcome['images']} images: {metrics}\n")
-    table = Table("class", "precision", "recall", "F1", "images", box=None, title="per class", title_justify="left")
-    for row in outcome["per_class"]:
-        figures = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
-        table.add_row(row["class"], *figures, str(row["support"]))
-    console.print(table)
-    names = outcome["class_names"]
-    matrix = Table("true \\ predicted", *names, box=None, title="confusion matrix", title_justify="left")
-    for name, counts in zip(names, outcome["confusion_matrix"], strict=True):
-        matrix.add_row(name, *(str(count) if count else "." for count in counts))
-    console.print()
-    console.print(matrix)
-    if outcome["worst_mistakes"]:
-        columns = ("image", "is", "with probability", "predicted", "with probability")
-        worst = Table(*columns, box=None, title="worst mistakes", title_justify="left")
-        for item in outcome["worst_mistakes"]:
-            place = item["file"] or f"number {item['index']}"
-            true, predicted = (f"{item[key]:.4f}" for key in ("label_probability", "probability"))
-            worst.add_row(place, item["label"], true, item["predicted"], predicted)
-        console.print()
-        console.print(worst)
+def _value_text(key: str, value: float, errors: Mapping[str, float]) -> str:
+    name = key.partition("[")[0]
+    text = text_of(key, value) + (f" {METRICS[name].unit}" if name in METRICS and METRICS[name].unit else "")
+    return f"{text} +- {errors[key]:.4f} (standard error over the folds)" if key in errors else text
 
 
-def print_compression(console: Console, outcome: CompressionOutcome) -> None:
-    """Print a row per link of the chain, why each was kept or rejected, and the bundles."""
+def print_compression(console: Console, outcome: CompressResult) -> None:
+    """Print a row per step of the chain, why each was kept or rejected, and the bundles."""
     keys = list(dict.fromkeys(key for row in outcome.table for key in row))
     keys = [key for key in keys if key not in ("kept", "why")] + ["kept"]
-    title = "compression, on the validation part; times are p50/p95, speed-up over float32 before"
+    title = "compression, on the validation split; times are p50/p95, speed-up over float32 before"
     table = Table(*keys, title=title, title_justify="left", box=None)
     for row in outcome.table:
-        table.add_row(*(row.get(key, "") for key in keys))
+        table.add_row(*(Text(row.get(key, "")) for key in keys))
     console.print()
     console.print(table)
-    for link in outcome.links[1:]:
-        console.print(f"{link['name']}: {'kept' if link['kept'] else 'rejected'}: {link['reason']}", markup=False)
+    for step in outcome.steps[1:]:
+        console.print(Text(f"{step['name']}: {'kept' if step['kept'] else 'rejected'}: {step['reason']}"))
     for bundle in outcome.bundles:
-        console.print(f"{bundle['bundle']}: {bundle['size_mb']:.3f} MB, {bundle['parity_summary']}", markup=False)
-        for extra in bundle["formats"]:
-            console.print(f"  {extra['name']}: {_format_text(extra)}", markup=False)
-        if bundle["formats"] and bundle["fastest"]:
-            console.print(f"  fastest: {bundle['fastest']}", markup=False)
-    if outcome.best is None:
+        console.print(Text(shown(f"{bundle.bundle}: {bundle.size_mb:.3f} MB, {bundle.parity_summary}")))
+        for extra in bundle.formats:
+            console.print(Text(f"  {extra.name}: {_format_text(extra)}"))
+        if bundle.formats and bundle.fastest:
+            console.print(Text(f"  fastest: {bundle.fastest}"))
+    if outcome.best_bundle is None:
         console.print("no step was kept: the network before compression stays the best")
     else:
-        console.print(f"best: {outcome.best}", markup=False)
+        console.print(Text(shown(f"best: {outcome.best_bundle}")))
 
 
-def print_dry_run(console: Console, facts: Mapping[str, Any]) -> None:
+def print_dry_run(console: Console, facts: DryRun) -> None:
     """Print the size of the space, the times of the smallest and largest candidate, and what fits."""
-    data, size = facts["data"], facts["size"]
-    count = "infinitely many" if size is None else f"{size:,}"
+    data = facts.times.data
+    count = "infinitely many" if facts.size is None else f"{facts.size:,}"
+    names = ", ".join(data.names[:_SHOWN_NAMES]) + (", ..." if len(data.names) > _SHOWN_NAMES else "")
+    arrays = "; ".join(f"{item.name} {'x'.join(str(size or '?') for size in item.shape)}" for item in data.inputs)
     rows = {
-        "data": f"{data['train']} training, {data['validation']} validation, {data['test']} test images, "
-        f"{len(data['classes'])} classes, input {'x'.join(map(str, data['input_shape']))}",
-        "space": f"{facts['decisions']} decisions, {count} configurations",
+        "data": f"{data.train} training, {data.validation} validation, {data.test} test {data.word}s",
+        "input": arrays,
+        "task": f"{data.task}: {names}",
+        "space": f"{facts.decisions} decisions, {count} configurations",
     }
-    for name in ("smallest", "largest"):
-        item = facts[name]
+    for file, reason in data.skipped_files:
+        rows[f"left out: {file}"] = reason
+    for name, item in (("smallest", facts.times.smallest), ("largest", facts.times.largest)):
         rows[f"{name} candidate"] = (
-            f"{item['flops'] / 1e6:.2f} million FLOPs, {item['parameters']:,} parameters: "
-            f"{item['epoch_s']:.2f} s per epoch, {item['trial_s']:.1f} s per trial"
+            f"{item.flops / 1e6:.2f} million FLOPs, {item.parameters:,} parameters: "
+            f"{item.epoch_s:.2f} s per epoch, {item.trial_s:.1f} s per trial"
         )
-    rows["trials"] = facts["fits"]
+    rows["trials"] = facts.fits
     console.print(_pairs("dry run: nothing was trained or written", rows))
 
 
 def print_next(console: Console, commands: list[str], visualdl: Path | None) -> None:
     """Print the next commands to try, ready to be copied."""
-    lines = [f"  {_PROGRAM} {command}" for command in commands]
+    lines = [f"  {line}" for line in commands]
     if visualdl is not None:
         lines.append(f"  visualdl --logdir {quoted(visualdl)} --disable-telemetry")
     console.print("\nnext:")
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(Text(line), soft_wrap=True)
 
 
-def list_samples(bundle: Path) -> str:
-    """Return one sample image of a bundle for an example command."""
-    images = sorted(
-        path for path in (bundle / "samples").glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg")
-    )
-    return quoted(images[0]) if images else "IMAGE"
+def sample_of(bundle: Path) -> str:
+    """Return one sample of a bundle for an example command."""
+    found = sorted(path for path in (bundle / SAMPLES).glob("*") if path.suffix != ".json")
+    return quoted(found[0]) if found else "FILE"
 
 
 def quoted(path: Path) -> str:
     """Return a path as it can be pasted into a shell."""
-    import shlex
-
     return shlex.quote(readable(path))
 
 
@@ -234,5 +227,6 @@ def _pairs(title: str, rows: Mapping[str, Any]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in rows.items():
-        table.add_row(key, str(value))
+        # As text: brackets in names are no markup here.
+        table.add_row(Text(shown(key)), Text(shown(value)))
     return table

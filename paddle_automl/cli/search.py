@@ -1,13 +1,21 @@
-"""Search a configuration's space, then train, test, export and prove the winner."""
+"""Search a configuration's space, then refit, test, export and verify the winner."""
 
 from __future__ import annotations
 
 import argparse
 
-from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
+from paddle_automl.cli.common import (
+    OK,
+    add_config_arguments,
+    console,
+    main_of,
+    option_lines,
+    overrides_of,
+    process_started,
+)
 from paddle_automl.pipeline.jobs import warmup
 
-SUMMARY = "Search architecture and hyperparameters, then train, test, export and prove the winner."
+SUMMARY = "Search architecture and hyperparameters, then refit, test, export and verify the winner."
 
 
 def epilog() -> str:
@@ -32,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the search; a bundle that is not verified is kept, marked, and makes the exit code 1."""
-    warmup.begin()
+    warmup.begin(args.config, overrides_of(args))
     from paddle_automl.cli import results
     from paddle_automl.core.errors import ParityError
     from paddle_automl.core.loading import load_config
@@ -47,15 +55,11 @@ def run(args: argparse.Namespace) -> int:
         results.print_dry_run(screen, dry_run(config))
         return OK
     from paddle_automl.pipeline.progress.display import Display
-    from paddle_automl.pipeline.stages.search_run import SearchRun
+    from paddle_automl.pipeline.stages.run import run_search
 
-    result = SearchRun(config, Display(screen, config)).run(fresh=args.fresh)
+    observer = Display(screen, config)
+    result = run_search(config, observer, fresh=args.fresh, started=process_started())
     results.print_search(screen, config, result)
-    if config.compression.chain() and not config.compression.in_trials:
-        from paddle_automl.pipeline.jobs.compress import CompressFile, compress_run
-
-        chain = CompressFile(compression=config.compression)
-        results.print_compression(screen, compress_run(chain, result.output, observer=Display(screen, config)))
     if not result.bundle.verified:
         raise ParityError(result.bundle.parity_text())
     return OK

@@ -38,7 +38,7 @@ from paddle_automl.pipeline.runs.sources import TrainedRun, best_trials, open_ru
 from paddle_automl.pipeline.runs.trials import standalone
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.stages.clock import EXPORT_S
+from paddle_automl.pipeline.stages.estimates import EXPORT_S, REPORT_S
 from paddle_automl.search.executors.base import Job
 
 LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores say nothing"
@@ -296,7 +296,7 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
     ratio = (config.refit.epochs or recipe.epochs) / recipe.progressive.whole_epochs(recipe.epochs)
     fit = []
     for seconds in (slowest_s, fastest_s):
-        left = max(0.0, config.budget.time - EXPORT_S - ratio * seconds)
+        left = max(0.0, config.budget.time - EXPORT_S - REPORT_S - ratio * seconds)
         fit.append(int(left * workers / seconds) if seconds else trials)
     low, high = min(fit[0], trials), min(fit[1], trials)
     return (

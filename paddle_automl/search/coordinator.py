@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 from paddle_automl.core.errors import AutoMLError, SearchFailedError
+from paddle_automl.search.background import BACKGROUND, Background
 from paddle_automl.search.configurations import to_repeat
 from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.executors.base import Event, Executor, Finished, Job, Reported
@@ -37,10 +38,11 @@ class Coordinator:
 
     First the controller's proposals, then the planned repeats of the best (`Limits.repeats`), whatever ended
     the proposals, as long as there is time. A job's result is ``{"metrics": {name: number}}`` with the metrics
-    of all objectives. A study without trials begins with `baseline`, then `first`.
+    of all objectives. A study without trials begins with `baseline`, then `first`. `background` may use a free
+    slot between two trials.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each argument is a piece that only the caller can choose
         self,
         study: Study,
         controller: Controller,
@@ -52,6 +54,7 @@ class Coordinator:
         listeners: Sequence[Listener] = (),
         baseline: Params | None = None,
         first: Sequence[Params] = (),
+        background: Background | None = None,
     ) -> None:
         self.study = study
         self.controller = controller
@@ -61,6 +64,8 @@ class Coordinator:
         self.listeners = tuple(listeners)
         self.baseline = baseline
         self.first = tuple(first)
+        self.background = background
+        self._background_runs = False
         self._running = Running(study, scheduler)
         self._started = time.monotonic()
         self._log: Path | None = None
@@ -96,9 +101,12 @@ class Coordinator:
                 self._tell(f"interrupted: stopping {len(self._running)} running trial(s)")
                 self._abandon()
                 return ending
+            if ending is None:
+                self._start_background()
             if self.executor.free > 0 and (ending is None or self._repeats(ending)):
                 self._ask()
             elif ending is not None and not self._running:
+                self._end_background()
                 return ending
             else:
                 self._inbox.extend(self.executor.poll(POLL_S))
@@ -135,7 +143,7 @@ class Coordinator:
         seconds = [record.seconds for record in self.study.ranking()[:FINALISTS]]
         if not seconds:
             return False
-        workers = self.executor.free + len(self._running)
+        workers = self.executor.free + len(self._running) + self._background_runs
         ends = self.limits.exploring_ends(self._started, self._progress.explored, fmean(seconds) / workers)
         return ends is not None and time.monotonic() >= ends
 
@@ -194,7 +202,28 @@ class Coordinator:
         for listener in self.listeners:
             listener.on_start(record)
 
+    def _start_background(self) -> None:
+        if self.background is None or self._background_runs or self.executor.free == 0:
+            return
+        job = self.background.next()
+        if job is not None:
+            self._background_runs = True
+            self.executor.submit(BACKGROUND, job)
+
+    def _end_background(self) -> None:
+        """Kill the background job; what it had just finished is kept."""
+        if not self._background_runs:
+            return
+        self.executor.kill(BACKGROUND, INTERRUPTED)
+        give_up = time.monotonic() + KILL_WAIT_S
+        while self._background_runs and time.monotonic() < give_up:
+            for event in self.executor.poll(POLL_S):
+                self._handle(event)
+
     def _handle(self, event: Event) -> None:
+        if event.id == BACKGROUND:
+            self._handle_background(event)
+            return
         if not isinstance(event, Reported):
             self._ended(self._running.end(event))
             return
@@ -202,6 +231,14 @@ class Coordinator:
         for listener in self.listeners:
             listener.on_report(self._running.trials[event.id].record, event.epoch, event.metrics)
         self.executor.reply(event.id, go_on=go_on)
+
+    def _handle_background(self, event: Event) -> None:
+        assert self.background is not None
+        if isinstance(event, Reported):
+            self.executor.reply(BACKGROUND, go_on=True)
+            return
+        self._background_runs = False
+        self.background.on_end(event)
 
     def _ended(self, records: Sequence[TrialRecord]) -> None:
         for record in records:
@@ -222,6 +259,7 @@ class Coordinator:
     def _keep_deadline(self) -> None:
         if not self._late():
             return
+        self._end_background()
         now = time.monotonic()
         fresh = [trial for trial in self._running.trials.values() if trial.kill_at is None]
         for trial in fresh:
@@ -234,6 +272,7 @@ class Coordinator:
 
     def _abandon(self) -> None:
         """Kill what runs; what had just finished is kept, the rest is asked again later."""
+        self._end_background()
         for number in self._running.trials:
             self.executor.kill(number, INTERRUPTED)
         ended: list[TrialRecord] = []

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.search.configurations import Configuration, ranked_configurations
@@ -28,9 +29,7 @@ class Display(Observer):
 
     def __init__(self, console: Console, config: RunConfig) -> None:
         self.console = console
-        self.objectives: Sequence[Objective] = config.search.objectives
-        self.metric = config.epoch_metric()
-        self.planned = config.search.trials
+        self.begin(config)
         self.describe: Callable[[TrialRecord], str] = lambda record: ""
         self.time_left: Callable[[], float | None] = lambda: None
         self.started = time.monotonic()
@@ -49,6 +48,12 @@ class Display(Observer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+
+    def begin(self, config: RunConfig) -> None:
+        """Take over what is improved, and how many trials there are to be."""
+        self.objectives: Sequence[Objective] = config.search.objectives
+        self.metric = config.epoch_metric()
+        self.planned = config.search.trials
 
     def plan(
         self,
@@ -88,10 +93,10 @@ class Display(Observer):
 
     def on_message(self, text: str) -> None:
         """Print a message above the live table."""
-        self.console.print(Text(text, style="dim"))
+        self.console.print(Text(shown(text), style="dim"))
 
     def job(self, name: str, epochs: int | None = None) -> Callable[[int, Mapping[str, float]], None]:
-        """Announce a job that is no trial (a check, the last training, the export)."""
+        """Announce a job that is no trial (a check, the refit, the export)."""
         self.task = (name, "")
         self._line(name)
         started = time.monotonic()
@@ -108,7 +113,7 @@ class Display(Observer):
 
     def _line(self, text: str) -> None:
         if not self.console.is_terminal:
-            self.console.print(f"{datetime.now():%H:%M:%S} {text}", markup=False)
+            self.console.print(Text(shown(f"{datetime.now():%H:%M:%S} {text}")))
 
     def _ranked(self) -> list[Configuration]:
         return ranked_configurations(self.finished, self.objectives)
@@ -150,10 +155,13 @@ class Display(Observer):
     def _running_table(self) -> Table:
         table = Table(title="running", title_justify="left", box=None, pad_edge=False)
         for name in ("trial", "epoch", self.objectives[0].metric, "choices"):
-            table.add_column(name, overflow="fold" if name == "choices" else "ellipsis")
+            table.add_column(Text(name), overflow="fold" if name == "choices" else "ellipsis")
         for record, epoch, value in list(self.running.values()):
             table.add_row(
-                str(record.number), str(epoch), "" if value is None else f"{value:.4f}", self.describe(record)
+                str(record.number),
+                str(epoch),
+                "" if value is None else f"{value:.4f}",
+                Text(shown(self.describe(record))),
             )
         return table
 
@@ -169,15 +177,15 @@ def best_table(
 ) -> Table:
     """Return a table with a row per configuration: its first trial, objectives, seconds, choices.
 
-    Where any was repeated, the objectives are means, and two columns tell of how many runs, and between which
-    values of the first objective.
+    Where any was repeated, the objectives are means, and two columns give the number of runs, and the range of the
+    first objective.
     """
     repeated = any(len(item.runs) + item.failed > 1 for item in found)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("state")
     for number, objective in enumerate(objectives):
-        table.add_column(f"mean {objective.metric}" if repeated else objective.metric, justify="right")
+        table.add_column(Text(f"mean {objective.metric}" if repeated else objective.metric), justify="right")
         if repeated and number == 0:
             table.add_column("runs", justify="right")
             table.add_column("from - to", justify="right")
@@ -190,7 +198,7 @@ def best_table(
             low, high = item.spread
             cells[1:1] = [f"{len(item.runs)}{failed}", f"{low:.4g} - {high:.4g}" if len(item.runs) > 1 else ""]
         state = Text(first.state, style=_STATE_STYLE.get(first.state, ""))
-        table.add_row(str(first.number), state, *cells, f"{first.seconds:.1f}", describe(first))
+        table.add_row(str(first.number), state, *cells, f"{first.seconds:.1f}", Text(shown(describe(first))))
     return table
 
 

@@ -1,10 +1,11 @@
-"""What a person is told while a command runs; the base tells nothing."""
+"""What a person is shown while a command runs; the base shows nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
+from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord
 
@@ -20,6 +21,9 @@ class Observer(Listener):
     ) -> None:
         """End the display."""
 
+    def begin(self, config: RunConfig) -> None:
+        """Hear of the configuration, its task settled, before the first stage."""
+
     def plan(
         self,
         records: Sequence[TrialRecord],
@@ -29,5 +33,5 @@ class Observer(Listener):
         """Hear of the trials of an earlier start, of how to describe a trial, and of the time left."""
 
     def job(self, name: str, epochs: int | None = None) -> Callable[[int, Mapping[str, float]], None]:
-        """Hear that a job starts; return what is told its reports."""
+        """Hear that a job starts; return a function that is called with each of its reports."""
         return lambda epoch, metrics: None

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from paddle_automl.core.files import write_json
 from paddle_automl.core.paths import readable
 from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.search.configurations import FinalChoice
+from paddle_automl.search.records import TrialRecord
+from paddle_automl.space import SearchSpace
+
+
+def write_summary(result: SearchResult, file: Path) -> None:
+    """Write a search's result as JSON."""
+    write_json(file, summary_of(result))
 
 
 def summary_of(result: SearchResult) -> dict[str, Any]:
@@ -24,6 +33,8 @@ def summary_of(result: SearchResult) -> dict[str, Any]:
         "metrics": result.bundle.metrics,
         "parity": result.bundle.parity,
         "latency": list(result.bundle.latency),
+        "stage_seconds": {name: round(seconds, 1) for name, seconds in result.stage_seconds.items()},
+        "compression": None if result.compression is None else result.compression.model_dump(mode="json"),
         "bundle": readable(result.bundle.bundle),
         "verified": result.bundle.verified,
         "trials": [
@@ -39,12 +50,12 @@ def summary_of(result: SearchResult) -> dict[str, Any]:
             for record in result.trials
         ],
         "pareto": [record.number for record in result.pareto],
-        "data": {key: value for key, value in result.data.items() if key != "fingerprint"},
+        "data": result.data.model_dump(mode="json", exclude={"fingerprint", "notes"}),
     }
 
 
 def _choice(choice: FinalChoice) -> dict[str, Any]:
-    """Return what the repeats told: means over the runs of a configuration, in the first objective's metric."""
+    """Return what the repeats showed: means over the runs of a configuration, in the first objective's metric."""
     return {
         "metric": choice.metric,
         "trial": choice.winner.first.number,
@@ -61,6 +72,14 @@ def _choice(choice: FinalChoice) -> dict[str, Any]:
         },
         "gain": choice.gain,
     }
+
+
+def describe_trial(record: TrialRecord, space: SearchSpace) -> str:
+    """Return a trial's choices as a short text."""
+    text = describe_choices(space.overrides(record.params))
+    if record.repeat_of is not None:
+        text = f"trial {record.repeat_of} again, repeat {record.repeat}: {text}"
+    return f"{text} (from another search)" if record.warm_start else text
 
 
 def describe_choices(overrides: Mapping[str, Any]) -> str:

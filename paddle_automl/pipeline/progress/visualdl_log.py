@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space import Integer, Real, SearchSpace
-
-SCALARS = ("accuracy", "macro_f1", "loss", "train_loss", "learning_rate", "images_per_second")
-COMPARED = ("accuracy", "macro_f1", "loss")
+from paddle_automl.tasks.metrics.base import METRICS
 
 
 class VisualDLLog(Listener):
-    """Writes each trial to ROOT/trial_0007; every report is on disk before the next event."""
+    """Writes each trial to ROOT/trial_0007; every report is on disk before the next event.
 
-    def __init__(self, root: Path, space: SearchSpace | None = None) -> None:
+    `compared` are the metrics of the hyper-parameter page.
+    """
+
+    def __init__(self, root: Path, space: SearchSpace | None = None, compared: Sequence[str] = ()) -> None:
         self.root = root
         self.space = space
+        self.compared = tuple(compared)
         self._columns = _columns(space) if space is not None else {}
         self._writers: dict[str, Any] = {}
+        # What a network costs is the same after every epoch.
+        self._constant = {"seconds", *(name for name in METRICS.names() if METRICS[name].when != "epoch")}
 
     def on_start(self, record: TrialRecord) -> None:
         """Open the trial's log and enter its choices for the hyper-parameter page."""
@@ -44,7 +48,7 @@ class VisualDLLog(Listener):
         writer = LogWriter(logdir=str(self.root / name), display_name=name)
         if row:
             # The row must come before the scalars that it names.
-            writer.add_hparams(dict(row), list(COMPARED))
+            writer.add_hparams(dict(row), list(self.compared))
         writer.flush()
         self._writers[name] = writer
 
@@ -53,9 +57,9 @@ class VisualDLLog(Listener):
         writer = self._writers.get(name)
         if writer is None:
             return
-        for tag in SCALARS:
-            if tag in metrics:
-                writer.add_scalar(tag=tag, value=float(metrics[tag]), step=epoch)
+        for tag, value in metrics.items():
+            if tag not in self._constant:
+                writer.add_scalar(tag=tag, value=float(value), step=epoch)
         writer.flush()
 
     def close(self, name: str) -> None:

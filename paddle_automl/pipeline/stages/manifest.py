@@ -1,10 +1,10 @@
-"""Stages with a manifest: what is already true is not done again."""
+"""Manifests: what is already true is not done again."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,25 @@ from paddle_automl.core.files import digest, write_json
 logger = logging.getLogger(__name__)
 
 
-def run_stage(
-    folder: Path, name: str, inputs: Any, outputs: Sequence[Path], work: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Return the result of a stage: the recorded one where inputs are the same and outputs exist, else fresh.
+def run_once(manifest: Path, inputs: Any, stands: Callable[[Any], bool], work: Callable[[], Any]) -> Any:
+    """Return the recorded result where it was made from the same inputs and `stands`, else that of `work`.
 
-    The manifest FOLDER/stages/NAME.json holds the hash of the inputs and the result; it is written after
-    the work, so a stage that was killed is run again.
+    The manifest holds the hash of the inputs and the result; it is written after the work, so work that was
+    killed is done again.
     """
-    manifest = folder / "stages" / f"{name}.json"
     key = digest(inputs)
-    recorded = _read(manifest)
-    if recorded and recorded.get("inputs") == key and all(path.exists() for path in outputs):
-        logger.debug("stage %s: nothing has changed, its result stands", name)
-        result: dict[str, Any] = recorded["result"]
-        return result
+    recorded = read_manifest(manifest)
+    if recorded is not None and recorded.get("inputs") == key and stands(recorded.get("result")):
+        logger.debug("%s: nothing has changed, its result stands", manifest.stem)
+        return recorded["result"]
     manifest.unlink(missing_ok=True)
     result = work()
-    write_json(manifest, {"stage": name, "inputs": key, "result": result})
+    write_json(manifest, {"stage": manifest.stem, "inputs": key, "result": result})
     return result
 
 
-def _read(manifest: Path) -> dict[str, Any] | None:
+def read_manifest(manifest: Path) -> dict[str, Any] | None:
+    """Return what a manifest holds, or None where there is none that can be read."""
     try:
         data = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):

@@ -1,0 +1,95 @@
+"""What a stage is, and the one deadline that all stages of a command share."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import PluginConfig
+
+if TYPE_CHECKING:
+    from paddle_automl.pipeline.stages.run import Run
+
+
+class Deadline:
+    """The promise of `budget.time`: when the command must have ended. Without a budget there is none.
+
+    `started` is a value of ``time.monotonic()``, by default now.
+    """
+
+    def __init__(self, budget_s: float | None, started: float | None = None) -> None:
+        self.budget_s = budget_s
+        self.started = time.monotonic() if started is None else started
+
+    @property
+    def passed(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def end(self) -> float | None:
+        """Return the end on the monotonic clock, or None without a budget."""
+        return None if self.budget_s is None else self.started + self.budget_s
+
+    def left(self) -> float | None:
+        """Return the seconds left, or None without a budget."""
+        return None if self.budget_s is None else self.budget_s - self.passed
+
+    def before(self, reserved_s: float) -> float | None:
+        """Return the time at which `reserved_s` seconds are left, or None without a budget."""
+        return None if self.end is None else self.end - reserved_s
+
+
+class Stage(ABC):
+    """One step of a command; stages run by `place`, each until only what the later ones need is left.
+
+    A stage whose `inputs` are not None has a manifest: when it ran before with the same inputs and `stands` says
+    that what it made is sound, its recorded result is taken. A new stage is one file in this folder, or a plugin.
+    """
+
+    name: ClassVar[str] = ""
+    place: ClassVar[int]
+    """Position among the stages: check 10, search 20, refit 30, export 40, compress 50, report 90."""
+    Config: ClassVar[type[PluginConfig]] = PluginConfig
+
+    def wanted(self, run: Run) -> bool:
+        """Return whether the run has this stage at all."""
+        del run
+        return True
+
+    def seconds(self, run: Run) -> float:
+        """Return the time to keep back for it; asked again whenever the run has learned more."""
+        del run
+        return 0.0
+
+    def inputs(self, run: Run) -> Any:
+        """Return all that its result depends on, JSON-like, or None for a stage without a manifest."""
+        del run
+        return None
+
+    def stands(self, run: Run, result: Any) -> bool:
+        """Return whether a result recorded earlier, as `work` returned it, is still there and sound."""
+        del result
+        return all(path.exists() for path in self.outputs(run))
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        """Return the files that it writes."""
+        del run
+        return ()
+
+    @abstractmethod
+    def work(self, run: Run, until: float | None) -> Any:
+        """Do the work until `until`, on the monotonic clock; return the result, JSON-like where there is a manifest."""
+
+
+STAGES: Registry[Stage] = Registry("stage", "paddle_automl.pipeline.stages", "stages")
+
+
+def in_order() -> list[Stage]:
+    """Return one stage of each kind, in the order in which they run."""
+    found = [STAGES[name]() for name in STAGES.names()]
+    return sorted(found, key=lambda stage: (stage.place, stage.name))

@@ -1,0 +1,70 @@
+"""Which weights are the best: those of a trial, or those of the refit."""
+
+from __future__ import annotations
+
+import math
+
+from paddle_automl.core.errors import SearchFailedError
+from paddle_automl.pipeline.jobs.train import TrainResult
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages.run import Run
+from paddle_automl.search.configurations import Configuration
+from paddle_automl.search.objective import excess_of
+from paddle_automl.search.records import TrialRecord
+
+
+def winner(run: Run) -> Configuration:
+    """Return the configuration to ship; raises SearchFailedError where none keeps the limits."""
+    objectives = run.config.search.objectives
+    nearest = run.study.configurations()[0]
+    if excess_of(nearest.values, objectives) == 0:
+        return nearest
+    wanted = ", ".join(f"{o.metric} {o.limit:g}" for o in objectives if o.limit is not None)
+    got = ", ".join(f"{o.metric} {value:.4g}" for o, value in zip(objectives, nearest.values, strict=True))
+    raise SearchFailedError(
+        f"search.objectives: no trial keeps the limits ({wanted}); the nearest is trial {nearest.first.number} "
+        f"with {got}. Relax the limit, or raise search.trials, and run the same command again: finished trials stay"
+    )
+
+
+def best_run(run: Run, chosen: Configuration | None = None) -> TrialRecord | None:
+    """Return the best run of a configuration, by default of the best one so far, whose weights are there.
+
+    None where there is none, or where the best configuration so far breaks a limit.
+    """
+    if chosen is None:
+        found = run.study.configurations()
+        if not found or excess_of(found[0].values, run.config.search.objectives) > 0:
+            return None
+        chosen = found[0]
+    metric, sign = metric_and_sign(run)
+    kept = [item for item in chosen.runs if run.folder.trial(item.number).weights.exists()]
+    return max(kept, key=lambda item: sign * item.metrics.get(metric, -sign * math.inf), default=None)
+
+
+def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> RunFolder:
+    """Return the folder whose weights are the better ones on validation: the refit's, or a trial's.
+
+    A refit on train+validation, or one after cross validation, has no validation split in common with the trials,
+    so it is taken. Raises SearchFailedError where both are missing.
+    """
+    own, folder = best_run(run, chosen), run.folder.refit
+    if refit is None and own is None:
+        raise SearchFailedError(
+            f"trial {chosen.first.number}: its weights are gone and the refit did not succeed; see {folder.log('train')}"
+        )
+    if own is None or (
+        refit is not None and (run.config.refit.data == "train+validation" or run.config.data.folds)
+    ):
+        return folder
+    metric, sign = metric_and_sign(run)
+    # At equal scores the refit wins: it has usually seen more epochs.
+    if refit is not None and sign * refit.metrics[metric] >= sign * own.metrics[metric]:
+        return folder
+    return run.folder.trial(own.number)
+
+
+def metric_and_sign(run: Run) -> tuple[str, float]:
+    """Return the metric by which epochs are compared, and 1 where a larger value is better, else -1."""
+    metric = run.config.epoch_metric()
+    return metric, 1.0 if run.config.goal_of(metric) == "maximize" else -1.0

@@ -1,0 +1,68 @@
+"""The chain of compression after a search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from paddle_automl.core.errors import AutoMLError, TimeUpError
+from paddle_automl.core.loading import validate
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.pipeline.commands import compress_job
+from paddle_automl.pipeline.jobs.base import call
+from paddle_automl.pipeline.jobs.compress import CompressResult
+from paddle_automl.pipeline.runs.sources import open_run
+from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.estimates import COMPRESS_FRACTION
+from paddle_automl.pipeline.stages.run import Run
+
+
+@STAGES.register("compress")
+class Compress(Stage):
+    """Compresses the network that was exported, where `compression.steps` asks for it."""
+
+    place = 50
+
+    def wanted(self, run: Run) -> bool:
+        """Return whether there is a chain that does not run in the trials."""
+        return bool(run.config.compression.chain()) and not run.config.compression.in_trials
+
+    def seconds(self, run: Run) -> float:
+        """Return a fraction of the budget: how long a chain takes cannot be known beforehand."""
+        return COMPRESS_FRACTION * (run.config.budget.time or 0.0)
+
+    def inputs(self, run: Run) -> Any:
+        """Return the chain, and the state of the weights that it starts from."""
+        stat = run.folder.inside(run.results["export"]["source"]).weights.stat()
+        return {
+            "compression": run.config.compression.model_dump(mode="json"),
+            "source": run.results["export"]["source"],
+            "weights": [stat.st_size, stat.st_mtime_ns],
+        }
+
+    def stands(self, run: Run, result: Any) -> bool:
+        """Return whether all its bundles are there and sound; a chain that was cut is run again."""
+        if result is None:
+            return False
+        try:
+            for bundle in validate(CompressResult, result).bundles:
+                Bundle.open(bundle.bundle)
+        except AutoMLError:
+            return False
+        return True
+
+    def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
+        """Return the chain's record, or None where the time was up first."""
+        source = open_run(run.folder.inside(run.results["export"]["source"]).path)
+        job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression)
+        shown = run.observer.job("compressing")
+        try:
+            return call(run.executor, job, CompressResult, shown, until).model_dump(mode="json")
+        except TimeUpError:
+            run.observer.on_message("no time was left to compress the network; the bundle before it stands")
+            return None
+
+
+def compression_of(run: Run) -> CompressResult | None:
+    """Return what the chain of this run came to, or None without one."""
+    recorded = run.results.get(Compress.name)
+    return None if recorded is None else validate(CompressResult, recorded)

@@ -1,0 +1,119 @@
+"""The final bundle: tested once, exported, compared with the trained network, timed."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+from paddle_automl.core.errors import AutoMLError, SearchFailedError, TimeUpError
+from paddle_automl.core.loading import load_config, validate
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import call, job_of
+from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
+from paddle_automl.pipeline.jobs.score import ScoreRequest
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.choice import source_of, winner
+from paddle_automl.pipeline.stages.interim import MANIFEST, interim_of
+from paddle_automl.pipeline.stages.refit import refit_of
+from paddle_automl.pipeline.stages.run import Run
+from paddle_automl.search.configurations import Configuration
+
+MEASURED_BEFORE = (
+    "the exported network was trained on train+validation; its validation scores are those of the trial, "
+    "measured before"
+)
+
+
+@STAGES.register("export")
+class Export(Stage):
+    """Tests the better weights once and makes the final bundle; no unverified one replaces a verified one."""
+
+    place = 40
+
+    def seconds(self, run: Run) -> float:
+        """Return what a test and an export take here."""
+        return run.estimates.export()
+
+    def inputs(self, run: Run) -> Any:
+        """Return the request, and the state of the weights."""
+        chosen = winner(run)
+        source = source_of(run, chosen, refit_of(run))
+        stat = source.weights.stat()
+        request = export_request(run, chosen, source)
+        return {
+            "config": request.config.as_dict(),
+            "source": run.folder.relative(source),
+            "validation": request.validation,
+            "weights": [stat.st_size, stat.st_mtime_ns],
+        }
+
+    def stands(self, run: Run, result: Any) -> bool:
+        """Return whether the bundle is there and sound: every file is hashed."""
+        try:
+            Bundle.open(run.folder.bundle)
+        except AutoMLError:
+            return False
+        return result is not None
+
+    def work(self, run: Run, until: float | None) -> dict[str, Any]:
+        """Return the bundle's record, and the folder of its weights relative to the output as `source`."""
+        chosen = winner(run)
+        source = source_of(run, chosen, refit_of(run))
+        interim = interim_of(run.folder)
+        try:
+            result = self._export(run, chosen, source, until)
+        except TimeUpError:
+            if interim is None:
+                raise SearchFailedError(
+                    f"budget.time: no time was left to export trial {chosen.first.number}; raise budget.time and "
+                    "run the same command again: finished trials stay"
+                ) from None
+            number, result = interim
+            source = run.folder.trial(number)
+            run.observer.on_message(
+                f"no time was left for the final export; the bundle of trial {number} stands, untested"
+            )
+        else:
+            run.folder.manifest(MANIFEST).unlink(missing_ok=True)
+        return {**result.model_dump(mode="json"), "source": run.folder.relative(source)}
+
+    def _export(self, run: Run, chosen: Configuration, source: RunFolder, until: float | None) -> BundleResult:
+        interim = interim_of(run.folder)
+        request = export_request(run, chosen, source)
+        log = run.folder.log("export")
+        same = interim is not None and run.folder.trial(interim[0]).path == source.path and interim[1].verified
+        if same and not request.config.deployment.formats:
+            shown = run.observer.job("testing the exported bundle once")
+            job = job_of("score", ScoreRequest(request.config, run.folder.bundle, run.shared), log, run.config)
+        else:
+            shown = run.observer.job("testing once, exporting and comparing with the trained network")
+            job = job_of("export", request, log, run.config)
+        return call(run.executor, job, BundleResult, shown, until)
+
+
+def export_request(run: Run, chosen: Configuration, source: RunFolder) -> ExportRequest:
+    """Return the request of the final export."""
+    validation, note = None, ""
+    if source.path == run.folder.refit.path and run.config.refit.data == "train+validation":
+        keys = [key for key in run.config.epoch_metrics() if all(key in item.metrics for item in chosen.runs)]
+        validation = {key: fmean(item.metrics[key] for item in chosen.runs) for key in keys}
+        note = MEASURED_BEFORE
+    return ExportRequest(
+        load_config(RunConfig, source.config),
+        source.path,
+        run.folder.bundle,
+        run.shared,
+        test=True,
+        validation=validation,
+        note=note,
+        keep_verified=True,
+    )
+
+
+def bundle_of(run: Run) -> BundleResult:
+    """Return the record of the bundle that this run ships."""
+    recorded = dict(run.results[Export.name])
+    recorded.pop("source")
+    return validate(BundleResult, recorded)

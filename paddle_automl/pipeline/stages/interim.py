@@ -1,0 +1,96 @@
+"""A verified bundle of the best trial so far, made while the search goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from paddle_automl.core.errors import AutoMLError
+from paddle_automl.core.files import write_json
+from paddle_automl.core.loading import load_config, validate
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import job_of
+from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages.choice import best_run
+from paddle_automl.pipeline.stages.manifest import read_manifest
+from paddle_automl.pipeline.stages.run import Run
+from paddle_automl.search.background import Background
+from paddle_automl.search.executors.base import Failed, Finished, Job
+from paddle_automl.search.records import INTERRUPTED
+
+REST = 10.0
+"""A next bundle waits this many times as long as the last one took: a tenth of the time goes into them."""
+NOTE = "a trial's weights, exported while the search went on; not tested yet"
+MANIFEST, EXPORT = "interim", "export"
+logger = logging.getLogger(__name__)
+
+
+class InterimBundle(Background):
+    """Exports the best trial so far as soon as there is one, and later ones that are better.
+
+    A search that is cut off, or whose refit and export find no time, leaves this bundle. It is replaced in one
+    step, and only by a trial that ranks higher. The test split is not used. `trials_end` gives the end of the trials.
+    """
+
+    def __init__(self, run: Run, trials_end: Callable[[], float | None]) -> None:
+        self.run = run
+        self._trials_end = trials_end
+        known = interim_of(run.folder)
+        self._exported: int | None = known[0] if known else None
+        self._running: int | None = None
+        self._started = self._not_before = time.monotonic()
+        # A search that had ended once has its final bundle, which waits for the next final one.
+        self._done = known is None and run.folder.bundle_file.exists()
+
+    def next(self) -> Job | None:
+        """Return the export of a trial that ranks above the exported one, if it is time for it."""
+        now, end = time.monotonic(), self._trials_end()
+        takes = self.run.estimates.export_s or 0.0
+        if self._done or now < self._not_before or (end is not None and now + takes > end):
+            return None
+        best = best_run(self.run)
+        if best is None or best.number == self._exported:
+            return None
+        self._running, self._started = best.number, now
+        return self._job(best.number)
+
+    def on_end(self, event: Finished | Failed) -> None:
+        """Note what the bundle holds now, and what it took."""
+        now, number = time.monotonic(), self._running
+        seconds = now - self._started
+        self._not_before = now + REST * seconds
+        if isinstance(event, Failed):
+            if event.reason != INTERRUPTED:
+                self.run.observer.on_message(f"the bundle of trial {number} could not be made: {event.reason}")
+            return
+        self.run.estimates.export_s = max(seconds, self.run.estimates.export_s or 0.0)
+        try:
+            result = validate(BundleResult, dict(event.result))
+        except AutoMLError as error:
+            self.run.observer.on_message(f"the bundle of trial {number} could not be made: {error}")
+            return
+        self._exported = number
+        write_json(self.run.folder.manifest(MANIFEST), {"trial": number, "result": result.model_dump(mode="json")})
+        state = "a verified bundle" if result.verified else "a bundle, not verified,"
+        self.run.observer.on_message(f"{state} of trial {number} stands in {self.run.folder.bundle}")
+
+    def _job(self, number: int) -> Job:
+        run, trial = self.run, self.run.folder.trial(number)
+        config = load_config(RunConfig, trial.config)
+        # Further formats are the final export's: this bundle is to cost the search little.
+        config = config.model_copy(update={"deployment": config.deployment.model_copy(update={"formats": ()})})
+        request = ExportRequest(config, trial.path, run.folder.bundle, run.shared, test=False, note=NOTE)
+        return job_of("export", request, run.folder.log("interim"), run.config)
+
+
+def interim_of(folder: RunFolder) -> tuple[int, BundleResult] | None:
+    """Return the trial whose bundle stands in the folder, with its record, or None for a final bundle or none."""
+    known = read_manifest(folder.manifest(MANIFEST))
+    if known is None or not folder.bundle_file.exists():
+        return None
+    try:
+        return int(known["trial"]), validate(BundleResult, known["result"])
+    except (AutoMLError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,110 @@
+"""The refit: the winner is trained once more, as long as it deserves and time allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from paddle_automl.core.errors import TrialError
+from paddle_automl.core.loading import validate
+from paddle_automl.core.paths import readable
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import call, job_of
+from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
+from paddle_automl.pipeline.runs.trials import trial_config
+from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.choice import winner
+from paddle_automl.pipeline.stages.run import Run
+from paddle_automl.search.records import TrialRecord
+from paddle_automl.training.progressive import Progressive
+
+WORTHWHILE = 0.5
+"""Fraction of a trial's epochs below which a refit is not begun."""
+LOG = "refit"
+
+
+@STAGES.register("refit")
+class Refit(Stage):
+    """Trains the winner's configuration from scratch with a seed of its own; without time it is left out."""
+
+    place = 30
+
+    def seconds(self, run: Run) -> float:
+        """Return what its epochs will take."""
+        return run.estimates.refit()
+
+    def inputs(self, run: Run) -> Any:
+        """Return the configuration and the data that it trains on."""
+        planned = run.config.refit.epochs or run.config.training.epochs
+        return {"config": refit_config(run, winner(run).first, planned).as_dict(), "on": run.config.refit.data}
+
+    def stands(self, run: Run, result: Any) -> bool:
+        """Return whether the weights of the refit are there; one that found no time is tried again."""
+        folder = run.folder.refit
+        return result is not None and folder.weights.exists() and folder.config.exists()
+
+    def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
+        """Return what the training came to, or None where it was left out or failed."""
+        best = winner(run).first
+        run.folder.write_best(best_config(run, best))
+        try:
+            return self._train(run, best, until)
+        except TrialError as error:
+            run.observer.on_message(f"no refit: {error}; the best trial's weights are exported")
+            return None
+
+    def _train(self, run: Run, best: TrialRecord, until: float | None) -> dict[str, Any]:
+        planned = run.config.refit.epochs or run.config.training.epochs
+        left = None if until is None else until - time.monotonic()
+        epochs = min(planned, run.estimates.fitting_epochs(best, left))
+        if epochs < min(planned, run.config.training.epochs) * WORTHWHILE:
+            raise TrialError("too little time is left for it")
+        if epochs < planned:
+            run.observer.on_message(f"the refit gets {epochs} of {planned} epochs, as the time left allows")
+        config, folder = refit_config(run, best, epochs), run.folder.refit
+        folder.write_config(config, clear=True)
+        shown = run.observer.job("refitting the best configuration", epochs)
+        if run.logs is not None:
+            run.logs.open(LOG)
+
+        def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
+            shown(epoch, metrics)
+            if run.logs is not None:
+                run.logs.write(LOG, epoch, metrics)
+            return until is None or time.monotonic() < until - (run.estimates.epoch_s or 0.0)
+
+        request = TrainRequest(config, folder.path, run.shared, on=run.config.refit.data)
+        job = job_of("train", request, folder.log("train"), run.config)
+        return call(run.executor, job, TrainResult, on_report, until).model_dump(mode="json")
+
+
+def refit_of(run: Run) -> TrainResult | None:
+    """Return what the refit of this run came to, or None without one."""
+    recorded = run.results.get(Refit.name)
+    return None if recorded is None else validate(TrainResult, recorded)
+
+
+def best_config(run: Run, best: TrialRecord) -> RunConfig:
+    """Return the configuration of the best trial, which trains it alone."""
+    return trial_config(run.config, run.space, best.params, run.folder.trial(best.number).alone)
+
+
+def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:
+    """Return the configuration of the refit with so many epochs."""
+    config = best_config(run, best)
+    schedule = config.training.lr_schedule
+    if getattr(schedule, "warmup_epochs", 0) >= epochs:
+        schedule = schedule.model_copy(update={"warmup_epochs": 0})
+    begins = config.training.progressive.fitting(epochs) if run.config.refit.progressive else Progressive()
+    changes = {"epochs": epochs, "lr_schedule": schedule, "progressive": begins}
+    return config.model_copy(
+        update={
+            "output": readable(run.folder.refit.path.resolve()),
+            # One network is trained, on the ordinary split.
+            "data": config.data.model_copy(update={"folds": None}),
+            "training": config.training.model_copy(update=changes),
+            # The trial's own seed would only repeat the trial; those of repeats are drawn, not counted up.
+            "seed": config.seed + 1,
+        }
+    )

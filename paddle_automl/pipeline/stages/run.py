@@ -1,0 +1,150 @@
+"""One search in its output folder: its stages, one after the other, under one deadline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from paddle_automl.core.errors import ConfigError, InterruptedRunError
+from paddle_automl.core.paths import located
+from paddle_automl.pipeline.candidates import Candidate, covering
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import Shared, shared_of, start_executor
+from paddle_automl.pipeline.jobs.warmup import stable_hashing
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.progress.results import SearchResult
+from paddle_automl.pipeline.progress.summary import describe_trial
+from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
+from paddle_automl.pipeline.runs.folder import RunFolder, open_folder
+from paddle_automl.pipeline.runs.trials import identity
+from paddle_automl.pipeline.settling import settled
+from paddle_automl.pipeline.space import baseline_of, make_space
+from paddle_automl.pipeline.stages.base import Deadline, Stage, in_order
+from paddle_automl.pipeline.stages.estimates import Estimates
+from paddle_automl.pipeline.stages.manifest import run_once
+from paddle_automl.search.executors.base import Executor
+from paddle_automl.search.records import TrialRecord
+from paddle_automl.search.study import Study
+from paddle_automl.search.warm_start import first_proposals
+from paddle_automl.space import Params, SearchSpace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """What the stages of one search share; `results` and `took` (seconds) are by the stages' names."""
+
+    config: RunConfig
+    folder: RunFolder
+    observer: Observer
+    deadline: Deadline
+    space: SearchSpace
+    baseline: Params | None
+    candidates: list[Candidate]
+    logs: VisualDLLog | None
+    study: Study
+    executor: Executor
+    first: list[Params]
+    stages: list[Stage] = field(default_factory=in_order)
+    results: dict[str, Any] = field(default_factory=dict)
+    took: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.estimates = Estimates(self.config)
+        self.shared: Shared = shared_of(self.config)
+
+    def go(self) -> None:
+        """Run the wanted stages in their order."""
+        for stage in self.stages:
+            if stage.wanted(self):
+                started = time.monotonic()
+                self.results[stage.name] = self._result(stage)
+                self.took[stage.name] = time.monotonic() - started
+
+    def _result(self, stage: Stage) -> Any:
+        inputs = stage.inputs(self)
+        if inputs is None:
+            return stage.work(self, self.until(stage))
+        return run_once(
+            self.folder.manifest(stage.name),
+            inputs,
+            lambda result: stage.stands(self, result),
+            lambda: stage.work(self, self.until(stage)),
+        )
+
+    def reserved(self, stage: Stage) -> dict[str, float]:
+        """Return the seconds kept back for each wanted stage after `stage`."""
+        later = self.stages[self.stages.index(stage) + 1 :]
+        return {other.name: other.seconds(self) for other in later if other.wanted(self)}
+
+    def until(self, stage: Stage) -> float | None:
+        """Return when `stage` must have ended, on the monotonic clock; None without a budget."""
+        return self.deadline.before(sum(self.reserved(stage).values()))
+
+    def describe(self, record: TrialRecord) -> str:
+        """Return a trial's choices as a short text."""
+        return describe_trial(record, self.space)
+
+
+def run_search(
+    config: RunConfig, observer: Observer | None = None, *, fresh: bool = False, started: float | None = None
+) -> SearchResult:
+    """Search, refit the winner, test it once, export and verify it, compress it where that is asked for.
+
+    It may be repeated: what is done is not done again. `started`, on the monotonic clock, is when the budget
+    began. Raises ConfigError, DataError, StudyError or OutputError before the first trial; SearchFailedError where no
+    trial is usable; InterruptedRunError after Ctrl-C, with what is finished kept.
+    """
+    observer = observer or Observer()
+    deadline = Deadline(config.budget.time, started)
+    stable_hashing()
+    make_space(config)
+    with start_executor(config) as executor, observer:
+        try:
+            # Reads the targets too: data that are missing are reported before an old folder is put aside.
+            config = settled(config, executor)
+            observer.begin(config)
+            return _searched(config, executor, observer, deadline, fresh)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                f"interrupted; everything finished is kept in {config.folder}. "
+                "The same command continues where it stopped"
+            ) from None
+
+
+def _searched(
+    config: RunConfig, executor: Executor, observer: Observer, deadline: Deadline, fresh: bool
+) -> SearchResult:
+    space = make_space(config)
+    baseline = baseline_of(config, space)
+    candidates = covering(config, space, baseline or {})
+    folder = open_folder(config.folder, fresh)
+    # Before the study is made: with a mistake in its warm start there is to be none.
+    first = [] if folder.study.exists() else _from_other_studies(config, space, baseline)
+    study = Study.open(folder.study, space=space, objectives=config.search.objectives, identity=identity(config))
+    logs = VisualDLLog(folder.visualdl, space, config.epoch_metrics()) if config.visualdl else None
+    with study:
+        if study.resumed and not study.records():
+            first = _from_other_studies(config, space, baseline)
+        folder.write_search(config)
+        run = Run(config, folder, observer, deadline, space, baseline, candidates, logs, study, executor, first)
+        try:
+            run.go()
+        finally:
+            if logs is not None:
+                logs.close_all()
+    result: SearchResult = run.results["report"]
+    return result
+
+
+def _from_other_studies(config: RunConfig, space: SearchSpace, baseline: Params | None) -> list[Params]:
+    """Return what the searches of search.warm_start suggest to try first."""
+    search = config.search
+    files = {name: RunFolder(located(name)).study for name in search.warm_start}
+    for name, file in files.items():
+        if file.resolve() == RunFolder(config.folder).study.resolve():
+            raise ConfigError(f"search.warm_start: '{name}' is the output folder of this search itself")
+    return first_proposals(files, space, search.objectives, search.trials, baseline or {}) if files else []

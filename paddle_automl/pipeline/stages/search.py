@@ -1,0 +1,136 @@
+"""The trials, and the bundle of the best of them while they run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+from paddle_automl.pipeline.jobs.base import job_of
+from paddle_automl.pipeline.jobs.train import TrainRequest
+from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
+from paddle_automl.pipeline.runs.trials import trial_config
+from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.estimates import GRACE_S
+from paddle_automl.pipeline.stages.interim import InterimBundle
+from paddle_automl.pipeline.stages.run import Run
+from paddle_automl.search.controllers.base import CONTROLLERS, Controller
+from paddle_automl.search.coordinator import Coordinator
+from paddle_automl.search.executors.base import Job
+from paddle_automl.search.limits import Ending, Limits
+from paddle_automl.search.listener import Listener
+from paddle_automl.search.records import TrialRecord
+from paddle_automl.search.schedulers.base import SCHEDULERS, Scheduler
+
+EPOCHS_KEY = "training.epochs"
+logger = logging.getLogger(__name__)
+
+
+@STAGES.register("search")
+class Search(Stage):
+    """Runs the trials until they are done or the time for them is used up."""
+
+    place = 20
+
+    def work(self, run: Run, until: float | None) -> Ending:
+        """Return why the search ended; raises SearchFailedError without one usable trial."""
+        limits = limits_of(run, until)
+        keeper = CheckpointKeeper(run.config, run.study, limits.planned)
+        listeners: list[Listener] = [run.observer, keeper]
+        if run.logs is not None:
+            listeners.append(run.logs)
+        coordinator = Coordinator(
+            run.study,
+            controller_of(run, limits),
+            scheduler_of(run),
+            run.executor,
+            lambda record: trial_job(run, record),
+            limits=limits,
+            listeners=listeners,
+            baseline=run.baseline,
+            first=run.first,
+            background=InterimBundle(run, lambda: coordinator.limits.deadline),
+        )
+        coordinator.listeners += (_Reserve(coordinator, run, self),)
+        self._announce(run)
+        run.observer.plan(run.study.records(), run.describe, lambda: _left(coordinator.limits.deadline))
+        ending = coordinator.run()
+        if ending.reason == "interrupted":
+            raise KeyboardInterrupt
+        keeper.close()
+        return ending
+
+    def _announce(self, run: Run) -> None:
+        if run.deadline.budget_s is None:
+            return
+        kept = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in run.reserved(self).items() if seconds)
+        run.observer.on_message(
+            f"budget {run.deadline.budget_s:.0f} s, left {run.deadline.left() or 0:.0f} s; kept back for now: {kept}"
+        )
+
+
+def limits_of(run: Run, until: float | None) -> Limits:
+    """Return when the trials end; running ones are asked to stop a moment before `until`."""
+    search = run.config.search
+    return Limits(
+        trials=search.trials,
+        deadline=None if until is None else until - GRACE_S,
+        stop_after=search.stop_after,
+        max_failures=search.max_failures,
+        grace_s=GRACE_S,
+        repeats=search.final_repeats,
+    )
+
+
+def controller_of(run: Run, limits: Limits) -> Controller:
+    """Return the controller that proposes the trials."""
+    search = run.config.search
+    options: Any = search.controller
+    controller = CONTROLLERS[options.name](
+        options, space=run.space, objectives=search.objectives, seed=run.config.seed
+    )
+    controller.planned = limits.trials - limits.planned
+    controller.cost_aware = search.cost_aware
+    return controller
+
+
+def scheduler_of(run: Run) -> Scheduler:
+    """Return the scheduler, which knows the most epochs that a trial may have."""
+    options = run.config.search.scheduler
+    varied = [decision for decision in run.space.decisions if decision.key == EPOCHS_KEY]
+    most = [int(str(decision.domain.ends()[1])) for decision in varied] or [run.config.training.epochs]
+    return SCHEDULERS[options.name](options, epochs=max(most))
+
+
+def trial_job(run: Run, record: TrialRecord) -> Job:
+    """Return the job of a trial, whose configuration is written to its folder."""
+    folder = run.folder.trial(record.number)
+    config = trial_config(run.config, run.space, record.params, folder.alone, record.repeat)
+    folder.write_config(config)
+    search = run.config.search
+    return replace(
+        job_of("train", TrainRequest(config, folder.path, run.shared), folder.log("train"), run.config),
+        timeout_s=search.trial_timeout_s,
+        memory_mb=search.trial_memory_mb,
+        epochs=config.training.epochs,
+        provisional=config.compression.in_trials,
+    )
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else deadline - time.monotonic()
+
+
+class _Reserve(Listener):
+    """Moves the end of the trials as it becomes clearer what the later stages will take."""
+
+    def __init__(self, coordinator: Coordinator, run: Run, stage: Search) -> None:
+        self.coordinator, self.run, self.stage = coordinator, run, stage
+
+    def on_end(self, record: TrialRecord) -> None:
+        """Estimate anew."""
+        self.run.estimates.learn(self.run.study.ranking())
+        until = self.run.until(self.stage)
+        if until is not None:
+            self.coordinator.limits = replace(self.coordinator.limits, deadline=until - GRACE_S)
