@@ -15,6 +15,7 @@ PARTS = {
     "schedulers": "search.schedulers",
     "overhead": "search.overhead",
     "compression": "compression.command",
+    "deadlines": "deadlines.command",
     "training": "training.command",
     "runtime": "training.settings",
     "loop": "training.loop_overhead",

@@ -1,0 +1,49 @@
+"""The command `benchmark deadlines`: whether whole searches end in the time that they promise."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from paddle_automl.benchmarks.deadlines.cases import cases
+from paddle_automl.benchmarks.deadlines.measure import measure
+from paddle_automl.benchmarks.deadlines.report import misses, print_figures
+from paddle_automl.benchmarks.kept import Kept
+from paddle_automl.benchmarks.training.command import screen, tell
+from paddle_automl.core.runtime import processor_name
+
+SUMMARY = "Run whole searches under a budget of time: when they end, and what stands then."
+DESCRIPTION = """Digits and your own photos with several budgets, and one search of a minute in which a trial hangs.
+The machine should be idle. With --json the figures are kept, and a search that is found there is not run again."""
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser; its `run` does the work."""
+    parser = commands.add_parser("deadlines", help=SUMMARY, description=f"{SUMMARY} {DESCRIPTION}")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="search on photos, too: a folder with a folder per class",
+    )
+    parser.add_argument("--quick", action="store_true", help="only the searches of a minute")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    wanted = cases(args.photos, args.quick)
+    kept = Kept.load(args.json, "deadlines")
+    found = []
+    for number, case in enumerate(wanted, start=1):
+        tell(f"{case.name}, {case.budget_s} s ({number} of {len(wanted)})")
+        figures = kept.get(asdict(case))
+        if figures is None:
+            figures = measure(case)
+            kept.put(asdict(case), figures)
+        found.append((case, figures))
+    tell("")
+    missed = {f"{case.name}, {case.budget_s} s": misses(case, figures) for case, figures in found}
+    kept.save({"processor": processor_name(), "missed": missed})
+    print_figures(screen(), found)

@@ -1,0 +1,101 @@
+"""Runs one search as a command and looks from outside at what it leaves, and when."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.benchmarks.deadlines.cases import Case
+from paddle_automl.core.errors import BundleError
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.pipeline.runs.folder import RunFolder
+
+LOOK_EVERY_S = 0.25
+GIVE_UP_S = 120.0
+"""How long after its time a command is waited for before it is killed."""
+LAST_LINES = 5
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """Run a case in a temporary folder and return its figures.
+
+    `took_s` is from the start of the command to its end, `first_bundle_s` to the first verified bundle (None:
+    never), `stage_seconds` what `summary.json` says.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        output = RunFolder(Path(temporary, "output"))
+        case.prepare(output.path)
+        log = Path(temporary, "log")
+        figures = {**_watch(case, output, log), **_result(output), **_summary(output)}
+        if case.hangs:
+            figures["hung"] = case.hung(output.path)
+        if figures["exit_code"] != 0:
+            figures["last_lines"] = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+        return figures
+
+
+def _watch(case: Case, output: RunFolder, log: Path) -> dict[str, Any]:
+    """Run the command to its end, or kill it long after its time."""
+    first = None
+    with log.open("wb") as sink:
+        started = time.monotonic()
+        process = subprocess.Popen(case.command(output.path), stdout=sink, stderr=subprocess.STDOUT, cwd=log.parent)
+        try:
+            while process.poll() is None:
+                # Once found it is not looked for again: hashing takes time from the search.
+                if first is None and _verified(output) is not None:
+                    first = time.monotonic() - started
+                if time.monotonic() - started > case.allowed_s + GIVE_UP_S:
+                    break
+                time.sleep(LOOK_EVERY_S)
+            took = time.monotonic() - started
+        finally:
+            # Its workers end by themselves.
+            process.kill()
+            process.wait()
+    if first is None and _verified(output) is not None:
+        first = took
+    return {
+        "took_s": round(took, 1),
+        "first_bundle_s": None if first is None else round(first, 1),
+        "exit_code": process.returncode,
+    }
+
+
+def _verified(output: RunFolder) -> Bundle | None:
+    """Return the bundle if it is whole and verified."""
+    if not output.bundle_file.exists():
+        return None
+    try:
+        bundle = Bundle.open(output.bundle)
+    except BundleError:
+        return None
+    return bundle if bundle.verified else None
+
+
+def _result(output: RunFolder) -> dict[str, Any]:
+    """Return what a user has at the end: whether the bundle is verified, and its main metric."""
+    bundle = _verified(output)
+    if bundle is None:
+        return {"verified": False, "metric": None, "validation": None, "test": None}
+    metric, scores = bundle.task.metrics[0], bundle.info.metrics
+    values = {split: scores.get(split, {}).get(metric) for split in ("validation", "test")}
+    return {"verified": True, "metric": metric, **values}
+
+
+def _summary(output: RunFolder) -> dict[str, Any]:
+    """Return the number of trials, when the first one had ended and what each stage took.
+
+    A search that was cut has no summary.
+    """
+    if not output.summary.is_file():
+        return {"trials": None, "first_trial_s": None, "stage_seconds": {}}
+    summary = json.loads(output.summary.read_text(encoding="utf-8"))
+    trials, stages = summary["trials"], summary["stage_seconds"]
+    took = next((trial["seconds"] for trial in trials if trial["state"] in ("complete", "pruned")), None)
+    first = None if took is None else round(stages["check"] + took, 1)
+    return {"trials": len(trials), "first_trial_s": first, "stage_seconds": stages}
