@@ -58,14 +58,14 @@ def run(args: argparse.Namespace) -> int:
     outcome = evaluation_of(
         args.model, args.part, mistakes=args.mistakes, overrides=overrides_of(args), runtime=args.runtime
     )
-    if picture is not None:
-        _draw(outcome, picture)
-    if args.json == "-":
-        print(json.dumps(outcome.as_dict(), indent=2, ensure_ascii=False))
-        return OK
     if target is not None:
         write_json(target, outcome.as_dict())
-    print_evaluation(console(), outcome)
+    if args.json == "-":
+        print(json.dumps(outcome.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        print_evaluation(console(), outcome)
+    if picture is not None:
+        _draw(outcome, picture)
     return OK
 
 

@@ -62,7 +62,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         metrics, errors = mean_and_error([item.metrics for item in all_of])
         logger.info("cross validation: %s", metrics)
     outcome = TrainResult(
-        metrics=metrics,
+        metrics={**metrics, **first.costs},
         standard_errors=errors,
         compression=first.compression,
         best_epoch=result.best_epoch,
@@ -87,6 +87,7 @@ class _Trained:
     data: PreparedData
     result: TrainingResult
     metrics: dict[str, float]
+    costs: dict[str, float]
     compression: dict[str, Any] | None = None
 
 
@@ -119,7 +120,7 @@ def _train(request: TrainRequest, worker: Worker, fold: int | None, *, alone: bo
     logger.info("precision: %s", result.amp)
     if config.compression.in_trials:
         return _compressed(request, data.with_task(result.task), model, result, worker)
-    return _Trained(data, result, {**result.metrics, **costs})
+    return _Trained(data, result, result.metrics, costs)
 
 
 def mean_and_error(found: list[dict[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
@@ -149,4 +150,4 @@ def _compressed(
         objectives=request.shared.objectives,
     )
     logger.info("compressed: %s", candidate.metrics)
-    return _Trained(data, result, candidate.metrics, candidate.facts)
+    return _Trained(data, result, candidate.metrics, {}, candidate.facts)

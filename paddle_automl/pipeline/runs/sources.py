@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddle_automl.core.errors import BundleError
-from paddle_automl.core.loading import load_config
+from paddle_automl.core.loading import validate
+from paddle_automl.core.moved import with_moved_keys
 from paddle_automl.core.paths import located
+from paddle_automl.core.plugins import load_plugins, plugins_of
 from paddle_automl.core.program import command
+from paddle_automl.core.yaml_io import read_yaml
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
@@ -62,7 +65,19 @@ def open_run(path: str | Path) -> TrainedRun:
             f"{folder.path}: its weights ({folder.weights.name}) are gone; a search keeps those of its best trials "
             f"(search.keep_checkpoints). Train it again: {command('train')} -c {folder.config}"
         )
-    return TrainedRun(folder, load_config(RunConfig, folder.config))
+    return TrainedRun(folder, read_run_config(folder.config))
+
+
+def read_run_config(file: Path) -> RunConfig:
+    """Return the configuration of a training, as it was written into its folder; old keys are known, too.
+
+    Raises ConfigError where it is not valid any more.
+    """
+    data, positions = read_yaml(file)
+    # Nobody is asked to edit it, so keys that have moved since are not worth a warning.
+    data = with_moved_keys(data, positions, warn=False)
+    load_plugins(plugins_of(data))
+    return validate(RunConfig, data, positions)
 
 
 def best_trials(search: str | Path, metric: str) -> list[RunFolder]:
