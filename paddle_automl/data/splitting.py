@@ -139,8 +139,7 @@ def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.ran
     """Return sorted indices of each subset, dealt out unit by unit with iterative stratification."""
     _, unit = np.unique(rows.units()[pool], return_inverse=True)
     total = int(unit.max(initial=-1)) + 1
-    counts = np.zeros((total, _labels(rows).shape[1]), dtype=np.int64)
-    np.add.at(counts, unit, _labels(rows)[pool])
+    counts = _counts(rows.strata, pool, unit, total)
     subset = iterative(counts, np.bincount(unit, minlength=total), fractions, rng)[unit]
     pieces = [pool[subset == number] for number in range(len(fractions))]
     if rows.groups is not None:
@@ -148,14 +147,16 @@ def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.ran
     return [np.sort(piece) for piece in pieces]
 
 
-def _labels(rows: Rows) -> np.ndarray:
-    """Return the strata as 0 and 1, ``[N, K]``; no column without strata."""
-    if rows.strata is None:
-        return np.zeros((len(rows.usable), 0), dtype=np.int64)
-    values = rows.strata.values
-    if values.ndim == 1:
-        return np.eye(len(rows.strata.names), dtype=np.int64)[values]
-    return values.astype(np.int64)
+def _counts(strata: Strata | None, pool: np.ndarray, unit: np.ndarray, total: int) -> np.ndarray:
+    """Return how many items of each class or label each unit has, int64 ``[total, K]``; K is 0 without strata."""
+    if strata is None:
+        return np.zeros((total, 0), dtype=np.int64)
+    counts = np.zeros((total, len(strata.names)), dtype=np.int64)
+    if strata.values.ndim == 1:
+        np.add.at(counts, (unit, strata.values[pool]), 1)
+    else:
+        np.add.at(counts, unit, strata.values[pool])
+    return counts
 
 
 def _rest(usable: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:

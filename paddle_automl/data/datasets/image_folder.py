@@ -16,7 +16,7 @@ from paddle_automl.data.class_names import check_distinct, composed, in_order
 from paddle_automl.data.datasets._layout import Layout, Top, Tree, class_trees, descended
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import SPLITS, Samples
-from paddle_automl.inputs.image.files import SUFFIXES, counted
+from paddle_automl.inputs.image.files import SUFFIXES, counted, is_result
 from paddle_automl.tasks.base import RawTargets
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,11 @@ class ImageFolder(Dataset):
         if not root.is_dir():
             state = "is a file, not a folder" if root.is_file() else "does not exist"
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' {state}")
+        if is_result(root):
+            raise DataError(
+                f"data.dataset.root: '{readable(root)}' itself holds results of this program, which cannot be told "
+                "from the data; give them a folder of their own with output, and move the old ones there"
+            )
         top = descended(root, self.config.layout)
         splits = class_trees(top, self.config.layout)
         by_split = {split: _by_class(top, folders) for split, folders in splits.items()}

@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 
 _IGNORED_FOLDERS = frozenset({"__macosx", "__pycache__", "@eadir", "$recycle.bin"})
 _IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
-_RESULTS = frozenset({"study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams", "config.yaml"})
+_RESULTS = frozenset({"study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams"})
+_BEGUN = "config.yaml"
+"""The first file of a training; a folder of data may hold one of its own, but no class folder does."""
 """Files that this program writes: a folder with one of them holds results, whose images are none of the data's."""
 SUFFIXES = ".jpg .png .gif .bmp .tif .webp .avif .jp2 .tga .ppm and others"
 """The best known of `image_suffixes`, for messages."""
@@ -50,7 +52,7 @@ def subfolders(folder: Path) -> list[Path]:
     """Return the folders directly below, sorted by name; hidden, system and result folders are left out."""
     with os.scandir(folder) as entries:
         found = [Path(entry.path) for entry in entries if entry.is_dir() and _is_visible(entry.name)]
-    return sorted((path for path in found if not is_result(path)), key=_order)
+    return sorted((path for path in found if not _is_left_out(path)), key=_order)
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -72,7 +74,7 @@ def look_into(folder: Path) -> Found:
             continue
         seen.add(real)
         visible = sorted(name for name in folders if _is_visible(name))
-        results = {name for name in visible if is_result(os.path.join(base, name))}
+        results = {name for name in visible if _is_left_out(os.path.join(base, name))}
         found.results.extend(Path(base, name) for name in sorted(results))
         folders[:] = [name for name in visible if name not in results]
         for name in names:
@@ -89,6 +91,10 @@ def counted(others: Mapping[str, int]) -> str:
     ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     more = f", and {len(ordered) - 8} others" if len(ordered) > 8 else ""
     return ", ".join(f"{count} {readable(suffix)}" for suffix, count in ordered[:8]) + more
+
+
+def _is_left_out(folder: str | Path) -> bool:
+    return is_result(folder) or os.path.exists(os.path.join(folder, _BEGUN))
 
 
 def _order(path: Path) -> tuple[str, bytes]:

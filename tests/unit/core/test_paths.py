@@ -27,6 +27,32 @@ def test_a_gbk_name_on_the_disk_is_found_and_read(tmp_path):
     assert readable(GBK_NAME) == "向日葵"
 
 
+COMPOSED, DECOMPOSED = "caf\u00e9 \uac00", "cafe\u0301 \u1100\u1161"
+
+
+@pytest.mark.parametrize(("disk", "asked"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_a_name_in_another_unicode_form_is_found(tmp_path, disk, asked):
+    (tmp_path / disk / "a" / f"{asked}.png").mkdir(parents=True)
+    found = located(f"{asked}/a/{disk}.png", tmp_path)
+    assert found.is_dir()
+    assert located(str(tmp_path / asked / "a" / f"{asked}.png")).is_dir()
+    assert located(asked, tmp_path / disk / "a") == tmp_path / disk / "a" / asked
+
+
+def test_a_name_that_is_there_in_both_forms_is_taken_as_written(tmp_path):
+    (tmp_path / COMPOSED).write_text("composed")
+    (tmp_path / DECOMPOSED).write_text("decomposed")
+    if len(os.listdir(tmp_path)) == 2:
+        assert located(COMPOSED, tmp_path).read_text() == "composed"
+        assert located(DECOMPOSED, tmp_path).read_text() == "decomposed"
+
+
+def test_a_pipe_is_no_text(tmp_path):
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(DataError, match=r"a\.txt: cannot read the file: is no regular file"):
+        read_lines(tmp_path / "a.txt")
+
+
 def test_a_name_in_no_encoding_is_still_proper_text():
     name = readable(os.fsdecode(b"a\xff\xff"))
     assert name.encode("utf-8") == b"a\\xff\\xff"

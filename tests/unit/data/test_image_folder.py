@@ -264,6 +264,13 @@ class TestResultsAmongTheImages:
         assert len(load("image_folder", root=str(flowers))) == 20
         assert "郁金香/try' is left out" in caplog.text
 
+    def test_results_in_the_folder_itself_stop(self, flowers):
+        (flowers / "config.yaml").write_text("x")
+        assert len(load("image_folder", root=str(flowers))) == 20
+        (flowers / "best.pdparams").write_bytes(b"x")
+        with pytest.raises(DataError, match=r"'.*照片' itself holds results of this program, which cannot be told"):
+            load("image_folder", root=str(flowers))
+
     def test_a_training_that_has_just_begun(self, flowers):
         (flowers / "out").mkdir()
         (flowers / "out" / "config.yaml").write_text("x")
