@@ -97,5 +97,5 @@ def _summary(output: RunFolder) -> dict[str, Any]:
     summary = json.loads(output.summary.read_text(encoding="utf-8"))
     trials, stages = summary["trials"], summary["stage_seconds"]
     took = next((trial["seconds"] for trial in trials if trial["state"] in ("complete", "pruned")), None)
-    first = None if took is None else round(stages["check"] + took, 1)
+    first = None if took is None else round(stages.get("check", 0.0) + took, 1)
     return {"trials": len(trials), "first_trial_s": first, "stage_seconds": stages}

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,6 +97,39 @@ def test_the_plugin_hangs_in_trial_1_alone(fake, tmp_path):
     idle = {"took_s": 1.0, "verified": True, "first_bundle_s": 1.0, "first_trial_s": 1.0, "exit_code": 0}
     assert misses(case, {**idle, "hung": False}) == ["no trial hung, so nothing was tested"]
     assert misses(case, {**idle, "hung": True}) == []
+
+
+SLEEPER = """
+import multiprocessing, sys, time
+import numpy as np
+from paddle_automl.core.plugins import load_plugins
+from paddle_automl.data.augment.base import AUGMENTATIONS
+
+class Asleep(Exception):
+    pass
+
+def sleep(seconds):
+    raise Asleep
+
+time.sleep = sleep
+load_plugins([sys.argv[1]])
+cls = AUGMENTATIONS["hang_in_trial_1"]
+values = np.zeros(3)
+for multiprocessing.current_process().name in ("job-0", "job-1"):
+    try:
+        print(cls(cls.Config(name="hang_in_trial_1"))(values, values, None)[0] is values)
+    except Asleep:
+        print("asleep")
+"""
+
+
+def test_the_plugin_as_a_worker_uses_it(tmp_path):
+    case = Case("hanging trial", 60, "digits.yaml", hangs=True)
+    case.prepare(tmp_path / "out")
+    words = [sys.executable, "-c", SLEEPER, str(case.plugin(tmp_path / "out"))]
+    run = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["True", "asleep"], run.stderr
+    assert case.hung(tmp_path / "out")
 
 
 def test_the_first_bundle_is_due_where_a_trial_had_ended():
