@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Literal
@@ -25,7 +26,7 @@ class Form(str, Enum):
     """8-bit weights, which cannot be trained or pruned any more."""
 
 
-Gain = Literal["cost", "accuracy", "sparsity"]
+Gain = Literal["cost", "metric", "sparsity"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Step(ABC):
     leaves: ClassVar[Form] = Form.DENSE
     """Form of the network that it returns."""
     gain: Gain = "cost"
-    """What it must improve to be kept: cost (time or size), accuracy (the task's main metric), or the fraction of
-    zeros."""
+    """What it must improve to be kept: cost (time or size), metric (the main one of the task), or sparsity (the
+    fraction of zeros)."""
 
     def __init__(self, config: PluginConfig) -> None:
         self.config = config
@@ -70,15 +71,24 @@ class Step(ABC):
     def apply(self, model: Network, context: Context) -> Outcome:
         """Return the compressed copy of `model` (the input's arrays [N, ...] to raw outputs [N, K])."""
 
-    @classmethod
-    def check_input(cls, context: Context) -> None:
-        """Raise ConfigError for data whose networks the step cannot work on."""
-        found = context.data.input.name
-        if cls.takes and found not in cls.takes:
-            raise ConfigError(
-                f"{cls.name}: works on networks of {' and '.join(sorted(cls.takes))} input, and the data are "
-                f"{found} input; leave the step out"
-            )
-
 
 STEPS: Registry[Step] = Registry("compression step", "paddle_automl.compression.steps", "compression.steps")
+
+
+def check_steps(steps: Sequence[Step], model: Network, context: Context) -> None:
+    """Raise ConfigError for steps that cannot work on `model` or on its kind of input; nothing is run."""
+    for index, step in enumerate(steps):
+        try:
+            _check_input(step, context)
+            step.check(model, context)
+        except ConfigError as error:
+            raise ConfigError([f"compression.steps.{index}: {issue}" for issue in error.issues]) from None
+
+
+def _check_input(step: Step, context: Context) -> None:
+    found = context.data.input.name
+    if step.takes and found not in step.takes:
+        raise ConfigError(
+            f"{step.name} works on networks that take {' or '.join(sorted(step.takes))} input, and this one takes "
+            f"{found} input; leave the step out"
+        )

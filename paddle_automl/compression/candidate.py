@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.compression.base import STEPS, Form, Step
-from paddle_automl.compression.bundling import create_link_bundle
+from paddle_automl.compression.base import STEPS, Form, Step, check_steps
+from paddle_automl.compression.bundling import create_step_bundle
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.measuring import WEIGHTS_SUFFIX, formats_for, main_score, outputs_of
-from paddle_automl.compression.results import BEFORE, Link
-from paddle_automl.core.errors import ConfigError
+from paddle_automl.compression.measuring import formats_for, main_score, outputs_of, weights_mb
+from paddle_automl.compression.results import BEFORE, StepResult
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.latency import measure_session
@@ -40,12 +39,7 @@ class Candidate:
 
 def check_candidate(model: Network, config: CompressionConfig, context: Context) -> None:
     """Raise ConfigError for options that cannot work on this network; nothing is changed or run."""
-    for index, item in enumerate(config.chain()):
-        try:
-            STEPS[item.name].check_input(context)
-            STEPS[item.name](item).check(model, context)
-        except ConfigError as error:
-            raise ConfigError([f"compression.steps.{index}: {issue}" for issue in error.issues]) from None
+    check_steps(_steps(config), model, context)
 
 
 def make_candidate(
@@ -64,12 +58,17 @@ def make_candidate(
     the usual ones. Raises ConfigError, UnsupportedError or TrialError where a step fails.
     """
     check_candidate(model, config, context)
-    link = _compressed(model, [STEPS[item.name](item) for item in config.chain()], context)
+    result = _compressed(model, _steps(config), context)
+    assert result.model is not None
     split = context.data.validation
+    expected = predict(result.model, split)
+    if config.chain():
+        result.task = result.task.tuned(expected, split.codes)
+        split = split.with_task(result.task)
     formats = deployment.formats if config.formats is None else config.formats
-    link.formats = {item.name: {} for item in formats_for(link.form, formats)}
-    bundle = create_link_bundle(
-        link,
+    result.formats = {item.name: {} for item in formats_for(result.form, formats)}
+    bundle = create_step_bundle(
+        result,
         folder=folder,
         context=context,
         compression=config.model_copy(update={"formats": formats}),
@@ -79,41 +78,45 @@ def make_candidate(
     )
     session = bundle.session(threads=deployment.latency.threads)
     outputs = outputs_of(session, split)
-    assert link.model is not None
-    link.metric, link.score = split.task.metrics[0], main_score(split.task, outputs, split.codes)
-    link.agreement = float(split.task.agree(predict(link.model, split), outputs).mean())
-    link.weights_mb = sum(p.stat().st_size for p in bundle.folder.iterdir() if p.suffix == WEIGHTS_SUFFIX) / 1e6
+    result.score = main_score(outputs, split)
+    result.agreement = float(split.task.agree(expected, outputs).mean())
+    result.weights_mb = weights_mb(bundle.folder)
 
     def latency_ms() -> float:
         first = deployment.latency.model_copy(update={"batch_sizes": deployment.latency.batch_sizes[:1] or (1,)})
         return measure_session(session, context.data.input, first, lock=context.lock)[0].p50_ms
 
     costs = {
-        **measure_network(NetworkFacts(link.parameters, link.flops, link.weights_mb), objectives),
+        **measure_network(NetworkFacts(result.parameters, result.flops, result.weights_mb), objectives),
         **measure_bundle(BundleFacts(latency_ms), objectives),
     }
     keys = epoch_metrics(split.task, objectives)
     seen = measure(keys, Predictions(outputs, split.codes, split.task), known=costs)
-    metrics = {"validation": _rounded(seen), "costs": _rounded(costs), "compression": link.as_dict()}
-    return Candidate(bundle.updated(metrics=metrics), {**seen, **costs}, link.facts)
+    metrics = {"validation": _rounded(seen), "costs": _rounded(costs), "compression": result.as_dict()}
+    return Candidate(bundle.updated(metrics=metrics), {**seen, **costs}, result.facts)
 
 
-def _compressed(model: Network, steps: list[Step], context: Context) -> Link:
+def _steps(config: CompressionConfig) -> list[Step]:
+    return [STEPS[item.name](item) for item in config.chain()]
+
+
+def _compressed(model: Network, steps: list[Step], context: Context) -> StepResult:
     """Return the last network of the chain, with what the steps reported."""
     started = time.perf_counter()
-    link = Link(BEFORE, True, AS_ASKED, Form.DENSE, model)
-    link.count(model, context.specs)
+    result = StepResult(BEFORE, True, AS_ASKED, Form.DENSE, model, context.task)
+    result.count(model, context.specs)
     for step in steps:
-        before = link.model
-        assert before is not None
-        outcome = step.apply(before, context)
-        facts = {**link.facts, step.name: outcome.facts}
-        last = link
-        link = Link(step.name, True, AS_ASKED, step.leaves, outcome.model, source=before, facts=facts)
-        link.count(outcome.model, context.specs, last)
-    link.name = " + ".join(step.name for step in steps) or BEFORE
-    link.seconds = time.perf_counter() - started
-    return link
+        last = result
+        assert last.model is not None
+        outcome = step.apply(last.model, context)
+        facts = {**last.facts, step.name: outcome.facts}
+        result = StepResult(
+            step.name, True, AS_ASKED, step.leaves, outcome.model, context.task, last.model, facts=facts
+        )
+        result.count(outcome.model, context.specs, last)
+    result.name = " + ".join(step.name for step in steps) or BEFORE
+    result.seconds = time.perf_counter() - started
+    return result
 
 
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:

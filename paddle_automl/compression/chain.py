@@ -1,45 +1,52 @@
-"""The chain: each step on what the last good one left, each link measured and let through or not."""
+"""The chain: each step works on the last network that was kept; what it makes is measured, and kept or rejected."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paddle_automl.compression.base import STEPS, Form, Step
+from paddle_automl.compression.base import STEPS, Form, Step, check_steps
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.measuring import (
-    Exported,
+    Timings,
     drop_of,
-    export_format,
     export_network,
+    exporter_for,
     formats_for,
-    race,
+    sessions_of,
+    time_networks,
+    weights_mb,
 )
-from paddle_automl.compression.results import BEFORE, ChainResult, Link
+from paddle_automl.compression.results import BEFORE, ChainResult, StepResult
 from paddle_automl.core.errors import AutoMLError
+from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import calibration_arrays
+from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.formats import require_formats
 from paddle_automl.models.network import Network
 from paddle_automl.training.evaluation import predict
 
 logger = logging.getLogger(__name__)
 
+ROUNDING = 1e-9
+"""A drop of exactly the limit passes, whatever the subtraction's last digit is."""
+
 
 def compress(model: Network, config: CompressionConfig, context: Context) -> ChainResult:
-    """Run the chain on `model`, which is left as it is, and return every link with its measurements.
+    """Run the chain on `model`, which is left as it is, and return the network of every step, measured.
 
-    What does not pass its gate, or fails, is a rejected link, and the next step goes on from the last one
-    kept. Raises ConfigError, before anything runs, for options that cannot work on this network.
+    A network that does not pass its gates is rejected, and so is a step that fails; the next step then starts
+    from the last network that was kept. Raises ConfigError, before anything runs, for options that cannot work
+    on this network.
     """
     require_formats(config.formats or ())
     steps = [STEPS[item.name](item) for item in config.chain()]
-    for step in steps:
-        step.check_input(context)
-        step.check(model, context)
+    check_steps(steps, model, context)
     with tempfile.TemporaryDirectory(prefix="paddle_automl-compression-") as scratch:
         return _Chain(config, context, Path(scratch)).run(model, steps)
 
@@ -49,129 +56,152 @@ class _Chain:
     config: CompressionConfig
     context: Context
     scratch: Path
-    links: list[Link] = field(default_factory=list)
-    exports: dict[int, Exported] = field(default_factory=dict)
-    """By position of the link; a step that failed has none."""
+    results: list[StepResult] = field(default_factory=list)
+    sessions: dict[int, dict[str, Session]] = field(default_factory=dict)
+    """By position of the result, then by precision or format; a step that failed has none."""
 
     def run(self, model: Network, steps: list[Step]) -> ChainResult:
         self._add_before(model)
         for step in steps:
             self._add(step)
         self._time_all()
-        return ChainResult(self.links)
+        return ChainResult(self.results)
 
     def _add_before(self, model: Network) -> None:
-        link = Link(BEFORE, True, "the network before compression", Form.DENSE, model)
-        self.exports[0] = self._measure(link, model)
-        self.links.append(link)
+        reason = "the network before compression"
+        result = StepResult(BEFORE, True, reason, Form.DENSE, model, self.context.task)
+        self._measure(result, model)
+        self.results.append(result)
 
     def _add(self, step: Step) -> None:
-        last = self._last_kept()
-        assert last.model is not None
-        form = step.leaves
+        last = ChainResult(self.results).best
         logger.info("compression: %s", step.name)
         started = time.perf_counter()
         try:
-            if last.form not in step.accepts:
-                raise AutoMLError(f"{step.name} cannot work on a {last.form.value} network")
-            outcome = step.apply(last.model, self.context)
-            link = Link(step.name, False, "", form, outcome.model, source=last.model, facts=outcome.facts)
-            link.seconds = time.perf_counter() - started
-            self.exports[len(self.links)] = self._measure(link, outcome.model)
+            result = self._applied(step, last)
         except AutoMLError as error:
-            link = Link(step.name, False, f"failed: {error}", form, None, seconds=time.perf_counter() - started)
-            self.links.append(link)
             logger.warning("compression: %s failed: %s", step.name, error)
+            result = StepResult(step.name, False, f"failed: {error}", step.leaves, None, self.context.task)
+            result.seconds = time.perf_counter() - started
+            self.results.append(result)
             return
-        self.links.append(link)
-        self._race(link)
-        link.kept, link.reason = self._gate(step, link, last)
-        logger.info("compression: %s %s: %s", step.name, "kept" if link.kept else "rejected", link.reason)
+        self.results.append(result)
+        self._compare_speed(result)
+        result.kept, result.reason = self._gate(step, result, last)
+        logger.info("compression: %s %s: %s", step.name, "kept" if result.kept else "rejected", result.reason)
 
-    def _last_kept(self) -> Link:
-        return ChainResult(self.links).best
+    def _applied(self, step: Step, last: StepResult) -> StepResult:
+        """Return what the step makes of the last network that was kept, with all that needs no timing."""
+        assert last.model is not None
+        if last.form not in step.accepts:
+            raise AutoMLError(f"{step.name} cannot work on a {last.form.value} network")
+        started = time.perf_counter()
+        outcome = step.apply(last.model, self.context)
+        seconds = time.perf_counter() - started
+        result = StepResult(
+            step.name, False, "", step.leaves, outcome.model, self.context.task, last.model, facts=outcome.facts
+        )
+        result.seconds = seconds
+        self._measure(result, outcome.model, last)
+        return result
 
-    def _measure(self, link: Link, model: Network) -> Exported:
-        """Fill in what can be told without timing; return the export."""
-        context, split = self.context, self.context.data.validation
-        folder = self.scratch / f"{len(self.links)}"
-        export = export_network(model, link.form, folder, split, threads=self.config.speed.threads)
-        link.metric, link.score = context.task.metrics[0], export.score
-        link.weights_mb = export.bytes / 1e6
-        if self.links:
-            link.drop = drop_of(context.task, self.links[0].score, link.score)
-            link.weights_ratio = link.weights_mb / self.links[0].weights_mb
-        link.count(model, context.specs, self._last_kept() if self.links else None)
-        link.agreement = float(context.task.agree(predict(model, split), export.outputs).mean())
-        self._measure_formats(link, export)
-        return export
+    def _measure(self, result: StepResult, model: Network, last: StepResult | None = None) -> None:
+        """Export the network and fill in all that needs no timing; keep the loaded exports for timing."""
+        data, threads = self.context.data, self.config.speed.threads
+        expected = predict(model, data.validation)
+        if last is not None:
+            result.task = result.task.tuned(expected, data.validation.codes)
+            data = data.with_task(result.task)
+        position, exporter = len(self.results), exporter_for(result.form)
+        export = export_network(model, exporter, self.scratch / f"{position}", data, threads=threads)
+        result.score, result.weights_mb = export.score, weights_mb(export.folder)
+        if self.results:
+            before = self.results[0]
+            result.drop = drop_of(result.task, before.score, result.score)
+            result.weights_ratio = result.weights_mb / before.weights_mb
+        result.count(model, data.specs, last)
+        result.agreement = float(result.task.agree(expected, export.outputs).mean())
+        sessions = sessions_of(export, result.form, threads=threads)
+        self.sessions[position] = {**sessions, **self._measure_formats(result, data)}
 
-    def _measure_formats(self, link: Link, export: Exported) -> None:
-        """Add the further formats' sessions to the export, and their facts to the link."""
-        formats = formats_for(link.form, self.config.formats or ())
-        data, network = self.context.data, link.source if link.form is Form.QUANTIZED else link.model
+    def _measure_formats(self, result: StepResult, data: PreparedData) -> dict[str, Session]:
+        """Fill in what the further formats give and return them loaded; one that fails is left out."""
+        formats = formats_for(result.form, self.config.formats or ())
+        network = result.source if result.form is Form.QUANTIZED else result.model
         calibration = calibration_arrays(data, formats)
+        threads = self.config.speed.threads
+        sessions = {}
         for config in formats:
-            folder = self.scratch / f"{len(self.links)}_{config.name}"
+            folder = self.scratch / f"{len(self.results)}_{config.name}"
             try:
-                found = export_format(
-                    network, config, folder, data, threads=self.config.speed.threads, calibration=calibration
-                )
+                export = export_network(network, config, folder, data, threads=threads, calibration=calibration)
             except AutoMLError as error:
-                logger.warning("compression: %s as %s failed: %s", link.name, config.name, error)
+                logger.warning("compression: %s as %s failed: %s", result.name, config.name, error)
                 continue
-            export.sessions[config.name] = found.session
-            link.formats[config.name] = {"score": found.score, "weights_mb": found.bytes / 1e6}
+            sessions[config.name] = export.session
+            result.formats[config.name] = {"score": export.score, "weights_mb": weights_mb(folder, "*")}
+        return sessions
 
-    def _race(self, link: Link) -> None:
-        runners = {"before": self.exports[0].session, "link": self.exports[len(self.links) - 1].session}
-        speed = self.config.speed
-        paces = race(runners, self.context.data.input, speed.gate_batch_size, speed, lock=self.context.lock)
-        link.speedup = paces["link"].speedup_over(paces["before"])
+    def _time(self, sessions: Mapping[str, Session], batch_size: int) -> dict[str, Timings]:
+        data, speed = self.context.data, self.config.speed
+        return time_networks(sessions, data.input, batch_size, speed, lock=self.context.lock)
 
-    def _gate(self, step: Step, link: Link, last: Link) -> tuple[bool, str]:
-        """Return whether the link may be shipped, and why."""
-        limit, metric = self.config.max_drop, link.metric
-        if link.drop > limit + 1e-9:
-            return False, f"{metric} is worse by {link.drop:.4f}, allowed are {limit:g}"
-        agreement = self.config.min_agreement
-        if link.form is Form.QUANTIZED and link.agreement < agreement:
-            return False, f"export and network agree on {link.agreement:.4f}, needed are {agreement:g}"
-        if step.gain == "accuracy":
-            if drop_of(self.context.task, last.score, link.score) > 0:
-                return False, f"{metric} {link.score:.4f} is worse than the {last.score:.4f} before the step"
-            return True, f"{metric} {link.score:.4f} after {last.score:.4f}"
+    def _compare_speed(self, result: StepResult) -> None:
+        """Fill in the speed-up over the network before the chain; `result` is the last one."""
+        before, after = self.sessions[0], self.sessions[len(self.results) - 1]
+        found = self._time(
+            {"before": next(iter(before.values())), "after": next(iter(after.values()))},
+            self.config.speed.gate_batch_size,
+        )
+        result.speedup = found["after"].speedup_over(found["before"])
+
+    def _gate(self, step: Step, result: StepResult, last: StepResult) -> tuple[bool, str]:
+        """Return whether the network is kept, and why."""
+        limit, metric = self.config.max_drop, result.metric
+        # Negated, because a drop that is not a number is not within the limit either.
+        if not result.drop <= limit + ROUNDING:
+            return False, f"{metric} is worse by {result.drop:.4f}, allowed are {limit:g}"
+        needed = self.config.min_agreement
+        if result.form is Form.QUANTIZED and result.agreement < needed:
+            return False, (
+                f"export and network give the same answer to {result.agreement:.4f} of the items, needed are "
+                f"{needed:g}"
+            )
+        if step.gain == "metric":
+            if drop_of(result.task, last.score, result.score) > 0:
+                return False, f"{metric} {result.score:.4f} is worse than the {last.score:.4f} before the step"
+            return True, f"{metric} {result.score:.4f} after {last.score:.4f}"
         if step.gain == "sparsity":
-            return True, f"{100 * link.sparsity:.0f} % zeros; dense kernels run no faster for it"
-        return self._gate_cost(link, last)
+            return True, f"{100 * result.sparsity:.0f} % zeros; dense kernels run no faster for it"
+        return self._gate_cost(result, last)
 
-    def _gate_cost(self, link: Link, last: Link) -> tuple[bool, str]:
+    def _gate_cost(self, result: StepResult, last: StepResult) -> tuple[bool, str]:
         least, size = self.config.min_speedup, self.config.speed.gate_batch_size
-        facts = f"{link.speedup:.2f} times as fast (batch {size}), weights {link.weights_ratio:.2f} of the size"
+        facts = f"{result.speedup:.2f} times as fast (batch {size}), weights {result.weights_ratio:.2f} of the size"
         if least is not None:
-            if link.speedup < least:
+            if result.speedup < least:
                 return False, f"{facts}; needed is {least:g} times as fast"
             return True, facts
-        if link.speedup <= last.speedup and link.weights_mb >= last.weights_mb:
+        if result.speedup <= last.speedup and result.weights_mb >= last.weights_mb:
             return False, f"{facts}: neither faster nor smaller than before the step"
         return True, facts
 
     def _time_all(self) -> None:
-        """Time all links together, in all their precisions and all batch sizes."""
-        runners = {
+        """Time all networks together, in all their precisions and formats and with all batch sizes."""
+        sessions = {
             f"{position} {precision}": session
-            for position, export in self.exports.items()
-            for precision, session in export.sessions.items()
+            for position, loaded in self.sessions.items()
+            for precision, session in loaded.items()
         }
-        speed = self.config.speed
-        for size in speed.sizes():
-            paces = race(runners, self.context.data.input, size, speed, lock=self.context.lock)
-            base = paces["0 float32"].p50_ms
-            for key, pace in paces.items():
+        for size in self.config.speed.sizes():
+            timings = self._time(sessions, size)
+            base = timings["0 float32"]
+            for key, found in timings.items():
                 position, precision = key.split()
-                self.links[int(position)].latency.setdefault(precision, {})[str(size)] = {
-                    "p50_ms": pace.p50_ms,
-                    "p95_ms": pace.p95_ms,
-                    "speedup": round(base / pace.p50_ms, 3),
-                    "undisturbed_speedup": round(pace.speedup_over(paces["0 float32"]), 3),
+                result = self.results[int(position)]
+                result.latency.setdefault(precision, {})[str(size)] = {
+                    "p50_ms": found.p50_ms,
+                    "p95_ms": found.p95_ms,
+                    "speedup": round(base.p50_ms / found.p50_ms, 3),
+                    "undisturbed_speedup": round(found.speedup_over(base), 3),
                 }

@@ -16,12 +16,12 @@ POST = "quantize_post"
 
 
 class SpeedConfig(Section):
-    """How the links of the chain are timed: all of them in turn, again and again, so that load hits all alike."""
+    """How the networks of the chain are timed: in turns, again and again, so that load of the machine hits all."""
 
     batch_sizes: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 8, 32), min_length=1)
     """Batch sizes that are timed."""
     gate_batch_size: int = Field(8, ge=1)
-    """The one whose speed-up decides; it is timed even if it is not listed."""
+    """Batch size whose speed-up decides; it is timed even if it is not listed."""
     rounds: int = Field(20, ge=1)
     """Rounds in which every network gets its turn."""
     runs: int = Field(5, ge=1)
@@ -35,7 +35,7 @@ class SpeedConfig(Section):
 
 
 class CompressionConfig(Section):
-    """A chain of steps, and what the result of each must keep to be shipped."""
+    """A chain of steps, and the gates that the network of each must pass to be kept."""
 
     steps: Sequence[Annotated[PluginConfig, Plugin(STEPS)]] = ()
     """Steps in their order; none: nothing is compressed."""
@@ -47,17 +47,19 @@ class CompressionConfig(Section):
     what comes out, keys of compression may stand in search.space, and the winner is exported compressed. Otherwise
     the chain runs once, after a search, on its winner."""
     max_drop: float = Field(0.01, ge=0)
-    """Largest allowed loss in the task's main metric on validation (accuracy, macro F1, R2) against the network
-    before compression: 0.01 = one point."""
+    """By how much the task's main metric on validation may be worse than before compression, in its own unit: 0.01
+    is one point of accuracy or macro F1. Of R2 (regression) 0.01 is one hundredth of the targets' variance more
+    in squared error."""
     min_speedup: float | None = Field(None, gt=0)
-    """Smallest allowed speed-up against it of links that are to save time. None: faster or smaller than what
-    went before is enough."""
+    """How many times as fast as before compression a network must be after a step that is to save time. None:
+    faster or smaller than before the step is enough."""
     min_agreement: float = Field(0.95, ge=0, le=1)
-    """Smallest fraction of validation items to which an 8-bit export and its network give the same answer."""
+    """Smallest fraction of validation items to which an 8-bit export and its network give the same answer: the same
+    class, all the same labels, or numbers within a twentieth of the targets' standard deviation."""
     formats: Formats | None = None
-    """Further formats of the kept links, measured and timed beside Paddle's own: paddle_program, onnx, onnx_int8.
-    An 8-bit link gets onnx_int8 for either of the last two, made by ONNX Runtime from the float network before
-    it. None: those of deployment.formats."""
+    """Further formats of the kept networks, measured and timed beside Paddle's own: paddle_program, onnx,
+    onnx_int8. An 8-bit network gets onnx_int8 for either of the last two, made by ONNX Runtime from the float
+    network before it. None: those of deployment.formats."""
     speed: SpeedConfig = SpeedConfig()
     """Measurement of the speed-up."""
 

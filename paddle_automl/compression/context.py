@@ -24,7 +24,7 @@ Report = Callable[[int, Mapping[str, float]], bool]
 
 
 def go_on(epoch: int, metrics: Mapping[str, float]) -> bool:
-    """Go on: the report of a run that nobody watches."""
+    """Return True: the report of a run that nobody watches."""
     return True
 
 
@@ -39,11 +39,11 @@ class TrainedNetwork:
 
 @dataclass(frozen=True)
 class Context:
-    """Everything around the network that a step compresses, or that a teacher teaches.
+    """Data, recipe and helpers for the steps of a chain, and for the teachers of a training.
 
-    `original` is the network that the chain started from; `load_network` opens a trained run's folder and
-    `best_networks` gives the networks of the study's best trials, best first: both belong to the caller, who
-    knows runs and studies.
+    `original` is the network that the chain started from. `load_network` opens a trained run's folder and
+    `best_networks` gives the networks of the study's best trials, best first: the caller provides both, because
+    this package knows neither runs nor studies.
     """
 
     data: PreparedData
@@ -53,10 +53,10 @@ class Context:
     seed: int = 0
     augment: Augmenter | None = None
     goal: Goal | None = None
-    """By which the epochs of a fine-tuning are compared; None: by the task's main metric."""
+    """The metric by which a fine-tuning chooses its best epoch; None: the task's main one."""
     device: str = "cpu"
     lock: Path | None = None
-    """File under which times are measured: one process of a search at a time."""
+    """File that is locked while times are measured, so that one process of a search does so at a time."""
     report: Report = field(default=go_on)
     load_network: Callable[[Path], TrainedNetwork] | None = None
     best_networks: Callable[[int], Sequence[TrainedNetwork]] | None = None

@@ -1,4 +1,4 @@
-"""The loss of a student that learns from a teacher."""
+"""Distillation: the loss of a student network that learns from a teacher."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ class DistillationConfig(Section):
     """How a student learns from a teacher."""
 
     temperature: float = Field(4.0, gt=0)
-    """T: teacher's and student's raw outputs are divided by it; numbers have none."""
+    """T: raw outputs of teacher and student are divided by it; without effect on numbers (regression)."""
     weight: float = Field(0.7, ge=0, le=1)
-    """Fraction of the teacher's soft targets in the loss; the rest is the recipe's own loss on the true targets."""
+    """Weight of the teacher's soft targets in the loss; the loss on the true targets gets 1 - weight."""
     hints: HintName = "none"
-    """What is learned from the teacher's inside: none, fitnets (its feature maps, through a learned 1 x 1
-    convolution), attention (where its feature maps are large) or relations (how far the images of a batch lie from
-    each other, and at which angles)."""
+    """What is learned from the teacher's middle layers: none, fitnets (its feature maps, through a learned 1 x 1
+    convolution), attention (where its feature maps are large) or relations (distances and angles between the items
+    of a batch, by the features before the head)."""
     hint_weight: float = Field(1.0, gt=0)
-    """Weight of that part beside the rest of the loss."""
+    """Factor of the hints' loss, which is added to the rest."""
 
 
 class TeachingConfig(DistillationConfig):
-    """Who teaches in a training, and how; without weight and hints nobody does."""
+    """Teachers of a training, and how the network learns from them; weight 0 and no hints: not at all."""
 
     teacher: Annotated[Sequence[str], BeforeValidator(_listed)] = Field(min_length=1)
-    """Folders of bundles, trained runs or searches' outputs; several teach together."""
+    """Folders of bundles, trained runs or searches' outputs; several teach as an ensemble."""
     best_trials: int = Field(0, ge=0)
-    """Of each teacher that is a search's output, this many of its best trials teach in place of its winner."""
+    """Number of best trials that teach in place of the winner, for each teacher that is a search's output."""
 
     @field_validator("teacher")
     @classmethod
@@ -59,21 +59,21 @@ class TeachingConfig(DistillationConfig):
 
     @property
     def active(self) -> bool:
-        """Return whether the teacher has a part in the loss."""
+        """Whether the teachers contribute to the loss."""
         return self.weight > 0 or self.hints != "none"
 
 
 def soft_target_loss(raw: Tensor, taught: Tensor, temperature: float, activation: Activation) -> Tensor:
     """Return the loss, shape [], between a student's raw outputs [N, K] and soft targets [N, K].
 
-    For classes `soft_label_loss`; for labels the same for each of them, T^2 times the binary cross entropy; for
-    numbers half the mean square of the difference.
+    For classes `soft_label_loss`, for labels `soft_multi_label_loss`, for numbers the mean squared error in
+    standard deviations of the targets, as the loss ``mse`` has it.
     """
     if activation == "softmax":
         return soft_label_loss(raw, taught, temperature)
     if activation == "sigmoid":
-        return temperature**2 * F.binary_cross_entropy_with_logits(raw / temperature, taught)
-    return (raw - taught).square().mean() / 2
+        return soft_multi_label_loss(raw, taught, temperature)
+    return (raw - taught).square().mean()
 
 
 def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
@@ -87,11 +87,24 @@ def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tenso
     return temperature**2 * (taught * (log_taught - log_student)).sum(axis=-1).mean()
 
 
-class Distillation(Callback):
-    """Soft targets of a teacher, and optionally its inside; belongs to one training of one student.
+def soft_multi_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """Return T^2 KL(taught || sigmoid(logits / T)) of each label, mean over items and labels, shape [].
 
-    `specs` are the arrays that the student takes, `activation` is its last step's, `seed` that of the initial
-    weights between feature maps. Raises ConfigError where hints cannot be taken from this teacher.
+    The divergence of two Bernoulli distributions, as `soft_label_loss` is that of two categorical ones: 0 where
+    the student gives the probabilities that it is taught. `logits` [N, K], `taught` [N, K] at temperature T.
+    """
+    cross_entropy = F.binary_cross_entropy_with_logits(logits / temperature, taught)
+    yes, no = paddle.clip(taught, min=1e-12), paddle.clip(1 - taught, min=1e-12)
+    entropy = -(taught * paddle.log(yes) + (1 - taught) * paddle.log(no)).mean()
+    return temperature**2 * (cross_entropy - entropy)
+
+
+class Distillation(Callback):
+    """Adds to a training's loss how far the student is from its teacher: in outputs, optionally in middle layers.
+
+    Belongs to one training of one student. `specs` are the arrays that the student takes, `activation` is that of
+    its task's last step, `seed` that of the initial weights between feature maps. Raises ConfigError where hints
+    cannot be taken from this teacher.
     """
 
     def __init__(
@@ -118,11 +131,11 @@ class Distillation(Callback):
             self._hint = HINTS[config.hints](teacher.network, student, (teacher.specs or specs, specs))
 
     def parameters(self) -> tuple[Tensor, ...]:
-        """Return the weights between feature maps."""
+        """Return the learned weights between feature maps."""
         return () if self._hint is None else tuple(self._hint.parameters())
 
     def watching(self) -> AbstractContextManager[object]:
-        """Catch the feature maps of student and teacher, where they are needed."""
+        """Return the context in which the feature maps of student and teacher are recorded for the hints."""
         return nullcontext() if self._hint is None else self._hint.watching()
 
     def loss(self, step: ForwardPass, loss: Tensor) -> Tensor:
@@ -141,7 +154,7 @@ class Distillation(Callback):
 def taught_by(
     network: Network, config: DistillationConfig | None, student: nn.Layer, context: Context
 ) -> list[Callback]:
-    """Return the callbacks of a training in which a copy of `network` teaches `student`; none without `config`."""
+    """Return the callbacks by which a copy of `network` teaches `student` in a training; none without `config`."""
     if config is None:
         return []
     teacher = NetworkTeacher(copy_of(network), context.task)
@@ -151,6 +164,6 @@ def taught_by(
 def distillation_of(
     config: DistillationConfig, teacher: Teacher, student: nn.Layer, context: Context
 ) -> Distillation:
-    """Return the distillation of a teacher into a student of this context."""
+    """Return the distillation from a teacher into a student that takes the inputs of `context` and has its task."""
     activation = context.task.final.activation
     return Distillation(config, teacher, student, context.specs, activation, seed=context.seed)

@@ -1,4 +1,4 @@
-"""What a student learns from the inside of its teacher."""
+"""Hints: losses between the middle layers of a teacher and of its student."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Specs = Sequence[TensorSpec]
 
 
 class Hint(ABC):
-    """One loss between the insides of two networks, for one training of `student`.
+    """A loss between middle layers of two networks, for one training of `student`.
 
-    `specs` are the arrays that teacher and student take. Raises ConfigError where they cannot be compared.
+    `specs` are the arrays that teacher and student take. Raises ConfigError where their layers cannot be compared.
     """
 
     def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
@@ -32,17 +32,17 @@ class Hint(ABC):
         self.student = student
 
     def parameters(self) -> Sequence[Tensor]:
-        """Return what is learned meanwhile; most hints have nothing to learn."""
+        """Return the hint's own learned parameters; most hints have none."""
         return ()
 
     @abstractmethod
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Catch what both networks compute inside the block."""
+        """Record what the middle layers of both networks compute in each forward pass inside the block."""
 
     @abstractmethod
     def loss(self, features: Tensor) -> Tensor:
-        """Return the loss, shape [], after both have seen the batch; `features` [B, F] are the student's."""
+        """Return the loss, shape [], after a forward pass of both; `features` [B, F] are the student's."""
 
 
 class _Maps(Hint):
@@ -114,7 +114,10 @@ class Attention(_Maps):
 
 
 class Relations(Hint):
-    """How the items of a batch lie to each other, among the features before the heads; see `relational_loss`."""
+    """Compares distances and angles between the items of a batch, by the features before the heads.
+
+    Park et al., Relational Knowledge Distillation (2019); see `relational_loss`.
+    """
 
     def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
         super().__init__(teacher, student, specs)

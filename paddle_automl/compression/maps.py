@@ -1,4 +1,4 @@
-"""Feature maps inside a network: which layers give them, and how to catch them on the way."""
+"""Feature maps inside a network: which layers give them, and how to record them in a forward pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exporting a network of the chain and measuring it where it will run."""
+"""Exporting a network of the chain, and measuring its answers and its speed in the runtime that will serve it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.config import SpeedConfig
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.running import run_split
 from paddle_automl.data.splits import PreparedData, Split
@@ -25,32 +26,7 @@ from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
 
 FLOAT_EXPORTER, INT8_EXPORTER, ONNX_INT8_EXPORTER = "paddle_inference", "paddle_program", "onnx_int8"
-WEIGHTS_SUFFIX = ".pdiparams"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A network as its user will run it."""
-
-    exporter: PluginConfig
-    sessions: dict[str, Session]
-    """By precision: float32 and bfloat16, or int8; then by the names of further formats."""
-    outputs: np.ndarray
-    """Outputs for the validation items, float32 [N, K], by the first of the sessions."""
-    score: float
-    """Their value in the task's main metric."""
-    bytes: int
-    """Size of the file of weights."""
-
-    @property
-    def precision(self) -> str:
-        """Return the precision of the export itself: float32 or int8."""
-        return next(iter(self.sessions))
-
-    @property
-    def session(self) -> Session:
-        """Return the session in that precision."""
-        return self.sessions[self.precision]
+WEIGHTS = "*.pdiparams"
 
 
 def exporter_for(form: Form) -> PluginConfig:
@@ -74,21 +50,11 @@ def formats_for(form: Form, formats: Sequence[PluginConfig]) -> tuple[PluginConf
     )
 
 
-@dataclass(frozen=True)
-class FormatExport:
-    """A network in a further format."""
-
-    session: Session
-    score: float
-    """Value of the task's main metric on the validation split."""
-    bytes: int
-    """Size of its files."""
-
-
-def main_score(task: Task, outputs: np.ndarray, codes: np.ndarray) -> float:
-    """Return the value of the task's main metric."""
-    key = task.metrics[0]
-    return measure([key], Predictions(outputs, codes, task))[key]
+# -- answers -------------------------------------------------------------------------------------------------------
+def main_score(outputs: np.ndarray, split: Split) -> float:
+    """Return the value of the task's main metric for outputs [N, K] of all items of `split`."""
+    key = split.task.metrics[0]
+    return measure([key], Predictions(outputs, split.codes, split.task))[key]
 
 
 def drop_of(task: Task, before: float, after: float) -> float:
@@ -96,67 +62,85 @@ def drop_of(task: Task, before: float, after: float) -> float:
     return before - after if goal_of(task.metrics[0]) == "maximize" else after - before
 
 
-def export_format(
+def outputs_of(session: Session, split: Split) -> np.ndarray:
+    """Return the outputs that a loaded network gives for the items of `split`, float32 [N, K].
+
+    Raises UnsupportedError where some are not finite.
+    """
+    outputs = in_lasting_thread(partial(run_split, split, session))
+    wrong = int((~np.isfinite(outputs)).any(axis=1).sum())
+    if wrong:
+        raise UnsupportedError(
+            f"the exported network gives numbers that are not finite for {wrong} of {len(split)} validation items"
+        )
+    return outputs
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network in one format, loaded and evaluated on the validation split."""
+
+    session: Session
+    outputs: np.ndarray
+    """Outputs for the validation items, float32 [N, K]."""
+    score: float
+    """Their value in the task's main metric."""
+    folder: Path
+    """Where its files are."""
+
+
+def export_network(
     model: Any,
-    config: PluginConfig,
+    exporter: PluginConfig,
     folder: Path,
     data: PreparedData,
     *,
     threads: int,
-    calibration: Arrays | None,
-) -> FormatExport:
-    """Export `model` in a further format to the new `folder`, load it and evaluate it on the validation split.
+    calibration: Arrays | None = None,
+) -> Exported:
+    """Export `model` to the new `folder`, load it and evaluate it on the validation split.
 
-    `calibration` are the arrays that a format in 8 bits looks at.
+    `calibration` are the arrays [n, ...] that a format in 8 bits looks at.
     """
     folder.mkdir(parents=True)
-    plugin = EXPORTERS[config.name](config)
+    plugin = EXPORTERS[exporter.name](exporter)
     plugin.export(model, folder, specs=data.specs, final=data.task.final, calibration=calibration)
     session = plugin.session(folder, threads=threads)
     outputs = outputs_of(session, data.validation)
-    score = main_score(data.task, outputs, data.validation.codes)
-    return FormatExport(session, score, sum(path.stat().st_size for path in folder.iterdir()))
+    return Exported(session, outputs, main_score(outputs, data.validation), folder)
 
 
-def export_network(model: Any, form: Form, folder: Path, split: Split, *, threads: int) -> Exported:
-    """Export `model` to the new `folder`, load it and evaluate it on `split`."""
-    folder.mkdir(parents=True)
-    config = exporter_for(form)
-    plugin = EXPORTERS[config.name](config)
-    plugin.export(model, folder, specs=split.input.specs, final=split.task.final)
-    session = plugin.session(folder, threads=threads)
+def weights_mb(folder: Path, pattern: str = WEIGHTS) -> float:
+    """Return the size of an export's files that match `pattern`, by default Paddle's weights, MB (10^6 bytes)."""
+    return sum(path.stat().st_size for path in folder.glob(pattern)) / 1e6
+
+
+def sessions_of(exported: Exported, form: Form, *, threads: int) -> dict[str, Session]:
+    """Return Paddle's own export by precision: float32 and bfloat16, or int8; the export itself comes first."""
     if form is Form.QUANTIZED:
-        sessions: dict[str, Session] = {"int8": session}
-    else:
-        sessions = {"float32": session, "bfloat16": Bfloat16Session(folder, threads=threads)}
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix == WEIGHTS_SUFFIX)
-    outputs = outputs_of(session, split)
-    return Exported(config, sessions, outputs, main_score(split.task, outputs, split.codes), size)
+        return {"int8": exported.session}
+    return {"float32": exported.session, "bfloat16": Bfloat16Session(exported.folder, threads=threads)}
 
 
-def outputs_of(session: Session, split: Split) -> np.ndarray:
-    """Return the outputs that a loaded network gives for the items of `split`, float32 [N, K]."""
-    return in_lasting_thread(partial(run_split, split, session))
-
-
+# -- speed ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Pace:
-    """Times of one network in a race, ms, [rounds, runs]."""
+class Timings:
+    """Times of one network that was timed in turns with others, ms, [rounds, runs]."""
 
     times: np.ndarray
 
     @property
     def p50_ms(self) -> float:
-        """Return the median of all runs."""
+        """The median of all runs."""
         return round(float(np.percentile(self.times, 50)), 4)
 
     @property
     def p95_ms(self) -> float:
-        """Return the 95th percentile of all runs."""
+        """The 95th percentile of all runs."""
         return round(float(np.percentile(self.times, 95)), 4)
 
-    def speedup_over(self, other: Pace) -> float:
-        """Return how many times as fast it is as `other` of the same race.
+    def speedup_over(self, other: Timings) -> float:
+        """Return how many times as fast it is as `other`, which was timed in turns with it.
 
         The fastest runs of each round are compared, and the median over the rounds is taken: what another
         process takes away in some runs, or in some rounds, does not decide.
@@ -164,18 +148,18 @@ class Pace:
         return float(np.median(other.times.min(axis=1) / self.times.min(axis=1)))
 
 
-def race(
-    runners: Mapping[str, Session],
+def time_networks(
+    sessions: Mapping[str, Session],
     input: Input,  # noqa: A002, RUF100
     batch_size: int,
     config: SpeedConfig,
     *,
     lock: Path | None = None,
-) -> dict[str, Pace]:
-    """Time loaded networks in turn, round after round, on one batch of typical values.
+) -> dict[str, Timings]:
+    """Time loaded networks in turns, round after round, on one batch of typical values.
 
-    A disturbance of the machine then meets all of them: compare the times of one race, not of two.
+    A disturbance of the machine then meets all of them: compare times of one call, not of two.
     """
     arrays = input.example(batch_size, np.random.default_rng(0))
-    times = time_sessions(runners, arrays, warmup=1, turns=[config.runs] * config.rounds, lock=lock)
-    return {name: Pace(np.asarray(rounds)) for name, rounds in times.items()}
+    times = time_sessions(sessions, arrays, warmup=1, turns=[config.runs] * config.rounds, lock=lock)
+    return {name: Timings(np.asarray(rounds)) for name, rounds in times.items()}

@@ -1,4 +1,4 @@
-"""How much of each layer to prune, so that the whole network reaches a target."""
+"""Which fraction of each layer's filters to prune so that the whole network reaches a target."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 Curve = Sequence[tuple[float, float]]
-"""(share of filters removed, loss that it costs), for one layer."""
+"""(fraction of the filters removed, what that costs), for one layer."""
 Ratios = dict[str, float]
 
 LARGEST = 0.9
-"""Largest share of a layer's filters that is removed."""
+"""Largest fraction of a layer's filters that is removed."""
 SEARCH_STEPS = 24
 
 

@@ -1,4 +1,4 @@
-"""What a chain of compression came to: a row per link, and the network that survives."""
+"""What a chain of compression came to: the measurements of each step's network, and which of them to ship."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from paddle_automl.compression.copying import sparsity
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models.network import Network
 from paddle_automl.models.profile import profile
+from paddle_automl.tasks.base import Task
 
 BEFORE = "before"
 """Name of the network that the chain starts from."""
+NOT_REPORTED = ("model", "source", "task")
+"""Fields of `StepResult` that are no data for a report."""
 
 
 @dataclass
-class Link:
-    """One network of the chain, the one before it included, with everything measured on it.
-
-    `score` is the exported network's value of `metric`, the task's main one, on the validation split.
-    """
+class StepResult:
+    """One network of the chain with everything measured on it; the first one is the network before the chain."""
 
     name: str
-    """The step that made it."""
+    """The step that made it, or `BEFORE`."""
     kept: bool
+    """Whether it passed its gates: the next step starts from it, and it gets a bundle."""
     reason: str
     """Why it was kept or rejected."""
     form: Form
     model: Network | None
-    """None if the step failed."""
+    """The network; None if the step failed."""
+    task: Task
+    """The task with what is chosen on the validation outputs of this network, such as thresholds of labels."""
     source: Network | None = None
     """The network that the step started from."""
-    metric: str = "accuracy"
     score: float = 0.0
+    """Value of `metric` for the exported network on the validation split."""
     drop: float = 0.0
-    """By how much it is worse than the network before the chain; negative: it got better."""
+    """By how much `score` is worse than that of the network before the chain; negative: it is better."""
     parameters: int = 0
     flops: int = 0
     """Multiply-accumulates per item; quantization does not change their number, only their kind."""
@@ -45,13 +48,14 @@ class Link:
     weights_mb: float = 0.0
     """Size of the file of weights, MB (10^6 bytes)."""
     weights_ratio: float = 1.0
-    """That size over the one before the chain."""
+    """`weights_mb` divided by that of the network before the chain."""
     speedup: float = 1.0
-    """Time before the chain over its own, in the race that decided."""
+    """Time of a run of the network before the chain divided by the time of a run of this one, both timed in turns
+    with the batch size of the gate."""
     agreement: float = 1.0
-    """Fraction of the validation items to which export and network give the same answer."""
+    """Fraction of the validation items for which the export and the network give the same answer."""
     seconds: float = 0.0
-    """Time that the step took."""
+    """Duration of the step."""
     latency: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """By precision (or further format) and batch size: p50_ms, p95_ms, speedup (ratio of medians) over float32
     before the chain, and undisturbed_speedup, of the fastest runs of each round."""
@@ -60,8 +64,13 @@ class Link:
     facts: dict[str, Any] = field(default_factory=dict)
     """What the step itself reports."""
 
-    def count(self, model: Network, specs: Sequence[TensorSpec], before: Link | None = None) -> None:
-        """Note parameters, operations and zeros of `model`; `before` is the link that the step started from."""
+    @property
+    def metric(self) -> str:
+        """Key of the task's main metric, in which `score` and `drop` are given."""
+        return self.task.metrics[0]
+
+    def count(self, model: Network, specs: Sequence[TensorSpec], before: StepResult | None = None) -> None:
+        """Fill in parameters, operations and zeros of `model`; `before` is what the step started from."""
         if before is not None and self.form is Form.QUANTIZED:
             # Quantized layers are of other classes, but there are as many weights and products as before.
             self.parameters, self.flops, self.sparsity = before.parameters, before.flops, before.sparsity
@@ -70,65 +79,65 @@ class Link:
         self.parameters, self.flops, self.sparsity = costs.parameters, costs.flops, sparsity(model)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all but the networks as JSON-like data."""
-        data = {key: value for key, value in vars(self).items() if key not in ("model", "source")}
+        """Return all measurements as JSON-like data."""
+        data = {key: value for key, value in vars(self).items() if key not in NOT_REPORTED}
         rounded = {key: round(value, 6) if isinstance(value, float) else value for key, value in data.items()}
-        return {**rounded, "form": self.form.value}
+        return {**rounded, "form": self.form.value, "metric": self.metric}
 
 
 @dataclass
 class ChainResult:
-    """All links in order, the first being the network before the chain."""
+    """The networks of a chain in the order of its steps; the first one is the network before the chain."""
 
-    links: list[Link]
-
-    @property
-    def before(self) -> Link:
-        """Return the network that the chain started from."""
-        return self.links[0]
+    steps: list[StepResult]
 
     @property
-    def best(self) -> Link:
-        """Return the last link that was kept: the network before the chain if none was."""
-        return [link for link in self.links if link.kept][-1]
+    def before(self) -> StepResult:
+        """The network that the chain started from."""
+        return self.steps[0]
 
     @property
-    def shipped(self) -> list[Link]:
-        """Return the links that were kept and are new."""
-        return [link for link in self.links[1:] if link.kept]
+    def best(self) -> StepResult:
+        """The last network that was kept: the one before the chain if no step's was."""
+        return [result for result in self.steps if result.kept][-1]
+
+    @property
+    def shipped(self) -> list[StepResult]:
+        """The networks that were kept, without the one before the chain."""
+        return [result for result in self.steps[1:] if result.kept]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the table as JSON-like data."""
-        return {"best": self.best.name, "links": [link.as_dict() for link in self.links]}
+        """Return the results as JSON-like data."""
+        return {"best": self.best.name, "steps": [result.as_dict() for result in self.steps]}
 
     def table(self) -> list[dict[str, str]]:
-        """Return a row of texts per link and precision, as a command shows them."""
-        return [row for link in self.links for row in _rows(link)]
+        """Return rows of texts by column, one per network and precision, as a command prints them."""
+        return [row for result in self.steps for row in _rows(result)]
 
 
-def _rows(link: Link) -> list[dict[str, str]]:
+def _rows(result: StepResult) -> list[dict[str, str]]:
     head = {
-        "step": link.name,
-        link.metric: f"{link.score:.4f}",
-        "drop": f"{link.drop:+.4f}",
-        "parameters": f"{link.parameters:,}",
-        "MFLOPs": f"{link.flops / 1e6:.2f}",
-        "weights MB": f"{link.weights_mb:.3f}",
-        "zeros": f"{100 * link.sparsity:.0f} %",
+        "step": result.name,
+        result.metric: f"{result.score:.4f}",
+        "drop": f"{result.drop:+.4f}",
+        "parameters": f"{result.parameters:,}",
+        "MFLOPs": f"{result.flops / 1e6:.2f}",
+        "weights MB": f"{result.weights_mb:.3f}",
+        "zeros": f"{100 * result.sparsity:.0f} %",
     }
-    tail = {"kept": "kept" if link.kept else "rejected", "why": link.reason}
-    if link.model is None:
-        return [{**dict.fromkeys(head, "-"), "step": link.name, "precision": "-", **tail}]
+    tail = {"kept": "kept" if result.kept else "rejected", "why": result.reason}
+    if result.model is None:
+        return [{**dict.fromkeys(head, "-"), "step": result.name, "precision": "-", **tail}]
     rows: list[dict[str, str]] = []
-    for precision, sizes in link.latency.items():
+    for precision, sizes in result.latency.items():
         times = {
-            f"batch {size}, ms": f"{pace['p50_ms']:.2f}/{pace['p95_ms']:.2f} {pace['speedup']:.2f}x"
-            for size, pace in sizes.items()
+            f"batch {size}, ms": f"{timing['p50_ms']:.2f}/{timing['p95_ms']:.2f} {timing['speedup']:.2f}x"
+            for size, timing in sizes.items()
         }
         shown = dict.fromkeys(head, "") if rows else head
-        if precision in link.formats:
-            facts = link.formats[precision]
-            shown |= {link.metric: f"{facts['score']:.4f}", "weights MB": f"{facts['weights_mb']:.3f}"}
+        if precision in result.formats:
+            facts = result.formats[precision]
+            shown |= {result.metric: f"{facts['score']:.4f}", "weights MB": f"{facts['weights_mb']:.3f}"}
         rows.append({**shown, "precision": precision, **times})
         rows[-1] |= tail if len(rows) == 1 else dict.fromkeys(tail, "")
     return rows or [{**head, "precision": "-", **tail}]

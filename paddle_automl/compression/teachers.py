@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
@@ -19,108 +18,99 @@ from paddle_automl.deployment.integrity import INFO
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.inputs.base import Input, TensorSpec
 from paddle_automl.models import kernels
-from paddle_automl.tasks.base import Activation, Task
+from paddle_automl.tasks.base import Final, Task
+from paddle_automl.training.final import final_tensor
 
 ORIGINAL = "original"
+SMALLEST_CLASS = 1e-12
+"""Probability of a class below which its logarithm is cut off."""
+SMALLEST_LABEL = 1e-7
+"""The same for a label, whose distance to 1 counts, too; float32 tells nothing smaller from 1."""
 
 
 class Teacher(ABC):
-    """Says what the student should say about a batch."""
+    """Gives the outputs that a student learns for a batch, beside the true targets."""
 
     network: nn.Layer | None = None
     """The network whose middle layers the student can learn from, if there is one."""
     specs: Sequence[TensorSpec] | None = None
-    """The arrays that network takes; None: as the student's."""
+    """The arrays that `network` takes; None: those of the student."""
 
     @abstractmethod
     def soft_targets(self, inputs: Sequence[Tensor], temperature: float) -> Tensor:
-        """Return what to learn, [N, K], of the student's arrays [N, ...], without gradient; see `softened`."""
+        """Return the soft targets [N, K] for the student's arrays [N, ...], without gradient.
 
-
-def softened(raw: Tensor, activation: Activation, temperature: float) -> Tensor:
-    """Return activation(raw / temperature) [N, K], or `raw` itself where the activation is the identity."""
-    if activation == "softmax":
-        return F.softmax(raw / temperature, axis=-1)
-    return F.sigmoid(raw / temperature) if activation == "sigmoid" else raw
+        For classes softmax(raw / temperature) of the teacher's raw outputs, for labels sigmoid(raw / temperature).
+        Numbers have no temperature: raw outputs, standardized as the student's task does it.
+        """
 
 
 class NetworkTeacher(Teacher):
-    """A trained network; it is put in evaluation mode whenever it is asked.
+    """A trained network; each call puts it in evaluation mode.
 
-    `task` is that of the student. With a `view` the network has an input and an order of outputs of its own, and
-    `specs` are the arrays that it takes; without one it has the student's. `theirs` is its own task, by which its
-    outputs are scaled.
+    `task` is the student's. A network of another training needs a `view`, which knows its input and its task;
+    without one it takes and gives what the student does.
     """
 
-    def __init__(
-        self,
-        network: nn.Layer,
-        task: Task,
-        view: View | None = None,
-        specs: Sequence[TensorSpec] | None = None,
-        theirs: Task | None = None,
-    ) -> None:
+    def __init__(self, network: nn.Layer, task: Task, view: View | None = None) -> None:
         self.network = network
-        self.view = view
-        self.specs = specs
-        self._task = task
-        self._theirs = theirs or task
+        self.specs = None if view is None else view.specs
+        self._view = view
+        self._final = task.final
 
     def soft_targets(self, inputs: Sequence[Tensor], temperature: float) -> Tensor:  # noqa: D102
         assert self.network is not None
+        activation, view = self._final.activation, self._view
         self.network.eval()
         with paddle.no_grad(), kernels.use("float32"):
-            raw = self.network(*(inputs if self.view is None else self.view.inputs(inputs)))
-            found = softened(raw, self._task.final.activation, temperature)
-            return found if self.view is None else rescaled(self.view.outputs(found), self._theirs, self._task)
+            raw = self.network(*(inputs if view is None else view.inputs(inputs)))
+            if activation == "softmax":
+                found = F.softmax(raw / temperature, axis=-1)
+            elif activation == "sigmoid":
+                found = F.sigmoid(raw / temperature)
+            else:
+                # Another training has standardized its targets in its own way: by way of the user's unit.
+                return raw if view is None else raw_of(view.outputs(final_tensor(raw, view.final)), self._final)
+            return found if view is None else view.outputs(found)
 
 
 class BundleTeacher(Teacher):
-    """An exported network. Its probabilities p give p^(1/T), scaled to sum 1, at temperature T."""
+    """An exported network. Its raw outputs are computed from the outputs that it gives; see `raw_of`."""
 
     def __init__(self, folder: Path, ours: tuple[Input, Task], threads: int = 1) -> None:
         bundle = Bundle.open(folder)
         self._view = View((bundle.input, bundle.task), ours, f"the bundle {folder}")
-        self._task = ours[1]
+        self._final = ours[1].final
         self._names = [spec.name for spec in bundle.input.specs]
         self._session = bundle.session(threads=threads)
 
     def soft_targets(self, inputs: Sequence[Tensor], temperature: float) -> Tensor:  # noqa: D102
         with paddle.no_grad():
-            arrays = {
-                name: tensor.numpy() for name, tensor in zip(self._names, self._view.inputs(inputs), strict=True)
-            }
+            seen = self._view.inputs(inputs)
+            arrays = {name: tensor.numpy() for name, tensor in zip(self._names, seen, strict=True)}
             # In its own thread: the training's would be left with one math thread.
             found = paddle.to_tensor(in_lasting_thread(lambda: self._session(arrays)))
-            outputs = self._view.outputs(found)
-            activation = self._task.final.activation
-            if activation == "softmax":
-                return F.softmax(paddle.log(paddle.clip(outputs, min=1e-12)) / temperature, axis=-1)
-            if activation == "sigmoid":
-                p = paddle.clip(outputs, min=1e-7, max=1 - 1e-7)
-                return F.sigmoid((paddle.log(p) - paddle.log(1 - p)) / temperature)
-            return standardized(outputs, self._task)
+            raw = raw_of(self._view.outputs(found), self._final)
+            if self._final.activation == "softmax":
+                return F.softmax(raw / temperature, axis=-1)
+            return F.sigmoid(raw / temperature) if self._final.activation == "sigmoid" else raw
 
 
-def standardized(outputs: Tensor, task: Task) -> Tensor:
-    """Return raw outputs [N, K] of a task whose last step is ``scale * x + shift``."""
-    scale, shift = task.final.scale, task.final.shift
-    if shift is not None:
-        outputs = outputs - paddle.to_tensor(np.asarray(shift, np.float32))
-    return outputs if scale is None else outputs / paddle.to_tensor(np.asarray(scale, np.float32))
+def raw_of(outputs: Tensor, final: Final) -> Tensor:
+    """Return raw outputs [N, K] that `final` maps to `outputs` [N, K].
 
-
-def rescaled(raw: Tensor, theirs: Task, ours: Task) -> Tensor:
-    """Return another training's targets [N, K], in our order, with our scale of numbers."""
-    if ours.final.activation != "identity" or theirs.final == ours.final:
-        return raw
-    columns = ours.columns(theirs) or []
-    final = theirs.final
-    if final.scale is not None:
-        raw = raw * paddle.to_tensor(np.asarray([final.scale[column] for column in columns], np.float32))
+    Of a softmax these are the logarithms of the probabilities: it does not change with a constant added to all.
+    """
     if final.shift is not None:
-        raw = raw + paddle.to_tensor(np.asarray([final.shift[column] for column in columns], np.float32))
-    return standardized(raw, ours)
+        outputs = outputs - paddle.to_tensor(final.shift, dtype=outputs.dtype)
+    if final.scale is not None:
+        outputs = outputs / paddle.to_tensor(final.scale, dtype=outputs.dtype)
+    if final.activation == "softmax":
+        return paddle.log(paddle.clip(outputs, min=SMALLEST_CLASS))
+    if final.activation == "sigmoid":
+        probabilities = paddle.clip(outputs, min=SMALLEST_LABEL, max=1 - SMALLEST_LABEL)
+        return paddle.log(probabilities) - paddle.log(1 - probabilities)
+    return outputs
 
 
 class Ensemble(Teacher):
@@ -135,10 +125,11 @@ class Ensemble(Teacher):
 
 
 def find_teacher(names: Sequence[str], best_trials: int, context: Context) -> Teacher:
-    """Return the teacher that the options name; several ones teach together.
+    """Return the teacher that the options name; several teach as an ensemble.
 
-    A name is ``original``, the folder of a bundle, or the folder of a trained run. Raises ConfigError for a
-    folder that is neither, and for a teacher of other classes.
+    A name is ``original``, the folder of a bundle, or the folder of a trained run; `best_trials` of the study
+    teach beside them. Raises ConfigError for a folder that is neither, and for a teacher of another task or of
+    other names.
     """
     teachers = [_find(name, context) for name in names]
     if best_trials:
@@ -146,7 +137,7 @@ def find_teacher(names: Sequence[str], best_trials: int, context: Context) -> Te
             raise ConfigError(
                 "teacher: best_trials needs a study: compress a search's output folder, or name the teachers"
             )
-        teachers += [_seen(trial, "a best trial", context) for trial in context.best_networks(best_trials)]
+        teachers += [_viewed(trial, "a best trial", context) for trial in context.best_networks(best_trials)]
     if not teachers:
         raise ConfigError(f"teacher: name at least one: {ORIGINAL}, a bundle, a run, or set best_trials")
     return teachers[0] if len(teachers) == 1 else Ensemble(teachers)
@@ -167,7 +158,7 @@ def _find(name: str, context: Context) -> Teacher:
         except AutoMLError as error:
             reason = str(error)
         else:
-            return _seen(trained, f"the run {name}", context)
+            return _viewed(trained, f"the run {name}", context)
     # A network can teach its middle layers, too; the bundle beside it cannot.
     for candidate in (folder, folder / "model"):
         if (candidate / INFO).is_file():
@@ -175,6 +166,6 @@ def _find(name: str, context: Context) -> Teacher:
     raise ConfigError(f"teacher: '{name}' holds no {INFO}, and no run that can be opened: {reason}")
 
 
-def _seen(trained: TrainedNetwork, what: str, context: Context) -> Teacher:
+def _viewed(trained: TrainedNetwork, what: str, context: Context) -> Teacher:
     view = View((trained.input, trained.task), (context.data.input, context.task), what)
-    return NetworkTeacher(trained.network, context.task, view, trained.input.specs, trained.task)
+    return NetworkTeacher(trained.network, context.task, view)

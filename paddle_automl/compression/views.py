@@ -1,4 +1,4 @@
-"""How a network of another training sees a batch: through its own input, with its own order of outputs."""
+"""Conversion between a student and a network of another training, which has an input and a task of its own."""
 
 from __future__ import annotations
 
@@ -15,20 +15,28 @@ from paddle_automl.tasks.base import Task
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey, as Pillow has them (ITU-R 601-2)."""
+NAMES = {"softmax": "classes", "sigmoid": "labels"}
+"""What the names of a task are called, by its activation; of numbers they are columns."""
 
 
 class View:
-    """From our arrays and outputs to those of a network of another training, which `what` names in messages.
+    """Converts a student's batch for a network of another training, and that network's outputs for the student.
 
+    `theirs` are the network's input and task, `ours` those of the student; messages call the network `what`.
     Raises ConfigError if it was trained for another task or other names, or if it takes another kind of input.
     """
 
     def __init__(self, theirs: tuple[Input, Task], ours: tuple[Input, Task], what: str) -> None:
         (their_input, their_task), (our_input, our_task) = theirs, ours
         columns = our_task.columns(their_task)
-        if columns is None:
+        if columns is None or len(columns) != our_task.outputs:
             raise ConfigError(_other_task(our_task, their_task, what))
-        self._columns = None if columns == sorted(columns) else paddle.to_tensor(columns, dtype="int64")
+        self.specs = their_input.specs
+        """The arrays that the network takes."""
+        self.final = their_task.final
+        """The last step of the network's task."""
+        same_order = columns == list(range(their_task.outputs))
+        self._columns = None if same_order else paddle.to_tensor(columns, dtype="int64")
         self._images: _Images | None = None
         if isinstance(our_input, ImageInput) and isinstance(their_input, ImageInput):
             self._images = _Images(their_input, our_input)
@@ -39,18 +47,18 @@ class View:
             )
 
     def inputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Return our arrays of a batch, [N, ...] each, as the network expects them."""
+        """Return the student's arrays of a batch, [N, ...] each, as the network expects them."""
         return list(inputs) if self._images is None else [self._images(inputs[0])]
 
     def outputs(self, outputs: Tensor) -> Tensor:
-        """Return the network's outputs [N, K] in our order."""
+        """Return the network's outputs [N, K] in the order of the student's."""
         if self._columns is None:
             return outputs
         return paddle.index_select(outputs, self._columns, axis=1)
 
 
 class _Images:
-    """Our normalized images with the other network's normalization, size and colours."""
+    """Converts the student's normalized images to the network's normalization, size and colours."""
 
     def __init__(self, theirs: ImageInput, ours: ImageInput) -> None:
         self.theirs = theirs
@@ -59,7 +67,8 @@ class _Images:
     def __call__(self, images: Tensor) -> Tensor:
         """Return images [N, C, H, W] as the network expects them.
 
-        H and W are those of the batch: cheap first epochs have smaller images than ours are at last.
+        H and W are those of the batch, which are smaller than the data's in the first epochs of a training with
+        `progressive`.
         """
         ours, theirs, size = self.ours.fitted, self.theirs.fitted, (int(images.shape[2]), int(images.shape[3]))
         same = (ours.mean, ours.std, ours.channels) == (theirs.mean, theirs.std, theirs.channels)
@@ -82,10 +91,16 @@ def _other_task(ours: Task, theirs: Task, what: str) -> str:
             f"teacher: {what} was trained for the task {theirs.name}, not for {ours.name}; choose a teacher of the "
             "same task"
         )
+    if sorted(ours.names) == sorted(theirs.names):
+        return (
+            f"teacher: {what} was trained with other options of the task {theirs.name}; choose a teacher of the "
+            "same options"
+        )
+    word = NAMES.get(ours.final.activation, "columns")
     missing = sorted(set(ours.names) - set(theirs.names))
     return (
-        f"teacher: {what} knows {len(theirs.names)} classes, not the {len(ours.names)} of the data"
-        f"{': ' + ', '.join(missing[:5]) + ' missing' if missing else ''}; choose a teacher of the same classes"
+        f"teacher: {what} knows {len(theirs.names)} {word}, not the {len(ours.names)} of the data"
+        f"{': ' + ', '.join(missing[:5]) + ' missing' if missing else ''}; choose a teacher of the same {word}"
     )
 
 

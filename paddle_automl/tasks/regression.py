@@ -256,6 +256,14 @@ class Regression(Task):
             if size[i] > 0
         ]
 
+    def columns(self, other: Task) -> list[int] | None:
+        """Return for each output its column in `other`'s; None for other columns or another interval."""
+        found = super().columns(other)
+        if found is None or self.fitted.interval != other.fitted.interval:
+            return None
+        count = len(self.names)
+        return [start + column for start in range(0, self.outputs, count) for column in found]
+
     def r2(self, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return the coefficient of determination of each column, ``[D]``."""
         return r_squared(self.points(outputs), codes)

@@ -11,12 +11,12 @@ import pytest
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.compression.measuring import export_network
+from paddle_automl.compression.measuring import export_network, exporter_for
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.models.classifier import Classifier
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.slim.old_ir import new_ir_is_on
-from paddle_automl.training.evaluation import evaluate
-from tests.unit.compression.small import SHAPE, context, digits, images, trained
+from paddle_automl.training.evaluation import evaluate, predict
+from tests.unit.compression.small import batch, context, digits, trained
 
 QUICK = {
     "prune_filters": {"ratio": 0.25, "tune": {"epochs": 2}},
@@ -33,9 +33,13 @@ def make(name: str) -> Step:
 
 
 @cache
-def applied(name: str) -> tuple[Classifier, Outcome]:
+def applied(name: str) -> tuple[Network, Outcome]:
     model = trained()
     return model, make(name).apply(model, context())
+
+
+def accuracy(model: Network) -> float:
+    return evaluate(model, digits().validation, ["accuracy"])["accuracy"]
 
 
 @pytest.fixture(params=STEPS.names())
@@ -58,7 +62,7 @@ def test_forms_are_declared(name):
     step = STEPS[name]
     assert step.accepts
     assert all(isinstance(form, Form) for form in (*step.accepts, step.leaves))
-    assert make(name).gain in ("cost", "accuracy", "sparsity")
+    assert make(name).gain in ("cost", "metric", "sparsity")
     assert CompressionConfig.model_validate({"steps": [name]}).steps[0].name == name
 
 
@@ -72,7 +76,7 @@ def test_the_network_handed_in_is_untouched(name):
     assert [layer.training for layer in model.sublayers()] == [layer.training for layer in expected.sublayers()]
     assert not any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in model.sublayers())
     model.train()
-    model(paddle.to_tensor(images(4))).sum().backward()
+    model(*batch(4)).sum().backward()
     assert model.fc.weight.grad is not None
 
 
@@ -87,9 +91,8 @@ def test_the_new_network_still_classifies(name):
     model = outcome.model
     assert not any(layer.training for layer in model.sublayers(include_self=True))
     assert not any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in model.sublayers())
-    assert list(model(paddle.to_tensor(images(5))).shape) == [5, 10]
-    part = digits().validation
-    assert evaluate(model, part)["accuracy"] > evaluate(trained(), part)["accuracy"] - 0.1
+    assert list(model(*batch(5)).shape) == [5, 10]
+    assert accuracy(model) > accuracy(trained()) - 0.1
 
 
 def test_facts_are_plain_data(name):
@@ -98,21 +101,14 @@ def test_facts_are_plain_data(name):
 
 def test_the_new_network_can_be_exported(name, tmp_path):
     model = applied(name)[1].model
-    export = export_network(
-        model, STEPS[name].leaves, tmp_path / "out", digits().validation, input_shape=SHAPE, threads=1
-    )
-    agreement = np.mean(
-        export.session(images(200)).argmax(1) == model(paddle.to_tensor(images(200))).numpy().argmax(1)
-    )
-    assert agreement >= 0.97
-    assert export.accuracy == pytest.approx(evaluate(model, digits().validation)["accuracy"], abs=0.02)
+    export = export_network(model, exporter_for(STEPS[name].leaves), tmp_path / "out", digits(), threads=1)
+    assert digits().task.agree(predict(model, digits().validation), export.outputs).mean() >= 0.97
+    assert export.score == pytest.approx(accuracy(model), abs=0.02)
 
 
 def test_the_same_seed_gives_the_same_network(name):
     first, second = applied(name)[1].model, make(name).apply(trained(), context()).model
-    np.testing.assert_array_equal(
-        first(paddle.to_tensor(images())).numpy(), second(paddle.to_tensor(images())).numpy()
-    )
+    np.testing.assert_array_equal(first(*batch()).numpy(), second(*batch()).numpy())
 
 
 def test_steps_of_a_frozen_form_are_refused_after_it(name):

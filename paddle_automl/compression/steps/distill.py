@@ -1,4 +1,4 @@
-"""Learning from a teacher."""
+"""Distillation: training with a teacher."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from paddle_automl.models.network import Network, build_network
 
 @STEPS.register("distill")
 class Distill(Step):
-    """Trains the network, or a new one, with what a teacher says about the training items.
+    """Trains the network, or a new one, with a teacher's outputs on the training items as soft targets.
 
-    Soft labels (Hinton et al. 2015), middle layers (FitNets: Romero et al. 2015; attention transfer: Zagoruyko
-    and Komodakis 2017). Several teachers teach as an ensemble.
+    Soft labels (Hinton et al. 2015), for several labels and for numbers too; middle layers (FitNets: Romero et al.
+    2015; attention transfer: Zagoruyko and Komodakis 2017; relations: Park et al. 2019). Several teachers teach as
+    an ensemble.
     """
 
     class Config(PluginConfig):
         """Options of distillation."""
 
         teacher: Sequence[str] = (ORIGINAL,)
-        """Who teaches: original (the network before compression), folders of bundles or of trained runs; several
-        teach together."""
+        """The teachers: original (the network before compression), folders of bundles or of trained runs; several
+        teach as an ensemble."""
         best_trials: int = Field(0, ge=0)
-        """This many of the study's best trials teach too; with teacher: [] they alone."""
+        """Number of the study's best trials that are teachers too; with teacher: [] the only ones."""
         student: ModelConfig | None = None
-        """A new network that learns from the beginning; none: the network itself learns on."""
+        """A new network that is trained from the start; none: the network itself is trained further."""
         tune: FineTuning | None = None
         """The training. None: 10 epochs at a fifth of the recipe's rate, for a new network all of the recipe."""
         method: DistillationConfig = DistillationConfig()
@@ -42,7 +43,7 @@ class Distill(Step):
     takes = frozenset()
     accepts = frozenset({Form.DENSE})
     leaves = Form.DENSE
-    gain: Gain = "accuracy"
+    gain: Gain = "metric"
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

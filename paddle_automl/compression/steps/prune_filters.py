@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Annotated, Any
 
@@ -31,18 +32,18 @@ LATENCY_STEPS = 8
 
 @STEPS.register("prune_filters")
 class PruneFilters(Step):
-    """Removes filters of convolutions, with everything that hangs on them, then trains the rest.
+    """Removes filters of convolutions, with the channels that depend on them, then trains the rest.
 
     Filters are chosen by their L1 or L2 norm (Li et al., Pruning Filters for Efficient ConvNets, 2017) or by
     their distance to the others (FPGM: He et al., Filter Pruning via Geometric Median, 2019), with PaddleSlim.
-    How many of each layer: one ratio for all, or from each layer's sensitivity so that a target is reached.
+    How many of each layer: the same fraction of all, or by each layer's sensitivity so that a target is reached.
     """
 
     class Config(PluginConfig):
         """Options of filter pruning."""
 
         criterion: Criterion = "l1"
-        """Which filters go: those of small l1 or l2 norm, or (fpgm) those most like the others."""
+        """Which filters are removed: those of small l1 or l2 norm, or (fpgm) those most like the others."""
         ratio: Fraction | None = None
         """Fraction of the filters removed from every layer."""
         flops: Fraction | None = None
@@ -50,7 +51,7 @@ class PruneFilters(Step):
         latency: Fraction | None = None
         """Target: fraction of the time of one run under Paddle Inference that may remain."""
         sensitivity: bool = True
-        """Take more from layers where it costs little; false: the same fraction from every layer."""
+        """Remove more from layers where it costs little; false: the same fraction from every layer."""
         sensitivity_ratios: Sequence[Fraction] = Field((0.25, 0.5, 0.75), min_length=1)
         """Fractions at which each layer's sensitivity is measured."""
         sensitivity_images: int = Field(128, ge=1)
@@ -60,7 +61,7 @@ class PruneFilters(Step):
         tune: FineTuning = FineTuning(epochs=10, rate=1.0)
         """Training afterwards."""
         teacher: DistillationConfig | None = DistillationConfig()
-        """How the network before pruning teaches the pruned one; none: it learns from the labels alone."""
+        """How the network before pruning teaches the pruned one; none: it learns from the true targets alone."""
 
         @model_validator(mode="after")
         def _one_target(self) -> PruneFilters.Config:
@@ -137,30 +138,37 @@ class PruneFilters(Step):
     def _sensitivity(
         self, pruning: FilterPruning, model: Network, context: Context
     ) -> dict[str, list[tuple[float, float]]]:
-        """Return for each layer the loss that pruning it alone costs, at each of the fractions.
+        """Return for each layer what pruning it alone costs at each of the fractions: (fraction, cost).
 
-        For classes the loss is the fall of the mean probability of the right class, relative to the network's own:
-        finer than accuracy, which a hundred images only give in steps of a hundredth. For other tasks it is the
-        rise of the task's loss, relative to the network's own.
+        For classes the cost is 1 - p / p0, where p is the mean probability of the right class and p0 that before
+        pruning: finer than accuracy, which a hundred images only give in steps of a hundredth. For other tasks it
+        is 1 - exp(l0 - l), where l is the task's loss and l0 that before pruning; 0 where the loss does not rise.
         """
         arrays, codes = context.sample(self.config.sensitivity_images, "sensitivity")
         inputs, task = tensors(arrays), context.task
-        classes = paddle.to_tensor(codes).unsqueeze(1) if codes.ndim == 1 else None
+        of_classes = task.final.activation == "softmax" and codes.ndim == 1
+        classes = paddle.to_tensor(codes).unsqueeze(1) if of_classes else None
 
-        def confidence() -> float:
+        def measured() -> float:
             with paddle.no_grad():
                 found = final_tensor(model(*inputs), task.final)
                 if classes is None:
-                    return 1 / max(task.loss(found.numpy(), codes), 1e-12)
+                    return task.loss(found.numpy(), codes)
                 return float(paddle.take_along_axis(found, classes, axis=1).mean())
 
-        base = confidence()
+        before = measured()
+
+        def cost(after: float) -> float:
+            if classes is not None:
+                return 1 - after / before
+            return 1 - math.exp(min(before - after, 0.0)) if math.isfinite(after) else 1.0
+
         curves: dict[str, list[tuple[float, float]]] = {}
         for name in pruning.layers:
             curves[name] = []
             for ratio in sorted(self.config.sensitivity_ratios):
                 pruning.prune({name: ratio})
-                curves[name].append((ratio, round(1 - confidence() / base, 5)))
+                curves[name].append((ratio, round(cost(measured()), 5)))
         pruning.undo()
         return curves
 

@@ -57,13 +57,14 @@ class PruneWeights(Step):
         local: bool = False
         """The same fraction in every layer; false: the smallest weights of the whole network."""
         gradual: bool = True
-        """Raise the fraction over the first two thirds of the training; false: all at once before it."""
+        """Raise the fraction step by step in the first two thirds of the training; false: all at once before it."""
         rises: int = Field(10, ge=1)
-        """Rises of the fraction, if gradual."""
+        """Number of times that the fraction is raised, if gradual."""
         tune: FineTuning = FineTuning(average=False)
-        """Training meanwhile and afterwards. Averages of weights would mix zeros with what they were before."""
+        """Training while weights are set to zero, and afterwards. Averages of weights would mix the zeros with
+        earlier values."""
         teacher: DistillationConfig | None = DistillationConfig()
-        """How the network before pruning teaches the pruned one; none: it learns from the targets alone."""
+        """How the network before pruning teaches the pruned one; none: it learns from the true targets alone."""
 
     config: Config
     takes = frozenset()

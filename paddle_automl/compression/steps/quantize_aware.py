@@ -1,4 +1,4 @@
-"""8-bit weights that were trained to be 8-bit weights."""
+"""Quantization-aware training: 8-bit weights that were trained as such."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import Zeros
 from paddle_automl.compression.distillation import DistillationConfig, taught_by
 from paddle_automl.compression.finetuning import FineTuning, tune
-from paddle_automl.compression.joints import joints_of, layers_for_int8, ready_for_int8, without
+from paddle_automl.compression.int8_layers import layers_for_int8, observed_outputs, ready_for_int8, without
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig, Sequence
 from paddle_automl.models.network import Network
@@ -18,7 +18,7 @@ from paddle_automl.paddle_compat.slim.quantization import AwareTraining
 
 @STEPS.register("quantize_aware")
 class QuantizeAware(Step):
-    """Trains a little with weights and activations rounded to 8 bits, then stores them so.
+    """Trains for a few epochs with weights and activations rounded to 8 bits, then stores the weights so.
 
     Jacob et al., Quantization and Training of Neural Networks (2018). Batch normalization uses its running
     statistics meanwhile, which inference folds into the convolutions: what is trained is what runs.
@@ -28,11 +28,11 @@ class QuantizeAware(Step):
         """Options of quantization-aware training."""
 
         tune: FineTuning = FineTuning(epochs=3, rate=0.02, average=False)
-        """The training; at least one epoch, in which the ranges of the activations are found too."""
+        """The training; at least one epoch, which finds the ranges of the activations too."""
         skip: Sequence[str] = ()
         """Layers that stay float32, by name or pattern (backbone.stem*)."""
         teacher: DistillationConfig | None = DistillationConfig()
-        """How the float network teaches the 8-bit one; none: it learns from the labels alone."""
+        """How the float network teaches the 8-bit one; none: it learns from the true targets alone."""
 
     config: Config
     accepts = frozenset({Form.DENSE, Form.SPARSE})
@@ -50,7 +50,7 @@ class QuantizeAware(Step):
         ready, names = ready_for_int8(model, context.specs)
         chosen = without(names, config.skip, "quantize_aware.skip")
         zeros = Zeros(ready)
-        quantization = AwareTraining(ready, [*chosen.values(), *joints_of(ready)])
+        quantization = AwareTraining(ready, [*chosen.values(), *observed_outputs(ready)])
         student = quantization.model
         assert isinstance(student, Network)
         # Fake quantizers are Paddle's, and see each map as it is rounded: float32 throughout.

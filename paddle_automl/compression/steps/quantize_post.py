@@ -12,7 +12,7 @@ from pydantic import Field
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.context import Context, tensors
-from paddle_automl.compression.joints import joints_of, layers_for_int8, ready_for_int8, without
+from paddle_automl.compression.int8_layers import layers_for_int8, observed_outputs, ready_for_int8, without
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig, Sequence
 from paddle_automl.inputs.base import Arrays
@@ -24,7 +24,7 @@ BATCH = 64
 
 @STEPS.register("quantize_post")
 class QuantizePost(Step):
-    """Quantizes weights and activations to 8 bits by looking at some training images.
+    """Quantizes weights and activations to 8 bits after training, with ranges found on some training images.
 
     Weights get a scale per output channel, activations one per layer. With oneDNN on a CPU the convolutions
     then run in 8-bit integers.
@@ -34,14 +34,14 @@ class QuantizePost(Step):
         """Options of quantization after training."""
 
         observer: Observer = "abs_max"
-        """How the range of activations is found: abs_max, avg (of the images' largest), hist (a percentile), or
-        by what changes them least: kl, mse, emd (slow)."""
+        """How the range of activations is found: abs_max (the largest magnitude), avg (the mean of the images'
+        largest), hist (a percentile), or the range that changes them least: kl, mse, emd (slow)."""
         images: int = Field(256, ge=1)
-        """Training images to look at."""
+        """Training images on which the ranges are found."""
         skip: Sequence[str] = ()
         """Layers that stay float32, by name or pattern (backbone.stem*)."""
         analysis: bool = True
-        """Quantize each layer alone as well, to tell which hurt most."""
+        """Quantize each layer alone as well, to report which ones change the outputs most."""
         analysis_images: int = Field(128, ge=1)
         """Training images on which that is measured."""
 
@@ -53,7 +53,7 @@ class QuantizePost(Step):
         without(layers_for_int8(model), self.config.skip, "quantize_post.skip")
         if not len(context.data.train):
             raise DataError(
-                "quantize_post: there is no training image to calibrate with; give data.split a training part"
+                "quantize_post: there is no training image to calibrate with; give data.split a training fraction"
             )
 
     def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
@@ -64,7 +64,7 @@ class QuantizePost(Step):
         facts: dict[str, Any] = {"layers": list(chosen), "skipped": [name for name in names if name not in chosen]}
         if config.analysis:
             facts["damage"] = self._damage(model, context, arrays, chosen)
-        converted = _quantized(ready, [*chosen.values(), *joints_of(ready)], config.observer, arrays)
+        converted = _quantized(ready, [*chosen.values(), *observed_outputs(ready)], config.observer, arrays)
         return Outcome(converted, facts)
 
     def _damage(self, model: Network, context: Context, arrays: Arrays, chosen: dict[str, str]) -> list[list[Any]]:

@@ -10,10 +10,10 @@ import pytest
 
 from paddle_automl.compression import chain as chain_module
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
-from paddle_automl.compression.bundling import create_link_bundle
+from paddle_automl.compression.bundling import create_step_bundle
 from paddle_automl.compression.chain import compress
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.compression.measuring import Pace, in_lasting_thread, race
+from paddle_automl.compression.measuring import Timings, time_networks
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.config import DeploymentConfig
@@ -64,7 +64,7 @@ def test_orders_that_work():
         ({"steps": [{"name": "prune_weights", "ratio": 0.0}]}, "ratio.*greater than 0"),
         ({"steps": [{"name": "quantize_post", "observer": "median"}]}, "abs_max"),
         ({"steps": ["prune_filter"]}, "did you mean 'prune_filters'"),
-        ({"max_accuracy_drop": 2.0}, "max_accuracy_drop"),
+        ({"max_drop": -0.1}, "max_drop"),
         ({"min_speedup": 0.0}, "min_speedup"),
     ],
 )
@@ -77,7 +77,8 @@ def test_mistakes_are_found_before_the_first_step(monkeypatch):
     ran = []
     monkeypatch.setattr(STEPS["distill"], "apply", lambda *_: ran.append(1))
     with pytest.raises(
-        ConfigError, match=r"quantize_post.skip: no layer is called 'backbone.stem.conv.con'.*did you mean"
+        ConfigError,
+        match=r"compression.steps.1: quantize_post.skip: no layer is called 'backbone.stem.conv.con'.*did you mean",
     ):
         compress(trained(), config("distill", {**POST, "skip": ["backbone.stem.conv.con"]}), context())
     with pytest.raises(ConfigError, match="too few for 10 rises"):
@@ -125,20 +126,20 @@ def test_the_best_survives_whatever_fails(fakes):
     chosen = fakes(
         breaks=(UnsupportedError("no convolution"), "cost"),
         harms=(spoiled, "cost"),
-        keeps=(lambda model: trained(), "accuracy"),
+        keeps=(lambda model: trained(), "metric"),
     )
     model = trained()
     result = compress(model, chosen, context())
-    assert [link.name for link in result.links] == ["before", "breaks", "harms", "keeps"]
-    assert [link.kept for link in result.links] == [True, False, False, True]
-    assert result.links[1].reason == "failed: no convolution"
-    assert "accuracy falls by" in result.links[2].reason
-    assert result.links[2].accuracy_drop > 0.5
+    assert [item.name for item in result.steps] == ["before", "breaks", "harms", "keeps"]
+    assert [item.kept for item in result.steps] == [True, False, False, True]
+    assert result.steps[1].reason == "failed: no convolution"
+    assert "accuracy is worse by" in result.steps[2].reason
+    assert result.steps[2].drop > 0.5
     assert result.best.name == "keeps"
     assert [row["kept"] for row in result.table() if row["kept"]] == ["kept", "rejected", "rejected", "kept"]
 
 
-def test_without_a_good_link_the_network_before_is_the_best(fakes):
+def test_without_a_kept_step_the_network_before_is_the_best(fakes):
     model = trained()
     result = compress(model, fakes(harms=(spoiled, "cost")), context())
     assert result.best is result.before
@@ -146,53 +147,53 @@ def test_without_a_good_link_the_network_before_is_the_best(fakes):
     assert result.shipped == []
 
 
-def test_a_link_that_is_not_faster_nor_smaller_is_rejected(fakes, monkeypatch):
-    monkeypatch.setattr(Pace, "speedup_over", lambda *_: 0.9)
+def test_a_step_that_makes_nothing_faster_nor_smaller_is_rejected(fakes, monkeypatch):
+    monkeypatch.setattr(Timings, "speedup_over", lambda *_: 0.9)
     result = compress(trained(), fakes(same=(lambda model: trained(), "cost")), context())
-    assert not result.links[1].kept
-    assert "neither faster nor smaller" in result.links[1].reason
+    assert not result.steps[1].kept
+    assert "neither faster nor smaller" in result.steps[1].reason
 
 
 def test_min_speedup_gates(fakes, monkeypatch):
-    monkeypatch.setattr(Pace, "speedup_over", lambda *_: 1.5)
+    monkeypatch.setattr(Timings, "speedup_over", lambda *_: 1.5)
     chosen = fakes(same=(lambda model: trained(), "cost"))
     slow = compress(trained(), chosen.model_copy(update={"min_speedup": 1.6}), context())
     fast = compress(trained(), chosen.model_copy(update={"min_speedup": 1.4}), context())
-    assert (slow.links[1].kept, fast.links[1].kept) == (False, True)
-    assert "1.50 times as fast" in slow.links[1].reason
-    assert "needed is 1.6" in slow.links[1].reason
+    assert (slow.steps[1].kept, fast.steps[1].kept) == (False, True)
+    assert "1.50 times as fast" in slow.steps[1].reason
+    assert "needed is 1.6" in slow.steps[1].reason
 
 
 @pytest.fixture(scope="module")
 def quantized():
-    chosen = config({**POST, "analysis": True, "analysis_images": 32}, max_accuracy_drop=0.05)
+    chosen = config({**POST, "analysis": True, "analysis_images": 32}, max_drop=0.05)
     return compress(trained(), chosen, context())
 
 
 def test_the_table_has_all_precisions(quantized):
-    before, after = quantized.links
+    before, after = quantized.steps
     assert set(before.latency) == {"float32", "bfloat16"}
     assert set(after.latency) == {"int8"}
     assert set(after.latency["int8"]) == {"1", "4"}
     assert before.latency["float32"]["4"]["speedup"] == 1.0
     rows = quantized.table()
     assert [row["precision"] for row in rows] == ["float32", "bfloat16", "int8"]
-    assert quantized.as_dict()["links"][1]["form"] == "quantized"
+    assert quantized.as_dict()["steps"][1]["form"] == "quantized"
 
 
 def test_int8_is_a_third_of_the_size_and_as_good(quantized):
-    before, after = quantized.links
+    before, after = quantized.steps
     assert after.form is Form.QUANTIZED
     assert after.weights_ratio < 0.4
-    assert abs(after.accuracy_drop) <= 0.03
+    assert abs(after.drop) <= 0.03
     assert (after.parameters, after.flops) == (before.parameters, before.flops)
     damage = dict(after.facts["damage"])
     assert set(damage) == set(after.facts["layers"])
     assert list(damage.values()) == sorted(damage.values(), reverse=True)
 
 
-def test_an_int8_bundle_predicts_and_carries_its_proof(quantized, tmp_path):
-    bundle = create_link_bundle(
+def test_an_int8_bundle_predicts_and_carries_its_parity_check(quantized, tmp_path):
+    bundle = create_step_bundle(
         quantized.best,
         folder=tmp_path / "int8 压缩",
         context=context(),
@@ -203,18 +204,18 @@ def test_an_int8_bundle_predicts_and_carries_its_proof(quantized, tmp_path):
     )
     assert bundle.verified
     assert bundle.info.exporter.name == "paddle_program"
-    assert bundle.info.parity.top1_agreement >= bundle.info.parity.min_top1_agreement == 0.95
+    assert bundle.info.parity.agreement >= bundle.info.parity.min_agreement == 0.95
     assert bundle.info.parity.samples == len(digits().validation)
-    assert bundle.info.metrics["compression"]["accuracy"] == pytest.approx(quantized.best.accuracy, abs=1e-5)
+    assert bundle.info.metrics["compression"]["score"] == pytest.approx(quantized.best.score, abs=1e-5)
     assert check_samples(bundle).passed
     predictor = Predictor(tmp_path / "int8 压缩")
-    part = digits().validation
-    found = predictor.predict_arrays(part.raw(np.arange(len(part))), batch_size=64).argmax(axis=1)
-    assert (found == part.labels).mean() == pytest.approx(quantized.best.accuracy, abs=0.01)
+    split = digits().validation
+    found = predictor.predict_split(split).argmax(axis=1)
+    assert (found == split.codes).mean() == pytest.approx(quantized.best.score, abs=0.01)
 
 
-def test_a_float_bundle_gets_the_usual_certificate(quantized, tmp_path):
-    bundle = create_link_bundle(
+def test_a_float_bundle_gets_the_usual_parity_check(quantized, tmp_path):
+    bundle = create_step_bundle(
         quantized.before,
         folder=tmp_path / "float",
         context=context(),
@@ -227,33 +228,32 @@ def test_a_float_bundle_gets_the_usual_certificate(quantized, tmp_path):
     assert bundle.info.parity.max_difference == 1e-5
 
 
-def test_paces_compare_round_by_round():
+def test_timings_are_compared_round_by_round():
     # The second round is disturbed for both, one run of the third for the first network alone.
-    slow = Pace(np.array([[4.0, 5.0], [40.0, 44.0], [4.0, 90.0]]))
-    fast = Pace(np.array([[2.0, 2.5], [20.0, 21.0], [2.0, 2.0]]))
+    slow = Timings(np.array([[4.0, 5.0], [40.0, 44.0], [4.0, 90.0]]))
+    fast = Timings(np.array([[2.0, 2.5], [20.0, 21.0], [2.0, 2.0]]))
     assert fast.speedup_over(slow) == 2.0
     assert slow.p50_ms == 22.5
 
 
-def test_several_networks_run_in_turn_for_long():
+def test_several_networks_run_in_turns():
     class Counting:
         def __init__(self):
             self.sizes = []
 
-        def __call__(self, batch):
-            self.sizes.append(len(batch))
-            return batch
+        def __call__(self, arrays):
+            self.sizes.append(len(arrays["image"]))
+            return arrays["image"]
 
     first, second = Counting(), Counting()
-    paces = race({"a": first, "b": second}, (1, 8, 8), 3, validate(CompressionConfig, {"speed": SPEED}).speed)
+    found = time_networks({"a": first, "b": second}, digits().input, 3, config().speed)
     assert first.sizes == second.sizes == [3] * 5
-    assert paces["a"].times.shape == (2, 1)
-    assert in_lasting_thread(lambda: 7) == 7
+    assert found["a"].times.shape == (2, 1)
 
 
 def test_images_for_calibration_are_the_same_each_time():
-    first, second = context().images(20, "calibration"), context().images(20, "calibration")
-    np.testing.assert_array_equal(first[0], second[0])
-    assert not np.array_equal(first[1], context().images(20, "sensitivity")[1])
-    assert len(context().images(10**6, "all")[1]) == len(digits().train)
+    first, second = context().sample(20, "calibration"), context().sample(20, "calibration")
+    np.testing.assert_array_equal(first[0]["image"], second[0]["image"])
+    assert not np.array_equal(first[1], context().sample(20, "sensitivity")[1])
+    assert len(context().sample(10**6, "all")[1]) == len(digits().train)
     assert images(3).shape == (3, 1, 8, 8)

@@ -16,7 +16,7 @@ from paddle_automl.pipeline.jobs.compress import REPORT_FILE, CompressFile
 ROOT = Path(__file__).parents[3]
 QUICK = [
     *("-o", "compression.speed={batch_sizes: [1], gate_batch_size: 1, rounds: 2, runs: 1}"),
-    *("-o", "compression.max_accuracy_drop=0.5"),
+    *("-o", "compression.max_drop=0.5"),
 ]
 
 
@@ -72,7 +72,7 @@ def test_from_a_run_to_bundles(post, tmp_path, capsys):
     assert train(["-c", str(recipe)]) == 0
     assert main(["-c", str(post), "-m", str(run), *QUICK]) == 0
     report = json.loads((run / "compressed" / REPORT_FILE).read_text(encoding="utf-8"))
-    assert [link["name"] for link in report["links"]] == ["before", "quantize_post"]
+    assert [step["name"] for step in report["steps"]] == ["before", "quantize_post"]
     bundle = Bundle.open(run / "compressed" / "1_quantize_post")
     assert bundle.verified
     assert str(bundle.folder) in capsys.readouterr().out

@@ -12,43 +12,53 @@ import pytest
 from paddle import nn
 
 from paddle_automl.compression.base import STEPS
-from paddle_automl.compression.context import TrainedNetwork
+from paddle_automl.compression.context import TrainedNetwork, tensors
 from paddle_automl.compression.distillation import Distillation, DistillationConfig, soft_label_loss
 from paddle_automl.compression.maps import map_points
 from paddle_automl.compression.teachers import BundleTeacher, Ensemble, NetworkTeacher, find_teacher
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
+from paddle_automl.inputs.base import TensorSpec
+from paddle_automl.tasks.base import Task
+from paddle_automl.training.callback import ForwardPass
 from paddle_automl.training.evaluation import evaluate
-from paddle_automl.training.guide import ForwardPass
-from tests.unit.compression.small import SHAPE, context, digits, images, network, trained
-
-
-def tensor(values) -> paddle.Tensor:
-    return paddle.to_tensor(np.asarray(values, dtype="float32"))
+from tests.unit.compression.small import SPECS, batch, context, digits, narrow, network, tensor, trained
 
 
 def seen(x, logits) -> ForwardPass:
-    return ForwardPass(x, paddle.zeros_like(logits), logits, logits)
+    return ForwardPass(tuple(x), paddle.zeros_like(logits), logits, logits)
 
 
-def known(model, classes="0123456789", **changes) -> TrainedNetwork:
-    return TrainedNetwork(model, tuple(classes), digits().preprocess.model_copy(update=changes))
+def named(names, target="digit") -> Task:
+    """Return the task of the digits with other names."""
+    task = digits(target).task
+    return type(task)(task.fitted.model_copy(update={"names": tuple(names)}))
+
+
+def known(model, names="0123456789") -> TrainedNetwork:
+    return TrainedNetwork(model, digits().input, named(names))
 
 
 def distillation(teacher, student, **options) -> Distillation:
-    return Distillation(DistillationConfig.model_validate(options), teacher, student, SHAPE)
+    return Distillation(DistillationConfig.model_validate(options), teacher, student, SPECS)
+
+
+def of_network(model) -> NetworkTeacher:
+    return NetworkTeacher(model, digits().task)
+
+
+def of_bundle(bundle, **changes) -> BundleTeacher:
+    return BundleTeacher(bundle.folder, (changes.get("input", digits().input), changes.get("task", digits().task)))
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     data = digits()
-    return Bundle.create(
-        tmp_path_factory.mktemp("teacher") / "model",
-        model=trained(),
-        exporter=DeploymentConfig().exporter,
-        preprocess=data.preprocess,
-        class_names=data.class_names,
+    folder = tmp_path_factory.mktemp("teacher") / "model"
+    folder.mkdir()
+    return Bundle.write(
+        folder, model=trained(), exporter=DeploymentConfig().exporter, input=data.input, task=data.task
     )
 
 
@@ -60,11 +70,11 @@ def test_soft_labels_by_hand():
     assert float(same) == pytest.approx(0, abs=1e-6)
 
 
-def test_weight_shares_the_loss():
-    teacher, student = NetworkTeacher(trained()), network(seed=5)
-    x, hard = paddle.to_tensor(images(4)), tensor(3.0)
-    logits = student(x)
-    soft = soft_label_loss(logits, teacher.probabilities(x, 4.0), 4.0)
+def test_the_weight_divides_the_loss():
+    teacher, student = of_network(trained()), network(seed=5)
+    x, hard = batch(4), tensor(3.0)
+    logits = student(*x)
+    soft = soft_label_loss(logits, teacher.soft_targets(x, 4.0), 4.0)
     mixed = distillation(teacher, student, weight=0.25).loss(seen(x, logits), hard)
     assert float(mixed) == pytest.approx(0.75 * 3 + 0.25 * float(soft), rel=1e-5)
     assert float(distillation(teacher, student, weight=0.0).loss(seen(x, logits), hard)) == 3.0
@@ -72,32 +82,29 @@ def test_weight_shares_the_loss():
 
 def test_a_teacher_gives_softened_probabilities_without_gradient():
     model = trained()
-    x = paddle.to_tensor(images(4))
-    found = NetworkTeacher(model).probabilities(x, 2.0)
-    np.testing.assert_allclose(found.numpy(), nn.functional.softmax(model(x) / 2.0).numpy(), atol=1e-6)
+    x = batch(4)
+    found = of_network(model).soft_targets(x, 2.0)
+    np.testing.assert_allclose(found.numpy(), nn.functional.softmax(model(*x) / 2.0).numpy(), atol=1e-6)
     assert found.stop_gradient
 
 
 def test_a_bundle_teaches_as_its_network(bundle):
-    x = paddle.to_tensor(images(6))
-    data = digits()
-    teacher = BundleTeacher(bundle.folder, data.preprocess, data.class_names)
-    expected = NetworkTeacher(trained())
+    x = batch(6)
+    teacher, expected = of_bundle(bundle), of_network(trained())
     for temperature in (1.0, 4.0):
         np.testing.assert_allclose(
-            teacher.probabilities(x, temperature).numpy(),
-            expected.probabilities(x, temperature).numpy(),
+            teacher.soft_targets(x, temperature).numpy(),
+            expected.soft_targets(x, temperature).numpy(),
             atol=2e-4,
         )
 
 
 def test_a_bundle_teaches_in_a_thread_of_its_own(bundle, monkeypatch):
     """Paddle Inference leaves the thread that calls it with one math thread."""
-    data = digits()
-    teacher = BundleTeacher(bundle.folder, data.preprocess, data.class_names)
+    teacher = of_bundle(bundle)
     session, threads = teacher._session, []
     monkeypatch.setattr(teacher, "_session", lambda x: threads.append(threading.get_ident()) or session(x))
-    teacher.probabilities(paddle.to_tensor(images(2)), 1.0)
+    teacher.soft_targets(batch(2), 1.0)
     assert len(threads) == 1
     assert threads[0] != threading.get_ident()
 
@@ -112,22 +119,18 @@ def test_the_bundle_beside_a_run_that_cannot_be_read_teaches(bundle):
 
 def test_a_bundle_normalizes_in_its_own_way(bundle):
     data = digits()
-    other = data.preprocess.model_copy(update={"mean": (0.0,), "std": (1.0,)})
-    pixels = data.validation.raw(np.arange(5))
-    found = BundleTeacher(bundle.folder, other, data.class_names).probabilities(
-        paddle.to_tensor(other.normalize(pixels)), 1.0
-    )
-    expected = BundleTeacher(bundle.folder, data.preprocess, data.class_names).probabilities(
-        paddle.to_tensor(data.preprocess.normalize(pixels)), 1.0
-    )
+    other = type(data.input)(data.input.fitted.model_copy(update={"mean": (0.0,), "std": (1.0,)}))
+    items = data.validation.raw(np.arange(5))
+    found = of_bundle(bundle, input=other).soft_targets(tensors(other.batch(items)), 1.0)
+    expected = of_bundle(bundle).soft_targets(tensors(data.input.batch(items)), 1.0)
     np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-4)
 
 
 def test_an_ensemble_is_the_mean():
-    first, second = NetworkTeacher(trained()), NetworkTeacher(network(seed=9))
-    x = paddle.to_tensor(images(3))
-    found = Ensemble([first, second]).probabilities(x, 3.0)
-    mean = (first.probabilities(x, 3.0) + second.probabilities(x, 3.0)) / 2
+    first, second = of_network(trained()), of_network(network(seed=9))
+    x = batch(3)
+    found = Ensemble([first, second]).soft_targets(x, 3.0)
+    mean = (first.soft_targets(x, 3.0) + second.soft_targets(x, 3.0)) / 2
     np.testing.assert_allclose(found.numpy(), mean.numpy(), atol=1e-6)
 
 
@@ -166,13 +169,12 @@ def test_teachers_that_cannot_teach(names, best, changes, message):
 
 
 def test_a_bundle_of_other_classes_cannot_teach(bundle):
-    data = digits()
     with pytest.raises(ConfigError, match=r"not the 3 of the data.*cat, dog, fox missing"):
-        BundleTeacher(bundle.folder, data.preprocess, ("cat", "dog", "fox"))
+        of_bundle(bundle, task=named(("cat", "dog", "fox")))
 
 
 def test_map_points_are_the_last_layers_of_each_resolution():
-    points = map_points(network(), SHAPE)
+    points = map_points(network(), SPECS)
     assert [(point.size, point.channels) for point in points] == [((8, 8), 16), ((4, 4), 32)]
     assert points[0].layer.startswith("backbone.stages.0")
 
@@ -182,25 +184,25 @@ def test_attention_by_hand():
     teacher, student = Maps([[[2.0, 0.0]], [[0.0, 0.0]]]), Maps([[[0.0, 3.0]], [[0.0, 0.0]]])
     learned = Distillation(
         DistillationConfig(hints="attention", weight=0.0, hint_weight=2.0),
-        NetworkTeacher(teacher),
+        of_network(teacher),
         student,
-        (1, 1, 2),
+        [TensorSpec("image", (1, 1, 2))],
     )
     with learned.watching():
         x = paddle.zeros([1, 1, 1, 2])
-        total = learned.loss(seen(x, student(x)), tensor(1.0))
+        total = learned.loss(seen([x], student(x)), tensor(1.0))
     assert float(total) == pytest.approx(1 + 2 * math.sqrt(2), rel=1e-5)
 
 
 def test_fitnets_regressor_learns():
-    teacher, student = trained(), network(seed=3, backbone={"name": "resnet", "width": 8, "blocks": [1, 1]})
-    learned = distillation(NetworkTeacher(teacher), student, hints="fitnets", weight=0.0)
-    x = paddle.to_tensor(images(8))
+    teacher, student = trained(), narrow(seed=3)
+    learned = distillation(of_network(teacher), student, hints="fitnets", weight=0.0)
+    x = batch(8)
     losses = []
     optimizer = paddle.optimizer.Momentum(0.05, parameters=list(learned.parameters()))
     with learned.watching():
         for _ in range(30):
-            loss = learned.loss(seen(x, student(x)), tensor(0.0))
+            loss = learned.loss(seen(x, student(*x)), tensor(0.0))
             loss.backward()
             optimizer.step()
             optimizer.clear_grad()
@@ -210,12 +212,11 @@ def test_fitnets_regressor_learns():
 
 
 def test_hints_need_a_network_with_maps_of_the_same_size(bundle):
-    data = digits()
     with pytest.raises(ConfigError, match="must be one network"):
-        distillation(BundleTeacher(bundle.folder, data.preprocess, data.class_names), trained(), hints="fitnets")
+        distillation(of_bundle(bundle), trained(), hints="fitnets")
     flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     with pytest.raises(ConfigError, match="no feature maps of the same size"):
-        distillation(NetworkTeacher(flat), trained(), hints="attention")
+        distillation(of_network(flat), trained(), hints="attention")
 
 
 def test_a_new_smaller_student_learns():
@@ -229,7 +230,7 @@ def test_a_new_smaller_student_learns():
     model = trained()
     student = step.apply(model, context()).model
     assert student.feature_dim == 16
-    assert evaluate(student, digits().validation)["accuracy"] > 0.7
+    assert evaluate(student, digits().validation, ["accuracy"])["accuracy"] > 0.7
 
 
 class Maps(nn.Layer):

@@ -1,15 +1,15 @@
-"""Further formats of the links of a chain: measured, shown, and in their bundles."""
+"""Further formats of the networks of a chain: measured, shown, and in their bundles."""
 
 from __future__ import annotations
 
 import pytest
 
 from paddle_automl.compression.base import Form
-from paddle_automl.compression.bundling import create_link_bundle
+from paddle_automl.compression.bundling import create_step_bundle
 from paddle_automl.compression.chain import compress
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.compression.measuring import formats_for
-from paddle_automl.compression.results import Link
+from paddle_automl.compression.measuring import export_network, formats_for
+from paddle_automl.compression.results import StepResult
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.config import DeploymentConfig
@@ -28,9 +28,9 @@ def config(*steps, formats=()):
     return validate(CompressionConfig, {"steps": list(steps), "speed": speed, "formats": list(formats)})
 
 
-def bundle_of(link: Link, chain: CompressionConfig, folder):
-    return create_link_bundle(
-        link, folder=folder, context=context(), compression=chain, deployment=QUICK, config={}, metrics={}
+def bundle_of(result: StepResult, chain: CompressionConfig, folder):
+    return create_step_bundle(
+        result, folder=folder, context=context(), compression=chain, deployment=QUICK, config={}, metrics={}
     )
 
 
@@ -42,7 +42,7 @@ def test_each_form_has_its_formats():
     assert formats_for(Form.QUANTIZED, formats[:2]) == ()
     assert config().formats == ()
     assert CompressionConfig().formats is None
-    with pytest.raises(ConfigError, match="the format onnx stands twice"):
+    with pytest.raises(ConfigError, match="the format onnx is given twice"):
         config(formats=["onnx", "onnx"])
 
 
@@ -52,49 +52,51 @@ def test_a_missing_extra_stops_the_chain_before_it_begins(monkeypatch):
         compress(trained(), config(POST, formats=["onnx"]), context())
 
 
-def test_both_graph_formats_of_a_float_link(tmp_path):
+def test_both_graph_formats_of_a_float_network(tmp_path):
     chain = config(formats=["paddle_program"])
     result = compress(trained(), chain, context())
-    link = result.before
-    assert list(link.latency) == ["float32", "bfloat16", "paddle_program"]
-    assert link.formats["paddle_program"]["accuracy"] == link.accuracy
-    assert link.formats["paddle_program"]["weights_mb"] > link.weights_mb
+    before = result.before
+    assert list(before.latency) == ["float32", "bfloat16", "paddle_program"]
+    assert before.formats["paddle_program"]["score"] == before.score
+    assert before.formats["paddle_program"]["weights_mb"] > before.weights_mb
     rows = result.table()
     assert [row["precision"] for row in rows] == ["float32", "bfloat16", "paddle_program"]
-    assert [row["accuracy"] for row in rows] == [f"{link.accuracy:.4f}", "", f"{link.accuracy:.4f}"]
-    assert "source" not in link.as_dict()
-    bundle = bundle_of(link, chain, tmp_path / "b")
+    assert [row["accuracy"] for row in rows] == [f"{before.score:.4f}", "", f"{before.score:.4f}"]
+    assert not {"source", "model", "task"} & set(before.as_dict())
+    bundle = bundle_of(before, chain, tmp_path / "b")
     assert list(bundle.formats) == ["paddle_inference", "paddle_program"]
     assert bundle.verified
 
 
 def test_a_format_that_fails_is_left_out(tmp_path, monkeypatch, caplog):
-    def fail(*args, **kwargs):
-        raise UnsupportedError("the network has an operation that it cannot hold")
+    def fail(model, exporter, *args, **kwargs):
+        if exporter.name == "paddle_program":
+            raise UnsupportedError("the network has an operation that it cannot hold")
+        return export_network(model, exporter, *args, **kwargs)
 
-    monkeypatch.setattr("paddle_automl.compression.chain.export_format", fail)
+    monkeypatch.setattr("paddle_automl.compression.chain.export_network", fail)
     chain = config(formats=["paddle_program"])
-    link = compress(trained(), chain, context()).before
-    assert list(link.latency) == ["float32", "bfloat16"]
-    assert link.formats == {}
+    before = compress(trained(), chain, context()).before
+    assert list(before.latency) == ["float32", "bfloat16"]
+    assert before.formats == {}
     assert "before as paddle_program failed: the network has an operation" in caplog.text
-    assert list(bundle_of(link, chain, tmp_path / "b").formats) == ["paddle_inference"]
+    assert list(bundle_of(before, chain, tmp_path / "b").formats) == ["paddle_inference"]
 
 
 @needs_extra
-def test_an_8_bit_link_gets_the_8_bits_of_onnx_runtime(tmp_path):
+def test_an_8_bit_network_gets_the_8_bits_of_onnx_runtime(tmp_path):
     chain = config(POST, formats=["onnx"])
     result = compress(trained(), chain, context())
-    before, link = result.links
+    before, after = result.steps
     assert list(before.latency) == ["float32", "bfloat16", "onnx"]
-    assert list(link.latency) == ["int8", "onnx_int8"]
-    assert abs(link.formats["onnx_int8"]["accuracy"] - before.accuracy) <= 0.02
-    assert link.formats["onnx_int8"]["weights_mb"] < before.formats["onnx"]["weights_mb"] / 2
-    bundle = bundle_of(link, chain, tmp_path / "b")
+    assert list(after.latency) == ["int8", "onnx_int8"]
+    assert abs(after.formats["onnx_int8"]["score"] - before.score) <= 0.02
+    assert after.formats["onnx_int8"]["weights_mb"] < before.formats["onnx"]["weights_mb"] / 2
+    bundle = bundle_of(after, chain, tmp_path / "b")
     assert list(bundle.formats) == ["paddle_program", "onnx_int8"]
     parity = bundle.info.formats[0].parity
     assert parity.verified
     assert parity.samples == len(digits().validation)
-    assert parity.network_accuracy == pytest.approx(before.accuracy)
-    assert parity.accuracy == pytest.approx(link.formats["onnx_int8"]["accuracy"])
+    assert parity.network_value == pytest.approx(before.score)
+    assert parity.value == pytest.approx(after.formats["onnx_int8"]["score"])
     assert bundle.info.fastest in bundle.formats

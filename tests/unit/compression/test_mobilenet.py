@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from paddle_automl.compression.base import STEPS, Form
-from paddle_automl.compression.measuring import export_network
+from paddle_automl.compression.measuring import export_network, exporter_for
 from paddle_automl.models.profile import profile
-from paddle_automl.training.evaluation import predict_probabilities
+from paddle_automl.training.evaluation import evaluate, predict
 from paddle_automl.training.loop import train
-from tests.unit.compression.small import RECIPE, SHAPE, context, digits, network
+from tests.unit.compression.small import RECIPE, SPECS, context, digits, network
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +24,17 @@ def mobilenet():
 def test_the_8_bit_export_agrees_with_its_network(mobilenet, tmp_path):
     step = STEPS["quantize_post"](STEPS["quantize_post"].Config(name="quantize_post", analysis=False, images=128))
     model = step.apply(mobilenet, context(original=mobilenet)).model
-    part = digits().validation
-    export = export_network(model, Form.QUANTIZED, tmp_path / "int8", part, input_shape=SHAPE, threads=1)
-    expected, _ = predict_probabilities(model, part)
-    assert (export.predicted == expected.argmax(axis=1)).mean() >= 0.95
-    floats, _ = predict_probabilities(mobilenet, part)
-    assert export.accuracy >= (floats.argmax(axis=1) == part.labels).mean() - 0.03
+    data = digits()
+    export = export_network(model, exporter_for(Form.QUANTIZED), tmp_path / "int8", data, threads=1)
+    expected = predict(model, data.validation)
+    assert (export.outputs.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.95
+    assert export.score >= evaluate(mobilenet, data.validation, ["accuracy"])["accuracy"] - 0.03
 
 
 def test_filters_are_removed_through_depth_wise_convolutions(mobilenet):
     options = {"name": "prune_filters", "flops": 0.6, "sensitivity": False, "align": 2, "tune": {"epochs": 0}}
     step = STEPS["prune_filters"](STEPS["prune_filters"].Config.model_validate(options))
     pruned = step.apply(mobilenet, context(original=mobilenet)).model
-    before, after = profile(mobilenet, SHAPE), profile(pruned, SHAPE)
+    before, after = profile(mobilenet, SPECS), profile(pruned, SPECS)
     assert after.flops <= 0.66 * before.flops
-    assert np.isfinite(predict_probabilities(pruned, digits().validation)[0]).all()
+    assert np.isfinite(predict(pruned, digits().validation)).all()

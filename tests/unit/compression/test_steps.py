@@ -10,16 +10,26 @@ from paddle import nn
 from paddle_automl.compression.base import STEPS, Step
 from paddle_automl.compression.copying import Zeros, copy_of, sparsity
 from paddle_automl.compression.finetuning import FineTuning
-from paddle_automl.compression.joints import Joint, joints_of, layers_for_int8, ready_for_int8, without
+from paddle_automl.compression.int8_layers import (
+    Observed,
+    layers_for_int8,
+    observed_outputs,
+    ready_for_int8,
+    without,
+)
 from paddle_automl.compression.ratios import rounded, search, tolerated
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.models.profile import profile
 from paddle_automl.training.evaluation import evaluate
-from tests.unit.compression.small import RECIPE, SHAPE, context, digits, images, network, trained
+from tests.unit.compression.small import RECIPE, SPECS, batch, context, digits, network, trained
 
 
 def step(name: str, **options) -> Step:
     return STEPS[name](STEPS[name].Config.model_validate({"name": name, **options}))
+
+
+def accuracy(model) -> float:
+    return evaluate(model, digits().validation, ["accuracy"])["accuracy"]
 
 
 NO_TUNING = {"epochs": 0}
@@ -29,7 +39,7 @@ def test_tolerated_ratios_rise_with_the_loss():
     curves = {"a": [(0.5, 0.1), (0.9, 0.5)], "b": [(0.5, 0.0), (0.9, -0.1)]}
     assert tolerated(curves, 0.0) == {"a": 0.0, "b": 0.0}
     assert tolerated(curves, 0.05)["a"] == pytest.approx(0.25, abs=1e-4)
-    # b loses nothing at all: it is pruned first, and no more than the largest share.
+    # b loses nothing at all: it is pruned first, and no more than the largest fraction.
     assert tolerated(curves, 0.05)["b"] == pytest.approx(0.9)
     levels = [tolerated(curves, level)["a"] for level in np.linspace(0, 0.6, 30)]
     assert levels == sorted(levels)
@@ -71,13 +81,13 @@ def test_an_unreachable_target_gives_what_is_left():
 )
 def test_flops_are_reached(options, backbone):
     model = network(backbone=backbone)
-    before = profile(model, SHAPE)
+    before = profile(model, SPECS)
     outcome = step("prune_filters", tune=NO_TUNING, align=1, **options).apply(model, context())
-    after = profile(outcome.model, SHAPE)
+    after = profile(outcome.model, SPECS)
     assert options["flops"] - 0.06 <= after.flops / before.flops <= options["flops"]
     assert outcome.facts["flops_left"] == pytest.approx(after.flops / before.flops)
     assert after.parameters < before.parameters
-    assert profile(model, SHAPE) == before
+    assert profile(model, SPECS) == before
     assert outcome.model.feature_dim == outcome.model.fc.weight.shape[0]
 
 
@@ -92,9 +102,9 @@ def test_latency_is_a_target_too():
 def test_pruned_networks_recover_with_their_teacher():
     model = trained()
     outcome = step("prune_filters", flops=0.6, tune={"epochs": 6, "rate": 0.5}, align=4).apply(model, context())
-    found = evaluate(outcome.model, digits().validation)["accuracy"]
+    found = accuracy(outcome.model)
     assert found > outcome.facts["accuracy_before_tuning"]
-    assert found > evaluate(model, digits().validation)["accuracy"] - 0.06
+    assert found > accuracy(model) - 0.06
 
 
 def test_targets_out_of_reach_say_what_can_be_reached():
@@ -171,20 +181,20 @@ def test_zeros_are_put_back():
 
 def test_places_are_observed_where_branches_meet_or_are_pooled():
     model = trained()
-    ready, names = ready_for_int8(model, SHAPE)
-    found = joints_of(ready)
+    ready, names = ready_for_int8(model, SPECS)
+    found = observed_outputs(ready)
     assert "backbone.stages.1.0.shortcut.norm.output" in found
     assert "backbone.stages.1.0.activation.output" in found
     assert not any("stem" in name for name in found)
-    x = paddle.to_tensor(images(4))
+    (x,) = batch(4)
     np.testing.assert_array_equal(ready(x).numpy(), model(x).numpy())
-    assert not any(isinstance(layer, Joint) for layer in model.sublayers())
+    assert not any(isinstance(layer, Observed) for layer in model.sublayers())
     assert set(names) == set(layers_for_int8(model))
 
 
-def test_convolutions_that_are_joints_keep_their_names_outside():
+def test_observed_convolutions_keep_their_names_outside():
     model = network(norm="none")
-    _, names = ready_for_int8(model, SHAPE)
+    _, names = ready_for_int8(model, SPECS)
     assert names["backbone.stages.1.0.shortcut.conv"] == "backbone.stages.1.0.shortcut.conv.layer"
 
 
@@ -207,8 +217,7 @@ def test_layers_are_skipped_by_name_and_pattern():
 )
 def test_observers(observer):
     outcome = step("quantize_post", observer=observer, images=64, analysis=False).apply(trained(), context())
-    part = digits().validation
-    assert evaluate(outcome.model, part)["accuracy"] > evaluate(trained(), part)["accuracy"] - 0.05
+    assert accuracy(outcome.model) > accuracy(trained()) - 0.05
 
 
 @pytest.mark.parametrize("changes", [{"norm": "none"}, {"activation": "gelu"}, {"activation": "hardswish"}])
@@ -216,7 +225,7 @@ def test_other_layers_can_be_quantized(changes):
     model = network(**changes)
     model.eval()
     outcome = step("quantize_post", images=64, analysis=False).apply(model, context())
-    x = paddle.to_tensor(images(16))
+    (x,) = batch(16)
     expected = model(x).numpy()
     assert np.abs(outcome.model(x).numpy() - expected).max() < 0.15 * np.abs(expected).max() + 0.05
 

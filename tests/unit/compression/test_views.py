@@ -15,51 +15,67 @@ from paddle_automl.compression.teachers import NetworkTeacher, find_teacher
 from paddle_automl.compression.views import View
 from paddle_automl.core.errors import BundleError, ConfigError
 from paddle_automl.core.loading import validate
-from paddle_automl.data.preprocess import Preprocess
+from paddle_automl.inputs.image.input import ImageInput
 from paddle_automl.paddle_compat.slim.distances import relational_loss
-from paddle_automl.training.guide import ForwardPass
-from tests.unit.compression.small import SHAPE, context, images, network, trained
+from paddle_automl.tasks.base import TASKS, Task
+from paddle_automl.training.callback import ForwardPass
+from tests.unit.compression.small import SPECS, batch, context, digits, network, tensor, trained
 
 
-def seen_as(size=(8, 8), channels=1, mean=0.0, std=1.0) -> Preprocess:
-    return Preprocess(image_size=size, channels=channels, mean=(mean,) * channels, std=(std,) * channels)
+def seen_as(size=(8, 8), channels=1, mean=0.0, std=1.0) -> ImageInput:
+    options = {"size": size, "channels": channels, "mean": (mean,) * channels, "std": (std,) * channels}
+    return ImageInput(ImageInput.Fitted.model_validate({"name": "image", **options}))
+
+
+def classes(names) -> Task:
+    cls = TASKS["single_label"]
+    return cls(cls.Fitted(name="single_label", names=tuple(names)))
+
+
+def view(theirs, their_names, ours, our_names, what="x") -> View:
+    return View((theirs, classes(their_names)), (ours, classes(our_names)), what)
+
+
+def image(converting: View, images):
+    (found,) = converting.inputs([images])
+    return found
 
 
 def test_an_equal_view_changes_nothing():
-    view = View(seen_as(), "ab", seen_as(), "ab", "x")
-    x = paddle.to_tensor(images(2))
-    assert view.images(x) is x
-    p = paddle.to_tensor([[0.1, 0.9]])
-    assert view.classes(p) is p
+    same = view(seen_as(), "ab", seen_as(), "ab")
+    (x,) = batch(2)
+    assert same.inputs([x])[0] is x
+    p = tensor([[0.1, 0.9]])
+    assert same.outputs(p) is p
 
 
 def test_normalization_colours_size_and_classes_are_the_teachers():
     grey, colour = seen_as(mean=0.5, std=0.25), seen_as((16, 16), 3, mean=0.2, std=0.1)
     pixel = paddle.full([1, 1, 8, 8], (0.75 - 0.5) / 0.25)
-    found = View(colour, "abc", grey, "cab", "x").images(pixel)
+    found = image(view(colour, "abc", grey, "cab"), pixel)
     assert found.shape == [1, 3, 16, 16]
     np.testing.assert_allclose(found.numpy(), (0.75 - 0.2) / 0.1, rtol=1e-5)
-    back = View(grey, "ab", colour, "ab", "x")
+    back = view(grey, "ab", colour, "ab")
     pixels = paddle.to_tensor(np.array([0.2, 0.4, 0.6], dtype="float32").reshape(1, 3, 1, 1)).expand([1, 3, 16, 16])
     luminance = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
-    found = back.images((pixels - 0.2) / 0.1)
+    found = image(back, (pixels - 0.2) / 0.1)
     assert found.shape == [1, 1, 8, 8]
     np.testing.assert_allclose(found.numpy(), (luminance - 0.5) / 0.25, rtol=1e-5)
-    ordered = View(grey, "abc", grey, "cab", "x").classes(paddle.to_tensor([[1.0, 2.0, 3.0]]))
+    ordered = view(grey, "abc", grey, "cab").outputs(tensor([[1.0, 2.0, 3.0]]))
     np.testing.assert_array_equal(ordered.numpy(), [[3.0, 1.0, 2.0]])
 
 
 def test_a_teacher_sees_its_own_size_while_the_student_sees_less():
-    view = View(seen_as((16, 16)), "ab", seen_as((16, 16)), "ab", "x")
+    large = view(seen_as((16, 16)), "ab", seen_as((16, 16)), "ab")
     whole, small = paddle.ones([2, 1, 16, 16]), paddle.ones([2, 1, 8, 8])
-    assert view.images(whole) is whole
-    assert view.images(small).shape == [2, 1, 16, 16]
-    assert View(seen_as((8, 8)), "ab", seen_as((16, 16)), "ab", "x").images(small) is small
+    assert image(large, whole) is whole
+    assert image(large, small).shape == [2, 1, 16, 16]
+    assert image(view(seen_as((8, 8)), "ab", seen_as((16, 16)), "ab"), small) is small
 
 
 def test_other_classes_are_refused():
     with pytest.raises(ConfigError, match=r"teacher: the run r knows 2 classes, not the 3 of the data: c missing"):
-        View(seen_as(), "ab", seen_as(), "abc", "the run r")
+        view(seen_as(), "ab", seen_as(), "abc", "the run r")
 
 
 def test_a_run_without_weights_cannot_teach(tmp_path):
@@ -96,15 +112,17 @@ def test_hints_move_a_student_of_the_teachers_own_structure_and_a_smaller_one(hi
     teacher = trained()
     for width in (16, 8):
         student = network(seed=3, backbone={"name": "resnet", "width": width, "blocks": [1, 1]})
-        guide = Distillation(DistillationConfig(weight=0.0, hints=hints), NetworkTeacher(teacher), student, SHAPE)
-        parameters = [*student.parameters(), *guide.parameters()]
+        learned = Distillation(
+            DistillationConfig(weight=0.0, hints=hints), NetworkTeacher(teacher, digits().task), student, SPECS
+        )
+        parameters = [*student.parameters(), *learned.parameters()]
         optimizer = paddle.optimizer.Adam(3e-3, parameters=[p for p in parameters if not p.stop_gradient])
-        x, losses = paddle.to_tensor(images(16)), []
-        with guide.watching():
+        (x,), losses = batch(16), []
+        with learned.watching():
             for _ in range(15):
                 features = student.features(x)
                 logits = student.head(features)
-                loss = guide.loss(ForwardPass(x, logits.detach(), features, logits), paddle.zeros([]))
+                loss = learned.loss(ForwardPass((x,), logits.detach(), features, logits), paddle.zeros([]))
                 loss.backward()
                 assert np.isfinite(student.backbone.stem.conv.conv.weight.grad.numpy()).all()
                 optimizer.step()
@@ -116,7 +134,7 @@ def test_hints_move_a_student_of_the_teachers_own_structure_and_a_smaller_one(hi
 def test_relations_need_features():
     flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     with pytest.raises(ConfigError, match="relations needs a teacher with features"):
-        Distillation(DistillationConfig(hints="relations"), NetworkTeacher(flat), trained(), SHAPE)
+        Distillation(DistillationConfig(hints="relations"), NetworkTeacher(flat, digits().task), trained(), SPECS)
 
 
 def test_one_teacher_may_be_written_without_a_list():

@@ -1,4 +1,4 @@
-"""Getting a network ready for 8 bits: plain layers, and a place to observe maps where branches meet."""
+"""Preparing a network for 8 bits: plain layers, and observed outputs where branches are joined."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POOLS = (nn.AdaptiveAvgPool2D, nn.AvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D
 _TRANSPARENT = (nn.Identity, nn.Dropout)
 
 
-class Joint(nn.Layer):
+class Observed(nn.Layer):
     """A layer whose output is observed, so that it gets a scale of its own.
 
     oneDNN adds two branches inside an 8-bit convolution only if the other branch has a scale; where it has
@@ -38,9 +38,9 @@ class Joint(nn.Layer):
 
 
 def ready_for_int8(model: Network, specs: Sequence[TensorSpec]) -> tuple[Network, dict[str, str]]:
-    """Return a copy of `model` with plain layers and joints, and the layers that can have 8-bit weights.
+    """Return a copy of `model` with plain layers and `Observed` ones, and the layers that can have 8-bit weights.
 
-    These are given by the name that they have in `model`, with the name that they have in the copy.
+    The latter map the name of a layer in `model` to its name in the copy.
     """
     twin = copy_of(model)
     names = layers_for_int8(twin)
@@ -49,25 +49,25 @@ def ready_for_int8(model: Network, specs: Sequence[TensorSpec]) -> tuple[Network
             _replace(twin, name, plain_convolution(layer))
         elif isinstance(layer, nn.Linear):
             _replace(twin, name, plain_linear(layer))
-    for name in _meeting_points(twin, specs):
-        _replace(twin, name, Joint(dict(twin.named_sublayers())[name]))
+    for name in _joined_layers(twin, specs):
+        _replace(twin, name, Observed(dict(twin.named_sublayers())[name]))
         if name in names:
             names[name] = f"{name}.layer"
     return twin, names
 
 
 def layers_for_int8(model: nn.Layer) -> dict[str, str]:
-    """Return the layers that can have 8-bit weights, each with its own name."""
+    """Return the layers that can have 8-bit weights, by name: each name maps to itself."""
     return {name: name for name, layer in model.named_sublayers() if isinstance(layer, nn.Conv2D | nn.Linear)}
 
 
-def joints_of(model: nn.Layer) -> list[str]:
-    """Return the names of the places where joints are observed."""
-    return [f"{name}.output" for name, layer in model.named_sublayers() if isinstance(layer, Joint)]
+def observed_outputs(model: nn.Layer) -> list[str]:
+    """Return the names of the identities whose outputs are observed."""
+    return [f"{name}.output" for name, layer in model.named_sublayers() if isinstance(layer, Observed)]
 
 
 def without(names: dict[str, str], skipped: tuple[str, ...], where: str) -> dict[str, str]:
-    """Return the layers but those that match a pattern of `skipped`.
+    """Return the layers that match no pattern of `skipped`; `where` names the option in messages.
 
     Raises ConfigError for a pattern that matches no layer, UnsupportedError if no layer is left.
     """
@@ -83,7 +83,7 @@ def without(names: dict[str, str], skipped: tuple[str, ...], where: str) -> dict
     return kept
 
 
-def _meeting_points(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
+def _joined_layers(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
     """Return the layers whose feature maps go into a sum, a concatenation or a pooling."""
     outputs: list[tuple[str, Tensor]] = []
     readers: dict[int, list[nn.Layer]] = {}
