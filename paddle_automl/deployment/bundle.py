@@ -28,7 +28,7 @@ from paddle_automl.deployment.integrity import (
     read_labels,
     sealed,
 )
-from paddle_automl.deployment.records import FORMAT, BundleInfo, TensorRecord
+from paddle_automl.deployment.records import FORMAT, BundleInfo, FormatRecord, TensorRecord
 from paddle_automl.deployment.runtime import import_paddle
 from paddle_automl.inputs.base import Arrays, Input
 from paddle_automl.inputs.base import restore as restore_input
@@ -132,9 +132,9 @@ class Bundle:
 
     @property
     def verified(self) -> bool:
-        """Whether the parity check of each of its formats passed."""
-        first = self.info.parity is not None and self.info.parity.verified
-        return first and all(item.verified for item in self.info.formats)
+        """Whether the parity check of each of its formats passed, as its figures say, too."""
+        first = FormatRecord(exporter=self.info.exporter, parity=self.info.parity)
+        return all(item.verified for item in (first, *self.info.formats))
 
     @property
     def size_mb(self) -> float:

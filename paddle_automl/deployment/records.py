@@ -179,8 +179,8 @@ class FormatRecord(Section):
 
     @property
     def verified(self) -> bool:
-        """Whether its parity check passed."""
-        return self.parity is not None and self.parity.verified
+        """Whether its parity check passed, as its figures say, too."""
+        return self.parity is not None and self.parity.verified and self.parity.within_limits
 
 
 class FileRecord(Section):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from paddle_automl.core.errors import BundleError
+from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.exporters import onnx
 from paddle_automl.deployment.samples import write_samples
@@ -89,6 +90,7 @@ def test_one_wrong_format_is_named(two, net, data, tmp_path):
 
 def test_a_verdict_that_its_figures_contradict(two, tmp_path):
     folder = edited(tampered(two, tmp_path / "b"), lambda facts: facts["parity"].update(agreement=0.5))
+    assert not Bundle.open(folder).verified
     found = verify_bundle(folder)
     assert found.problems[0].startswith("paddle_inference: is recorded as verified, but its figures say otherwise")
 
