@@ -83,7 +83,7 @@ class Stage(ABC):
 
     @abstractmethod
     def work(self, run: Run, until: float | None) -> Any:
-        """Do the work until `until`, on the monotonic clock; return the result, JSON-like where there is a manifest."""
+        """Work until `until`, on the monotonic clock; return the result, JSON-like where there is a manifest."""
 
 
 STAGES: Registry[Stage] = Registry("stage", "paddle_automl.pipeline.stages", "stages")

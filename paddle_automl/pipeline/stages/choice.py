@@ -51,11 +51,11 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
     own, folder = best_run(run, chosen), run.folder.refit
     if refit is None and own is None:
         raise SearchFailedError(
-            f"trial {chosen.first.number}: its weights are gone and the refit did not succeed; see {folder.log('train')}"
+            f"trial {chosen.first.number}: its weights are gone and the refit did not succeed; see "
+            f"{folder.log('train')}"
         )
-    if own is None or (
-        refit is not None and (run.config.refit.data == "train+validation" or run.config.data.folds)
-    ):
+    incomparable = run.config.refit.data == "train+validation" or run.config.data.folds
+    if own is None or (refit is not None and incomparable):
         return folder
     metric, sign = metric_and_sign(run)
     # At equal scores the refit wins: it has usually seen more epochs.

@@ -31,7 +31,8 @@ class InterimBundle(Background):
     """Exports the best trial so far as soon as there is one, and later ones that are better.
 
     A search that is cut off, or whose refit and export find no time, leaves this bundle. It is replaced in one
-    step, and only by a trial that ranks higher. The test split is not used. `trials_end` gives the end of the trials.
+    step, and only by a trial that ranks higher. The test split is not used. `trials_end` gives the end of the
+    trials.
     """
 
     def __init__(self, run: Run, trials_end: Callable[[], float | None]) -> None:

@@ -95,8 +95,8 @@ def run_search(
     """Search, refit the winner, test it once, export and verify it, compress it where that is asked for.
 
     It may be repeated: what is done is not done again. `started`, on the monotonic clock, is when the budget
-    began. Raises ConfigError, DataError, StudyError or OutputError before the first trial; SearchFailedError where no
-    trial is usable; InterruptedRunError after Ctrl-C, with what is finished kept.
+    began. Raises ConfigError, DataError, StudyError or OutputError before the first trial; SearchFailedError where
+    no trial is usable; InterruptedRunError after Ctrl-C, with what is finished kept.
     """
     observer = observer or Observer()
     deadline = Deadline(config.budget.time, started)

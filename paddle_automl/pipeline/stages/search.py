@@ -65,9 +65,8 @@ class Search(Stage):
         if run.deadline.budget_s is None:
             return
         kept = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in run.reserved(self).items() if seconds)
-        run.observer.on_message(
-            f"budget {run.deadline.budget_s:.0f} s, left {run.deadline.left() or 0:.0f} s; kept back for now: {kept}"
-        )
+        budget, left = run.deadline.budget_s, run.deadline.left() or 0
+        run.observer.on_message(f"budget {budget:.0f} s, left {left:.0f} s; kept back for now: {kept}")
 
 
 def limits_of(run: Run, until: float | None) -> Limits:
