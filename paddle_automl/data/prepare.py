@@ -222,7 +222,8 @@ def _stop_or_warn(config: DataConfig, samples: Samples, failures: dict[int, str]
             f"data.dataset: {summary}:\n{listing}\n"
             "repair or remove them, or leave them out with data.on_error: skip"
         )
-    log.warning("%s and are left out:\n%s", summary, listing)
+    more = f", and {len(lines) - 3} more" if len(lines) > 3 else ""
+    log.warning("%s and are left out: %s%s", summary, "; ".join(lines[:3]), more)
 
 
 def _split(config: DataConfig, data: _Data, task: Task, codes: np.ndarray, seed: int) -> dict[str, np.ndarray]:

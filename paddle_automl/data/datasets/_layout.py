@@ -84,6 +84,13 @@ class Tree:
         """Return whether all images are in folders inside, as the classes of a split are."""
         return bool(self.inner) and self.direct == 0
 
+    @property
+    def may_be_output(self) -> bool:
+        """Return whether there are no images, but results, or folders without a file as a new output has them."""
+        if self.images:
+            return False
+        return bool(self.results) or (not self.others and any(entry.is_dir() for entry in self.folder.iterdir()))
+
     def inner_names(self) -> set[str]:
         """Return the names of the folders inside that hold images."""
         return {tree.name for tree in self.unwrapped.inner} if self.holds_folders else set()
@@ -102,11 +109,11 @@ class Top:
     def of(cls, folder: Path) -> Top:
         """Return a folder as it is on the disk; subfolders with nothing but results are `results`."""
         trees = [Tree.of(child) for child in subfolders(folder)]
-        found = [result for tree in trees for result in tree.results]
         with os.scandir(folder) as entries:
             loose = sum(entry.is_file() and is_image_name(entry.name) for entry in entries)
-        children = tuple(tree for tree in trees if tree.images or not tree.results)
-        return cls(folder, children, tuple(found), loose)
+        children = tuple(tree for tree in trees if not tree.may_be_output)
+        bare = [tree.folder for tree in trees if tree.may_be_output and not tree.results]
+        return cls(folder, children, (*bare, *(result for tree in trees for result in tree.results)), loose)
 
     @property
     def where(self) -> str:
@@ -196,7 +203,7 @@ def _classes_of(split: Tree) -> Classes:
     filled = {tree.folder: tree for tree in split.unwrapped.inner}
     folders = subfolders(split.unwrapped.folder)
     trees = [filled.get(folder) or Tree.of(folder) for folder in folders]
-    return [(tree.name, tree) for tree in trees if tree.images or not tree.results]
+    return [(tree.name, tree) for tree in trees if not tree.may_be_output]
 
 
 def _splits_inside(top: Top) -> dict[str, Classes]:

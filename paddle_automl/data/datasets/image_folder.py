@@ -108,7 +108,7 @@ def _by_class(top: Top, folders: Iterable[tuple[str, Tree]]) -> dict[str, list[P
 
 def _say_left_out(top: Top) -> None:
     for result in top.results:
-        log.warning("data.dataset.root: '%s' is left out: it holds results of this program", readable(result))
+        log.warning("data.dataset.root: '%s' is left out: it is an output of this program", readable(result))
     if top.loose:
         log.warning("%s: %d images that are in no class folder are left out", top.where, top.loose)
     others: Counter[str] = sum((tree.others for tree in top.children), Counter())

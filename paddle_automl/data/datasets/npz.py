@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
-
-import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, readable
 from paddle_automl.core.schema import Sequence
 from paddle_automl.data.array_checks import samples_of_arrays
-from paddle_automl.data.array_files import open_npz
+from paddle_automl.data.array_files import NpzArchive, open_npz
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import Samples
 
@@ -52,20 +49,21 @@ class Npz(Dataset):
         if not path.is_file():
             raise DataError(f"data.dataset.path: the file '{name}' does not exist")
         with open_npz(path) as archive:
-            return self._samples(archive.keys, archive.array, name)
+            return self._samples(archive, name)
 
-    def _samples(self, keys: list[str], array: Callable[[str], np.ndarray], name: str) -> Samples:
+    def _samples(self, archive: NpzArchive, name: str) -> Samples:
+        keys, array, listing = archive.keys, archive.array, archive.listing
         found: dict[str, tuple[str, str]] = {}
         for part, suffixes in _SUFFIXES.items():
             for suffix in suffixes:
                 pair = (f"x_{suffix}", f"y_{suffix}")
                 missing = [key for key in pair if key not in keys]
                 if len(missing) == 1:
-                    raise DataError(f"{name}: has no array '{missing[0]}'; it holds {', '.join(keys)}")
+                    raise DataError(f"{name}: has no array '{missing[0]}'; it holds {listing}")
                 if not missing:
                     found[part] = pair
         if "train" not in found:
-            raise DataError(f"{name}: has no arrays 'x_train' and 'y_train'; it holds {', '.join(keys)}")
+            raise DataError(f"{name}: has no arrays 'x_train' and 'y_train'; it holds {listing}")
         class_names = self.config.class_names
         if class_names is None and "class_names" in keys:
             class_names = tuple(str(item) for item in array("class_names").ravel())

@@ -140,7 +140,7 @@ def _say_left_out(folder: Path, found: Found) -> None:
     if found.others:
         log.warning("%s: left out, as no images by their names: %s", readable(folder), counted(found.others))
     for result in found.results:
-        log.warning("%s: left out, as it holds results of this program", readable(result))
+        log.warning("%s: left out, as it is an output of this program", readable(result))
 
 
 def _of_list(file: Path) -> list[Path]:

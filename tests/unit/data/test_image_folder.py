@@ -254,7 +254,7 @@ class TestResultsAmongTheImages:
         samples = load("image_folder", root=str(flowers))
         assert samples.targets.names == ("sun flower", "郁金香")
         assert len(samples) == 20
-        assert "is left out: it holds results of this program" in caplog.text
+        assert "is left out: it is an output of this program" in caplog.text
         assert str(flowers / "output" / "run") in caplog.text
 
     def test_an_output_inside_a_class_folder(self, flowers, caplog):
@@ -274,6 +274,7 @@ class TestResultsAmongTheImages:
     def test_a_training_that_has_just_begun(self, flowers):
         (flowers / "out").mkdir()
         (flowers / "out" / "config.yaml").write_text("x")
+        (flowers / "output" / "run").mkdir(parents=True)
         assert load("image_folder", root=str(flowers)).targets.names == ("sun flower", "郁金香")
 
     def test_pictures_of_theatre_stages_are_pictures(self, flowers):
