@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -212,14 +213,18 @@ class EvaluationOutcome:
     result: EvaluateResult
 
     def as_dict(self) -> dict[str, Any]:
-        """Return metrics, the figures of the tables and the worst mistakes as JSON-like data."""
+        """Return metrics, the figures of the tables and the worst mistakes as JSON-like data.
+
+        A metric that is not defined on these items is None.
+        """
         result = self.result
+        metrics = {key: value if math.isfinite(value) else None for key, value in result.metrics.items()}
         return {
             "part": self.part,
             "note": self.note,
             **self.source,
             f"{result.word}s": result.items,
-            "metrics": result.metrics,
+            "metrics": metrics,
             **result.data,
             "worst_mistakes": [dict(item) for item in result.worst_mistakes],
         }

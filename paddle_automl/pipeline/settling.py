@@ -10,18 +10,23 @@ from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.settle import SettleRequest, SettleResult
 from paddle_automl.search.executors.base import Executor
 from paddle_automl.tasks.base import TASKS, restore
+from paddle_automl.tasks.metrics.spelling import check_metrics
 
 
 def settled(config: RunConfig, executor: Executor) -> RunConfig:
     """Return the configuration with the task that the data stand for, the task's main metric where no objective is
     named, and the loss.
 
-    Raises ConfigError where the data contradict the stated task or a loss cannot train it, and DataError where
-    the data cannot be found.
+    Raises ConfigError where the data contradict the stated task, or where a metric or the loss does not fit it,
+    and DataError where the data cannot be found.
     """
     with tempfile.TemporaryDirectory() as scratch:
         job = job_of("settle", SettleRequest(config), Path(scratch) / "settle.log", config)
         task = restore(call(executor, job, SettleResult).task)
     options = config.task or TASKS[task.name].Config(name=task.name)
-    changes = {"task": options, "search": config.search.for_task(task), "training": config.training.for_task(task)}
+    search = config.search.for_task(task)
+    check_metrics([objective.metric for objective in search.objectives], task)
+    if config.metric is not None:
+        check_metrics([config.metric], task, "metric")
+    changes = {"task": options, "search": search, "training": config.training.for_task(task)}
     return config.model_copy(update=changes)

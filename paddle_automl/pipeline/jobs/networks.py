@@ -37,8 +37,8 @@ def goal_of_run(config: RunConfig, task: Task, shared: Shared) -> Goal:
     Raises ConfigError for a metric that the task does not have.
     """
     metric = config.epoch_metric()
-    check_metrics([metric], task, "metric")
     check_metrics(shared.objectives, task)
+    check_metrics([metric], task, "metric")
     metrics = epoch_metrics(task, [metric, *shared.objectives])
     return Goal(metric, config.goal_of(metric) == "maximize", metrics)
 

@@ -8,7 +8,8 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.commands import export_run
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config, write_config
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config
 from paddle_automl.pipeline.space import baseline_of, make_space
 
 PRUNE = {"name": "prune_filters", "ratio": 0.3}
@@ -30,7 +31,7 @@ def test_ratio_and_precision_are_choices(tmp_path):
     params = {"compression.steps.0.ratio": 0.5, "compression.precision": "float32"}
     trial = trial_config(config, space, params, tmp_path)
     assert [step.ratio for step in trial.compression.chain()] == [0.5]
-    write_config(trial, tmp_path)
+    RunFolder(tmp_path).write_config(trial)
     assert load_config(RunConfig, tmp_path / "config.yaml") == trial
 
 
@@ -61,22 +62,22 @@ def test_the_precision_closes_the_chain(options, names):
 def test_a_chain_for_after_the_search_stays_out_of_trials(tmp_path):
     config = validate(RunConfig, {"compression": {"steps": [PRUNE]}})
     assert "compression" not in standalone(config, tmp_path)
-    write_config(config, tmp_path)
+    RunFolder(tmp_path).write_config(config)
     assert "compression" not in yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
     assert not any(key.startswith("compression") for key in identity(config))
 
 
 def test_the_chain_of_trials_belongs_to_what_a_study_is():
-    found = identity(config_of(max_accuracy_drop=0.5))
+    found = identity(config_of(max_drop=0.5))
     assert found["compression.steps.0.ratio"] == 0.3
     assert found["compression.precision"] == "int8"
-    assert "compression.max_accuracy_drop" not in found
+    assert "compression.max_drop" not in found
 
 
 def test_formats_of_a_compressed_run_cannot_be_asked_for_later(tmp_path):
     params = {"compression.steps.0.ratio": 0.5, "compression.precision": "float32"}
     trial = trial_config(config_of(), make_space(config_of()), params, tmp_path)
-    write_config(trial, tmp_path)
+    RunFolder(tmp_path).write_config(trial)
     (tmp_path / "best.pdparams").touch()
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"--formats: .* was compressed in its training"):
@@ -93,9 +94,9 @@ def test_formats_of_a_compressed_run_cannot_be_asked_for_later(tmp_path):
         (
             lambda: validate(
                 RunConfig,
-                {"compression": {"in_trials": True, "precision": "int8"}, "final": {"data": "train+validation"}},
+                {"compression": {"in_trials": True, "precision": "int8"}, "refit": {"data": "train+validation"}},
             ),
-            r"final\.data: must be train with compression\.in_trials",
+            r"refit\.data: must be train with compression\.in_trials",
         ),
         (
             lambda: baseline_of(config_of(precision=None), make_space(config_of(precision=None))),

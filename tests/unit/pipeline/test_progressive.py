@@ -1,4 +1,4 @@
-"""Cheap first epochs in a search: as a choice, in the last training, and in the estimates of time."""
+"""Cheap first epochs in a search: as a choice, in the refit, and in the estimates of time."""
 
 from types import SimpleNamespace
 
@@ -9,19 +9,20 @@ from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.candidates import covering
 from paddle_automl.pipeline.commands import what_fits
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.stages.clock import MARGIN, Clock
-from paddle_automl.pipeline.stages.finishing import Finish
+from paddle_automl.pipeline.stages.estimates import MARGIN, Estimates
+from paddle_automl.pipeline.stages.refit import refit_config
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.training.progressive import Progressive
 
-CHEAP = {"epochs": 4, "data_share": 0.25, "resolution": 0.5}
+CHEAP = {"epochs": 4, "data_fraction": 0.25, "resolution": 0.5}
 
 
-def configured(space=None, final=None, progressive=CHEAP, **options):
+def configured(space=None, refit=None, progressive=CHEAP, **options):
     training = {"epochs": 20, "progressive": progressive}
-    space = space or {"training.progressive.data_share": {"choice": [0.25, 0.5, 1.0]}}
-    data = {"training": training, "search": {"space": space}, "final": final or {}, **options}
+    space = space or {"training.progressive.data_fraction": {"choice": [0.25, 0.5, 1.0]}}
+    data = {"training": training, "search": {"space": space}, "refit": refit or {}, **options}
     return validate(RunConfig, data)
 
 
@@ -41,26 +42,27 @@ def test_a_choice_that_leaves_no_whole_epoch_is_named():
 
 
 @pytest.mark.parametrize(
-    ("final", "epochs", "expected"), [({}, 20, 0), ({"progressive": True}, 20, 4), ({"progressive": True}, 3, 2)]
+    ("refit", "epochs", "expected"), [({}, 20, 0), ({"progressive": True}, 20, 4), ({"progressive": True}, 3, 2)]
 )
-def test_the_last_training_sees_everything_unless_asked(final, epochs, expected, tmp_path):
-    config = configured(final=final, output=str(tmp_path))
-    finish = Finish(config, Clock(config), SimpleNamespace(), SimpleNamespace(), make_space(config), None)
-    record = TrialRecord(number=0, params=baseline_of(config, make_space(config)), state="complete")
-    last = finish._final_config(record, epochs).training
+def test_the_refit_sees_everything_unless_asked(refit, epochs, expected, tmp_path):
+    config = configured(refit=refit, output=str(tmp_path))
+    space = make_space(config)
+    run = SimpleNamespace(config=config, space=space, folder=RunFolder(tmp_path))
+    record = TrialRecord(number=0, params=baseline_of(config, space), state="complete")
+    last = refit_config(run, record, epochs).training
     assert last.progressive.epochs == expected
     assert validate(type(last), last.model_dump(mode="json")) == last
 
 
 def test_time_is_estimated_by_whole_epochs():
     config = configured(budget={"time": 1000})
-    clock = Clock(config)
+    estimates = Estimates(config)
     # 4 epochs at 0.25 * 0.5 * 0.5 and 16 whole ones.
     record = SimpleNamespace(curve={20: 0.9}, seconds=16.25)
-    clock.learn([record])
-    assert clock.reserve == pytest.approx(MARGIN * 20 * 1.0 + 12.0)
-    assert clock.fitting_epochs(record) == pytest.approx((1000 - 12) / MARGIN, abs=2)
-    # A whole last training takes more than a trial that is cheap nearly to its end.
+    estimates.learn([record])
+    assert estimates.refit() == pytest.approx(MARGIN * 20 * 1.0)
+    assert estimates.fitting_epochs(record, 988.0) == int(988 / MARGIN)
+    # A whole refit takes more than a trial that is cheap nearly to its end.
     long = configured(progressive={**CHEAP, "epochs": 18}, budget={"time": 1000})
     assert what_fits(config, 1, 10.0, 100.0).startswith("between 8 and 20")
     assert what_fits(long, 1, 10.0, 100.0).startswith("between 3 and 20")

@@ -14,11 +14,15 @@ from paddle_automl.compression.teachers import Ensemble, NetworkTeacher
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.loading import validate
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import build_network
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.networks import guides_of, open_network
+from paddle_automl.pipeline.jobs.networks import callbacks_of, trained_network
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.trials import identity, trial_config
 from paddle_automl.pipeline.space import baseline_of, make_space
+from paddle_automl.search.executors.base import Worker
 from tests.unit.compression.small import digits, images, network
 
 MODEL = {"backbone": {"name": "resnet", "width": 8, "blocks": [1]}}
@@ -32,11 +36,23 @@ def write_run(folder: Path, seed: int = 0, accuracy: float = 0.5, **facts) -> Pa
     save_weights(folder / "best.pdparams", network(seed, **MODEL).state_dict())
     recorded = {
         "metrics": {"accuracy": accuracy},
-        "classes": list(data.class_names),
-        "preprocess": data.preprocess.model_dump(mode="json"),
+        "best_epoch": 1,
+        "epochs_run": 1,
+        "seconds": 1.0,
+        "task": data.task.fitted.model_dump(mode="json"),
+        "input": data.input.fitted.model_dump(mode="json"),
     }
     write_json(folder / "result.json", {**recorded, **facts})
     return folder
+
+
+def classes(names: str) -> dict:
+    """Return the record of a task with classes of one letter each."""
+    return {"task": {"name": "single_label", "names": list(names)}}
+
+
+def open_network(run: Path):
+    return trained_network(validate(RunConfig, {"model": MODEL}), RunFolder(run))
 
 
 @pytest.fixture
@@ -47,10 +63,10 @@ def search(tmp_path) -> Path:
     return tmp_path / "search"
 
 
-def guides(tmp_path, **distillation):
+def callbacks(tmp_path, **distillation):
     config = validate(RunConfig, {"model": MODEL, "distillation": distillation})
-    payload = {"device": "cpu", "lock": str(tmp_path / "lock")}
-    return guides_of(config, digits(), network(seed=7, **MODEL), payload)
+    worker = Worker("cpu", 1, tmp_path, lambda epoch, metrics: True)
+    return callbacks_of(config, digits(), network(seed=7, **MODEL), worker)
 
 
 @pytest.mark.parametrize("hints", ["fitnets", "attention"])
@@ -62,30 +78,30 @@ def test_maps_cannot_be_compared_while_the_student_sees_smaller_images(hints):
 
 
 def test_a_run_teaches_with_its_own_images_and_classes(tmp_path):
-    run = write_run(tmp_path / "run", classes=list("9876543210"))
+    run = write_run(tmp_path / "run", **classes("9876543210"))
     trained = open_network(run)
-    (guide,) = guides(tmp_path, teacher=str(run))
-    assert isinstance(guide, Distillation)
+    (callback,) = callbacks(tmp_path, teacher=str(run))
+    assert isinstance(callback, Distillation)
     x = paddle.to_tensor(images(3))
-    found = guide.teacher.probabilities(x, 1.0).numpy()
+    found = callback.teacher.soft_targets([x], 1.0).numpy()
     own = paddle.nn.functional.softmax(trained.network(x)).numpy()
     np.testing.assert_allclose(found, own[:, ::-1], atol=1e-5)
 
 
-def test_without_a_part_in_the_loss_no_teacher_is_opened(tmp_path):
-    assert guides(tmp_path, teacher="nowhere", weight=0.0) == []
+def test_without_a_weight_in_the_loss_no_teacher_is_opened(tmp_path):
+    assert callbacks(tmp_path, teacher="nowhere", weight=0.0) == []
 
 
 def test_the_best_trials_of_a_search_teach_together(tmp_path, search):
-    (guide,) = guides(tmp_path, teacher=[str(search)], best_trials=2)
-    assert isinstance(guide.teacher, Ensemble)
+    (callback,) = callbacks(tmp_path, teacher=[str(search)], best_trials=2)
+    assert isinstance(callback.teacher, Ensemble)
     best = open_network(search / "trials/0002").network
     x = paddle.to_tensor(images(2))
-    first = guide.teacher.members[0].probabilities(x, 1.0).numpy()
+    first = callback.teacher.members[0].soft_targets([x], 1.0).numpy()
     np.testing.assert_allclose(first, paddle.nn.functional.softmax(best(x)).numpy(), atol=1e-5)
     run = write_run(tmp_path / "run")
-    (guide,) = guides(tmp_path, teacher=[str(search), str(run)], best_trials=3)
-    assert [type(member) for member in guide.teacher.members] == [NetworkTeacher] * 4
+    (callback,) = callbacks(tmp_path, teacher=[str(search), str(run)], best_trials=3)
+    assert [type(member) for member in callback.teacher.members] == [NetworkTeacher] * 4
 
 
 @pytest.mark.parametrize(
@@ -98,7 +114,7 @@ def test_the_best_trials_of_a_search_teach_together(tmp_path, search):
         ),
         ({"teacher": "{here}/unweighted"}, r"distillation.teacher: .*its weights \(best.pdparams\) are gone"),
         ({"teacher": "{here}/letters"}, "distillation.teacher: the run .* knows 3 classes, not the 10 of the data"),
-        ({"teacher": "{here}/unknown"}, "distillation.teacher: .*does not say with which classes and images"),
+        ({"teacher": "{here}/unknown"}, "distillation.teacher: .*does not say which input the network takes"),
         ({"teacher": "{here}/search", "best_trials": 5}, "5 are asked for, but the weights of 3 trials were kept"),
         ({"teacher": "{here}/empty", "best_trials": 1}, "none of the teachers is the output folder of a search"),
         ({"teacher": "{here}/search", "best_trials": 2, "hints": "fitnets"}, "distillation.hints: .*one network"),
@@ -108,11 +124,12 @@ def test_teachers_that_cannot_teach_are_one_message(options, message, tmp_path, 
     (tmp_path / "empty").mkdir()
     (write_run(tmp_path / "unweighted") / "best.pdparams").unlink()
     (write_run(tmp_path / "unknown") / "result.json").unlink()
-    write_run(tmp_path / "letters", classes=list("abc"))
-    save_weights(tmp_path / "letters/best.pdparams", network(classes=3, **MODEL).state_dict())
+    write_run(tmp_path / "letters", **classes("abc"))
+    three = build_network(validate(ModelConfig, MODEL), digits().input, 3)
+    save_weights(tmp_path / "letters/best.pdparams", three.state_dict())
     options = {**options, "teacher": options["teacher"].format(here=tmp_path)}
     with pytest.raises(ConfigError, match=message) as caught:
-        guides(tmp_path, **options)
+        callbacks(tmp_path, **options)
     assert len(caught.value.issues) == 1
 
 

@@ -1,20 +1,16 @@
-"""Trials as configurations: merging, identity, covering candidates, clock, stages."""
+"""Trials as configurations: merging, identity, covering candidates, the metric of an epoch."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from paddle_automl.core.errors import ConfigError, OutputError, StudyError
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.candidates import corners, covering
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.machine import devices_of, workers_of
-from paddle_automl.pipeline.runs.folder import open_folder, remember_data
-from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config, write_config
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config
 from paddle_automl.pipeline.space import auto_spec, baseline_of, make_space
-from paddle_automl.pipeline.stages.clock import EXPORT_S, GRACE_S, Clock
-from paddle_automl.pipeline.stages.manifest import run_stage
 
 SPACE = {
     "model.backbone": {
@@ -44,7 +40,7 @@ def test_a_trial_is_the_configuration_with_its_choices_and_without_a_search(tmp_
     assert trial.search.space is None
     assert trial.training.optimizer.model_dump()["learning_rate"] == 0.1
     assert trial.data.split.seed == config.seed
-    write_config(trial, tmp_path)
+    RunFolder(tmp_path).write_config(trial)
     text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
     assert "search:" not in text
     assert load_config(RunConfig, tmp_path / "config.yaml") == trial
@@ -77,7 +73,7 @@ def test_a_value_outside_its_domain_stops_the_start_naming_key_and_domain():
 
 
 def test_search_without_a_space_says_what_to_do():
-    with pytest.raises(ConfigError, match=r"search.space: is not set.*tools/train.py"):
+    with pytest.raises(ConfigError, match=r"search.space: is not set.* train -c FILE"):
         make_space(validate(RunConfig, {}))
 
 
@@ -112,12 +108,13 @@ def test_a_key_that_does_not_exist_is_found_before_the_first_trial():
     ("changes", "same"),
     [
         ({"search": {"space": SPACE, "trials": 99, "workers": 1, "controller": "random_search"}}, True),
-        ({"budget": {"time": 5}, "final": {"epochs": 3}, "deployment": {"samples": 1}}, True),
+        ({"budget": {"time": 5}, "refit": {"epochs": 3}, "deployment": {"samples": 1}}, True),
         ({"seed": 1}, False),
         ({"training": {"epochs": 3}}, False),
         ({"data": {"augment": ["horizontal_flip"]}}, False),
         ({"model": {"backbone": {"name": "resnet", "width": 16, "blocks": [1, 1]}}}, False),
         ({"metric": "loss"}, False),
+        ({"task": "multi_label"}, False),
     ],
 )
 def test_identity_is_what_changes_a_result(changes, same):
@@ -138,69 +135,27 @@ def test_epoch_metric_follows_the_first_objective_that_has_epochs():
     assert with_first("macro_f1").epoch_metric() == "macro_f1"
     assert with_first("latency_ms").epoch_metric() == "accuracy"
     assert config_of(metric="loss").epoch_metric() == "loss"
+    # Of a sum what the network costs is the same in every epoch.
+    assert with_first("accuracy - 1e-6 * parameters").epoch_metric() == "accuracy"
+    assert config_of(metric={"metric": "recall", "class": "cat"}).epoch_metric() == "recall[class=cat]"
 
 
-def test_clock_keeps_time_back_for_the_last_training():
-    config = config_of(budget={"time": 200.0}, training={"epochs": 10}, final={"epochs": 20})
-    clock = Clock(config, started=1000.0)
-    assert clock.trials_end() == pytest.approx(1000 + 200 * 0.75 - GRACE_S)
-    record = SimpleNamespace(curve={10: 0.9}, seconds=10.0)
-    clock.learn([record])
-    assert clock.reserve == pytest.approx(1.2 * 20 * 1.0 + EXPORT_S)
-    clock.learn([SimpleNamespace(curve={1: 0.9}, seconds=50.0)])
-    assert clock.reserve == pytest.approx(100.0)
-    assert Clock(config_of()).trials_end() is None
+def test_epoch_metric_is_the_main_one_of_the_task():
+    assert config_of(task="multi_label").epoch_metric() == "macro_f1"
+    assert config_of(task="regression").epoch_metric() == "r2"
+    assert config_of(task="regression", metric="mae").epoch_metric() == "mae"
+    assert config_of(task="regression").epoch_metrics() == ("loss", "r2", "mae", "rmse", "accuracy")
+    with pytest.raises(ConfigError, match="metric: must change with the epochs"):
+        config_of(metric="latency_ms")
 
 
-def test_a_stage_runs_once_for_the_same_inputs(tmp_path):
-    calls = []
-    output = tmp_path / "out"
-
-    def work():
-        calls.append(1)
-        output.write_text("x")
-        return {"n": len(calls)}
-
-    assert run_stage(tmp_path, "s", {"a": 1}, [output], work) == {"n": 1}
-    assert run_stage(tmp_path, "s", {"a": 1}, [output], work) == {"n": 1}
-    assert run_stage(tmp_path, "s", {"a": 2}, [output], work) == {"n": 2}
-    output.unlink()
-    assert run_stage(tmp_path, "s", {"a": 2}, [output], work) == {"n": 3}
+def test_auto_takes_the_backbones_of_the_input():
+    assert set(auto_spec("image")["model.backbone"]) == set(auto_spec()["model.backbone"])
+    with pytest.raises(ConfigError, match="auto finds no backbone that takes vectors input"):
+        auto_spec("vectors")
 
 
-def test_folder_of_something_else_is_left_alone_and_fresh_renames(tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "precious.txt").write_text("keep")
-    with pytest.raises(OutputError, match="holds files, but no search"):
-        open_folder(folder, fresh=False)
-    open_folder(folder, fresh=True)
-    aside = [path for path in tmp_path.iterdir() if path.name.startswith("run.")]
-    assert [path.name for path in aside[0].iterdir()] == ["precious.txt"]
-    assert list(folder.iterdir()) == []
-
-
-def test_changed_data_is_refused_once_there_are_trials(tmp_path):
-    facts = {"train": 10, "validation": 5, "test": 5, "classes": ["a", "b"], "input_shape": [1, 8, 8]}
-    remember_data(tmp_path, {**facts, "fingerprint": "x"}, has_trials=False)
-    remember_data(tmp_path, {**facts, "fingerprint": "x"}, has_trials=True)
-    with pytest.raises(StudyError, match="train: 10 -> 11"):
-        remember_data(tmp_path, {**facts, "train": 11, "fingerprint": "y"}, has_trials=True)
-    remember_data(tmp_path, {**facts, "train": 11, "fingerprint": "y"}, has_trials=False)
-
-
-def test_devices_and_workers(monkeypatch):
-    from paddle_automl.pipeline import machine
-
-    monkeypatch.setattr(machine, "gpu_count", lambda: 0)
-    assert devices_of(config_of()) == ("cpu",)
-    with pytest.raises(ConfigError, match="device: 'gpu:0' is asked for, but Paddle sees no GPU"):
-        devices_of(config_of(device="gpu:0"))
-    monkeypatch.setattr(machine, "gpu_count", lambda: 2)
-    assert devices_of(config_of()) == ("gpu:0", "gpu:1")
-    assert devices_of(config_of(device="gpu:1")) == ("gpu:1",)
-    assert workers_of(config_of(), ("gpu:0", "gpu:1")) == 2
-    with pytest.raises(ConfigError, match="gpu:3 does not exist"):
-        devices_of(config_of(device="gpu:0,3"))
-    with pytest.raises(ConfigError, match="device: must be auto, cpu, gpu"):
-        config_of(device="tpu")
+def test_folds_and_compressed_trials_exclude_each_other():
+    compression = {"in_trials": True, "precision": "int8"}
+    with pytest.raises(ConfigError, match=r"data\.folds: cannot be used with compression\.in_trials"):
+        config_of(data={"folds": 3}, compression=compression)

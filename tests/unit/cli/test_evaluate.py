@@ -1,0 +1,66 @@
+"""What the command evaluate prints and draws; the figures themselves are tested where they are made."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from paddle_automl.cli.evaluate import main, print_evaluation
+from paddle_automl.cli.residuals import plot_residuals
+from paddle_automl.pipeline.commands import EvaluationOutcome
+from paddle_automl.pipeline.jobs.evaluate import EvaluateResult, TableResult
+
+TABLE = TableResult(
+    title="per class", columns=("class", "F1", "support"), rows=(("[red]a\x1b", 0.5, 3), ("b", None, 0))
+)
+
+
+def outcome(**changes) -> EvaluationOutcome:
+    facts = {
+        "items": 3,
+        "word": "text",
+        "metrics": {"accuracy": 0.5, "loss": float("nan")},
+        "data": {"per_class": []},
+        "tables": (TABLE,),
+        "worst_mistakes": ({"index": 0},),
+        "points": {},
+    }
+    return EvaluationOutcome("all", "a note", {"run": "x"}, EvaluateResult(**{**facts, **changes}))
+
+
+def test_tables_are_printed_as_they_are(capsys):
+    print_evaluation(Console(width=100), outcome())
+    printed = capsys.readouterr().out
+    assert "note: a note" in printed
+    assert "all items, 3 texts: accuracy 0.5000, loss nan" in printed
+    assert "[red]a\\x1b" in printed
+    assert "0.5000" in printed
+    assert " . " in printed
+
+
+def test_programs_get_figures_and_mistakes_but_no_tables():
+    assert outcome().as_dict() == {
+        "part": "all",
+        "note": "a note",
+        "run": "x",
+        "texts": 3,
+        "metrics": {"accuracy": 0.5, "loss": None},
+        "per_class": [],
+        "worst_mistakes": [{"index": 0}],
+    }
+
+
+def test_a_picture_has_a_row_for_each_column(tmp_path):
+    pairs = np.random.default_rng(0).normal(size=(20, 2)).tolist()
+    plot_residuals({"residuals": pairs}, tmp_path / "one.png")
+    plot_residuals({"residuals.a": pairs, "residuals.b": pairs}, tmp_path / "two.png")
+    one, two = (Image.open(tmp_path / f"{name}.png").size for name in ("one", "two"))
+    assert two == (one[0], 2 * one[1])
+
+
+@pytest.mark.parametrize("path", ["picture.jpg", "folder.png"])
+def test_a_picture_goes_to_a_png_file(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    assert main(["-m", "nowhere", "--plot", path]) == 2
+    assert f"--plot {path}: must name a .png file" in capsys.readouterr().err
