@@ -77,7 +77,7 @@ class Run:
 
     def reserved(self, stage: Stage) -> dict[str, float]:
         """Return the seconds kept back for each wanted stage after `stage`."""
-        later = self.stages[self.stages.index(stage) + 1 :]
+        later = [other for other in self.stages if (other.place, other.name) > (stage.place, stage.name)]
         return {other.name: other.seconds(self) for other in later if other.wanted(self)}
 
     def until(self, stage: Stage) -> float | None:
