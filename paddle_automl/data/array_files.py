@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import open_regular
 from paddle_automl.core.paths import readable
@@ -104,9 +105,15 @@ class NpzArchive:
         """The names of the arrays."""
         return list(self._members)
 
+    @property
+    def listing(self) -> str:
+        """The names of the arrays, as a message can hold them."""
+        more = f" and {len(self._members) - 20} more" if len(self._members) > 20 else ""
+        return _short(", ".join(self.keys[:20])) + more
+
     def array(self, key: str) -> np.ndarray:
         """Return an array; raises DataError where it is damaged, or claims what it does not hold."""
-        where = f"{self._name}: the array '{key}'"
+        where = f"{self._name}: the array '{_short(key)}'"
         info = self._members[key]
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
             raise DataError(f"{where} is packed or encrypted in a way that NumPy does not write")
@@ -121,7 +128,7 @@ class NpzArchive:
         except MemoryError:
             raise DataError(f"{where} cannot be read: it needs more memory than there is") from None
         except Exception as error:  # noqa: BLE001  a damaged archive can raise any exception
-            raise DataError(f"{where} is damaged: {error}") from None
+            raise DataError(f"{where} is damaged: {_short(error)}") from None
 
 
 @contextmanager
@@ -139,7 +146,7 @@ def open_npz(path: Path) -> Iterator[NpzArchive]:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # noqa: BLE001  a damaged archive can raise any exception
-            raise DataError(f"{name}: is no NumPy archive, or is damaged: {error}") from None
+            raise DataError(f"{name}: is no NumPy archive, or is damaged: {_short(error)}") from None
         with archive:
             yield NpzArchive(archive, name, os.fstat(file.fileno()).st_size)
 
@@ -173,3 +180,9 @@ def _npy_array(stream: Any, where: str, size: int) -> np.ndarray:
         if codes.max() > _LAST_CODE_POINT or ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
             raise DataError(f"{where} is damaged: it holds texts with characters that there are not")
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _short(text: object) -> str:
+    """Return what a foreign file says, as a message can hold it."""
+    plain = shown(text)
+    return plain if len(plain) <= 200 else f"{plain[:190]}..."
