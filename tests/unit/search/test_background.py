@@ -56,7 +56,7 @@ def test_a_job_runs_between_trials_and_is_no_trial(tmp_path, workers):
         assert ending.reason == "trials"
         assert len(heard.ended) == 4
         assert [event for _, event in background.events] == [Finished(BACKGROUND, {"done": True})] * 2
-        assert [count for count, _ in background.events][0] < 4
+        assert next(count for count, _ in background.events) < 4
 
 
 def test_it_changes_no_proposal(tmp_path):
