@@ -49,7 +49,7 @@ class DataConfig(Section):
     dataset: Annotated[PluginConfig, Plugin(DATASETS, "digits")] = default("digits")
     """The data set: a name, or a mapping of name and options."""
 
-    input: Annotated[PluginConfig, Plugin(INPUTS)] = default("auto")
+    input: Annotated[PluginConfig, Plugin(INPUTS, optional=True)] = default("auto")
     """What the network takes, and how items are read: options of the input; auto takes the data set's input."""
 
     split: SplitConfig = SplitConfig()
@@ -92,10 +92,11 @@ class DataConfig(Section):
         given = values.get("input")
         if given is None or given == "auto":
             given = {}
+        if not isinstance(given, dict) or given.get("name", "auto") != "auto":
+            return values
         name = _input_of(values.get("dataset", "digits"))
-        if isinstance(given, dict) and given.get("name", "auto") == "auto" and name is not None:
-            values = {**values, "input": {**given, "name": name}}
-        return values
+        # Without a known data set there is nothing to check the options by; the data set's own error is enough.
+        return {**values, "input": None if name is None else {**given, "name": name}}
 
     @model_validator(mode="after")
     def _consistent(self) -> DataConfig:

@@ -100,8 +100,8 @@ def _id_and_name(text: str) -> tuple[str, str]:
 
 def _check_order(path: Path, lines: Sequence[str]) -> None:
     """Raise DataError where each line ends with its number, from 0 or 1 on: ids and names changed places."""
-    words = [line.split() for line in lines]
-    if any(len(line) < 2 or line[0].rstrip(":").isdecimal() or not line[-1].isdecimal() for line in words):
+    words = [re.split(r"[\s,:]+", line) for line in lines]
+    if any(len(line) < 2 or line[0].isdecimal() or not line[-1].isdecimal() for line in words):
         return
     numbers = sorted(int(line[-1]) for line in words)
     if numbers and numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers))):

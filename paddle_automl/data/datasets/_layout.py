@@ -81,8 +81,8 @@ class Tree:
 
     @property
     def holds_folders(self) -> bool:
-        """Return whether all images are in folders inside, as the classes of a split are."""
-        return bool(self.inner) and self.direct == 0
+        """Return whether the images are in folders inside, as the classes of a split are, but for a few."""
+        return 4 * self.direct < len(self.images)
 
     @property
     def may_be_output(self) -> bool:
@@ -200,6 +200,10 @@ def _of_splits(top: Top) -> dict[str, Classes]:
 
 def _classes_of(split: Tree) -> Classes:
     """Return the class folders of a split; those without images are among them, for the error."""
+    if split.direct:
+        log.warning(
+            "'%s': %d images that are in no class folder are left out", readable(split.folder), split.direct
+        )
     filled = {tree.folder: tree for tree in split.unwrapped.inner}
     folders = subfolders(split.unwrapped.folder)
     trees = [filled.get(folder) or Tree.of(folder) for folder in folders]

@@ -15,6 +15,7 @@ from paddle_automl.data.class_names import composed
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.listing import Listed, listed_file, raise_all, read_label_file, targets_of
 from paddle_automl.data.samples import SPLITS, Samples
+from paddle_automl.inputs.image.files import is_image_name
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ def _read_list(path: Path, root: Path, split: str, seen: dict[Path, _Line]) -> l
         origin = f"{readable(path)}:{number}"
         name, label = _path_and_label(text, root)
         if label is None:
-            mistakes.append(f"{origin}: must be 'path label', got '{text.strip()}'")
+            hint = "; for tables with commas take the data set image_table" if "," in text else ""
+            mistakes.append(f"{origin}: must be 'path label', got '{text.strip()}'{hint}")
             continue
         line = _Line(listed_file(name, root), composed(label), origin)
         other = seen.setdefault(line.file, line)
@@ -116,6 +118,9 @@ def _read_list(path: Path, root: Path, split: str, seen: dict[Path, _Line]) -> l
     raise_all(mistakes)
     if not lines:
         raise DataError(f"data.dataset.{split}: the list '{readable(path)}' holds no images")
+    first = lines[0]
+    if not first.file.exists() and is_image_name(first.label) and listed_file(first.label, root).is_file():
+        raise DataError(f"{first.origin}: the path comes first in each line, then the label; turn the lines around")
     return lines
 
 

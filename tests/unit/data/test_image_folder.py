@@ -113,6 +113,13 @@ class TestSplitsByOtherNames:
         assert samples.targets.names == ("a", "b")
         assert sizes(samples) == {"train": 7, split: 3}
 
+    def test_a_few_images_beside_the_class_folders_of_a_split(self, tmp_path, caplog):
+        for name, count in (("train", 5), ("val", 3)):
+            class_folder(tmp_path / name, {"a": count, "b": count})
+            save(plain(RED), tmp_path / name / "overview.png")
+        assert sizes(load("image_folder", root=str(tmp_path))) == {"train": 10, "validation": 6}
+        assert "train': 1 images that are in no class folder are left out" in caplog.text
+
     def test_names_of_splits(self):
         assert split_of("seg_train") == "train"
         assert split_of("Validation Set") == "validation"

@@ -162,10 +162,22 @@ class TestListsOfOtherTools:
         samples = load(**given(root, "d.png n02\ne.png n01\n", label_file="n01: cat\nn02: boeing 747\n"))
         assert samples.targets.names == ("cat", "boeing 747")
 
-    @pytest.mark.parametrize("text", ["cat 0\nsun flower 1\n", "cat 1\ndog 2\n"])
+    @pytest.mark.parametrize(
+        "text", ["cat 0\nsun flower 1\n", "cat 1\ndog 2\n", "cat,0\ndog,1\n", "cat: 1\nd: 2\n"]
+    )
     def test_a_label_file_the_other_way_round(self, root, text):
         with pytest.raises(DataError, match=r"label_file\.txt: the id comes first in each line, as in '\d cat'"):
             load(**given(root, "d.png 1\ne.png 2\n", label_file=text))
+
+    def test_a_list_the_other_way_round(self, root):
+        with pytest.raises(DataError, match=r"train\.txt:1: the path comes first in each line"):
+            load(**given(root, "1 d.png\n2 e.png\n"))
+
+    def test_a_table_is_no_list(self, root):
+        with pytest.raises(
+            DataError, match=r"got 'd\.png,1'; for tables with commas take the data set image_table"
+        ):
+            load(**given(root, "d.png,1\ne.png,2\n"))
 
     def test_names_composed_in_the_list_and_decomposed_on_the_disk(self, root):
         save(plain(RED), root / "images" / "cafe\u0301" / "u\u0308ber.png")
