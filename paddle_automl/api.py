@@ -14,6 +14,7 @@ from paddle_automl.core.loading import load_config
 from paddle_automl.pipeline import commands
 from paddle_automl.pipeline.commands import TrainingOutcome
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.evaluation import evaluate_model
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import Display
@@ -57,7 +58,7 @@ def evaluate(
     model: Config, part: str | None = None, *, mistakes: int = 10, overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Evaluate a bundle, a run or a trial, as ``tools/evaluate.py`` does."""
-    return commands.evaluate_model(Path(model), part, mistakes=mistakes, overrides=overrides)
+    return evaluate_model(Path(model), part, mistakes=mistakes, overrides=overrides)
 
 
 def _observer(config: RunConfig, progress: bool) -> Observer:

@@ -18,7 +18,7 @@ from paddle_automl.core.files import write_json
 from paddle_automl.pipeline.jobs import warmup
 
 if TYPE_CHECKING:
-    from paddle_automl.pipeline.commands import EvaluationOutcome
+    from paddle_automl.pipeline.evaluation import EvaluationOutcome
     from paddle_automl.pipeline.jobs.evaluate import TableResult
 
 SUMMARY = "Evaluate a model: metrics, tables of classes, labels or numbers, and the worst mistakes."
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
     warmup.begin()
-    from paddle_automl.pipeline.commands import evaluation_of
+    from paddle_automl.pipeline.evaluation import evaluation_of
 
     target = output_target("--json", args.json) if args.json and args.json != "-" else None
     picture = _picture(args.plot) if args.plot else None

@@ -34,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, and draw it."""
+    from paddle_automl.pipeline.runs.folder import RunFolder
     from paddle_automl.search.learning.q_table import metaqnn_table, q_table
     from paddle_automl.search.reading import read_study
 
-    study = read_study(args.output / "study.db")
+    study = read_study(RunFolder(args.output).study)
     learn = q_table if args.variant == "factored" else metaqnn_table
     table = learn(study.space, study.history, study.objectives)
     if not table:

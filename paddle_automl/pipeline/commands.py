@@ -1,48 +1,40 @@
-"""The commands beside the search: train, export, compress, evaluate, dry run."""
+"""The commands beside the search: train, export, compress, dry run."""
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.core.errors import BundleError, ConfigError, InterruptedRunError, OutputError
+from paddle_automl.core.errors import ConfigError, InterruptedRunError, OutputError
 from paddle_automl.core.files import make_output_folder
-from paddle_automl.core.loading import overridden, validate
+from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
-from paddle_automl.core.moved import with_moved_keys
 from paddle_automl.core.paths import located
-from paddle_automl.core.plugins import load_plugins, plugins_of
 from paddle_automl.core.schema import Section
-from paddle_automl.core.yaml_io import read_yaml
 from paddle_automl.pipeline.candidates import corners, covering
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_executor
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
 from paddle_automl.pipeline.jobs.compress import CompressRequest, CompressResult
-from paddle_automl.pipeline.jobs.evaluate import EvaluateRequest, EvaluateResult
 from paddle_automl.pipeline.jobs.export import ExportRequest
 from paddle_automl.pipeline.jobs.timing import TimeRequest, TimeResult
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
-from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
-from paddle_automl.pipeline.runs.sources import TrainedRun, best_trials, open_run
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, TrainedRun, best_trials, open_run
 from paddle_automl.pipeline.runs.trials import standalone
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, REPORT_S
 from paddle_automl.search.executors.base import Job
-
-LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores say nothing"
 
 
 class TrainingOutcome(TrainResult):
@@ -190,91 +182,6 @@ def compress_job(run: TrainedRun, given: RunFolder, target: Path, chain: Compres
     return job_of("compress", request, target / "compression.log", run.config)
 
 
-def evaluate_model(
-    path: str | Path,
-    part: str | None = None,
-    *,
-    mistakes: int = 10,
-    overrides: Mapping[str, Any] | None = None,
-    runtime: str = "auto",
-) -> dict[str, Any]:
-    """Evaluate a bundle, a run or a trial; return what `evaluation_of` finds as JSON-like data."""
-    return evaluation_of(path, part, mistakes=mistakes, overrides=overrides, runtime=runtime).as_dict()
-
-
-@dataclass(frozen=True)
-class EvaluationOutcome:
-    """What was evaluated, on which split, and the figures."""
-
-    part: str
-    note: str
-    source: Mapping[str, str]
-    """``bundle`` or ``run``, and its folder."""
-    result: EvaluateResult
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return metrics, the figures of the tables and the worst mistakes as JSON-like data.
-
-        A metric that is not defined on these items is None.
-        """
-        result = self.result
-        metrics = {key: value if math.isfinite(value) else None for key, value in result.metrics.items()}
-        return {
-            "part": self.part,
-            "note": self.note,
-            **self.source,
-            f"{result.word}s": result.items,
-            "metrics": metrics,
-            **result.data,
-            "worst_mistakes": [dict(item) for item in result.worst_mistakes],
-        }
-
-
-def evaluation_of(
-    path: str | Path,
-    part: str | None = None,
-    *,
-    mistakes: int = 10,
-    overrides: Mapping[str, Any] | None = None,
-    runtime: str = "auto",
-) -> EvaluationOutcome:
-    """Evaluate a bundle, a run or a trial on a split of its data, or of other data given by `overrides`.
-
-    `part` is a split, or ``all`` for every item of the data. Without it: the test split for a bundle or a search's
-    folder, validation for a trial. `runtime` is who runs a bundle: see `Predictor`.
-    """
-    note, run = "", None
-    bundle = RunFolder(located(path)).find_bundle()
-    if bundle is not None:
-        data = _bundle_config(bundle)
-        source = {"bundle": str(bundle)}
-        part = part or "test"
-    else:
-        run = open_run(path)
-        data = run.config.as_dict()
-        source = {"run": str(run.folder.path)}
-        part = part or ("test" if run.learned_validation else "validation")
-        if run.learned_validation and part != "test":
-            note = LEARNED_VALIDATION
-    data.pop("search", None)
-    given, places = overridden(data, {}, overrides or {})
-    load_plugins(plugins_of(given))
-    config = validate(RunConfig, given, places)
-    request = EvaluateRequest(
-        config,
-        part,
-        bundle,
-        run.folder.path if run else None,
-        mistakes,
-        runtime,
-        reads_alike=not any(f"{key}.".startswith("data.input.") for key in overrides or {}),
-    )
-    stable_hashing()
-    with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
-        job = job_of("evaluate", request, Path(scratch) / "evaluate.log", config)
-        return EvaluationOutcome(part, note, source, call(executor, job, EvaluateResult))
-
-
 def dry_run(config: RunConfig) -> DryRun:
     """Check a search without running a trial, and time its smallest and largest candidate."""
     space = make_space(config)
@@ -316,11 +223,3 @@ def _refuse_search(folder: RunFolder) -> None:
             f"output: '{folder.path}' belongs to a search, whose record this training would overwrite; "
             "set another folder with -o output=PATH"
         )
-
-
-def _bundle_config(bundle: Path) -> dict[str, Any]:
-    data, _ = read_yaml(bundle / BUNDLE_FILE)
-    config = data.get("config")
-    if not isinstance(config, dict) or not config:
-        raise BundleError(f"{bundle / BUNDLE_FILE}: config: holds no configuration, so its data is not known")
-    return with_moved_keys(config, warn=False)

@@ -14,10 +14,10 @@ from paddle_automl.benchmarks.kept import read_figures
 from paddle_automl.core.files import write_json
 from paddle_automl.core.loading import validate
 from paddle_automl.core.runtime import processor_name
-from paddle_automl.pipeline.commands import evaluate_model, train_run
+from paddle_automl.pipeline.commands import CompressFile, compress_run, train_run
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.compress import CompressFile, compress_run
-from paddle_automl.pipeline.runs.trials import WEIGHTS_FILE
+from paddle_automl.pipeline.evaluation import evaluate_model
+from paddle_automl.pipeline.runs.folder import RunFolder
 
 FORMAT = 1
 FIGURES = (
@@ -33,7 +33,7 @@ FIGURES = (
     "reason",
     "seconds",
 )
-"""What is kept of a link."""
+"""What is kept of a network of the chain."""
 
 Tell = Callable[[str], None]
 
@@ -48,7 +48,7 @@ class Figures:
     def measure(self, plan: Plan, tell: Tell) -> dict[str, Any]:
         """Return the figures of a plan; makes those that are missing or were made with other settings."""
         found = self.plans.get(plan.key)
-        if found is None or found["run"] != plan.run() or not (plan.folder / WEIGHTS_FILE).is_file():
+        if found is None or found["run"] != plan.run() or not RunFolder(plan.folder).weights.is_file():
             tell(f"{plan.key}: training")
             self._keep(plan, _base(plan))
         for name, section in plan.cases().items():
@@ -86,14 +86,14 @@ def _base(plan: Plan) -> dict[str, Any]:
 
 
 def _case(plan: Plan, name: str, section: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one chain as the command `compress` does; return its links, the first being the network before."""
+    """Run one chain as the command `compress` does; return its networks, the first being the one before."""
     target = plan.folder / "compressed" / name
     shutil.rmtree(target, ignore_errors=True)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     started = time.perf_counter()
     outcome = compress_run(validate(CompressFile, {"compression": section}), plan.folder, target)
     seconds = time.perf_counter() - started
-    links = [{"name": link["name"], **{key: link[key] for key in FIGURES if key in link}} for link in outcome.links]
+    links = [_figures_of(step) for step in outcome.steps]
     for position, link in enumerate(links):
         bundle = target / f"{position}_{link['name']}"
         if position and link["kept"]:
@@ -101,6 +101,13 @@ def _case(plan: Plan, name: str, section: Mapping[str, Any]) -> dict[str, Any]:
             for name, facts in link.get("formats", {}).items():
                 facts["test_accuracy"] = _test_accuracy(bundle, name)
     return {"compression": dict(section), "seconds": round(seconds, 1), "load_before": load, "links": links}
+
+
+def _figures_of(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a network of the chain; the main metric of these data sets is the accuracy."""
+    found = {**step, "accuracy": step["score"]}
+    formats = {name: {**facts, "accuracy": facts["score"]} for name, facts in step.get("formats", {}).items()}
+    return {"name": step["name"], **{key: found[key] for key in FIGURES if key in found}, "formats": formats}
 
 
 def _test_accuracy(path: Path, runtime: str = "auto") -> float:

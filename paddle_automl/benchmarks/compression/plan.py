@@ -57,7 +57,7 @@ class Plan:
             "visualdl": False,
             "data": {
                 "dataset": "digits" if digits else {"name": "npz", "path": str(self.archive.resolve())},
-                "image_size": IMAGE_SIZE,
+                "input": {"name": "image", "size": IMAGE_SIZE},
                 "augment": [{"name": "random_crop", "padding": 2}] if digits else ["horizontal_flip"],
             },
             "model": {"backbone": NETWORKS[self.network]},
@@ -90,7 +90,7 @@ class Plan:
         aware = {"name": "quantize_aware", "tune": {"epochs": 2 if digits else 1, "rate": 0.02, "average": False}}
         post = {"name": "quantize_post", "analysis": False}
         speed = {"batch_sizes": [1, 8, 32], "gate_batch_size": 8, "rounds": rounds}
-        open_gates = {"max_accuracy_drop": 1.0, "min_top1_agreement": 0.0}
+        open_gates = {"max_drop": 1.0, "min_agreement": 0.0}
         chains: dict[str, dict[str, Any]] = {
             "prune_filters": {"steps": [prune], **open_gates},
             "quantize_post": {"steps": [post], **open_gates},
@@ -120,10 +120,10 @@ class Plan:
 
 def _part_of(samples: Samples, sizes: dict[str, int]) -> dict[str, np.ndarray]:
     """Return the first images of the training file, and the whole test file, as the arrays of an archive."""
-    assert samples.images is not None
-    rows, start = {"test": samples.parts["test"]}, 0
-    for part, size in sizes.items():
-        rows[part] = samples.parts["train"][start : start + size]
+    assert samples.items is not None
+    rows, start = {"test": samples.splits["test"]}, 0
+    for split, size in sizes.items():
+        rows[split] = samples.splits["train"][start : start + size]
         start += size
-    images = {f"x_{part}": samples.images[chosen] for part, chosen in rows.items()}
-    return {**images, **{f"y_{part}": samples.labels[chosen] for part, chosen in rows.items()}}
+    images = {f"x_{split}": samples.items[chosen] for split, chosen in rows.items()}
+    return {**images, **{f"y_{split}": samples.targets.values[chosen] for split, chosen in rows.items()}}

@@ -19,6 +19,8 @@ from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.tasks.metrics.spelling import goal_of, value_in
 
+LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores say nothing"
+
 
 @dataclass(frozen=True)
 class TrainedRun:

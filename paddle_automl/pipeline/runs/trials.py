@@ -64,7 +64,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
     another identity.
     """
     data = standalone(config, config.folder)
-    keep = {key: data[key] for key in ("seed", "metric", "data", "model", "training")}
+    keep = {key: data[key] for key in ("seed", "task", "metric", "data", "model", "training")}
     if config.distillation is not None:
         keep["distillation"] = data["distillation"]
     if config.compression.in_trials:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from paddle_automl.cli.evaluate import main, print_evaluation
 from paddle_automl.cli.residuals import plot_residuals
-from paddle_automl.pipeline.commands import EvaluationOutcome
+from paddle_automl.pipeline.evaluation import EvaluationOutcome
 from paddle_automl.pipeline.jobs.evaluate import EvaluateResult, TableResult
 
 TABLE = TableResult(

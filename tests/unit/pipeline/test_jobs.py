@@ -12,8 +12,9 @@ from PIL import Image
 
 from paddle_automl.core.errors import ConfigError, DataError, TimeUpError
 from paddle_automl.core.loading import validate
-from paddle_automl.pipeline.commands import evaluation_of, export_run
+from paddle_automl.pipeline.commands import export_run
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.evaluation import evaluation_of
 from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_executor
 from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest

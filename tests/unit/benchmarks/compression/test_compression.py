@@ -17,11 +17,15 @@ from paddle_automl.benchmarks.compression.report import demands, print_figures
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.loading import validate
 from paddle_automl.data.samples import Samples
-from paddle_automl.models.classifier import build_model
+from paddle_automl.inputs.image.input import ImageInput
+from paddle_automl.inputs.image.options import ImageFitted
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import build_network
 from paddle_automl.models.profile import profile
-from paddle_automl.pipeline.jobs.compress import CompressFile
+from paddle_automl.pipeline.commands import CompressFile
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.tasks.base import RawTargets
 
 
 def pace(p50: float, speedup: float) -> dict[str, float]:
@@ -72,15 +76,16 @@ def verdicts(found) -> dict[str, bool]:
 def test_the_named_networks_are_large_enough():
     for name, least in (("resnet", 300_000), ("mobilenet", 100_000)):
         config = validate(ModelConfig, {"backbone": NETWORKS[name]})
-        model = build_model(config, in_channels=1, num_classes=10, image_size=(32, 32), seed=0)
-        assert profile(model, (1, 32, 32)).parameters >= least
+        grey = ImageInput(ImageFitted(name="image", size=(32, 32), channels=1, mean=(0.0,), std=(1.0,)))
+        model = build_network(config, grey, 10, seed=0)
+        assert profile(model, grey.specs).parameters >= least
 
 
 @pytest.mark.parametrize("dataset", ["digits", "fashion_mnist"])
 @pytest.mark.parametrize("quick", [False, True])
 def test_plans_are_valid_configurations(dataset, quick, tmp_path):
     plan = Plan("resnet", dataset, tmp_path, quick=quick, formats=("onnx",))
-    assert validate(RunConfig, plan.run()).data.size == (32, 32)
+    assert validate(RunConfig, plan.run()).data.input.sides == (32, 32)
     for section in plan.cases().values():
         chain = validate(CompressFile, {"compression": section}).compression
         assert [item.name for item in chain.formats] == ["onnx"]
@@ -140,12 +145,15 @@ def commands(monkeypatch, tmp_path):
         metrics = {"parameters": 1000.0}  # noqa: RUF012
 
     class Outcome:
-        links = ({**link("before", 0.98), "facts": {}}, {**link("quantize_post", 0.97), "kept": True})
+        steps = tuple(
+            {**link(name, 0.0), "score": score, "facts": {}}
+            for name, score in (("before", 0.98), ("quantize_post", 0.97))
+        )
 
     def train_run(config):
         calls.append("train")
         Trained.folder.mkdir(parents=True, exist_ok=True)
-        (Trained.folder / measure.WEIGHTS_FILE).touch()
+        RunFolder(Trained.folder).weights.touch()
         return Trained
 
     def compress_run(config, path, target):
@@ -197,11 +205,11 @@ def test_fashion_mnist_needs_its_folder(tmp_path, capsys):
 
 def test_a_part_of_fashion_mnist_is_taken(tmp_path, monkeypatch):
     images = np.arange(2600, dtype=np.uint8).reshape(2600, 1, 1, 1)
+    labels = np.arange(2600, dtype=np.int64) % 10
     samples = Samples(
-        labels=np.arange(2600, dtype=np.int64) % 10,
-        class_names=tuple("abcdefghij"),
-        images=images,
-        parts={"train": np.arange(2500), "test": np.arange(2500, 2600)},
+        RawTargets("classes", labels, tuple("abcdefghij")),
+        items=images,
+        splits={"train": np.arange(2500), "test": np.arange(2500, 2600)},
     )
     monkeypatch.setattr("paddle_automl.benchmarks.compression.plan.Idx.load", lambda self: samples)
     plan = Plan("resnet", "fashion_mnist", tmp_path / "out", tmp_path, quick=True)
@@ -212,7 +220,7 @@ def test_a_part_of_fashion_mnist_is_taken(tmp_path, monkeypatch):
             "x_validation": 500,
             "x_test": 100,
         }
-        np.testing.assert_array_equal(archive["y_validation"], samples.labels[1500:2000])
+        np.testing.assert_array_equal(archive["y_validation"], labels[1500:2000])
     assert json.dumps(plan.run())
 
 

@@ -1,0 +1,118 @@
+"""Evaluation of a bundle, a run or a trial: what to evaluate on, and what comes out."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import BundleError
+from paddle_automl.core.loading import overridden, validate
+from paddle_automl.core.moved import with_moved_keys
+from paddle_automl.core.paths import located
+from paddle_automl.core.plugins import load_plugins, plugins_of
+from paddle_automl.core.yaml_io import read_yaml
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import call, job_of, start_executor
+from paddle_automl.pipeline.jobs.evaluate import EvaluateRequest, EvaluateResult
+from paddle_automl.pipeline.jobs.warmup import stable_hashing
+from paddle_automl.pipeline.runs.bundle_plugins import load_declared_plugins
+from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
+from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, open_run
+
+
+@dataclass(frozen=True)
+class EvaluationOutcome:
+    """What was evaluated, on which split, and the figures."""
+
+    part: str
+    note: str
+    source: Mapping[str, str]
+    """``bundle`` or ``run``, and its folder."""
+    result: EvaluateResult
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return metrics, the figures of the tables and the worst mistakes as JSON-like data.
+
+        A metric that is not defined on these items is None.
+        """
+        result = self.result
+        metrics = {key: value if math.isfinite(value) else None for key, value in result.metrics.items()}
+        return {
+            "part": self.part,
+            "note": self.note,
+            **self.source,
+            f"{result.word}s": result.items,
+            "metrics": metrics,
+            **result.data,
+            "worst_mistakes": [dict(item) for item in result.worst_mistakes],
+        }
+
+
+def evaluation_of(
+    path: str | Path,
+    part: str | None = None,
+    *,
+    mistakes: int = 10,
+    overrides: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
+) -> EvaluationOutcome:
+    """Evaluate a bundle, a run or a trial on a split of its data, or of other data given by `overrides`.
+
+    `part` is a split, or ``all`` for every item of the data. Without it: the test split for a bundle or a search's
+    folder, validation for a trial. `runtime` is who runs a bundle: see `Predictor`.
+    """
+    note, run = "", None
+    bundle = RunFolder(located(path)).find_bundle()
+    if bundle is not None:
+        load_declared_plugins(bundle)
+        data = _bundle_config(bundle)
+        source = {"bundle": str(bundle)}
+        part = part or "test"
+    else:
+        run = open_run(path)
+        data = run.config.as_dict()
+        source = {"run": str(run.folder.path)}
+        part = part or ("test" if run.learned_validation else "validation")
+        if run.learned_validation and part != "test":
+            note = LEARNED_VALIDATION
+    data.pop("search", None)
+    given, places = overridden(data, {}, overrides or {})
+    load_plugins(plugins_of(given))
+    config = validate(RunConfig, given, places)
+    request = EvaluateRequest(
+        config,
+        part,
+        bundle,
+        run.folder.path if run else None,
+        mistakes,
+        runtime,
+        reads_alike=not any(f"{key}.".startswith("data.input.") for key in overrides or {}),
+    )
+    stable_hashing()
+    with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
+        job = job_of("evaluate", request, Path(scratch) / "evaluate.log", config)
+        return EvaluationOutcome(part, note, source, call(executor, job, EvaluateResult))
+
+
+def evaluate_model(
+    path: str | Path,
+    part: str | None = None,
+    *,
+    mistakes: int = 10,
+    overrides: Mapping[str, Any] | None = None,
+    runtime: str = "auto",
+) -> dict[str, Any]:
+    """Evaluate a bundle, a run or a trial; return what `evaluation_of` finds as JSON-like data."""
+    return evaluation_of(path, part, mistakes=mistakes, overrides=overrides, runtime=runtime).as_dict()
+
+
+def _bundle_config(bundle: Path) -> dict[str, Any]:
+    data, _ = read_yaml(bundle / BUNDLE_FILE)
+    config = data.get("config")
+    if not isinstance(config, dict) or not config:
+        raise BundleError(f"{bundle / BUNDLE_FILE}: config: holds no configuration, so its data is not known")
+    return with_moved_keys(config, warn=False)
