@@ -153,28 +153,28 @@ def _classes(
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """Return the class names and, for each split, the class index of each label."""
     if labels[0].dtype.kind == "U":
-        labels = [np.array([composed(str(label)) for label in part], dtype=np.str_) for part in labels]
+        labels = [np.array([composed(str(label)) for label in array], dtype=np.str_) for array in labels]
         if class_names is None:
-            distinct = {str(label) for part in labels for label in part}
+            distinct = {str(label) for array in labels for label in array}
             check_distinct(sorted(distinct), " and ".join(names))
             class_names = tuple(in_order(distinct))
     if class_names is None:
         values = np.unique(np.concatenate(labels))
         return (
             tuple(str(value) for value in values),
-            [np.searchsorted(values, part).astype(np.int64) for part in labels],
+            [np.searchsorted(values, array).astype(np.int64) for array in labels],
         )
     if labels[0].dtype.kind == "U":
         order = {name: position for position, name in enumerate(class_names)}
-        strangers = sorted({str(label) for part in labels for label in part} - set(order))
+        strangers = sorted({str(label) for array in labels for label in array} - set(order))
         if strangers:
             raise DataError(f"{' and '.join(names)}: labels that are no class name: {', '.join(strangers[:10])}")
-        return class_names, [np.array([order[str(label)] for label in part], np.int64) for part in labels]
-    for part, name in zip(labels, names, strict=True):
-        wrong = np.flatnonzero((part < 0) | (part >= len(class_names)))
+        return class_names, [np.array([order[str(label)] for label in array], np.int64) for array in labels]
+    for array, name in zip(labels, names, strict=True):
+        wrong = np.flatnonzero((array < 0) | (array >= len(class_names)))
         if len(wrong):
             raise DataError(
-                f"{name}: label {part[wrong[0]]} at position {wrong[0]}; "
+                f"{name}: label {array[wrong[0]]} at position {wrong[0]}; "
                 f"with {len(class_names)} class names, labels are from 0 to {len(class_names) - 1}"
             )
-    return class_names, [part.astype(np.int64) for part in labels]
+    return class_names, [array.astype(np.int64) for array in labels]

@@ -61,7 +61,7 @@ class DataConfig(Section):
     the expression holds a `/`). Items for which it gives the same text are one group."""
 
     folds: int | None = Field(default=None, ge=2)
-    """Number of parts for cross validation: all but the test split is cut into so many folds, each of which is
+    """Cross validation: all items but the test split are divided into so many folds, each of which is
     the validation split once."""
 
     fold: int | None = Field(default=None, ge=0)

@@ -26,7 +26,7 @@ class Listed(NamedTuple):
 
 
 def listed_file(name: str, root: Path) -> Path:
-    """Return the file that a path in a list names; a backslash parts folders where the path as written is none."""
+    """Return the file that a path in a list names; where it does not exist, backslashes separate folders."""
     path = located(name, root)
     if "\\" in name and not path.exists():
         other = located(name.replace("\\", "/"), root)

@@ -20,9 +20,9 @@ class Rows:
     """What is known of all N items before they are split.
 
     `usable`: bool ``[N]``, False for items that cannot be read. `groups`: int64 ``[N]``, items of one number
-    must not be parted, with `group_names` for messages; None where there are no groups. `copies`: int64 ``[N]``,
-    items of one number have the same content and are kept together where that is possible. `word`: what one item
-    is called in messages.
+    must stay in one split, with `group_names` for messages; None where there are no groups. `copies`: int64
+    ``[N]``, items of one number have the same content and are kept together where that is possible. `word`: what
+    one item is called in messages.
     """
 
     strata: Strata | None
@@ -52,7 +52,7 @@ def split_indices(
 
     A split in `given` is kept; the other fractions are drawn, stratified, from the items that `given` does not
     assign to validation or test. Items that are not usable are left out. Raises DataError naming each class that
-    has fewer items than needed, and each group that the given splits part.
+    has fewer items than needed, and each group that is in two of the given splits.
     """
     given = {name: indices[rows.usable[indices]] for name, indices in given.items()}
     fractions = {
@@ -63,10 +63,10 @@ def split_indices(
     pool = given["train"] if "train" in given else _rest(rows.usable, given)
     _check_groups(rows, given, pool)
     _check_counts(rows, pool, tuple(fractions))
-    parts = _drawn(rows, pool, fractions, generator(seed, "split"))
+    splits = _drawn(rows, pool, fractions, generator(seed, "split"))
     for name in ("validation", "test"):
-        parts.setdefault(name, np.sort(given[name]) if name in given else np.empty(0, dtype=np.int64))
-    return parts
+        splits.setdefault(name, np.sort(given[name]) if name in given else np.empty(0, dtype=np.int64))
+    return splits
 
 
 def fold_indices(
@@ -81,8 +81,8 @@ def fold_indices(
             "data.folds: the data set itself gives a validation split, which cross validation has no use for; "
             "leave it out of data.dataset, or set data.folds to null"
         )
-    parts = split_indices(rows, given, split, seed=seed)
-    pool = np.sort(np.concatenate([parts["train"], parts["validation"]]))
+    splits = split_indices(rows, given, split, seed=seed)
+    pool = np.sort(np.concatenate([splits["train"], splits["validation"]]))
     _check_folds(rows, pool, folds)
     rng = generator(seed, "folds")
     classes = rows.classes()
@@ -98,11 +98,11 @@ def fold_indices(
                 sizes[number] += len(piece)
         pieces = [np.sort(np.concatenate(piece)) for piece in dealt]
     train = np.sort(np.concatenate([piece for number, piece in enumerate(pieces) if number != fold]))
-    return {"train": train, "validation": pieces[fold], "test": parts["test"]}
+    return {"train": train, "validation": pieces[fold], "test": splits["test"]}
 
 
 def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return numbers ``[N]`` of the smallest sets in which neither `first` nor `second` parts equal numbers."""
+    """Return numbers ``[N]`` of the smallest sets that keep equal numbers of `first`, and of `second`, together."""
     parent: dict[int, int] = {}
 
     def root(node: int) -> int:
@@ -123,8 +123,8 @@ def _drawn(
     names = [*fractions, "train"]
     classes = rows.classes()
     if classes is None or rows.groups is not None:
-        shares = [*fractions.values(), 1 - sum(fractions.values())]
-        pieces = _dealt(rows, pool, shares, rng)
+        wanted = [*fractions.values(), 1 - sum(fractions.values())]
+        pieces = _dealt(rows, pool, wanted, rng)
         return dict(zip(names, pieces, strict=True))
     chosen: dict[str, list[np.ndarray]] = {name: [np.empty(0, dtype=np.int64)] for name in names}
     for label in range(len(rows.strata.names) if rows.strata else 1):

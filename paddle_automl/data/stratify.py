@@ -18,12 +18,12 @@ def iterative(
     of the label are still wanted, then where most items are. Unlike there, a label with no more units than there
     are subsets without it goes to these alone, so that a rare label reaches as many subsets as it can.
     """
-    share = np.asarray(fractions, dtype=np.float64)
-    wanted = share[:, None] * counts.sum(axis=0)
-    room = share * sizes.sum()
+    portions = np.asarray(fractions, dtype=np.float64)
+    wanted = portions[:, None] * counts.sum(axis=0)
+    room = portions * sizes.sum()
     subset = np.full(len(sizes), -1, dtype=np.int64)
     shuffled = rng.permutation(len(sizes))
-    has = np.zeros((len(share), counts.shape[1]), dtype=bool)
+    has = np.zeros((len(portions), counts.shape[1]), dtype=bool)
     left = counts.sum(axis=0)
     while (left > 0).any():
         label = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
@@ -31,7 +31,7 @@ def iterative(
         units = units[np.argsort(-counts[units, label], kind="stable")]
         for position, unit in enumerate(units):
             without = np.flatnonzero(~has[:, label])
-            among = without if len(units) - position <= len(without) else np.arange(len(share))
+            among = without if len(units) - position <= len(without) else np.arange(len(portions))
             chosen = _neediest(among, wanted[:, label], room, rng)
             subset[unit] = chosen
             wanted[chosen] -= counts[unit]
@@ -40,7 +40,7 @@ def iterative(
             left = left - counts[unit]
     rest = shuffled[subset[shuffled] < 0]
     for unit in rest[np.argsort(-sizes[rest], kind="stable")]:
-        subset[unit] = chosen = _neediest(np.arange(len(share)), room, room, rng)
+        subset[unit] = chosen = _neediest(np.arange(len(portions)), room, room, rng)
         room[chosen] -= sizes[unit]
     return subset
 
@@ -62,7 +62,7 @@ def by_class(
     """
     ordered, sizes = _shuffled(members, units, rng)
     if len(sizes) <= len(fractions):
-        # Too few different items for all subsets: they are parted after all.
+        # Too few different items for all subsets: they are separated after all.
         ordered, sizes = rng.permutation(members), np.ones(len(members), dtype=np.int64)
     ends = np.concatenate([[0], np.cumsum(sizes)])
     chosen: list[np.ndarray] = []

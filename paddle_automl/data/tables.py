@@ -43,8 +43,8 @@ class TextTable:
 def read_table(path: Path, option: str) -> TextTable:
     """Read a CSV or TSV file whose first row names the columns; `option` names the file in messages.
 
-    A ``.tsv`` file is parted by tabs; for others the first row shows whether it is a comma, a semicolon, a tab or
-    a bar. Texts are trimmed, in UTF-8, UTF-16 or GBK. Raises DataError for rows of another length.
+    A ``.tsv`` file has tabs between its cells; for others the first row shows whether it is a comma, a semicolon, a
+    tab or a bar. Texts are trimmed, in UTF-8, UTF-16 or GBK. Raises DataError for rows of another length.
     """
     name = readable(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""CutMix: a rectangle of another image, and a share of its label."""
+"""CutMix: a rectangle of another image, and a fraction of its target."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class CutMix(Augmentation):
         partners = rng.permutation(len(images))
         mixed = images.copy()
         mixed[:, :, top:bottom, left:right] = images[partners, :, top:bottom, left:right]
-        share = np.float32((bottom - top) * (right - left) / (height * width))
-        return mixed, (1 - share) * targets + share * targets[partners]
+        fraction = np.float32((bottom - top) * (right - left) / (height * width))
+        return mixed, (1 - fraction) * targets + fraction * targets[partners]
 
 
 def _span(centre: int, length: int, size: int) -> tuple[int, int]:

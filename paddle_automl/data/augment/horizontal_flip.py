@@ -11,7 +11,7 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 @AUGMENTATIONS.register("horizontal_flip")
 class HorizontalFlip(Augmentation):
-    """Mirror a random share of the images left to right."""
+    """Mirror a random fraction of the images left to right."""
 
     class Config(PluginConfig):
         """How often."""

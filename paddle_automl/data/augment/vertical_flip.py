@@ -11,7 +11,7 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 @AUGMENTATIONS.register("vertical_flip")
 class VerticalFlip(Augmentation):
-    """Mirror a random share of the images top to bottom."""
+    """Mirror a random fraction of the images top to bottom."""
 
     class Config(PluginConfig):
         """How often."""

@@ -37,7 +37,7 @@ class Idx(Dataset):
         """Labels for training."""
 
         test_images: str | None = "t10k-images-idx3-ubyte"
-        """Images for the test; null, with test_labels null too, splits a test part off the training files."""
+        """Images for the test; null, with test_labels null too, takes a test split from the training files."""
 
         test_labels: str | None = "t10k-labels-idx1-ubyte"
         """Labels for the test."""
@@ -53,16 +53,16 @@ class Idx(Dataset):
         return tuple(file for pair in self._files().values() for file in pair)
 
     def load(self) -> Samples:
-        """Return the images of both parts, ``[N, H, W, 1]``."""
+        """Return the images of both splits, ``[N, H, W, 1]``."""
         config, files = self.config, self._files()
         return samples_of_arrays(
-            {part: (read_idx(images), read_idx(labels)) for part, (images, labels) in files.items()},
-            {part: (readable(images), readable(labels)) for part, (images, labels) in files.items()},
+            {split: (read_idx(images), read_idx(labels)) for split, (images, labels) in files.items()},
+            {split: (readable(images), readable(labels)) for split, (images, labels) in files.items()},
             config.class_names,
         )
 
     def _files(self) -> dict[str, tuple[Path, Path]]:
-        """Return the files of images and labels of each part."""
+        """Return the files of images and labels of each split."""
         config = self.config
         if (config.test_images is None) != (config.test_labels is None):
             raise DataError("data.dataset: test_images and test_labels need each other; set both or none")
@@ -71,8 +71,8 @@ class Idx(Dataset):
             named["test"] = (config.test_images, config.test_labels)
         root = located(config.root)
         return {
-            part: (_find(root, images, f"{part}_images"), _find(root, labels, f"{part}_labels"))
-            for part, (images, labels) in named.items()
+            split: (_find(root, images, f"{split}_images"), _find(root, labels, f"{split}_labels"))
+            for split, (images, labels) in named.items()
         }
 
 

@@ -125,7 +125,7 @@ def _read_list(path: Path, root: Path, split: str, seen: dict[Path, _Line]) -> l
 
 
 def _path_and_label(text: str, root: Path) -> tuple[str, str | None]:
-    """Return both parts of a line; the label is empty after a last tab, and None where there is only one part."""
+    """Return path and label of a line; the label is empty after a last tab, and None where there is none."""
     stripped = text.strip()
     if "\t" not in stripped and text.rstrip(" ").endswith("\t") and listed_file(stripped, root).exists():
         return stripped, ""

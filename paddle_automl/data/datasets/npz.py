@@ -20,8 +20,9 @@ _SUFFIXES = {"train": ("train",), "validation": ("validation", "val"), "test": (
 class Npz(Dataset):
     """A NumPy archive with the arrays x_train and y_train, and the same for validation (val) and test.
 
-    Images are uint8 ``[N, H, W]`` or ``[N, H, W, C]``, labels integers or texts. An array class_names names
-    the classes 0, 1, ... Pickled objects are refused.
+    Images are uint8 ``[N, H, W]`` or ``[N, H, W, C]``. What is to be predicted follows from y: integers or texts
+    ``[N]`` are a class each, 0 and 1 ``[N, K]`` are labels, floats ``[N]`` or ``[N, D]`` are numbers. An array
+    class_names names the classes 0, 1, ..., the labels or the columns. Pickled objects are refused.
     """
 
     class Config(DatasetConfig):
@@ -33,7 +34,7 @@ class Npz(Dataset):
         """The .npz file."""
 
         class_names: Sequence[str] | None = None
-        """Names of the classes; null takes the array class_names, or the labels themselves."""
+        """Names of the classes, labels or columns; null takes the array class_names, or the classes themselves."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -43,7 +44,7 @@ class Npz(Dataset):
         return (located(self.config.path),)
 
     def load(self) -> Samples:
-        """Return the images of all parts, ``[N, H, W, C]``."""
+        """Return the images of all splits, ``[N, H, W, C]``."""
         path = located(self.config.path)
         name = readable(path)
         if not path.is_file():
@@ -54,21 +55,21 @@ class Npz(Dataset):
     def _samples(self, archive: NpzArchive, name: str) -> Samples:
         keys, array, listing = archive.keys, archive.array, archive.listing
         found: dict[str, tuple[str, str]] = {}
-        for part, suffixes in _SUFFIXES.items():
+        for split, suffixes in _SUFFIXES.items():
             for suffix in suffixes:
                 pair = (f"x_{suffix}", f"y_{suffix}")
                 missing = [key for key in pair if key not in keys]
                 if len(missing) == 1:
                     raise DataError(f"{name}: has no array '{missing[0]}'; it holds {listing}")
                 if not missing:
-                    found[part] = pair
+                    found[split] = pair
         if "train" not in found:
             raise DataError(f"{name}: has no arrays 'x_train' and 'y_train'; it holds {listing}")
         class_names = self.config.class_names
         if class_names is None and "class_names" in keys:
             class_names = tuple(str(item) for item in array("class_names").ravel())
         return samples_of_arrays(
-            {part: (array(images), array(labels)) for part, (images, labels) in found.items()},
-            {part: (f"{name}: {images}", f"{name}: {labels}") for part, (images, labels) in found.items()},
+            {split: (array(images), array(labels)) for split, (images, labels) in found.items()},
+            {split: (f"{name}: {images}", f"{name}: {labels}") for split, (images, labels) in found.items()},
             class_names,
         )

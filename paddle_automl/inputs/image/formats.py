@@ -16,7 +16,7 @@ _FORMATS = (
 """Others are left out on purpose: EPS and PDF run programs, WMF needs Windows, HDF5 and GRIB are only names."""
 
 _BY_SUFFIX = "TGA"
-"""A format without a mark of its own, which is told by the suffix alone."""
+"""A format without a mark of its own, which is recognised by the suffix alone."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")

@@ -25,7 +25,7 @@ def shrink(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _areas(old: int, new: int) -> np.ndarray:
-    """Return the share ``[new, old]`` that each old pixel has in each new one; rows sum to 1."""
+    """Return the fraction ``[new, old]`` that each old pixel has in each new one; rows sum to 1."""
     edges = np.arange(new + 1) * (old / new)
     pixels = np.arange(old)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
