@@ -34,7 +34,7 @@ class PixelCsv(Dataset):
         try:
             table = np.loadtxt(self.file, dtype=np.uint8, delimiter=",", skiprows=1, ndmin=2)
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.file}: {error}") from None
+            raise DataError(f"{self.file}: is no CSV file of numbers from 0 to 255: {error}") from None
         side = isqrt(table.shape[1] - 1)
         if side**2 != table.shape[1] - 1:
             raise DataError(f"{self.file}: {table.shape[1] - 1} pixels in a row are no square image")
