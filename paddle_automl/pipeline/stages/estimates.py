@@ -17,6 +17,8 @@ FIRST_FRACTION, LARGEST_FRACTION = 0.25, 0.5
 """Fraction of the budget kept back for refit and export before any trial ended, and at most."""
 COMPRESS_FRACTION = 0.25
 """Fraction of the budget kept back for a chain of compression after the export."""
+WORTHWHILE = 0.5
+"""Fraction of a trial's epochs below which a refit is not begun."""
 MARGIN = 1.2
 """By how much an epoch or an export may take longer than those seen."""
 GRACE_S = 3.0
@@ -54,8 +56,20 @@ class Estimates:
         budget = self.config.budget.time or 0.0
         if self.epoch_s is None:
             return max(0.0, FIRST_FRACTION * budget - self.export())
-        epochs = self.config.refit.epochs or self.config.training.epochs
-        return max(0.0, min(MARGIN * epochs * self.epoch_s, LARGEST_FRACTION * budget - self.export()))
+        most = max(0.0, LARGEST_FRACTION * budget - self.export())
+        wanted = MARGIN * self.planned_epochs * self.epoch_s
+        # Where even the most is too little for a refit worth its name, the trials get the time.
+        return min(wanted, most) if most >= MARGIN * self.least_epochs * self.epoch_s else 0.0
+
+    @property
+    def planned_epochs(self) -> int:
+        """Return the epochs of a refit that has all the time it wants."""
+        return self.config.refit.epochs or self.config.training.epochs
+
+    @property
+    def least_epochs(self) -> float:
+        """Return the epochs below which a refit is not begun: the trial's own weights are as good."""
+        return WORTHWHILE * min(self.planned_epochs, self.config.training.epochs)
 
     def fitting_epochs(self, best: TrialRecord, seconds: float | None) -> int:
         """Return how many epochs of the best trial fit into so many seconds; without a limit, any number."""

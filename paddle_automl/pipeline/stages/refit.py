@@ -19,8 +19,6 @@ from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.training.progressive import Progressive
 
-WORTHWHILE = 0.5
-"""Fraction of a trial's epochs below which a refit is not begun."""
 LOG = "refit"
 
 
@@ -36,7 +34,7 @@ class Refit(Stage):
 
     def inputs(self, run: Run) -> Any:
         """Return the configuration and the data that it trains on."""
-        planned = run.config.refit.epochs or run.config.training.epochs
+        planned = run.estimates.planned_epochs
         return {"config": refit_config(run, winner(run).first, planned).as_dict(), "on": run.config.refit.data}
 
     def stands(self, run: Run, result: Any) -> bool:
@@ -55,10 +53,10 @@ class Refit(Stage):
             return None
 
     def _train(self, run: Run, best: TrialRecord, until: float | None) -> dict[str, Any]:
-        planned = run.config.refit.epochs or run.config.training.epochs
+        planned = run.estimates.planned_epochs
         left = None if until is None else until - time.monotonic()
         epochs = min(planned, run.estimates.fitting_epochs(best, left))
-        if epochs < min(planned, run.config.training.epochs) * WORTHWHILE:
+        if epochs < run.estimates.least_epochs:
             raise TrialError("too little time is left for it")
         if epochs < planned:
             run.observer.on_message(f"the refit gets {epochs} of {planned} epochs, as the time left allows")

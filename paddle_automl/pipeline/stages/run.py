@@ -35,7 +35,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Run:
-    """What the stages of one search share; `results` and `took` (seconds) are by the stages' names."""
+    """What the stages of one search share; `results` and `took` (seconds) are by the stages' names.
+
+    ``start`` in `took` is the time before the first stage.
+    """
 
     config: RunConfig
     folder: RunFolder
@@ -58,6 +61,7 @@ class Run:
 
     def go(self) -> None:
         """Run the wanted stages in their order."""
+        self.took["start"] = self.deadline.passed
         for stage in self.stages:
             if stage.wanted(self):
                 started = time.monotonic()
