@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from paddle_automl.core.describe import all_options
+from paddle_automl.core.schema import PluginConfig
 
 
 def check_options(plugin: Any) -> None:
-    """Assert that the class and each of its options have a description, which help and pages of options print."""
+    """Assert that class and options have a description, which help prints, and that a wrong key is refused.
+
+    The options are a `PluginConfig` named ``Config`` in the class.
+    """
     assert (plugin.__doc__ or "").strip(), f"{plugin.__name__} has no docstring"
+    assert issubclass(plugin.Config, PluginConfig), f"{plugin.__name__}.Config is no PluginConfig"
     for option in all_options(plugin.Config):
         assert option.doc, f"{plugin.__name__}.Config.{option.key} has no docstring under it"
+    with pytest.raises(ValidationError, match="unknown key"):
+        plugin.Config.model_validate({"no_such_option": 1})
+
+
+def config_of(plugin: Any, options: Mapping[str, Any]) -> Any:
+    """Return the options of a plugin as a configuration holds them, with the name that it is registered under."""
+    return plugin.Config.model_validate({"name": getattr(plugin, "name", ""), **options})

@@ -1,108 +1,153 @@
-"""What every augmentation must hold to; each file in the folder is tested by itself."""
-
-import pickle
+"""Every augmentation against its contract, and what those of the package keep beyond it."""
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from paddle_automl.core.describe import all_options
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.augment.base import AUGMENTATIONS, Augmenter, build_augmenter
+from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation, Augmenter, build_augmenter
 from paddle_automl.inputs.base import INPUTS
 from paddle_automl.inputs.image import ImageFitted, ImageInput
+from paddle_automl.testing.augmentations import AugmentationContract, one_hot
+from tests.contracts.registering import registered
+from tests.contracts.toys import Texts
 
-NAMES = AUGMENTATIONS.names()
-SHAPES = [(16, 1, 8, 8), (16, 3, 28, 20), (1, 3, 9, 9), (5, 1, 1, 1)]
-
-
-def make(name):
-    cls = AUGMENTATIONS[name]
-    return cls(cls.Config(name=name))
+CLASSES = [AUGMENTATIONS[name] for name in AUGMENTATIONS.names()]
 
 
-def batch(stage, shape, seed=0):
-    """Return random images of the stage's type, and one-hot targets."""
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, shape, dtype=np.uint8)
-    if stage == "batch":
-        images = (images / 128 - 1).astype(np.float32)
-    return images, np.eye(4, dtype=np.float32)[np.arange(shape[0]) % 4]
+@pytest.mark.parametrize("plugin", CLASSES, ids=lambda cls: cls.name)
+class TestAugmentations(AugmentationContract):
+    def test_values_stay_in_the_range_of_what_they_are_made_of(self, plugin):
+        for values in self.values(plugin):
+            for seed in range(5):
+                changed, _ = self.make(plugin)(values, one_hot(len(values)), np.random.default_rng(seed))
+                if plugin.stage == "batch":
+                    assert np.abs(changed).max() <= np.abs(values).max() + 1e-5
+
+    def test_those_of_items_leave_targets_alone(self, plugin):
+        values = self.values(plugin)[0]
+        targets = one_hot(len(values))
+        _, soft = self.make(plugin)(values, targets, np.random.default_rng(0))
+        assert (soft == targets).all() or plugin.stage == "batch"
 
 
-@pytest.mark.parametrize("name", NAMES)
-class TestAugmentation:
-    def test_options_are_documented_and_have_defaults(self, name):
-        cls = AUGMENTATIONS[name]
-        assert issubclass(cls.Config, PluginConfig)
-        assert AUGMENTATIONS.summary(name)
-        assert all(option.doc for option in all_options(cls.Config))
-        assert cls.stage in ("item", "batch")
-        assert all(taken in INPUTS for taken in cls.takes)
-        # Without a list of inputs it is for every main array of float32, which there is in batches alone.
-        assert cls.takes or cls.stage == "batch"
-        with pytest.raises(ValidationError, match="unknown key"):
-            cls.Config.model_validate({"name": name, "no_such_option": 1})
+class DropWords(Augmentation):
+    """Leaves out words, as an augmentation of texts may: items of different lengths become shorter."""
 
-    @pytest.mark.parametrize("shape", SHAPES)
-    def test_shape_type_and_range_are_kept(self, name, shape):
-        augmentation = make(name)
-        images, targets = batch(augmentation.stage, shape)
-        for seed in range(5):
-            changed, soft = augmentation(images, targets, np.random.default_rng(seed))
-            assert changed.shape == images.shape
-            assert changed.dtype == images.dtype
-            assert soft.shape == targets.shape
-            assert soft.dtype == np.float32
-            np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-6)
-            assert soft.min() >= 0
-            if augmentation.stage == "batch":
-                assert np.abs(changed).max() <= np.abs(images).max() + 1e-5
+    name = "drop_words"
+    takes = frozenset({"toy_text"})
 
-    def test_inputs_are_not_modified(self, name):
-        augmentation = make(name)
-        images, targets = batch(augmentation.stage, (16, 3, 8, 8))
-        images.setflags(write=False)
-        targets.setflags(write=False)
-        for seed in range(5):
-            augmentation(images, targets, np.random.default_rng(seed))
+    class Config(PluginConfig):
+        """How many."""
 
-    def test_the_generator_decides_alone(self, name):
-        augmentation = make(name)
-        images, targets = batch(augmentation.stage, (16, 3, 12, 12))
+        fraction: float = 0.3
+        """Fraction of the words that is left out."""
 
-        def run(seed):
-            np.random.seed(np.random.default_rng().integers(1 << 30))  # noqa: NPY002
-            rng = np.random.default_rng(seed)
-            return [augmentation(images, targets, rng)[0] for _ in range(6)]
+    def __init__(self, config):
+        self.fraction = config.fraction
 
-        first, again, other = run(1), run(1), run(2)
-        assert all((a == b).all() for a, b in zip(first, again, strict=True))
-        assert any((a != b).any() for a, b in zip(first, other, strict=True))
-        assert any((a != images).any() for a in first)
+    def __call__(self, values, targets, rng):
+        changed = np.empty_like(values)
+        for row, words in enumerate(values):
+            changed[row] = words[rng.random(len(words)) >= self.fraction]
+        return changed, targets
 
-    def test_item_stage_leaves_targets_alone(self, name):
-        augmentation = make(name)
-        images, targets = batch(augmentation.stage, (16, 3, 8, 8))
-        _, soft = augmentation(images, targets, np.random.default_rng(0))
-        if augmentation.stage == "item":
-            assert (soft == targets).all()
 
-    def test_pickles(self, name):
-        augmentation = pickle.loads(pickle.dumps(make(name)))  # noqa: S301
-        images, targets = batch(augmentation.stage, (8, 1, 8, 8))
-        expected = make(name)(images, targets, np.random.default_rng(3))[0]
-        assert (augmentation(images, targets, np.random.default_rng(3))[0] == expected).all()
+@pytest.mark.parametrize("plugin", [DropWords])
+class TestOfTexts(AugmentationContract):
+    @pytest.fixture(autouse=True)
+    def _input(self):
+        with registered(INPUTS, "toy_text", Texts):
+            yield
+
+    def values(self, plugin):
+        batch = np.empty(9, dtype=object)
+        for row in range(9):
+            batch[row] = np.array([f"word{row}"] * (row + 1))
+        return [batch, batch[:1]]
+
+
+class Noise(AUGMENTATIONS["mixup"]):
+    """Adds noise to the main array of any input."""
+
+    def __init__(self, config):
+        pass
+
+    def __call__(self, values, targets, rng):
+        return values + rng.standard_normal(values.shape, dtype=np.float32), targets
+
+
+@pytest.mark.parametrize("plugin", [Noise])
+class TestOfAnyInput(AugmentationContract):
+    pass
+
+
+def test_one_of_another_input_says_what_to_do():
+    with pytest.raises(pytest.fail.Exception, match=r"override values\(\): DropWords takes toy_text input"):
+        AugmentationContract().test_what_it_is_given_is_not_changed(DropWords)
+
+
+def change_in_place(values, targets, rng):
+    values += rng.standard_normal(values.shape, dtype=np.float32)
+    return values, targets
+
+
+WRONG = [
+    (
+        change_in_place,
+        "test_what_it_is_given_is_not_changed",
+        "the values given are changed",
+    ),
+    (
+        lambda values, targets, rng: (values + np.float32(np.random.random()), targets),  # noqa: NPY002
+        "test_the_generator_decides_alone",
+        "the same generator gives other changes",
+    ),
+    (
+        lambda values, targets, rng: (values, targets),
+        "test_the_generator_decides_alone",
+        "another generator gives the same changes",
+    ),
+    (
+        lambda values, targets, rng: (values.astype(np.float64), targets),
+        "test_shapes_and_types_stay_and_targets_are_weighted_means",
+        "float64",
+    ),
+    (
+        lambda values, targets, rng: (values, targets + targets[::-1]),
+        "test_shapes_and_types_stay_and_targets_are_weighted_means",
+        "Not equal to tolerance",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "test", "message"), WRONG)
+def test_a_wrong_augmentation_is_caught(call, test, message):
+    class Wrong(Noise):
+        def __call__(self, values, targets, rng):
+            return call(values, targets, rng)
+
+    with pytest.raises(AssertionError, match=message):
+        getattr(AugmentationContract(), test)(Wrong)
+
+
+def test_one_for_items_of_any_input_is_caught():
+    class Wrong(Noise):
+        """Items differ too much for that."""
+
+        stage = "item"
+
+    with pytest.raises(AssertionError, match="names the inputs that it takes"):
+        AugmentationContract().test_options_are_described(Wrong)
 
 
 def test_all_together():
-    configs = [AUGMENTATIONS[name].Config(name=name) for name in NAMES]
+    configs = [cls.Config(name=cls.name) for cls in CLASSES]
     fitted = ImageFitted(name="image", size=(16, 16), channels=3, mean=(0.5,) * 3, std=(0.2,) * 3)
     augmenter = build_augmenter(configs, ImageInput(fitted))
     assert isinstance(augmenter, Augmenter)
-    images, targets = batch("item", (32, 3, 16, 16))
+    images = np.random.default_rng(0).integers(0, 256, (32, 3, 16, 16), dtype=np.uint8)
     rng = np.random.default_rng(0)
-    images, targets = augmenter.items(images, targets, rng)
+    images, targets = augmenter.items(images, one_hot(32), rng)
     assert images.dtype == np.uint8
     arrays, targets = augmenter.batch({"image": images.astype(np.float32)}, targets, rng)
     assert list(arrays) == ["image"]

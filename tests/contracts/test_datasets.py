@@ -1,16 +1,19 @@
-"""What every data set must hold to; each file in the folder is tested by itself."""
+"""Every data set against its contract, and what those of the package keep beyond it."""
+
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from paddle_automl.core.describe import all_options
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.config import DataConfig, absolute
 from paddle_automl.data.datasets.base import DATASETS, DatasetConfig
-from paddle_automl.data.prepare import prepare
+from paddle_automl.data.samples import Samples
 from paddle_automl.inputs.base import INPUTS
-from paddle_automl.tasks.base import default_task
+from paddle_automl.tasks.base import TASKS, RawTargets, default_task
+from paddle_automl.testing.datasets import DatasetContract
+from tests.contracts.registering import registered
+from tests.contracts.toys import Lines, Texts
 from tests.unit.data.pictures import class_folder, write_idx
 
 NAMES = DATASETS.names()
@@ -65,95 +68,140 @@ EXAMPLES = {
 }
 
 
-@pytest.fixture
-def options(name, tmp_path, monkeypatch):
-    """Make a small example of the data set and return its options, with relative paths."""
-    assert name in EXAMPLES, f"add an example of the data set '{name}' to EXAMPLES in {__file__}"
-    monkeypatch.chdir(tmp_path)
-    return {"name": name, **EXAMPLES[name](tmp_path)}
+@pytest.mark.parametrize("plugin", [DATASETS[name] for name in NAMES], ids=NAMES)
+class TestDatasets(DatasetContract):
+    def example(self, plugin, folder):
+        assert plugin.name in EXAMPLES, f"add an example of the data set '{plugin.name}' to EXAMPLES in {__file__}"
+        return EXAMPLES[plugin.name](folder)
 
-
-@pytest.mark.parametrize("name", NAMES)
-class TestDataset:
-    def test_options_are_documented(self, name):
-        cls = DATASETS[name]
-        assert issubclass(cls.Config, DatasetConfig)
-        assert cls.input in INPUTS
-        assert DATASETS.summary(name)
-        assert all(option.doc for option in all_options(cls.Config))
-        assert set(cls.Config.path_options) <= set(cls.Config.model_fields)
-        with pytest.raises(ValidationError, match="unknown key"):
-            cls.Config.model_validate({"name": name, "no_such_option": 1})
-
-    def test_samples_are_consistent(self, name, options):
-        cls = DATASETS[name]
-        samples = cls(cls.Config.model_validate(options)).load()
-        count = len(samples)
+    def test_classes_occur_and_files_are_listed_once(self, plugin, given):
+        samples = self.load(plugin, given)
         targets = samples.targets
-        assert len(targets) == count
-        assert len(set(targets.names)) == len(targets.names)
-        assert all(text.encode("utf-8") for text in targets.names)
         if targets.kind == "classes":
             assert targets.values.dtype == np.int64
             assert set(np.unique(targets.values)) == set(range(len(targets.names)))
-        default_task(targets.kind)
-        if samples.items is not None:
-            assert len(samples.items) == count
-        else:
-            assert len(set(samples.sources)) == count
-        taken = np.concatenate([*samples.splits.values(), np.empty(0, np.int64)])
-        assert len(set(taken.tolist())) == len(taken)
-        assert set(samples.splits) <= {"train", "validation", "test"}
+        assert default_task(targets.kind) in TASKS
+        assert samples.sources is None or len(set(samples.sources)) == len(samples)
 
-    def test_loading_twice_gives_the_same(self, name, options):
-        cls = DATASETS[name]
-        first, second = (cls(cls.Config.model_validate(options)).load() for _ in range(2))
-        assert (first.targets.values == second.targets.values).all()
-        assert first.targets.names == second.targets.names
-        assert first.sources == second.sources
-        assert first.items is None or (first.items == second.items).all()
 
-    def test_prepared_splits_are_disjoint_and_complete(self, name, options):
-        data = prepare(DataConfig.model_validate({"dataset": options}), seed=0)
-        parts = [data.train, data.validation, data.test]
-        rows = np.concatenate([part.indices for part in parts])
-        assert len(set(rows.tolist())) == len(rows)
-        assert all(len(part) for part in parts)
-        batch = next(data.train.batches(4, rng=np.random.default_rng(0)))
-        assert list(batch.inputs) == [spec.name for spec in data.specs]
-        for spec in data.specs:
-            assert batch.inputs[spec.name].dtype == spec.dtype
-            assert batch.inputs[spec.name].shape == (4, *spec.shape)
-        assert batch.targets.shape == (4, data.task.outputs)
-        assert batch.targets.dtype == np.float32
-        assert (data.train.codes[batch.rows] == batch.codes).all()
+@pytest.fixture
+def texts():
+    """A plugin with an input of texts and a data set for it, loaded for a while."""
+    with registered(INPUTS, "toy_text", Texts), registered(DATASETS, "toy_lines", Lines):
+        yield
 
-    def test_absolute_paths_hold_in_any_folder(self, name, options, tmp_path, monkeypatch):
-        config = DataConfig.model_validate({"dataset": options})
-        made = absolute(config)
-        first = prepare(config, seed=0)
-        (tmp_path / "elsewhere").mkdir()
-        monkeypatch.chdir(tmp_path / "elsewhere")
-        second = prepare(made, seed=0)
-        assert (first.train.raw([0, 1]) == second.train.raw([0, 1])).all()
-        assert first.input.fitted == second.input.fitted
 
-    def test_the_store_gives_the_same_data(self, name, options, tmp_path):
-        config = DataConfig.model_validate({"dataset": options})
-        plain = prepare(config, seed=0)
-        for _ in range(2):
-            stored = prepare(config, seed=0, cache_dir=tmp_path / "cache")
-            assert stored.input.fitted == plain.input.fitted
-            assert stored.task.names == plain.task.names
-            for mine, theirs in ((stored.train, plain.train), (stored.test, plain.test)):
-                assert (mine.indices == theirs.indices).all()
-                assert (mine.codes == theirs.codes).all()
-                assert (mine.raw(range(len(mine))) == theirs.raw(range(len(theirs)))).all()
+@pytest.mark.usefixtures("texts")
+@pytest.mark.parametrize("plugin", [Lines])
+class TestOfTexts(DatasetContract):
+    options: ClassVar = {"count": 60}
 
-    def test_a_missing_path_is_a_data_error(self, name, options, tmp_path):
-        cls = DATASETS[name]
-        given = [option for option in cls.Config.path_options if options.get(option)]
-        for option in given:
-            broken = cls.Config.model_validate({**options, option: str(tmp_path / "没有 this")})
-            with pytest.raises(DataError, match="没有 this"):
-                cls(broken).load()
+
+class Riddles(Lines):
+    """Files of texts whose targets no task stands for by itself: numbers as names of classes."""
+
+    class Config(DatasetConfig):
+        """Where they are."""
+
+        path_options = ("root",)
+        root: str
+        """Folder of the files."""
+
+    def load(self):
+        files = sorted(Path(self.config.root).glob("*.txt"))
+        if not files:
+            raise DataError(f"{self.config.root}: holds no texts")
+        values = np.array([int(file.stem) % 5 for file in files], np.int64)
+        return Samples(RawTargets("classes", values, ("0", "1", "2.5", "10", "-3")), sources=tuple(files))
+
+
+@pytest.mark.usefixtures("texts")
+@pytest.mark.parametrize("plugin", [Riddles])
+class TestOfFilesForAStatedTask(DatasetContract):
+    task = "regression"
+
+    @pytest.fixture(autouse=True)
+    def _entered(self, texts):
+        with registered(DATASETS, "toy_riddles", Riddles):
+            yield
+
+    def example(self, plugin, folder):
+        (folder / "谜 语").mkdir()
+        for number in range(40):
+            (folder / "谜 语" / f"{number:02d}.txt").write_text(f"riddle {number * 7}", "utf-8")
+        return {"root": "谜 语"}
+
+
+def shuffled(self, samples):
+    order = np.random.default_rng().permutation(len(samples))
+    return Samples(samples.targets.take(order), items=samples.items[order])
+
+
+def twice(self, samples):
+    rows = np.arange(4)
+    return Samples(samples.targets, items=samples.items, splits={"test": rows, "validation": rows})
+
+
+def riddles(self, samples):
+    return Samples(RawTargets("riddles", samples.targets.values, ("x", "y")), items=samples.items)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "test", "message"),
+    [
+        (shuffled, "test_loading_twice_gives_the_same", "loading twice gives other"),
+        (twice, "test_there_is_a_target_for_each_item", "an item is in two splits"),
+        (riddles, "test_there_is_a_target_for_each_item", "no task reads riddles"),
+    ],
+)
+def test_a_wrong_data_set_is_caught(mistake, test, message):
+    class Mistaken(Lines):
+        def load(self):
+            return mistake(self, super().load())
+
+    with pytest.raises(AssertionError, match=message):
+        getattr(DatasetContract(), test)(Mistaken, {"count": 50})
+
+
+def test_files_that_are_not_there_are_caught():
+    class Mistaken(Lines):
+        def sources(self):
+            return (Path("not there"),)
+
+    with pytest.raises(AssertionError, match="not there"):
+        DatasetContract().test_files_that_alone_make_the_samples_are_there(Mistaken, {})
+
+
+def test_a_missing_path_that_is_not_told_is_caught(tmp_path):
+    class Mistaken(Riddles):
+        def load(self):
+            raise DataError("no riddles")
+
+    with pytest.raises(AssertionError, match="没有 this"):
+        DatasetContract().test_a_missing_path_is_named(Mistaken, {"root": "."}, tmp_path)
+
+
+@pytest.mark.usefixtures("texts")
+def test_paths_that_are_not_declared_are_caught(tmp_path, monkeypatch):
+    class Mistaken(Riddles):
+        class Config(DatasetConfig):
+            """Where they are."""
+
+            root: str
+            """Folder of the files."""
+
+    monkeypatch.chdir(tmp_path)
+    contract = TestOfFilesForAStatedTask()
+    given = {"name": "toy_mistaken", **contract.example(Mistaken, tmp_path)}
+    with registered(DATASETS, "toy_mistaken", Mistaken), pytest.raises(DataError, match="holds no texts"):
+        contract.test_absolute_paths_hold_in_any_folder(Mistaken, given, tmp_path, monkeypatch)
+
+
+def test_a_data_set_of_an_unknown_input_is_caught():
+    class Mistaken(Lines):
+        """Its input was forgotten."""
+
+        input = "sound"
+
+    with pytest.raises(AssertionError, match="there is no input 'sound'"):
+        DatasetContract().test_options_are_described(Mistaken)

@@ -1,0 +1,244 @@
+"""What every input must hold to."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.inputs.base import Fitted, Input, InputConfig, Reader, Source, batched
+from paddle_automl.testing.arrays import fits, same
+from paddle_automl.testing.options import check_options, config_of
+
+MOST_ARRAYS = 4
+"""Arrays that an exported network takes at most."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input fitted to sources, with its reader and the items ``[N, ...]`` that it read."""
+
+    sources: list[Source]
+    reader: Reader
+    items: np.ndarray
+    input: Input
+
+
+class InputContract:
+    """Tests of an input: parametrize `plugin` with its class, and override `sources`.
+
+    `options` are those that it needs, if any. An input that takes items which a data set holds in memory overrides
+    `items` as well, and one that can read whatever it is given, such as any text, `unreadable`.
+    """
+
+    options: ClassVar[dict[str, Any]] = {}
+
+    def sources(self, plugin: type[Input], folder: Path) -> list[Source]:
+        """Return about ten sources with different content; those that are files are made in `folder`."""
+        del folder
+        pytest.fail(f"override sources(): return some sources that {plugin.__name__} reads")
+
+    def items(self, plugin: type[Input]) -> np.ndarray | None:
+        """Return items as a data set holds them in memory, or None where the input only reads."""
+        del plugin
+        return None
+
+    def unreadable(self, plugin: type[Input], folder: Path) -> list[Source]:
+        """Return sources that cannot be read; "unreadable" is part of what messages call them."""
+        del plugin
+        return [folder / "unreadable 没有"]
+
+    def config(self, plugin: type[Input]) -> Any:
+        """Return the options."""
+        return config_of(plugin, self.options)
+
+    def case(self, plugin: type[Input], folder: Path) -> Case:
+        """Return the input fitted to its sources."""
+        config, sources = self.config(plugin), self.sources(plugin, folder)
+        assert len(sources) >= 4, f"sources() returns {len(sources)}; these tests need at least 4"
+        reader = plugin.reader(config, sources=sources, items=None)
+        items = reader.empty(len(sources))
+        for row, source in enumerate(sources):
+            items[row] = reader(source)
+        return Case(sources, reader, items, self.fitted(plugin, config, reader, items))
+
+    def fitted(self, plugin: type[Input], config: Any, reader: Reader, items: np.ndarray, size: int = 512) -> Input:
+        """Return the input whose statistics were measured in batches of `size`."""
+        rows = np.arange(len(items))
+        return plugin.fit(config, reader, plugin.measure(config, reader, batched(items.__getitem__, rows, size)))
+
+    def test_options_are_described(self, plugin: type[Input]) -> None:
+        """Class and options have a docstring, and messages have a word for one item."""
+        check_options(plugin)
+        assert issubclass(plugin.Config, InputConfig)
+        assert issubclass(plugin.Fitted, Fitted)
+        assert plugin.word.strip(), "word: what one item is called in messages"
+
+    def test_what_is_read_depends_on_source_and_options_alone(self, plugin: type[Input], tmp_path: Path) -> None:
+        """Items fit into the array that the reader makes; they are read in threads and in other processes."""
+        case = self.case(plugin, tmp_path)
+        again = plugin.reader(self.config(plugin), sources=case.sources, items=None)
+        for reader in (again, pickle.loads(pickle.dumps(case.reader))):  # noqa: S301
+            assert repr(reader) == repr(case.reader), "the repr of a reader is the key of its items in the cache"
+            with ThreadPoolExecutor(4) as threads:
+                for row, item in enumerate(threads.map(reader, case.sources)):
+                    assert same(item, case.items[row]), f"{case.sources[row]} is not read as before"
+        assert not re.search(r" at 0x[0-9a-f]+", repr(case.reader)), "the repr must be the same in any process"
+
+    def test_items_in_memory_become_those_of_the_reader(self, plugin: type[Input]) -> None:
+        """A data set may hold them as an array."""
+        items = self.items(plugin)
+        if items is None:
+            pytest.skip("it only reads")
+        reader = plugin.reader(self.config(plugin), sources=None, items=items)
+        kept = copy.deepcopy(items)
+        converted, empty = reader.convert(items), reader.empty(len(items))
+        assert same(items, kept), "convert changes the items of the data set"
+        assert (converted.dtype, converted.shape) == (empty.dtype, empty.shape)
+        given = self.fitted(plugin, self.config(plugin), reader, converted)
+        check_arrays(given, given.batch(converted), len(items))
+
+    def test_batches_hold_the_promised_arrays(self, plugin: type[Input], tmp_path: Path) -> None:
+        """In the order of `specs`, for any number of items, which are not changed."""
+        case = self.case(plugin, tmp_path)
+        specs = case.input.specs
+        assert 1 <= len(specs) <= MOST_ARRAYS, f"a network takes 1 to {MOST_ARRAYS} arrays, got {len(specs)}"
+        assert len({spec.name for spec in specs}) == len(specs)
+        kept = copy.deepcopy(case.items)
+        arrays = case.input.batch(case.items)
+        assert same(case.items, kept), "batch changes the items"
+        check_arrays(case.input, arrays, len(case.items))
+        check_arrays(case.input, case.input.batch(case.items[:1]), 1)
+        rows = np.array([3, 1])
+        few = case.input.batch(case.items[rows])
+        for spec in specs:
+            # An open axis may be as long as the longest item of the batch.
+            if None not in spec.shape:
+                np.testing.assert_allclose(few[spec.name], arrays[spec.name][rows], rtol=1e-5, atol=1e-6)
+
+    def test_statistics_do_not_depend_on_the_batches(self, plugin: type[Input], tmp_path: Path) -> None:
+        """They are stored as JSON, and measured batch by batch."""
+        case, config = self.case(plugin, tmp_path), self.config(plugin)
+        found = plugin.measure(config, case.reader, iter([case.items]))
+        stored = json.loads(json.dumps(found, allow_nan=False))
+        assert plugin.fit(config, case.reader, stored).fitted == case.input.fitted
+        expected = case.input.batch(case.items)
+        arrays = self.fitted(plugin, config, case.reader, case.items, size=3).batch(case.items)
+        for name, array in arrays.items():
+            np.testing.assert_allclose(array, expected[name], rtol=1e-4, atol=1e-5)
+
+    def test_what_is_fitted_survives_json(self, plugin: type[Input], tmp_path: Path) -> None:
+        """A bundle carries the fitted input, which reads and batches as in training."""
+        case = self.case(plugin, tmp_path)
+        assert case.input.fitted.name == plugin.name
+        text = json.dumps(case.input.fitted.model_dump(mode="json"), allow_nan=False)
+        again = plugin(plugin.Fitted.model_validate(json.loads(text)))
+        assert again.fitted == case.input.fitted
+        assert again.specs == case.input.specs
+        assert again.same_items(case.input)
+        for row, source in enumerate(case.sources):
+            assert same(again.read(source), case.items[row]), f"{source} is not read as in training"
+        expected = case.input.batch(case.items)
+        assert all(same(array, expected[name]) for name, array in again.batch(case.items).items())
+
+    def test_other_data_are_read_with_the_stated_options(self, plugin: type[Input], tmp_path: Path) -> None:
+        """An evaluation on other data reads them as the training read its own."""
+        case = self.case(plugin, tmp_path)
+        stated = case.input.stated()
+        if stated is None:
+            return
+        assert isinstance(stated, plugin.Config)
+        reader = plugin.reader(stated, sources=case.sources[:1], items=None)
+        assert same(reader(case.sources[0]), case.items[0])
+
+    def test_written_items_are_found_and_read_again(self, plugin: type[Input], tmp_path: Path) -> None:
+        """A bundle holds some of them as samples; the command `predict` is given their paths."""
+        case = self.case(plugin, tmp_path)
+        folder = tmp_path / "样本 samples"
+        folder.mkdir()
+        for row in range(3):
+            file = case.input.write(case.items[row], folder / f"{row:03d}")
+            assert file.parent == folder
+            assert file.name.startswith(f"{row:03d}")
+            assert file.is_file()
+            assert same(case.input.read(file), case.items[row]), f"{file.name} does not hold the written item"
+            for path in (file, str(file)):
+                (found,) = case.input.find([path])
+                assert same(case.input.read(found), case.items[row])
+
+    def test_nothing_is_found_in_nothing(self, plugin: type[Input], tmp_path: Path) -> None:
+        """A command without sources is a mistake."""
+        with pytest.raises(DataError):
+            self.case(plugin, tmp_path).input.find([])
+
+    def test_sources_that_cannot_be_read_are_named(self, plugin: type[Input], tmp_path: Path) -> None:
+        """Whether they are read for training or for a prediction."""
+        case = self.case(plugin, tmp_path)
+        for source in self.unreadable(plugin, tmp_path):
+            for read in (case.reader, case.input.read):
+                with pytest.raises(DataError, match="unreadable"):
+                    read(source)
+
+    def test_sources_have_a_text_in_tables(self, plugin: type[Input], tmp_path: Path) -> None:
+        """Logs and CSV files name them."""
+        case = self.case(plugin, tmp_path)
+        for source in case.sources:
+            text = case.input.describe(source)
+            assert isinstance(text, str)
+            assert text.strip()
+
+    def test_examples_are_like_batches(self, plugin: type[Input], tmp_path: Path) -> None:
+        """Times are measured with them; the generator alone decides."""
+        given = self.case(plugin, tmp_path).input
+        for count in (1, 5):
+            arrays = given.example(count, np.random.default_rng(1))
+            check_arrays(given, arrays, count)
+            again = given.example(count, np.random.default_rng(1))
+            assert all(same(array, again[name]) for name, array in arrays.items())
+
+    def test_smaller_batches_are_batches_or_refused(self, plugin: type[Input], tmp_path: Path) -> None:
+        """Where there is no resolution the message names the key that asks for it."""
+        case = self.case(plugin, tmp_path)
+        arrays = case.input.batch(case.items)
+        whole = case.input.shrink(arrays, 1)
+        assert list(whole) == list(arrays)
+        assert all(same(array, arrays[name]) for name, array in whole.items())
+        half, refusal = None, ""
+        try:
+            half = case.input.shrink(arrays, 0.5)
+        except ConfigError as error:
+            refusal = str(error)
+        if half is None:
+            assert "training.progressive.resolution" in refusal
+            return
+        assert list(half) == list(arrays)
+        assert all(len(half[name]) == len(array) for name, array in arrays.items())
+        assert all(half[name].dtype == array.dtype for name, array in arrays.items())
+
+    def test_facts_are_a_number_per_item(self, plugin: type[Input], tmp_path: Path) -> None:
+        """For checks of data."""
+        case = self.case(plugin, tmp_path)
+        for name, values in case.input.facts(case.items).items():
+            assert values.shape == (len(case.items),), name
+            assert np.isfinite(values).all(), name
+
+
+def check_arrays(given: Input, arrays: Mapping[str, np.ndarray], count: int) -> None:
+    """Assert that the arrays of `count` items are those of `specs`, in their order, and finite."""
+    assert list(arrays) == [spec.name for spec in given.specs], "arrays in another order than specs"
+    for spec in given.specs:
+        array = arrays[spec.name]
+        assert array.dtype == np.dtype(spec.dtype), f"{spec.name}: {array.dtype}, promised {spec.dtype}"
+        assert fits(array.shape, (count, *spec.shape)), f"{spec.name}: {array.shape}, promised {spec.shape}"
+        if array.dtype.kind == "f":
+            assert np.isfinite(array).all(), f"{spec.name} is not finite"
