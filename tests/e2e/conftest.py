@@ -21,7 +21,7 @@ TINY = {
         "optimizer": {"name": "momentum", "learning_rate": 0.1},
         "ema": {"decay": 0.9},
     },
-    "final": {"epochs": 4},
+    "refit": {"epochs": 4},
     "search": {
         "controller": "random_search",
         "trials": 3,

@@ -42,7 +42,7 @@ def compressed(searched, tmp_path_factory):
         "output": str(folder / "out"),
         "visualdl": False,
         "training": {**TINY["training"], "epochs": 2},
-        "final": {"epochs": 3},
+        "refit": {"epochs": 3},
         "model": {"backbone": {"name": "resnet", "width": 16, "blocks": [1]}},
         "deployment": {"latency": {"runs": 10}},
         "distillation": {"teacher": str(teacher)},

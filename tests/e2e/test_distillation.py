@@ -8,7 +8,7 @@ import yaml
 from paddle_automl.core.files import read_json_lines
 from tests.e2e.conftest import TINY, run_tool, write_config
 
-STUDENT = {key: value for key, value in TINY.items() if key not in ("search", "final")}
+STUDENT = {key: value for key, value in TINY.items() if key not in ("search", "refit")}
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_temperature_weight_and_teacher_are_legal_choices_of_a_search(searched, 
         **TINY,
         "output": str(tmp_path / "out"),
         "training": {**TINY["training"], "epochs": 2},
-        "final": {"epochs": 2},
+        "refit": {"epochs": 2},
         "distillation": {"teacher": str(teacher), "weight": 0.7},
         "search": {**TINY["search"], "space": space},
     }

@@ -11,7 +11,8 @@ import pytest
 from paddle_automl.cli.compress import main
 from paddle_automl.core.loading import load_config
 from paddle_automl.deployment.bundle import Bundle
-from paddle_automl.pipeline.jobs.compress import REPORT_FILE, CompressFile
+from paddle_automl.pipeline.commands import CompressFile
+from paddle_automl.pipeline.jobs.compress import REPORT_FILE
 
 ROOT = Path(__file__).parents[3]
 QUICK = [
