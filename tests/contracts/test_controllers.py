@@ -1,22 +1,16 @@
-"""The laws of every controller."""
+"""Every controller against its contract, and what those of the package keep beyond it."""
 
-import json
+import random
 
 import numpy as np
 import pytest
 
-from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.loading import validate
-from paddle_automl.core.schema import PluginConfig
-from paddle_automl.search.config import SearchConfig
-from paddle_automl.search.controllers.base import CONTROLLERS, Controller, Proposer
-from paddle_automl.search.records import History, Observation
-from paddle_automl.space import SearchSpace
-from tests.unit.search.helpers import ACCURACY, SMALL, SPACE, TWO, controller, open_study
+from paddle_automl.search.controllers.base import CONTROLLERS
+from paddle_automl.testing.controllers import SMALL, ControllerContract, value_of
+from tests.unit.search.helpers import controller, open_study
 
 NAMES = CONTROLLERS.names()
 VARIANTS = [
-    *((name, {}) for name in NAMES),
     ("bayesian", {"surrogate": "RF", "acquisition": "LCB"}),
     ("bayesian", {"surrogate": "ET", "acquisition": "PI", "window": 10}),
     ("bayesian", {"surrogate": "GBRT"}),
@@ -26,113 +20,104 @@ VARIANTS = [
 QUICK = {"bayesian": {"initial_trials": 4}, "optuna": {}}
 
 
-def options_of(name, options):
-    return {**QUICK.get(name, {}), **options}
+def contract_of(name, options=None):
+    """Return the contract with the options of a variant."""
+    contract = ControllerContract()
+    contract.options = {**QUICK.get(name, {}), **(options or {})}
+    # Optuna's samplers repeat themselves, apart from the default one.
+    contract.repeats = "sampler" in contract.options
+    return contract
 
 
-def value_of(params):
-    """A made-up accuracy."""
-    return 0.5 - 0.1 * abs(np.log10(params["rate"]) + 2) + 0.3 * params["drop"]
+@pytest.mark.parametrize("plugin", [CONTROLLERS[name] for name in NAMES], ids=NAMES)
+class TestControllers(ControllerContract):
+    @pytest.fixture(autouse=True)
+    def _use(self, plugin):
+        self.options = QUICK.get(plugin.name, {})
+        self.seeded = plugin.name != "grid"
 
-
-def end(study, record, accuracy):
-    """End a trial: some fail, some are stopped early."""
-    if record.number % 5 == 3:
-        study.fail(record.number, "diverged")
-    elif record.number % 5 == 4:
-        study.prune(record.number, {"accuracy": accuracy / 2, "parameters": 9}, {1: accuracy / 2}, "stopped")
-    else:
-        study.complete(record.number, {"accuracy": accuracy, "parameters": record.number % 7}, {1: accuracy})
-
-
-def run(folder, name, options, trials, *, objectives=ACCURACY, seed=0, space=SPACE, fresh=False, pending=0):
-    """Return the proposals of a search; `fresh` takes a new controller for each, `pending` trials run at once."""
-    make = lambda: controller(name, space=space, objectives=objectives, seed=seed, **options)  # noqa: E731
-    proposals, running, own = [], [], make()
-    with open_study(folder, space=space, objectives=objectives) as study:
-        while len(proposals) < trials:
-            record = study.ask(make() if fresh else own)
-            proposals.append(record.params)
-            assert space.contains(record.params)
-            if record.duplicate_of is None:
-                running.append(record)
-            if len(running) > pending:
-                first = running.pop(0)
-                end(study, first, value_of(first.params) if space is SPACE else 0.5)
-    return proposals
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_is_documented_and_configured_by_its_own_class(name):
-    cls = CONTROLLERS[name]
-    assert issubclass(cls, Controller)
-    assert issubclass(cls.Config, PluginConfig)
-    assert CONTROLLERS.summary(name)
-    assert all(field.description for field in cls.Config.model_fields.values())
-    with pytest.raises(ConfigError, match="unknown key"):
-        validate(SearchConfig, {"controller": {"name": name, "no_such_option": 1}})
+    def test_a_small_space_is_covered(self, plugin, tmp_path):
+        own, tried = self.make(plugin, space=SMALL), set()
+        with open_study(tmp_path, space=SMALL) as study:
+            while not study.exhausted(own):
+                record = study.ask(own)
+                if record.duplicate_of is None:
+                    tried.add(SMALL.canonical_key(record.params))
+                    study.complete(record.number, {"accuracy": record.params["a"] / 9}, {})
+        assert len(tried) == 6
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_proposals_are_a_function_of_seed_and_history(tmp_path, name, options):
-    options = options_of(name, options)
-    kept = run(tmp_path / "kept", name, options, 7)
-    fresh = run(tmp_path / "fresh", name, options, 7, fresh=True)
-    assert json.dumps(fresh) == json.dumps(kept)
-    if name != "grid":
-        assert run(tmp_path / "seed", name, options, 3, seed=1) != kept[:3]
+def test_variants_propose_as_a_function_of_seed_and_history(tmp_path, name, options):
+    contract_of(name, options).test_proposals_are_a_function_of_seed_and_history(CONTROLLERS[name], tmp_path)
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
-def test_running_trials_are_no_obstacle(tmp_path, name, options):
-    proposals = run(tmp_path, name, options_of(name, options), 8, pending=2)
-    if "sampler" not in options:
-        assert len({SPACE.canonical_key(params) for params in proposals}) == len(proposals)
+def test_variants_do_not_wait_for_running_trials(tmp_path, name, options):
+    contract_of(name, options).test_running_trials_are_no_obstacle(CONTROLLERS[name], tmp_path)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_two_objectives(tmp_path, name):
-    assert len(run(tmp_path, name, options_of(name, {}), 7, objectives=TWO)) == 7
+class Walk(CONTROLLERS["random_search"]):
+    """May come back to where it was, and is content with two places."""
+
+    def propose(self, number, history):
+        return self.space.sample(self.rng(number % 5))
+
+    def exhausted(self, history):
+        return len(history.keys(self.space)) >= 2
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_small_space_is_covered_without_waste(tmp_path, name):
-    own = controller(name, space=SMALL, **options_of(name, {}))
-    tried = set()
-    with open_study(tmp_path, space=SMALL) as study:
-        while not study.exhausted(own):
-            record = study.ask(own)
-            if record.duplicate_of is None:
-                tried.add(SMALL.canonical_key(record.params))
-                study.complete(record.number, {"accuracy": record.params["a"] / 9}, {})
-        asked = len(study.records())
-    assert len(tried) == 6
-    if issubclass(CONTROLLERS[name], Proposer):
-        assert asked == 6
+@pytest.mark.parametrize("plugin", [Walk])
+class TestThatRepeats(ControllerContract):
+    repeats = True
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_one_value_is_a_space_too(tmp_path, name):
-    space = SearchSpace.parse({"a": {"choice": [5]}, "b": {"int": [3, 3]}})
-    assert run(tmp_path, name, options_of(name, {}), 2, space=space) == [{"a": 5, "b": 3}] * 2
+class Moody(CONTROLLERS["random_search"]):
+    """Draws from the generator of the process."""
+
+    def propose(self, number, history):
+        return self.space.sample(np.random.default_rng(random.getrandbits(30)))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(CONTROLLERS[name], Proposer)])
-def test_a_history_of_failures_only(name):
-    rng = np.random.default_rng(0)
-    failed = tuple(Observation(number, SPACE.sample(rng), None) for number in range(15))
-    assert SPACE.contains(controller(name, **options_of(name, {})).propose(15, History(failed)))
+class Deaf(CONTROLLERS["random_search"]):
+    """Does not look at the history."""
+
+    def propose(self, number, history):
+        return self.space.sample(self.rng(0))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(CONTROLLERS[name], Proposer)])
-def test_equal_costs_and_extreme_costs(name):
-    rng = np.random.default_rng(0)
-    params = [SPACE.sample(rng) for _ in range(12)]
-    for costs in ([1.0] * 12, [10.0**power for power in range(-6, 30, 3)]):
-        history = History(
-            tuple(Observation(n, p, (c,)) for n, (p, c) in enumerate(zip(params, costs, strict=True)))
-        )
-        assert SPACE.contains(controller(name, **options_of(name, {})).propose(12, history))
+class Outside(CONTROLLERS["random_search"]):
+    """Forgets a decision."""
+
+    def propose(self, number, history):
+        return dict(list(super().propose(number, history).items())[:1])
+
+
+class Endless(Walk):
+    """Never ends a search."""
+
+    def exhausted(self, history):
+        return False
+
+
+def test_a_controller_whose_proposals_cannot_be_repeated_is_caught(tmp_path):
+    with pytest.raises(AssertionError, match="a new controller proposes otherwise"):
+        ControllerContract().test_proposals_are_a_function_of_seed_and_history(Moody, tmp_path)
+
+
+def test_a_controller_that_repeats_itself_is_caught(tmp_path):
+    with pytest.raises(AssertionError, match="a proposal is repeated; if it may, set repeats = True"):
+        ControllerContract().test_running_trials_are_no_obstacle(Deaf, tmp_path)
+
+
+def test_a_controller_that_leaves_the_space_is_caught(tmp_path):
+    with pytest.raises(RuntimeError, match="which is not in the search space"):
+        ControllerContract().test_several_objectives(Outside, tmp_path)
+
+
+def test_a_controller_that_never_ends_is_caught(tmp_path):
+    with pytest.raises(AssertionError, match="the space of 6 is not exhausted after 100 proposals"):
+        TestThatRepeats().test_a_small_space_comes_to_an_end(Endless, tmp_path)
 
 
 def test_a_proposal_outside_the_space_is_an_error(tmp_path):

@@ -1,105 +1,94 @@
-"""The laws of every scheduler, and the published rules of each."""
+"""Every scheduler against its contract, and the published rules of each."""
 
-import numpy as np
 import pytest
 
-from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.loading import validate
-from paddle_automl.search.config import SearchConfig
+from paddle_automl.core.schema import PluginConfig
 from paddle_automl.search.dominance import order
-from paddle_automl.search.schedulers.base import SCHEDULERS, Decision, Scheduler
+from paddle_automl.search.schedulers.base import SCHEDULERS, Decision, Scheduler, curve_cost
+from paddle_automl.testing.schedulers import SchedulerContract, play, random_costs
 from tests.unit.search.helpers import scheduler
 
 NAMES = SCHEDULERS.names()
 GO, STOP = Decision.CONTINUE, Decision.STOP
 
 
-def play(rule, costs):
-    """Run trials one after the other through their epochs; return how far each came."""
-    curves, reached = {}, []
-    for number, row in enumerate(costs):
-        curves[number] = {}
-        for epoch, cost in enumerate(row, 1):
-            curves[number][epoch] = cost
-            if rule.decide(number, epoch, cost, curves) is STOP:
-                break
-        reached.append(epoch)
-    return reached
+@pytest.mark.parametrize("plugin", [SCHEDULERS[name] for name in NAMES], ids=NAMES)
+class TestSchedulers(SchedulerContract):
+    pass
 
 
-def random_costs(seed, trials=30, epochs=9):
-    rng = np.random.default_rng(seed)
-    ends = rng.random(trials)
-    return [[end + 1 / epoch for epoch in range(1, epochs + 1)] for end in ends]
+class Hopeless(Scheduler):
+    """Stops a trial whose cost is above a limit, whatever the others do."""
+
+    class Config(PluginConfig):
+        """The limit."""
+
+        limit: float = 0.9
+        """Cost above which a trial is hopeless."""
+
+    def decide(self, number, epoch, cost, curves):
+        return STOP if curve_cost(cost) > self.config.limit else GO
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_is_documented_and_configured_by_its_own_class(name):
-    assert issubclass(SCHEDULERS[name], Scheduler)
-    assert SCHEDULERS.summary(name)
-    assert all(field.description for field in SCHEDULERS[name].Config.model_fields.values())
-    with pytest.raises(ConfigError, match="unknown key"):
-        validate(SearchConfig, {"scheduler": {"name": name, "no_such_option": 1}})
+@pytest.mark.parametrize("plugin", [Hopeless])
+class TestOfOnesOwn(SchedulerContract):
+    compares = False
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_first_trial_is_never_stopped(name):
-    assert play(scheduler(name), [[3, 4, 5, 6, 7, 8, 9, 10, 11]]) == [9]
+class Counting(SCHEDULERS["none"]):
+    """Keeps a state."""
+
+    def __init__(self, config, *, epochs=None):
+        super().__init__(config, epochs=epochs)
+        self.calls = 0
+
+    def decide(self, number, epoch, cost, curves):
+        self.calls += 1
+        return STOP if self.calls == 7 else GO
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seed", range(5))
-def test_the_best_trial_is_never_stopped(name, seed):
-    """Curves that do not cross: whoever is best at the end was best all the time."""
-    costs = random_costs(seed)
-    reached = play(scheduler(name), costs)
-    assert reached[int(np.argmin([row[-1] for row in costs]))] == 9
+class Ordering(SCHEDULERS["none"]):
+    """Looks at the last trial of the curves, which is any of them."""
+
+    def decide(self, number, epoch, cost, curves):
+        return STOP if list(curves)[-1] == number else GO
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_decisions_are_repeatable_and_depend_on_nothing_else(name):
-    curves = {n: dict(enumerate(row, 1)) for n, row in enumerate(random_costs(0, trials=12))}
-    rule, other = scheduler(name), scheduler(name)
-    for number, curve in curves.items():
-        for epoch, cost in curve.items():
-            first = rule.decide(number, epoch, cost, curves)
-            assert first is rule.decide(number, epoch, cost, curves)
-            assert first is other.decide(number, epoch, cost, dict(reversed(curves.items())))
+class Upside(SCHEDULERS["none"]):
+    """Takes a high cost for a good one."""
+
+    def decide(self, number, epoch, cost, curves):
+        best = max(curve_cost(point) for curve in curves.values() for point in curve.values())
+        return STOP if curve_cost(cost) < best and epoch > 1 else GO
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_shift_of_all_costs_changes_nothing(name):
-    costs = random_costs(1)
-    shifted = [[cost - 7 for cost in row] for row in costs]
-    assert play(scheduler(name), costs) == play(scheduler(name), shifted)
+class Clearing(SCHEDULERS["none"]):
+    """Changes what it was given."""
+
+    def decide(self, number, epoch, cost, curves):
+        curves[number].pop(1, None)
+        return GO
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_trials_that_report_rarely_or_once(name):
-    rule = scheduler(name)
-    curves = {number: {5: 0.1 * number} for number in range(9)} | {9: {2: 1.0}, 10: {}}
-    assert rule.decide(0, 5, 0.0, curves) is GO
-    assert rule.decide(10, 5, 9.0, curves) in (GO, STOP)
+def test_a_scheduler_with_a_state_is_caught():
+    with pytest.raises(AssertionError, match="asked again it decides otherwise"):
+        SchedulerContract().test_decisions_depend_on_nothing_but_the_arguments(Counting, 0)
+    with pytest.raises(AssertionError, match="on the order of the trials"):
+        SchedulerContract().test_decisions_depend_on_nothing_but_the_arguments(Ordering, 0)
 
 
-def several(seed, trials=30):
-    """Return reports of accuracy and loss that improve, and of a size that is known from the start."""
-    rng = np.random.default_rng(seed)
-    sizes = rng.integers(1, 100, trials)
-    return [
-        [(0.0, *point, float(size)) for point in zip(one, other, strict=True)]
-        for one, other, size in zip(
-            random_costs(seed, trials), random_costs(seed + 100, trials), sizes, strict=True
-        )
-    ]
+def test_a_scheduler_that_changes_the_curves_is_caught():
+    with pytest.raises((AssertionError, RuntimeError)):
+        SchedulerContract().test_decisions_depend_on_nothing_but_the_arguments(Clearing, 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("seed", range(3))
-def test_several_objectives_never_stop_the_best_in_the_first(name, seed):
-    reports = several(seed)
-    reached = play(scheduler(name), reports)
-    assert reached[int(np.argmin([row[-1][1] for row in reports]))] == 9
+def test_a_scheduler_that_stops_the_best_is_caught():
+    with pytest.raises(AssertionError):
+        SchedulerContract().test_the_best_trial_is_never_stopped(Upside, None, 0)
+    with pytest.raises(AssertionError):
+        SchedulerContract().test_of_several_objectives_the_best_in_the_first_is_never_stopped(Upside, 0)
+    with pytest.raises(AssertionError):
+        SchedulerContract().test_the_first_trial_is_never_stopped(Hopeless, None)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "median"])
@@ -108,15 +97,6 @@ def test_one_objective_told_twice_is_as_one(name):
     for seed in range(3):
         costs = random_costs(seed)
         assert play(scheduler(name), [[(0.0, c, c) for c in row] for row in costs]) == play(scheduler(name), costs)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_decisions_with_several_objectives_depend_on_nothing_else(name):
-    curves = {n: dict(enumerate(row, 1)) for n, row in enumerate(several(0, trials=12))}
-    for number, curve in curves.items():
-        for epoch, point in curve.items():
-            first = scheduler(name).decide(number, epoch, point, curves)
-            assert first is scheduler(name).decide(number, epoch, point, dict(reversed(curves.items())))
 
 
 @pytest.mark.parametrize("name", ["asha", "hyperband", "median"])
@@ -129,13 +109,6 @@ def test_trials_beyond_a_limit_are_stopped_first_and_small_ones_are_spared(name)
     alone = play(rule, [[point[1] for point in row] for row in rows])
     assert max(reached[20:23]) <= min(alone[20:23])
     assert reached[23] > alone[23] == (2 if name == "median" else 1)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_objective_that_is_not_told_is_left_out(name):
-    rows = [[(0.0, cost, float("nan")) for cost in row] for row in random_costs(4)]
-    known = [[(0.0, cost) for cost in row] for row in random_costs(4)]
-    assert play(scheduler(name), rows) == play(scheduler(name), known)
 
 
 def test_the_order_of_several_objectives_by_hand():
