@@ -73,14 +73,14 @@ def test_the_ensemble_of_the_best_trials_becomes_one_student(searched, tmp_path)
     _, output, _ = searched
     student = "{backbone: {name: resnet, width: 4, blocks: [1]}}"
     ran = run_tool(
-        "compress", "-c", write_config(tmp_path, {"compression": {"max_accuracy_drop": 1.0}}), "-m", output,
+        "compress", "-c", write_config(tmp_path, {"compression": {"max_drop": 1.0}}), "-m", output,
         "--to", tmp_path / "small",
         "-o", f"compression.steps=[{{name: distill, teacher: [], best_trials: 2, student: {student}}}]",
         "-o", "compression.speed={batch_sizes: [1], gate_batch_size: 1, rounds: 2, runs: 1}",
     )  # fmt: skip
     assert ran.code in (0, 1), ran.err
     report = json.loads((tmp_path / "small/compression.json").read_text(encoding="utf-8"))
-    before, after = report["links"]
+    before, after = report["steps"]
     assert not after["reason"].startswith("failed")
     assert after["parameters"] < before["parameters"]
     too_many = run_tool(
@@ -109,12 +109,12 @@ def test_five_trials_of_a_longer_search_teach_one_small_student(tmp_path):
     step = {"name": "distill", "teacher": [], "best_trials": 5, "student": student}
     speed = {"batch_sizes": [1], "gate_batch_size": 8, "rounds": 3, "runs": 2}
     chain = write_config(
-        tmp_path, {"compression": {"steps": [step], "max_accuracy_drop": 0.05, "speed": speed}}, "chain.yaml"
+        tmp_path, {"compression": {"steps": [step], "max_drop": 0.05, "speed": speed}}, "chain.yaml"
     )
     ran = run_tool("compress", "-c", chain, "-m", tmp_path / "out", "--to", tmp_path / "small")
     report = json.loads((tmp_path / "small/compression.json").read_text(encoding="utf-8"))
-    before, after = report["links"]
+    before, after = report["steps"]
     assert ran.code == 0, ran.out
     assert after["kept"]
     assert after["parameters"] < 0.5 * before["parameters"]
-    assert after["accuracy"] > 0.9
+    assert after["score"] > 0.9
