@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,20 @@ from paddle_automl.compression.base import STEPS, Form, Step, check_steps
 from paddle_automl.compression.bundling import create_step_bundle
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
-from paddle_automl.compression.measuring import formats_for, main_score, outputs_of, weights_mb
+from paddle_automl.compression.measuring import (
+    export_network,
+    exporter_for,
+    formats_for,
+    main_score,
+    outputs_of,
+    weights_mb,
+)
 from paddle_automl.compression.results import BEFORE, StepResult
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.latency import measure_session
 from paddle_automl.models.network import Network
+from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.base import BundleFacts, NetworkFacts, Predictions
 from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure, measure_bundle, measure_network
 from paddle_automl.training.evaluation import predict
@@ -60,11 +69,9 @@ def make_candidate(
     check_candidate(model, config, context)
     result = _compressed(model, _steps(config), context)
     assert result.model is not None
-    split = context.data.validation
-    expected = predict(result.model, split)
     if config.chain():
-        result.task = result.task.tuned(expected, split.codes)
-        split = split.with_task(result.task)
+        result.task = _tuned(result.model, result.form, context)
+    split = context.data.validation.with_task(result.task)
     formats = deployment.formats if config.formats is None else config.formats
     result.formats = {item.name: {} for item in formats_for(result.form, formats)}
     bundle = create_step_bundle(
@@ -79,7 +86,7 @@ def make_candidate(
     session = bundle.session(threads=deployment.latency.threads)
     outputs = outputs_of(session, split)
     result.score = main_score(outputs, split)
-    result.agreement = float(split.task.agree(expected, outputs).mean())
+    result.agreement = float(split.task.agree(predict(result.model, split), outputs).mean())
     result.weights_mb = weights_mb(bundle.folder)
 
     def latency_ms() -> float:
@@ -117,6 +124,19 @@ def _compressed(model: Network, steps: list[Step], context: Context) -> StepResu
     result.name = " + ".join(step.name for step in steps) or BEFORE
     result.seconds = time.perf_counter() - started
     return result
+
+
+def _tuned(model: Network, form: Form, context: Context) -> Task:
+    """Return the task with what is chosen on the validation outputs of the network's export (see `Task.tuned`)."""
+    data = context.data
+    outputs, codes = predict(model, data.validation), data.validation.codes
+    task = data.task.tuned(outputs, codes)
+    if task is data.task or form is not Form.QUANTIZED:
+        return task
+    # Outputs in 8 bits differ from those of the network, so thresholds have to be chosen for them.
+    with tempfile.TemporaryDirectory(prefix="paddle_automl-candidate-") as scratch:
+        export = export_network(model, exporter_for(form), Path(scratch) / "model", data, threads=1)
+        return data.task.tuned(export.outputs, codes)
 
 
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:

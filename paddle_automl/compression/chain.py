@@ -18,6 +18,7 @@ from paddle_automl.compression.measuring import (
     export_network,
     exporter_for,
     formats_for,
+    main_score,
     sessions_of,
     time_networks,
     weights_mb,
@@ -108,18 +109,20 @@ class _Chain:
     def _measure(self, result: StepResult, model: Network, last: StepResult | None = None) -> None:
         """Export the network and fill in all that needs no timing; keep the loaded exports for timing."""
         data, threads = self.context.data, self.config.speed.threads
-        expected = predict(model, data.validation)
-        if last is not None:
-            result.task = result.task.tuned(expected, data.validation.codes)
-            data = data.with_task(result.task)
         position, exporter = len(self.results), exporter_for(result.form)
         export = export_network(model, exporter, self.scratch / f"{position}", data, threads=threads)
-        result.score, result.weights_mb = export.score, weights_mb(export.folder)
+        if last is not None:
+            # As a training does, and for the outputs that will be served: those of 8 bits differ.
+            result.task = result.task.tuned(export.outputs, data.validation.codes)
+            data = data.with_task(result.task)
+        result.score = main_score(export.outputs, data.validation)
+        result.weights_mb = weights_mb(export.folder)
         if self.results:
             before = self.results[0]
             result.drop = drop_of(result.task, before.score, result.score)
             result.weights_ratio = result.weights_mb / before.weights_mb
         result.count(model, data.specs, last)
+        expected = predict(model, data.validation)
         result.agreement = float(result.task.agree(expected, export.outputs).mean())
         sessions = sessions_of(export, result.form, threads=threads)
         self.sessions[position] = {**sessions, **self._measure_formats(result, data)}
@@ -139,7 +142,8 @@ class _Chain:
                 logger.warning("compression: %s as %s failed: %s", result.name, config.name, error)
                 continue
             sessions[config.name] = export.session
-            result.formats[config.name] = {"score": export.score, "weights_mb": weights_mb(folder, "*")}
+            score = main_score(export.outputs, data.validation)
+            result.formats[config.name] = {"score": score, "weights_mb": weights_mb(folder, "*")}
         return sessions
 
     def _time(self, sessions: Mapping[str, Session], batch_size: int) -> dict[str, Timings]:

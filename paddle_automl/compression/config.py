@@ -55,7 +55,7 @@ class CompressionConfig(Section):
     faster or smaller than before the step is enough."""
     min_agreement: float = Field(0.95, ge=0, le=1)
     """Smallest fraction of validation items to which an 8-bit export and its network give the same answer: the same
-    class, all the same labels, or numbers within a twentieth of the targets' standard deviation."""
+    class, all the same labels, or numbers within a fifth of the targets' standard deviation."""
     formats: Formats | None = None
     """Further formats of the kept networks, measured and timed beside Paddle's own: paddle_program, onnx,
     onnx_int8. An 8-bit network gets onnx_int8 for either of the last two, made by ONNX Runtime from the float

@@ -78,13 +78,11 @@ def outputs_of(session: Session, split: Split) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Exported:
-    """A network in one format, loaded and evaluated on the validation split."""
+    """A network in one format, loaded and run on the validation split."""
 
     session: Session
     outputs: np.ndarray
     """Outputs for the validation items, float32 [N, K]."""
-    score: float
-    """Their value in the task's main metric."""
     folder: Path
     """Where its files are."""
 
@@ -98,7 +96,7 @@ def export_network(
     threads: int,
     calibration: Arrays | None = None,
 ) -> Exported:
-    """Export `model` to the new `folder`, load it and evaluate it on the validation split.
+    """Export `model` to the new `folder`, load it and run it on the validation split.
 
     `calibration` are the arrays [n, ...] that a format in 8 bits looks at.
     """
@@ -106,8 +104,7 @@ def export_network(
     plugin = EXPORTERS[exporter.name](exporter)
     plugin.export(model, folder, specs=data.specs, final=data.task.final, calibration=calibration)
     session = plugin.session(folder, threads=threads)
-    outputs = outputs_of(session, data.validation)
-    return Exported(session, outputs, main_score(outputs, data.validation), folder)
+    return Exported(session, outputs_of(session, data.validation), folder)
 
 
 def weights_mb(folder: Path, pattern: str = WEIGHTS) -> float:

@@ -33,7 +33,7 @@ class StepResult:
     model: Network | None
     """The network; None if the step failed."""
     task: Task
-    """The task with what is chosen on the validation outputs of this network, such as thresholds of labels."""
+    """The task with what is chosen on the validation outputs of the export, such as thresholds of labels."""
     source: Network | None = None
     """The network that the step started from."""
     score: float = 0.0

@@ -1,22 +1,29 @@
-"""What every step of compression must do; parametrized over the registry."""
+"""Every step of compression against its contract, and what those of the package keep beyond it."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 import paddle
 import pytest
+from paddle import nn
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.compression.measuring import export_network, exporter_for
-from paddle_automl.core.schema import PluginConfig
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.copying import copy_of
+from paddle_automl.data.config import DataConfig
+from paddle_automl.data.datasets.base import DATASETS
+from paddle_automl.data.prepare import prepare
+from paddle_automl.inputs.base import INPUTS
+from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.network import Network
-from paddle_automl.paddle_compat.slim.old_ir import new_ir_is_on
-from paddle_automl.training.evaluation import evaluate, predict
-from tests.unit.compression.small import batch, context, digits, trained
+from paddle_automl.models.norms import NORMS
+from paddle_automl.testing.compression_steps import CompressionStepContract, trained_on_digits
+from paddle_automl.training.config import TrainingConfig
+from tests.contracts.registering import registered
+from tests.contracts.toys import Lines, Texts
 
 QUICK = {
     "prune_filters": {"ratio": 0.25, "tune": {"epochs": 2}},
@@ -28,89 +35,153 @@ QUICK = {
 """Options that make a step quick here; another step runs with its defaults."""
 
 
-def make(name: str) -> Step:
-    return STEPS[name](STEPS[name].Config.model_validate({"name": name, **QUICK.get(name, {})}))
+@pytest.mark.parametrize("plugin", [STEPS[name] for name in STEPS.names()], ids=STEPS.names())
+class TestSteps(CompressionStepContract):
+    @pytest.fixture(autouse=True)
+    def _use(self, plugin):
+        self.options = QUICK.get(plugin.name, {})
 
+    def test_it_can_begin_a_chain(self, plugin):
+        assert CompressionConfig.model_validate({"steps": [plugin.name]}).steps[0].name == plugin.name
 
-@cache
-def applied(name: str) -> tuple[Network, Outcome]:
-    model = trained()
-    return model, make(name).apply(model, context())
-
-
-def accuracy(model: Network) -> float:
-    return evaluate(model, digits().validation, ["accuracy"])["accuracy"]
-
-
-@pytest.fixture(params=STEPS.names())
-def name(request) -> str:
-    return request.param
+    def test_none_works_on_a_quantized_network(self, plugin):
+        assert Form.QUANTIZED not in plugin.accepts
 
 
 def test_the_steps_that_are_promised():
     assert {"prune_filters", "prune_weights", "quantize_post", "quantize_aware", "distill"} <= set(STEPS.names())
 
 
-def test_options_are_documented(name):
-    config = STEPS[name].Config
-    assert issubclass(config, PluginConfig)
-    assert all(field.description for field in config.model_fields.values())
-    assert STEPS.summary(name)
+class Rounded(Step):
+    """Rounds the weights, so that an archive of their file is smaller; for networks of any input."""
+
+    name = "rounded"
+    takes = frozenset()
+
+    def apply(self, model, context):
+        twin = copy_of(model)
+        with paddle.no_grad():
+            for parameter in twin.parameters():
+                parameter.set_value(paddle.round(parameter * 4096) / 4096)
+        return Outcome(twin, {"weights": sum(int(parameter.size) for parameter in twin.parameters())})
 
 
-def test_forms_are_declared(name):
-    step = STEPS[name]
-    assert step.accepts
-    assert all(isinstance(form, Form) for form in (*step.accepts, step.leaves))
-    assert make(name).gain in ("cost", "metric", "sparsity")
-    assert CompressionConfig.model_validate({"steps": [name]}).steps[0].name == name
+@pytest.mark.parametrize("plugin", [Rounded])
+class TestOfAnyInput(CompressionStepContract):
+    pass
 
 
-def test_the_network_handed_in_is_untouched(name):
-    model, outcome = applied(name)
-    expected = trained()
-    assert outcome.model is not model
-    assert set(model.state_dict()) == set(expected.state_dict())
-    for key, value in expected.state_dict().items():
-        np.testing.assert_array_equal(model.state_dict()[key].numpy(), value.numpy())
-    assert [layer.training for layer in model.sublayers()] == [layer.training for layer in expected.sublayers()]
-    assert not any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in model.sublayers())
-    model.train()
-    model(*batch(4)).sum().backward()
-    assert model.fc.weight.grad is not None
+class Sum(nn.Layer):
+    """Two arrays of a text to features."""
+
+    def __init__(self):
+        super().__init__()
+        self.out_features = 3
+        self.words = nn.Embedding(200, 3)
+        self.rest = nn.Linear(1, 3)
+
+    def forward(self, ids, length):
+        return self.words(ids).mean(axis=1) + self.rest(length)
 
 
-def test_the_process_is_left_as_it_was(name):
-    applied(name)
-    assert paddle.in_dynamic_mode()
-    assert new_ir_is_on()
+class RoundedTexts(Rounded):
+    """Rounds networks of texts alone."""
+
+    takes = frozenset({"toy_text"})
 
 
-def test_the_new_network_still_classifies(name):
-    _, outcome = applied(name)
-    model = outcome.model
-    assert not any(layer.training for layer in model.sublayers(include_self=True))
-    assert not any(layer._forward_pre_hooks or layer._forward_post_hooks for layer in model.sublayers())
-    assert list(model(*batch(5)).shape) == [5, 10]
-    assert accuracy(model) > accuracy(trained()) - 0.1
+@pytest.mark.parametrize("plugin", [RoundedTexts])
+class TestOfTexts(CompressionStepContract):
+    @pytest.fixture(autouse=True, scope="class")
+    def _plugin(self):
+        with registered(INPUTS, "toy_text", Texts), registered(DATASETS, "toy_lines", Lines):
+            type(self).made = self._made()
+            yield
+
+    def _made(self):
+        data = prepare(DataConfig.model_validate({"dataset": "toy_lines"}), seed=0)
+        paddle.seed(0)
+        layers = LayerFactory("relu", NORMS["none"].Config(name="none"), "kaiming_normal")
+        model = Network(Sum(), layers, outputs=data.task.outputs, dropout=0.0)
+        return Context(data=data, training=TrainingConfig(), original=model)
+
+    def context(self, plugin):
+        return self.made
 
 
-def test_facts_are_plain_data(name):
-    json.dumps(applied(name)[1].facts)
+class Careless(Rounded):
+    """Changes the network that it was given."""
+
+    def apply(self, model, context):
+        with paddle.no_grad():
+            model.fc.bias.set_value(model.fc.bias + 1e-3)
+        return super().apply(model, context)
 
 
-def test_the_new_network_can_be_exported(name, tmp_path):
-    model = applied(name)[1].model
-    export = export_network(model, exporter_for(STEPS[name].leaves), tmp_path / "out", digits(), threads=1)
-    assert digits().task.agree(predict(model, digits().validation), export.outputs).mean() >= 0.97
-    assert export.score == pytest.approx(accuracy(model), abs=0.02)
+class Lazy(Rounded):
+    """Returns the network that it was given."""
+
+    def apply(self, model, context):
+        return Outcome(model)
 
 
-def test_the_same_seed_gives_the_same_network(name):
-    first, second = applied(name)[1].model, make(name).apply(trained(), context()).model
-    np.testing.assert_array_equal(first(*batch()).numpy(), second(*batch()).numpy())
+class Harmful(Rounded):
+    """Leaves nothing of the network."""
+
+    def apply(self, model, context):
+        outcome = super().apply(model, context)
+        with paddle.no_grad():
+            outcome.model.fc.weight.set_value(paddle.zeros_like(outcome.model.fc.weight))
+        return outcome
 
 
-def test_steps_of_a_frozen_form_are_refused_after_it(name):
-    """No step may follow a quantized network, whatever it is."""
-    assert Form.QUANTIZED not in STEPS[name].accepts
+class Moody(Rounded):
+    """Draws without a seed."""
+
+    def apply(self, model, context):
+        outcome = super().apply(model, context)
+        noise = np.random.default_rng().normal(0, 1e-4, outcome.model.fc.bias.shape).astype(np.float32)
+        with paddle.no_grad():
+            outcome.model.fc.bias.set_value(outcome.model.fc.bias + paddle.to_tensor(noise))
+        return outcome
+
+
+class Learning(Rounded):
+    """Forgets the evaluation mode, and a fact that is no plain data."""
+
+    def apply(self, model, context):
+        outcome = super().apply(model, context)
+        outcome.model.train()
+        return replace(outcome, facts={"ratio": np.float32(0.5)})
+
+
+@pytest.mark.parametrize(
+    ("plugin", "test", "message"),
+    [
+        (Careless, "test_the_network_handed_in_is_untouched", r"fc\.bias was changed"),
+        (Lazy, "test_the_network_handed_in_is_untouched", "apply returns the network that it was given"),
+        (Harmful, "test_the_new_network_answers_nearly_as_well", "the main metric fell from 0.9"),
+        (Moody, "test_the_same_seed_gives_the_same_network", "applied again it makes another network"),
+        (Learning, "test_the_new_network_answers_nearly_as_well", "not in evaluation mode"),
+    ],
+)
+def test_a_wrong_step_is_caught(plugin, test, message):
+    with pytest.raises(AssertionError, match=message):
+        getattr(CompressionStepContract(), test)(plugin)
+
+
+def test_facts_that_cannot_be_written_are_caught():
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        CompressionStepContract().test_facts_are_plain_data(Learning)
+
+
+def test_a_step_of_another_input_says_what_to_do():
+    with pytest.raises(pytest.fail.Exception, match=r"override context\(\): RoundedTexts takes toy_text input"):
+        CompressionStepContract().test_facts_are_plain_data(RoundedTexts)
+
+
+def test_the_network_of_the_tests_has_learned_the_digits():
+    contract, context = CompressionStepContract(), trained_on_digits()
+    model, _ = contract.applied(Rounded)
+    assert contract.context(Rounded) is context
+    assert model is not context.original

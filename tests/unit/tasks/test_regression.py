@@ -122,11 +122,11 @@ def test_the_worst_answer_is_the_farthest_in_standard_deviations():
     assert worst[0].detail["error of value"] == pytest.approx(5, rel=1e-5)
 
 
-def test_answers_agree_within_a_twentieth_of_the_deviation():
+def test_answers_agree_within_a_fifth_of_the_deviation():
     made = task().with_training(VALUES)
     step = np.array(made.fitted.scale)
     expected = np.repeat(VALUES[:1], 3, axis=0)
-    got = expected + np.array([[0.04, -0.04], [0.0, 0.06], [np.nan, 0]]) * step
+    got = expected + np.array([[0.19, -0.19], [0.0, 0.21], [np.nan, 0]]) * step
     assert made.agree(expected, got).tolist() == [True, False, False]
 
 
