@@ -1,4 +1,4 @@
-"""Export a trained run or trial to a Paddle Inference bundle and prove it."""
+"""Export a trained run or trial to a Paddle Inference bundle and compare both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from paddle_automl.cli.common import OK, main_of
 from paddle_automl.core.errors import ParityError
 from paddle_automl.pipeline.jobs import warmup
 
-SUMMARY = "Export a trained run or trial to a Paddle Inference bundle and prove that it predicts the same."
+SUMMARY = "Export a trained run or trial to a Paddle Inference bundle and check that it predicts the same."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--formats",
         metavar="NAME,...",
-        help="further formats in the bundle, each proven and timed: paddle_program, onnx, onnx_int8 "
+        help="further formats in the bundle, each compared and timed: paddle_program, onnx, onnx_int8 "
         "(default: the run's deployment.formats)",
     )
 

@@ -74,7 +74,7 @@ class RunConfig(Section):
     """The recipe of training."""
     distillation: TeachingConfig | None = None
     """A teacher for every training of the configuration: a trained run, a bundle or a search's trials; none: the
-    labels alone teach."""
+    targets alone are learned."""
     search: SearchConfig = SearchConfig()
     """The search over the options of the other sections."""
     refit: Refit = Refit()
@@ -82,7 +82,7 @@ class RunConfig(Section):
     compression: CompressionConfig = CompressionConfig()
     """The chain of compression, after a search or in each of its trials; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()
-    """Export, proof and measurement."""
+    """How the final network is exported, compared with the trained one, and timed."""
 
     @field_validator("device")
     @classmethod
