@@ -108,10 +108,17 @@ def notes() -> tuple[str, ...]:
 def load_data(config: RunConfig, worker: Worker, *, fold: int | None = None) -> PreparedData:
     """Return the prepared data of a configuration, with the cache of the worker.
 
-    With cross validation `fold` is the one to validate on; None: the ordinary split.
+    With cross validation `fold` is the one to validate on; None: the one of the configuration, or the usual split.
     """
-    data = config.data if fold is None else config.data.model_copy(update={"fold": fold})
+    data = with_fold(config, fold).data
     return prepare(data, task=config.task, seed=split_seed(config), cache_dir=worker.scratch)
+
+
+def with_fold(config: RunConfig, fold: int | None) -> RunConfig:
+    """Return the configuration of the network that was validated on a fold; None: the configuration as it is."""
+    if fold is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"fold": fold})})
 
 
 def lock_of(worker: Worker) -> Path | None:

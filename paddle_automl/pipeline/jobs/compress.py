@@ -12,10 +12,11 @@ from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, enter
+from paddle_automl.pipeline.jobs.base import Shared, enter, with_fold
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.networks import context_of, trained_with_data
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.search.executors.base import Worker
 
 REPORT_FILE = "compression.json"
@@ -60,7 +61,9 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
     config, chain = request.config, request.chain
     if chain.formats is None:
         chain = chain.model_copy(update={"formats": config.deployment.formats})
-    trained, data = trained_with_data(config, RunFolder(request.run), worker)
+    folder = RunFolder(request.run)
+    trained, data = trained_with_data(config, folder, worker)
+    rebuilt_by = with_fold(config, read_record(folder).fold).as_dict()
     trials = [RunFolder(trial) for trial in request.trials]
     context = context_of(config, data, trained.network, worker, report=worker.report, trials=trials)
     result = compress(context.original, chain, context)
@@ -73,7 +76,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
                 context=context,
                 compression=chain,
                 deployment=config.deployment,
-                config=config.as_dict(),
+                config=rebuilt_by,
                 metrics={},
             )
             bundles.append(BundleResult.of(bundle))

@@ -13,12 +13,13 @@ from paddle_automl.core.folders import replacing_folder
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, lock_of
+from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, lock_of, with_fold
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.costs import network_costs, rounded
 from paddle_automl.pipeline.jobs.networks import goal_of_run, trained_with_data
 from paddle_automl.pipeline.jobs.score import tested
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.evaluation import evaluate
 
@@ -61,6 +62,8 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     if config.compression.in_trials:
         return _shipped(request, target, worker)
     trained, data = trained_with_data(config, folder, worker)
+    # Whoever evaluates the bundle must meet the same validation split.
+    rebuilt_by = with_fold(config, read_record(folder).fold).as_dict()
     model = trained.network
     keys = goal_of_run(config, data.task, request.shared).metrics
     validation = (
@@ -80,7 +83,7 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
         folder=target,
         data=data,
         deployment=config.deployment,
-        config=config.as_dict(),
+        config=rebuilt_by,
         metrics=metrics,
         lock=lock_of(worker),
     )

@@ -141,6 +141,9 @@ def test_a_trial_with_folds_trains_them_all_and_reports_the_first(executor, tmp_
     # The kept weights have not seen the items of the first fold.
     found = evaluation_of(tmp_path, mistakes=0).result
     assert found.metrics["accuracy"] == pytest.approx(first["accuracy"], abs=1e-6)
+    export_run(tmp_path)
+    by_bundle = evaluation_of(tmp_path, "validation", mistakes=0).result
+    assert by_bundle.metrics["accuracy"] == pytest.approx(first["accuracy"], abs=1e-6)
 
 
 def test_mean_and_standard_error():
