@@ -32,7 +32,7 @@ class Budget(Section):
 
 
 class Refit(Section):
-    """The last training of the winner, from scratch, before it is exported."""
+    """The refit: the winner is trained once more, from scratch, before it is exported."""
 
     epochs: int | None = Field(default=None, ge=1)
     """Epochs of the refit. None: as many as a trial."""
@@ -78,7 +78,7 @@ class RunConfig(Section):
     search: SearchConfig = SearchConfig()
     """The search over the options of the other sections."""
     refit: Refit = Refit()
-    """The last training of the winner."""
+    """The refit of the winner."""
     compression: CompressionConfig = CompressionConfig()
     """The chain of compression, after a search or in each of its trials; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()

@@ -121,7 +121,7 @@ class RunFolder:
 
     @property
     def refit(self) -> RunFolder:
-        """The last training of the winner; ``final`` in the folders of earlier versions."""
+        """The refit of the winner; ``final`` in the folders of earlier versions."""
         new, old = self.path / "refit", self.path / "final"
         return RunFolder(old if old.is_dir() and not new.is_dir() else new)
 

@@ -1,0 +1,70 @@
+"""What a task says: the answer for one item, and the tables and mistakes of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Row = tuple[str | float | int | None, ...]
+"""One row of a table."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says about one item.
+
+    `text` is the answer in words (a class, ``cat, dog``, ``3.42``); `values` are the outputs by name, in the order
+    of `Task.names`; `score` is the confidence in `text`, None where there is none. `ranked` lists names and values,
+    the likeliest first, where an order makes sense.
+    """
+
+    text: str
+    values: dict[str, float]
+    score: float | None = None
+    ranked: tuple[tuple[str, float], ...] = ()
+    labels: tuple[str, ...] = ()
+    """Names that apply: one class, or any number of labels; empty for numbers."""
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Lower and upper bound by name, where the task gives them."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of an evaluation: a title, the columns' names, and rows of texts and numbers.
+
+    Integers are counts, floats are printed with four digits, None is an empty cell (a dot).
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One item that was answered wrongly: position in the split, truth, answer, and how wrong (larger is worse)."""
+
+    index: int
+    truth: str
+    answer: str
+    badness: float
+    detail: Mapping[str, float] = field(default_factory=dict)
+    """Figures to print beside it by name, such as the probability of the truth."""
+
+    def as_dict(self, source: str | None) -> dict[str, Any]:
+        """Return it JSON-like; `source` is the name of the item's file, None for a data set of arrays."""
+        figures = {name: round(value, 6) for name, value in self.detail.items()}
+        return {"index": self.index, "file": source, "label": self.truth, "predicted": self.answer, **figures}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation shows beside the metrics; `data` is the same for programs, JSON-like, by name."""
+
+    tables: tuple[Table, ...]
+    data: Mapping[str, Any]
+    points: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Arrays to draw, such as truth and prediction of a regression (``residuals``: ``[N, 2]``)."""
