@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from paddle_automl.core.errors import TrialError
+from paddle_automl.core.errors import BundleError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.paths import readable
+from paddle_automl.core.schema import PluginConfig
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
+from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.trials import trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import winner
@@ -72,9 +74,19 @@ class Refit(Stage):
                 run.logs.write(LOG, epoch, metrics)
             return until is None or time.monotonic() < until - (run.estimates.epoch_s or 0.0)
 
-        request = TrainRequest(config, folder.path, run.shared, on=run.config.refit.data)
+        on = run.config.refit.data
+        tuned = None if on == "train" else tuned_task(run, best)
+        request = TrainRequest(config, folder.path, run.shared, on, tuned)
         job = job_of("train", request, folder.log("train"), run.config)
         return call(run.executor, job, TrainResult, on_report, until).model_dump(mode="json")
+
+
+def tuned_task(run: Run, best: TrialRecord) -> PluginConfig | None:
+    """Return the task with what the best trial chose on validation, such as thresholds; None without a record."""
+    try:
+        return read_record(run.folder.trial(best.number)).task
+    except BundleError:
+        return None
 
 
 def refit_of(run: Run) -> TrainResult | None:
