@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,7 +113,10 @@ def run_search(
             # Reads the targets too: data that are missing are reported before an old folder is put aside.
             config = settled(config, executor)
             observer.begin(config)
-            return _searched(config, executor, observer, deadline, fresh)
+            with begun(config, executor, observer, deadline, fresh=fresh) as run:
+                run.go()
+            result: SearchResult = run.results["report"]
+            return result
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"interrupted; everything finished is kept in {config.folder}. "
@@ -119,9 +124,14 @@ def run_search(
             ) from None
 
 
-def _searched(
-    config: RunConfig, executor: Executor, observer: Observer, deadline: Deadline, fresh: bool
-) -> SearchResult:
+@contextmanager
+def begun(
+    config: RunConfig, executor: Executor, observer: Observer, deadline: Deadline, *, fresh: bool = False
+) -> Iterator[Run]:
+    """Yield a search in its output folder, before its first stage; `config` is settled.
+
+    Raises as `run_search` does before the first trial.
+    """
     space = make_space(config)
     baseline = baseline_of(config, space)
     candidates = covering(config, space, baseline or {})
@@ -136,12 +146,10 @@ def _searched(
         folder.write_search(config)
         run = Run(config, folder, observer, deadline, space, baseline, candidates, logs, study, executor, first)
         try:
-            run.go()
+            yield run
         finally:
             if logs is not None:
                 logs.close_all()
-    result: SearchResult = run.results["report"]
-    return result
 
 
 def _from_other_studies(config: RunConfig, space: SearchSpace, baseline: Params | None) -> list[Params]:
