@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 import random
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from paddle_automl.data.augment.base import Augmentation
 from paddle_automl.inputs.base import INPUTS
 from paddle_automl.testing.arrays import same
 from paddle_automl.testing.options import check_options, config_of
+from paddle_automl.testing.sending import sent
 
 IMAGES = ((16, 3, 12, 12), (16, 1, 8, 8), (16, 3, 28, 20), (1, 3, 9, 9), (5, 1, 1, 1))
 """Batches of images, ``[B, C, H, W]``; the first is the one that is looked at for changes."""
@@ -99,7 +99,7 @@ class AugmentationContract:
 
     def test_it_can_be_sent_to_another_process(self, plugin: type[Augmentation]) -> None:
         """Pickled and unpickled it does the same."""
-        augmentation = pickle.loads(pickle.dumps(self.make(plugin)))  # noqa: S301
+        augmentation = sent(self.make(plugin))
         for values in self.values(plugin):
             targets = one_hot(len(values))
             expected = self.make(plugin)(values, targets, np.random.default_rng(3))[0]

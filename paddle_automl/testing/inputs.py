@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.inputs.base import Fitted, Input, InputConfig, Reader, Source, batched
 from paddle_automl.testing.arrays import fits, same
 from paddle_automl.testing.options import check_options, config_of
+from paddle_automl.testing.sending import sent
 
 MOST_ARRAYS = 4
 """Arrays that an exported network takes at most."""
@@ -88,7 +88,7 @@ class InputContract:
         """Items fit into the array that the reader makes; they are read in threads and in other processes."""
         case = self.case(plugin, tmp_path)
         again = plugin.reader(self.config(plugin), sources=case.sources, items=None)
-        for reader in (again, pickle.loads(pickle.dumps(case.reader))):  # noqa: S301
+        for reader in (again, sent(case.reader)):
             assert repr(reader) == repr(case.reader), "the repr of a reader is the key of its items in the cache"
             with ThreadPoolExecutor(4) as threads:
                 for row, item in enumerate(threads.map(reader, case.sources)):
