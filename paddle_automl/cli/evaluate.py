@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part",
         choices=("train", "validation", "test", "all"),
-        help="split of the data, or all items (default: test of a bundle or a finished run, validation of a trial)",
+        help="split of the data, or all items (default: test of a bundle or a finished run, validation of a trial, "
+        "all items of another data set)",
     )
     parser.add_argument(
         "--runtime",

@@ -11,13 +11,13 @@ from typing import Any
 
 from paddle_automl.core.errors import BundleError
 from paddle_automl.core.loading import overridden, validate
-from paddle_automl.core.moved import with_moved_keys
+from paddle_automl.core.moved import moved_key, with_moved_keys
 from paddle_automl.core.paths import located
 from paddle_automl.core.plugins import load_plugins, plugins_of
 from paddle_automl.core.yaml_io import read_yaml
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, start_executor
-from paddle_automl.pipeline.jobs.evaluate import EvaluateRequest, EvaluateResult
+from paddle_automl.pipeline.jobs.evaluate import ALL, EvaluateRequest, EvaluateResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.runs.bundle_plugins import load_declared_plugins
 from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
@@ -62,10 +62,13 @@ def evaluation_of(
 ) -> EvaluationOutcome:
     """Evaluate a bundle, a run or a trial on a split of its data, or of other data given by `overrides`.
 
-    `part` is a split, or ``all`` for every item of the data. Without it: the test split for a bundle or a search's
-    folder, validation for a trial. `runtime` is who runs a bundle: see `Predictor`.
+    `part` is a split, or ``all`` for every item of the data. Without it: all items of another data set, the test
+    split for a bundle or a search's folder, validation for a trial. `runtime`: who runs a bundle (see `Predictor`).
     """
     note, run = "", None
+    changed = [f"{moved_key(key)}." for key in overrides or {}]
+    if any(key.startswith("data.dataset.") for key in changed):
+        part = part or ALL
     bundle = RunFolder(located(path)).find_bundle()
     if bundle is not None:
         load_declared_plugins(bundle)
@@ -90,7 +93,7 @@ def evaluation_of(
         run.folder.path if run else None,
         mistakes,
         runtime,
-        reads_alike=not any(f"{key}.".startswith("data.input.") for key in overrides or {}),
+        reads_alike=not any(key.startswith("data.input.") for key in changed),
     )
     stable_hashing()
     with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:

@@ -206,8 +206,8 @@ def test_all_items_of_a_folder_are_scored_whatever_their_number(executor, tmp_pa
         pixels = np.full((20, 20, 3), 25 * digit, dtype=np.uint8)
         Image.fromarray(pixels).save(few / str(digit) / "one.png")
     other = {"data.dataset": {"name": "image_folder", "root": str(few)}}
-    outcome = evaluation_of(folder, "all", mistakes=20, overrides=other)
-    assert outcome.as_dict()["images"] == 10
+    outcome = evaluation_of(folder, mistakes=20, overrides=other)
+    assert (outcome.part, outcome.as_dict()["images"]) == ("all", 10)
     assert sum(map(sum, outcome.as_dict()["confusion_matrix"])) == 10
     assert all(str(few) in item["file"] for item in outcome.result.worst_mistakes)
     (few / "ten").mkdir()
