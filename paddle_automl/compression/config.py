@@ -23,9 +23,9 @@ class SpeedConfig(Section):
     gate_batch_size: int = Field(8, ge=1)
     """Batch size whose speed-up decides; it is timed even if it is not listed."""
     rounds: int = Field(20, ge=1)
-    """Rounds in which every network gets its turn."""
+    """Rounds; in each of them every network is timed once."""
     runs: int = Field(5, ge=1)
-    """Timed runs of a turn, after one that is not timed."""
+    """Timed runs of a network per round, after one that is not timed."""
     threads: int = Field(1, ge=1)
     """Threads of the CPU math library."""
 
@@ -40,18 +40,18 @@ class CompressionConfig(Section):
     steps: Sequence[Annotated[PluginConfig, Plugin(STEPS)]] = ()
     """Steps in their order; none: nothing is compressed."""
     precision: Literal["float32", "int8"] | None = None
-    """Of the weights at the end of the chain. int8: quantize_post closes a chain that has no quantizing step;
+    """Type of the weights at the end of the chain. int8: quantize_post closes a chain that has no quantizing step;
     float32: quantizing steps are left out; None: as the steps leave it."""
     in_trials: bool = False
     """Compress each trained network of a training or search in this way, without gates: objectives are measured on
-    what comes out, keys of compression may stand in search.space, and the winner is exported compressed. Otherwise
-    the chain runs once, after a search, on its winner."""
+    what comes out, options of compression may be searched (search.space), and the winner is exported compressed.
+    Otherwise the chain runs once, after a search, on its winner."""
     max_drop: float = Field(0.01, ge=0)
-    """By how much the task's main metric on validation may be worse than before compression, in its own unit: 0.01
-    is one point of accuracy or macro F1. Of R2 (regression) 0.01 is one hundredth of the targets' variance more
-    in squared error."""
+    """How much worse the task's main metric on validation may be than before compression, in its own unit: 0.01 is
+    one percentage point of accuracy or macro F1; of R2 (regression) it is a squared error larger by one hundredth
+    of the targets' variance."""
     min_speedup: float | None = Field(None, gt=0)
-    """How many times as fast as before compression a network must be after a step that is to save time. None:
+    """Speed-up over the network before compression that each step which is to save time must reach. None:
     faster or smaller than before the step is enough."""
     min_agreement: float = Field(0.95, ge=0, le=1)
     """Smallest fraction of validation items to which an 8-bit export and its network give the same answer: the same

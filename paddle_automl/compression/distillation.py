@@ -31,7 +31,7 @@ class DistillationConfig(Section):
     """How a student learns from a teacher."""
 
     temperature: float = Field(4.0, gt=0)
-    """T: raw outputs of teacher and student are divided by it; without effect on numbers (regression)."""
+    """Temperature T: raw outputs of teacher and student are divided by it; no effect on regression."""
     weight: float = Field(0.7, ge=0, le=1)
     """Weight of the teacher's soft targets in the loss; the loss on the true targets gets 1 - weight."""
     hints: HintName = "none"

@@ -23,10 +23,10 @@ class SplitConfig(Section):
     """
 
     validation: float = Field(default=0.2, gt=0, lt=1)
-    """Fraction for validation: it chooses among trials and epochs."""
+    """Fraction of the items for validation, by which trials and epochs are chosen."""
 
     test: float = Field(default=0.2, ge=0, lt=1)
-    """Fraction for the test, used once at the end; 0 for none."""
+    """Fraction of the items for the test, which is used once, at the end; 0 for no test."""
 
     seed: int | None = Field(default=None, ge=0)
     """Seed of the split alone; none takes the run's seed. A trial's configuration states it, so that training it
@@ -50,7 +50,7 @@ class DataConfig(Section):
     """The data set: a name, or a mapping of name and options."""
 
     input: Annotated[PluginConfig, Plugin(INPUTS, optional=True)] = default("auto")
-    """What the network takes, and how items are read: options of the input; auto takes the data set's input."""
+    """Kind of input and how items are read; auto takes the kind of the data set."""
 
     split: SplitConfig = SplitConfig()
     """Validation and test splits."""
@@ -61,11 +61,11 @@ class DataConfig(Section):
     the expression holds a `/`). Items for which it gives the same text are one group."""
 
     folds: int | None = Field(default=None, ge=2)
-    """Cross validation: all items but the test split are divided into so many folds, each of which is
-    the validation split once."""
+    """Cross-validation: all items outside the test split are divided into this many folds; each fold is the
+    validation split once."""
 
     fold: int | None = Field(default=None, ge=0)
-    """The fold that is the validation split, from 0; set by the search itself."""
+    """Index of the fold that is the validation split, counted from 0; the search sets it."""
 
     augment: Sequence[Annotated[PluginConfig, Plugin(AUGMENTATIONS)]] = ()
     """Augmentations of the training items, in this order; those of whole batches (mixup) come last."""
@@ -74,14 +74,14 @@ class DataConfig(Section):
     """What happens when an item cannot be read: stop the run, or leave it out and list it."""
 
     in_memory: Literal["auto", True, False] = "auto"
-    """Whether files are read once and kept; auto does so up to in_memory_limit_mb. Otherwise they are read anew in
+    """Whether files are read once and kept; auto does so up to in_memory_limit_mb. Otherwise they are read again in
     each epoch. Array data sets are always in memory."""
 
     in_memory_limit_mb: int = Field(default=1024, ge=1)
     """Size of the items in memory up to which `in_memory: auto` keeps them."""
 
     loader_workers: int = Field(default=2, ge=0)
-    """Processes that read items which are not in memory; 0 reads in threads of the process."""
+    """Processes that read items which are not in memory; 0 reads them in threads of the training process."""
 
     @model_validator(mode="before")
     @classmethod

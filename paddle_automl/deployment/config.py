@@ -14,8 +14,8 @@ class ParityConfig(Section):
     """When an export counts as predicting what the trained network predicts."""
 
     max_difference: float = Field(default=1e-5, gt=0, le=1)
-    """Largest allowed difference between two outputs of the same item: of probabilities as it is, of predicted
-    numbers as a fraction of the targets' scale."""
+    """Largest allowed difference between the two outputs for an item: absolute for probabilities, a fraction of the
+    targets' scale for predicted numbers."""
 
     min_agreement: float = Field(default=1.0, ge=0, le=1)
     """Smallest allowed fraction of items for which both give the same answer; 1 = all of them."""

@@ -50,18 +50,18 @@ class RunConfig(Section):
     output: str = "output/run"
     """Folder of the results, relative to the working directory."""
     seed: int = Field(default=0, ge=0)
-    """Seed of everything random: splits, weights, order, augmentation, controllers."""
+    """Seed of all random choices: splits, initial weights, order of items, augmentation, controllers."""
     device: str = "auto"
-    """auto (a GPU where Paddle sees one), cpu, gpu, gpu:0 or gpu:0,1 (a device per worker in turn)."""
+    """auto (a GPU where Paddle sees one), cpu, gpu, gpu:0 or gpu:0,1 (workers take these GPUs in turn)."""
     task: Annotated[PluginConfig | None, Plugin(TASKS, optional=True)] = None
-    """What the network answers, by default what the data set's targets stand for: one class (single_label), several
-    labels (multi_label), numbers (regression)."""
+    """What the network predicts; by default it follows from the data set's targets: one class (single_label),
+    several labels (multi_label), numbers (regression)."""
     metric: Annotated[str, MetricKey()] | None = None
     """Validation metric that decides which epoch is best. None: the first objective where it is measured each
     epoch, else the main metric of the task."""
     plugins: Sequence[str] = ()
-    """Modules and .py files with backbones, metrics, data sets or other plugins of one's own; they are imported
-    before anything is checked, and wherever a trial runs."""
+    """Modules and .py files with your own backbones, metrics, data sets or other plugins; they are imported before
+    the configuration is checked, and in every process that runs a trial."""
     visualdl: bool = True
     """Write VisualDL logs to OUTPUT/visualdl."""
     budget: Budget = Budget()
@@ -73,8 +73,8 @@ class RunConfig(Section):
     training: TrainingConfig = TrainingConfig()
     """The recipe of training."""
     distillation: TeachingConfig | None = None
-    """A teacher for every training of the configuration: a trained run, a bundle or a search's trials; none: the
-    targets alone are learned."""
+    """Teacher of every training in this configuration: a trained run, a bundle or a search's trials; none: training
+    uses the targets alone."""
     search: SearchConfig = SearchConfig()
     """The search over the options of the other sections."""
     refit: Refit = Refit()

@@ -23,34 +23,34 @@ class SearchConfig(Section):
     space: dict[str, Any] | Literal["auto"] | None = None
     """What may vary: dotted keys and their domains; auto: the domains that the chosen classes declare."""
     controller: Annotated[PluginConfig, Plugin(CONTROLLERS, "auto")] = default("auto")
-    """Who proposes the next trial."""
+    """Method that proposes the next trial."""
     cost_aware: bool = False
     """Seek gain per second instead of gain per trial; the controllers auto, gaussian_process and q_learning
     (factored) learn from the trials what a configuration takes."""
     scheduler: Annotated[PluginConfig, Plugin(SCHEDULERS, "none")] = default("none")
-    """Who stops a trial early, judging by the objectives' values per epoch."""
+    """Method that stops trials early, judging by the objectives' values per epoch."""
     executor: Annotated[PluginConfig, Plugin(EXECUTORS, "local")] = default("local")
     """Where trials run."""
     objectives: Sequence[Objective] = default(({"metric": "accuracy"},))
-    """What is improved; the exported model is the best in the first one within all limits. Left out: the main
-    metric of the task."""
+    """Metrics to optimize; the exported model is the best in the first one among those within all limits. Left out:
+    the main metric of the task."""
     metric: Annotated[str, MetricKey()] | None = None
     """Short for one objective: a metric, or one expression such as 0.7 * macro_f1 + 0.3 * recall[class=cat] or
     {metric: cost, matrix: {cat: {dog: 5}}}; the direction is that of the metric."""
     trials: int = Field(default=20, ge=1)
-    """Number of trials: the configuration's own values, failed trials and final repeats included; proposals
-    answered from the record not."""
+    """Number of trials. The configuration's own values, failed trials and final repeats count; proposals whose
+    result is already known do not."""
     final_repeats: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """How many of the trials, the last ones, run the best few configurations again with new seeds; the mean of
-    a configuration's runs then decides. auto: none up to 30 trials, a fifth from 100 on. They fit into
+    """How many trials at the end run the best few configurations again with new seeds; the mean of a
+    configuration's runs then decides. auto: none up to 30 trials, a fifth from 100 on. They run within
     budget.time."""
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Trials that run side by side; auto: as the cores allow."""
     keep_checkpoints: int = Field(default=5, ge=1)
     """Trials whose weights are kept, the best ones; the weights of the others are deleted at once."""
     warm_start: Sequence[str] = ()
-    """Output folders of other searches, on other data or spaces too: their best configurations are tried
-    first, transferred by the decisions of the same name; five, at most a quarter of the trials."""
+    """Output folders of other searches, also on other data or spaces. Their best configurations (five, at most a
+    quarter of the trials) are tried first, with the values of the options that both spaces have."""
     trial_timeout_s: float | None = Field(default=None, gt=0)
     """Longest time of one trial in seconds; a trial that takes longer fails."""
     trial_memory_mb: int | None = Field(default=None, ge=1)

@@ -21,7 +21,8 @@ class EmaConfig(Section):
     decay: float = Field(0.999, gt=0, lt=1)
     """Fraction of the average that is kept in a step; the average reaches back about 1 / (1 - decay) steps."""
     warmup: bool = True
-    """Keep less of it at first, (1 + step) / (10 + step): a short training is not averaged with its beginning."""
+    """Start with a smaller decay, (1 + step) / (10 + step), so that the first weights do not dominate a short
+    training."""
 
 
 class AmpConfig(Section):
@@ -54,7 +55,7 @@ class TrainingConfig(Section):
     """Weight of each class in the loss, in the order of the classes' names; balanced: n / (K n_class). Of
     several labels per item: weight of each label where it applies; balanced: (n - n_label) / n_label."""
     ema: EmaConfig | None = None
-    """Averaging of the weights; none if left out."""
+    """Exponential moving average of the weights; none if left out."""
     clip_global_norm: float | None = Field(None, gt=0)
     """Largest norm of all gradients together; longer ones are scaled down."""
     gradient_centralization: bool = False

@@ -25,12 +25,13 @@ class Progressive(Section):
     """
 
     epochs: int = Field(0, ge=0)
-    """First epochs that are cheap; 0 for none. Best up to the scheduler's first rung."""
+    """Number of cheap epochs at the start; 0 for none. Best not more than the epochs of the scheduler's first
+    rung."""
     data_fraction: float = Field(0.5, gt=0, le=1)
     """Fraction of the training items that each of these epochs uses, drawn anew for each; at least one batch."""
     resolution: float = Field(1.0, gt=0, le=1)
-    """Factor of the images' height and width in these epochs. Networks are validated at full size after training
-    at the smaller one, which costs accuracy until they have seen it, and not the same in all."""
+    """Factor of the images' height and width in these epochs. Validation always uses the full size, so accuracy is
+    lower until a network has trained at it, and by a different amount for each network."""
 
     def count(self, epoch: int, items: int, batch_size: int) -> int:
         """Return how many of the training items epoch `epoch`, from 1, uses."""
