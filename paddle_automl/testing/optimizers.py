@@ -30,9 +30,14 @@ def step(optimizer: paddle.optimizer.Optimizer, parameters: Sequence[Tensor], gr
 
 
 class OptimizerContract:
-    """Tests of an optimizer: parametrize `plugin` with its class; `options` are those that it needs, if any."""
+    """Tests of an optimizer: parametrize `plugin` with its class; `options` are those that it needs, if any.
+
+    One whose steps are not of about the size of the learning rate states another `rate`.
+    """
 
     options: ClassVar[dict[str, Any]] = {}
+    rate: ClassVar[float] = 0.05
+    """Learning rate at which the quadratic is minimized."""
 
     def build(
         self,
@@ -45,10 +50,10 @@ class OptimizerContract:
         return plugin(plugin.Config(**{**self.options, **options})).build(groups, clip)
 
     def test_minimizes_a_quadratic(self, plugin: type[Optimizer]) -> None:
-        """300 steps of rate 0.05 take x^2 to a tenth of its start."""
+        """300 steps of `rate` take x^2 to a tenth of its start."""
         p = parameter([[1.0, -2.0], [0.5, 3.0]])
         start = float((p * p).sum())
-        optimizer = self.build(plugin, [ParameterGroup([p])], learning_rate=0.05, weight_decay=0.0)
+        optimizer = self.build(plugin, [ParameterGroup([p])], learning_rate=self.rate, weight_decay=0.0)
         for _ in range(300):
             (p * p).sum().backward()
             optimizer.step()

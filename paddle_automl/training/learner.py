@@ -20,6 +20,7 @@ from paddle_automl.training.ema import ExponentialMovingAverage
 from paddle_automl.training.freezing import Freezer
 from paddle_automl.training.gradients import centralize, centralized_parameters
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
+from paddle_automl.training.optimizers.base import TwoPassOptimizer
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer
 
@@ -83,6 +84,8 @@ class Learner:
         self._base_rate = optimizer.get_lr()
         self._steps_per_epoch = steps_per_epoch
         self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []
+        # What a pass changes without learning: running statistics of normalizations.
+        self._statistics = [tensor for tensor in self.model.state_dict().values() if tensor.stop_gradient]
         self._place, self._stride = 0.0, 1.0
 
     @classmethod
@@ -134,6 +137,8 @@ class Learner:
         self.optimizer.set_lr(self._base_rate * self.schedule.factor(self._place))
         loss = self._forward(tuple(inputs), targets)
         self.precision.backward(loss)
+        if isinstance(self.optimizer, TwoPassOptimizer):
+            self._second_pass(self.optimizer, tuple(inputs), targets)
         if self._centralized:
             centralize(self._centralized)
         self.precision.step(self.optimizer)
@@ -145,6 +150,18 @@ class Learner:
             self.ema.update()
         self._place += self._stride
         return loss.detach()
+
+    def _second_pass(self, optimizer: TwoPassOptimizer, inputs: tuple[Tensor, ...], targets: Tensor) -> None:
+        """Replace the gradients by those at the point that `optimizer` chooses."""
+        with paddle.no_grad():
+            kept = [tensor.clone() for tensor in self._statistics]
+        optimizer.climb()
+        self.precision.backward(self._forward(inputs, targets))
+        # Before the step, which a scaler may skip.
+        optimizer.descend()
+        with paddle.no_grad():
+            for backup, tensor in zip(kept, self._statistics, strict=True):
+                paddle.assign(backup, output=tensor)
 
     def _forward(self, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         with self.precision.context():

@@ -28,17 +28,22 @@ def build_optimizer(
     Parameters named in `loaded` learn at `loaded_rate` times the rate of the others. Weight decay applies to
     parameters with two axes or more: kernels and weights, not biases and scales.
     """
-    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    groups: dict[tuple[bool, bool], list[tuple[str, Tensor]]] = {}
     for name, parameter in model.named_parameters():
         if parameter.stop_gradient:
             # Running statistics, which Paddle counts among the parameters.
             continue
-        groups.setdefault((name in loaded, parameter.ndim > 1), []).append(parameter)
+        groups.setdefault((name in loaded, parameter.ndim > 1), []).append((name, parameter))
     for parameter in beside:
-        groups.setdefault((False, parameter.ndim > 1), []).append(parameter)
+        groups.setdefault((False, parameter.ndim > 1), []).append(("", parameter))
     parameter_groups = [
-        ParameterGroup(parameters, rate=loaded_rate if is_loaded else 1.0, decayed=decayed)
-        for (is_loaded, decayed), parameters in groups.items()
+        ParameterGroup(
+            [parameter for _, parameter in named],
+            rate=loaded_rate if is_loaded else 1.0,
+            decayed=decayed,
+            names=[name for name, _ in named],
+        )
+        for (is_loaded, decayed), named in groups.items()
     ]
     clip = None if config.clip_global_norm is None else paddle.nn.ClipGradByGlobalNorm(config.clip_global_norm)
     return OPTIMIZERS[config.optimizer.name](config.optimizer).build(parameter_groups, clip)  # type: ignore[arg-type]

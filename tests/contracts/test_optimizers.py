@@ -6,12 +6,24 @@ import pytest
 from paddle_automl.testing.optimizers import OptimizerContract, parameter, step
 from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
 
-CLASSES = [OPTIMIZERS[name] for name in OPTIMIZERS.names()]
+SLOW = ["adadelta", "adagrad"]
+CLASSES = [OPTIMIZERS[name] for name in OPTIMIZERS.names() if name not in SLOW]
 
 
 @pytest.mark.parametrize("plugin", CLASSES, ids=lambda cls: cls.name)
 class TestOptimizers(OptimizerContract):
     pass
+
+
+@pytest.mark.parametrize("plugin", [OPTIMIZERS[name] for name in SLOW], ids=SLOW)
+class TestThoseThatBeginSlowly(OptimizerContract):
+    rate = 1.0
+    options = {"epsilon": 1e-3}  # noqa: RUF012
+
+
+@pytest.mark.parametrize("plugin", [OPTIMIZERS[name] for name in ("lookahead", "sam")], ids=["lookahead", "sam"])
+class TestWrappersOfAnother(OptimizerContract):
+    options = {"base": "adamw"}  # noqa: RUF012
 
 
 def build(name, groups, **options):

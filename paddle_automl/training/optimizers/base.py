@@ -23,6 +23,8 @@ class ParameterGroup:
     parameters: Sequence[Tensor]
     rate: float = 1.0
     decayed: bool = True
+    names: Sequence[str] = ()
+    """Names of the parameters in the network, in their order; what is beside the network has the name ""."""
 
 
 class OptimizerConfig(PluginConfig):
@@ -42,6 +44,8 @@ class Optimizer(ABC):
 
     decay_in_gradient: ClassVar[bool] = True
     """Whether weight decay is L2, added to the gradient after clipping, or a part of the optimizer's own rule."""
+    wraps: ClassVar[bool] = False
+    """Whether it changes how another optimizer, its option `base`, is used."""
 
     def __init__(self, config: OptimizerConfig) -> None:
         self.config = config
@@ -68,9 +72,30 @@ class Optimizer(ABC):
         return {"learning_rate": self.config.learning_rate, "grad_clip": clip, "parameters": parameters}
 
 
+class TwoPassOptimizer(ABC):
+    """An optimizer that learns from a gradient taken elsewhere: a step has two forward and backward passes.
+
+    The order is: gradient at the weights, `climb`, gradient there, `descend`, ``step``. The trainer lets the
+    running statistics of normalizations learn from the first pass alone.
+    """
+
+    @abstractmethod
+    def climb(self) -> None:
+        """Move the weights to where the second gradient is taken, and clear the first one."""
+
+    @abstractmethod
+    def descend(self) -> None:
+        """Put the very same weights back; the gradients stay."""
+
+
 def names_without_decay(groups: Sequence[ParameterGroup]) -> frozenset[str]:
     """Return Paddle's names of the parameters to which weight decay does not apply."""
     return frozenset(parameter.name for group in groups if not group.decayed for parameter in group.parameters)
+
+
+def decay_by_name(groups: Sequence[ParameterGroup], decay: float) -> dict[str, float]:
+    """Return the weight decay of the parameters to which it applies, by Paddle's name."""
+    return {parameter.name: decay for group in groups if group.decayed for parameter in group.parameters}
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "paddle_automl.training.optimizers", "training.optimizer")

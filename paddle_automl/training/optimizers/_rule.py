@@ -1,0 +1,53 @@
+"""Optimizers whose rule is written here, in operations on tensors, because Paddle has none."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import paddle
+from paddle import Tensor
+
+
+class RuleOptimizer(paddle.optimizer.Optimizer):
+    """One of Paddle's optimizers, with clipping, L2 decay, rates and state dict, whose step is `update`.
+
+    `decay` holds by Paddle's names the weight decay that belongs to the rule; others have none. Parameters of low
+    precision are stepped as float32 copies, which are kept.
+    """
+
+    states: ClassVar[Sequence[str]] = ("velocity",)
+    """Names of what is kept for each parameter between the steps, float32, zero at first."""
+
+    def __init__(self, *, decay: Mapping[str, float], **options: Any) -> None:
+        super().__init__(**options)
+        self.decay = decay
+        self._multi_precision = True
+
+    @abstractmethod
+    def update(self, name: str, parameter: Tensor, gradient: Tensor, rate: Tensor, *states: Tensor) -> None:
+        """Change `parameter` and `states` in place, all of them float32.
+
+        `name` is Paddle's name of the parameter, by which the rule may know its decay (`decay`); `rate` has one
+        element.
+        """
+
+    def _create_accumulators(self, block: Any, parameters: Sequence[Tensor]) -> None:
+        del block
+        for parameter in parameters:
+            for state in self.states:
+                self._add_accumulator(state, parameter, dtype="float32")
+
+    def _append_optimize_op(self, block: Any, param_and_grad: tuple[Tensor, Tensor]) -> None:
+        del block
+        parameter, gradient = param_and_grad
+        rate = self._create_param_lr(param_and_grad)
+        states = [self._get_accumulator(state, parameter) for state in self.states]
+        with paddle.no_grad():
+            if parameter.dtype == paddle.float32:
+                self.update(parameter.name, parameter, gradient, rate, *states)
+                return
+            master = self._create_master_weight(parameter)
+            self.update(parameter.name, master, gradient.astype("float32"), rate, *states)
+            paddle.assign(master.astype(parameter.dtype), output=parameter)

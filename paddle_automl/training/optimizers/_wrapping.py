@@ -1,0 +1,132 @@
+"""Optimizers that change how another one, their option `base`, is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import paddle
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError, core_schema
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.registry import Registry
+from paddle_automl.core.schema import Plugin, PluginConfig, default
+from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, OptimizerConfig, ParameterGroup
+
+OUTER = frozenset({"learning_rate", "weight_decay"})
+"""Options of the base that stand beside `base`, where every optimizer has them."""
+
+
+class _Bases(Registry[Optimizer]):
+    """The optimizers that can be a base: those that wrap no other one, so that options end somewhere."""
+
+    def __getitem__(self, name: str) -> type[Optimizer]:
+        cls = OPTIMIZERS[name]
+        if cls.wraps:
+            raise ConfigError(f"'{name}' cannot be the base of another optimizer; valid: {', '.join(self.names())}")
+        return cls
+
+    def names(self) -> list[str]:
+        return [name for name in OPTIMIZERS.names() if not OPTIMIZERS[name].wraps]
+
+
+BASES = _Bases(OPTIMIZERS.kind, OPTIMIZERS.package, OPTIMIZERS.section)
+
+
+class _Base(Plugin):
+    """A base and its options but for those of `OUTER`, which are neither taken nor written."""
+
+    def validate(self, value: Any) -> PluginConfig | None:
+        if isinstance(value, PluginConfig):
+            value = value.model_dump(exclude=set(OUTER))
+        stated = sorted(OUTER & value.keys()) if isinstance(value, dict) else []
+        if stated:
+            raise PydanticCustomError("stated", f"state {' and '.join(stated)} beside base, not in it")
+        return super().validate(value)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value, info: value.model_dump(mode=info.mode, exclude=set(OUTER)), info_arg=True
+            ),
+        )
+
+
+class WrapperConfig(OptimizerConfig):
+    """Options of an optimizer with a base. Rate and decay are by default those of the base."""
+
+    learning_rate: float = Field(0.05, gt=0)
+    """Step size of the base at its highest, by default that of the base; the schedule multiplies it."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay of the base, by default that of the base."""
+    base: Annotated[PluginConfig, _Base(BASES, "momentum")] = default("momentum")
+    """The optimizer that takes the steps; its learning_rate and weight_decay stand beside it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_base(cls, data: Any) -> Any:
+        """Fill in the base's own rate and decay where none are stated."""
+        if not isinstance(data, dict):
+            return data
+        base = data.get("base", "momentum")
+        name = base.get("name", "momentum") if isinstance(base, dict) else getattr(base, "name", base)
+        if not isinstance(name, str) or name not in BASES:
+            return data
+        fields = BASES[name].Config.model_fields
+        return {**{key: fields[key].default for key in sorted(OUTER)}, **data}
+
+
+def build_base(
+    config: WrapperConfig, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
+) -> paddle.optimizer.Optimizer:
+    """Return Paddle's optimizer of the base, with the rate and the decay of `config`."""
+    stated = {key: getattr(config, key) for key in OUTER}
+    return BASES[config.base.name](config.base.model_copy(update=stated)).build(groups, clip)  # type: ignore[arg-type]
+
+
+class Wrapped(paddle.optimizer.Optimizer):
+    """Another optimizer under a changed ``step``: rate, gradients, state and all else are the base's own."""
+
+    def __init__(self, base: paddle.optimizer.Optimizer) -> None:
+        # Paddle's own __init__ would make a second state of the same parameters.
+        self.base = base
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "base":
+            raise AttributeError(name)
+        return getattr(self.base, name)
+
+    @property
+    def _multi_precision(self) -> bool:
+        return bool(self.base._multi_precision)
+
+    @_multi_precision.setter
+    def _multi_precision(self, value: bool) -> None:
+        # Set by `paddle.amp.decorate`.
+        self.base._multi_precision = value
+
+    def step(self) -> None:
+        """Step the base."""
+        self.base.step()
+
+    def get_lr(self) -> float:
+        """Return the learning rate of the base."""
+        return float(self.base.get_lr())
+
+    def set_lr(self, value: float) -> None:
+        """Set the learning rate of the base."""
+        self.base.set_lr(value)
+
+    def clear_grad(self, set_to_zero: bool = True) -> None:
+        """Clear the gradients of all parameters."""
+        self.base.clear_grad(set_to_zero=set_to_zero)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the base."""
+        return dict(self.base.state_dict())
+
+    def set_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Set the state of the base."""
+        self.base.set_state_dict(state_dict)

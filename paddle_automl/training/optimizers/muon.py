@@ -1,0 +1,146 @@
+"""Muon."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import paddle
+from paddle import Tensor
+from pydantic import Field
+
+from paddle_automl.core.schema import Section
+from paddle_automl.training.optimizers._rule import RuleOptimizer
+from paddle_automl.training.optimizers.base import (
+    OPTIMIZERS,
+    Optimizer,
+    OptimizerConfig,
+    ParameterGroup,
+    decay_by_name,
+)
+
+Kind = Literal["kernel", "matrix", "head", "vector"]
+
+QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Coefficients of Jordan et al. 2024: singular values between about 0.7 and 1.2 after five iterations."""
+
+
+class MuonRates(Section):
+    """Factors of the learning rate by group."""
+
+    kernel: float = Field(1.0, gt=0)
+    """Kernels of convolutions."""
+    matrix: float = Field(1.0, gt=0)
+    """Weights of linear layers other than the head."""
+    head: float = Field(2.5, gt=0)
+    """Weight of the network's last linear layer."""
+    vector: float = Field(2.5, gt=0)
+    """Biases and the scales of normalizations."""
+
+
+@OPTIMIZERS.register("muon")
+class Muon(Optimizer):
+    """Momentum whose steps are made orthogonal, for kernels and matrices (Jordan et al. 2024).
+
+    See kellerjordan.github.io/posts/muon. v <- momentum v + g; u = orthogonal(g + momentum v);
+    p <- p - rate (sqrt(max(1, out / in)) u + decay p). A kernel [out, in, *window] counts as a matrix
+    [out, in window]; `orthogonal` is `iterations` steps of Newton and Schulz's iteration
+    X <- a X + b X X' X + c (X X')^2 X. The head, biases and scales take steps of gradient descent with Nesterov's
+    momentum, p <- p - rate (g + momentum v + decay p). `rates` names the groups.
+
+    For convolutions that a normalization follows, Jordan's CIFAR-10 speed run (2024, airbench94_muon) rescales each
+    kernel to the norm sqrt(out) before a step and takes three iterations: here normalize_kernels, iterations 3,
+    momentum 0.6 and learning_rate about 0.24 sqrt(batch_size / 2000).
+    """
+
+    class Config(OptimizerConfig):
+        """Options of Muon."""
+
+        learning_rate: float = Field(0.02, gt=0)
+        """Step size at its highest; the schedule multiplies it."""
+        weight_decay: float = Field(0.0, ge=0)
+        """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
+        momentum: float = Field(0.95, ge=0, lt=1)
+        """Fraction of the velocity of kernels and matrices that is kept."""
+        descent_momentum: float = Field(0.9, ge=0, lt=1)
+        """Fraction of the velocity of head, biases and scales that is kept."""
+        iterations: int = Field(5, ge=1, le=20)
+        """Newton-Schulz iterations of a step."""
+        normalize_kernels: bool = False
+        """Rescale each kernel to the norm sqrt(out) before its step; for networks with normalization alone."""
+        rates: MuonRates = MuonRates()
+        """Factors of the learning rate by group of parameters."""
+
+    config: Config
+    decay_in_gradient = False
+
+    def build(  # noqa: D102
+        self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
+    ) -> paddle.optimizer.Optimizer:
+        options = self.options(groups, clip)
+        kinds = kinds_by_name(groups)
+        for parameter in options["parameters"]:
+            parameter.optimize_attr["learning_rate"] *= getattr(self.config.rates, kinds[parameter.name])
+        return _Muon(self.config, kinds, decay=decay_by_name(groups, self.config.weight_decay), **options)
+
+
+def kinds_by_name(groups: Sequence[ParameterGroup]) -> dict[str, Kind]:
+    """Return the group of each parameter by Paddle's name of it."""
+    kinds: dict[str, Kind] = {}
+    for group in groups:
+        names = group.names or [""] * len(group.parameters)
+        for parameter, name in zip(group.parameters, names, strict=True):
+            axes = len(parameter.shape)
+            head = name.startswith("fc.")
+            kinds[parameter.name] = "vector" if axes < 2 else "kernel" if axes > 2 else "head" if head else "matrix"
+    return kinds
+
+
+class _Muon(RuleOptimizer):
+    def __init__(self, config: Muon.Config, kinds: Mapping[str, Kind], **options: Any) -> None:
+        super().__init__(**options)
+        self._config, self._kinds = config, kinds
+
+    def update(self, name: str, parameter: Tensor, gradient: Tensor, rate: Tensor, *states: Tensor) -> None:
+        config, (velocity,) = self._config, states
+        kind = self._kinds[name]
+        orthogonal = kind in ("kernel", "matrix")
+        momentum = config.momentum if orthogonal else config.descent_momentum
+        velocity.scale_(momentum).add_(gradient)
+        step = gradient + velocity * momentum
+        if orthogonal:
+            step = _orthogonal_step(step, config.iterations)
+        if kind == "kernel" and config.normalize_kernels:
+            parameter.multiply_(math.sqrt(parameter.shape[0]) / parameter.norm().clip(min=1e-7))
+        if decay := self.decay.get(name, 0.0):
+            step += parameter * decay
+        parameter.subtract_(step * rate)
+
+
+def _orthogonal_step(step: Tensor, iterations: int) -> Tensor:
+    """Return an orthogonal step in a kernel's or a matrix's own shape, scaled by sqrt(max(1, out / in))."""
+    kernel = step.ndim > 2
+    matrix = step.flatten(1) if kernel else step
+    rows, columns = matrix.shape
+    out, into = (rows, columns) if kernel else (columns, rows)
+    return (orthogonal(matrix, iterations) * math.sqrt(max(1.0, out / into))).reshape(step.shape)
+
+
+def orthogonal(matrix: Tensor, iterations: int) -> Tensor:
+    """Return about the orthogonal factor U V' of `matrix` = U S V', by Newton and Schulz's iteration.
+
+    All iterations run on the smaller Gram matrix: X_k = P_k X_0 with P_{k+1} = (a + b G_k + c G_k^2) P_k and
+    G_k = X_k X_k', so that two large products are enough for any number of them.
+    """
+    if matrix.shape[0] > matrix.shape[1]:
+        return orthogonal(matrix.t(), iterations).t()
+    a, b, c = QUINTIC
+    x = matrix / (matrix.norm() + 1e-7)
+    gram = paddle.matmul(x, x, transpose_y=True)
+    total = eye = paddle.eye(x.shape[0])
+    for _ in range(iterations):
+        polynomial = eye * a + gram * b + paddle.matmul(gram, gram) * c
+        total = paddle.matmul(polynomial, total)
+        gram = paddle.matmul(paddle.matmul(polynomial, gram), polynomial)
+    return paddle.matmul(total, x)

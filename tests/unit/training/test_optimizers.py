@@ -1,0 +1,343 @@
+"""Each optimizer's steps against its paper's formula, in NumPy, and the two-pass steps of SAM in the trainer."""
+
+import math
+
+import numpy as np
+import paddle
+import pytest
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.testing.optimizers import parameter, step
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.learner import Learner
+from paddle_automl.training.loop import train
+from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
+from paddle_automl.training.optimizers.muon import QUINTIC, kinds_by_name, orthogonal
+from paddle_automl.training.recipe import build_optimizer
+
+GRADIENTS = np.random.default_rng(0).normal(size=(12, 2, 3))
+START = np.arange(6.0).reshape(2, 3) - 2
+
+
+def build(name, groups, **options):
+    return OPTIMIZERS[name](OPTIMIZERS[name].Config(**options)).build(groups, None)
+
+
+def run(name, **options):
+    """Return where the gradients lead from the start."""
+    p = parameter(START)
+    optimizer = build(name, [ParameterGroup([p])], **options)
+    for gradient in GRADIENTS:
+        step(optimizer, [p], [gradient])
+    return p.numpy()
+
+
+def nadam(p, rate, beta1=0.9, beta2=0.999, psi=0.004, epsilon=1e-8):
+    m = v = np.zeros_like(p)
+    product = 1.0
+    for t, g in enumerate(GRADIENTS, 1):
+        now, later = (beta1 * (1 - 0.5 * 0.96 ** (s * psi)) for s in (t, t + 1))
+        product *= now
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        mean = later * m / (1 - product * later) + (1 - now) * g / (1 - product)
+        p = p - rate * mean / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+    return p
+
+
+def radam(p, rate, beta1=0.9, beta2=0.999):
+    m = v = np.zeros_like(p)
+    rho = 2 / (1 - beta2) - 1
+    rectified = 0
+    for t, g in enumerate(GRADIENTS, 1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        mean = m / (1 - beta1**t)
+        rho_t = rho - 2 * t * beta2**t / (1 - beta2**t)
+        if rho_t > 5:
+            rectified += 1
+            factor = (rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t)
+            mean = mean * math.sqrt(factor) * math.sqrt(1 - beta2**t) / np.sqrt(v)
+        p = p - rate * mean
+    assert 0 < rectified < len(GRADIENTS)
+    return p
+
+
+def adagrad(p, rate):
+    total = np.full_like(p, 0.1)
+    for g in GRADIENTS:
+        total = total + g * g
+        p = p - rate * g / (np.sqrt(total) + 1e-6)
+    return p
+
+
+def adadelta(p, rate, rho=0.95, epsilon=1e-6):
+    v = u = np.zeros_like(p)
+    for g in GRADIENTS:
+        v = rho * v + (1 - rho) * g * g
+        d = g * np.sqrt((u + epsilon) / (v + epsilon))
+        u = rho * u + (1 - rho) * d * d
+        p = p - rate * d
+    return p
+
+
+def adamax(p, rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    m = u = np.zeros_like(p)
+    for t, g in enumerate(GRADIENTS, 1):
+        m, u = beta1 * m + (1 - beta1) * g, np.maximum(beta2 * u + epsilon, np.abs(g))
+        p = p - rate * m / (u * (1 - beta1**t))
+    return p
+
+
+def lion(p, rate, decay=0.2):
+    m = np.zeros_like(p)
+    for g in GRADIENTS:
+        p = p - rate * (np.sign(0.9 * m + 0.1 * g) + decay * p)
+        m = 0.99 * m + 0.01 * g
+    return p
+
+
+def newton_schulz(x, iterations):
+    """Return the published form, with all products of the large matrix."""
+    x = x / np.linalg.norm(x)
+    a, b, c = QUINTIC
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+def muon(p, rate, decay=0.2):
+    v = np.zeros_like(p)
+    for g in GRADIENTS:
+        v = 0.95 * v + g
+        # Paddle's matrices are [in, out].
+        u = newton_schulz(g + 0.95 * v, 5) * math.sqrt(3 / 2)
+        p = p - rate * (u + decay * p)
+    return p
+
+
+def descent(p, rate):
+    for g in GRADIENTS:
+        p = p - rate * g
+    return p
+
+
+def lookahead(p, rate):
+    slow = p
+    for t, g in enumerate(GRADIENTS, 1):
+        p = p - rate * g
+        if t % 5 == 0:
+            p = slow = slow + 0.5 * (p - slow)
+    return p
+
+
+CASES = [
+    (nadam, {}),
+    (radam, {}),
+    (adagrad, {"initial_sum": 0.1}),
+    (adadelta, {}),
+    (adamax, {}),
+    (lion, {"weight_decay": 0.2}),
+    (muon, {"weight_decay": 0.2}),
+    (lookahead, {"base": "sgd"}),
+    (descent, {}),
+]
+
+
+@pytest.mark.parametrize(("formula", "options"), CASES, ids=lambda item: getattr(item, "__name__", ""))
+def test_twelve_steps_follow_the_formula(formula, options):
+    name = "sgd" if formula is descent else formula.__name__
+    expected = formula(START, 0.3)
+    np.testing.assert_allclose(run(name, learning_rate=0.3, **options), expected, rtol=2e-4, atol=1e-5)
+
+
+class TestMuon:
+    @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5)])
+    def test_the_short_form_is_the_published_one(self, shape):
+        matrix = np.random.default_rng(1).normal(size=shape).astype("float32")
+        got = orthogonal(paddle.to_tensor(matrix), 3).numpy()
+        wide = matrix if shape[0] <= shape[1] else matrix.T
+        expected = newton_schulz(wide, 3)
+        np.testing.assert_allclose(got, expected if shape[0] <= shape[1] else expected.T, atol=2e-5)
+        singular = np.linalg.svd(orthogonal(paddle.to_tensor(matrix), 6).numpy(), compute_uv=False)
+        assert 0.6 < singular.min() < singular.max() < 1.3
+
+    def test_every_parameter_of_a_network_is_in_a_named_group(self, make_model):
+        model = make_model()
+        named = [(name, item) for name, item in model.named_parameters() if not item.stop_gradient]
+        names, items = zip(*named, strict=True)
+        kinds = kinds_by_name([ParameterGroup(items, names=names)])
+        found = {name: kinds[item.name] for name, item in named}
+        assert (found["fc.weight"], found["fc.bias"]) == ("head", "vector")
+        assert set(found.values()) == {"kernel", "head", "vector"}
+        config = validate(TrainingConfig, {"optimizer": {"name": "muon", "rates": {"head": 3.0, "vector": 0.5}}})
+        build_optimizer(model, config, loaded=["fc.weight"], loaded_rate=0.1)
+        rates = {name: item.optimize_attr["learning_rate"] for name, item in named}
+        assert rates["fc.weight"] == pytest.approx(0.3)
+        assert rates["fc.bias"] == 0.5
+        assert rates["backbone.stem.conv.conv.weight"] == 1.0
+
+    def test_head_and_vectors_take_nesterov_steps(self):
+        head, vector, matrix = parameter([[1.0]]), parameter([1.0]), parameter([[1.0]])
+        group = ParameterGroup([head, vector, matrix], names=["fc.weight", "fc.bias", "backbone.fc.weight"])
+        rates = {"head": 2.0, "vector": 3.0}
+        optimizer = build("muon", [group], learning_rate=0.1, descent_momentum=0.9, rates=rates)
+        for _ in range(2):
+            step(optimizer, [head, vector, matrix], [[[1.0]], [1.0], [[1.0]]])
+        moved = 1.9 + (1 + 0.9 * 1.9)
+        assert head.item() == pytest.approx(1 - 0.2 * moved, rel=1e-5)
+        assert vector.item() == pytest.approx(1 - 0.3 * moved, rel=1e-5)
+        one = float(newton_schulz(np.ones((1, 1)), 5)[0, 0])
+        assert matrix.item() == pytest.approx(1 - 0.1 * 2 * one, rel=1e-4)
+
+    def test_kernels_are_brought_to_their_norm(self):
+        kernel = parameter(np.random.default_rng(2).normal(size=(4, 2, 3, 3)))
+        optimizer = build("muon", [ParameterGroup([kernel])], learning_rate=1e-6, normalize_kernels=True)
+        step(optimizer, [kernel], [np.ones((4, 2, 3, 3))])
+        assert float(kernel.norm()) == pytest.approx(2.0, rel=1e-4)
+
+
+def test_own_rules_step_float32_copies_of_low_precision():
+    for name, moved in (("lion", 0.001), ("muon", 0.001)):
+        p = paddle.create_parameter([1], "bfloat16", default_initializer=paddle.nn.initializer.Constant(1.0))
+        options = {"descent_momentum": 0.0, "rates": {"vector": 1.0}} if name == "muon" else {"weight_decay": 0.0}
+        optimizer = build(name, [ParameterGroup([p])], learning_rate=moved, **options)
+        for _ in range(8):
+            p.sum().backward()
+            optimizer.step()
+            optimizer.clear_grad()
+        # One such step alone is lost in the rounding of bfloat16.
+        assert p.astype("float32").item() == pytest.approx(1 - 8 * moved, abs=0.003)
+        assert p.astype("float32").item() < 0.995
+
+
+def test_an_earlier_state_can_be_put_back():
+    for name in ("lion", "muon", "sam"):
+        p = parameter(START)
+        optimizer = build(name, [ParameterGroup([p])], learning_rate=0.1)
+        step(optimizer, [p], [GRADIENTS[0]])
+        state = {key: item.clone() for key, item in optimizer.state_dict().items() if hasattr(item, "clone")}
+        kept = p.clone()
+        step(optimizer, [p], [GRADIENTS[1]])
+        expected = p.numpy()
+        optimizer.set_state_dict(state)
+        paddle.assign(kept, output=p)
+        step(optimizer, [p], [GRADIENTS[1]])
+        assert (p.numpy() == expected).all(), name
+
+
+class TestSam:
+    def test_a_step_by_hand(self):
+        p = parameter([3.0, 4.0])
+        optimizer = build("sam", [ParameterGroup([p])], base="sgd", learning_rate=0.1, radius=0.5)
+        (p * p).sum().backward()
+        optimizer.climb()
+        # The gradient (6, 8) has the norm 10.
+        np.testing.assert_allclose(p.numpy(), [3.3, 4.4], rtol=1e-6)
+        (p * p).sum().backward()
+        optimizer.descend()
+        assert p.numpy().tolist() == [3.0, 4.0]
+        optimizer.step()
+        np.testing.assert_allclose(p.numpy(), [3 - 0.66, 4 - 0.88], rtol=1e-6)
+
+    def test_adaptive_by_hand(self):
+        p = parameter([3.0, -1.0])
+        optimizer = build("sam", [ParameterGroup([p])], base="sgd", radius=0.5, adaptive=True)
+        step_of = paddle.to_tensor([1.0, 4.0])
+        (p * step_of).sum().backward()
+        optimizer.climb()
+        # |p| g = (3, 4) has the norm 5; p^2 g = (9, 4).
+        np.testing.assert_allclose(p.numpy(), [3 + 0.5 * 9 / 5, -1 + 0.5 * 4 / 5], rtol=1e-6)
+
+    def test_in_the_trainer_it_is_the_gradient_at_the_other_point(self, digits, make_model):
+        options = {"epochs": 1, "batch_size": 32, "gradient_centralization": False}
+        plain = {"name": "sgd", "learning_rate": 0.1}
+        wrapped = {"name": "sam", "base": "sgd", "learning_rate": 0.1}
+        models = [make_model(seed=1), make_model(seed=1)]
+        sam = Learner.on(models[0], digits, config(**options, optimizer=wrapped))
+        batch = next(digits.train.batches(32))
+        inputs, targets = [paddle.to_tensor(batch.inputs["image"])], paddle.to_tensor(batch.targets)
+        # By hand with another learner: gradient, climb, gradient, back, step.
+        other = Learner.on(models[1], digits, config(**options, optimizer=plain))
+        for learner in (sam, other):
+            learner.begin(1)
+        loss = sam.step(inputs, targets)
+        first = other._forward(tuple(inputs), targets)
+        assert float(loss) == pytest.approx(float(first), rel=1e-6)
+        first.backward()
+        live = [item for item in models[1].parameters() if not item.stop_gradient]
+        norm = math.sqrt(sum(float(item.grad.square().sum()) for item in live))
+        kept = [item.clone() for item in live]
+        statistics = {name: item.numpy().copy() for name, item in models[1].state_dict().items() if "_mean" in name}
+        with paddle.no_grad():
+            for item in live:
+                item.add_(item.grad * (0.05 / norm))
+        other.optimizer.clear_grad(set_to_zero=False)
+        other._forward(tuple(inputs), targets).backward()
+        for item, before in zip(live, kept, strict=True):
+            expected = before.numpy() - 0.1 * item.grad.numpy()
+            item.set_value(expected)
+        got = models[0].state_dict()
+        for name, item in models[1].named_parameters():
+            if not item.stop_gradient:
+                np.testing.assert_allclose(got[name].numpy(), item.numpy(), atol=2e-6, err_msg=name)
+        assert statistics
+        for name, before in statistics.items():
+            np.testing.assert_allclose(got[name].numpy(), before, atol=1e-6, err_msg=name)
+
+
+def config(**options):
+    return validate(TrainingConfig, options)
+
+
+class TestBase:
+    def test_rate_and_decay_are_those_of_the_base_unless_stated(self):
+        optimizer = config(optimizer={"name": "sam", "base": {"name": "adamw", "beta1": 0.8}}).optimizer
+        assert (optimizer.learning_rate, optimizer.weight_decay, optimizer.base.beta1) == (0.001, 0.01, 0.8)
+        optimizer = config(optimizer={"name": "lookahead", "learning_rate": 0.3}).optimizer
+        assert (optimizer.learning_rate, optimizer.base.name) == (0.3, "momentum")
+
+    def test_what_is_written_reads_the_same(self):
+        first = config(optimizer={"name": "lookahead", "learning_rate": 0.3, "base": "lion"})
+        written = first.model_dump(mode="json")
+        assert written["optimizer"]["weight_decay"] == 0.1
+        assert not {"learning_rate", "weight_decay"} & written["optimizer"]["base"].keys()
+        assert validate(TrainingConfig, written) == first
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"base": "sam"}, "'sam' cannot be the base of another optimizer; valid: adadelta, adagrad, adam,"),
+            ({"base": {"name": "sgd", "learning_rate": 1.0}}, "state learning_rate beside base, not in it"),
+            ({"base": {"name": "sgd", "momentum": 0.9}}, "optimizer.base.momentum: unknown key"),
+            ({"base": "sdg"}, "unknown optimizer 'sdg'; did you mean 'sgd'"),
+            ({"base": 3}, "base: must be a optimizer's name or a mapping, got 3"),
+        ],
+    )
+    def test_mistakes_are_named(self, options, message):
+        with pytest.raises(ConfigError, match=message):
+            config(optimizer={"name": "lookahead", **options})
+
+    def test_the_schema_ends(self):
+        schema = OPTIMIZERS["sam"].Config.model_json_schema()
+        assert "lookahead" not in str(schema["properties"]["base"])
+
+
+@pytest.mark.parametrize("name", ["lion", "muon", "lookahead", "sam"])
+def test_trainings_learn_and_repeat(name, digits, make_model):
+    rate = {"lion": 0.003, "muon": 0.02, "lookahead": 0.1, "sam": 0.05}[name]
+    recipe = config(epochs=3, batch_size=8, optimizer={"name": name, "learning_rate": rate}, clip_global_norm=5.0)
+
+    def losses(epochs):
+        seen = []
+
+        def report(epoch, metrics):
+            seen.append(metrics["train_loss"])
+            return epoch < epochs
+
+        train(make_model(), digits, recipe, seed=0, folder=None, report=report)
+        return seen
+
+    first = losses(3)
+    assert first[-1] < 0.92 * first[0]
+    assert losses(1) == first[:1]
