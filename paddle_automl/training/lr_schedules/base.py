@@ -37,6 +37,14 @@ class LrSchedule(ABC):
             return min((step + 1) / self.warmup_steps, 1.0)
         return self.after_warmup((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1))
 
+    def observe(self, merit: float) -> None:
+        """Take in the result of an epoch, after each one; schedules that depend on their step alone ignore it.
+
+        `merit` is the metric that decides which epoch is kept, on the validation split, or the training loss where
+        nothing is validated; times -1 where smaller ones are better.
+        """
+        del merit
+
     @abstractmethod
     def after_warmup(self, progress: float) -> float:
         """Return the factor at `progress`, the fraction of the steps after warm-up that are done, 0 to below 1."""
