@@ -29,7 +29,7 @@ class StagedConfig(PluginConfig):
     stem_stride: Literal["auto", 1, 2, 4] = "auto"
     """Stride of the first convolution. auto: 1 up to 48 pixels on the short side, else 2."""
     stem_pool: Literal["auto", True, False] = "auto"
-    """Halve once more by maximum after the first convolution. auto: for more than 112 pixels."""
+    """Max pooling with stride 2 after the first convolution. auto: for more than 112 pixels on the short side."""
 
     def channels(self, stages: int) -> list[int]:
         """Return the width of each stage."""

@@ -48,7 +48,8 @@ class MultiLabel(NamedTask):
         """Options of several labels."""
 
         threshold: Probability | Literal["auto"] = "auto"
-        """Probability from which on a label applies; auto: chosen for each label on validation, for the best F1."""
+        """Probability at which a label begins to apply; auto: chosen for each label on validation, for the best
+        F1."""
 
     class Fitted(FittedTask):
         """The labels and their thresholds."""

@@ -55,8 +55,8 @@ class Regression(Task):
         """Options of a regression."""
 
         interval: Fraction | None = None
-        """Fraction of the items whose true number the answer's interval shall hold, such as 0.9; none: no interval.
-        Needs the loss quantile, and answers with the median."""
+        """Target fraction of the items whose true number lies in the predicted interval, such as 0.9; none: no
+        interval. Needs the loss quantile, and answers with the median."""
 
     class Fitted(FittedTask):
         """The columns, and the mean and standard deviation by which targets are standardized."""

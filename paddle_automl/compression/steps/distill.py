@@ -17,7 +17,7 @@ from paddle_automl.models.network import Network, build_network
 
 @STEPS.register("distill")
 class Distill(Step):
-    """Trains the network, or a new one, with a teacher's outputs on the training items as soft targets.
+    """Trains the network, or a new one, on a teacher's outputs as soft targets (distillation).
 
     Soft labels (Hinton et al. 2015), for several labels and for numbers too; middle layers (FitNets: Romero et al.
     2015; attention transfer: Zagoruyko and Komodakis 2017; relations: Park et al. 2019). Several teachers teach as
@@ -31,11 +31,12 @@ class Distill(Step):
         """The teachers: original (the network before compression), folders of bundles or of trained runs; several
         teach as an ensemble."""
         best_trials: int = Field(0, ge=0)
-        """Number of the study's best trials that are teachers too; with teacher: [] the only ones."""
+        """Number of the study's best trials that are teachers as well; with teacher: [] they are the only ones."""
         student: ModelConfig | None = None
         """A new network that is trained from the start; none: the network itself is trained further."""
         tune: FineTuning | None = None
-        """The training. None: 10 epochs at a fifth of the recipe's rate, for a new network all of the recipe."""
+        """The training. None: 10 epochs at a fifth of the recipe's learning rate; for a new network the whole
+        recipe."""
         method: DistillationConfig = DistillationConfig()
         """What the student learns from the teacher."""
 

@@ -47,7 +47,7 @@ class PruneFilters(Step):
         ratio: Fraction | None = None
         """Fraction of the filters removed from every layer."""
         flops: Fraction | None = None
-        """Target: fraction of the FLOPs that may remain. Without ratio, flops and latency it is 0.5."""
+        """Target: fraction of the FLOPs that may remain; 0.5 if ratio, flops and latency are all left out."""
         latency: Fraction | None = None
         """Target: fraction of the time of one run under Paddle Inference that may remain."""
         sensitivity: bool = True
@@ -57,7 +57,7 @@ class PruneFilters(Step):
         sensitivity_images: int = Field(128, ge=1)
         """Training images on which it is measured."""
         align: int = Field(8, ge=1)
-        """Filters are left in multiples of this, which kernels compute faster; small layers excepted."""
+        """The number of remaining filters is a multiple of this, which runs faster; small layers are excepted."""
         tune: FineTuning = FineTuning(epochs=10, rate=1.0)
         """Training afterwards."""
         teacher: DistillationConfig | None = DistillationConfig()

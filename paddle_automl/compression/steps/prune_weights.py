@@ -45,8 +45,8 @@ class _Rising(_Applied):
 class PruneWeights(Step):
     """Sets the weights of smallest magnitude to zero, at once or gradually while training (GMP).
 
-    Zhu and Gupta, To Prune, or Not to Prune (2017), with PaddleSlim's unstructured pruners. It makes nothing
-    faster where dense kernels run, and says so.
+    Zhu and Gupta, To Prune, or Not to Prune (2017), with PaddleSlim's unstructured pruners. Where kernels are dense
+    it makes nothing faster, and says so.
     """
 
     class Config(PluginConfig):
@@ -61,8 +61,8 @@ class PruneWeights(Step):
         rises: int = Field(10, ge=1)
         """Number of times that the fraction is raised, if gradual."""
         tune: FineTuning = FineTuning(average=False)
-        """Training while weights are set to zero, and afterwards. Averages of weights would mix the zeros with
-        earlier values."""
+        """Training while weights are set to zero, and afterwards, without averaged weights (they would mix zeros
+        with earlier values)."""
         teacher: DistillationConfig | None = DistillationConfig()
         """How the network before pruning teaches the pruned one; none: it learns from the true targets alone."""
 

@@ -18,10 +18,10 @@ from paddle_automl.paddle_compat.slim.quantization import AwareTraining
 
 @STEPS.register("quantize_aware")
 class QuantizeAware(Step):
-    """Trains for a few epochs with weights and activations rounded to 8 bits, then stores the weights so.
+    """Trains for a few epochs with weights and activations rounded to 8 bits, then stores 8-bit weights.
 
-    Jacob et al., Quantization and Training of Neural Networks (2018). Batch normalization uses its running
-    statistics meanwhile, which inference folds into the convolutions: what is trained is what runs.
+    Jacob et al., Quantization and Training of Neural Networks (2018). Meanwhile batch normalization uses its
+    running statistics, as inference does, which folds them into the convolutions.
     """
 
     class Config(PluginConfig):

@@ -24,7 +24,7 @@ BATCH = 64
 
 @STEPS.register("quantize_post")
 class QuantizePost(Step):
-    """Quantizes weights and activations to 8 bits after training, with ranges found on some training images.
+    """Quantizes weights and activations to 8 bits after training, with ranges measured on some training images.
 
     Weights get a scale per output channel, activations one per layer. With oneDNN on a CPU the convolutions
     then run in 8-bit integers.
@@ -34,14 +34,14 @@ class QuantizePost(Step):
         """Options of quantization after training."""
 
         observer: Observer = "abs_max"
-        """How the range of activations is found: abs_max (the largest magnitude), avg (the mean of the images'
-        largest), hist (a percentile), or the range that changes them least: kl, mse, emd (slow)."""
+        """How the range of activations is found: abs_max (the largest magnitude), avg (the mean over images of
+        that), hist (a percentile), or the range that distorts activations least: kl, mse, emd (slow)."""
         images: int = Field(256, ge=1)
         """Training images on which the ranges are found."""
         skip: Sequence[str] = ()
         """Layers that stay float32, by name or pattern (backbone.stem*)."""
         analysis: bool = True
-        """Quantize each layer alone as well, to report which ones change the outputs most."""
+        """Also quantize each layer alone, to report which ones change the outputs most."""
         analysis_images: int = Field(128, ge=1)
         """Training images on which that is measured."""
 

@@ -15,9 +15,9 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 class CutMix(Augmentation):
     """Put a random rectangle of a partner from the same batch into each image, and mix the targets by area.
 
-    Yun et al., 2019, arXiv:1905.04899, section 3.1: l ~ Beta(alpha, alpha); the rectangle has the sides
-    W sqrt(1 - l) and H sqrt(1 - l) and a uniform centre. As in the authors' code, it is cut at the image's
-    border, l is then set to the area that was really kept, and one rectangle serves a whole batch.
+    Yun et al., 2019, arXiv:1905.04899, section 3.1: l ~ Beta(alpha, alpha); the rectangle has the sides W sqrt(1 -
+    l) and H sqrt(1 - l) and a uniform centre. As in the authors' code, it is clipped at the image's border, l is
+    then set to the fraction that was kept, and one rectangle is used for a whole batch.
     """
 
     stage: ClassVar[Literal["item", "batch"]] = "batch"

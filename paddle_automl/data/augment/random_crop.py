@@ -24,7 +24,7 @@ class RandomCrop(Augmentation):
         """Pixels added on each side."""
 
         fill: Fill = "zero"
-        """What is put there: zero (black) or reflect (the mirrored image)."""
+        """Values of the added pixels: zero (black) or reflect (the mirrored image)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

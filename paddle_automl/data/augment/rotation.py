@@ -18,10 +18,10 @@ class Rotation(Augmentation):
         """How far, and what fills the corners."""
 
         degrees: float = Field(default=10.0, gt=0, le=180)
-        """Largest angle to either side; angles are uniform up to it."""
+        """Largest angle in either direction; angles are drawn uniformly."""
 
         fill: Fill = "zero"
-        """What comes into the corners: zero (black) or reflect (the mirrored image)."""
+        """Values of the empty corners: zero (black) or reflect (the mirrored image)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -25,10 +25,10 @@ class Scale(Augmentation):
         """Smallest factor."""
 
         high: float = Field(default=1.2, gt=0)
-        """Largest factor; factors are uniform between the two."""
+        """Largest factor; factors are drawn uniformly between the two."""
 
         fill: Fill = "zero"
-        """What comes into the border of a shrunk image: zero (black) or reflect (the mirrored image)."""
+        """Values of the border of a shrunk image: zero (black) or reflect (the mirrored image)."""
 
         @model_validator(mode="after")
         def _ordered(self) -> Scale.Config:

@@ -37,7 +37,8 @@ class Idx(Dataset):
         """Labels for training."""
 
         test_images: str | None = "t10k-images-idx3-ubyte"
-        """Images for the test; null, with test_labels null too, takes a test split from the training files."""
+        """Images for the test; null, together with test_labels: null, takes a test split from the training
+        files."""
 
         test_labels: str | None = "t10k-labels-idx1-ubyte"
         """Labels for the test."""

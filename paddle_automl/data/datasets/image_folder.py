@@ -27,9 +27,9 @@ class ImageFolder(Dataset):
     """A folder with one subfolder of images per class; the subfolder's name is the class's name.
 
     When the subfolders are splits, such as ``train``, ``val`` and ``test``, each with class folders inside, they
-    are taken as such; so are folders of splits inside each class. Images may lie deeper inside a class folder.
-    Classes are in the order of their names, as numbers where all are whole numbers. Hidden files, files that are no
-    images and outputs of this program are left out.
+    they are used as splits; so are folders of splits inside each class. Images may lie deeper inside a class
+    folder. Classes are in the order of their names, as numbers where all are whole numbers. Hidden files, files
+    that are not images and outputs of this program are ignored.
     """
 
     class Config(DatasetConfig):

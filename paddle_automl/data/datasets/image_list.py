@@ -30,7 +30,7 @@ class _Line(NamedTuple):
 
 @DATASETS.register("image_list")
 class ImageList(Dataset):
-    """Text files with a line ``path label`` per image, as PaddleClas has them.
+    """Text files with a line ``path label`` per image, the format of PaddleClas.
 
     The label is what follows the last tab of a line, or the last space where there is no tab, so paths may
     hold spaces; it may be several labels, ``path label1,label2``, or a 0 or 1 for each, ``path 0,1,0``. One map of
@@ -43,13 +43,13 @@ class ImageList(Dataset):
         path_options: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "root", "label_file")
 
         train: str
-        """List of the images for training; the other splits are taken from it where they have no list."""
+        """List of the training images; a split without a list of its own is taken from it."""
 
         validation: str | None = None
-        """List of the images for validation."""
+        """List of the validation images."""
 
         test: str | None = None
-        """List of the images for the test."""
+        """List of the test images."""
 
         root: str | None = None
         """Folder that the paths in the lists start from; null takes the folder of the training list."""
@@ -59,8 +59,8 @@ class ImageList(Dataset):
         are the labels of the training list, sorted: as numbers where all are whole numbers."""
 
         labels: Labels = "auto"
-        """What stands behind a path: single, one class; several, labels with commas between them, after a tab also
-        none; flags, a 0 or 1 for each label. auto finds out from the commas in the training list."""
+        """What follows a path: single, one class; several, labels separated by commas (after a tab possibly none);
+        flags, a 0 or 1 for each label. auto decides by the commas in the training list."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

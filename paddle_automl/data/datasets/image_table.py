@@ -25,7 +25,7 @@ _TRUTH = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "1.0": 1, "0
 
 @DATASETS.register("image_table")
 class ImageTable(Dataset):
-    """A CSV or TSV table with a row per image: a column of paths, and columns of targets by name.
+    """A CSV or TSV table with a row per image: a column of paths, and named columns of targets.
 
     The first row names the columns. `labels` with one column is a class per image; with several columns, or with a
     separator, any number of labels per image; `targets` are columns of numbers. data.group may name a column.
@@ -46,14 +46,14 @@ class ImageTable(Dataset):
         """Column with the path of each image."""
 
         labels: str | Annotated[tuple[str, ...], Strict(False), Field(min_length=2)] | None = None
-        """Column with the class of each image; or a list of columns with 0 or 1, a label each."""
+        """Column with the class of each image; or a list of columns with 0 or 1, one per label."""
 
         separator: str | None = Field(default=None, min_length=1)
-        """Text between the labels in the one column of `labels`, such as `;`; an image may then have any number of
-        labels, also none."""
+        """Text between the labels, where `labels` is one column that lists them, such as `;`; an image may have any
+        number of labels, or none."""
 
         targets: Sequence[str] | None = Field(default=None, min_length=1)
-        """Columns of numbers to be predicted."""
+        """Columns with the numbers to predict."""
 
         split: str | None = None
         """Column that names the split of each row: train, val or test (or words like them)."""

@@ -32,7 +32,7 @@ class OnnxConfig(PluginConfig):
     """Options of ONNX formats."""
 
     opset: int = Field(14, ge=13, le=19)
-    """Version of the ONNX operators: an older one is read by more programs."""
+    """Version of the ONNX operator set; more programs read older ones."""
 
 
 @EXPORTERS.register("onnx")

@@ -31,7 +31,7 @@ FEW_LEVELS = 8
 
 @INPUTS.register("image")
 class ImageInput(Input):
-    """Images: files in any common format or arrays, resized and normalized per channel."""
+    """Images, from files in any common format or arrays, resized and normalized per channel."""
 
     Config: ClassVar[type[InputConfig]] = ImageConfig
     Fitted: ClassVar[type[Fitted]] = ImageFitted

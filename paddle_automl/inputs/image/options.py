@@ -50,14 +50,14 @@ class ImageConfig(InputConfig):
 
     fit: Fit = "crop"
     """How an image with another aspect ratio is resized: crop resizes the short side and cuts the centre out, pad
-    resizes the long side and puts black around, stretch resizes both sides."""
+    resizes the long side and fills up with black, stretch resizes both sides."""
 
     channels: Literal["auto", 1, 3] = "auto"
-    """1 for grey, 3 for colour; auto takes 1 for grey arrays, and for files when all of a sample are grey."""
+    """1 for grey, 3 for colour; auto takes 1 for grey arrays, and for files if all files of a sample are grey."""
 
     range: Annotated[Range | Literal["auto"] | None, BeforeValidator(_range)] = "auto"
-    """[lowest, highest]: the values of grey files of more than 8 bits that become black and white. auto takes 0 and
-    the largest number with as many bits as a sample of the files uses, such as 4095; null takes 0 and 65535."""
+    """[lowest, highest]: values of grey files with more than 8 bits that become black and white. auto takes 0 and
+    the largest number of the bits that a sample of the files uses, such as 4095; null takes 0 and 65535."""
 
     @property
     def sides(self) -> tuple[int, int] | None:

@@ -25,7 +25,7 @@ def _distinct(branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
 
 @BACKBONES.register("inception")
 class Inception(Staged):
-    """Stages of modules whose branches look at the same input at several scales and are joined.
+    """Inception: modules whose parallel branches see the same input at several scales and are concatenated.
 
     Szegedy et al., Going Deeper with Convolutions (2015), with the 5x5 branch as two 3x3 convolutions as in
     Rethinking the Inception Architecture for Computer Vision (2016, fig. 5). In the pool branch the 1x1

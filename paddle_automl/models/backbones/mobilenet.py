@@ -16,10 +16,10 @@ from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 @BACKBONES.register("mobilenet")
 class MobileNet(Staged):
-    """Stages of inverted residuals: widen by 1 x 1, filter each channel alone, narrow by 1 x 1, add the input.
+    """MobileNetV2: inverted residual blocks (1 x 1 expansion, depth-wise convolution, 1 x 1 projection, sum).
 
-    Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks (2018). Narrow maps carry no
-    activation; the paper's own is `model.activation: relu6`. The first stage does not widen.
+    Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks (2018). The projections have no
+    activation; the paper's activation is `model.activation: relu6`. The first stage does not expand.
     """
 
     class Config(StagedConfig):
@@ -32,9 +32,9 @@ class MobileNet(Staged):
         kernel: Literal[3, 5, 7] = 3
         """Kernel of the depth-wise convolutions."""
         expansion: int = Field(6, ge=1, le=8)
-        """Channels inside a block over those that enter it, after the first stage."""
+        """Channels inside a block divided by its input channels, after the first stage."""
         last: float = Field(4.0, ge=1.0, le=8.0)
-        """Channels of the last 1 x 1 convolution over those of the last stage."""
+        """Channels of the last 1 x 1 convolution divided by those of the last stage."""
 
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [8, 16, 24]},

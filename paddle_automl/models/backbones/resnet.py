@@ -19,7 +19,7 @@ EXPANSION = 4
 
 @BACKBONES.register("resnet")
 class ResNet(Staged):
-    """Residual network: stages of blocks that add their input to what two or three convolutions make of it.
+    """Residual network: blocks of two or three convolutions whose input is added to their output.
 
     He et al., Deep Residual Learning for Image Recognition (2016), and, for the order `pre`, Identity Mappings
     in Deep Residual Networks (2016).
@@ -35,7 +35,8 @@ class ResNet(Staged):
         order: Literal["post", "pre"] = "post"
         """Normalization and activation after each convolution (post) or before it (pre)."""
         bottleneck: bool = False
-        """Three convolutions (1 x 1, kernel, 1 x 1) with four times the width at the end, in place of two."""
+        """Blocks of three convolutions (1 x 1, kernel, 1 x 1), the last with four times the width, instead of
+        two."""
 
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [8, 16, 32]},

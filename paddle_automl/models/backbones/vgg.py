@@ -15,7 +15,7 @@ from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 @BACKBONES.register("vgg")
 class VGG(Staged):
-    """Stages of plain convolutions, halved in between by pooling or by a stride.
+    """VGG: stages of plain convolutions with pooling or a stride between them.
 
     Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition (2015), with
     normalization, and with global pooling in place of the fully connected layers.

@@ -19,7 +19,7 @@ STEPS = (0.05, 0.1, 0.3)
 
 @CONTROLLERS.register("annealing")
 class Annealing(Learner):
-    """Walks from trial to trial; a worse one is accepted the less often, the later and the worse it is.
+    """Simulated annealing: moves from trial to trial, to a worse one the less often, the later and the worse it is.
 
     Kirkpatrick et al. 1983, "Optimization by Simulated Annealing", Science 220: a step that raises the energy
     by d is taken with probability exp(-d / T). The energy is the normal score of a trial's rank, because costs

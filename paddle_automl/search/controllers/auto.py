@@ -19,9 +19,9 @@ from paddle_automl.space import Params, SearchSpace
 class Auto(Proposer):
     """A Gaussian process and factored Q-learning propose in turn, each learning from all trials.
 
-    The two fail in different places: the process where costs jump and spaces are conditional, the factored
-    values where decisions interact. Who proposes follows from the trial's number, so a continued study goes
-    on exactly as an uninterrupted one.
+    The two fail in different places: the process where costs jump and spaces are conditional, the factored values
+    where decisions interact. The trial's number decides which of them proposes, so a continued study goes on
+    exactly as an uninterrupted one.
     """
 
     knows_seconds = True

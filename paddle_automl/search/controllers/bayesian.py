@@ -24,7 +24,7 @@ PENDING_QUANTILE = 0.75
 
 @CONTROLLERS.register("bayesian")
 class Bayesian(Proposer):
-    """Fits a surrogate model to all trials and proposes where it expects most improvement.
+    """Fits a surrogate model to all trials and proposes the point with the largest expected improvement.
 
     Snoek et al. 2012, "Practical Bayesian Optimization of Machine Learning Algorithms". The optimizer is
     rebuilt for each proposal from the history, so its state is the study itself. Failed trials count as the

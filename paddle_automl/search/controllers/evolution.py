@@ -15,12 +15,12 @@ from paddle_automl.search.learning.observations import Observations
 
 @CONTROLLERS.register("evolution")
 class Evolution(Learner):
-    """Mutates the best of a few members of a population in which the oldest dies.
+    """Mutates the best of a few members of a population that drops its oldest member after each trial.
 
-    Real et al. 2019, arXiv 1802.01548, algorithm 1. Deliberate differences: a population of 20 and a
-    tournament of 5 (published: 100 and 25, at 100 trials still random search); a number takes a Gaussian step
-    of a fifth of its range; a configuration is never tried twice; trials that run have no part yet, so any
-    number of workers may wait for them.
+    Real et al. 2019, arXiv 1802.01548, algorithm 1. Deliberate differences: a population of 20 and a tournament of
+    5 (published: 100 and 25, at 100 trials still random search); a number takes a Gaussian step of a fifth of its
+    range; a configuration is never tried twice; running trials are not members yet, so any number of workers can be
+    used.
     """
 
     latin = False
@@ -29,11 +29,11 @@ class Evolution(Learner):
         """Options of evolution."""
 
         population: int = Field(default=20, ge=2)
-        """Members: the latest trials. As many are drawn at random at the start."""
+        """Number of members, which are the latest trials; the first this many trials are drawn at random."""
         tournament: int = Field(default=5, ge=1)
         """Members drawn at random, of which the best is the parent."""
         step: float = Field(default=0.2, gt=0, le=1)
-        """Standard deviation of a number's change, as a share of its range."""
+        """Standard deviation of a number's change, as a fraction of its range."""
 
     @property
     def initial(self) -> int:

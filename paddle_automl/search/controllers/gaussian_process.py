@@ -21,13 +21,13 @@ from paddle_automl.space import SearchSpace
 
 @CONTROLLERS.register("gaussian_process")
 class GaussianProcessController(Learner):
-    """Fits a Gaussian process to all trials and proposes where it expects most improvement.
+    """Fits a Gaussian process to all trials and proposes the point with the largest expected improvement.
 
-    Snoek et al. 2012, arXiv 1206.2944, with a Matern 5/2 kernel, one length-scale per decision, its
-    parameters at their posterior mode. Costs are evened out by the transform of Yeo and Johnson (as in HEBO,
-    Cowen-Rivers et al. 2020, arXiv 2012.03826), the logarithm of the expected improvement is maximised (Ament
-    et al. 2023, arXiv 2310.20708). Running trials are believed to end at their mean. The kernel is fitted
-    anew after every trial up to the 80th, then after every third, from the 160th on after every eighth.
+    Snoek et al. 2012, arXiv 1206.2944, with a Matern 5/2 kernel, one length-scale per decision, its parameters at
+    their posterior mode. Costs are made more normal by the transform of Yeo and Johnson (as in HEBO, Cowen-Rivers
+    et al. 2020, arXiv 2012.03826), the logarithm of the expected improvement is maximised (Ament et al. 2023, arXiv
+    2310.20708). Running trials are assumed to end at their predicted mean. The kernel is refitted after every trial
+    up to the 80th, then after every third, from the 160th on after every eighth.
     """
 
     knows_seconds = True

@@ -22,7 +22,7 @@ class Grid(Proposer):
         """Options of the grid."""
 
         steps: int = Field(default=5, ge=1)
-        """Values tried of a number that has more than these and no step of its own."""
+        """Number of values tried for a number with a wider range and no step of its own."""
 
     def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)

@@ -32,12 +32,12 @@ RATES = {
 
 @CONTROLLERS.register("policy_gradient")
 class PolicyGradient(Learner):
-    """Draws trials from a policy and makes good ones likelier.
+    """Draws trials from a policy and raises the probability of good ones (policy gradient).
 
     REINFORCE: Zoph and Le 2016, arXiv 1611.01578; PPO: Schulman et al. 2017, arXiv 1707.06347. The policy is
-    factored, a softmax of its own per decision, or an LSTM that reads the choices made before. Ranges of
-    numbers are cut into 6 parts, and a value is drawn evenly inside the part. Learning follows the order of
-    the trials' numbers, whatever the order in which they end.
+    factored (one softmax per decision) or an LSTM that reads the choices made before. Ranges of numbers are cut
+    into 6 parts, and a value is drawn evenly inside the part. Learning follows the order of the trials' numbers,
+    whatever the order in which they end.
     """
 
     class Config(PluginConfig):
@@ -46,9 +46,10 @@ class PolicyGradient(Learner):
         algorithm: Literal["ppo", "reinforce"] = "ppo"
         """How the policy is improved: after batches of 10 trials, or after every trial."""
         policy: Literal["factored", "lstm"] = "factored"
-        """Decisions drawn on their own, or each given those before it."""
+        """Decisions drawn independently, or each given those before it."""
         learning_rate: float | None = Field(default=None, gt=0)
-        """Step of Adam; None: what suits the algorithm and the policy in searches of some hundred trials."""
+        """Learning rate of Adam; None: a value that suits the algorithm and the policy in searches of some hundred
+        trials."""
         entropy: float = Field(default=0.01, ge=0)
         """Weight of the entropy bonus that keeps the policy from settling early."""
 

@@ -30,7 +30,7 @@ SOFTNESS = 5.0
 class QLearning(Learner):
     """Learns the value of every choice from all trials and proposes promising combinations.
 
-    The loop is the textbook's: generate a combination, train it, evaluate it on the validation part, update
+    The loop is the textbook's: generate a combination, train it, evaluate it on the validation split, update
     the values of its choices, choose the next combination by them, until the budget is spent or
     `search.stop_after` trials brought no improvement.
 
@@ -40,10 +40,10 @@ class QLearning(Learner):
     Thompson sampling (Thompson 1933) in place of epsilon, so that trials side by side differ by themselves.
 
     *metaqnn*. Baker et al. 2016, arXiv 1611.02167: the decisions in order are the states, their choices the
-    actions; epsilon-greedy play with the schedule of table 2, updates by eq. (3) over replayed trials in
-    reversed order. Deliberate differences: the schedule is scaled to `schedule_trials`; the reward is the
-    share of trials that are worse instead of the accuracy, because losses have no fixed scale; the ranges of
-    numbers are cut into 6 parts. The paper needs 2,700 trials; at 100 it is hardly better than random search.
+    actions; epsilon-greedy play with the schedule of table 2, updates by eq. (3) over replayed trials in reversed
+    order. Deliberate differences: the schedule is scaled to `schedule_trials`; the reward is the fraction of trials
+    that are worse instead of the accuracy, because losses have no fixed scale; the ranges of numbers are cut into 6
+    parts. The paper needs 2,700 trials; at 100 it is hardly better than random search.
     """
 
     knows_seconds = True
@@ -52,7 +52,7 @@ class QLearning(Learner):
         """Options of Q-learning."""
 
         variant: Literal["factored", "metaqnn"] = "factored"
-        """Values factored over decisions with edit actions, or the published table."""
+        """factored (a value per decision, with edits as actions) or metaqnn (the published table)."""
         initial_trials: int | None = Field(default=None, ge=1)
         """factored: trials of the Latin hypercube; None: 6, up to 10 in a space of choices alone."""
         incumbents: int = Field(default=4, ge=1)
@@ -60,7 +60,7 @@ class QLearning(Learner):
         candidates: int = Field(default=64, ge=1)
         """factored: edited configurations that compete for one proposal."""
         random_share: float = Field(default=0.05, ge=0, le=1)
-        """factored: share of proposals drawn at random."""
+        """factored: fraction of proposals drawn at random."""
         schedule_trials: int | None = Field(default=None, ge=1)
         """metaqnn: trials over which epsilon falls from 1 to 0.1; None: search.trials without the repeats."""
         learning_rate: float = Field(default=0.01, gt=0, le=1)

@@ -24,7 +24,7 @@ class QuasiRandom(Proposer):
     """Follows a scrambled low-discrepancy sequence, one dimension per decision.
 
     Sobol 1967 with the scrambling of Matousek 1998, or Halton 1960 with that of Owen 2017 (arXiv 1706.02808).
-    Proposal n is point n; of an inactive decision the coordinate is unused.
+    Proposal n is point n; the coordinate of an inactive decision is not used.
     """
 
     class Config(PluginConfig):

@@ -9,7 +9,7 @@ from paddle_automl.space import Params
 
 @CONTROLLERS.register("random_search")
 class RandomSearch(Proposer):
-    """Draws every decision at random and never the same trial twice."""
+    """Draws every decision at random and never proposes the same trial twice."""
 
     def propose(self, number: int, history: History) -> Params:
         """Return choices that were not tried yet."""

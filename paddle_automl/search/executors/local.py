@@ -49,7 +49,7 @@ class _Process:
 
 @EXECUTORS.register("local")
 class Local(Executor):
-    """Runs each job in a fresh process from a preloaded fork server (a spawned one where a GPU is used)."""
+    """Runs each job in a fresh process, forked from a preloaded server (spawned where a GPU is used)."""
 
     class Config(PluginConfig):
         """Options of the processes."""

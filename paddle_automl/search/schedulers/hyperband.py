@@ -17,7 +17,7 @@ UNKNOWN_EPOCHS = 27
 
 @SCHEDULERS.register("hyperband")
 class Hyperband(Scheduler):
-    """Deals trials into brackets that begin to stop early or late, each a successive halving of its own.
+    """Assigns trials to brackets that begin to stop early or late; each is a successive halving of its own.
 
     No first rung suits every problem: where early epochs mislead, the brackets that stop late find the good
     trials; where they do not, those that stop early save most. Algorithm 1 with eta = `reduction` and R =

@@ -23,7 +23,7 @@ from paddle_automl.search.schedulers.base import (
 class Median(Scheduler):
     """Stops a trial whose best value so far is worse than the median of the others' running averages.
 
-    With several objectives its best report and the others' averages are put in the order of `base.ranks`.
+    With several objectives its best report and the others' averages are ordered as in `base.ranks`.
     """
 
     class Config(PluginConfig):

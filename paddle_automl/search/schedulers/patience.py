@@ -10,7 +10,7 @@ from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, P
 
 @SCHEDULERS.register("patience")
 class Patience(Scheduler):
-    """Stops a trial after epochs without improvement, whatever the others reached.
+    """Stops a trial after some epochs without improvement, whatever the others reached.
 
     Early stopping as in Prechelt 1998, "Early Stopping - But When?". Unlike the other schedulers it takes
     nothing from a trial that may still become the best, only epochs that no longer help it. With several

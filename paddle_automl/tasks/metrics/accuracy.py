@@ -53,7 +53,7 @@ class TopKAccuracy(Metric):
         """Options of the top-k accuracy."""
 
         k: int = Field(5, ge=1)
-        """How many answers count as one."""
+        """Number k of likeliest classes."""
 
     def check(self, task: Task) -> None:
         """Refuse a k that every answer reaches."""
@@ -74,7 +74,7 @@ class TopKAccuracy(Metric):
 
 @METRICS.register("subset_accuracy")
 class SubsetAccuracy(Metric):
-    """Fraction of items all of whose labels are right."""
+    """Fraction of items with all labels right."""
 
     tasks = LABELS
     also = ("exact_match",)
@@ -101,7 +101,7 @@ class HammingLoss(Metric):
 
 @METRICS.register("cohen_kappa")
 class CohenKappa(Metric):
-    """Agreement of answers and truth beyond chance: 1 perfect, 0 as by chance (Cohen 1960)."""
+    """Agreement of answers and truth beyond chance: 1 is perfect, 0 is chance (Cohen 1960)."""
 
     tasks = ONE_CLASS
     also = ("kappa", "cohens_kappa")

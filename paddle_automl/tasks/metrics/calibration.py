@@ -27,9 +27,9 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> f
 
 @METRICS.register("calibration_error")
 class CalibrationError(Metric):
-    """Expected calibration error: how far a probability is from the fraction of such answers that are right.
+    """Expected calibration error: how far predicted probabilities are from the fractions of right answers.
 
-    With one class per item of the likeliest class (Guo et al. 2017); with several labels of every label.
+    With one class per item it looks at the likeliest class (Guo et al. 2017), with several labels at every label.
     """
 
     goal = "minimize"

@@ -28,7 +28,7 @@ ByName = Annotated[dict[Name, Row], BeforeValidator(_name_keys)]
 
 @METRICS.register("cost")
 class Cost(Metric):
-    """Mean cost of the answers by a cost matrix: what it costs to take one class for another.
+    """Mean cost of the answers, by a matrix that states what it costs to take one class for another.
 
     `matrix: {cat: {dog: 5}}`: a cat that is taken for a dog costs 5; a list of lists has a row per true class and
     a column per answer, in the order of the classes (Elkan 2001).
@@ -42,7 +42,7 @@ class Cost(Metric):
         """Options of the cost."""
 
         matrix: ByName | Sequence[Sequence[float]]
-        """Cost by true class and answer; right answers cost 0 where a mapping does not state them."""
+        """Cost by true class and answer; right answers cost 0 unless a mapping states another cost."""
         otherwise: float = 1.0
         """Cost of the mistakes that a mapping does not name."""
 

@@ -73,7 +73,7 @@ class RootMeanSquaredError(_OfColumns):
 
 @METRICS.register("r2")
 class Determination(_OfColumns):
-    """Coefficient of determination R2: 1 perfect, 0 as good as the mean of the split, negative worse."""
+    """Coefficient of determination R2: 1 is perfect, 0 as good as always the split's mean, below 0 worse."""
 
     also = ("r_squared", "r2_score", "coefficient_of_determination")
 
@@ -84,7 +84,7 @@ class Determination(_OfColumns):
 
 @METRICS.register("coverage")
 class Coverage(_OfColumns):
-    """Fraction of the items whose true number lies in the interval of the answer; wanted is `task.interval`."""
+    """Fraction of the items whose true number lies in the predicted interval; its target is `task.interval`."""
 
     also = ("interval_coverage", "picp")
 

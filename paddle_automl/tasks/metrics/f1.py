@@ -75,7 +75,7 @@ class Recall(_OfOneClass):
 
 @METRICS.register("precision")
 class Precision(_OfOneClass):
-    """Fraction of the answers 'it is this class' that are right; without `class` the mean over the classes."""
+    """Fraction of the items predicted as a class that are of it; without `class` the mean over the classes."""
 
     def figures(self, counts: Counts) -> np.ndarray:
         """Return the precision of each class; 0 where it was never predicted."""

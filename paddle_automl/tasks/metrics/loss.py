@@ -7,7 +7,7 @@ from paddle_automl.tasks.metrics.base import METRICS, Metric, Predictions
 
 @METRICS.register("loss")
 class Loss(Metric):
-    """Loss of the task on the split, the same measure whatever the training minimizes.
+    """Standard loss of the task on the split, whatever loss the training minimizes.
 
     Cross entropy in nats for classes and labels, squared error in units of the standard deviation for numbers.
     """

@@ -41,9 +41,9 @@ def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
 
 @METRICS.register("roc_auc")
 class RocAuc(Metric):
-    """Area under the ROC curve: each class against the others, the mean of those that occur; `class`: of one.
+    """Area under the ROC curve: of `class` against the others; without it the mean over the classes that occur.
 
-    With two classes that is the usual area of both (Fawcett 2006).
+    With two classes both have the same, usual area (Fawcett 2006).
     """
 
     tasks = NAMED
@@ -92,7 +92,7 @@ class AveragePrecision(Metric):
 
 @METRICS.register("mean_average_precision")
 class MeanAveragePrecision(Metric):
-    """Average precision of each class or label, the mean of those that occur."""
+    """Mean of the average precision over the classes or labels that occur."""
 
     tasks = NAMED
     also = ("map", "mean_ap", "macro_ap")

@@ -14,7 +14,8 @@ from paddle_automl.training.losses.base import LOSSES, Loss
 
 @LOSSES.register("asymmetric")
 class Asymmetric(Loss):
-    """Binary cross entropy that turns easy negatives down, for many labels of which few apply (Ridnik et al. 2021).
+    """Binary cross entropy that down-weights easy negatives, for many labels of which few apply (Ridnik et al.
+    2021).
 
     Ridnik et al., Asymmetric Loss For Multi-Label Classification (ICCV 2021), eq. 7: the mean over items and
     labels of -w t (1 - p)^gamma_positive log p - (1 - t) q^gamma_negative log(1 - q) with p = sigmoid(output) and
@@ -25,9 +26,9 @@ class Asymmetric(Loss):
         """Options of the asymmetric loss."""
 
         gamma_negative: float = Field(4.0, ge=0)
-        """How strongly labels that do not apply, and are predicted so, are turned down; 0 does not."""
+        """How strongly well-predicted labels that do not apply are down-weighted; 0: not at all."""
         gamma_positive: float = Field(0.0, ge=0)
-        """How strongly labels that apply, and are predicted so, are turned down; 0 does not."""
+        """How strongly well-predicted labels that apply are down-weighted; 0: not at all."""
         margin: float = Field(0.05, ge=0, lt=1)
         """Probability below which a label that does not apply costs nothing."""
 

@@ -19,7 +19,7 @@ class Focal(Loss):
         """Options of the focal loss."""
 
         gamma: float = Field(2.0, ge=0)
-        """How strongly examples that are already right are turned down; 0 is cross entropy."""
+        """How strongly well-predicted examples are down-weighted; 0 is cross entropy."""
 
     config: Config
     tasks: ClassVar[frozenset[str]] = frozenset({"single_label"})

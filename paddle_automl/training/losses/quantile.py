@@ -15,8 +15,8 @@ from paddle_automl.training.losses.base import LOSSES, Loss
 class Quantile(Loss):
     """Mean over items and outputs of max(q d, (q - 1) d), with d = target - output (Koenker and Bassett 1978).
 
-    q is the output's level, ``Task.levels``: 0.5 for the answer itself, half of what is outside of the interval
-    for its ends. The minimum is at the q-quantile of the target.
+    q is the output's quantile (``Task.levels``): 0.5 for the prediction itself; (1 - interval) / 2 and 1 minus that
+    for the ends of the interval. The minimum is at the q-quantile of the target.
     """
 
     class Config(PluginConfig):

@@ -11,9 +11,11 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, L
 
 @LR_SCHEDULES.register("cosine_restarts")
 class CosineRestarts(LrSchedule):
-    """Half cosines from 1 down to `final`, each begun anew with the full rate (Loshchilov and Hutter 2017, eq. 5).
+    """Half cosines from 1 down to `final`, each starting again at the full rate (Loshchilov and Hutter 2017, eq.
+    5).
 
-    The cycles' lengths are 1, `growth`, `growth`^2, ... in proportion, and together the training after warm-up.
+    The cycles' lengths are in proportion 1 : `growth` : `growth`^2 ...; together they fill the training after
+    warm-up.
     """
 
     class Config(LrScheduleConfig):

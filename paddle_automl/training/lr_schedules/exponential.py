@@ -11,8 +11,8 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, L
 class Exponential(LrSchedule):
     """final^t with t the fraction done: each step multiplies the rate by the same factor, final^(1 / steps).
 
-    Used with an end instead of a factor per step, so that it does not depend on the number of steps (as the
-    exponential decay of Szegedy et al. 2016, arXiv:1512.00567, section 8, does).
+    It is given by its end instead of a factor per step, so it does not depend on the number of steps (unlike the
+    exponential decay of Szegedy et al. 2016, arXiv:1512.00567, section 8).
     """
 
     class Config(LrScheduleConfig):

@@ -12,11 +12,12 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, L
 
 @LR_SCHEDULES.register("plateau")
 class Plateau(LrSchedule):
-    """Multiplied by `gamma` after epochs without improvement, as in He et al. 2016 (arXiv:1512.03385, section 3.4).
+    """The rate is multiplied by `gamma` after some epochs without improvement (He et al. 2016, arXiv:1512.03385,
+    section 3.4).
 
     The rate falls after more than `patience` epochs in a row whose merit (see `observe`) is not above the best one
     so far by more than `least_gain`; the count then begins anew. PyTorch's ``ReduceLROnPlateau`` does the same.
-    Which epochs improve depends on the validation split; without one the training loss is looked at.
+    Epochs are compared by the validation split, without one by the training loss.
     """
 
     class Config(LrScheduleConfig):
@@ -25,7 +26,7 @@ class Plateau(LrSchedule):
         gamma: float = Field(0.1, gt=0, lt=1)
         """Factor at each fall."""
         patience: int = Field(3, ge=0)
-        """Epochs without improvement that are waited for."""
+        """Epochs in a row without improvement that do not lower the rate yet."""
         least_gain: float = Field(0.0, ge=0)
         """What an epoch must gain to count as an improvement, in units of the metric."""
         final: float = Field(1e-3, gt=0, le=1)

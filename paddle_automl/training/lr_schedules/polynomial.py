@@ -11,7 +11,7 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, L
 class Polynomial(LrSchedule):
     """final + (1 - final) (1 - t)^power with t the fraction done, as in DeepLab (Chen et al. 2017).
 
-    See arXiv:1606.00915, section 4.1. The power 1 is a straight line.
+    See arXiv:1606.00915, section 4.1. Power 1 is a straight line.
     """
 
     class Config(LrScheduleConfig):

@@ -12,7 +12,7 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, L
 
 @LR_SCHEDULES.register("step")
 class Step(LrSchedule):
-    """Multiplied by `gamma` at each milestone, as in He et al. 2016."""
+    """The rate is multiplied by `gamma` at each milestone, as in He et al. 2016."""
 
     class Config(LrScheduleConfig):
         """Options of the steps."""

@@ -12,7 +12,8 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Optimi
 
 @OPTIMIZERS.register("adadelta")
 class Adadelta(Optimizer):
-    """Steps in the units of the weights, from running means of squares (Zeiler 2012, arXiv:1212.5701, algorithm 1).
+    """Steps in the units of the weights, scaled by running means of squares (Zeiler 2012, arXiv:1212.5701,
+    algorithm 1).
 
     v <- rho v + (1 - rho) g^2; d = g sqrt(u + epsilon) / sqrt(v + epsilon); u <- rho u + (1 - rho) d^2;
     p <- p - rate d. It begins slowly: its first steps have about the size sqrt(epsilon). Weight decay is L2, added

@@ -36,7 +36,7 @@ class DecoupledConfig(AdamConfig):
 
 @OPTIMIZERS.register("adam")
 class Adam(Optimizer):
-    """Kingma and Ba 2015; weight decay is L2, added to the gradient."""
+    """Adam (Kingma and Ba 2015); weight decay is L2, added to the gradient."""
 
     class Config(AdamConfig):
         """Options of Adam."""

@@ -12,7 +12,7 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Parame
 
 @OPTIMIZERS.register("adamw")
 class AdamW(Optimizer):
-    """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019): p <- p - rate decay p."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019): p <- p - rate decay p."""
 
     class Config(DecoupledConfig):
         """Options of AdamW."""

@@ -13,7 +13,7 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Parame
 
 @OPTIMIZERS.register("lamb")
 class Lamb(Optimizer):
-    """Adam whose step is scaled layer by layer to the weights' norm (You et al. 2020), for large batches."""
+    """Adam with each layer's step scaled to the norm of its weights (You et al. 2020), for large batches."""
 
     class Config(DecoupledConfig):
         """Options of LAMB."""

@@ -21,7 +21,7 @@ from paddle_automl.training.optimizers.base import (
 
 @OPTIMIZERS.register("lion")
 class Lion(Optimizer):
-    """Steps of one size in the sign's direction (Chen et al. 2023, arXiv:2302.06675, algorithm 2).
+    """Steps along the sign of the momentum, all of one size (Chen et al. 2023, arXiv:2302.06675, algorithm 2).
 
     p <- p - rate (sign(beta1 m + (1 - beta1) g) + decay p); m <- beta2 m + (1 - beta2) g. Its rate is about a
     tenth of AdamW's, its weight decay ten times as large.
@@ -35,7 +35,7 @@ class Lion(Optimizer):
         weight_decay: float = Field(0.1, ge=0)
         """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
         beta1: float = Field(0.9, ge=0, lt=1)
-        """Fraction of the mean of gradients in the direction of a step."""
+        """Weight of the mean of gradients in a step's direction."""
         beta2: float = Field(0.99, ge=0, lt=1)
         """Decay of the mean of gradients."""
 

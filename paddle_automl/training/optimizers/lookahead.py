@@ -27,7 +27,7 @@ class Lookahead(Optimizer):
         steps: int = Field(5, ge=1)
         """Steps of the base between two of the slow weights (k in the paper)."""
         fraction: float = Field(0.5, gt=0, le=1)
-        """How much of the way the slow weights go (alpha in the paper)."""
+        """Fraction of the distance that the slow weights move (alpha in the paper)."""
 
     config: Config
 

@@ -68,7 +68,7 @@ class Muon(Optimizer):
         iterations: int = Field(5, ge=1, le=20)
         """Newton-Schulz iterations of a step."""
         normalize_kernels: bool = False
-        """Rescale each kernel to the norm sqrt(out) before its step; for networks with normalization alone."""
+        """Rescale each kernel to the norm sqrt(out) before its step; only for networks with normalization."""
         rates: MuonRates = MuonRates()
         """Factors of the learning rate by group of parameters."""
 

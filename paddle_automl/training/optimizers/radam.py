@@ -12,7 +12,7 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Parame
 
 @OPTIMIZERS.register("radam")
 class RAdam(Optimizer):
-    """Adam that trusts its second moment only when enough steps are in it (Liu et al. 2020, algorithm 2).
+    """Rectified Adam: uses the second moment only after enough steps (Liu et al. 2020, algorithm 2).
 
     With rho = 2 / (1 - beta2) - 1 and rho_t = rho - 2 t beta2^t / (1 - beta2^t): the step is that of momentum while
     rho_t <= 5, afterwards Adam's times
