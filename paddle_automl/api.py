@@ -1,4 +1,4 @@
-"""The same as the commands, from Python and notebooks."""
+"""The commands as functions, for Python and notebooks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from paddle_automl.core import streams
 from paddle_automl.core.loading import load_config
 from paddle_automl.pipeline import commands
 from paddle_automl.pipeline.commands import TrainingOutcome
@@ -62,7 +63,9 @@ def evaluate(
 
 
 def _observer(config: RunConfig, progress: bool) -> Observer:
-    if not progress:
+    if not progress or sys.stderr is None:
         return Observer()
-    plain = not sys.stderr.isatty()
-    return Display(Console(file=sys.stderr, highlight=False, width=140 if plain else None, soft_wrap=plain), config)
+    # Output that cannot be shown, as in a service without a terminal, does not stop the work.
+    stream = streams.display(sys.stderr)
+    plain = not stream.isatty()
+    return Display(Console(file=stream, highlight=False, width=140 if plain else None, soft_wrap=plain), config)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +12,17 @@ from typing import Any
 import psutil
 from rich.console import Console
 
+from paddle_automl.core import signals
 from paddle_automl.core.describe import Option
 from paddle_automl.core.errors import AutoMLError, ConfigError, InterruptedRunError, ParityError
 from paddle_automl.core.loading import parse_overrides
 from paddle_automl.core.runtime import silence_known_warnings, tune_process
+from paddle_automl.core.streams import ReaderGone, complain, display, prepare_streams, results
+from paddle_automl.core.temporary import own_temporary_folder
 from paddle_automl.inputs.image.files import is_image_name
+from paddle_automl.paddle_compat.signals import keep_own_handlers
 
-OK, NOT_AS_DEMANDED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, NOT_AS_DEMANDED, BAD_INPUT = 0, 1, 2
 
 
 def make_parser(name: str, summary: str, epilog: str = "") -> argparse.ArgumentParser:
@@ -54,32 +56,37 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_command(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    """Run a command and turn its known errors into one message on standard error and an exit code."""
+    """Run a command and turn its known errors into one message on standard error and an exit code.
+
+    SIGTERM and SIGHUP are handled like Ctrl-C. The reader of the output may close it early, as ``| head`` does.
+    """
     prepare_streams()
+    signals.forget()
     try:
-        return command(args)
+        with signals.as_ctrl_c(), own_temporary_folder(), results():
+            keep_own_handlers()
+            code = command(args)
     except ParityError as error:
-        sys.stderr.write(f"not verified: {error}\n")
+        complain(f"not verified: {error}")
         return NOT_AS_DEMANDED
     except InterruptedRunError as error:
-        sys.stderr.write(f"{error}\n")
-        return INTERRUPTED
+        complain(str(error))
+        return signals.exit_code()
     except AutoMLError as error:
-        sys.stderr.write(f"error: {error}\n")
+        complain(f"error: {error}")
         return BAD_INPUT
-    except BrokenPipeError:
-        # Whoever read the output has seen enough, as `| head` has; nothing more can be written to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGone:
         return OK
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return INTERRUPTED
+        complain(signals.how())
+        return signals.exit_code()
+    return code
 
 
 def output_target(option: str, path: str, inputs: Sequence[str] = ()) -> Path:
-    """Return the file that a result goes to; raises ConfigError where that would overwrite an image or an input.
+    """Return the file that a result is written to; raises ConfigError if that would overwrite an image or an input.
 
-    ``--json`` takes an optional file, so an image that stands behind it would be taken for one.
+    ``--json`` takes an optional file, so an image that follows it would be taken for that file.
     """
     target = Path(path)
     if is_image_name(target.name) or path in inputs or target.is_dir():
@@ -90,15 +97,8 @@ def output_target(option: str, path: str, inputs: Sequence[str] = ()) -> Path:
     return target
 
 
-def prepare_streams() -> None:
-    """Let a terminal whose encoding lacks a character show an escape instead of ending the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def process_started() -> float:
-    """Return when this process started, on the monotonic clock: imports count for a budget of time, too."""
+    """Return when this process started, on the monotonic clock: a time budget includes the imports."""
     return time.monotonic() - (time.time() - psutil.Process().create_time())
 
 
@@ -106,6 +106,14 @@ def console() -> Console:
     """Return the console for results; tables are not cut to 80 columns when the output is a file."""
     plain = not sys.stdout.isatty()
     return Console(width=140 if plain else None, highlight=False, soft_wrap=plain)
+
+
+def work_console() -> Console:
+    """Return the console of a command whose results are files: output that cannot be shown does not stop the
+    work."""
+    stream = display()
+    plain = not stream.isatty()
+    return Console(file=stream, width=140 if plain else None, highlight=False, soft_wrap=plain)
 
 
 def option_lines(items: Iterable[Option], indent: str = "  ") -> list[str]:

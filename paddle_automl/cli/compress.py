@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_config_arguments, console, main_of, overrides_of
+from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_config_arguments, main_of, overrides_of, work_console
 from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Compress a trained run (prune, quantize, distill) and keep only what is measured smaller or faster."
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(CompressFile, args.config, overrides_of(args))
     outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None)
-    print_compression(console(), outcome)
+    print_compression(work_console(), outcome)
     if outcome.best_bundle is None:
         return NOT_AS_DEMANDED
     return OK if all(bundle.verified for bundle in outcome.bundles) else NOT_AS_DEMANDED

@@ -1,11 +1,11 @@
-"""Export a trained run or trial to a Paddle Inference bundle and compare both."""
+"""Export a trained run or trial to a Paddle Inference bundle and compare the two."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from paddle_automl.cli.common import OK, main_of
+from paddle_automl.cli.common import OK, main_of, work_console
 from paddle_automl.core.errors import ParityError
 from paddle_automl.pipeline.jobs import warmup
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--formats",
         metavar="NAME,...",
-        help="further formats in the bundle, each compared and timed: paddle_program, onnx, onnx_int8 "
+        help="further formats in the bundle, each checked and timed: paddle_program, onnx, onnx_int8 "
         "(default: the run's deployment.formats)",
     )
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     formats = None if args.formats is None else [name for name in args.formats.split(",") if name]
     outcome = export_run(Path(args.model), Path(args.to) if args.to else None, formats=formats)
-    print_bundle(outcome)
+    print_bundle(outcome, work_console())
     if not outcome.verified:
         raise ParityError(outcome.parity_text())
     return OK

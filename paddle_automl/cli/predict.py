@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, main_of, output_target
 from paddle_automl.core.errors import ParityError
 from paddle_automl.core.files import write_text
+from paddle_automl.core.streams import complain
 
 SUMMARY = "Predict classes, labels or numbers for files, folders or lists with an exported model."
 
@@ -73,7 +73,7 @@ def bundle_of(path: str) -> Path:
     from paddle_automl.pipeline.runs.sources import open_run
 
     open_run(folder.path)
-    sys.stderr.write(f"{folder.path} holds no exported model yet; exporting it to {folder.bundle}\n")
+    complain(f"{folder.path} holds no exported model yet; exporting it to {folder.bundle}")
     outcome = export_run(folder.path)
     if not outcome.verified:
         raise ParityError(outcome.parity_text())

@@ -30,7 +30,7 @@ _SHOWN_NAMES = 10
 
 
 def print_search(console: Console, config: RunConfig, result: SearchResult) -> None:
-    """Print what a search found, where everything lies, and what to do next."""
+    """Print what a search found, where the results are, and what to do next."""
     objectives = result.objectives
     describe = result.describe
     console.print()
@@ -72,7 +72,7 @@ def _print_gain(console: Console, result: SearchResult) -> None:
         text = f"final choice: trial {choice.winner.first.number}, mean {choice.metric} {choice.mean:.4g}"
         text += f" of {len(choice.winner.runs)} runs ({choice.lowest:.4g} to {choice.highest:.4g}); "
         if choice.observed is choice.winner:
-            text += "it was the best single observation too"
+            text += "it was also the best single observation"
         else:
             first = (choice.observed.first.values or (0.0,))[0]
             text += f"the best single observation, trial {choice.observed.first.number} with {first:.4g}, "
@@ -101,9 +101,8 @@ def _stages_text(result: SearchResult, config: RunConfig) -> str:
     return f"{took}; {result.seconds:.1f} s{budget} in all"
 
 
-def print_bundle(outcome: BundleResult, console: Console | None = None) -> None:
+def print_bundle(outcome: BundleResult, screen: Console) -> None:
     """Print scores, parity, size and speed of a bundle."""
-    screen = console or Console(highlight=False, soft_wrap=True)
     rows: dict[str, Any] = {}
     for split in ("validation", "test"):
         scores = outcome.metrics.get(split)
@@ -158,7 +157,7 @@ def print_compression(console: Console, outcome: CompressResult) -> None:
     """Print a row per step of the chain, why each was kept or rejected, and the bundles."""
     keys = list(dict.fromkeys(key for row in outcome.table for key in row))
     keys = [key for key in keys if key not in ("kept", "why")] + ["kept"]
-    title = "compression, on the validation split; times are p50/p95, speed-up over float32 before"
+    title = "compression, on the validation split; times are p50/p95, speed-up is over the float32 network before"
     table = Table(*keys, title=title, title_justify="left", box=None)
     for row in outcome.table:
         table.add_row(*(Text(row.get(key, "")) for key in keys))
@@ -173,13 +172,14 @@ def print_compression(console: Console, outcome: CompressResult) -> None:
         if bundle.formats and bundle.fastest:
             console.print(Text(f"  fastest: {bundle.fastest}"))
     if outcome.best_bundle is None:
-        console.print("no step was kept: the network before compression stays the best")
+        console.print("no step was kept: the network before compression remains the best")
     else:
         console.print(Text(shown(f"best: {outcome.best_bundle}")))
 
 
 def print_dry_run(console: Console, facts: DryRun) -> None:
-    """Print the size of the space, the times of the smallest and largest candidate, and what fits."""
+    """Print the size of the space, the times of the smallest and largest candidate, and which trials fit the
+    budget."""
     data = facts.times.data
     count = "infinitely many" if facts.size is None else f"{facts.size:,}"
     names = ", ".join(data.names[:_SHOWN_NAMES]) + (", ..." if len(data.names) > _SHOWN_NAMES else "")

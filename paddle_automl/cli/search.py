@@ -12,6 +12,7 @@ from paddle_automl.cli.common import (
     option_lines,
     overrides_of,
     process_started,
+    work_console,
 )
 from paddle_automl.pipeline.jobs import warmup
 
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check everything, print the size of the space and what fits, and stop",
+        help="check everything, print the size of the space and how many trials fit, and stop",
     )
 
 
@@ -48,15 +49,15 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.pipeline.config import RunConfig
 
     config = load_config(RunConfig, located(args.config), overrides_of(args))
-    screen = console()
     if args.dry_run:
         from paddle_automl.pipeline.commands import dry_run
 
-        results.print_dry_run(screen, dry_run(config))
+        results.print_dry_run(console(), dry_run(config))
         return OK
     from paddle_automl.pipeline.progress.display import Display
     from paddle_automl.pipeline.stages.run import run_search
 
+    screen = work_console()
     observer = Display(screen, config)
     result = run_search(config, observer, fresh=args.fresh, started=process_started())
     results.print_search(screen, config, result)

@@ -1,13 +1,20 @@
-"""Train one configuration: the config's own values, or any trial's."""
+"""Train one configuration: a user's, or that of a trial."""
 
 from __future__ import annotations
 
 import argparse
 
-from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, option_lines, overrides_of
+from paddle_automl.cli.common import (
+    OK,
+    add_config_arguments,
+    main_of,
+    option_lines,
+    overrides_of,
+    work_console,
+)
 from paddle_automl.pipeline.jobs import warmup
 
-SUMMARY = "Train the values of a configuration itself; a trial's config.yaml is one, too."
+SUMMARY = "Train one network with the values of a configuration; a trial's config.yaml works as well."
 
 
 def epilog() -> str:
@@ -36,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.pipeline.progress.display import Display
 
     config = load_config(RunConfig, located(args.config), overrides_of(args))
-    screen = console()
+    screen = work_console()
     if config.search.space is not None:
-        screen.print("this configuration has a search space; training its own values only", style="dim")
+        screen.print("this configuration has a search space; only its own values are trained", style="dim")
     print_training(screen, config, train_run(config, Display(screen, config)))
     return OK
 

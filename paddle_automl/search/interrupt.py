@@ -1,34 +1,36 @@
-"""Ctrl-C as a wish to end, so that it never cuts a write in two."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish to end, so that they never cut a write in two."""
 
 from __future__ import annotations
 
 import signal
-import threading
+from contextlib import ExitStack
 from typing import Any
+
+from paddle_automl.core import signals
 
 
 class CtrlC:
-    """While active, notes the first Ctrl-C in `pressed`; a second one raises KeyboardInterrupt at once.
+    """While active, notes the first such signal in `pressed`; a second Ctrl-C raises KeyboardInterrupt at once.
 
     Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.pressed = False
-        self._before: Any = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> CtrlC:
         self.pressed = False
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
+        self._stack.enter_context(signals.handling(self._note, ctrl_c=True))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
+        self._stack.close()
 
     def _note(self, number: int, frame: Any) -> None:
-        if self.pressed:
+        del frame
+        signals.note(number)
+        # A terminal that closes sends its signal more than once, and so does a system that shuts down.
+        if self.pressed and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.pressed = True

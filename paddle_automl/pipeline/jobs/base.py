@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from paddle_automl.core import signals
 from paddle_automl.core.log import configure_logging
 from paddle_automl.core.schema import Section
 from paddle_automl.data.prepare import PreparedData, prepare
 from paddle_automl.models import kernels
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
+from paddle_automl.paddle_compat.signals import keep_own_handlers
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.warmup import PRELOAD
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -48,6 +50,7 @@ def start_executor(
 
     A job alone (`workers` 1) gets all cores. With `caching` decoded items are kept in the output folder.
     """
+    keep_own_handlers()
     options: Any = config.search.executor
     made: Executor = EXECUTORS[options.name](
         options,
@@ -81,6 +84,7 @@ def enter(worker: Worker) -> None:
     configure_logging()
     logging.getLogger("paddle_automl").addHandler(_Notes())
     disable_signal_handler()
+    signals.ignore_in_child()
     set_threads(worker.threads)
     # The fast layers' threads spin while they wait: with two on a busy machine a step took eight times as long.
     kernels.set_threads(1)

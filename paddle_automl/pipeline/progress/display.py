@@ -18,7 +18,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.search.configurations import Configuration, ranked_configurations
 from paddle_automl.search.objective import Objective, excess_of
-from paddle_automl.search.records import TrialRecord
+from paddle_automl.search.records import INTERRUPTED, TrialRecord
 
 _SHOWN = 8
 _STATE_STYLE = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
@@ -204,6 +204,8 @@ def best_table(
 
 def outcome_text(record: TrialRecord, objectives: Sequence[Objective]) -> str:
     """Return one line on how a trial ended."""
+    if record.reason == INTERRUPTED:
+        return "interrupted; it will be asked again"
     if record.state == "failed":
         return f"failed: {record.reason}"
     values = " ".join(f"{o.metric} {v:.4g}" for o, v in zip(objectives, record.values or (), strict=False))
