@@ -129,14 +129,13 @@ def _compressed(model: Network, steps: list[Step], context: Context) -> StepResu
 def _tuned(model: Network, form: Form, context: Context) -> Task:
     """Return the task with what is chosen on the validation outputs of the network's export (see `Task.tuned`)."""
     data = context.data
-    outputs, codes = predict(model, data.validation), data.validation.codes
-    task = data.task.tuned(outputs, codes)
+    task = context.tuned(predict(model, data.validation))
     if task is data.task or form is not Form.QUANTIZED:
         return task
     # Outputs in 8 bits differ from those of the network, so thresholds have to be chosen for them.
     with tempfile.TemporaryDirectory(prefix="paddle_automl-candidate-") as scratch:
         export = export_network(model, exporter_for(form), Path(scratch) / "model", data, threads=1)
-        return data.task.tuned(export.outputs, codes)
+        return context.tuned(export.outputs)
 
 
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -112,8 +112,8 @@ class _Chain:
         position, exporter = len(self.results), exporter_for(result.form)
         export = export_network(model, exporter, self.scratch / f"{position}", data, threads=threads)
         if last is not None:
-            # As a training does, and for the outputs that will be served: those of 8 bits differ.
-            result.task = result.task.tuned(export.outputs, data.validation.codes)
+            # For the outputs that will be served: in 8 bits they differ from those of the network.
+            result.task = self.context.tuned(export.outputs)
             data = data.with_task(result.task)
         result.score = main_score(export.outputs, data.validation)
         result.weights_mb = weights_mb(export.folder)

@@ -54,6 +54,9 @@ class Context:
     augment: Augmenter | None = None
     goal: Goal | None = None
     """The metric by which a fine-tuning chooses its best epoch; None: the task's main one."""
+    tune_task: bool = True
+    """Whether what a task chooses on validation, such as thresholds of labels, is chosen anew for each network of
+    the chain; false where the network before it has learned from the validation items."""
     device: str = "cpu"
     lock: Path | None = None
     """File that is locked while times are measured, so that one process of a search does so at a time."""
@@ -76,6 +79,10 @@ class Context:
         """Return (C, H, W) of an image; for steps that take images alone."""
         channels, height, width = self.specs[0].shape
         return int(channels or 0), int(height or 0), int(width or 0)
+
+    def tuned(self, outputs: np.ndarray) -> Task:
+        """Return the task for a network that gives `outputs` [N, K] for the validation items; see `tune_task`."""
+        return self.task.tuned(outputs, self.data.validation.codes) if self.tune_task else self.task
 
     def sample(self, count: int, *purpose: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return `count` training items (or all) as the network's arrays [n, ...], and their codes [n, ...].

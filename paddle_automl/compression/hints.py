@@ -10,7 +10,7 @@ from typing import Any, Literal
 import paddle
 from paddle import Tensor, nn
 
-from paddle_automl.compression.maps import MapPoint, caught, map_points
+from paddle_automl.compression.maps import MapPoint, map_points, recorded
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models import kernels
@@ -63,8 +63,8 @@ class _Maps(Hint):
     def watching(self) -> Iterator[None]:
         with ExitStack() as stack:
             self._maps = [
-                stack.enter_context(caught(self.student, [ours.layer for ours, _ in self.pairs])),
-                stack.enter_context(caught(self.teacher, [theirs.layer for _, theirs in self.pairs])),
+                stack.enter_context(recorded(self.student, [ours.layer for ours, _ in self.pairs])),
+                stack.enter_context(recorded(self.teacher, [theirs.layer for _, theirs in self.pairs])),
             ]
             yield
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.compression.copying import copy_of
+from paddle_automl.compression.maps import hooked, run_on_zeros
 from paddle_automl.core.errors import ConfigError, UnsupportedError, did_you_mean
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models.network import Network
-from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.paddle_compat.slim.conversion import plain_convolution, plain_linear
 
 _POOLS = (nn.AdaptiveAvgPool2D, nn.AvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D)
@@ -88,26 +87,22 @@ def _joined_layers(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
     outputs: list[tuple[str, Tensor]] = []
     readers: dict[int, list[nn.Layer]] = {}
     held: list[Tensor] = []
-    handles = []
-    for name, layer in model.named_sublayers():
-        if next(iter(layer.children()), None) is not None or isinstance(layer, _TRANSPARENT):
-            continue
 
-        def hook(layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            # Held, because a freed tensor's id may be given to another.
-            held.extend((*inputs, output))
-            for tensor in inputs:
-                readers.setdefault(id(tensor), []).append(layer)
-            if output.ndim == 4 and not isinstance(layer, _POOLS):
-                outputs.append((name, output))
+    def note(name: str, layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        # Held, because a freed tensor's id may be given to another.
+        held.extend((*inputs, output))
+        for tensor in inputs:
+            readers.setdefault(id(tensor), []).append(layer)
+        if output.ndim == 4 and not isinstance(layer, _POOLS):
+            outputs.append((name, output))
 
-        handles.append(layer.register_forward_post_hook(hook))
-    try:
-        with evaluating(model), paddle.no_grad():
-            model(*(paddle.to_tensor(spec.zeros()) for spec in specs))
-    finally:
-        for handle in handles:
-            handle.remove()
+    leaves = {
+        name: layer
+        for name, layer in model.named_sublayers()
+        if next(iter(layer.children()), None) is None and not isinstance(layer, _TRANSPARENT)
+    }
+    with hooked(leaves, note):
+        run_on_zeros(model, specs)
     return [name for name, output in outputs if _is_joined(readers.get(id(output), []))]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,44 +27,39 @@ def map_points(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[MapPoint]:
     """Return the last layer at each resolution, largest maps first; maps of one pixel are left out."""
     found: dict[tuple[int, int], MapPoint] = {}
 
-    def note(name: str, output: object) -> None:
+    def note(name: str, layer: nn.Layer, inputs: object, output: object) -> None:
+        del layer, inputs
         if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
             size = (int(output.shape[2]), int(output.shape[3]))
             found[size] = MapPoint(name, int(output.shape[1]), size)
 
-    with _hooked(model, note), evaluating(model), paddle.no_grad():
-        model(*(paddle.to_tensor(spec.zeros()) for spec in specs))
+    with hooked(dict(model.named_sublayers()), note):
+        run_on_zeros(model, specs)
     return [found[size] for size in sorted(found, reverse=True)]
 
 
 @contextmanager
-def caught(model: nn.Layer, layers: list[str]) -> Iterator[dict[str, Tensor]]:
+def recorded(model: nn.Layer, layers: Iterable[str]) -> Iterator[dict[str, Tensor]]:
     """Give a mapping that each forward pass fills with the outputs of the named layers."""
     outputs: dict[str, Tensor] = {}
-    wanted = set(layers)
     named = dict(model.named_sublayers())
-    handles = [_catch(named[name], name, outputs) for name in wanted]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
-
-def _catch(layer: nn.Layer, name: str, outputs: dict[str, Tensor]) -> Any:
-    def keep(_: nn.Layer, inputs: object, output: Tensor) -> None:
+    def note(name: str, layer: nn.Layer, inputs: object, output: Tensor) -> None:
+        del layer, inputs
         outputs[name] = output
 
-    return layer.register_forward_post_hook(keep)
+    with hooked({name: named[name] for name in layers}, note):
+        yield outputs
 
 
 @contextmanager
-def _hooked(model: nn.Layer, note: Callable[[str, object], None]) -> Iterator[None]:
+def hooked(layers: Mapping[str, nn.Layer], note: Callable[[str, nn.Layer, Any, Any], None]) -> Iterator[None]:
+    """Call `note` with (name, layer, its inputs, its output) after each pass through one of `layers`."""
     handles = []
-    for name, layer in model.named_sublayers():
+    for name, layer in layers.items():
 
-        def hook(_: nn.Layer, inputs: object, output: object, name: str = name) -> None:
-            note(name, output)
+        def hook(layer: nn.Layer, inputs: Any, output: Any, name: str = name) -> None:
+            note(name, layer, inputs, output)
 
         handles.append(layer.register_forward_post_hook(hook))
     try:
@@ -72,3 +67,9 @@ def _hooked(model: nn.Layer, note: Callable[[str, object], None]) -> Iterator[No
     finally:
         for handle in handles:
             handle.remove()
+
+
+def run_on_zeros(model: nn.Layer, specs: Sequence[TensorSpec]) -> None:
+    """Run one forward pass on an item of zeros, in evaluation mode and without gradients."""
+    with evaluating(model), paddle.no_grad():
+        model(*(paddle.to_tensor(spec.zeros()) for spec in specs))

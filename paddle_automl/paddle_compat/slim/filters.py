@@ -52,7 +52,7 @@ class FilterPruning:
         return {name: int(owners[master].weight.shape[0]) for name, master in self._masters.items()}
 
     def prune(self, ratios: Mapping[str, float]) -> None:
-        """Remove the given share (0 to 1) of the filters of each named layer; undoes what was done before."""
+        """Remove the given fraction of the filters of each named layer; undoes what was done before."""
         self.undo()
         wanted = {self._masters[name]: float(ratio) for name, ratio in ratios.items() if ratio > 0}
         with old_ir(), quiet():

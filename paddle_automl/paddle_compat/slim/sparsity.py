@@ -18,7 +18,7 @@ class WeightPruning:
     """PaddleSlim's pruner of one network, which it changes in place.
 
     Kernels of convolutions and weights of linear layers are pruned by magnitude, all together (`local` false)
-    or each layer alike. With `steps` the share of zeros rises gradually over that many training steps (GMP:
+    or each layer alike. With `steps` the fraction of zeros rises gradually over that many training steps (GMP:
     Zhu and Gupta 2017, To Prune, or Not to Prune, eq. 1) in `rises` rises; without, it is `ratio` at once.
     While it is at work the network must not be exported: see `finish`.
     """

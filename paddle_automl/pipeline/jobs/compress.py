@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,9 +63,11 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
         chain = chain.model_copy(update={"formats": config.deployment.formats})
     folder = RunFolder(request.run)
     trained, data = trained_with_data(config, folder, worker)
-    rebuilt_by = with_fold(config, read_record(folder).fold).as_dict()
+    record = read_record(folder)
+    rebuilt_by = with_fold(config, record.fold).as_dict()
     trials = [RunFolder(trial) for trial in request.trials]
     context = context_of(config, data, trained.network, worker, report=worker.report, trials=trials)
+    context = replace(context, tune_task=record.on == "train")
     result = compress(context.original, chain, context)
     bundles = []
     for position, step in enumerate(result.steps):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult
 from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.base import restore
 from paddle_automl.training.loop import Start, TrainingResult, train
 
 __all__ = ["TrainRequest", "TrainResult", "run"]
@@ -119,7 +120,8 @@ def _train(request: TrainRequest, worker: Worker, fold: int | None, *, alone: bo
     )
     logger.info("precision: %s", result.amp)
     if config.compression.in_trials:
-        return _compressed(request, data.with_task(result.task), model, result, worker)
+        task = result.task if request.tuned is None else restore(request.tuned)
+        return _compressed(request, data.with_task(task), model, result, worker)
     return _Trained(data, result, result.metrics, costs)
 
 
@@ -140,10 +142,11 @@ def _compressed(
     from paddle_automl.compression.candidate import make_candidate
 
     config = request.config
+    context = context_of(config, data, model, worker)
     candidate = make_candidate(
         model,
         config.compression,
-        context_of(config, data, model, worker),
+        replace(context, tune_task=request.on == "train"),
         folder=RunFolder(request.folder).bundle,
         deployment=config.deployment,
         rebuilt_by=config.as_dict(),

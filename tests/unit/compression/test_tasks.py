@@ -155,6 +155,18 @@ def test_fixed_thresholds_stay():
     assert result.task is fixed
 
 
+def test_thresholds_are_not_chosen_on_items_that_were_learned(tmp_path):
+    """A network that was trained on the validation items as well is sure of them."""
+    target = "digit_and_parity"
+    ctx = context(target, tune_task=False)
+    result = compress(trained(target), config({**POST, "analysis": False}), ctx).steps[1]
+    assert result.task is ctx.task
+    candidate = make_candidate(
+        trained(target), config(precision="int8"), ctx, folder=tmp_path / "b", deployment=QUICK, rebuilt_by={}
+    )
+    assert candidate.bundle.task.fitted == ctx.task.fitted
+
+
 def test_drops_are_positive_where_it_got_worse():
     loss_first = copy.copy(digits("value").task)
     loss_first.metrics = ("mae", "loss")
