@@ -38,6 +38,10 @@ class OutputError(AutoMLError):
     """A result cannot be written."""
 
 
+class MachineError(AutoMLError):
+    """The machine ended a job: no space, an I/O error, no process, killed from outside. It can be tried again."""
+
+
 class TrialError(AutoMLError):
     """A trial failed in a known way (divergence, memory, time); the search goes on."""
 

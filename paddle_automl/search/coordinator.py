@@ -5,6 +5,7 @@ It prints nothing; what happens is told to listeners.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,18 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from paddle_automl.core.errors import AutoMLError, SearchFailedError
+from paddle_automl.core.errors import AutoMLError, OutputError, SearchFailedError
+from paddle_automl.core.machine_faults import is_machine_fault
 from paddle_automl.search.background import BACKGROUND, Background
 from paddle_automl.search.configurations import to_repeat
 from paddle_automl.search.controllers.base import Controller
-from paddle_automl.search.executors.base import Event, Executor, Finished, Job, Reported
+from paddle_automl.search.executors.base import Event, Executor, Failed, Finished, Job, Reported
 from paddle_automl.search.interrupt import CtrlC
 from paddle_automl.search.learning.final_choice import FINALISTS
 from paddle_automl.search.limits import Ending, Limits
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.progress import Progress, common_failure
 from paddle_automl.search.records import INTERRUPTED, NO_TIME, TrialRecord
-from paddle_automl.search.running import Running, RunningTrial
+from paddle_automl.search.running import Running, RunningTrial, stopped_by_machine
 from paddle_automl.search.schedulers.base import Scheduler
 from paddle_automl.search.study import Study
 from paddle_automl.space import Params
@@ -78,8 +80,9 @@ class Coordinator:
     def run(self) -> Ending:
         """Run trials until a limit is reached and return why the search ended.
 
-        Ctrl-C ends it cleanly: trials that run are asked again when the search is continued. Raises
-        SearchFailedError when the search ends without one usable trial.
+        Ctrl-C ends it cleanly: trials that run are asked again when the search is continued; so does a fault of the
+        machine, with MachineError or OutputError. A trial that was killed from outside is tried once more at once.
+        Raises SearchFailedError without one usable trial.
         """
         for record in self.study.records():
             self._note(record)
@@ -87,8 +90,10 @@ class Coordinator:
         try:
             with self._ctrl_c:
                 ending = self._loop()
-        except BaseException:
-            self._abandon()
+        except BaseException as error:
+            # What cannot be recorded on a full disk is found running, and asked again, at the next start.
+            with contextlib.suppress(*([OutputError] if is_machine_fault(error) else [])):
+                self._abandon()
             raise
         if ending.reason != "interrupted" and not self.study.ranking():
             raise SearchFailedError(self._nothing_usable(ending))
@@ -193,7 +198,12 @@ class Coordinator:
             return
         try:
             job = self.make_job(record)
-        except AutoMLError as error:
+        except (AutoMLError, OSError) as error:
+            if is_machine_fault(error):
+                self._ended(self.study.interrupt(record.number))
+                raise stopped_by_machine(record.number, str(error)) from error
+            if not isinstance(error, AutoMLError):
+                raise
             self._ended(self.study.fail(record.number, str(error)))
             return
         self._log = job.log_file
@@ -218,14 +228,22 @@ class Coordinator:
         give_up = time.monotonic() + KILL_WAIT_S
         while self._background_runs and time.monotonic() < give_up:
             for event in self.executor.poll(POLL_S):
-                self._handle(event)
+                if event.id == BACKGROUND:
+                    self._handle(event)
+                else:
+                    self._inbox.append(event)
 
     def _handle(self, event: Event) -> None:
         if event.id == BACKGROUND:
             self._handle_background(event)
             return
         if not isinstance(event, Reported):
-            self._ended(self._running.end(event))
+            records = self._running.end(event)
+            self._ended(records)
+            if isinstance(event, Failed) and event.cause == "machine":
+                raise stopped_by_machine(event.id, event.reason)
+            if isinstance(event, Failed) and records[0].reason == INTERRUPTED:
+                self._tell(f"trial {event.id}: {event.reason}; the same choices are tried again")
             return
         go_on = self._running.report(event)
         for listener in self.listeners:
@@ -289,9 +307,7 @@ class Coordinator:
         for number in sorted(self._running.trials):
             ended += self.study.interrupt(number)
         self._running.trials.clear()
-        for record in ended:
-            for listener in self.listeners:
-                listener.on_end(record)
+        self._ended(ended)
 
     def _tell(self, message: str) -> None:
         for listener in self.listeners:

@@ -15,6 +15,7 @@ from typing import Any
 
 from paddle_automl.core import errors
 from paddle_automl.core.errors import AutoMLError, ConfigError
+from paddle_automl.core.machine_faults import is_machine_fault
 from paddle_automl.core.schema import Section
 from paddle_automl.search.executors.base import Failed, Finished, Worker
 
@@ -44,8 +45,8 @@ def outcome_of(call: Callable[[], Any]) -> dict[str, Any]:
 
 
 def failure_of(error: Exception) -> dict[str, Any]:
-    """Return the message of a failure: a sentence, and kind and text of an error of the package."""
-    message: dict[str, Any] = {"reason": _reason(error)}
+    """Return the message of a failure: a sentence, whose fault it is, kind and text of an error of the package."""
+    message: dict[str, Any] = {"reason": _reason(error), "machine": is_machine_fault(error)}
     if isinstance(error, AutoMLError):
         # An error class of a plugin arrives as the nearest one that the package has itself.
         kind = next(cls.__name__ for cls in type(error).__mro__ if getattr(errors, cls.__name__, None) is cls)
@@ -62,7 +63,7 @@ def event_of(id: int, message: Mapping[str, Any]) -> Finished | Failed:
         return Finished(id, message["result"])
     known = message.get("error")
     error = getattr(errors, known["kind"])(known["text"]) if known else None
-    return Failed(id, message["reason"], error)
+    return Failed(id, message["reason"], error, "machine" if message.get("machine") else "job")
 
 
 def encoded(message: Mapping[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddle_automl.core.errors import TrialError
+from paddle_automl.core.errors import MachineError, TrialError
 from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
 from paddle_automl.search.objective import Objective, curve_objective, excess_of
 from paddle_automl.search.records import NO_TIME, TrialRecord
@@ -96,12 +96,16 @@ class Running:
         return self.scheduler.decide(event.id, event.epoch, point, self._points) is Decision.STOP
 
     def end(self, event: Finished | Failed) -> list[TrialRecord]:
-        """Record the end of a trial; return its record and those of the trials that waited for it."""
+        """Record the end of a trial; return its record and those of the trials that waited for it.
+
+        What the machine ended, or the first kill from outside, is recorded as interrupted: its choices are asked
+        again before anything new.
+        """
         trial = self.trials.pop(event.id)
         if trial.reports:
             self.study.note_reports(event.id, trial.reports)
         if isinstance(event, Failed):
-            return self._fail(trial, event.reason)
+            return self._fail(trial, event)
         try:
             metrics = _metrics(event.result)
             if trial.stopped:
@@ -110,8 +114,12 @@ class Running:
         except TrialError as error:
             return self.study.fail(event.id, str(error), trial.curve)
 
-    def _fail(self, trial: RunningTrial, reason: str) -> list[TrialRecord]:
-        number = trial.record.number
+    def _fail(self, trial: RunningTrial, event: Failed) -> list[TrialRecord]:
+        number, reason = trial.record.number, event.reason
+        if event.cause in ("machine", "lost"):
+            return self.study.interrupt(number)
+        if event.cause == "killed":
+            return self.study.killed(number, reason)
         if reason == NO_TIME and trial.told:
             return self.study.prune(number, trial.told, trial.curve, NO_TIME)
         return self.study.fail(number, reason, trial.curve)
@@ -140,3 +148,11 @@ def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
     if not isinstance(metrics, Mapping):
         raise TrialError(f"the trial gave no metrics but {metrics!r}")
     return {str(name): value for name, value in metrics.items() if isinstance(value, int | float)}
+
+
+def stopped_by_machine(number: int, reason: str) -> MachineError:
+    """Return the error that ends a search whose trial `number` ended by a fault of the machine."""
+    return MachineError(
+        f"trial {number}: {reason}. This is no fault of its configuration: the search stops, what is finished is "
+        "kept, and the same command goes on with this trial"
+    )

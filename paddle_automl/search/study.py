@@ -18,15 +18,17 @@ from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.faults import checked_records, raise_own, storing
 from paddle_automl.search.objective import Objective, values_of
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import INTERRUPTED, History, TrialRecord
+from paddle_automl.search.records import INTERRUPTED, KILLED, History, TrialRecord
 from paddle_automl.search.standings import Standings
 from paddle_automl.search.storage import (
+    MOST_KILLS,
     ask_again,
     close_storage,
     compare,
     enqueue,
     enqueue_again,
     identity_of,
+    kills_of,
     open_storage,
     running_mark,
     set_intermediate,
@@ -245,6 +247,19 @@ class Study(Standings):
         if record.duplicate_of is None:
             enqueue_again(self._study, number, record.params, self._study.trials[number].user_attrs)
         return self._end(number, TrialState.FAIL, reason=INTERRUPTED)
+
+    @storing
+    def killed(self, number: int, reason: str) -> list[TrialRecord]:
+        """Record a trial that was killed from outside: as interrupted, after the second kill as failed.
+
+        Kills are counted by the choices, those of the whole search included.
+        """
+        record = self._records[number]
+        before = kills_of(self._study, self.space, record.params)
+        set_mark(self._study, number, KILLED, True)
+        if before + 1 >= MOST_KILLS:
+            return self._end(number, TrialState.FAIL, reason=f"{reason}, for the second time")
+        return self.interrupt(number)
 
     def _original(self, params: Params) -> TrialRecord | None:
         key = self.space.canonical_key(params)

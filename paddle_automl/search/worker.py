@@ -14,8 +14,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
+from paddle_automl.core.errors import OutputError
+from paddle_automl.core.files import reason_of
 from paddle_automl.search.executors.base import Worker
-from paddle_automl.search.messages import encoded, function_of, outcome_of
+from paddle_automl.search.messages import encoded, failure_of, function_of, outcome_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,13 @@ class Slot:
 def run(connection: Connection, slot: Slot, log_file: str) -> None:
     """Receive a job's plugins, target and request, call the function, and send its result or why it failed."""
     _guard()
-    _log_to(log_file)
+    try:
+        _log_to(log_file)
+    except OSError as error:
+        # Whatever keeps a log from being written, it is not the configuration.
+        unwritten = OutputError(f"{log_file}: cannot be written: {reason_of(error)}")
+        connection.send_bytes(encoded(failure_of(unwritten)))
+        return
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         connection.send_bytes(encoded({"epoch": int(epoch), "metrics": dict(metrics)}))

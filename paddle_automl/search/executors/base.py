@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from paddle_automl.core.errors import AutoMLError, TimeUpError, TrialError
+from paddle_automl.core.errors import AutoMLError, MachineError, TimeUpError, TrialError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 
@@ -91,11 +91,17 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A job ended without a result: why, in one short sentence, and the package's own error, if it was one."""
+    """A job ended without a result: why, in one short sentence, and the package's own error, if it was one.
+
+    `cause` is ``job`` for what the job did or had to be ended for, ``machine`` for a fault of the machine that
+    the next job would meet too (a full disk, no process can be started), ``killed`` for a signal from outside, as
+    of a system without memory, ``lost`` where the executor lost the job and can run it again at once.
+    """
 
     id: int
     reason: str
     error: AutoMLError | None = field(default=None, compare=False)
+    cause: Literal["job", "machine", "killed", "lost"] = field(default="job", compare=False)
 
 
 Event = Reported | Finished | Failed
@@ -179,11 +185,12 @@ def run_job(
     """Run one job on an idle executor and return its result, as plain values.
 
     `on_report(epoch, metrics)` may return False to end the job with what it has. At `until`, on the monotonic
-    clock, the job is killed. Raises the error of the package that the job raised, TimeUpError at `until`, and
-    TrialError with reason and log file where the job died or raised another error.
+    clock, the job is killed. A job that was killed from outside, or lost, is run once more. Raises the error of the
+    package that the job raised, TimeUpError at `until`, MachineError for a fault of the machine, and TrialError
+    with reason and log file where the job died or raised another error.
     """
     executor.submit(0, job)
-    ended = False
+    ended = again = False
     try:
         while True:
             left = 1.0 if until is None else min(1.0, until - time.monotonic())
@@ -194,12 +201,21 @@ def run_job(
                 if isinstance(event, Finished):
                     return event.result
                 if isinstance(event, Failed):
-                    raise event.error or TrialError(f"{event.reason} (log: {job.log_file})")
+                    if again or event.cause not in ("killed", "lost"):
+                        raise _error_of(event, job)
+                    again, ended = True, False
+                    executor.submit(0, job)
+                    continue
                 go_on = on_report(event.epoch, event.metrics) if on_report else True
                 executor.reply(0, go_on is not False)
     finally:
         if not ended:
             _cancel(executor)
+
+
+def _error_of(event: Failed, job: Job) -> AutoMLError:
+    kind = MachineError if event.cause == "machine" else TrialError
+    return event.error or kind(f"{event.reason} (log: {job.log_file})")
 
 
 def _cancel(executor: Executor) -> None:

@@ -7,11 +7,9 @@ import json
 import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -22,6 +20,13 @@ from pydantic import Field
 
 from paddle_automl.core.plugins import LoadPlugins
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.search.executors._fork_server import (
+    SERVER_GONE,
+    fork_server,
+    is_gone,
+    start_fork_server,
+    without_main,
+)
 from paddle_automl.search.executors.base import EXECUTORS, Capacity, Event, Executor, Failed, Job, Reported
 from paddle_automl.search.machine import capacity_here
 from paddle_automl.search.messages import event_of
@@ -45,6 +50,8 @@ class _Process:
     started: float
     outcome: Event | None = None
     ended: float = 0.0
+    server: int | None = None
+    """Process number of the fork server that it comes from."""
 
 
 @EXECUTORS.register("local")
@@ -72,15 +79,16 @@ class Local(Executor):
         self._running: dict[int, _Process] = {}
         self._stillborn: list[Event] = []
         self._checked = 0.0
+        self._lost_servers: set[int] = set()
         # A forked process cannot use CUDA once its parent has; some systems have no fork server.
         gpu = any(name.startswith("gpu") for name in self._capacity.devices)
-        forks = not gpu and _start_fork_server(preload)
+        forks = not gpu and start_fork_server(preload)
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
 
     @classmethod
     def prepare(cls, preload: Sequence[str]) -> None:
         """Start the fork server: it imports the modules while the command still reads its configuration."""
-        _start_fork_server(preload)
+        start_fork_server(preload)
 
     def capacity(self) -> Capacity:
         """Return what this machine offers."""
@@ -100,19 +108,22 @@ class Local(Executor):
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=run, args=(theirs, slot, str(job.log_file)), name=f"job-{id}")
         try:
-            with _without_main(not job.target.startswith("__main__:")):
+            with without_main(not job.target.startswith("__main__:")):
                 process.start()
-            theirs.close()
-            ours.send_bytes(message)
         except (OSError, EOFError) as error:
-            # No memory or no process left on the machine: this job's bad luck, not the search's end.
+            # No memory or no process left on the machine, or the fork server is gone.
             self._slots.insert(0, number)
-            self._stillborn.append(Failed(id, f"its process could not be started: {error!r}"))
+            reason = f"its process could not be started: {error!r}"
+            cause = self._loss_of(fork_server()) or "machine"
+            self._stillborn.append(Failed(id, reason, cause=cause))
             ours.close()
             return
         finally:
             theirs.close()
-        self._running[id] = _Process(id, job, number, process, ours, time.monotonic())
+        with contextlib.suppress(OSError):
+            # Where it is dead already, it is found so as any other.
+            ours.send_bytes(message)
+        self._running[id] = _Process(id, job, number, process, ours, time.monotonic(), server=fork_server())
 
     def poll(self, timeout_s: float) -> list[Event]:
         """Return reports and ends; enforces the time and memory limits on the way."""
@@ -188,10 +199,31 @@ class Local(Executor):
         if worker.connection is not None:
             worker.connection.close()
         code = worker.process.exitcode
+        event = worker.outcome or self._death(worker, code)
         worker.process.join(0)
         with contextlib.suppress(ValueError):
             worker.process.close()
-        return worker.outcome or Failed(worker.id, _why_it_died(code))
+        return event
+
+    def _death(self, worker: _Process, code: int | None) -> Failed:
+        """Return the event of a process that ended without a word."""
+        loss = self._loss_of(worker.server) if code == SERVER_GONE else None
+        if loss is not None:
+            # It may still compute: only the one who would tell of its end is gone.
+            for end in (os.killpg, os.kill):
+                with contextlib.suppress(OSError):
+                    end(worker.process.pid, signal.SIGKILL)
+            is_gone(worker.process.pid)
+            return Failed(worker.id, "the process that starts jobs (the fork server) was killed", cause=loss)
+        killed = code is not None and code < 0 and -code in _FROM_OUTSIDE
+        return Failed(worker.id, _why_it_died(code), cause="killed" if killed else "job")
+
+    def _loss_of(self, server: int | None) -> Literal["lost", "machine"] | None:
+        """Return the cause of what ended because a fork server is gone; None where it is not."""
+        if server is None or not is_gone(server):
+            return None
+        self._lost_servers.add(server)
+        return "lost" if len(self._lost_servers) <= _MOST_LOST else "machine"
 
     def _enforce_limits(self) -> None:
         now = time.monotonic()
@@ -209,16 +241,10 @@ class Local(Executor):
                 self.kill(worker.id, f"used more than trial_memory_mb={job.memory_mb}")
 
 
-def _start_fork_server(preload: Sequence[str]) -> bool:
-    """Start the fork server that jobs come from, if it does not run yet; return whether this system has one.
-
-    It starts importing at once, while the caller still prepares the first job.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return False
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
-    forkserver.ensure_running()
-    return True
+_FROM_OUTSIDE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")}
+"""Signals that no code sends itself by mistake; a crash has others."""
+_MOST_LOST = 1
+"""Fork servers that may be lost in one command: multiprocessing starts the next one with the next job."""
 
 
 def _why_it_died(code: int | None) -> str:
@@ -245,19 +271,3 @@ def _resident_mb(pid: int) -> float:
         with contextlib.suppress(psutil.Error):
             total += member.memory_info().rss
     return total / 2**20
-
-
-@contextlib.contextmanager
-def _without_main(hide: bool) -> Iterator[None]:
-    """Keep a new process from running the caller's script again, which a notebook or a plain script needs."""
-    main = sys.modules.get("__main__")
-    if main is None or not hide:
-        yield
-        return
-    kept: dict[str, Any] = {name: vars(main)[name] for name in ("__spec__", "__file__") if name in vars(main)}
-    main.__spec__ = None
-    vars(main).pop("__file__", None)
-    try:
-        yield
-    finally:
-        vars(main).update(kept)

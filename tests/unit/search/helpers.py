@@ -139,6 +139,7 @@ def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=No
         listeners=[recorder],
         baseline=parts.get("baseline"),
         first=parts.get("first", ()),
+        background=parts.get("background"),
     )
     with contextlib.closing(executor):
         return coordinator.run(), recorder
