@@ -53,9 +53,13 @@ class AugmentationContract:
         """Class and options have a docstring; it is said when it runs and on what."""
         check_options(plugin)
         assert plugin.stage in ("item", "batch")
-        assert all(taken in INPUTS for taken in plugin.takes), f"takes names no input: {sorted(plugin.takes)}"
+        assert all(taken in INPUTS for taken in plugin.takes), (
+            f"takes: not all of {sorted(plugin.takes)} are inputs"
+        )
         # Without a list of inputs it is for every main array of float32, which there is in batches alone.
-        assert plugin.takes or plugin.stage == "batch", "an augmentation of items names the inputs that it takes"
+        assert plugin.takes or plugin.stage == "batch", (
+            "an augmentation of items must name the inputs that it takes"
+        )
 
     def test_shapes_and_types_stay_and_targets_are_weighted_means(self, plugin: type[Augmentation]) -> None:
         """Whatever the size of the batch."""

@@ -108,7 +108,7 @@ class CompressionStepContract:
         assert step.accepts, "accepts: forms of network that it can work on"
         assert all(isinstance(form, Form) for form in (*step.accepts, step.leaves))
         assert step.gain in ("cost", "metric", "sparsity")
-        assert all(name in INPUTS for name in step.takes), f"takes names no input: {sorted(step.takes)}"
+        assert all(name in INPUTS for name in step.takes), f"takes: not all of {sorted(step.takes)} are inputs"
         context = self.context(plugin)
         check_steps([step], context.original, context)
 

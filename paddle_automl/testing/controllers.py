@@ -97,7 +97,9 @@ class ControllerContract:
         """A search that was killed goes on as if it had not been."""
         kept = self.proposals(plugin, tmp_path / "kept", 7)
         fresh = self.proposals(plugin, tmp_path / "fresh", 7, fresh=True)
-        assert json.dumps(fresh) == json.dumps(kept), "a new controller proposes otherwise than one that was kept"
+        assert json.dumps(fresh) == json.dumps(kept), (
+            "a new controller proposes other trials than one that was kept"
+        )
         if self.seeded:
             other = self.proposals(plugin, tmp_path / "seed", 3, seed=1)
             assert other != kept[:3], "another seed gives the same proposals; if that is meant, set seeded = False"

@@ -18,7 +18,7 @@ def check_options(plugin: Any) -> None:
     The options are a `PluginConfig` named ``Config`` in the class.
     """
     assert (plugin.__doc__ or "").strip(), f"{plugin.__name__} has no docstring"
-    assert issubclass(plugin.Config, PluginConfig), f"{plugin.__name__}.Config is no PluginConfig"
+    assert issubclass(plugin.Config, PluginConfig), f"{plugin.__name__}.Config does not derive from PluginConfig"
     for option in all_options(plugin.Config):
         assert option.doc, f"{plugin.__name__}.Config.{option.key} has no docstring under it"
     with pytest.raises(ValidationError, match="unknown key"):

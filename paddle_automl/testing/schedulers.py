@@ -47,7 +47,7 @@ class SchedulerContract:
                 for epoch, point in curve.items():
                     first = rule.decide(number, epoch, point, curves)
                     assert isinstance(first, Decision)
-                    assert first is rule.decide(number, epoch, point, curves), "asked again it decides otherwise"
+                    assert first is rule.decide(number, epoch, point, curves), "called again, it decides otherwise"
                     backwards = dict(reversed(curves.items()))
                     other = self.make(plugin).decide(number, epoch, point, backwards)
                     assert first is other, "the decision depends on earlier calls or on the order of the trials"

@@ -111,7 +111,7 @@ def check_at_work(stage: Stage, search: SmallSearch) -> None:
     assert 0 <= seconds < math.inf, f"seconds: {seconds}"
     check_late(stage, run)
     inputs = _plain(stage.inputs(run), "inputs")
-    assert _plain(stage.inputs(run), "inputs") == inputs, "asked again it has other inputs"
+    assert _plain(stage.inputs(run), "inputs") == inputs, "called again, inputs() returns something else"
     calls: list[float | None] = []
     work = stage.work
 
@@ -130,11 +130,11 @@ def check_at_work(stage: Stage, search: SmallSearch) -> None:
         return
     assert _plain(result, "result") == result, "the result changes when it is written as JSON"
     assert search.only(stage) == result
-    assert len(calls) == 1, "it was done again though nothing has changed: inputs or stands are wrong"
+    assert len(calls) == 1, "work() ran again though nothing has changed: inputs() or stands() is wrong"
     for path in outputs:
         aside = path.with_name(f"{path.name}.aside")
         path.rename(aside)
-        assert not stage.stands(run, result), f"its result is said to stand without {path}"
+        assert not stage.stands(run, result), f"stands() accepts the result without {path}"
         aside.rename(path)
 
 

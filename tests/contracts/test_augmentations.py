@@ -136,7 +136,7 @@ def test_one_for_items_of_any_input_is_caught():
 
         stage = "item"
 
-    with pytest.raises(AssertionError, match="names the inputs that it takes"):
+    with pytest.raises(AssertionError, match="must name the inputs that it takes"):
         AugmentationContract().test_options_are_described(Wrong)
 
 

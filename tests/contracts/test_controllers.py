@@ -101,7 +101,7 @@ class Endless(Walk):
 
 
 def test_a_controller_whose_proposals_cannot_be_repeated_is_caught(tmp_path):
-    with pytest.raises(AssertionError, match="a new controller proposes otherwise"):
+    with pytest.raises(AssertionError, match="a new controller proposes other trials"):
         ControllerContract().test_proposals_are_a_function_of_seed_and_history(Moody, tmp_path)
 
 

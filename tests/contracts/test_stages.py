@@ -99,12 +99,12 @@ class Tupled(Card):
     ("stage", "message"),
     [
         (Unwanted, "card is not wanted here; set overrides"),
-        (Moody, "asked again it has other inputs"),
+        (Moody, r"called again, inputs\(\) returns something else"),
         (Rich, "inputs cannot be written as JSON"),
         (Silent, r"outputs: .*card\.txt was not written"),
         (Outside, "is outside of the output folder"),
-        (Blind, r"said to stand without .*card\.txt"),
-        (Restless, "it was done again though nothing has changed"),
+        (Blind, r"stands\(\) accepts the result without .*card\.txt"),
+        (Restless, r"work\(\) ran again though nothing has changed"),
         (Tupled, "the result changes when it is written as JSON"),
     ],
 )
