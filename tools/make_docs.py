@@ -27,10 +27,10 @@ INDEX, ROOT = "README.md", "configuration.md"
 
 
 def main() -> int:
-    """Write the pages and take away those of sections and kinds that are gone."""
+    """Write the pages and delete those of sections and kinds that no longer exist."""
     parser = argparse.ArgumentParser(description="Write the pages of options from the classes.")
     parser.add_argument(
-        "--to", type=Path, default=FOLDER, metavar="FOLDER", help="where to (default: docs/options)"
+        "--to", type=Path, default=FOLDER, metavar="FOLDER", help="folder of the pages (default: docs/options)"
     )
     folder = parser.parse_args().to
     folder.mkdir(parents=True, exist_ok=True)

@@ -109,8 +109,7 @@ def console() -> Console:
 
 
 def work_console() -> Console:
-    """Return the console of a command whose results are files: output that cannot be shown does not stop the
-    work."""
+    """Return the console of a command whose results are files: a display that fails does not stop the work."""
     stream = display()
     plain = not stream.isatty()
     return Console(file=stream, width=140 if plain else None, highlight=False, soft_wrap=plain)

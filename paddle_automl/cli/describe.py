@@ -25,13 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PLUGIN",
-        help="load a plugin first: a dotted module or the path of a .py file; may be given many times",
+        help="plugin to load first: a dotted module or the path of a .py file; may be given many times",
     )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was asked for."""
+    """Print the list or the options that were asked for."""
     load_plugins(args.plugin)
     kinds = registries()
     if args.kind is None and args.schema:

@@ -30,21 +30,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part",
         choices=("train", "validation", "test", "all"),
-        help="split of the data, or all items (default: test of a bundle or a finished run, validation of a trial, "
-        "all items of another data set)",
+        help="split of the data, or all items (default: test for a bundle or finished run, validation for a trial, "
+        "all items for another data set)",
     )
     parser.add_argument(
         "--runtime",
         default="auto",
         metavar="NAME",
-        help="for a bundle: auto (its fastest), paddle, onnx, or one of its formats (default: auto)",
+        help="for a bundle: auto (its fastest format), paddle, onnx, or one of its formats (default: auto)",
     )
     parser.add_argument("--mistakes", type=int, default=10, metavar="N", help="worst mistakes listed (default: 10)")
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal"
     )
     parser.add_argument(
-        "--plot", metavar="FILE", help="draw truth and prediction of a regression, and its residuals, as a PNG"
+        "--plot", metavar="FILE", help="draw predictions over true values and residuals of a regression as a PNG"
     )
     add_override_argument(parser)
 

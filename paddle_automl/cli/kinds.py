@@ -9,7 +9,7 @@ from paddle_automl.core.schema import Section
 
 
 def registries() -> dict[str, Registry[Any]]:
-    """Return the registries by the word of their kind."""
+    """Return the registries by the name of their kind."""
     from paddle_automl.compression.base import STEPS
     from paddle_automl.data.augment.base import AUGMENTATIONS
     from paddle_automl.data.datasets.base import DATASETS

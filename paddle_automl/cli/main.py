@@ -1,7 +1,7 @@
 """``python -m paddle_automl COMMAND``: finds the module of a command and runs it.
 
 A command is one file of this folder that has `SUMMARY` (a line of text), `add_arguments` and `run`. The files are
-looked at, not imported: the list of commands costs no import of Paddle.
+parsed, not imported: listing the commands does not import Paddle.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "python -m paddle_automl COMMAND --help tells the options of a command.",
+            "python -m paddle_automl COMMAND --help lists the options of a command.",
         ]
     )
 
 
 def _summary(file: Path) -> str | None:
-    """Return the `SUMMARY` that a file states; None for one that is no command."""
+    """Return the `SUMMARY` of a file; None for a file that is not a command."""
     body = ast.parse(file.read_bytes()).body
     functions = {node.name for node in body if isinstance(node, ast.FunctionDef)}
     if not functions >= FUNCTIONS:

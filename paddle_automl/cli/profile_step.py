@@ -12,16 +12,16 @@ from rich.table import Table
 
 from paddle_automl.cli.common import OK, add_config_arguments, console, main_of, overrides_of
 
-SUMMARY = "Take training steps of a configuration apart: time by part, kind of operator and layer."
+SUMMARY = "Profile training steps of a configuration: time by phase, operator and layer."
 LAYERS_SHOWN = 15
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config_arguments(parser)
-    parser.add_argument("--steps", type=int, default=30, help="steps that are taken apart (default: 30)")
-    parser.add_argument("--layers", type=int, default=LAYERS_SHOWN, help="layers listed (default: 15)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--steps", type=int, default=30, help="number of profiled steps (default: 30)")
+    parser.add_argument("--layers", type=int, default=LAYERS_SHOWN, help="number of layers listed (default: 15)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements to FILE")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,9 +56,9 @@ def _print(screen: Console, record: Mapping[str, Any], count: int) -> None:
     )
     total = sum(record["parts_ms"].values())
     screen.print(
-        f"the steps below, taken apart, took {measured:.2f} ms; their parts add up to {total:.2f} ms", style="dim"
+        f"the profiled steps below took {measured:.2f} ms each; their phases add up to {total:.2f} ms", style="dim"
     )
-    parts = Table(title="parts of a step", title_justify="left")
+    parts = Table(title="phases of a step", title_justify="left")
     for title in ("part", "ms", "share"):
         parts.add_column(title, justify="left" if title == "part" else "right")
     for name, spent in record["parts_ms"].items():
@@ -72,12 +72,12 @@ def _print(screen: Console, record: Mapping[str, Any], count: int) -> None:
     ordered = sorted(kinds.items(), key=lambda item: -item[1]["forward_ms"] - item[1]["backward_ms"])
     screen.print(_table("forward and backward by kind of layer", ordered, total, record["roofline_gflops"]))
     named = [(f"{layer['layer']} ({layer['kind']})", layer) for layer in record["layers"][:count]]
-    screen.print(_table("the layers that take most", named, total, record["roofline_gflops"]))
+    screen.print(_table("slowest layers", named, total, record["roofline_gflops"]))
 
 
 def _table(title: str, rows: list[tuple[str, Any]], total: float, peak: float) -> Table:
     table = Table(title=title, title_justify="left")
-    for name in ("", "forward, ms", "backward, ms", "share of the step", "share of the roofline"):
+    for name in ("", "forward, ms", "backward, ms", "fraction of the step", "fraction of the roofline"):
         table.add_column(name, justify="right" if name else "left")
     for name, row in rows:
         spent = row["forward_ms"] + row["backward_ms"]

@@ -1,4 +1,4 @@
-"""Print and draw what a search has learned: the value of every choice."""
+"""Print and draw the values of all choices that were learned from the trials of a search."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SUMMARY = "Print and draw the Q-table of a search: value, count and spread of ev
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="folder of a search, whichever its controller")
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="output folder of a search with any controller")
     parser.add_argument(
         "--variant",
         choices=("factored", "metaqnn"),
         default="factored",
-        help="values factored over decisions, or MetaQNN's values by the choice before (default: factored)",
+        help="factored: a value per choice; metaqnn: a value per choice and the one before it (default: factored)",
     )
     parser.add_argument("--png", type=Path, metavar="FILE", help="picture (default: OUTPUT/q_table.png)")
     parser.add_argument("--json", action="store_true", help="print JSON and draw nothing")
@@ -73,12 +73,12 @@ def _print(table: Sequence[ChoiceValue], variant: str) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return text whose brackets are no markup: names of decisions hold them."""
+    """Return text whose brackets are not markup: names of decisions contain them."""
     return text.replace("[", r"\[")
 
 
 def _draw(table: Sequence[ChoiceValue], file: Path) -> None:
-    """Draw a bar per choice, grouped by decision; the line at its end is one spread to each side."""
+    """Draw a bar per choice, grouped by decision; its error bar is one spread in each direction."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

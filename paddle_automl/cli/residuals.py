@@ -1,4 +1,4 @@
-"""The picture of a regression: predictions over the truth, and their residuals."""
+"""Plot of a regression: predictions over true values, and residuals."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from paddle_automl.core.files import replacing
 
 PREFIX = "residuals"
 MOST_ROWS = 6
-"""Columns that are drawn, a row of two pictures each."""
+"""Most columns that are drawn; each is a row of two plots."""
 
 
 def plot_residuals(points: Mapping[str, Sequence[Sequence[float]]], file: Path) -> None:
-    """Draw truth and prediction of each column, ``[N, 2]`` by name, as a PNG."""
+    """Draw true and predicted values of each column (``[N, 2]`` by name) as a PNG."""
     # Its font cache is built on first use, which is no news for the user.
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # The object interface draws without a window system and without pyplot's global state.

@@ -1,8 +1,8 @@
-"""Foreign text where people look at it: names of files, classes and columns in tables, logs, messages and CSV.
+"""Untrusted text (names of files, classes and columns) made safe for tables, logs, messages and CSV.
 
-A name may hold what a terminal obeys (escape sequences that change colours or the window's title), what forges a
-row of a table (newlines), what turns the order of letters round, or what a spreadsheet computes. `shown` makes such
-characters visible, `csv_cell` and `csv_text` keep spreadsheets from computing; both leave all other text as it is.
+A name may contain escape sequences that a terminal obeys (colours, the window's title), newlines that forge a row
+of a table, characters that reverse the writing direction, or a formula that a spreadsheet computes. `shown` makes
+such characters visible, `csv_cell` and `csv_text` keep spreadsheets from computing; other text is unchanged.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from collections.abc import Iterable
 from typing import Any
 
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Embeddings, overrides and isolates of the writing direction: a name with them shows what it does not hold."""
+"""Embeddings, overrides and isolates of the writing direction: they make a name look like another one."""
 _ESCAPED_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters, halves of characters (Python's form of bytes that are no text), separators of lines."""
+"""Control characters, lone surrogates (Python's form of bytes that are not text), separators of lines."""
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _FIRST_UNDECODABLE, _LAST_UNDECODABLE = 0xDC80, 0xDCFF
 
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
-"""What begins a formula in some spreadsheet, in ASCII and in full width."""
+"""Characters that begin a formula in some spreadsheet, in ASCII and full-width forms."""
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|nan|infinity)", re.ASCII | re.IGNORECASE)
 _QUOTED = re.compile(r'[",;\t\r\n|]|^\s|\s$')
-"""Separators of any country's spreadsheets and blanks at the ends: cells that hold them are put in quotes."""
+"""Separators used by spreadsheets of any locale, and blanks at the ends: cells that contain them are quoted."""
 
 
 def shown(text: object) -> str:
-    r"""Return a text for a terminal, a log or a message: what is not seen, or steers the terminal, is escaped.
+    r"""Return a text for a terminal, a log or a message: characters that are invisible or control it are escaped.
 
     Escaped are control characters (newline as ``\n``, escape as ``\x1b``), the embeddings, overrides and isolates
     of the writing direction (``\u202e``), separators of lines and paragraphs, and bytes of a file's name that are
-    no text (``\xff``). All else stays as it is, backslashes and brackets too, so the result is not to be read back.
+    not text (``\xff``). All else is unchanged, including backslashes and brackets, so the result cannot be parsed
+    back.
     """
     plain = str(text)
     # Nearly all names pass here.
@@ -50,13 +51,13 @@ def _visible(character: str) -> str:
 
 
 def csv_cell(value: object) -> str:
-    r"""Return a value for a cell of a CSV file that no spreadsheet takes for a formula.
+    r"""Return a value for a cell of a CSV file, so that no spreadsheet takes it for a formula.
 
-    Numbers, as values or as texts (``-0.5``, ``1e-3``, ``nan``), stay as they are; ``None`` is empty. A text that
+    Numbers, as values or as texts (``-0.5``, ``1e-3``, ``nan``), are unchanged; ``None`` is empty. A text that
     begins with ``=``, ``+``, ``-``, ``@``, their full-width forms, a tab, a carriage return or a newline, after
-    blanks and apostrophes, gets an apostrophe in front, by which spreadsheets know text. A program that reads the
-    file gets the text back by taking one apostrophe away from such cells. Control characters but tab, carriage
-    return and newline are escaped as by `shown`; those three are for the writer of the CSV to put in quotes.
+    blanks and apostrophes, gets an apostrophe in front, which marks text for spreadsheets. A program that reads the
+    file recovers the text by removing one apostrophe from such cells. Control characters except tab, carriage
+    return and newline are escaped as by `shown`; cells with those three have to be quoted by the writer of the CSV.
     """
     if value is None:
         return ""
@@ -69,10 +70,10 @@ def csv_cell(value: object) -> str:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    r"""Return rows as CSV (RFC 4180, lines end in ``\n``): cells by `csv_cell`, in quotes where they need them.
+    r"""Return rows as CSV (RFC 4180, lines end in ``\n``): cells by `csv_cell`, quoted where necessary.
 
-    A comma is not the only separator: where a spreadsheet splits at semicolons or tabs, a part of an unquoted cell
-    would become a cell of its own, and perhaps a formula. So any separator puts a cell in quotes.
+    A spreadsheet may also split at semicolons or tabs; then a piece of an unquoted cell would become a cell of its
+    own, perhaps a formula. So a cell with any of these separators is quoted.
     """
     return "".join(",".join(map(_quoted, row)) + "\n" for row in rows)
 

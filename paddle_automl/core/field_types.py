@@ -1,7 +1,7 @@
-"""What type the field at a path of raw data has, and text that YAML takes for something else.
+"""The types of fields, looked up in raw data, for text that YAML would read as something else.
 
-A text option is the text that was written, whatever it looks like: ``007``, ``no``, ``1e3``, ``2024-01-01``. YAML
-alone cannot know; the field's type decides, here, before validation.
+A text option keeps the text that was written, even if it looks like another type: ``007``, ``no``, ``1e3``,
+``2024-01-01``. YAML cannot know which one is meant; the field's type decides here, before validation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FieldType:
 
     @classmethod
     def of(cls, annotation: Any, metadata: typing.Iterable[Any] = ()) -> FieldType:
-        """Return the type of an annotation, and of the metadata that pydantic keeps beside it."""
+        """Return the type of an annotation and of pydantic's metadata for it."""
         plugin = next((item for item in metadata if isinstance(item, Plugin)), None)
         if plugin is not None:
             return cls((plugin,))
@@ -39,11 +39,11 @@ class FieldType:
         return cls((annotation,))
 
     def fits(self, value: Any) -> bool:
-        """Tell whether `value` is of one of the types, as it is; what is not known here fits."""
+        """Return whether `value` has one of the types without conversion; types that are not known here fit."""
         return any(_fits(branch, value) for branch in self.branches)
 
     def takes_text(self, text: str) -> bool:
-        """Tell whether the field may hold `text`."""
+        """Return whether the field may hold `text`."""
         return any(_takes_text(branch, text) for branch in self.branches)
 
     def inside(self, value: Any, part: Any) -> FieldType | None:
@@ -53,7 +53,7 @@ class FieldType:
 
 
 def field_type(model: type[Section], data: Any, path: tuple[Any, ...]) -> FieldType | None:
-    """Return the type of the field at `path`; `data` names the plugins that stand above it. None: no such field."""
+    """Return the type of the field at `path`, or None if there is none; `data` names the plugins above it."""
     found: FieldType | None = FieldType((model,))
     for part in path:
         if found is None:
@@ -65,10 +65,10 @@ def field_type(model: type[Section], data: Any, path: tuple[Any, ...]) -> FieldT
 def with_texts(
     model: type[Section], data: Mapping[str, Any], positions: Positions
 ) -> tuple[dict[str, Any], dict[tuple[Any, ...], str]]:
-    """Return `data` where every text option holds the text that was written, not what YAML made of it.
+    """Return `data` with the text that was written in every text option, not the value that YAML made of it.
 
-    The second mapping holds a sentence for each path whose text, given on the command line, is no YAML and stands
-    for no text option.
+    The second mapping holds a sentence for each path whose text, from the command line, is not YAML and not the
+    value of a text option.
     """
     result = dict(data)
     issues = {}
@@ -136,7 +136,7 @@ def _chosen(plugin: Plugin, value: Any) -> type[Section] | None:
         chosen: type[Section] | None = plugin.registry[name].Config if isinstance(name, str) else None
         return chosen
     except ConfigError:
-        # Validation says which names there are.
+        # Validation reports which names there are.
         return None
 
 

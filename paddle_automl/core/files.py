@@ -1,7 +1,6 @@
-"""Files: reading foreign ones within limits, writing that survives a kill, hashes of data.
+"""Files: reading untrusted ones within limits, writing that survives a kill, hashes of data.
 
-A written file is either the old one or the new one, whole; what is no regular file (a device, a pipe) is written
-to as it is.
+A written file is either the complete old one or the complete new one. Devices and pipes are written to directly.
 """
 
 from __future__ import annotations
@@ -29,28 +28,28 @@ _TRIED_BYTES = 1 << 16
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file, or a link to one, for reading; anything else raises OSError instead of waiting for ever.
+    """Open a regular file, or a link to one, for reading; anything else raises OSError.
 
-    A pipe or a device that has a file's name would block the reader, or never end.
+    A pipe or a device with the name of a file would block the reader, or never end.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
-    # Not blocking, and looked at again: the file may have been replaced by a pipe since.
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    # Without blocking, and checked again: a pipe may have replaced the file meanwhile.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
     return io.BufferedReader(io.FileIO(handle))
 
 
 @contextmanager
 def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it takes the place of `path` in one step.
+    """Yield a temporary path next to `path`; on success it replaces `path` in one step.
 
     A link is followed: the file that it names is replaced, and keeps its mode. A device, a pipe or a socket is
-    written to, as ``open(path, "w")`` would. With `durable` the content is on the disk before it takes its
-    place, so that a loss of power leaves the old file or the new one. Raises OutputError with the system's reason
-    where the file cannot be written.
+    written to directly, as by ``open(path, "w")``. With `durable` the content is flushed to the disk before the
+    replacement, so that a loss of power leaves the old file or the new one. Raises OutputError with the system's
+    reason if the file cannot be written.
     """
     temporary: Path | None = None
     try:
@@ -77,13 +76,13 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def _target(path: Path) -> Path | None:
-    """Return the file behind all links of `path`, or None for what has to be written to as it is."""
+    """Return the file behind all links of `path`, or None for a target that has to be written to directly."""
     for _ in range(_MOST_LINKS):
         try:
             if not stat.S_ISREG(os.stat(path).st_mode) and not path.is_dir():
                 return None
         except FileNotFoundError:
-            # A link to nothing names the file that is to be made.
+            # A link to nothing names the file that will be created.
             pass
         if path.parent.as_posix() in ("/dev", "/dev/fd") or path.as_posix().startswith("/proc/"):
             # An open stream of this process, perhaps a regular file that somebody else has open as well.
@@ -95,7 +94,7 @@ def _target(path: Path) -> Path | None:
 
 
 def _new_file(folder: Path, like: Path) -> Path:
-    # Made with the user's own umask: results are to be readable as any other file the user writes.
+    # Created with the user's umask: results should be as readable as any other file of the user.
     while True:
         name = f".{like.stem[:_LONGEST_STEM]}-{secrets.token_hex(4)}{like.suffix[:_LONGEST_STEM]}"
         try:
@@ -124,7 +123,7 @@ def _flush_to_disk(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some file systems know no fsync (of folders); what they promise without it is all there is.
+        # Some file systems have no fsync (of folders).
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
     finally:
@@ -132,7 +131,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def reason_of(error: OSError) -> str:
-    """Return the system's reason of a failed write, and for a full disk what to do."""
+    """Return the system's reason for a failed write, and what to do if the disk is full."""
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         return f"{reason}; make room and run the same command again"
@@ -153,7 +152,7 @@ def write_json(path: str | Path, data: Any) -> None:
 def append_json_line(path: str | Path, record: Mapping[str, Any]) -> None:
     """Append one record to a JSON-lines file and hand it to the operating system at once.
 
-    Raises OutputError with the system's reason where it cannot be written.
+    Raises OutputError with the system's reason if it cannot be written.
     """
     try:
         with open(path, "a", encoding="utf-8") as file:
@@ -165,7 +164,7 @@ def append_json_line(path: str | Path, record: Mapping[str, Any]) -> None:
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     """Return the records of a JSON-lines file; a last line cut off by a kill is left out."""
     records = []
-    # Split as bytes: a kill may cut a character in two, and a text may hold other separators of lines.
+    # Split as bytes: a kill may cut a character in two, and a text may contain other line separators.
     for line in Path(path).read_bytes().split(b"\n"):
         try:
             record = json.loads(line.decode("utf-8"))
@@ -178,12 +177,12 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def make_output_folder(path: str | Path) -> Path:
-    """Create the folder and show that it can be written to; raises OutputError with the system's reason."""
+    """Create the folder and check that it can be written to; raises OutputError with the system's reason."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-") as file:
-            # Names can still be made on a full disk; only content shows that there is room.
+            # On a full disk empty files can still be created; only content shows that there is room.
             file.write(bytes(_TRIED_BYTES))
             file.flush()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The field type that holds what a plugin has learned from data: its ``Fitted`` section, by the plugin's name."""
+"""The field type for what a plugin has learned from data: its ``Fitted`` section, chosen by the plugin's name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paddle_automl.core.schema import Plugin, PluginConfig
 class FittedPlugin(Plugin):
     """Annotation of a field whose value is an instance of the named class's ``Fitted``.
 
-    It stands in records (``bundle.yaml``, a run's record), not in configurations: a mapping with ``name``.
+    It is used in records (``bundle.yaml``, a run's record), not in configurations: a mapping with ``name``.
     """
 
     def __init__(self, registry: Registry[Any]) -> None:

@@ -20,7 +20,7 @@ S = TypeVar("S", bound=Section)
 
 
 def read_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], Positions]:
-    """Return the merged mapping of a file, its bases and `overrides`, and where each key came from.
+    """Return the merged mapping of a file, its bases and `overrides`, and where each key comes from.
 
     ``_base_`` (a path or a list, relative to the file that names it) is merged first. Keys that have moved
     (`core.moved`) are under their new names. Raises ConfigError.
@@ -31,7 +31,7 @@ def read_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
 def overridden(
     data: Mapping[str, Any], positions: Positions, overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Positions]:
-    """Return `data` with `overrides` merged in, and where each key comes from, to be given to `validate`."""
+    """Return `data` with `overrides` merged in, and where each key comes from, as arguments of `validate`."""
     result, places = dict(data), dict(positions)
     words = overrides.places if isinstance(overrides, Overrides) else {}
     for key, value in moved_overrides(overrides).items():
@@ -43,22 +43,22 @@ def overridden(
 
 
 class Overrides(dict[str, Any]):
-    """``{dotted key: value}`` of a command line; `places` holds for each key the text that its values come from."""
+    """``{dotted key: value}`` of a command line; `places` holds the text that the values of each key come from."""
 
     def __init__(self) -> None:
         super().__init__()
         self.places: dict[str, Positions] = {}
 
     def add(self, key: str, text: str) -> None:
-        """Add the text behind ``key=``: YAML, or where a text option takes it, any text."""
+        """Add the text after ``key=``: YAML, or any text for a text option."""
         self[key], self.places[moved_key(key)] = read_word(text, f"-o {key}")
 
 
 def parse_overrides(items: Sequence[str]) -> Overrides:
     """Return ``{dotted key: value}`` for command-line words ``key=value``.
 
-    The whole text behind the first ``=`` is read as YAML without comments; `validate` gives text options the text
-    as it was written.
+    The text after the first ``=`` is read as YAML without comments; `validate` gives text options the text that was
+    written.
     """
     overrides = Overrides()
     for item in items:
@@ -86,7 +86,7 @@ def validate(model: type[S], data: Mapping[str, Any], positions: Positions | Non
 def load_config(model: type[S], path: str | Path, overrides: Mapping[str, Any] | None = None) -> S:
     """Return the validated configuration of a file with its bases and `overrides`.
 
-    Loads the plugins that it names first, because their names and options are part of what is valid.
+    Loads the plugins that it names first, because they define names and options too.
     """
     data, positions = read_config(path, overrides)
     try:

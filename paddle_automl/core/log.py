@@ -13,7 +13,7 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 def configure_logging(level: int = logging.INFO) -> None:
     """Send the package's log records to standard error; repeated calls change nothing but the level.
 
-    The first record of a process says which CPU settings it runs with.
+    The first record of a process states its CPU settings.
     """
     logger = logging.getLogger("paddle_automl")
     logger.setLevel(level)

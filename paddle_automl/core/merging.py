@@ -1,7 +1,7 @@
-"""The one rule of merging, used by ``_base_:``, by ``-o key=value`` and by a trial's choices alike.
+"""The rule of merging configurations, used for ``_base_:``, ``-o key=value`` and a trial's choices.
 
-Mappings merge; lists replace; a changed ``name`` replaces its whole section; a bare ``x`` where a plugin is
-expected means ``{name: x}``; a list's items are addressed by index. In `search.space` a domain replaces a domain.
+Mappings merge; lists replace; a changed ``name`` replaces its whole section; a bare ``x`` for a plugin means
+``{name: x}``; a list's items are addressed by index. In `search.space` a domain replaces a domain.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 from paddle_automl.core.errors import ConfigError
 
 FLAT_SECTIONS = (("search", "space"),)
-"""Sections whose keys are themselves dotted keys, so that the rest of a dotted path is one key there."""
+"""Sections whose keys are dotted keys themselves: there the rest of a dotted path is one key."""
 
 
 DOMAIN_WORDS = ("choice", "int", "float", "log", "repeat")
-"""The words that make a mapping of the search space a domain (`space.parsing` knows what stands beside each)."""
+"""Keys that make a mapping of the search space a domain (`space.parsing` knows which keys may accompany each)."""
 
 
 def merge(base: Any, change: Any, path: tuple[str, ...] = ()) -> Any:
-    """Return `base` with `change` laid over it; neither is modified. `path` is where both stand in the whole."""
+    """Return `base` with `change` merged into it; neither is modified. `path` is the place of both."""
     if any(path[: len(section)] == section and len(path) > len(section) for section in FLAT_SECTIONS):
         return _merge_domains(base, change)
     if isinstance(change, str) and isinstance(base, Mapping) and "name" in base:
@@ -41,10 +41,10 @@ def merge(base: Any, change: Any, path: tuple[str, ...] = ()) -> Any:
 
 
 def _merge_domains(base: Any, change: Any) -> Any:
-    """Return what of the search space stands at a key: options with names merge, all else replaces.
+    """Return the search space at a key: mappings of option names merge, all else replaces.
 
-    A domain laid over another kind of domain would be both at once. What only stands beside a domain's word
-    (``{log: true}``, ``{step: 2}``, ``{times: 3}``) is added to the domain below it.
+    Two kinds of domain merged would be both at once. A mapping without a domain's keyword (``{log: true}``,
+    ``{step: 2}``, ``{times: 3}``) is added to the domain in `base`.
     """
     if not (isinstance(base, Mapping) and isinstance(change, Mapping)):
         return copy.deepcopy(change)
@@ -83,7 +83,7 @@ def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dic
 
 
 def split_key(key: str) -> tuple[str, ...]:
-    """Return the path of a dotted key, minding the sections whose keys are dotted themselves."""
+    """Return the path of a dotted key; in sections whose keys are dotted the rest is one key."""
     parts = tuple(key.split("."))
     for section in FLAT_SECTIONS:
         if parts[: len(section)] == section and len(parts) > len(section):

@@ -1,7 +1,7 @@
-"""Keys of the configuration that have moved: one table, and the functions that apply it to raw mappings.
+"""Renamed keys of the configuration: one table, and the functions that apply it to raw mappings.
 
-An old key still works and gives one warning per process, which names the new key. An old key beside its new one
-is a mistake. To move a key, add a line to `MOVED`; nothing else knows the old name.
+An old key still works and gives one warning per process, which names the new key. Giving an old key together with
+its new one is a mistake. To move a key, add a line to `MOVED`; nothing else knows the old name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _warned: set[str] = set()
 
 
 def moved_key(key: str, table: Mapping[str, str] = MOVED) -> str:
-    """Return the present name of a dotted key, of one below a moved section, and of one in `search.space`."""
+    """Return the current name of a dotted key, also of one below a moved section or in `search.space`."""
     if key.startswith(f"{SPACE}."):
         return f"{SPACE}.{moved_key(key.removeprefix(f'{SPACE}.'), table)}"
     old = _entry(key, table)
@@ -53,9 +53,9 @@ def with_moved_keys(
 ) -> dict[str, Any]:
     """Return the raw mapping of a configuration with every moved key under its new name, in `search.space` too.
 
-    `positions` (where each key stands) gets entries for the new names and puts the file and line into messages.
-    With `warn` false nothing is logged: the mapping comes from a file that no one is asked to edit, as a bundle's.
-    Raises ConfigError for an old key beside its new one.
+    `positions` (the file and line of each key, for messages) gets entries for the new names. With `warn` false
+    nothing is logged: the mapping comes from a file that nobody edits, such as a bundle's. Raises ConfigError for
+    an old key given together with its new one.
     """
     places: Positions = {} if positions is None else positions
     found = [old for old in table if _holds(data, old)]
@@ -66,7 +66,7 @@ def with_moved_keys(
         issues += _move_space(space, places, table, warn)
     if issues:
         raise ConfigError(issues)
-    # What lies deeper goes first: its section may move as a whole afterwards.
+    # Deeper keys are moved first: their section may move as a whole afterwards.
     for old in sorted(found, key=lambda key: -key.count(".")):
         value = lookup(result, old)
         _remove(result, old)
@@ -78,9 +78,9 @@ def with_moved_keys(
 
 
 def moved_overrides(overrides: Mapping[str, Any], table: Mapping[str, str] = MOVED) -> dict[str, Any]:
-    """Return ``{dotted key: value}`` with present names, also of the keys inside values that are mappings.
+    """Return ``{dotted key: value}`` with current names, also for keys inside values that are mappings.
 
-    Raises ConfigError where an old key and its new one are both given.
+    Raises ConfigError if an old key and its new one are both given.
     """
     result: dict[str, Any] = {}
     given: dict[str, str] = {}
@@ -105,7 +105,7 @@ def _moved_override(key: str, value: Any, table: Mapping[str, str]) -> Iterator[
     if _holds(moved, new):
         yield new, lookup(moved, new)
     for old, target in table.items():
-        # What has left the mapping that was given becomes an override of its own.
+        # A key that was moved out of the given mapping becomes an override of its own.
         if _holds(nested, old) and not target.startswith(f"{new}."):
             yield target, lookup(moved, target)
 
@@ -132,7 +132,7 @@ def _move_space(space: dict[str, Any], places: Positions, table: Mapping[str, st
 
 
 def _moved_options(key: Any, domain: Any, table: Mapping[str, str]) -> Any:
-    """Return a domain whose options, where they are mappings, spell their keys as today."""
+    """Return a domain with the current names of keys in its options, where these are mappings."""
     options = domain.get("choice") if isinstance(domain, Mapping) else None
     if not isinstance(options, list):
         return domain
@@ -150,7 +150,7 @@ def _moved_within(key: str, option: Any, table: Mapping[str, str]) -> Any:
 
 
 def _entry(key: str, table: Mapping[str, str]) -> str | None:
-    """Return the longest entry of the table that is the key or a section around it."""
+    """Return the longest entry of the table that is the key or one of the sections that contain it."""
     found = [old for old in table if f"{key}.".startswith(f"{old}.")]
     return max(found, key=len, default=None)
 

@@ -1,4 +1,4 @@
-"""Work of many small pieces in the threads of one process."""
+"""Many small pieces of work in the threads of one process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paddle_automl.core.runtime import usable_cores
 def in_threads(function: Callable[[int], Any], rows: Iterable[int]) -> None:
     """Call `function` for each row, in as many threads as this process has cores.
 
-    Of use where the work releases Python's global lock, as Pillow and NumPy do.
+    Useful for work that releases Python's global lock, as Pillow and NumPy do.
     """
     threads = usable_cores()
     if threads == 1:

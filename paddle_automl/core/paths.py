@@ -1,8 +1,8 @@
-"""Paths and texts in whatever encoding a system, an archive or an editor left them.
+"""Paths and texts in the encoding of a system, an archive or an editor.
 
-A configuration and a bundle hold Unicode text. A file system holds bytes: names unpacked from a Chinese
-Windows archive are GBK, most others UTF-8, and Python reads both by the locale. These functions go between
-the two, so that the same configuration works in every locale.
+A configuration and a bundle hold Unicode text. A file system holds bytes: names unpacked from a Chinese Windows
+archive are GBK, most others UTF-8, and Python reads both by the locale. These functions convert between the two, so
+that the same configuration works in every locale.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ ENCODINGS = ("utf-8", "gb18030")
 
 
 def located(path: str | Path, root: str | Path | None = None) -> Path:
-    """Return the existing path that `path` (below `root`) names, or the plain path when there is none.
+    """Return the existing path that `path` (below `root`) names, or the plain path if there is none.
 
     The name is tried as the locale encodes it, then as UTF-8 and as GB18030 bytes, then in other Unicode forms:
-    a name may be composed in a list and decomposed on the disk. ``~`` is the home folder.
+    a name may be composed in a list and decomposed on the disk (NFC and NFD). ``~`` is the home folder.
     """
     text = os.path.expanduser(str(path))
     plain = os.path.join(root, text) if root is not None else text

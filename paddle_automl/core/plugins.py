@@ -1,6 +1,6 @@
 """Plugins from outside the package: modules, files, and installed packages that declare an entry point.
 
-A plugin is any Python code that enters a class into one of the registries. It is named by the root key `plugins`
+A plugin is any Python code that registers a class in one of the registries. It is named by the root key `plugins`
 of a configuration, as a dotted module or as the path of a ``.py`` file, or it is an installed package with an
 entry point in the group ``paddle_automl.plugins``. Naming a plugin runs its code: name only what you trust.
 """
@@ -27,7 +27,7 @@ from paddle_automl.core.registry import registrations, take_back
 LOGGER = logging.getLogger(__name__)
 
 GROUP = "paddle_automl.plugins"
-"""Group of the entry points by which an installed package offers plugins; each names a module."""
+"""Group of the entry points with which an installed package declares plugins; each names a module."""
 KEY = "plugins"
 """Root key of the configuration."""
 
@@ -36,10 +36,10 @@ _entry_points_read = False
 
 
 class LoadPlugins:
-    """Loads plugins wherever it is unpickled; what arrives there is None.
+    """Loads plugins in the process that unpickles it; the unpickled value is None.
 
     A process unpickles its arguments in order, and a class that a plugin defines can be unpickled only after the
-    plugin is loaded. So this stands first among the arguments of a process::
+    plugin is loaded. So pass it as the first argument of a process::
 
         Process(target=run, args=(LoadPlugins(config.plugins), request))
     """
@@ -54,7 +54,7 @@ class LoadPlugins:
 def plugins_of(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names under `plugins` in the raw mapping of a configuration.
 
-    Raises ConfigError when they are no list of texts.
+    Raises ConfigError if they are not a list of texts.
     """
     names = data.get(KEY, ())
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name.strip() for name in names):
@@ -71,9 +71,9 @@ def absolute_plugins(names: Sequence[str]) -> tuple[str, ...]:
 def load_plugins(names: Sequence[str]) -> None:
     """Import the plugins that installed packages declare, then those in `names`; each is imported once.
 
-    A name is a dotted module, looked for where Python looks and then in the working directory, or the path of a
-    ``.py`` file, relative to the working directory. Raises one ConfigError for all plugins that cannot be imported,
-    that register nothing or that register a name which is taken.
+    A name is a dotted module, searched in Python's path and then in the working directory, or the path of a ``.py``
+    file, relative to the working directory. Raises one ConfigError for all plugins that cannot be imported,
+    register nothing or register a name that is taken.
     """
     _load_entry_points()
     issues: list[str] = []
@@ -123,12 +123,12 @@ def _load(name: str) -> None:
 
 
 def _checked(module: str, load: Callable[[], Any]) -> None:
-    """Import a plugin and check that it registered something; an import that fails leaves nothing registered."""
+    """Import a plugin and check that it registered something; a failed import leaves nothing registered."""
     before = len(registrations())
     try:
         load()
     except (Exception, SystemExit) as error:
-        # A module that failed is gone from sys.modules; others that it imported stay, with what they registered.
+        # A failed module is removed from sys.modules; modules that it imported remain, with their registrations.
         take_back(item for item in registrations()[before:] if item.cls.__module__ not in sys.modules)
         raise ConfigError(_reason(error, module)) from error
     inside = (item.cls.__module__ for item in registrations())
@@ -143,7 +143,7 @@ def _import_module(name: str) -> None:
     top = name.partition(".")[0]
     importlib.invalidate_caches()
     if top not in sys.modules and importlib.util.find_spec(top) is None:
-        # A command that lies in a folder of scripts has that folder in the path, not the working directory.
+        # A script has its own folder in Python's path, not the working directory.
         folder = os.getcwd()
         if folder not in sys.path:
             sys.path.append(folder)
@@ -179,7 +179,7 @@ def _file(name: str) -> Path:
 
 
 def _module_name(path: Path) -> str:
-    """Return the name that the module of a file has in every process, so that its classes can be pickled."""
+    """Return a module name for a file that is the same in every process, so that its classes can be pickled."""
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
     return f"paddle_automl_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{digest}"
 
@@ -208,6 +208,6 @@ def _place(error: BaseException) -> str:
     ]
     if not frames:
         return "before its first line"
-    # The plugin calls other code, which may be where the error was raised: its own last line is wanted.
+    # Other code that the plugin calls may have raised the error: the plugin's own last line is wanted.
     own = [frame for frame in frames if frame.filename == frames[0].filename]
     return f"{own[-1].filename}:{own[-1].lineno}"

@@ -1,4 +1,4 @@
-"""How this program was called, so that the commands it suggests work where they are printed."""
+"""How this program was called, so that the commands it suggests can be pasted into the same shell."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 def command(name: str) -> str:
     """Return how to call the command `name` in the same way as this one was called.
 
-    ``python tools/train.py``, ``paddle-automl train``, or ``python -m paddle_automl train``, which also serves
-    whoever uses the package from Python.
+    ``python tools/train.py``, ``paddle-automl train``, or ``python -m paddle_automl train``, which also works for
+    users of the package from Python.
     """
     called = Path(sys.argv[0])
     beside = called.with_name(f"{name}.py")
@@ -27,6 +27,6 @@ def command(name: str) -> str:
 
 
 def _python() -> str:
-    """Return this interpreter, by its bare name where the shell finds it by that."""
+    """Return this interpreter, by its bare name if the shell finds it by that name."""
     found = shutil.which(Path(sys.executable).name)
     return Path(found).name if found == sys.executable else shlex.quote(sys.executable)

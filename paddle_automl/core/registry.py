@@ -1,4 +1,4 @@
-"""Registry of one kind of plugin, filled from the files of a folder on the first look-up.
+"""Registry of one kind of plugin, filled from the files of a folder at the first look-up.
 
 A plugin is a class in a file of the folder, decorated with ``@REGISTRY.register("its_name")``. Adding
 one is adding one file. Importing the package that owns a registry imports no plugin. A class from outside the
@@ -21,9 +21,9 @@ C = TypeVar("C", bound=type)
 
 
 class Registration(NamedTuple):
-    """A class from outside the package that owns the registry, entered under a name.
+    """A class from outside the package that owns the registry, registered under a name.
 
-    `replaced` is the class of an earlier import of the same file, which the new one stands in for.
+    `replaced` is the class of an earlier import of the same file, which the new one replaces.
     """
 
     registry: Registry[Any]
@@ -36,7 +36,7 @@ _registrations: list[Registration] = []
 
 
 def registrations() -> tuple[Registration, ...]:
-    """Return, oldest first, what modules outside the registries' own packages have registered so far."""
+    """Return the registrations from outside the registries' own packages, oldest first."""
     return tuple(_registrations)
 
 
@@ -51,8 +51,7 @@ class Registry(Generic[T]):
     """Classes of one kind by name.
 
     `kind` is the word used in messages and by the ``describe`` command. `package` is the dotted name of the
-    folder (or the single module) whose files register the classes. `section` is where in a configuration
-    the kind stands.
+    folder (or the single module) whose files register the classes. `section` is the configuration key of the kind.
     """
 
     def __init__(self, kind: str, package: str, section: str) -> None:
@@ -64,9 +63,9 @@ class Registry(Generic[T]):
         self._scanned = False
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Return the decorator that enters a class under `name`.
+        """Return the decorator that registers a class under `name`.
 
-        A name can be given once: raises ConfigError where another class has it, the built-in ones included.
+        A name can be given once: raises ConfigError if another class has it, including the built-in ones.
         A class of the same name from the same file replaces the earlier one, so that a module can be reloaded.
         """
         if not isinstance(name, str):
@@ -75,7 +74,7 @@ class Registry(Generic[T]):
         def enter(cls: C) -> C:
             foreign = _top(cls.__module__) != _top(self.package)
             if foreign:
-                # The name may belong to a file of the folder that nobody has asked for yet.
+                # The name may belong to a file of the folder that is not imported yet.
                 self._import_all()
             known = self._classes.get(name)
             if known is not None and not _same(known, cls):
@@ -151,7 +150,7 @@ class Registry(Generic[T]):
         try:
             importlib.import_module(f"{self.package}.{file}")
         except ModuleNotFoundError as error:
-            # A plugin whose optional library is missing only disables itself; our own modules must exist.
+            # A missing optional library only disables the plugin that needs it; modules of this package must exist.
             if error.name is None or error.name.split(".")[0] == "paddle_automl":
                 raise
             self._missing[file] = str(error)
@@ -166,7 +165,7 @@ def _full_name(cls: type) -> str:
 
 
 def _same(known: type, cls: type) -> bool:
-    """Whether both come from one class statement, though its file may be known under two module names."""
+    """Return whether both come from one class statement, even if its file is imported under two module names."""
     if known.__qualname__ != cls.__qualname__:
         return False
     return known.__module__ == cls.__module__ or _file(known) == _file(cls) is not None

@@ -1,7 +1,7 @@
-"""What the machine gives this process, and the settings that make Paddle fast on a CPU.
+"""The cores that this process may use, and the settings that make Paddle fast on a CPU.
 
 `tune_process` must run before Paddle is imported: in the fork server, and in a command that trains by
-itself. It sets only what the user has not set; ``PADDLE_AUTOML_CPU_TUNING=0`` turns it off.
+itself. Variables that the user has set are left alone; ``PADDLE_AUTOML_CPU_TUNING=0`` turns it off.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SWITCH = "PADDLE_AUTOML_CPU_TUNING"
 MKL_VARIABLE, MALLOC = "MKL_DEBUG_CPU_TYPE", "mallopt"
 _VARIABLES = {"GLOG_minloglevel": "2", "OMP_NUM_THREADS": "1", "KMP_BLOCKTIME": "1"}
 SETTINGS = (*_VARIABLES, MKL_VARIABLE, MALLOC)
-"""What `tune_process` sets: environment variables, and thresholds of glibc's malloc."""
+"""Settings of `tune_process`: environment variables, and thresholds of glibc's malloc."""
 _done: dict[str, str] = {}
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}
 _AVX2 = {"avx2", "fma"}
@@ -32,17 +32,17 @@ NOISE = (
     "pkg_resources is deprecated",
     "Skip loading for",
 )
-"""Beginnings of warnings that Paddle's import gives on every machine and that nobody can act on."""
+"""Beginnings of warnings of Paddle's import that appear on every machine and need no action."""
 
 
 def silence_known_warnings() -> None:
-    """Hold back those warnings for the rest of the process; called by commands and workers, not on import."""
+    """Suppress those warnings for the rest of the process; called by commands and workers, not on import."""
     for message in NOISE:
         warnings.filterwarnings("ignore", message=f".*{message}")
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may really use: CPU affinity and the container's quota."""
+    """Return how many cores this process may use by its CPU affinity and the container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else (os.cpu_count() or 1)
     quota = _quota_v2(Path("/sys/fs/cgroup/cpu.max")) or _quota_v1(Path("/sys/fs/cgroup/cpu"))
@@ -55,13 +55,13 @@ def threads_per_trial(workers: int) -> int:
 
 
 def tune_process(settings: Collection[str] | None = None) -> dict[str, str]:
-    """Apply the CPU settings to this process and return what was set, by name.
+    """Apply the CPU settings to this process and return the values that were set, by name.
 
-    - Intel MKL takes its slow code path on AMD and Hygon processors unless told the instruction set.
-    - glibc gives freed activations back to the kernel at every step unless its thresholds are raised.
+    - Intel MKL takes its slow code path on AMD and Hygon processors unless the instruction set is given.
+    - glibc returns freed activations to the kernel at every step unless its thresholds are raised.
     - Intel OpenMP threads spin for 200 ms after each parallel region, which starves other workers.
 
-    With `settings`, names out of `SETTINGS`, only those, whatever the variable that turns the settings off says.
+    With `settings` (names from `SETTINGS`) only those are applied, even if the variable turns tuning off.
     """
     if settings is None and os.environ.get(SWITCH, "1") == "0":
         return {}
@@ -79,7 +79,7 @@ def tune_process(settings: Collection[str] | None = None) -> dict[str, str]:
 
 
 def settings_in_words() -> str:
-    """Return the settings in effect, whoever made them, as one line for the log."""
+    """Return the settings in effect, made here or by the user, as one line for the log."""
     # A fork server inherits the variables that its command has set.
     found = {name: os.environ[name] for name in SETTINGS if name in os.environ} | _done
     listed = ", ".join(f"{name}={value}" for name, value in found.items()) or "none"

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values are not converted between types."""
+    """A section of the configuration: unknown keys are refused, values are not converted between types."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -65,7 +65,7 @@ class Section(BaseModel):
             message = f"unknown key{hint if hint else ';'} valid: {', '.join(valid) or 'no options'}"
             kind = "unknown_key"
         elif kind == "value_error" and isinstance(item["input"], dict | list | tuple):
-            # A rule between several keys names what it found; the whole section would only hide that.
+            # A rule about several keys states the values itself; printing the whole section would hide them.
             message, kind = _lower(message), "stated"
         elif kind not in {"missing", "unknown_key", "stated"}:
             message = f"{_lower(message)}, got {item['input']!r}"
@@ -84,7 +84,8 @@ class Plugin:
     """Annotation of a field that selects a plugin: a name, or a mapping of ``name`` and options.
 
     The field's value is an instance of the chosen class's ``Config``. A mapping without ``name`` means the
-    `default` plugin. With `optional`, None and ``auto`` both leave the choice to the field's user, as None.
+    `default` plugin. With `optional`, None and ``auto`` are both read as None, and the code that uses the field
+    chooses.
     """
 
     def __init__(self, registry: Registry[Any], default: str | None = None, optional: bool = False) -> None:
@@ -116,7 +117,7 @@ class Plugin:
         return config
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """Tell pydantic to validate and to serialize through the registry."""
+        """Return the schema that validates and serializes through the registry."""
         return core_schema.no_info_plain_validator_function(
             self.validate,
             serialization=core_schema.plain_serializer_function_ser_schema(
@@ -138,11 +139,11 @@ class Plugin:
 _BRANCH = re.compile(
     r"(literal|dict|list|tuple)\[.*\]|(constrained|function|nullable|lax-or-strict)-.*|int|float|str|bool"
 )
-"""What pydantic puts behind a key to name a branch of a union."""
+"""Suffixes that pydantic adds to a key to name a branch of a union."""
 
 
 def _without_branches(items: Iterable[Any]) -> list[Any]:
-    """Return one error per key where a value fits no branch of a union, which pydantic reports branch by branch."""
+    """Return one error per key for a value that fits no branch of a union; pydantic reports one per branch."""
     merged: dict[tuple[Any, ...], Any] = {}
     for item in items:
         loc = item["loc"]
@@ -156,7 +157,7 @@ def _without_branches(items: Iterable[Any]) -> list[Any]:
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema with its definitions put where they are referred to, so that it can stand in another one."""
+    """Return a schema with its definitions inlined, so that it can be part of another one."""
     definitions = schema.pop("$defs", {})
 
     def put(node: Any) -> Any:
@@ -173,7 +174,7 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def default(value: Any) -> Any:
-    """Return a field's default given as it would stand in YAML; it is validated when first used."""
+    """Return a field's default from its YAML form; it is validated when first used."""
     return Field(default=value)
 
 

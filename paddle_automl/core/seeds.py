@@ -1,4 +1,4 @@
-"""Independent random generators from one seed and a name, so that no component shifts another's draws."""
+"""Independent random generators from one seed and a name, so that no component changes another's draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads of linear algebra in a process that shares its cores."""
+"""Threads of linear algebra in a process that shares its cores with others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def one_blas_thread() -> AbstractContextManager[object]:
     """Have NumPy and SciPy compute with one thread inside the context.
 
     A BLAS starts a thread per core, which wait for each other by spinning. A controller's small matrices then take
-    three times the processor time on two idle cores, and ten times where trials keep these busy (BENCHMARKS.md).
+    three times the processor time on two idle cores, and ten times if trials keep the cores busy (BENCHMARKS.md).
     """
     context: AbstractContextManager[object] = _loaded().limit(limits=1, user_api="blas")
     return context

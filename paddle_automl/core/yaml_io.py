@@ -1,7 +1,8 @@
 """Safe YAML within limits: duplicate keys are refused, ``1e-3`` is a number, each value keeps its line and text.
 
 Scalars are read as YAML 1.2 does: ``2024-01-01`` and ``1:30`` are text, ``010`` is ten. ``yes`` and ``no`` are true
-and false where a field is not text (`core.field_types`). What cannot be read is one ConfigError with file and line.
+and false where a field is not text (`core.field_types`). A text that cannot be read raises one ConfigError with
+file and line.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from paddle_automl.core.yaml_nodes import (
 __all__ = ["LARGEST_FILE", "Place", "Positions", "dump_yaml", "parse_value", "read_word", "read_yaml"]
 
 LARGEST_FILE = 4 << 20
-"""Bytes of a file; no configuration and no bundle's description comes near it."""
+"""Most bytes of a file; configurations and bundle descriptions are far smaller."""
 _STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
 
@@ -41,7 +42,7 @@ class _Dumper(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
-# The dumper knows all rules, also those of YAML 1.1: what any reader may take for a number is written in quotes.
+# The dumper knows the rules of YAML 1.1 too: a text that any reader may take for a number is quoted.
 for _name, _rule in NUMBERS.items():
     _Dumper.add_implicit_resolver(f"{TAG}{_name}", _rule, list(FIRST_OF_NUMBERS))
 
@@ -56,7 +57,7 @@ _Dumper.add_representer(tuple, _represent_list)
 
 
 def parse_value(text: str) -> Any:
-    """Return the value of one YAML text; raises ConfigError where it cannot be read."""
+    """Return the value of one YAML text; raises ConfigError if it cannot be read."""
     try:
         return Builder(lambda line: f"line {line}").build(compose(text, Loader))
     except UnreadableError as error:
@@ -64,10 +65,10 @@ def parse_value(text: str) -> Any:
 
 
 def read_word(text: str, where: str) -> tuple[Any, Positions]:
-    """Return the value of what stands behind ``key=`` on the command line, and the places of its parts.
+    """Return the value of the text after ``key=`` on the command line, and the places of its parts.
 
-    It is read as YAML, without comments. What is no YAML is the text as it stands, and its place holds the error:
-    a text option takes it, any other does not.
+    It is read as YAML, without comments. A text that is not YAML is its own value, and its place holds the error:
+    only a text option accepts it.
     """
     whole = text.strip()
     builder = Builder(lambda line: where)
@@ -77,7 +78,7 @@ def read_word(text: str, where: str) -> tuple[Any, Positions]:
     except UnreadableError as error:
         return whole, {(): Place(where, whole, error=error.reason, whole=True)}
     if isinstance(value, str) and not whole.startswith(("'", '"', "!")):
-        # Lines of it were folded into one, or taken for a block's mark.
+        # Its lines were folded into one, or taken for a block indicator.
         value = whole
     return value, {**builder.positions, (): Place(where, whole, whole=True)}
 
@@ -86,7 +87,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Positions]:
     """Return the mapping in a YAML file and, for each path in it, its `Place`.
 
     Raises ConfigError for a missing file, a syntax error, a value that cannot be built, a duplicate key, a file
-    beyond the limits, or one that is no mapping.
+    beyond the limits, or one that is not a mapping.
     """
     text = _text_of(path)
     builder = Builder(lambda line: f"{path}:{line}")
@@ -109,14 +110,14 @@ def dump_yaml(data: Any) -> str:
 
 def _text_of(path: Path) -> str:
     try:
-        # A pipe may only be named as an open stream, as <(command) of a shell does: it has a writer.
+        # A pipe is only read as an open stream, as in <(command) of a shell: it has a writer.
         stream = str(path).startswith(_STREAMS)
         with open(path, "rb") if stream else open_regular(path) as file:
             raw = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
     if len(raw) > LARGEST_FILE:
-        raise ConfigError(f"{path}: is larger than {LARGEST_FILE >> 20} MB, so it is no configuration")
+        raise ConfigError(f"{path}: is larger than {LARGEST_FILE >> 20} MB, so it is not a configuration")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

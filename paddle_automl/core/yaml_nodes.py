@@ -1,4 +1,4 @@
-"""From YAML text to plain values, within limits: numbers as in YAML 1.2, no tags, no cycles, places of values."""
+"""From YAML text to plain values and their places, within limits: numbers as in YAML 1.2, no tags, no cycles."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import yaml
 
 Path_ = tuple[Any, ...]
 MOST_VALUES = 100_000
-"""Values of a file, counted again at every alias that repeats them."""
+"""Most values of a file; values that aliases repeat are counted each time."""
 DEEPEST = 64
-"""Mappings and lists inside each other."""
+"""Deepest nesting of mappings and lists."""
 MOST_DIGITS = 300
-"""Digits of a number, few enough that every whole number is a float as well."""
+"""Most digits of a number, few enough that every whole number is a float as well."""
 
 TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {f"{TAG}map", f"{TAG}seq"}
@@ -22,10 +22,10 @@ _MERGE = f"{TAG}merge"
 
 
 class Place(str):
-    """Where a value stands, as ``file:line`` or ``-o key``, and the text that it was read from.
+    """The place of a value, as ``file:line`` or ``-o key``, and the text that it was read from.
 
-    `text` is empty where `value` is that text itself. `error` says why a text of the command line is no YAML; it
-    can only be the value of a text option. `whole` is set where the text is all that stands behind ``key=``.
+    `text` is empty if `value` is that text itself. `error` says why a text of the command line is not YAML; it can
+    only be the value of a text option. `whole` is set if the text is everything after ``key=``.
     """
 
     text: str
@@ -34,14 +34,14 @@ class Place(str):
     whole: bool
 
     def __new__(cls, where: str, text: str = "", value: Any = None, error: str = "", whole: bool = False) -> Place:
-        """Return the place as the text `where`, with the rest as attributes."""
+        """Return the place: the text `where`, with the rest as attributes."""
         place = super().__new__(cls, where)
         place.text, place.value, place.error, place.whole = text, value, error, whole
         return place
 
 
 Positions = dict[Path_, str]
-"""Where each path of a mapping stands; the values are of the class `Place` where they were read from text."""
+"""The place of each path of a mapping; an instance of `Place` if it was read from text."""
 
 
 class Loader(yaml.SafeLoader):
@@ -95,7 +95,7 @@ for _name, _rule in NUMBERS.items():
 
 
 class UnreadableError(Exception):
-    """What is wrong, and in which line (0 where that is not known)."""
+    """What is wrong, and in which line (0 if unknown)."""
 
     def __init__(self, reason: str, line: int) -> None:
         super().__init__(reason)
@@ -104,7 +104,7 @@ class UnreadableError(Exception):
 
 
 def compose(text: str, kind: type[Loader]) -> yaml.Node | None:
-    """Return the tree of nodes; raises UnreadableError for whatever the text does to the parser."""
+    """Return the tree of nodes; raises UnreadableError for every text that the parser refuses."""
     loader: Loader | None = None
     try:
         loader = kind(text)
@@ -120,13 +120,13 @@ def compose(text: str, kind: type[Loader]) -> yaml.Node | None:
             f"is not valid YAML: the character {error.character!r} is not allowed", line
         ) from None
     except (ValueError, OverflowError) as error:
-        # Numbers of escapes and directives, which the parser converts without looking at their size.
+        # Numbers in escapes and directives, which the parser converts without checking their size.
         line = loader.line + 1 if loader else 0
         raise UnreadableError(f"is not valid YAML: a number that cannot be: {error}", line) from None
 
 
 class Builder:
-    """Builds values from nodes and notes their places; `where` gives the name of a line."""
+    """Builds values from nodes and records their places; `where` gives the name of a line."""
 
     def __init__(self, where: Callable[[int], str]) -> None:
         self.positions: Positions = {}
@@ -151,7 +151,7 @@ class Builder:
         if node.tag not in _PLAIN_TAGS:
             raise UnreadableError(f"is not valid YAML here: the tag '{short(node.tag)}' is refused", line)
         if id(node) in self._open:
-            raise UnreadableError("is not valid YAML here: an alias stands inside what it repeats", line)
+            raise UnreadableError("is not valid YAML here: an alias repeats a value that contains the alias", line)
         if len(self._open) >= DEEPEST:
             raise UnreadableError(f"is not valid YAML here: {_beyond(DEEPEST + 1)}", line)
         self._open.add(id(node))
@@ -175,7 +175,7 @@ class Builder:
             if not isinstance(key, yaml.ScalarNode):
                 raise UnreadableError("is not valid YAML here: a key must be a word, not a list or a mapping", line)
             _scalar(key, line)
-            # `on:` and `1:` are no texts in YAML; a configuration's key always is.
+            # `on:` and `1:` are not texts in YAML; a configuration's key always is.
             name = str(key.value)
             if name in result:
                 raise UnreadableError(f"duplicate key '{name}'; keep one of them", line)
@@ -185,7 +185,7 @@ class Builder:
         return {**merged, **result}
 
     def _merged(self, node: yaml.Node, path: Path_) -> dict[str, Any]:
-        """Return what ``<<: *base`` or ``<<: [*one, *two]`` adds; of equal keys the first one counts."""
+        """Return the mapping that ``<<: *base`` or ``<<: [*one, *two]`` adds; of equal keys the first counts."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}
         for source in sources:
@@ -197,17 +197,17 @@ class Builder:
 
 
 _IMPOSSIBLE = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
-"""NUL, and halves of characters; those between are what Python puts for bytes of file names that are no UTF-8."""
+"""NUL and lone surrogates, except those that stand for bytes of file names that are not UTF-8."""
 _BOOLS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 
 
 def _scalar(node: yaml.ScalarNode, line: int) -> Any:
-    """Return a scalar's value by its tag, given or resolved; raises UnreadableError for what is no such value."""
+    """Return a scalar's value by its tag, given or resolved; raises UnreadableError for any other text."""
     kind, text = node.tag.removeprefix(TAG), node.value
     plain = text.replace("_", "").lower()
     if kind in ("str", "value", "merge"):
         if _IMPOSSIBLE.search(text):
-            raise UnreadableError("is not valid YAML here: a text holds a character that no file can hold", line)
+            raise UnreadableError("is not valid YAML here: a text has a character that no file can hold", line)
         return text
     if kind == "null" and plain in ("", "~", "null"):
         return None
@@ -229,8 +229,8 @@ def _scalar(node: yaml.ScalarNode, line: int) -> Any:
 
 def _beyond(depth: int) -> str:
     if depth > DEEPEST:
-        return f"more than {DEEPEST} mappings and lists stand inside each other"
-    return f"it holds more than {MOST_VALUES} values"
+        return f"more than {DEEPEST} nested mappings and lists"
+    return f"it has more than {MOST_VALUES} values"
 
 
 def short(text: str) -> str:

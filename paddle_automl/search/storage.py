@@ -45,7 +45,7 @@ def open_storage(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             if not path.is_file():
-                raise StudyError(f"{path}: is no regular file; use another folder (-o output=PATH)")
+                raise StudyError(f"{path}: is not a regular file; use another folder (-o output=PATH)")
             check_file(connect())
         with quiet_optuna():
             # The creator, not the URL, opens the file: a path may hold any character.

@@ -11,7 +11,7 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, L
 
 @LR_SCHEDULES.register("one_cycle")
 class OneCycle(LrSchedule):
-    """Up to a very high rate and down to almost nothing, by two half cosines (Smith and Topin 2019).
+    """Up to a high rate and down to almost zero, in two half cosines (Smith and Topin 2019).
 
     See arXiv:1708.07120. The shape is that of fastai and of ``OneCycleLR`` in PyTorch: from `start` to 1 at `peak`,
     then to `final`, each as a + (b - a) (1 - cos(pi s)) / 2 with s the fraction of that phase. Momentum is not

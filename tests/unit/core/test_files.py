@@ -195,7 +195,7 @@ def test_only_regular_files_are_opened_for_reading(tmp_path):
     (tmp_path / "file").write_bytes(b"content")
     (tmp_path / "good").symlink_to("file")
     for name in ("pipe", "link", "/dev/zero", ""):
-        with pytest.raises(OSError, match="is no regular file"):
+        with pytest.raises(OSError, match="is not a regular file"):
             open_regular(tmp_path / name)
     with open_regular(tmp_path / "good") as file:
         assert file.read() == b"content"

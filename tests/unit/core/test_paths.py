@@ -49,7 +49,7 @@ def test_a_name_that_is_there_in_both_forms_is_taken_as_written(tmp_path):
 
 def test_a_pipe_is_no_text(tmp_path):
     os.mkfifo(tmp_path / "a.txt")
-    with pytest.raises(DataError, match=r"a\.txt: cannot read the file: is no regular file"):
+    with pytest.raises(DataError, match=r"a\.txt: cannot read the file: is not a regular file"):
         read_lines(tmp_path / "a.txt")
 
 

@@ -46,12 +46,12 @@ def refused(tmp_path, text: str) -> str:
         ('"\\UFFFFFFFF"', "a number that cannot be"),
         ('"\\ud800"', "a character that no file can hold"),
         ('"a\\0b"', "a character that no file can hold"),
-        ("&a [*a]", "an alias stands inside what it repeats"),
-        ("&a {b: *a}", "an alias stands inside what it repeats"),
-        ("&a {<<: *a}", "an alias stands inside what it repeats"),
-        ("&a {<<: [*a]}", "an alias stands inside what it repeats"),
-        ("[" * 3000, "more than 64 mappings and lists stand inside each other"),
-        ("{a: " * 3000, "more than 64 mappings and lists stand inside each other"),
+        ("&a [*a]", "an alias repeats a value that contains the alias"),
+        ("&a {b: *a}", "an alias repeats a value that contains the alias"),
+        ("&a {<<: *a}", "an alias repeats a value that contains the alias"),
+        ("&a {<<: [*a]}", "an alias repeats a value that contains the alias"),
+        ("[" * 3000, "more than 64 nested mappings and lists"),
+        ("{a: " * 3000, "more than 64 nested mappings and lists"),
         ("{? [a, b] : 1}", "a key must be a word"),
         ("{? {a: b} : 1}", "a key must be a word"),
         ("{!!int x: 1}", "'x' is not a whole number"),
@@ -84,7 +84,7 @@ def test_values_are_counted_and_the_size_is_limited(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX systems")
 def test_a_pipe_with_a_configurations_name_is_refused_and_a_shells_stream_is_read(tmp_path):
     os.mkfifo(tmp_path / "c.yaml")
-    with pytest.raises(ConfigError, match=r"c\.yaml: cannot read the configuration: is no regular file"):
+    with pytest.raises(ConfigError, match=r"c\.yaml: cannot read the configuration: is not a regular file"):
         read_yaml(tmp_path / "c.yaml")
     ours, theirs = os.pipe()
     os.write(theirs, b"a: 1\n")

@@ -176,7 +176,7 @@ def test_too_little_memory_is_told_as_such(tmp_path, monkeypatch):
 def test_a_pipe_is_no_file_of_arrays(tmp_path):
     os.mkfifo(tmp_path / "a")
     for read in (read_idx, read_npz):
-        with pytest.raises(DataError, match="is no regular file"):
+        with pytest.raises(DataError, match="is not a regular file"):
             read(tmp_path / "a")
 
 

@@ -155,7 +155,7 @@ def test_unreadable_files_are_named_with_the_reason(tmp_path):
         empty: "the file is empty",
         text: "is no image in a known format",
         tmp_path / "missing.png": "the file does not exist",
-        folder: "is no regular file",
+        folder: "is not a regular file",
         float_tiff: "32-bit float pixels have no stated range",
         pictures.truncated(tmp_path / "cut.jpg"): "cannot be decoded: .*truncated",
         pictures.truncated(tmp_path / "cut.png"): "cannot be decoded",

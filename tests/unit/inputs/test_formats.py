@@ -88,14 +88,14 @@ class TestRegularFiles:
     @pytest.mark.timeout(60)
     def test_a_pipe_with_the_name_of_an_image(self, tmp_path):
         os.mkfifo(tmp_path / "f.png")
-        with pytest.raises(DataError, match=r"f\.png: is no regular file"):
+        with pytest.raises(DataError, match=r"f\.png: is not a regular file"):
             DECODER(tmp_path / "f.png")
         assert look_at(tmp_path / "f.png") is None
 
     @pytest.mark.timeout(60)
     def test_a_link_to_a_device(self, tmp_path):
         (tmp_path / "z.png").symlink_to("/dev/zero")
-        with pytest.raises(DataError, match=r"z\.png: is no regular file"):
+        with pytest.raises(DataError, match=r"z\.png: is not a regular file"):
             DECODER(tmp_path / "z.png")
 
     @pytest.mark.timeout(60)
@@ -111,7 +111,7 @@ class TestRegularFiles:
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True
         )
-        assert done.stdout.strip() == "['is no regular file']"
+        assert done.stdout.strip() == "['is not a regular file']"
 
     def test_a_link_to_a_file_is_followed(self, tmp_path):
         pictures.save(pictures.plain(pictures.RED), tmp_path / "a.png")

@@ -198,5 +198,5 @@ def test_every_kind_of_numbers_is_read_in_every_protocol(tmp_path, protocol):
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX systems")
 def test_a_pipe_with_a_weight_files_name_is_refused(tmp_path):
     os.mkfifo(tmp_path / "w.pdparams")
-    with pytest.raises(ConfigError, match=r"w\.pdparams: cannot read the weights: is no regular file"):
+    with pytest.raises(ConfigError, match=r"w\.pdparams: cannot read the weights: is not a regular file"):
         load_weights(tmp_path / "w.pdparams")

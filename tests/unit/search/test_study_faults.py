@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_made_and_a_folder_as_study_are_named(tmp_path):
     with pytest.raises(OutputError, match="cannot be written: Not a directory"):
         small(tmp_path / "file" / "run")
     (tmp_path / "study.db").mkdir()
-    with pytest.raises(StudyError, match="is no regular file"):
+    with pytest.raises(StudyError, match="is not a regular file"):
         small(tmp_path)
 
 
