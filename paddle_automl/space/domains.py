@@ -21,7 +21,7 @@ from optuna.distributions import (
 )
 
 Stored = None | bool | int | float | str
-"""What Optuna keeps for one decision."""
+"""The values that Optuna can store for one decision."""
 
 
 class Domain(ABC):
@@ -39,11 +39,11 @@ class Domain(ABC):
 
     @abstractmethod
     def suggest(self, trial: optuna.Trial, name: str) -> Stored:
-        """Let the study's sampler decide, and record the decision in `trial`."""
+        """Let the study's sampler choose, and record the choice in `trial`."""
 
     @abstractmethod
     def at(self, unit: float) -> Stored:
-        """Return the value at a position in [0, 1), all values alike (in the logarithm for log domains)."""
+        """Return the value at a position in [0, 1); values have equal widths (in the logarithm for log domains)."""
 
     def sample(self, rng: np.random.Generator) -> Stored:
         """Return a value drawn uniformly (in the logarithm for log domains)."""
@@ -51,30 +51,30 @@ class Domain(ABC):
 
     @abstractmethod
     def clean(self, value: Any) -> Stored:
-        """Return `value` exactly as this domain spells it; raises ValueError when it is no member."""
+        """Return `value` in this domain's exact form; raises ValueError if it is not a member."""
 
     @abstractmethod
     def values(self, steps: int) -> list[Stored]:
-        """Return all values; of numbers without a step at most `steps`, evenly spaced."""
+        """Return all values; for numbers without a step at most `steps` of them, evenly spaced."""
 
     @abstractmethod
     def ends(self) -> tuple[Stored, Stored]:
-        """Return the lowest and the highest value; of options that are no numbers the first and the last."""
+        """Return the lowest and the highest value; for options that are not numbers the first and the last."""
 
     @abstractmethod
     def describe(self) -> str:
-        """Return the domain as it would stand in YAML."""
+        """Return the domain in its YAML form."""
 
     def encode(self, value: Any) -> Stored:
-        """Return the stored form of a configuration value; raises ValueError when it is no member."""
+        """Return the stored form of a configuration value; raises ValueError if it is not a member."""
         return self.clean(value)
 
     def decode(self, stored: Any) -> Any:
-        """Return the configuration value of a stored value; raises ValueError when it is no member."""
+        """Return the configuration value of a stored value; raises ValueError if it is not a member."""
         return self.clean(stored)
 
     def contains(self, stored: Any) -> bool:
-        """Tell whether a stored value belongs to the domain."""
+        """Return whether a stored value belongs to the domain."""
         try:
             self.clean(stored)
         except ValueError:
@@ -108,7 +108,7 @@ class Choice(Domain):
         return chosen
 
     def at(self, unit: float) -> Stored:
-        """Return the option at a position, each having an equal share."""
+        """Return the option at a position; options have equal widths."""
         return self.stored[int(unit * len(self.stored))]
 
     def clean(self, value: Any) -> Stored:
@@ -116,7 +116,7 @@ class Choice(Domain):
         return self.stored[self.index(value)]
 
     def index(self, stored: Any) -> int:
-        """Return the position of a stored option; raises ValueError when there is none."""
+        """Return the position of a stored option; raises ValueError if there is none."""
         for position, option in enumerate(self.stored):
             if _same(option, stored):
                 return position
@@ -127,7 +127,7 @@ class Choice(Domain):
         return list(self.stored)
 
     def ends(self) -> tuple[Stored, Stored]:
-        """Return the smallest and largest of numbers, else the first and the last option."""
+        """Return the smallest and the largest number, or the first and the last option if any is not a number."""
         numbers = [value for value in self.stored if isinstance(value, int | float) and is_number(value)]
         if len(numbers) == len(self.stored):
             return min(numbers), max(numbers)
@@ -140,8 +140,8 @@ class Choice(Domain):
     def encode(self, value: Any) -> Stored:
         """Return the stored option for a configuration value.
 
-        A resolved configuration spells out every default, so an option also stands for a mapping that holds
-        all of the option's keys with its values; the option that fixes most keys wins.
+        A resolved configuration spells out every default, so an option also matches a mapping that has all of its
+        keys with the same values; the option with the most keys wins.
         """
         matches = [
             (_weight(option), -position)
@@ -163,7 +163,7 @@ class OptionNames(Choice):
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether `value` is a finite number; true and false are none."""
+    """Return whether `value` is a finite number; true and false are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -1,4 +1,4 @@
-"""Domains of numbers: whole or real, evenly spread, in steps, or even in the logarithm."""
+"""Domains of numbers: whole or real; uniform, in steps, or uniform in the logarithm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paddle_automl.space.domains import Domain, Stored, is_number
 
 @dataclass(frozen=True)
 class Integer(Domain):
-    """Whole numbers from `low` to `high`, both included, in steps or evenly in the logarithm."""
+    """Whole numbers from `low` to `high`, both included, in steps or uniform in the logarithm."""
 
     low: int
     high: int
@@ -41,7 +41,7 @@ class Integer(Domain):
         return trial.suggest_int(name, self.low, self.high, step=self.step or 1, log=self.log)
 
     def at(self, unit: float) -> Stored:
-        """Return the number at a position, each having an equal share, or one even in the logarithm."""
+        """Return the number at a position; numbers have equal widths, or equal widths in the logarithm."""
         if not self.log:
             return self.low + (self.step or 1) * int(unit * (self.size or 1))
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
@@ -56,7 +56,7 @@ class Integer(Domain):
         return int(value)
 
     def values(self, steps: int) -> list[Stored]:
-        """Return all numbers, or `steps` of them where no step was given and there are more."""
+        """Return all numbers, or `steps` of them if there are more and the domain has no step."""
         if self.step is not None or (self.size or 0) <= steps:
             return list(range(self.low, self.high + 1, self.step or 1))
         return list(sorted({round(point) for point in _spaced(self.low, self.high, steps, self.log)}))
@@ -73,7 +73,7 @@ class Integer(Domain):
 
 @dataclass(frozen=True)
 class Real(Domain):
-    """Numbers from `low` to `high`, both included, in steps or evenly in the logarithm."""
+    """Real numbers from `low` to `high`, both included, in steps or uniform in the logarithm."""
 
     low: float
     high: float
@@ -103,7 +103,7 @@ class Real(Domain):
         return self.clean(trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log))
 
     def at(self, unit: float) -> Stored:
-        """Return the number at a position, even in the number or in its logarithm."""
+        """Return the number at a position, linear in the number or in its logarithm."""
         if self.step is not None:
             return self._at(int(unit * (self.size or 1)))
         if self.log:
@@ -146,7 +146,7 @@ class Real(Domain):
         return f"{{float: [{self.low:g}, {self.high:g}]{extra}}}"
 
     def _at(self, position: int) -> float:
-        # In decimals, so that 0.1 + 2 * 0.1 is 0.3 and a value has one spelling only.
+        # In decimals, so that 0.1 + 2 * 0.1 is 0.3 and a value has only one spelling.
         return float(_decimal(self.low) + position * _decimal(self.step or 0.0))
 
 

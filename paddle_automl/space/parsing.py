@@ -1,4 +1,4 @@
-"""From the YAML form of `search.space` to the tree of nodes, with every mistake named."""
+"""From the YAML form of `search.space` to the tree of nodes; every mistake is reported."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ KEYS = {
     "log": {"log"},
     "repeat": {"repeat", "times"},
 }
-"""The words that make a mapping a domain, in the order they are looked for, and the keys beside them."""
+"""The keys that make a mapping a domain, in the order in which they are looked for, and the keys allowed with
+each."""
 MOST_TIMES = 1000
-"""Items of a repeated list."""
+"""Most items of a repeated list."""
 
 FORMS = (
     "{choice: [a, b]}, {int: [1, 9]}, {float: [0, 1]}, {log: [1e-4, 1e-1]}, "
@@ -30,11 +31,11 @@ FORMS = (
 
 
 class _MistakeError(Exception):
-    """Where and what."""
+    """A mistake: its place and the message."""
 
 
 class Parser:
-    """Builds nodes and gathers the mistakes in `issues`."""
+    """Builds nodes and collects the mistakes in `issues`."""
 
     def __init__(self) -> None:
         self.issues: list[str] = []
@@ -60,7 +61,7 @@ class Parser:
         if strange:
             hint = did_you_mean(strange[0], KEYS[word]) or ";"
             valid = ", ".join(sorted(KEYS[word]))
-            raise _MistakeError(where, f"unknown key '{strange[0]}' beside '{word}'{hint} valid: {valid}")
+            raise _MistakeError(where, f"unknown key '{strange[0]}' next to '{word}'{hint} valid: {valid}")
         if word == "repeat":
             return self._repeat(spec, where)
         build: Callable[[Mapping[str, Any], str], Domain] = getattr(self, f"_{word}")
@@ -136,11 +137,11 @@ class Parser:
         if not all(isinstance(bound, int) for bound in bounds):
             raise _MistakeError(where, f"int needs two whole numbers, got [{low}, {high}]; or use float")
         if not isinstance(log, bool):
-            raise _MistakeError(where, f"log must be true or false beside int, got {log!r}")
+            raise _MistakeError(where, f"log must be true or false for an int domain, got {log!r}")
         if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
             raise _MistakeError(where, f"step must be a whole number of at least 1, got {step!r}")
         if log and step is not None:
-            raise _MistakeError(where, "step and log cannot stand together; use a choice of the values you mean")
+            raise _MistakeError(where, "step and log cannot be combined; use a choice of the values you mean")
         if log and low < 1:
             raise _MistakeError(where, f"a log domain must begin at 1 or above, got {low}")
         return Integer(int(low), int(high), step, log)
@@ -187,12 +188,12 @@ class Parser:
 
 
 def is_key(key: Any) -> bool:
-    """Tell whether `key` is a dotted configuration key."""
+    """Return whether `key` is a dotted configuration key."""
     return isinstance(key, str) and all(part.strip() for part in key.split("."))
 
 
 def overlaps(nodes: Mapping[str, Node], where: str) -> list[str]:
-    """Return a sentence for each key that is varied twice: once itself and once below another key."""
+    """Return a sentence for each key that is varied twice: itself, and as part of another key's value."""
     issues = []
     for above in nodes:
         for below in nodes:

@@ -1,4 +1,4 @@
-"""The search space: decisions, their conditions, and what a trial's choices mean for the configuration."""
+"""The search space: decisions, their conditions, and a trial's choices as values of the configuration."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from paddle_automl.space.tree import Decision, Node, Params, Place, encode_at
 from paddle_automl.space.whole_numbers import fractions_of_whole_numbers
 
 MOST_DECISIONS = 10_000
-"""Decisions of a space, counted with what is repeated; repeats inside repeats multiply."""
+"""Most decisions of a space; those of repeated items count once per item."""
 
 
 class SearchSpace:
     """What may vary: a mapping of dotted configuration keys to domains.
 
-    A trial's choices (`Params`) hold the stored value of each *active* decision by name: a decision below an
-    option is active only while that option is chosen, the third item of a list only while it is that long.
+    A trial's choices (`Params`) map the name of each *active* decision to its stored value: a decision below an
+    option is active only if that option is chosen, the third item of a list only if the list is that long.
     """
 
     def __init__(self, spec: Mapping[str, Any], nodes: Mapping[str, Node]) -> None:
@@ -46,7 +46,7 @@ class SearchSpace:
     ) -> SearchSpace:
         """Return the space of its YAML form; raises one ConfigError that lists every mistake.
 
-        With the configuration that it varies, fractions over whole numbers are mistakes as well.
+        With the configuration that it varies, domains of fractions for whole-number options are mistakes as well.
         """
         if not isinstance(spec, Mapping) or not spec:
             raise ConfigError(f"{where}: must be a mapping of dotted keys to domains, got {spec!r}")
@@ -66,7 +66,7 @@ class SearchSpace:
             raise ConfigError(issues)
         decisions = (decision for key, node in nodes.items() for decision in node.decisions(Place(key, key)))
         if next(islice(decisions, MOST_DECISIONS, None), None) is not None:
-            raise ConfigError(f"{where}: has more than {MOST_DECISIONS} decisions; repeat fewer parts")
+            raise ConfigError(f"{where}: has more than {MOST_DECISIONS} decisions; repeat fewer items")
         space = cls(spec, nodes)
         if len(space._by_name) != len(space.decisions):
             names = [decision.name for decision in space.decisions]
@@ -83,7 +83,7 @@ class SearchSpace:
         return self._by_name[name]
 
     def active(self, params: Mapping[str, Any]) -> list[Decision]:
-        """Return the decisions that count under `params`, parents first."""
+        """Return the decisions that are active under `params`, parents first."""
         seen: dict[str, Any] = {}
         active = []
         for decision in self.decisions:
@@ -94,7 +94,7 @@ class SearchSpace:
         return active
 
     def complete(self, params: Mapping[str, Any], rng: np.random.Generator | None = None) -> Params:
-        """Return `params` without inactive decisions; missing ones are drawn, or lowest without `rng`."""
+        """Return `params` without inactive decisions; missing ones are drawn by `rng`, or lowest without it."""
         result: Params = {}
         for decision in self.decisions:
             if decision.condition is not None and not decision.condition.holds(result):
@@ -108,18 +108,18 @@ class SearchSpace:
         return result
 
     def sample(self, rng: np.random.Generator) -> Params:
-        """Return random choices, each decision drawn on its own."""
+        """Return random choices, each decision drawn independently."""
         return self.complete({}, rng)
 
     def contains(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether `params` decide every active decision, nothing else, each within its domain."""
+        """Return whether `params` hold exactly the active decisions, each with a value of its domain."""
         active = self.active(params)
         return {decision.name for decision in active} == set(params) and all(
             decision.domain.contains(params[decision.name]) for decision in active
         )
 
     def canonical_key(self, params: Mapping[str, Any]) -> str:
-        """Return a text that is equal for equal choices and for nothing else."""
+        """Return a text that is equal for equal choices only."""
         clean = {name: self._by_name[name].domain.clean(value) for name, value in params.items()}
         return json.dumps(clean, ensure_ascii=False, sort_keys=True)
 
@@ -128,7 +128,7 @@ class SearchSpace:
         return {key: value for top, node in self._nodes.items() for key, value in node.overrides(params, top, top)}
 
     def params_of(self, config: Mapping[str, Any]) -> Params:
-        """Return the choices that a resolved configuration stands for.
+        """Return the choices that lead to a resolved configuration.
 
         Raises one ConfigError that names each key whose value lies outside its domain.
         """
@@ -149,7 +149,7 @@ class SearchSpace:
         return children
 
     def size(self) -> int | None:
-        """Return the number of different choices, or None when there are infinitely many."""
+        """Return the number of different choices, or None if there are infinitely many."""
         sizes = [self._size(decision) for decision in self._children[None]]
         return None if None in sizes else prod(size for size in sizes if size is not None)
 
@@ -189,7 +189,7 @@ class SearchSpace:
     def corners(self) -> list[Params]:
         """Return, for each combination of option names, all numbers at their lowest and at their highest.
 
-        Names inside repeated parts are not combined: the low corner takes the first, the high one the last.
+        Names inside repeated lists are not combined: the low corner takes the first, the high one the last.
         """
         named = [
             decision

@@ -1,4 +1,4 @@
-"""The search space as it is written: a tree of domains, names with sub-spaces, and repeated parts.
+"""The search space as a tree: domains, option names with sub-spaces, and repeated lists.
 
 Each node knows three translations: to decisions, from a trial's choices to configuration values, and from a
 configuration back to choices.
@@ -24,13 +24,13 @@ _ADVICE = "; change the value or the domain"
 
 @dataclass(frozen=True)
 class Condition:
-    """A decision is active only while `decision` is active and has one of `values`."""
+    """A decision is active only if `decision` is active and has one of `values`."""
 
     decision: str
     values: tuple[Stored, ...]
 
     def holds(self, params: Mapping[str, Any]) -> bool:
-        """Tell whether the condition is met by `params`, which hold active decisions only."""
+        """Return whether `params`, which hold active decisions only, satisfy the condition."""
         return self.decision in params and params[self.decision] in self.values
 
 
@@ -38,8 +38,8 @@ class Condition:
 class Decision:
     """One thing to decide.
 
-    `name` is unique, `key` is the configuration key that the value ends up in (for a part of a repeated
-    list, the list's key), `repeated` tells that it lies inside a repeated part.
+    `name` is unique, `key` is the configuration key of the value (for an item of a repeated list, the list's key),
+    `repeated` is true inside a repeated list.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node stands: its decision's name, its configuration key, what makes it active."""
+    """The place of a node: its decision's name, its configuration key, and the conditions that make it active."""
 
     name: str
     key: str
@@ -68,7 +68,7 @@ class Node(ABC):
 
     @abstractmethod
     def value(self, params: Mapping[str, Any], name: str) -> Any:
-        """Return the configuration value that `params` mean for this node."""
+        """Return this node's configuration value under `params`."""
 
     @abstractmethod
     def encode(self, value: Any, name: str, key: str, issues: list[str]) -> Params:
@@ -81,7 +81,7 @@ class Node(ABC):
 
 @dataclass(frozen=True)
 class Constant(Node):
-    """A fixed value that an option brings with it."""
+    """A fixed value that comes with an option."""
 
     fixed: Any
 
@@ -125,7 +125,7 @@ class Leaf(Node):
 
 @dataclass(frozen=True)
 class Options(Node):
-    """A choice of names; each brings the domains of its own options."""
+    """A choice of names, each with the domains of its own options."""
 
     options: Mapping[str, Mapping[str, Node]]
 
@@ -176,7 +176,7 @@ class Options(Node):
 
 @dataclass(frozen=True)
 class Repeat(Node):
-    """A list of up to as many items as `times` allows, each decided on its own."""
+    """A list of up to as many items as `times` allows, each with its own decisions."""
 
     item: Node
     times: Domain | int
@@ -233,7 +233,7 @@ def encode_at(data: Any, path: str, node: Node, name: str, key: str, issues: lis
 
 
 def _nearest(data: Any, path: str) -> str:
-    """Return the keys that stand where the dotted `path` ends early, the most similar one first."""
+    """Return the valid keys at the point where the dotted `path` fails, the most similar one first."""
     part = path
     for part in path.split("."):
         if isinstance(data, Mapping) and part in data:

@@ -1,4 +1,4 @@
-"""Domains of fractions laid over whole numbers of the configuration: one message each, with the domain to write."""
+"""Domains of fractions for whole-number options: a message for each, with the domain to write instead."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from paddle_automl.space.numeric import Real
 from paddle_automl.space.tree import Leaf, Node, Options, Repeat
 
 _ITEM = ".0"
-"""The key of an item of a list, below the list's own."""
+"""The end of the key of a list's item."""
 
 
 def fractions_of_whole_numbers(nodes: Mapping[str, Node], where: str, config: Section) -> list[str]:
-    """Return a sentence for each domain whose values are fractions while the field takes whole numbers only.
+    """Return a sentence for each domain with fractions for an option that takes whole numbers only.
 
-    `config` is the configuration that the space varies: its classes tell the types of the fields.
+    `config` is the configuration that the space varies; its classes define the types of the fields.
     """
     data = config.model_dump(mode="json")
     return [issue for key, node in nodes.items() for issue in _issues(node, key, f"{where}.{key}", config, data)]
@@ -44,7 +44,7 @@ def _issues(node: Node, key: str, where: str, config: Section, data: Mapping[str
 
 
 def _with(data: Mapping[str, Any], key: str, value: Any) -> Mapping[str, Any]:
-    """Return `data` with another value; a key that is not there is left out, others name it."""
+    """Return `data` with another value; a missing key is ignored, because other checks report it."""
     try:
         lookup(data, key)
     except KeyError:
@@ -53,11 +53,11 @@ def _with(data: Mapping[str, Any], key: str, value: Any) -> Mapping[str, Any]:
 
 
 def _in_whole_numbers(domain: Domain) -> str:
-    """Return the domain over whole numbers that comes nearest, or an empty text for one that holds them already."""
+    """Return the nearest domain of whole numbers, or an empty text for one that has only whole numbers already."""
     if isinstance(domain, Real):
         low, high = math.ceil(domain.low), max(math.ceil(domain.low), math.floor(domain.high))
         step = f", step: {int(domain.step)}" if domain.step is not None and domain.step.is_integer() else ""
-        # A logarithm begins at 1.
+        # Log domains begin at 1.
         return f"{{int: [{max(low, 1) if domain.log else low}, {high}]{', log: true' if domain.log else step}}}"
     if isinstance(domain, Choice) and not isinstance(domain, OptionNames):
         whole = [int(v) if isinstance(v, float) and v.is_integer() else v for v in domain.options]
