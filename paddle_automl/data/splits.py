@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.augment.base import Augmenter
+from paddle_automl.data.augment.base import Augmenter, Place
 from paddle_automl.data.stores import Store
 from paddle_automl.inputs.base import Input, TensorSpec
 from paddle_automl.tasks.base import RawTargets, Task
@@ -111,13 +111,15 @@ class Split:
         drop_last: bool = False,
         count: int | None = None,
         shrink: float = 1.0,
+        epoch: int | None = None,
     ) -> Iterator[Batch]:
         """Yield one pass over the split; with `rng` in random order, which it alone determines.
 
         `augment` draws from `rng` too, so it needs one. `drop_last` leaves out an incomplete last batch, unless it
         is the only one. With `count` the pass ends after so many items, the first in its order. With `shrink`
         below 1 the arrays have that fraction of their resolution (`Input.shrink`), after the augmentation of
-        single items and before that of whole batches.
+        single items and before that of whole batches. `epoch` is the number of the pass, from 1, for an
+        augmentation that depends on it.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -128,7 +130,7 @@ class Split:
         rows = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         if drop_last and len(rows) > 1 and len(rows[-1]) < batch_size:
             rows.pop()
-        return self._batches(rows, rng, augment, shrink)
+        return self._batches(rows, rng, augment, shrink, epoch)
 
     def _batches(
         self,
@@ -136,18 +138,20 @@ class Split:
         rng: np.random.Generator | None,
         augment: Augmenter | None,
         factor: float,
+        epoch: int | None,
     ) -> Iterator[Batch]:
         stream = self.everything.store.stream([self.indices[batch] for batch in rows])
         for batch, items in zip(rows, stream, strict=True):
             codes = self.codes[batch]
             targets = self.task.dense(codes)
+            place = None if epoch is None else Place(self.indices[batch], epoch)
             if augment is not None and rng is not None:
-                items, targets = augment.items(items, targets, rng)
+                items, targets = augment.items(items, targets, rng, place)
             inputs = self.input.batch(items)
             if factor != 1:
                 inputs = self.input.shrink(inputs, factor)
             if augment is not None and rng is not None:
-                inputs, targets = augment.batch(inputs, targets, rng)
+                inputs, targets = augment.batch(inputs, targets, rng, place)
             yield Batch(inputs, targets, codes, batch)
 
 

@@ -15,25 +15,29 @@ _CHUNK = 32768
 _LANES = np.uint32(0x00FF00FF)
 
 
-def warp(images: np.ndarray, matrices: np.ndarray, fill: Fill) -> np.ndarray:
-    """Return images whose pixel p, counted from the centre, is the input's pixel at ``matrix @ p``.
+def warp(images: np.ndarray, matrices: np.ndarray, fill: Fill, shifts: np.ndarray | None = None) -> np.ndarray:
+    """Return images whose pixel p, counted from the centre, is the input's pixel at ``matrix @ p + shift``.
 
-    `images`: ``[B, C, H, W]`` uint8. `matrices`: ``[B, 2, 2]``, acting on (y, x). Positions between pixels
+    `images`: ``[B, C, H, W]`` uint8. `matrices`: ``[B, 2, 2]``, acting on (y, x). `shifts`: ``[B, 2]``, pixels
+    along (y, x); none if left out. Positions between pixels
     are interpolated bilinearly; positions outside are black (``zero``) or mirrored (``reflect``).
     """
     count, _, height, width = images.shape
     result = np.empty_like(images)
+    shifts = np.zeros((count, 2)) if shifts is None else shifts
     step = max(1, _CHUNK // (height * width))
     for start in range(0, count, step):
         chunk = slice(start, start + step)
-        _warp_chunk(images[chunk], matrices[chunk], fill, result[chunk])
+        _warp_chunk(images[chunk], matrices[chunk], shifts[chunk], fill, result[chunk])
     return result
 
 
-def _warp_chunk(images: np.ndarray, matrices: np.ndarray, fill: Fill, result: np.ndarray) -> None:
+def _warp_chunk(
+    images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray, fill: Fill, result: np.ndarray
+) -> None:
     count, channels, height, width = images.shape
-    rows = _bounded(_coordinates(matrices[:, 0], height, width, height), height, fill)
-    columns = _bounded(_coordinates(matrices[:, 1], height, width, width), width, fill)
+    rows = _bounded(_coordinates(matrices[:, 0], shifts[:, :1], (height, width), height), height, fill)
+    columns = _bounded(_coordinates(matrices[:, 1], shifts[:, 1:], (height, width), width), width, fill)
     quads = _quads(images)
     area = quads.shape[2] * quads.shape[3]
     first = (np.arange(count) * channels * area)[:, None, None]
@@ -52,11 +56,15 @@ def _warp_chunk(images: np.ndarray, matrices: np.ndarray, fill: Fill, result: np
         result[:, channel] = value >> 16
 
 
-def _coordinates(factors: np.ndarray, height: int, width: int, size: int) -> np.ndarray:
-    """Return one fixed-point source coordinate of each pixel, ``[B, H, W]``, from ``factors`` ``[B, 2]``."""
+def _coordinates(factors: np.ndarray, shifts: np.ndarray, shape: tuple[int, int], size: int) -> np.ndarray:
+    """Return one fixed-point source coordinate of each pixel, ``[B, H, W]``.
+
+    `factors`: ``[B, 2]``; `shifts`: ``[B, 1]``; `size`: pixels of the source along the coordinate.
+    """
+    height, width = shape
     y = np.arange(height) - (height - 1) / 2
     x = np.arange(width) - (width - 1) / 2
-    along_y = np.rint(_ONE * (factors[:, :1] * y + (size - 1) / 2)).astype(np.intp)
+    along_y = np.rint(_ONE * (factors[:, :1] * y + (size - 1) / 2 + shifts)).astype(np.intp)
     along_x = np.rint(_ONE * factors[:, 1:] * x).astype(np.intp)
     return along_y[:, :, None] + along_x[:, None, :]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,6 +15,17 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.inputs.base import Arrays, Input
 
 Fill = Literal["zero", "reflect"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which items a batch holds, and in which pass over them."""
+
+    items: np.ndarray
+    """``[B]`` int64, the items' positions in the data set: the same in every pass."""
+
+    epoch: int
+    """Number of the pass, from 1."""
 
 
 class Augmentation(ABC):
@@ -42,6 +54,16 @@ class Augmentation(ABC):
         """
 
 
+class PlacedAugmentation(Augmentation):
+    """An augmentation that follows its items through the epochs; called without a place, it does what it can."""
+
+    @abstractmethod
+    def placed(
+        self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: Place
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Do as a call does, knowing which items these are and in which epoch."""
+
+
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "paddle_automl.data.augment", "data.augment")
 
 
@@ -56,23 +78,35 @@ class Augmenter:
         self.main = main
 
     def items(
-        self, items: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+        self, items: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: Place | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Apply the item stage to items ``[B, ...]`` as they were read, and to targets ``[B, K]``."""
-        return self._apply("item", items, targets, rng)
+        """Apply the item stage to items ``[B, ...]`` as they were read, and to targets ``[B, K]``.
+
+        `place` says which items these are and in which epoch, where that is known.
+        """
+        return self._apply("item", items, targets, rng, place)
 
     def batch(
-        self, arrays: Arrays, targets: np.ndarray, rng: np.random.Generator
+        self, arrays: Arrays, targets: np.ndarray, rng: np.random.Generator, place: Place | None = None
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Apply the batch stage to the main one of the network's inputs, and to targets ``[B, K]``."""
-        values, targets = self._apply("batch", arrays[self.main], targets, rng)
+        values, targets = self._apply("batch", arrays[self.main], targets, rng, place)
         return {**arrays, self.main: values}, targets
 
     def _apply(
-        self, stage: str, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+        self,
+        stage: str,
+        values: np.ndarray,
+        targets: np.ndarray,
+        rng: np.random.Generator,
+        place: Place | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         for augmentation in self.augmentations:
-            if augmentation.stage == stage:
+            if augmentation.stage != stage:
+                continue
+            if place is not None and isinstance(augmentation, PlacedAugmentation):
+                values, targets = augmentation.placed(values, targets, rng, place)
+            else:
                 values, targets = augmentation(values, targets, rng)
         return values, targets
 
