@@ -16,10 +16,11 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Parame
 class Sam(Optimizer):
     """Sharpness-aware minimization: steps with the gradient at a nearby point of higher loss (Foret et al. 2021).
 
-    Algorithm 1 of arXiv:2010.01412. The base steps with the gradient at p + radius g / |g|, with |g| the norm of
-    all gradients together: flat minima win over sharp ones. `adaptive` measures the radius in units of the weights
-    (Kwon et al. 2021, arXiv:2102.11600, eq. 6): p + radius p^2 g / | |p| g |. Every step takes two forward and two
-    backward passes, so an epoch takes about twice as long; clipping and centralization concern the second gradient.
+    Algorithm 1 of arXiv:2010.01412. The base steps with the gradient at p + radius g / |g|, where |g| is the norm
+    of all gradients together: flat minima win over sharp ones. `adaptive` measures the radius in units of the
+    weights (Kwon et al. 2021, arXiv:2102.11600, eq. 6): p + radius p^2 g / | |p| g |. Every step takes two forward
+    and two backward passes, so an epoch takes about twice as long; clipping and centralization concern the second
+    gradient.
     """
 
     wraps = True
