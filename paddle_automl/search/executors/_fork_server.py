@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from paddle_automl.core.scratch import for_processes
+
 SERVER_GONE = 255
 """Exit code that multiprocessing gives to a process whose fork server is gone."""
 _ENDING_S = 1.0
@@ -26,7 +28,8 @@ def start_fork_server(preload: Sequence[str]) -> bool:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return False
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
-    forkserver.ensure_running()
+    with for_processes():
+        forkserver.ensure_running()
     return True
 
 
