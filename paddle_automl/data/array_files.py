@@ -52,7 +52,7 @@ def read_idx(path: Path) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{name}: cannot read the file: {error}") from None
     except MemoryError:
-        raise DataError(f"{name}: cannot be read: it needs more memory than there is") from None
+        raise DataError(f"{name}: cannot be read: it needs more memory than available") from None
 
 
 def _idx_array(stream: BinaryIO | gzip.GzipFile, name: str, size: int, unpacked: int | None) -> np.ndarray:
@@ -126,7 +126,7 @@ class NpzArchive:
         except DataError:
             raise
         except MemoryError:
-            raise DataError(f"{where} cannot be read: it needs more memory than there is") from None
+            raise DataError(f"{where} cannot be read: it needs more memory than available") from None
         except Exception as error:  # noqa: BLE001  a damaged archive can raise any exception
             raise DataError(f"{where} is damaged: {_short(error)}") from None
 

@@ -1,1 +1,1 @@
-"""What a network takes: kinds of input, each a plugin; NumPy only, below models, data and search."""
+"""Kinds of input, each a plugin; NumPy only, below models, data and search."""

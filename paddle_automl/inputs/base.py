@@ -1,8 +1,8 @@
-"""What an input is: the way from raw items (files, texts, rows) to the arrays that a network takes.
+"""The interface of inputs: from raw items (files, texts, rows) to the arrays that a network takes.
 
-An input is fitted in two steps. `Input.reader` decides, before anything is read, how raw items are read (size,
-channels, cleaning). `Input.fit` looks at the training items (mean and deviation, vocabulary). What comes out stands
-in a bundle as `Input.fitted`, so that prediction repeats it exactly.
+An input is fitted in two steps. `Input.reader` decides how raw items are read (size, channels, cleaning).
+`Input.fit` then learns from the training items (mean and deviation, vocabulary). The result, `Input.fitted`, is
+stored in the bundle, so that prediction treats items in exactly the same way.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 
 Source = Any
-"""One raw item before it is read: a path, bytes, a text, a Pillow image; each input says which it takes."""
+"""One raw item before it is read: a path, bytes, a text, a Pillow image; each input states which it takes."""
 Arrays = Mapping[str, np.ndarray]
 """What a network takes: the arrays ``[B, ...]`` of its inputs by name, in the order of `Input.specs`."""
 Statistics = Mapping[str, Any]
-"""What `Input.measure` found out about the training items; JSON-like, so that it can be cached."""
+"""Result of `Input.measure` on the training items; JSON-like, so that it can be cached."""
 UNKNOWN_AXIS = 16
-"""Length that stands for an open axis where an example is needed."""
+"""Length of an open axis in examples."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class InputConfig(PluginConfig):
 
 
 class Fitted(PluginConfig):
-    """What an input needs to read and batch items as in training; ``input`` in ``bundle.yaml``."""
+    """The state that an input needs to read and batch items as in training; ``input`` in ``bundle.yaml``."""
 
 
 class Reader(ABC):
@@ -56,18 +56,18 @@ class Reader(ABC):
     """
 
     version: ClassVar[int] = 1
-    """Part of the cache's key; raised with any change of what is read."""
+    """Part of the cache's key; increased whenever the result of reading changes."""
 
     @abstractmethod
     def __call__(self, source: Source) -> np.ndarray:
-        """Return the item as it is kept in memory; raises DataError that names the source and the reason."""
+        """Return the item as it is kept in memory; raises DataError with the source and the reason."""
 
     @abstractmethod
     def empty(self, count: int) -> np.ndarray:
         """Return a writable array for `count` items, zero or empty, ``[count, ...]``."""
 
     def convert(self, items: np.ndarray) -> np.ndarray:
-        """Return items that a data set holds in memory as this reader would give them, ``[N, ...]``."""
+        """Return items that a data set holds in memory in the form of this reader's results, ``[N, ...]``."""
         return items
 
 
@@ -78,7 +78,7 @@ class Input(ABC):
     Config: ClassVar[type[InputConfig]] = InputConfig
     Fitted: ClassVar[type[Fitted]] = Fitted
     word: ClassVar[str] = "item"
-    """What one item is called in messages: image, text."""
+    """The word for one item in messages: image, text."""
 
     def __init__(self, fitted: Any) -> None:
         self.fitted = fitted
@@ -87,15 +87,15 @@ class Input(ABC):
     @classmethod
     @abstractmethod
     def reader(cls, config: Any, *, sources: Sequence[Source] | None, items: np.ndarray | None) -> Reader:
-        """Return how items are read; exactly one of `sources` (to read) and `items` (in memory) is given.
+        """Return the reader of items; exactly one of `sources` (to read) and `items` (in memory) is given.
 
-        Raises ConfigError or DataError where the options do not fit the items.
+        Raises ConfigError or DataError if the options do not fit the items.
         """
 
     @classmethod
     @abstractmethod
     def measure(cls, config: Any, reader: Any, batches: Iterable[np.ndarray]) -> Statistics:
-        """Return what must be known about the training items, given batch by batch as the reader gives them."""
+        """Return the statistics of the training items, which are given in batches of the reader's results."""
 
     @classmethod
     @abstractmethod
@@ -109,21 +109,21 @@ class Input(ABC):
         """The arrays that a network takes, in the order of its arguments; the first is the main one."""
 
     def stated(self) -> Any:
-        """Return the options with which other data are read as this input's were; None: as any data are."""
+        """Return the options with which other data are read in the same way; None: no options are needed."""
         return None
 
     @abstractmethod
     def read(self, source: Source) -> np.ndarray:
-        """Return one raw item, as the training's reader gave it; raises DataError naming source and reason."""
+        """Read one raw item as in training; raises DataError with the source and the reason."""
 
     @abstractmethod
     def batch(self, items: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the network's arrays of raw items ``[B, ...]``: normalized, padded."""
+        """Return the network's arrays for raw items ``[B, ...]``: normalized, padded."""
 
     def shrink(self, arrays: Arrays, factor: float) -> dict[str, np.ndarray]:
         """Return a batch at `factor` (0 < factor <= 1) of its resolution, for cheap first epochs of a training.
 
-        Raises ConfigError naming ``training.progressive.resolution`` where there is no such thing.
+        Raises ConfigError naming ``training.progressive.resolution`` if the input has no resolution.
         """
         if factor == 1:
             return dict(arrays)
@@ -133,14 +133,14 @@ class Input(ABC):
 
     @abstractmethod
     def find(self, paths: Iterable[str | Path]) -> list[Source]:
-        """Return the sources that words of a command line stand for: files, folders, lists, texts.
+        """Return the sources that arguments of a command line name: files, folders, lists, texts.
 
-        Raises DataError where nothing is found.
+        Raises DataError if nothing is found.
         """
 
     @abstractmethod
     def describe(self, source: Source) -> str:
-        """Return a source as a table, a log or a CSV names it."""
+        """Return the name of a source for tables, logs and CSV."""
 
     @abstractmethod
     def write(self, item: np.ndarray, stem: Path) -> Path:
@@ -156,7 +156,7 @@ class Input(ABC):
         return {}
 
     def same_items(self, other: Input) -> bool:
-        """Return whether both take the very same arrays for the same sources."""
+        """Return whether both make the same arrays from the same sources."""
         return bool(self.fitted == other.fitted)
 
 
@@ -164,7 +164,7 @@ INPUTS: Registry[Input] = Registry("input", "paddle_automl.inputs", "data.input"
 
 
 def restore(fitted: Any) -> Input:
-    """Return the input of a validated `Fitted`, as it stands in a bundle or in a run's record."""
+    """Return the input of a validated `Fitted` from a bundle or a run's record."""
     return INPUTS[fitted.name](fitted)
 
 

@@ -37,7 +37,7 @@ def load_weights(path: str | Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the weights: {error.strerror}") from None
     except MemoryError:
-        raise ConfigError(f"{path}: cannot read the weights: they need more memory than there is") from None
+        raise ConfigError(f"{path}: cannot read the weights: they need more memory than available") from None
     except Exception as error:  # noqa: BLE001  a damaged pickle can raise any exception
         raise ConfigError(
             f"{path}: is not a file of weights (.pdparams as paddle.save writes it): {error}"

@@ -1,1 +1,1 @@
-"""What a network answers: kinds of task, and the metrics that score them; NumPy only."""
+"""Kinds of task (what a network predicts), and the metrics that score them; NumPy only."""

@@ -1,4 +1,4 @@
-"""What a task says: the answer for one item, and the tables and mistakes of an evaluation."""
+"""Results of a task: the answer for one item, and the tables and mistakes of an evaluation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Row = tuple[str | float | int | None, ...]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says about one item.
+    """The prediction for one item.
 
     `text` is the answer in words (a class, ``cat, dog``, ``3.42``); `values` are the outputs by name, in the order
-    of `Task.names`; `score` is the confidence in `text`, None where there is none. `ranked` lists names and values,
-    the likeliest first, where an order makes sense.
+    of `Task.names`; `score` is the confidence in `text`, or None if there is none. `ranked` lists names and values,
+    likeliest first, if an order makes sense.
     """
 
     text: str
@@ -28,7 +28,7 @@ class Answer:
     labels: tuple[str, ...] = ()
     """Names that apply: one class, or any number of labels; empty for numbers."""
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Lower and upper bound by name, where the task gives them."""
+    """Lower and upper bound by name, if the task predicts intervals."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,26 @@ class Table:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One item that was answered wrongly: position in the split, truth, answer, and how wrong (larger is worse)."""
+    """One wrong prediction: position in the split, true and predicted answer, and the error (larger is worse)."""
 
     index: int
     truth: str
     answer: str
     badness: float
     detail: Mapping[str, float] = field(default_factory=dict)
-    """Figures to print beside it by name, such as the probability of the truth."""
+    """Values to print with it, by name, such as the probability of the true class."""
 
     def as_dict(self, source: str | None) -> dict[str, Any]:
-        """Return it JSON-like; `source` is the name of the item's file, None for a data set of arrays."""
+        """Return it in JSON-like form; `source` is the name of the item's file, None for a data set of arrays."""
         figures = {name: round(value, 6) for name, value in self.detail.items()}
         return {"index": self.index, "file": source, "label": self.truth, "predicted": self.answer, **figures}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation shows beside the metrics; `data` is the same for programs, JSON-like, by name."""
+    """What an evaluation shows besides the metrics; `data` holds the same for programs, JSON-like, by name."""
 
     tables: tuple[Table, ...]
     data: Mapping[str, Any]
     points: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Arrays to draw, such as truth and prediction of a regression (``residuals``: ``[N, 2]``)."""
+    """Arrays to draw, such as true and predicted values of a regression (``residuals``: ``[N, 2]``)."""

@@ -1,11 +1,11 @@
-"""What a task is: from the targets of a data set to numbers for the loss, and from outputs to answers.
+"""The interface of tasks: from the targets of a data set to numbers for the loss, and from outputs to answers.
 
-Three forms of a target are kept apart. A data set hands over `RawTargets`. `Task.encode` turns them into *codes*,
-one row per item, compact (class ids, 0/1 labels, numbers in the user's unit). `Task.dense` turns the codes of a
-batch into the float32 targets ``[B, K]`` that a loss compares with the network's K raw outputs.
+A target has three forms. A data set provides `RawTargets`. `Task.encode` turns them into *codes*, one compact row
+per item (class ids, 0/1 labels, numbers in the user's unit). `Task.dense` turns the codes of a batch into the
+float32 targets ``[B, K]`` that a loss compares with the network's K raw outputs.
 
-*Raw outputs* are what the network's last layer gives; *outputs* are what the exported network gives, after
-`Task.final` (softmax, sigmoid, or scaling into the user's unit). Scores, answers and parity all speak of outputs.
+*Raw outputs* are those of the network's last layer; *outputs* are those of the exported network, after `Task.final`
+(softmax, sigmoid, or scaling into the user's unit). Scores, answers and parity checks use outputs.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ __all__ = [
 
 Activation = Literal["softmax", "sigmoid", "identity"]
 TIE = 2e-5
-"""Two outputs closer than this are a tie: float32 rounding decides between them, on either side."""
+"""Two outputs closer than this are a tie: float32 rounding may order them either way."""
 
 
 @dataclass(frozen=True)
 class RawTargets:
-    """Targets as a data set hands them over, before a task encodes them.
+    """Targets as a data set provides them, before a task encodes them.
 
-    `kind` says what `values` are: ``classes``: int64 ``[N]``, indices into `names`; ``labels``: uint8 ``[N, K]``,
-    1 where label k (`names`) applies; ``numbers``: float64 ``[N, D]``, a column per name. A plugin may bring a kind
-    of its own. `names` are Unicode texts, unique.
+    `kind` says what `values` are: ``classes``: int64 ``[N]``, indices into `names`; ``labels``: uint8 ``[N, K]``, 1
+    where label k (`names`) applies; ``numbers``: float64 ``[N, D]``, a column per name. A plugin may define its own
+    kind. `names` are Unicode texts, unique.
     """
 
     kind: str
@@ -74,7 +74,7 @@ class RawTargets:
 class Final:
     """The last step of an exported network: the activation, then ``scale * x + shift`` per output.
 
-    Two look-ups know how Paddle computes it: `training.final` and `deployment.network`.
+    Paddle's versions of it are in `training.final` and `deployment.network`.
     """
 
     activation: Activation
@@ -98,7 +98,7 @@ class Final:
 
 @dataclass(frozen=True)
 class Strata:
-    """What a split keeps in proportion: class ids int64 ``[N]``, or labels uint8 ``[N, K]``.
+    """What stratified splits keep in proportion: class ids int64 ``[N]``, or labels uint8 ``[N, K]``.
 
     `names` of the classes or labels are for messages; with `every` each class must have an item in each split.
     """
@@ -113,11 +113,11 @@ class TaskConfig(PluginConfig):
 
 
 class FittedTask(PluginConfig):
-    """What a task needs to turn outputs into answers; ``task`` in ``bundle.yaml``."""
+    """The state that a task needs to turn outputs into answers; ``task`` in ``bundle.yaml``."""
 
 
 class Task(ABC):
-    """One kind of answer, fitted to the data or restored from a bundle; immutable."""
+    """One kind of prediction task, fitted to the data or restored from a bundle; immutable."""
 
     name: ClassVar[str] = ""
     Config: ClassVar[type[TaskConfig]] = TaskConfig
@@ -125,11 +125,12 @@ class Task(ABC):
     reads: ClassVar[frozenset[str]] = frozenset()
     """Kinds of `RawTargets` that it can encode; empty: any."""
     needs: ClassVar[str] = ""
-    """What it can encode in words, for messages; empty: the kinds in `reads`."""
+    """What it can encode, in words for messages; empty: the kinds in `reads`."""
     default_for: ClassVar[str] = ""
     """Kind of `RawTargets` for which ``task: auto`` chooses it."""
     metrics: ClassVar[tuple[str, ...]] = ("loss",)
-    """Metrics that every training measures after each epoch: the first is the main one, ``loss`` is among them."""
+    """Metrics that every training measures after each epoch: the first is the main one, and ``loss`` is
+    included."""
     losses: tuple[str, ...] = ()
     """Losses that can train it; the first is the default. An instance may have fewer than its class."""
 
@@ -147,16 +148,16 @@ class Task(ABC):
     def fit(cls, config: Any, raw: RawTargets) -> Task:
         """Return the task of these options for all targets of the data, before they are split.
 
-        Raises ConfigError or DataError where the data contradict the task: what was found, what it needs.
+        Raises ConfigError or DataError if the data contradict the task.
         """
 
     def with_training(self, codes: np.ndarray) -> Task:
-        """Return the task once the training split is known: `codes` are those of its items."""
+        """Return the task fitted to the training split, whose items have these `codes`."""
         del codes
         return self
 
     def tuned(self, outputs: np.ndarray, codes: np.ndarray) -> Task:
-        """Return the task after a training, with what is chosen on validation, such as thresholds."""
+        """Return the task after a training, with values chosen on validation, such as thresholds."""
         del outputs, codes
         return self
 
@@ -164,11 +165,11 @@ class Task(ABC):
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """The classes, labels or columns that an answer speaks of."""
+        """The classes, labels or columns of an answer."""
 
     @property
     def outputs(self) -> int:
-        """K: how many numbers the network gives for one item."""
+        """K: number of outputs of the network for one item."""
         return len(self.names)
 
     @property
@@ -178,12 +179,12 @@ class Task(ABC):
 
     @property
     def scale(self) -> float:
-        """Size of the outputs against which differences are judged: 1 for probabilities, the targets' scale."""
+        """Scale by which differences of outputs are judged: 1 for probabilities, the targets' scale for numbers."""
         return 1.0
 
     @property
     def scales(self) -> np.ndarray:
-        """`scale` per output, float64 ``[K]``, where the outputs are of different sizes."""
+        """`scale` per output, float64 ``[K]``, for outputs of different sizes."""
         return np.full(self.outputs, self.scale)
 
     # -- targets ---------------------------------------------------------------------------------------------------
@@ -196,23 +197,23 @@ class Task(ABC):
         """Return the loss's targets, float32 ``[B, K]``, of codes ``[B, ...]``."""
 
     def strata(self, codes: np.ndarray) -> Strata | None:
-        """Return what splits and samples keep in proportion, or None where any split is as good."""
+        """Return what splits and samples keep in proportion, or None if they need not be stratified."""
         del codes
         return None
 
     # -- scores ----------------------------------------------------------------------------------------------------
     @abstractmethod
     def loss(self, outputs: np.ndarray, codes: np.ndarray) -> float:
-        """Return the loss metric of outputs ``[N, K]``: the same measure whatever the training minimized."""
+        """Return the loss metric of outputs ``[N, K]``: the same for every loss that the training may minimize."""
 
     @abstractmethod
     def agree(self, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-        """Return, bool ``[N]``, where two sets of outputs ``[N, K]`` give the same answer (ties agree)."""
+        """Return for which items two sets of outputs ``[N, K]`` give the same answer (ties agree), bool ``[N]``."""
 
     # -- answers ---------------------------------------------------------------------------------------------------
     @abstractmethod
     def answer(self, row: np.ndarray) -> Answer:
-        """Return the answer that one item's outputs ``[K]`` stand for."""
+        """Return the answer for one item's outputs ``[K]``."""
 
     @abstractmethod
     def truth(self, code: Any) -> str:
@@ -227,7 +228,7 @@ class Task(ABC):
         """Return the `count` worst mistakes, worst first."""
 
     def mistakes(self, found: Sequence[Mistake], places: Sequence[str], word: str = "item") -> Table:
-        """Return mistakes as a table; `places` name the items, `word` is what one is called (image, text)."""
+        """Return mistakes as a table; `places` name the items, `word` is the word for one item (image, text)."""
         details = tuple(dict.fromkeys(name for item in found for name in item.detail))
         rows = tuple(
             (place, item.truth, item.answer, *(item.detail.get(name) for name in details))
@@ -236,7 +237,7 @@ class Task(ABC):
         return Table("worst mistakes", (word, "is", "predicted", *details), rows)
 
     def columns(self, other: Task) -> list[int] | None:
-        """Return for each of our outputs its column in `other`'s, or None where both cannot be compared."""
+        """Return for each output its column in the outputs of `other`, or None if the two cannot be compared."""
         if type(self) is not type(other) or sorted(self.names) != sorted(other.names):
             return None
         return [other.names.index(name) for name in self.names]
@@ -246,12 +247,12 @@ TASKS: Registry[Task] = Registry("task", "paddle_automl.tasks", "task")
 
 
 def restore(fitted: Any) -> Task:
-    """Return the task of a validated `Fitted`, as it stands in a bundle or in a run's record."""
+    """Return the task of a validated `Fitted` from a bundle or a run's record."""
     return TASKS[fitted.name](fitted)
 
 
 def default_task(kind: str) -> str:
-    """Return the name of the task that ``auto`` means for targets of `kind`; raises ConfigError without one."""
+    """Return the name of the default task for targets of `kind`; raises ConfigError if there is none."""
     from paddle_automl.core.errors import ConfigError
 
     for name in TASKS.names():
@@ -263,7 +264,7 @@ def default_task(kind: str) -> str:
 
 
 def check_readable(task: type[Task], raw: RawTargets) -> None:
-    """Raise ConfigError where `task` cannot read these targets: what the data have, and what can read them."""
+    """Raise ConfigError if `task` cannot read these targets; it says what they are and which task reads them."""
     if task.can_read(raw):
         return
     from paddle_automl.core.errors import ConfigError
@@ -277,13 +278,13 @@ def check_readable(task: type[Task], raw: RawTargets) -> None:
 
 
 def describe_targets(raw: RawTargets) -> str:
-    """Return what raw targets are, in words."""
+    """Return a description of raw targets in words."""
     shown = ", ".join(raw.names[:5]) + (f" and {len(raw.names) - 5} more" if len(raw.names) > 5 else "")
     return f"{raw.kind} ({shown})" if raw.names else raw.kind
 
 
 def spread(strata: Strata | None, total: int, count: int) -> np.ndarray:
-    """Return up to `count` of `total` indices, int64, rising, spread evenly over the classes, without chance."""
+    """Return up to `count` of `total` indices, int64, rising, evenly spread over the classes, not random."""
     if strata is None:
         order: np.ndarray = np.arange(total)
     elif strata.values.ndim == 1:

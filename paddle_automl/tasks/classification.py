@@ -1,6 +1,6 @@
-"""Figures of classes and labels, in NumPy: confusion matrix, hits per class, F1, cross entropy; and their tasks.
+"""Scores of classes and labels, in NumPy: confusion matrix, hits per class, F1, cross entropy; and their tasks.
 
-`NamedTask` is what tasks share whose outputs are one probability per class or label.
+`NamedTask` is the base of tasks whose outputs are one probability per class or label.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Counts:
     """How often each class was found, predicted and true: integers [K]."""
 
     hits: Array
-    """Items of the class that were predicted to be of it."""
+    """Items of the class that were predicted as this class."""
     predicted: Array
     support: Array
     """Items of the class."""
@@ -36,7 +36,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class PerClass:
-    """Scores of each class, arrays [K]; 0 where a class was never predicted or does not occur."""
+    """Scores of each class, arrays [K]; 0 if a class was never predicted or does not occur."""
 
     precision: Array
     recall: Array
@@ -67,7 +67,7 @@ def f_beta(counts: Counts, beta: float) -> Array:
 
 
 def mean_of_present(values: Array, counts: Counts) -> float:
-    """Return the mean over the classes that occur or were predicted, each counted once; 0 without any."""
+    """Return the mean over the classes that occur or were predicted, each counted once; 0 if there are none."""
     present = (counts.predicted + counts.support) > 0
     return float(values[present].mean()) if present.any() else 0.0
 
@@ -85,14 +85,14 @@ def macro_f1(counts: Counts) -> float:
 def cross_entropy(probabilities: Array, labels: Array) -> float:
     """Return the mean of -log(probability of the true class) in nats; probabilities [N, K], labels [N]."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    # The smallest float32 above zero stands for a probability that rounded to zero; NaN stays NaN.
+    # A probability that was rounded to zero counts as the smallest positive float32; NaN stays NaN.
     return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
 
 
 def binary_cross_entropy(probabilities: Array, labels: Array) -> Array:
-    """Return -log(probability of what is true) in nats, float64 [N, K]; probabilities and 0/1 labels [N, K]."""
+    """Return -log(probability of the true value) in nats, float64 [N, K]; probabilities and 0/1 labels [N, K]."""
     chosen = probabilities.astype(np.float64)
-    # float32 cannot tell a probability from 1 that is nearer than half its precision.
+    # In float32 a probability nearer to 1 than half the precision equals 1.
     rest = np.maximum(1 - chosen, np.finfo(np.float32).eps / 2)
     chosen = np.maximum(chosen, np.finfo(np.float32).tiny)
     return -np.log(np.where(labels > 0, chosen, rest))
@@ -104,7 +104,7 @@ def ratio(part: Array, whole: Array) -> Array:
 
 
 class NamedTask(Task):
-    """Chooses among named classes or labels; an output is the probability of the name in its place."""
+    """A task that chooses among named classes or labels; output k is the probability of name k."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,10 +114,10 @@ class NamedTask(Task):
 
     @abstractmethod
     def decided(self, outputs: Array) -> Array:
-        """Return, bool [N, K], which names an answer with these outputs [N, K] gives."""
+        """Return the names in the answers for these outputs [N, K], as bool [N, K]."""
 
     def applying(self, codes: Array) -> Array:
-        """Return, bool [N, K], which names are true of items with these codes."""
+        """Return the true names of items with these codes, as bool [N, K]."""
         applies: Array = self.dense(codes) > 0
         return applies
 
@@ -127,9 +127,9 @@ class NamedTask(Task):
         return Counts((decided & true).sum(axis=0), decided.sum(axis=0), true.sum(axis=0))
 
     def positions(self, given: tuple[str, ...]) -> Array:
-        """Return, int64, the place among our names of each name that data give.
+        """Return the index in this task's names of each name that the data give, int64.
 
-        Raises DataError for a name that is unknown here.
+        Raises DataError for an unknown name.
         """
         unknown = [name for name in given if name not in self.names]
         if unknown:
@@ -141,7 +141,7 @@ class NamedTask(Task):
 
 
 def check_names(task: type[Task], raw: Any, least: int) -> None:
-    """Raise ConfigError or DataError unless `task` can read these targets and they have `least` different names."""
+    """Raise ConfigError or DataError unless `task` can read these targets and they have at least `least` names."""
     check_readable(task, raw)
     if len(raw.names) < least:
         only = f" ('{raw.names[0]}')" if raw.names else ""

@@ -1,4 +1,4 @@
-"""Tables of an evaluation with one class per item: figures per class, and which class is taken for which."""
+"""Tables of an evaluation with one class per item: scores per class, and which classes are confused."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from paddle_automl.tasks.base import Row, Table
 from paddle_automl.tasks.classification import PerClass
 
 WHOLE = 30
-"""Most classes for which every class and the whole matrix are printed."""
+"""Largest number of classes for which all classes and the whole matrix are printed."""
 SHOWN = 20
-"""Rows of the tables that stand for them beyond that."""
+"""Rows of the tables that are printed instead for more classes."""
 
 COLUMNS = ("class", "precision", "recall", "F1", "support")
 
 
 def confusion_tables(names: Sequence[str], figures: PerClass, matrix: np.ndarray) -> tuple[Table, ...]:
-    """Return the figures of all classes and their confusion matrix; with many classes only the worst of both."""
+    """Return the scores of all classes and their confusion matrix; with many classes only the worst of both."""
     rows: list[Row] = [
         (name, *(float(values[i]) for values in (figures.precision, figures.recall, figures.f1)), int(support))
         for i, (name, support) in enumerate(zip(names, figures.support, strict=True))
@@ -41,4 +41,4 @@ def most_confused(names: Sequence[str], matrix: np.ndarray, count: int = SHOWN) 
     pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True) if wrong[i, j]]
     support = matrix.sum(axis=1)
     rows = tuple((names[i], names[j], int(wrong[i, j]), float(wrong[i, j] / support[i])) for i, j in pairs)
-    return Table("most frequent confusions", ("true", "predicted", "items", "fraction of the true"), rows)
+    return Table("most frequent confusions", ("true", "predicted", "items", "fraction of the class"), rows)

@@ -31,7 +31,7 @@ from paddle_automl.tasks.thresholds import USUAL, best_threshold
 logger = logging.getLogger(__name__)
 
 NONE = "none"
-"""The answer in words where no label applies."""
+"""The answer in words if no label applies."""
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -45,7 +45,7 @@ class MultiLabel(NamedTask):
     losses = ("binary_cross_entropy", "asymmetric")
 
     class Config(TaskConfig):
-        """Options of several labels."""
+        """Options of the task."""
 
         threshold: Probability | Literal["auto"] = "auto"
         """Probability at which a label begins to apply; auto: chosen for each label on validation, for the best
@@ -57,7 +57,7 @@ class MultiLabel(NamedTask):
         names: Sequence[str]
         """Label names, in the order of the outputs."""
         thresholds: Sequence[Probability]
-        """Probability from which on each label applies."""
+        """Probability at which each label begins to apply."""
         tune: bool = True
         """Whether thresholds are chosen on validation."""
 
@@ -71,7 +71,7 @@ class MultiLabel(NamedTask):
 
     @classmethod
     def fit(cls, config: Any, raw: RawTargets) -> MultiLabel:
-        """Return the task with the labels of the data; raises DataError where no label tells items apart."""
+        """Return the task with the labels of the data; raises DataError if every label is constant."""
         check_names(cls, raw, least=1 if raw.kind == "labels" else 2)
         if raw.kind == "labels":
             _check_labels(raw)
@@ -89,7 +89,7 @@ class MultiLabel(NamedTask):
 
     @property
     def thresholds(self) -> np.ndarray:
-        """Probability from which on each label applies, float64 ``[K]``."""
+        """Probability at which each label begins to apply, float64 ``[K]``."""
         return np.array(self.fitted.thresholds)
 
     @property
@@ -98,7 +98,7 @@ class MultiLabel(NamedTask):
         return Final("sigmoid")
 
     def encode(self, raw: RawTargets) -> np.ndarray:
-        """Return 0/1 labels, uint8 ``[N, K]``, matched by name; one that the data do not name does not apply."""
+        """Return 0/1 labels, uint8 ``[N, K]``, matched by name; labels that the data do not have are 0."""
         places = self.positions(raw.names)
         codes = np.zeros((len(raw), self.outputs), dtype=np.uint8)
         if raw.kind == "classes":
@@ -112,7 +112,7 @@ class MultiLabel(NamedTask):
         return codes.astype(np.float32)
 
     def strata(self, codes: np.ndarray) -> Strata:
-        """Return the labels; a split may lack a rare one."""
+        """Return the labels; a rare one may be missing in a split."""
         return Strata(codes, self.names, every=False)
 
     def loss(self, outputs: np.ndarray, codes: np.ndarray) -> float:
@@ -124,7 +124,7 @@ class MultiLabel(NamedTask):
         return np.asarray(outputs >= self.thresholds)
 
     def agree(self, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-        """Return where the same labels apply; a probability at its threshold is a tie."""
+        """Return for which items the same labels apply; a probability at its threshold is a tie."""
         same = self.decided(expected) == self.decided(got)
         tie = np.abs(expected.astype(np.float64) - self.thresholds) <= TIE
         return np.asarray((same | tie).all(axis=1))
@@ -190,7 +190,7 @@ def _check_labels(raw: RawTargets) -> None:
     if constant.all():
         raise DataError(
             f"data.dataset: each of the {len(raw.names)} labels ({', '.join(raw.names[:10])}) is the same for all "
-            f"{len(values)} items: there is nothing to tell apart; give items with other labels"
+            f"{len(values)} items: there is nothing to learn; give items with different labels"
         )
     if constant.any():
         names = ", ".join(f"'{raw.names[k]}'" for k in np.flatnonzero(constant)[:10])

@@ -1,4 +1,4 @@
-"""Figures and texts of numbers: errors, determination, and how a number is printed."""
+"""Errors and R2 of predicted numbers, and how numbers are printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def as_numbers(names: Sequence[str]) -> list[float] | None:
-    """Return names as numbers, or None where one is none (or is not finite)."""
+    """Return names as numbers, or None if one of them is not a finite number."""
     try:
         numbers = [float(name) for name in names]
     except ValueError:
@@ -23,7 +23,7 @@ def as_numbers(names: Sequence[str]) -> list[float] | None:
 
 
 def number_text(value: float, size: float | None = None) -> str:
-    """Return a number to a thousandth of `size`, the spread of such numbers; without it six digits."""
+    """Return a number rounded to a thousandth of `size`, the spread of such numbers; without it to six digits."""
     value = float(value)
     if not math.isfinite(value):
         return str(value)
@@ -49,7 +49,7 @@ def squared_errors(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
 def r_squared(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Return 1 - squared error / variance of each column [D].
 
-    Where the truth is constant: 1 if it is met, else 0.
+    If the true values are constant: 1 if the predictions equal them, else 0.
     """
     rest = ((predicted - true) ** 2).sum(axis=0)
     whole = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
@@ -63,9 +63,9 @@ def r_squared(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
 def residual_table(
     names: Sequence[str], predicted: np.ndarray, true: np.ndarray, inside: np.ndarray | None
 ) -> tuple[Table, list[dict[str, Any]]]:
-    """Return errors per column as a table and JSON-like; `inside` tells, bool [N, D], which are in their interval.
+    """Return errors per column, as a table and JSON-like; `inside`, bool [N, D], says which are in their interval.
 
-    A residual is the prediction less the truth; its quantiles show whether a network answers too low or too high.
+    A residual is the prediction minus the truth; its quantiles show whether predictions are too low or too high.
     """
     residuals = predicted - true
     mae, mse, r2 = absolute_errors(predicted, true), squared_errors(predicted, true), r_squared(predicted, true)

@@ -25,14 +25,16 @@ from paddle_automl.tasks.base import (
 from paddle_automl.tasks.numbers import as_numbers, number_text, r_squared, residual_table
 
 COLUMN = "value"
-"""Name of the column where classes are read as numbers."""
+"""Name of the column if classes are read as numbers."""
 SAME = 0.2
-"""Two answers that differ by at most this fraction of the targets' standard deviation count as the same.
+"""Two answers that differ by at most this fraction of the targets' standard deviation count as equal.
 
-Rounding to 8 bits that costs 0.01 of R2 shifts answers by 0.1 of it (0.1^2 = 0.01), 95 % of them by less than 0.2.
+Rounding to 8 bits that costs 0.01 of R2 changes answers by 0.1 standard deviations (0.1^2 = 0.01), 95 % of them by
+less than 0.2.
 """
 FLOAT32_STEPS = 40
-"""Outputs are float32: the scale is at least their size over this, or their rounding would be a difference."""
+"""Outputs are float32: the scale is at least their size divided by this, otherwise rounding counts as a
+difference."""
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -68,7 +70,7 @@ class Regression(Task):
         scale: Sequence[Annotated[float, Field(gt=0)]]
         """Standard deviation of each column on the training split."""
         interval: Fraction | None = None
-        """Fraction of the items that the interval shall hold."""
+        """Target fraction of the items whose true number lies in the interval."""
 
         @model_validator(mode="after")
         def _one_each(self) -> Regression.Fitted:
@@ -85,12 +87,12 @@ class Regression(Task):
 
     @classmethod
     def can_read(cls, raw: RawTargets) -> bool:
-        """Return whether the targets are numbers, or classes whose names all are."""
+        """Return whether the targets are numbers, or classes whose names are all numbers."""
         return raw.kind == "numbers" or (raw.kind == "classes" and as_numbers(raw.names) is not None)
 
     @classmethod
     def fit(cls, config: Any, raw: RawTargets) -> Regression:
-        """Return the task of these columns, not yet standardized by the training split."""
+        """Return the task of these columns, standardized by all data; see `with_training`."""
         check_readable(cls, raw)
         names = raw.names if raw.kind == "numbers" else (COLUMN,)
         values = _values(raw)
@@ -129,7 +131,7 @@ class Regression(Task):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """For each output the quantile that it is to be: 0.5, and the ends of the interval."""
+        """The quantile that each output predicts: 0.5, and those of the ends of the interval."""
         count, interval = len(self.names), self.fitted.interval
         if interval is None:
             return (0.5,) * count
@@ -149,7 +151,7 @@ class Regression(Task):
 
     @property
     def scales(self) -> np.ndarray:
-        """The standard deviation of each output's column, more where float32 is coarser than a 1e-5 of it."""
+        """The standard deviation of each output's column, or more if float32 is coarser than 1e-5 of it."""
         size = np.abs(np.array(self.fitted.mean)) + 3 * self._scale
         return np.tile(np.maximum(self._scale, size / FLOAT32_STEPS), self.outputs // len(self.names))
 
@@ -171,25 +173,25 @@ class Regression(Task):
         missing = [name for name in self.names if name not in given]
         if missing:
             raise DataError(
-                f"data: has the columns {', '.join(given)}; the model answers with {', '.join(self.names)}. "
+                f"data: has the columns {', '.join(given)}; the model predicts {', '.join(self.names)}. "
                 f"Missing: {', '.join(missing)}"
             )
         return values[:, [given.index(name) for name in self.names]]
 
     def dense(self, codes: np.ndarray) -> np.ndarray:
-        """Return standardized numbers, float32 ``[B, K]``; with an interval each stands there three times."""
+        """Return standardized numbers, float32 ``[B, K]``; with an interval each is repeated three times."""
         standard = (np.asarray(codes) - np.array(self.fitted.mean)) / self._scale
         return np.tile(standard, (1, self.outputs // len(self.names))).astype(np.float32)
 
     # -- outputs ---------------------------------------------------------------------------------------------------
     def points(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the answers themselves, float64 ``[N, D]``, without interval."""
+        """Return the predictions without their intervals, float64 ``[N, D]``."""
         return outputs[..., : len(self.names)].astype(np.float64)
 
     def bounds(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the lower and the upper ends of the intervals, float64 ``[N, D]``; crossed ends are swapped."""
         if self.fitted.interval is None:
-            raise ConfigError("task.interval: this network gives no interval; it was trained without one")
+            raise ConfigError("task.interval: this network predicts no interval; it was trained without one")
         count = len(self.names)
         low, high = outputs[..., count : 2 * count], outputs[..., 2 * count :]
         return np.minimum(low, high).astype(np.float64), np.maximum(low, high).astype(np.float64)
@@ -205,7 +207,7 @@ class Regression(Task):
         return float(np.maximum(levels * error, (levels - 1) * error).mean())
 
     def agree(self, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-        """Return where no answer differs by more than `SAME` of its column's standard deviation."""
+        """Return for which items no answer differs by more than `SAME` times its column's standard deviation."""
         differences = np.abs(self.points(expected) - self.points(got))
         return np.asarray((differences <= SAME * self._scale).all(axis=1))
 
@@ -226,7 +228,7 @@ class Regression(Task):
     def evaluation(self, outputs: np.ndarray, codes: np.ndarray) -> Evaluation:
         """Return errors per column, and points to draw.
 
-        `Evaluation.points` are truth and prediction: ``residuals``, ``[N, 2]``; with several columns
+        `Evaluation.points` are true and predicted values: ``residuals``, ``[N, 2]``; with several columns
         ``residuals.<column>`` for each.
         """
         predicted = self.points(outputs)

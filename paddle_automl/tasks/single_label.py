@@ -72,7 +72,7 @@ class SingleLabel(NamedTask):
         return np.eye(self.outputs, dtype=np.float32)[codes]
 
     def strata(self, codes: np.ndarray) -> Strata:
-        """Return the classes, each of which every split needs."""
+        """Return the classes; every split needs each of them."""
         return Strata(codes, self.names, every=True)
 
     def loss(self, outputs: np.ndarray, codes: np.ndarray) -> float:
@@ -80,7 +80,7 @@ class SingleLabel(NamedTask):
         return cross_entropy(outputs, codes)
 
     def agree(self, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-        """Return where the likeliest class is the same, or was a tie in `expected`."""
+        """Return for which items the likeliest class is the same, or a tie in `expected`."""
         rows = np.arange(len(expected))
         first, second = expected.argmax(axis=1), got.argmax(axis=1)
         margins = expected[rows, first] - expected[rows, second]
@@ -110,7 +110,7 @@ class SingleLabel(NamedTask):
         return self.names[int(code)]
 
     def evaluation(self, outputs: np.ndarray, codes: np.ndarray) -> Evaluation:
-        """Return figures per class and the confusion matrix.
+        """Return scores per class and the confusion matrix.
 
         Beyond `confusion.WHOLE` classes the tables show the worst classes and the most frequent confusions;
         `data` has everything: ``per_class``, ``confusion_matrix``, ``class_names``.

@@ -1,4 +1,4 @@
-"""From which probability on a label applies: chosen per label by F1, on validation."""
+"""Thresholds of labels: the probability at which a label begins to apply, chosen by F1 on validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USUAL = 0.5
 def best_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the threshold with the highest F1 for probabilities [N] and 0/1 labels [N].
 
-    Candidates lie halfway between neighbouring probabilities; of several best ones the nearest to 0.5 is taken.
+    Candidates lie halfway between neighbouring probabilities; of several best ones the nearest to 0.5 is chosen.
     Without a positive and a negative item, or with a probability that is not a number, it is 0.5.
     """
     probabilities = probabilities.astype(np.float64)
@@ -22,11 +22,11 @@ def best_threshold(probabilities: np.ndarray, labels: np.ndarray) -> float:
     order = np.argsort(-probabilities, kind="stable")
     ranked = probabilities[order]
     hits = np.cumsum(labels[order] > 0)
-    # With the threshold below the item in place i, i + 1 items are said to have the label.
+    # With the threshold below item i, the label is predicted for i + 1 items.
     f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + positives)
     below = np.append(ranked[1:], 0.0)
     between = (ranked + below) / 2
-    # An exported network's outputs differ in rounding: a threshold must lie clearly between two of them.
+    # The outputs of an exported network differ by rounding: a threshold must lie clearly between two of them.
     usable = ranked - below > 2 * TIE
     if not usable.any():
         return USUAL

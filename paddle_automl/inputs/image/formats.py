@@ -13,10 +13,11 @@ _FORMATS = (
     *("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "DIB", "AVIF", "JPEG2000", "QOI"),
     *("PSD", "SGI", "PCX", "SUN", "ICO", "DDS", "XPM", "XBM"),
 )
-"""Others are left out on purpose: EPS and PDF run programs, WMF needs Windows, HDF5 and GRIB are only names."""
+"""Others are left out on purpose: EPS and PDF run programs, WMF needs Windows, HDF5 and GRIB are stubs in
+Pillow."""
 
 _BY_SUFFIX = "TGA"
-"""A format without a mark of its own, which is recognised by the suffix alone."""
+"""A format without a signature in the file, which is recognised by the suffix alone."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -30,16 +31,16 @@ def image_suffixes() -> frozenset[str]:
 
 
 def formats_of(path: str | Path | None) -> tuple[str, ...]:
-    """Return the formats that a file may have, by its name, for ``Image.open``; None for bytes without a name.
+    """Return the formats for ``Image.open`` of a file with this name (None: bytes without a name).
 
-    The content decides, whatever the suffix says; only for a format without a mark the suffix is needed.
+    The content decides, not the suffix; only a format without a signature needs the suffix.
     """
     suffix = "" if path is None else os.path.splitext(path)[1].lower()
     return _known() + _known(_BY_SUFFIX) if suffix in _tga_suffixes() else _known()
 
 
 def without_texts(raw: bytes) -> bytes | None:
-    """Return a PNG file without its texts and its colour profile, or None where there is nothing to leave out."""
+    """Return a PNG file without its texts and its colour profile, or None if it has neither."""
     if not raw.startswith(_SIGNATURE):
         return None
     kept, position, found = [_SIGNATURE], len(_SIGNATURE), False

@@ -22,11 +22,11 @@ from paddle_automl.inputs.image.shrinking import shrink
 log = logging.getLogger(__name__)
 
 FILE_SIZE = 64
-"""Pixels of a side of image files when the configuration leaves the size open."""
+"""Pixels of a side for image files if the configuration does not set the size."""
 SAMPLE = 64
-"""Files that are looked at, evenly spread, to find out channels and range."""
+"""Number of files, evenly spread, from which channels and range are determined."""
 FEW_LEVELS = 8
-"""Grey levels of 256 in which a network finds next to nothing."""
+"""Number of grey levels (of 256) in which a network sees almost nothing."""
 
 
 @INPUTS.register("image")
@@ -59,7 +59,7 @@ class ImageInput(Input):
     def measure(cls, config: ImageConfig, reader: Decoder, batches: Iterable[np.ndarray]) -> Statistics:
         """Return mean and standard deviation of each channel, of pixels scaled to 0..1.
 
-        Warns of images in which there is next to nothing to see.
+        Warns about images that are nearly constant.
         """
         counts = np.zeros((reader.channels, 256), dtype=np.int64)
         for images in batches:
@@ -68,7 +68,7 @@ class ImageInput(Input):
         values = np.arange(256) / 255
         fractions = counts / counts.sum(axis=1, keepdims=True)
         mean = fractions @ values
-        # A constant channel has no deviation; one grey level is the smallest that makes sense.
+        # A constant channel has no deviation; one grey level is the smallest sensible value.
         std = np.maximum(np.sqrt(np.maximum(fractions @ values**2 - mean**2, 0)), 1 / 255)
         _warn_of_few_levels(counts, std)
         return {
@@ -113,11 +113,11 @@ class ImageInput(Input):
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
-        """Return the one array that a network takes: ``image``, ``[C, H, W]``."""
+        """Return the only array that a network takes: ``image``, ``[C, H, W]``."""
         return (TensorSpec("image", self.shape),)
 
     def stated(self) -> ImageConfig:
-        """Return the options with which other data are read as this input's were."""
+        """Return the options with which other data are read in the same way."""
         fitted = self.fitted
         return ImageConfig(
             name=self.name,
@@ -160,7 +160,7 @@ class ImageInput(Input):
         return {"image": shrink(images, (max(1, round(height * factor)), max(1, round(width * factor))))}
 
     def find(self, paths: Iterable[str | Path]) -> list[Path]:
-        """Return the image files that files, folders and ``.txt`` lists stand for; raises DataError for none."""
+        """Return the image files named by files, folders and ``.txt`` lists; raises DataError if there are none."""
         return expand(paths)
 
     def describe(self, source: Any) -> str:
@@ -186,7 +186,7 @@ class ImageInput(Input):
 
 @dataclass(frozen=True)
 class _Sample:
-    """What a sample of the files has: only grey values or not, and the range of values deeper than 8 bits."""
+    """Facts of a sample of the files: whether all are grey, and the range of values deeper than 8 bits."""
 
     grey: bool
     range: tuple[float, float] | None = None
@@ -195,7 +195,7 @@ class _Sample:
 def _sample(config: ImageConfig, files: Sequence[Any]) -> _Sample:
     if config.channels != "auto" and config.range != "auto":
         return _Sample(grey=False)
-    # Files that cannot be read have no vote; what is wrong with them is said when all are read.
+    # Files that cannot be read are ignored here; they are reported when all files are read.
     looks = [look for look in map(look_at, files[:: max(1, len(files) // SAMPLE)]) if look is not None]
     deep = [look.deepest for look in looks if look.deepest is not None]
     grey = bool(looks) and all(look.grey for look in looks)
@@ -210,21 +210,21 @@ def _range_of(deep: Sequence[tuple[int, int]]) -> tuple[float, float] | None:
     top = 2 ** max(8, high.bit_length()) - 1
     if (high - low) * 256 < FEW_LEVELS * top:
         log.warning(
-            "the grey images of more than 8 bits hold values from %d to %d, nearly one grey level of 0 to %d; "
-            "state the range that matters, as in data.input.range: [%d, %d]",
+            "the grey images of more than 8 bits have values from %d to %d, nearly one grey level of 0 to %d; "
+            "set the range that matters, as in data.input.range: [%d, %d]",
             low, high, top, low, max(high, low + 1),
         )  # fmt: skip
     return None if top == DEEP else (0.0, float(top))
 
 
 def _warn_of_few_levels(counts: np.ndarray, std: np.ndarray) -> None:
-    """Warn where the training images are nearly of one grey level, or nearly black."""
+    """Warn if the training images are nearly of one grey level, or nearly black."""
     used = np.flatnonzero(counts.sum(axis=0))
     if used[-1] >= FEW_LEVELS and (std > 1 / 255).any():
         return
     log.warning(
         "the training images are nearly of one grey level after reading: values from %d to %d of 0 to 255, "
-        "deviation %.1f; a network sees next to nothing in them. If the files have more than 8 bits, state the "
-        "range that matters in data.input.range: [lowest, highest]; otherwise look at the files",
+        "deviation %.1f; a network sees almost nothing in them. If the files have more than 8 bits, set the "
+        "range that matters with data.input.range: [lowest, highest]; otherwise check the files",
         used[0], used[-1], float(std.max() * 255),
     )  # fmt: skip

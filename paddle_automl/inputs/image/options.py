@@ -1,4 +1,4 @@
-"""Options of the image input, and what is fitted of them."""
+"""Options of the image input, and its fitted state."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class ImageConfig(InputConfig):
 
     @property
     def sides(self) -> tuple[int, int] | None:
-        """Return (height, width), or None where the size is left to the data."""
+        """Return (height, width), or None if the data determine the size."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
 class ImageFitted(Fitted):
-    """How an image becomes the network's input."""
+    """How an image is turned into the network's input."""
 
     size: Annotated[tuple[int, int], Strict(False)]
     """Height and width in pixels."""

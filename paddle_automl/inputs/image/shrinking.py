@@ -10,7 +10,7 @@ import numpy as np
 def shrink(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return float32 images ``[B, C, H, W]`` at `size` (height, width), as ``[B, C, h, w]``.
 
-    Each new pixel is the mean of the area it covers, so the mean of an image stays as it is. `size` must not be
+    Each new pixel is the mean of the area it covers, so the mean of an image does not change. `size` must not be
     larger than the images.
     """
     count, channels, height, width = images.shape
@@ -25,7 +25,7 @@ def shrink(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _areas(old: int, new: int) -> np.ndarray:
-    """Return the fraction ``[new, old]`` that each old pixel has in each new one; rows sum to 1."""
+    """Return the weight of each old pixel in each new one, ``[new, old]``; rows sum to 1."""
     edges = np.arange(new + 1) * (old / new)
     pixels = np.arange(old)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)

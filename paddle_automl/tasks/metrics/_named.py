@@ -19,23 +19,23 @@ NAMED = frozenset({"single_label", "multi_label"})
 
 def _name_text(value: Any) -> Any:
     if isinstance(value, bool):
-        raise PydanticCustomError("stated", "is a truth value in YAML; put the name into quotes")
+        raise PydanticCustomError("stated", "is a boolean in YAML; put the name into quotes")
     return str(value) if isinstance(value, int | float) else value
 
 
 Name = Annotated[str, BeforeValidator(_name_text)]
-"""Name of a class, label or column; YAML may hold a number where names are numbers."""
+"""Name of a class, label or column; in YAML it may be a number if the names are numbers."""
 
 
 class OneClass(PluginConfig):
     """Options of a metric of one class."""
 
     class_: Name | None = Field(None, alias="class")
-    """Class or label that is meant."""
+    """Class or label to measure."""
 
 
 def named(task: Task) -> NamedTask:
-    """Return a task of `NAMED` as what it is."""
+    """Return a task of `NAMED` with its type."""
     assert isinstance(task, NamedTask)
     return task
 

@@ -56,19 +56,19 @@ class TopKAccuracy(Metric):
         """Number k of likeliest classes."""
 
     def check(self, task: Task) -> None:
-        """Refuse a k that every answer reaches."""
+        """Refuse a k for which every answer would be right."""
         if self.config.k >= task.outputs:
             raise ConfigError(f"k: must be below the number of classes, {task.outputs}, got {self.config.k}")
 
     def value(self, facts: Predictions) -> float:
-        """Return the fraction; a class with the same probability that stands before the true one is likelier."""
+        """Return the fraction; of classes with equal probabilities the first counts as likelier."""
         rows = np.arange(len(facts.codes))
         if not len(rows):
             return 0.0
         own = facts.outputs[rows, facts.codes][:, None]
         before = np.arange(facts.outputs.shape[1]) < facts.codes[:, None]
         rank = ((facts.outputs > own) | ((facts.outputs == own) & before)).sum(axis=1)
-        # What is not a number is no answer.
+        # NaN is not an answer.
         return float((np.isfinite(own[:, 0]) & (rank < self.config.k)).mean())
 
 
@@ -107,7 +107,7 @@ class CohenKappa(Metric):
     also = ("kappa", "cohens_kappa")
 
     def value(self, facts: Predictions) -> float:
-        """Return kappa; 0 where one class alone occurs on both sides, or without items."""
+        """Return kappa; 0 if only one class occurs in truth and answers, or without items."""
         counts = counts_of(facts)
         total = int(counts.support.sum())
         if not total:

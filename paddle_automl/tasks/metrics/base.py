@@ -1,8 +1,9 @@
-"""What a metric is, and how a configuration spells one.
+"""The interface of metrics, and how they are written in a configuration.
 
-A metric is spelled as its name (``accuracy``), as a mapping (``{metric: recall, class: cat}``) or as a weighted
-sum of metrics (``0.7 * macro_f1 + 0.3 * recall[class=cat]``). All three become one canonical *key*, a text such as
-``recall[class=cat]``, which names the metric's values everywhere: in curves, tables, studies, logs, records.
+A metric is written as its name (``accuracy``), as a mapping (``{metric: recall, class: cat}``) or as a weighted sum
+of metrics (``0.7 * macro_f1 + 0.3 * recall[class=cat]``). All three become one canonical *key*, a text such as
+``recall[class=cat]``, which is the name of the metric's values everywhere: in curves, tables, studies, logs,
+records.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Goal = Literal["maximize", "minimize"]
 When = Literal["epoch", "network", "bundle"]
-"""When a metric can be measured first: after each epoch, once the network exists, once it is exported."""
+"""When a metric can first be measured: after each epoch, when the network exists, or when it is exported."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What is known of a network before it is trained; see `models.profile.Profile` for units."""
+    """Facts of a network that are known before training; see `models.profile.Profile` for units."""
 
     parameters: int
     flops: int
@@ -45,15 +46,15 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class BundleFacts:
-    """What can be measured of an exported network; `latency_ms()` measures when it is called."""
+    """Facts of an exported network; `latency_ms()` measures when it is called."""
 
     latency_ms: Callable[[], float]
 
 
 class Metric(ABC):
-    """One figure to judge a network by.
+    """One number by which a network is judged.
 
-    Subclasses set `goal`, `unit`, `when`, and in `value` take `Predictions` (``epoch``), `NetworkFacts`
+    Subclasses set `goal`, `unit` and `when`; their `value` takes `Predictions` (``epoch``), `NetworkFacts`
     (``network``) or `BundleFacts` (``bundle``).
     """
 
@@ -66,11 +67,11 @@ class Metric(ABC):
     digits: int = 4
     """Digits after the point in tables."""
     tasks: ClassVar[frozenset[str]] = frozenset()
-    """Names of the tasks that it can score, with those derived from them; empty: all."""
+    """Names of the tasks that it can score, including tasks derived from them; empty: all."""
     always: ClassVar[bool] = False
-    """Whether it is measured of every network, asked for or not."""
+    """Whether it is always measured, even if nothing asks for it."""
     also: ClassVar[tuple[str, ...]] = ()
-    """Other names that people know it by; they are no spelling of it, only a hint where one is tried."""
+    """Other common names; they are not accepted, but lead to a hint."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -83,12 +84,12 @@ class Metric(ABC):
         return not cls.tasks or bool(cls.tasks & names)
 
     def check(self, task: Task) -> None:
-        """Raise ConfigError where the metric's options do not fit the task, such as a class it does not have."""
+        """Raise ConfigError if the metric's options do not fit the task, such as a class it does not have."""
         del task
 
     @abstractmethod
     def value(self, facts: Any) -> float:
-        """Return the metric's value of `Predictions`, `NetworkFacts` or `BundleFacts`, as `when` says."""
+        """Return the metric's value for `Predictions`, `NetworkFacts` or `BundleFacts`, depending on `when`."""
 
 
 METRICS: Registry[Metric] = Registry("metric", "paddle_automl.tasks.metrics", "search.objectives")

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say."""
+"""Calibration: how well predicted probabilities match observed frequencies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paddle_automl.tasks.metrics.base import METRICS, Metric, Predictions
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
-    """Return the mean distance between confidence and accuracy over bins of confidence, weighed by their items.
+    """Return the mean distance between confidence and accuracy over bins of confidence, weighted by their items.
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. (3). `confidence` [N] from 0 to 1, `right`
     bool [N]; bin m of M holds confidences in ((m - 1)/M, m/M].

@@ -1,4 +1,4 @@
-"""What mistakes cost where some are worse than others."""
+"""Costs of mistakes, for tasks in which some mistakes are worse than others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Cost(Metric):
         matrix: ByName | Sequence[Sequence[float]]
         """Cost by true class and answer; right answers cost 0 unless a mapping states another cost."""
         otherwise: float = 1.0
-        """Cost of the mistakes that a mapping does not name."""
+        """Cost of mistakes that a mapping does not list."""
 
         @model_validator(mode="after")
         def _square(self) -> Cost.Config:
@@ -56,7 +56,7 @@ class Cost(Metric):
             return self
 
     def check(self, task: Task) -> None:
-        """Refuse a matrix of another size, and classes that the data do not have."""
+        """Refuse a matrix of the wrong size, and classes that the data do not have."""
         matrix = self.config.matrix
         if not isinstance(matrix, dict):
             if len(matrix) != task.outputs:

@@ -1,4 +1,4 @@
-"""How far numbers are off, in the user's unit; the mean over the columns where there are several."""
+"""Errors of predicted numbers, in the user's unit; the mean over the columns if there are several."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBERS = frozenset({"regression"})
 
 
 class _OfColumns(Metric):
-    """A figure of one column, or the mean of all."""
+    """A metric of one column, or the mean over all."""
 
     tasks = NUMBERS
 
@@ -26,7 +26,7 @@ class _OfColumns(Metric):
         """Options of a metric of numbers."""
 
         column: Name | None = None
-        """Column that is meant; left out: the mean of all columns."""
+        """Column to measure; left out: the mean over all columns."""
 
     def check(self, task: Task) -> None:
         """Refuse a column that the data do not have."""
@@ -34,10 +34,10 @@ class _OfColumns(Metric):
 
     @abstractmethod
     def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Return the figure of each column, ``[D]``; there is at least one item."""
+        """Return the value of each column, ``[D]``; there is at least one item."""
 
     def value(self, facts: Predictions) -> float:
-        """Return the figure of the column that is meant, or the mean; NaN without items."""
+        """Return the value of the chosen column, or the mean; NaN without items."""
         assert isinstance(facts.task, Regression)
         if not len(facts.codes):
             return float("nan")

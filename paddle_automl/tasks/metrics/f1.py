@@ -40,7 +40,7 @@ class MicroF1(Metric):
 
 
 class _OfOneClass(Metric):
-    """A figure of one class, or its mean over those that occur or were predicted."""
+    """A metric of one class, or its mean over those that occur or were predicted."""
 
     tasks = NAMED
     Config = OneClass
@@ -51,10 +51,10 @@ class _OfOneClass(Metric):
 
     @abstractmethod
     def figures(self, counts: Counts) -> np.ndarray:
-        """Return the figure of each class, ``[K]``."""
+        """Return the value of each class, ``[K]``."""
 
     def value(self, facts: Predictions) -> float:
-        """Return the figure of the class that is meant, or the mean; 0 where it is not defined."""
+        """Return the value of the chosen class, or the mean; 0 where it is not defined."""
         counts = counts_of(facts)
         values = self.figures(counts)
         if self.config.class_ is None:
@@ -64,7 +64,7 @@ class _OfOneClass(Metric):
 
 @METRICS.register("recall")
 class Recall(_OfOneClass):
-    """Fraction of a class's items that are found; without `class` the mean over the classes."""
+    """Fraction of the items of a class that are predicted as it; without `class` the mean over the classes."""
 
     also = ("sensitivity", "tpr")
 
@@ -75,7 +75,7 @@ class Recall(_OfOneClass):
 
 @METRICS.register("precision")
 class Precision(_OfOneClass):
-    """Fraction of the items predicted as a class that are of it; without `class` the mean over the classes."""
+    """Fraction of the items predicted as a class that belong to it; without `class` the mean over the classes."""
 
     def figures(self, counts: Counts) -> np.ndarray:
         """Return the precision of each class; 0 where it was never predicted."""

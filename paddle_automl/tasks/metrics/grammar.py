@@ -1,6 +1,6 @@
-"""The text of a metric: ``recall[class=cat]``, ``0.7 * macro_f1 - 0.3 * loss``; reading and writing it.
+"""Reading and writing the text of a metric: ``recall[class=cat]``, ``0.7 * macro_f1 - 0.3 * loss``.
 
-This knows the form alone, and no metric. A value between the brackets is a bare text (``cat``, ``0.5``), a text in
+Only the form is known here, no metrics. A value between the brackets is a bare text (``cat``, ``0.5``), a text in
 quotes (``"red, dotted"``, as in JSON), or a list or mapping in JSON.
 """
 
@@ -19,7 +19,7 @@ PLAIN = re.compile(r"[\w.-]+")
 
 
 class Part(NamedTuple):
-    """One metric of a sum: weight, name, options; a bare value is a text, whatever it looks like."""
+    """One metric of a sum: weight, name, options; a bare value is always a text."""
 
     weight: float
     name: str
@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
 
 class GrammarError(ValueError):
-    """A text that spells no metric; says what was expected and where."""
+    """A text that is not a metric; says what was expected and where."""
 
 
 def read(text: str) -> list[Part]:
@@ -57,7 +57,7 @@ def write_sum(terms: list[tuple[float, str]]) -> str:
 
 
 def split_list(text: str) -> list[str]:
-    """Return the items of a list joined by ``, ``, minding commas inside brackets and quotes."""
+    """Return the items of a list joined by ``, ``; commas inside brackets and quotes do not separate."""
     items, start, depth, quote, place = [], 0, 0, "", 0
     while place < len(text):
         letter = text[place]

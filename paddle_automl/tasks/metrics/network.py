@@ -1,4 +1,4 @@
-"""What a network costs, before it is trained and once it is exported."""
+"""Size and speed of a network, before training and after the export."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Parameters(Metric):
 
 @METRICS.register("flops")
 class Flops(Metric):
-    """Floating-point operations for one item; a multiplication and an addition count as two."""
+    """Multiply-accumulates of convolutions and linear layers for one item, as `paddle.flops` counts them."""
 
     goal = "minimize"
     when = "network"

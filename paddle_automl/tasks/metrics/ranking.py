@@ -10,7 +10,7 @@ from paddle_automl.tasks.metrics._named import NAMED, OneClass, check_name, name
 from paddle_automl.tasks.metrics.base import METRICS, Metric, Predictions
 
 CHANCE = 0.5
-"""Area under the ROC curve of guesses; also where no class has items on both sides."""
+"""Area under the ROC curve of random guesses; also the value if no class has items in and outside of it."""
 
 
 def roc_auc(scores: np.ndarray, true: np.ndarray) -> float:
@@ -55,7 +55,7 @@ class RocAuc(Metric):
         check_name(task, self.config.class_)
 
     def value(self, facts: Predictions) -> float:
-        """Return the area; 0.5 where no class has items on both sides."""
+        """Return the area; 0.5 if no class has items in and outside of it."""
         if not np.isfinite(facts.outputs).all():
             return float("nan")
         true = named(facts.task).applying(facts.codes)
@@ -68,7 +68,7 @@ class RocAuc(Metric):
 class AveragePrecision(Metric):
     """Average precision of one class: the area under its precision-recall curve, in steps.
 
-    With two classes the second one is meant where `class` is left out.
+    With two classes `class` may be left out and means the second one.
     """
 
     tasks = NAMED
@@ -80,7 +80,7 @@ class AveragePrecision(Metric):
         check_name(task, self.config.class_)
         if self.config.class_ is None and len(task.names) != 2:
             raise ConfigError(
-                "class: is required where there are not two classes, as in {metric: average_precision, class: "
+                "class: is required unless there are two classes, as in {metric: average_precision, class: "
                 f"{task.names[0]}}}; the mean of all classes is mean_average_precision"
             )
 

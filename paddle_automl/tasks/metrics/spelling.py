@@ -1,8 +1,8 @@
-"""Metrics by their keys: from what a configuration says to a canonical key, and from a key to values.
+"""Keys of metrics: from the text in a configuration to a canonical key, and from a key to values.
 
 A *key* is the canonical text of a metric (``accuracy``, ``recall[class=cat]``) or of a weighted sum of metrics
-(``0.7 * macro_f1 - 0.3 * loss``), whose *terms* are single metrics. It names the values everywhere, so two
-spellings of one metric have one key: options that have their default value are left out.
+(``0.7 * macro_f1 - 0.3 * loss``), whose *terms* are single metrics. It is the name of the values everywhere, so all
+spellings of a metric have the same key: options with their default value are left out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Term(NamedTuple):
 
 
 def parse_metric(value: Any) -> str:
-    """Return the key of a metric: of a name, a sum, or a mapping ``{metric: recall, class: cat}``.
+    """Return the key of a metric that is given as a name, a sum, or a mapping ``{metric: recall, class: cat}``.
 
     Raises ConfigError with what is wrong and the nearest valid name.
     """
@@ -88,7 +88,7 @@ def metric_of(key: str) -> Metric:
 
 
 def goal_of(key: str) -> Goal:
-    """Return whether a metric is to grow or to shrink; raises ConfigError for a sum that is at odds with itself."""
+    """Return whether a metric is maximized or minimized; raises ConfigError for a sum with contradictory terms."""
     wanted: dict[Goal, str] = {}
     for weight, term in terms_of(key):
         goal = metric_of(term).goal
@@ -97,8 +97,8 @@ def goal_of(key: str) -> Goal:
         wanted.setdefault(goal, term)
     if len(wanted) > 1:
         raise ConfigError(
-            f"'{key}' would have to grow for {wanted['maximize']} and to shrink for {wanted['minimize']}; "
-            "subtract what is to be small (accuracy - 0.1 * loss), or state the goal of the objective"
+            f"'{key}' would have to be maximized for {wanted['maximize']} and minimized for {wanted['minimize']}; "
+            "subtract what should be small (accuracy - 0.1 * loss), or set the goal of the objective"
         )
     return next(iter(wanted))
 
@@ -106,16 +106,16 @@ def goal_of(key: str) -> Goal:
 def when_of(key: str) -> When:
     """Return when a metric can be measured first.
 
-    A sum with one metric per epoch is measured each epoch: what its network costs is known by then.
+    A sum with a metric of each epoch is measured each epoch: the network's costs are known by then.
     """
     moments = {metric_of(term.key).when for term in terms_of(key)}
     return next(when for when in ("epoch", "bundle", "network") if when in moments)
 
 
 def epoch_part(key: str) -> str:
-    """Return a key that ranks the epochs of one training as `key` does: a sum without what stays constant.
+    """Return a key that ranks the epochs of one training as `key` does: the sum without its constant terms.
 
-    Raises ConfigError where nothing of it changes with the epochs.
+    Raises ConfigError if no term changes with the epochs.
     """
     terms = [term for term in terms_of(key) if metric_of(term.key).when == "epoch"]
     if not terms:
@@ -126,7 +126,7 @@ def epoch_part(key: str) -> str:
 
 
 def text_of(key: str, value: float) -> str:
-    """Return a value as tables print it: four digits, a count without any."""
+    """Return a value as printed in tables: with four digits, counts without any."""
     digits = 4 if is_sum(key) else metric_of(key).digits
     return f"{value:,.0f}" if digits == 0 else f"{value:.{digits}f}"
 
@@ -135,7 +135,7 @@ def text_of(key: str, value: float) -> str:
 def epoch_metrics(task: Task | type[Task], extra: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the keys to measure after each epoch: the loss, those of the task, and those of `extra`.
 
-    Of `extra` the terms of sums are measured by themselves too; what does not change with the epochs is left out.
+    The terms of sums in `extra` are measured as well; metrics that do not change with the epochs are left out.
     """
     keys = ["loss", *task.metrics]
     for key in extra:
@@ -148,10 +148,10 @@ def epoch_metrics(task: Task | type[Task], extra: Iterable[str] = ()) -> tuple[s
 def measure(
     keys: Iterable[str], predictions: Predictions, known: Mapping[str, float] | None = None
 ) -> dict[str, float]:
-    """Return the values of `keys` in their order, of a network's predictions on one split.
+    """Return the values of `keys`, in their order, for a network's predictions on one split.
 
-    `known` has what was measured before, such as what the network costs, which a sum may need. Raises ValueError
-    for a key that cannot be measured of predictions and is not known.
+    `known` has earlier values that a sum may need, such as the network's costs. Raises ValueError for a key that
+    cannot be computed from predictions and is not known.
     """
     values: dict[str, float] = {}
     seen = dict(known or {})
@@ -163,7 +163,7 @@ def measure(
             else:
                 metric = metric_of(key)
                 if metric.when != "epoch":
-                    raise ValueError(f"the metric '{key}' cannot be measured of predictions")
+                    raise ValueError(f"the metric '{key}' cannot be computed from predictions")
                 seen[key] = metric.value(predictions)
         return seen[key]
 
@@ -173,20 +173,20 @@ def measure(
 
 
 def measure_network(facts: NetworkFacts, keys: Iterable[str] = ()) -> dict[str, float]:
-    """Return what is measured of every network, and of `keys` and their terms what can be measured of it."""
+    """Return the metrics of every network, and those among `keys` and their terms that a network has."""
     always = [name for name in METRICS.names() if METRICS[name].always and METRICS[name].when == "network"]
     asked = [term.key for key in keys for term in terms_of(key) if when_of(term.key) == "network"]
     return {key: metric_of(key).value(facts) for key in dict.fromkeys([*always, *asked])}
 
 
 def measure_bundle(facts: BundleFacts, keys: Iterable[str]) -> dict[str, float]:
-    """Return of `keys` and their terms what is measured of an exported network; nothing where none is asked for."""
+    """Return those among `keys` and their terms that are measured on an exported network."""
     asked = [term.key for key in keys for term in terms_of(key) if when_of(term.key) == "bundle"]
     return {key: metric_of(key).value(facts) for key in dict.fromkeys(asked)}
 
 
 def value_in(values: Mapping[str, float], key: str) -> float | None:
-    """Return the value of a key among measured values, a sum also from its terms; None where it is missing."""
+    """Return the value of a key from measured values, for a sum also from its terms; None if it is missing."""
     if key in values:
         return float(values[key])
     try:
@@ -199,7 +199,7 @@ def value_in(values: Mapping[str, float], key: str) -> float | None:
 
 
 def with_sums(values: Mapping[str, float], keys: Iterable[str]) -> dict[str, float]:
-    """Return `values` with the sums among `keys` whose terms are all among them."""
+    """Return `values` together with the sums among `keys` whose terms are all in `values`."""
     found = dict(values)
     for key in keys:
         value = value_in(values, key)
@@ -234,14 +234,14 @@ def metrics_of(task: Task | type[Task]) -> list[str]:
 
 
 class MetricKey:
-    """Annotation of a configuration's field that holds a metric's key; validates with `parse_metric`."""
+    """Annotation of a configuration field that holds a metric's key; validated with `parse_metric`."""
 
     def type_text(self) -> str:
-        """Return what help prints as the field's type."""
+        """Return the field's type as printed in help."""
         return f"metric: {' | '.join(METRICS.names())}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """Tell pydantic to validate by `parse_metric`."""
+        """Return the schema that validates by `parse_metric`."""
 
         def validate(value: Any) -> str:
             try:
@@ -283,7 +283,7 @@ def _class(name: str) -> type[Metric]:
 
 
 def _config(cls: type[Metric], options: Mapping[str, Any], *, strict: bool | None) -> Any:
-    # Values in a key are texts, which pydantic reads as numbers where it is not strict; None: as the class says.
+    # Values in a key are texts, which pydantic converts to numbers if it is not strict; None: as the class says.
     try:
         return cls.Config.model_validate({**options, "name": cls.name}, strict=strict)
     except ValidationError as error:

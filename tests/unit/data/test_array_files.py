@@ -165,10 +165,10 @@ def test_too_little_memory_is_told_as_such(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(array_files.np, "empty", none_left)
-    with pytest.raises(DataError, match=r"'x_train' cannot be read: it needs more memory than there is"):
+    with pytest.raises(DataError, match=r"'x_train' cannot be read: it needs more memory than available"):
         read_npz(path)
     monkeypatch.setattr(array_files, "_idx_array", none_left)
-    with pytest.raises(DataError, match=r"a\.npz: cannot be read: it needs more memory than there is"):
+    with pytest.raises(DataError, match=r"a\.npz: cannot be read: it needs more memory than available"):
         read_idx(path)
 
 

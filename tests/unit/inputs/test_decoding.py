@@ -153,10 +153,10 @@ def test_unreadable_files_are_named_with_the_reason(tmp_path):
     float_tiff = pictures.save(Image.new("F", (4, 4)), tmp_path / "float.tif")
     cases = {
         empty: "the file is empty",
-        text: "is no image in a known format",
+        text: "is not an image in a known format",
         tmp_path / "missing.png": "the file does not exist",
         folder: "is not a regular file",
-        float_tiff: "32-bit float pixels have no stated range",
+        float_tiff: "32-bit float pixels have no known range",
         pictures.truncated(tmp_path / "cut.jpg"): "cannot be decoded: .*truncated",
         pictures.truncated(tmp_path / "cut.png"): "cannot be decoded",
     }

@@ -58,7 +58,7 @@ class TestFormats:
         pictures.plain(pictures.RED).save(buffer, "TGA")
         (tmp_path / "a.png").write_bytes(buffer.getvalue())
         (tmp_path / "a.tga").write_bytes(buffer.getvalue())
-        with pytest.raises(DataError, match="is no image in a known format"):
+        with pytest.raises(DataError, match="is not an image in a known format"):
             DECODER(tmp_path / "a.png")
         assert DECODER(tmp_path / "a.tga")[0].min() == 255
         assert "TGA" not in formats_of("a.png")
@@ -73,14 +73,14 @@ class TestFormats:
         eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n"
         (tmp_path / name).write_bytes(eps)
         for source in (tmp_path / name, eps):
-            with pytest.raises(DataError, match="is no image in a known format"):
+            with pytest.raises(DataError, match="is not an image in a known format"):
                 DECODER(source)
         assert look_at(tmp_path / name) is None
         assert not (tmp_path / "log").exists()
 
     @pytest.mark.parametrize("content", [b"%PDF-1.4\n%EOF", b"\x89HDF\r\n\x1a\n" + bytes(64), b"GRIB" + bytes(64)])
     def test_what_is_no_raster_image(self, content):
-        with pytest.raises(DataError, match="image: is no image in a known format"):
+        with pytest.raises(DataError, match="image: is not an image in a known format"):
             DECODER(content)
 
 
@@ -197,7 +197,7 @@ class TestLimits:
             raise MemoryError
 
         monkeypatch.setattr("PIL.Image.Image.convert", full)
-        with pytest.raises(DataError, match=r"a\.png: cannot be decoded: it needs more memory than there is"):
+        with pytest.raises(DataError, match=r"a\.png: cannot be decoded: it needs more memory than available"):
             DECODER(path)
 
     def test_large_images_are_decoded_one_at_a_time(self, tmp_path, monkeypatch):
@@ -240,7 +240,7 @@ class TestDepth:
     def test_floats_and_large_integers_need_a_range(self, tmp_path):
         floats = pictures.save(Image.fromarray(np.array([[0, 0.5], [1, np.nan]], np.float32)), tmp_path / "f.tif")
         large = pictures.save(Image.fromarray(np.array([[0, 70000], [-5, 9]], np.int32)), tmp_path / "i.tif")
-        for path, match in ((floats, "no stated range; state data.input.range"), (large, "beyond 16 bits; state")):
+        for path, match in ((floats, "no known range; set data.input.range"), (large, "beyond 16 bits; set")):
             with pytest.raises(DataError, match=match):
                 Decoder(2, 2, "crop", 1)(path)
         assert Decoder(2, 2, "crop", 1, (0, 1))(floats)[0].tolist() == [[0, 128], [255, 0]]

@@ -78,7 +78,7 @@ def test_bad_expressions():
     assert "metric: unknown metric 'acuracy'; did you mean 'accuracy'?" in mistake(metric="acuracy")
     both = mistake(metric="loss", objectives=[{"metric": "loss"}])
     assert "metric: is short for one objective and cannot stand beside objectives" in both
-    assert "would have to grow for accuracy and to shrink for loss" in mistake(metric="accuracy + loss")
+    assert "would have to be maximized for accuracy and minimized for loss" in mistake(metric="accuracy + loss")
     assert "none of the objectives (flops)" in mistake(metric="flops", scheduler="asha")
     assert (
         validate(SearchConfig, {"metric": "roc_auc - flops", "scheduler": "asha"}).objectives[0].goal == "maximize"

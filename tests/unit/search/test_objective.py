@@ -88,7 +88,7 @@ def test_options_of_the_metric_stand_beside_its_name():
             "unknown key 'clas'; did you mean 'class'? valid: metric, goal, limit",
         ),
         ({"metric": "top_k_accuracy", "k": 0}, "metric: top_k_accuracy: k: input should be greater than"),
-        ({"metric": "accuracy + loss"}, "would have to grow for accuracy and to shrink for loss"),
+        ({"metric": "accuracy + loss"}, "would have to be maximized for accuracy and minimized for loss"),
         ({"metric": "accuracy", "goal": "up"}, "goal: input should be 'maximize' or 'minimize'"),
         ({}, "metric: is required"),
         ({"limit": 3}, "metric: is required"),

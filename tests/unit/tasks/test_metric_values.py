@@ -194,7 +194,7 @@ def test_costs_by_name_and_by_row():
         ({"matrix": [[0, 1], [1, 0]]}, "matrix: has 2 rows, the data have 4 classes"),
         ({"matrix": [[0, 1], [1]]}, "as many columns as rows, got rows of 2, 1"),
         ({"matrix": {}}, "matrix: is empty"),
-        ({"matrix": {True: {"cat": 1}}}, "truth value in YAML; put the name into quotes"),
+        ({"matrix": {True: {"cat": 1}}}, "boolean in YAML; put the name into quotes"),
         ({}, "matrix: is required"),
     ],
 )
@@ -218,7 +218,7 @@ def test_names_that_are_numbers_in_yaml():
     [
         ("recall[class=horse]", single(0), "class: the data have no 'horse'; valid: cat, dog, fox, owl"),
         ("roc_auc[class=foxx]", multi(0), "did you mean 'fox'"),
-        ("average_precision", multi(0), "is required where there are not two classes"),
+        ("average_precision", multi(0), "is required unless there are two classes"),
         ("mae[column=inc]", regression(0), "column: the data have no 'inc'; did you mean 'ink'"),
         ("coverage", regression(0), "needs an interval; set one, such as task.interval: 0.9"),
     ],

@@ -69,7 +69,7 @@ def test_an_interval_has_three_outputs_per_column():
     assert answer.values == {"value": 5.0, "ink": 300.0}
     # Ends that crossed are put in order.
     assert answer.interval == {"value": (3.0, 7.0), "ink": (250.0, 400.0)}
-    with pytest.raises(ConfigError, match="gives no interval"):
+    with pytest.raises(ConfigError, match="predicts no interval"):
         task().bounds(row)
 
 
@@ -176,7 +176,7 @@ def test_a_column_that_is_constant_in_training_keeps_the_scale_of_all_data():
 def test_columns_are_matched_by_name():
     made = task()
     assert np.array_equal(made.encode(RawTargets("numbers", VALUES[:, ::-1], ("ink", "value"))), VALUES)
-    with pytest.raises(DataError, match=r"columns ink; the model answers with value, ink. Missing: value"):
+    with pytest.raises(DataError, match=r"columns ink; the model predicts value, ink. Missing: value"):
         made.encode(RawTargets("numbers", VALUES[:, :1], ("ink",)))
 
 

@@ -122,7 +122,7 @@ def test_any_class_name_and_weight_survive(name, weight):
         ("top_k_accuracy[k=0]", "top_k_accuracy: k: input should be greater than or equal to 1"),
         ("top_k_accuracy[k=x]", "top_k_accuracy: k: input should be a valid integer"),
         ({"metric": "top_k_accuracy", "k": "5"}, "k: input should be a valid integer, got '5'"),
-        ({"metric": "recall", "class": True}, "class: is a truth value in YAML; put the name into quotes"),
+        ({"metric": "recall", "class": True}, "class: is a boolean in YAML; put the name into quotes"),
         ("accuracy[", "expected option=value at character 10"),
         ("recall[class]", "expected option=value at character 13"),
         ("recall[class=]", "expected a value; put a text with brackets"),
@@ -151,7 +151,7 @@ def test_bad_spellings(value, text):
 def test_goals():
     assert goal_of("accuracy") == goal_of("-loss") == goal_of("accuracy - 0.1 * loss") == "maximize"
     assert goal_of("loss") == goal_of("loss - accuracy") == goal_of("-2 * accuracy") == "minimize"
-    with pytest.raises(ConfigError, match="would have to grow for accuracy and to shrink for loss; subtract"):
+    with pytest.raises(ConfigError, match="be maximized for accuracy and minimized for loss; subtract"):
         goal_of("accuracy + loss")
 
 
@@ -193,7 +193,7 @@ def test_sums_are_measured_from_their_terms():
     assert found["accuracy - 0.1 * loss"] == pytest.approx(found["accuracy"] - 0.1 * found["loss"])
     mixed = measure(["accuracy - 2 * size_mb"], facts, {"size_mb": 0.25, "accuracy": 1.0})
     assert mixed == {"accuracy - 2 * size_mb": 0.5}
-    with pytest.raises(ValueError, match="'size_mb' cannot be measured of predictions"):
+    with pytest.raises(ValueError, match="'size_mb' cannot be computed from predictions"):
         measure(["accuracy - 2 * size_mb"], facts)
 
 
