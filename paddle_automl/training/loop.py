@@ -148,9 +148,13 @@ class _Best:
     _highest: float = -math.inf
     """Best metric so far, times -1 where smaller ones are better."""
 
+    def merit(self, metrics: dict[str, float]) -> float:
+        """Return the metric of the goal, times -1 where smaller ones are better."""
+        return metrics[self.goal.metric] if self.goal.maximize else -metrics[self.goal.metric]
+
     def offer(self, epoch: int, metrics: dict[str, float], outputs: np.ndarray) -> bool:
         """Return whether the epoch is the one to keep, and keep its numbers if so."""
-        merit = metrics[self.goal.metric] if self.goal.maximize else -metrics[self.goal.metric]
+        merit = self.merit(metrics)
         gain = merit - self._highest
         if gain > 0:
             self._highest, self.improved = merit, epoch
@@ -237,6 +241,7 @@ class _Run:
                 if self.best.offer(epoch, measured, outputs):
                     self._keep(model)
             metrics.update(measured)
+        self.learner.schedule.observe(-loss if self.validation is None else self.best.merit(metrics))
         metrics["seconds"] = time.perf_counter() - started
         return metrics
 
@@ -257,6 +262,7 @@ class _Run:
             drop_last=True,
             count=count,
             shrink=begins.shrink_factor(epoch),
+            epoch=epoch,
         ):
             inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
             total.add_(self.learner.step(inputs, paddle.to_tensor(batch.targets)))

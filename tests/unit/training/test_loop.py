@@ -16,6 +16,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import evaluate, predict
 from paddle_automl.training.learner import Learner
 from paddle_automl.training.loop import Goal, Start, train
+from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 
 MEASURED = ("loss", "accuracy", "macro_f1")
 
@@ -259,3 +260,36 @@ def test_evaluation_leaves_the_modes_and_covers_every_item(digits, make_model):
     chosen = probabilities[np.arange(80), labels]
     assert scores["loss"] == pytest.approx(-sum(math.log(p) for p in chosen) / 80, rel=1e-5)
     assert scores["accuracy"] == (probabilities.argmax(axis=1) == labels).mean()
+
+
+@pytest.mark.parametrize("on", ["train", "train+validation"])
+def test_the_schedule_observes_each_epoch(on, digits, make_model, monkeypatch):
+    observed, lines = [], []
+    monkeypatch.setattr(LR_SCHEDULES["cosine"], "observe", lambda self, merit: observed.append(merit))
+    goal = Goal("loss", maximize=False, metrics=("loss",))
+    train(
+        make_model(),
+        digits,
+        config(),
+        goal,
+        seed=0,
+        folder=None,
+        on=on,
+        report=lambda epoch, metrics: lines.append(metrics) or True,
+    )
+    assert observed == [-line["loss" if on == "train" else "train_loss"] for line in lines]
+
+
+def test_plateau_lowers_the_rate(digits, make_model):
+    rates = []
+    schedule = {"name": "plateau", "patience": 0, "gamma": 0.5, "least_gain": 1.0}
+    train(
+        make_model(),
+        digits,
+        config(epochs=3, lr_schedule=schedule, optimizer={"name": "sgd", "learning_rate": 0.08}),
+        seed=0,
+        folder=None,
+        report=lambda epoch, metrics: rates.append(metrics["learning_rate"]) or True,
+    )
+    # The first epoch is the best so far; no accuracy gains more than 1.
+    assert rates == pytest.approx([0.08, 0.08, 0.04])
