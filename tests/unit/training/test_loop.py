@@ -9,7 +9,7 @@ import pytest
 from paddle_automl.core.errors import ConfigError, TrialError
 from paddle_automl.core.files import read_json_lines
 from paddle_automl.core.loading import validate
-from paddle_automl.data.augment.base import build_augmenter
+from paddle_automl.data.augment.base import AUGMENTATIONS, build_augmenter
 from paddle_automl.data.config import DataConfig
 from paddle_automl.paddle_compat.weights import load_weights, save_weights
 from paddle_automl.training.config import TrainingConfig
@@ -293,3 +293,19 @@ def test_plateau_lowers_the_rate(digits, make_model):
     )
     # The first epoch is the best so far; no accuracy gains more than 1.
     assert rates == pytest.approx([0.08, 0.08, 0.04])
+
+
+def test_augmentations_know_items_and_epoch(digits, make_model, monkeypatch):
+    seen = []
+
+    def placed(self, values, targets, rng, place):
+        seen.append(place)
+        return values, targets
+
+    monkeypatch.setattr(AUGMENTATIONS["alternating_flip"], "placed", placed)
+    augment = build_augmenter(validate(DataConfig, {"augment": ["alternating_flip"]}).augment, digits.input)
+    train(make_model(), digits, config(batch_size=100), seed=0, folder=None, augment=augment)
+    assert [place.epoch for place in seen] == [1, 1, 2, 2]
+    for epoch in (seen[:2], seen[2:]):
+        items = np.concatenate([place.items for place in epoch])
+        assert (np.sort(items) == np.sort(digits.train.indices)).all()
