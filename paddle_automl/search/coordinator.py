@@ -23,7 +23,7 @@ from paddle_automl.search.interrupt import CtrlC
 from paddle_automl.search.learning.final_choice import FINALISTS
 from paddle_automl.search.limits import Ending, Limits
 from paddle_automl.search.listener import Listener
-from paddle_automl.search.progress import Progress, common_failure
+from paddle_automl.search.progress import Progress, common_failure, nothing_usable
 from paddle_automl.search.records import INTERRUPTED, NO_TIME, TrialRecord
 from paddle_automl.search.running import Running, RunningTrial, stopped_by_machine
 from paddle_automl.search.schedulers.base import Scheduler
@@ -96,7 +96,7 @@ class Coordinator:
                 self._abandon()
             raise
         if ending.reason != "interrupted" and not self.study.ranking():
-            raise SearchFailedError(self._nothing_usable(ending))
+            raise SearchFailedError(nothing_usable(ending.message, self._failures, self.study.space, self._log))
         return self._with_repeats(ending)
 
     def _loop(self) -> Ending:
@@ -268,7 +268,8 @@ class Coordinator:
 
     def _give_up_after_failures(self) -> None:
         if len(self._failures) >= self.limits.max_failures and not self.study.ranking():
-            raise SearchFailedError(self._why_failed(f"the first {len(self._failures)} trials all failed"))
+            why = common_failure(self._failures, self.study.space, self._log)
+            raise SearchFailedError(f"the first {len(self._failures)} trials all failed; {why}")
 
     def _note(self, record: TrialRecord) -> None:
         self._progress.add(record)
@@ -312,14 +313,3 @@ class Coordinator:
     def _tell(self, message: str) -> None:
         for listener in self.listeners:
             listener.on_message(message)
-
-    def _nothing_usable(self, ending: Ending) -> str:
-        if self._failures:
-            return self._why_failed(f"{ending.message}, and no trial succeeded")
-        return (
-            f"{ending.message}, and no trial got through its first epoch; give more time (budget.time) "
-            "or make trials smaller (training.epochs, data.image_size, the search space)"
-        )
-
-    def _why_failed(self, start: str) -> str:
-        return f"{start}; {common_failure(self._failures, self.study.space, self._log)}"

@@ -67,3 +67,13 @@ def common_failure(failures: Sequence[TrialRecord], space: SearchSpace, log: Pat
     common = f"in common they had {', '.join(shared)}" if shared else "they have no choice in common"
     where = f"; the last one's log: {log}" if log else ""
     return f"{count} of {len(failures)} because: {reason}; {common}{where}"
+
+
+def nothing_usable(ended: str, failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None) -> str:
+    """Return why a search that `ended` so has no usable trial, and what to do."""
+    if failures:
+        return f"{ended}, and no trial succeeded; {common_failure(failures, space, log)}"
+    return (
+        f"{ended}, and no trial got through its first epoch; give more time (budget.time) or make trials smaller "
+        "(training.epochs, data.input.size, the search space)"
+    )
