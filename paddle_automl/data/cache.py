@@ -139,7 +139,7 @@ def _locked(folder: Path, key: str) -> Iterator[None]:
 def _stamp(file: Path) -> bytes:
     try:
         status = os.stat(file)
-    except OSError:
+    except (OSError, ValueError):  # no name of a file holds a NUL
         return b"missing"
     return f"{status.st_mtime_ns} {status.st_size} {status.st_mode}".encode()
 

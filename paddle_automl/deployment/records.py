@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.fitted import FittedPlugin
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
@@ -251,6 +252,15 @@ class BundleInfo(Section):
 
     files: dict[str, FileRecord]
     """Every other file of the bundle by its path relative to the bundle."""
+
+    @model_validator(mode="after")
+    def _has_the_fastest(self) -> BundleInfo:
+        names = [self.exporter.name, *(item.exporter.name for item in self.formats)]
+        if self.fastest is not None and self.fastest not in names:
+            raise PydanticCustomError(
+                "stated", "fastest: must be one of the formats {names}", {"names": ", ".join(names)}
+            )
+        return self
 
     @field_validator("files")
     @classmethod

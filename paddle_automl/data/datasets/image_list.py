@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
@@ -108,7 +109,8 @@ def _read_list(path: Path, root: Path, split: str, seen: dict[Path, _Line]) -> l
             mistakes.append(f"{origin}: must be 'path label', got '{text.strip()}'{hint}")
             continue
         line = _Line(listed_file(name, root), composed(label), origin)
-        other = seen.setdefault(line.file, line)
+        # The same file, however its path is written.
+        other = seen.setdefault(Path(os.path.abspath(line.file)), line)
         if not _same(other.label, line.label):
             mistakes.append(
                 f"{origin}: '{name}' has the label '{line.label}', but '{other.label}' in {other.origin}; "

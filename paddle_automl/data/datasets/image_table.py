@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -190,7 +191,8 @@ def _check_twice(table: TextTable, sources: Sequence[Path], targets: RawTargets)
     first: dict[Path, int] = {}
     mistakes = []
     for row, source in enumerate(sources):
-        other = first.setdefault(source, row)
+        # The same file, however its path is written.
+        other = first.setdefault(Path(os.path.abspath(source)), row)
         if not np.array_equal(targets.values[row], targets.values[other]):
             mistakes.append(
                 f"{table.origin(row)}: '{readable(source)}' has another target in {table.origin(other)}; "

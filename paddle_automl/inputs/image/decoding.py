@@ -1,7 +1,7 @@
 """From an image file, its bytes or a Pillow image to pixels of a fixed size.
 
-The one place where images are decoded: training, evaluation and prediction from a bundle all come here,
-so a model sees the same pixels everywhere.
+All images are decoded here: training, evaluation and prediction from a bundle use the same code, so a model sees
+the same pixels everywhere.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ _BROKEN = (
     LookupError,
     EOFError,
     OverflowError,
-    NotImplementedError,
-    RecursionError,
+    RuntimeError,
     MemoryError,
     struct.error,
     zlib.error,
@@ -48,14 +47,14 @@ _BROKEN = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-"""What Pillow's readers raise on damaged files; they have no common class."""
+"""Exceptions of Pillow's readers on damaged files; they have no common class."""
 
 MOST_BYTES = 2**30
-"""Size of a file up to which it is read; Pillow itself refuses more than 2 x 89 million pixels."""
+"""Largest size of a file that is read; Pillow itself refuses more than 2 x 89 million pixels."""
 LARGE = 2**25
-"""Pixels above which one image is decoded at a time: each may take some gigabytes of memory."""
+"""Images with more pixels are decoded one at a time: each may take some gigabytes of memory."""
 DEEP = 65535
-"""Largest value of a pixel of 16 bits."""
+"""Largest value of a 16-bit pixel."""
 _CHUNK = 2**20
 _one_at_a_time = threading.Lock()
 
@@ -78,12 +77,12 @@ class Decoder(Reader):
     """Decodes images to ``[channels, height, width]`` uint8.
 
     `fit` says how another aspect ratio is treated: ``crop`` resizes the short side and cuts the centre out, ``pad``
-    resizes the long side and puts black around, ``stretch`` resizes both sides. EXIF rotation is applied,
-    transparency is laid over white, and an animation gives its first frame. Grey values deeper than 8 bits are
-    scaled: `range` (lowest, highest) becomes 0 to 255, None stands for 16 bits and refuses values beyond.
+    resizes the long side and fills up with black, ``stretch`` resizes both sides. EXIF rotation is applied,
+    transparent pixels are blended with white, and an animation gives its first frame. Grey values deeper than 8
+    bits are scaled: `range` (lowest, highest) becomes 0 to 255, None means 16 bits, and larger values are refused.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     height: int
     width: int
@@ -105,7 +104,7 @@ class Decoder(Reader):
             try:
                 return self._decoded(raw, source)
             except ValueError:
-                # Texts and profiles beyond Pillow's limits say nothing about the pixels.
+                # Texts and profiles beyond Pillow's limits do not concern the pixels.
                 plain = without_texts(raw)
                 if plain is None:
                     raise
@@ -132,12 +131,14 @@ class Decoder(Reader):
 
     def _decoded(self, raw: bytes, source: Source) -> np.ndarray:
         with _open(raw, source) as image, _turn(image):
-            # JPEG decodes at a half, a quarter or an eighth of the size where that still suffices.
+            # JPEG is decoded at a half, a quarter or an eighth of its size if that suffices.
             longest = 2 * max(self.height, self.width)
             image.draft(None, (longest, longest))
             return self._pixels(image)
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
+        # Pillow reports damaged pixels only once; the next call returns what was read so far as the image.
+        image.load()
         resized = self._resized(_flat(_upright(image), self.channels, self.range))
         array = np.asarray(resized, dtype=np.uint8)
         return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
@@ -164,7 +165,7 @@ class Decoder(Reader):
 
 @dataclass(frozen=True)
 class Look:
-    """What an image file says before it is decoded to a size.
+    """Facts about an image file that are known before it is decoded to a size.
 
     `grey`: whether it is stored as grey values; `deepest`: the least and the largest value of a grey image of more
     than 8 bits, None for others.
@@ -175,7 +176,7 @@ class Look:
 
 
 def look_at(source: str | Path) -> Look | None:
-    """Return what is known of an image file; None for one that cannot be read."""
+    """Return the facts about an image file; None if it cannot be read."""
     try:
         raw = _bytes_of(source)
         try:
@@ -224,7 +225,7 @@ def _open(raw: bytes, source: Source) -> Image.Image:
 
 @contextmanager
 def _turn(image: Image.Image) -> Iterator[None]:
-    """Let no two threads decode large images at once."""
+    """Let only one thread at a time decode large images."""
     if image.width * image.height <= LARGE:
         yield
         return
@@ -236,7 +237,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except _BROKEN:
-        # Damaged EXIF says nothing about the pixels, which are read next and checked on their own.
+        # Damaged EXIF data do not concern the pixels, which are read next and checked by themselves.
         turn = None
     return image if turn is None else image.transpose(turn)
 
@@ -245,7 +246,7 @@ def _flat(image: Image.Image, channels: int, deep: tuple[float, float] | None) -
     """Return the image in mode L or RGB, without alpha and with 8 bits."""
     if image.mode == "F" and deep is None:
         raise ValueError(
-            "32-bit float pixels have no stated range; state data.input.range: [lowest, highest], "
+            "32-bit float pixels have no known range; set data.input.range: [lowest, highest], "
             "or save the image with 8 or 16 bits"
         )
     if image.mode == "F" or image.mode.startswith("I"):
@@ -260,7 +261,7 @@ def _eight_bits(image: Image.Image, deep: tuple[float, float] | None) -> Image.I
     values = np.asarray(image)
     if deep is None and (values.min() < 0 or values.max() > DEEP):
         raise ValueError(
-            "32-bit integer pixels beyond 16 bits; state data.input.range: [lowest, highest], "
+            "32-bit integer pixels beyond 16 bits; set data.input.range: [lowest, highest], "
             "or save the image with 8 or 16 bits"
         )
     result = np.empty(values.shape, dtype=np.uint8)
@@ -284,11 +285,11 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "the file does not exist"
     if isinstance(error, UnidentifiedImageError):
-        return "is no image in a known format, or is damaged"
+        return "is not an image in a known format, or is damaged"
     if isinstance(error, OSError) and error.strerror:
         special = error.strerror.startswith("is no")
         return error.strerror if special else f"cannot be read: {error.strerror}"
     if isinstance(error, MemoryError):
-        return "cannot be decoded: it needs more memory than there is"
+        return "cannot be decoded: it needs more memory than available"
     text = str(error) or type(error).__name__
     return text if text.startswith("the file") else f"cannot be decoded: {text}"

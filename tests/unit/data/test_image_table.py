@@ -142,6 +142,13 @@ class TestMistakes:
                 "path,k\n图 00.png,1\n图 00.png,2\n",
                 r":3: '.*00\.png' has another target in .*:2; an image",
             ),
+            (
+                "path,k\n图 00.png,1\n../images/图 00.png,2\n",
+                r":3: '.*00\.png' has another target in .*:2; an image",
+            ),
+            ('path,k\n"' + "x" * 200_000 + '",1\n', r":2: is no row of a table: field larger than"),
+            ("path,k\na.png,1\n".encode("utf-16-le"), "column|not a text file"),
+            (b"path,k\ncaf\xe9.png,1\n\xff\xff,2\n", "is not a text file in UTF-8 or GBK"),
         ],
     )
     def test_tables(self, table, text, message):

@@ -87,11 +87,15 @@ class TestFolder:
         with pytest.raises(DataError, match="none of the 2 images can be read"):
             prepare(configure(folder(tmp_path), on_error="skip"), seed=0)
 
-    def test_a_missing_file_of_a_list_is_named_with_its_line(self, flowers, configure):
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [("gone.png", "the file does not exist"), ("a\0b.png", "cannot be decoded: embedded null")],
+    )
+    def test_a_missing_file_of_a_list_is_named_with_its_line(self, flowers, configure, name, reason):
         lines = [f"郁金香/图 0{n}.png t" for n in range(4)] + [f"sun flower/图 0{n}.png s" for n in range(4)]
-        (flowers / "train.txt").write_text("\n".join([*lines, "gone.png s"]), encoding="utf-8")
+        (flowers / "train.txt").write_text("\n".join([*lines, f"{name} s"]), encoding="utf-8")
         config = configure({"name": "image_list", "train": str(flowers / "train.txt")})
-        with pytest.raises(DataError, match=r"train\.txt:9: .*gone\.png: the file does not exist"):
+        with pytest.raises(DataError, match=rf"train\.txt:9: .*\.png: {reason}"):
             prepare(config, seed=0)
 
     def test_files_in_two_parts_are_reported(self, flowers, configure, caplog):
@@ -205,7 +209,7 @@ class TestDeepImages:
     def test_a_stated_range(self, deep, configure, caplog):
         root = deep(30000, 30100)
         data = prepare(configure(folder(root), size=9), seed=0)
-        assert "hold values from 30000 to 30119, nearly one grey level of 0 to 32767" in caplog.text
+        assert "have values from 30000 to 30119, nearly one grey level of 0 to 32767" in caplog.text
         assert "data.input.range: [30000, 30119]" in caplog.text
         caplog.clear()
         data = prepare(configure(folder(root), size=9, range=[30000, 30119]), seed=0)

@@ -166,6 +166,40 @@ def test_unreadable_files_are_named_with_the_reason(tmp_path):
         assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.9])
+def test_damaged_pixels_are_refused_wherever_the_damage_is(tmp_path, mode, keep):
+    """Not black below the damage, as Pillow gives them at the second call."""
+    image = pictures.noise(np.random.default_rng(3), (60, 60))
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 200)
+    buffer = io.BytesIO()
+    (image if mode == "I;16" else image.convert(mode)).save(buffer, "PNG")
+    raw = bytearray(buffer.getvalue())
+    start, end = raw.index(b"IDAT") + 4, raw.index(b"IEND") - 8
+    place = start + int(keep * (end - start))
+    raw[place : place + 12] = b"\xff" * 12
+    path = tmp_path / "a.png"
+    path.write_bytes(raw)
+    for source in (path, bytes(raw), Image.open(path)):
+        with pytest.raises(DataError, match="cannot be decoded"):
+            decoder()(source)
+    if mode in ("P", "I;16"):
+        assert look_at(path) is None
+
+
+@pytest.mark.parametrize("form", ["AVIF", "JPEG2000", "TIFF", "WEBP"])
+@pytest.mark.parametrize("keep", [0.3, 0.7])
+def test_cut_files_of_newer_formats_are_refused(form, keep):
+    if form not in Image.SAVE:
+        pytest.skip(f"this Pillow has no {form}")
+    buffer = io.BytesIO()
+    pictures.noise(np.random.default_rng(3), (60, 60)).save(buffer, form)
+    raw = buffer.getvalue()
+    with pytest.raises(DataError, match=r"^image: "):
+        decoder()(raw[: int(keep * len(raw))])
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 def test_every_cut_and_every_flipped_byte_is_an_error_or_an_image(tmp_path):
     """A damaged file must never end in another exception than DataError."""
