@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from paddle_automl.core.loading import overridden, validate
 from paddle_automl.core.moved import moved_key, with_moved_keys
 from paddle_automl.core.paths import located
 from paddle_automl.core.plugins import load_plugins, plugins_of
-from paddle_automl.core.scratch import scratch_folder
 from paddle_automl.core.yaml_io import read_yaml
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, start_executor
@@ -96,8 +96,8 @@ def evaluation_of(
         reads_alike=not any(key.startswith("data.input.") for key in changed),
     )
     stable_hashing()
-    with start_executor(config, 1, caching=False) as executor, scratch_folder() as scratch:
-        job = job_of("evaluate", request, scratch / "evaluate.log", config)
+    with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
+        job = job_of("evaluate", request, Path(scratch) / "evaluate.log", config)
         return EvaluationOutcome(part, note, source, call(executor, job, EvaluateResult))
 
 

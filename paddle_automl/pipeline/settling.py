@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from paddle_automl.core.scratch import scratch_folder
+import tempfile
+from pathlib import Path
+
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.settle import SettleRequest, SettleResult
@@ -18,8 +20,8 @@ def settled(config: RunConfig, executor: Executor) -> RunConfig:
     Raises ConfigError where the data contradict the stated task, or where a metric or the loss does not fit it,
     and DataError where the data cannot be found.
     """
-    with scratch_folder() as scratch:
-        job = job_of("settle", SettleRequest(config), scratch / "settle.log", config)
+    with tempfile.TemporaryDirectory() as scratch:
+        job = job_of("settle", SettleRequest(config), Path(scratch) / "settle.log", config)
         task = restore(call(executor, job, SettleResult).task)
     options = config.task or TASKS[task.name].Config(name=task.name)
     search = config.search.for_task(task)

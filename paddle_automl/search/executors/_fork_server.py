@@ -12,8 +12,6 @@ from typing import Any
 
 import psutil
 
-from paddle_automl.core.scratch import for_processes
-
 SERVER_GONE = 255
 """Exit code that multiprocessing gives to a process whose fork server is gone."""
 _ENDING_S = 1.0
@@ -28,8 +26,7 @@ def start_fork_server(preload: Sequence[str]) -> bool:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return False
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
-    with for_processes():
-        forkserver.ensure_running()
+    forkserver.ensure_running()
     return True
 
 

@@ -20,7 +20,6 @@ from pydantic import Field
 
 from paddle_automl.core.plugins import LoadPlugins
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.core.scratch import for_processes
 from paddle_automl.search.executors._fork_server import (
     SERVER_GONE,
     fork_server,
@@ -109,7 +108,7 @@ class Local(Executor):
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=run, args=(theirs, slot, str(job.log_file)), name=f"job-{id}")
         try:
-            with for_processes(), without_main(not job.target.startswith("__main__:")):
+            with without_main(not job.target.startswith("__main__:")):
                 process.start()
         except (OSError, EOFError) as error:
             # No memory or no process left on the machine, or the fork server is gone.
