@@ -88,5 +88,8 @@ def _open_files() -> set[str]:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             found |= {word for line in (process / "maps").read_text().splitlines() for word in line.split()[5:6]}
-            found |= {os.readlink(link) for link in (process / "fd").iterdir()}
+            for link in list((process / "fd").iterdir()):
+                with contextlib.suppress(OSError):
+                    # That of the listing itself is closed again.
+                    found.add(os.readlink(link))
     return found
