@@ -1,1 +1,1 @@
-"""Networks: backbones, head, and the one place where their layers are made."""
+"""Networks: backbones, head, and the factory that makes their layers."""

@@ -1,7 +1,7 @@
 """Activation functions by name.
 
-Where Paddle's own kernel is slow on a CPU, an equal formula is used while training; networks in evaluation
-mode (and so exported ones) use Paddle's operator, which inference fuses into the convolution before it.
+If Paddle's own kernel is slow on a CPU, training uses an equivalent formula; networks in evaluation mode (and so
+exported ones) use Paddle's operator, which inference fuses into the preceding convolution.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class _Prelu(nn.Layer):
         x = plain(x)
         if not self.training:
             return F.prelu(x, self.weight)
-        # A third of the time of the prelu kernel on a CPU (18 against 50 ms for 128 x 32 x 28 x 28).
+        # A third of the time of the prelu kernel on a CPU (18 instead of 50 ms for 128 x 32 x 28 x 28).
         return F.relu(x) - self.weight * F.relu(-x)
 
 
@@ -130,5 +130,5 @@ class _Mish(fast.Mish):
     def slow(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.mish(x)
-        # Less than half the time of the mish kernel on a CPU (26 against 68 ms for 128 x 32 x 28 x 28).
+        # Less than half the time of the mish kernel on a CPU (26 instead of 68 ms for 128 x 32 x 28 x 28).
         return x * paddle.tanh(F.softplus(x))

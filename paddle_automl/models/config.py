@@ -17,7 +17,7 @@ from paddle_automl.models.norms import NORMS
 
 
 class RegisteredName:
-    """Annotation of a string field that must be a name of `registry`."""
+    """Annotation of a text field that must be a name in `registry`."""
 
     def __init__(self, registry: Registry[Any]) -> None:
         self.registry = registry
@@ -31,7 +31,7 @@ class RegisteredName:
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """Tell pydantic to look the name up."""
+        """Return the schema that looks the name up."""
         return core_schema.no_info_after_validator_function(self.validate, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class RegisteredName:
 
 
 class ModelConfig(Section):
-    """The network: backbone, the layers it is made of, dropout, and weights to start from."""
+    """The network: backbone, kinds of layers, dropout, and weights to start from."""
 
     backbone: Annotated[PluginConfig, Plugin(BACKBONES, "resnet")] = default("resnet")
     """Feature extractor and its options."""
@@ -53,7 +53,7 @@ class ModelConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1)
     """Fraction of the features set to zero before the head while training."""
     pretrained: str | None = None
-    """File of weights (.pdparams); layers of the same name and shape are loaded, the rest is listed."""
+    """File of weights (.pdparams); tensors of the same name and shape are loaded, the others are listed."""
     frozen_epochs: int = Field(0, ge=0)
     """Epochs at the start in which the loaded layers of the backbone do not change."""
     pretrained_rate: float = Field(1.0, gt=0)

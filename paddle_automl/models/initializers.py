@@ -19,7 +19,7 @@ class Initializer(ABC):
 
     @abstractmethod
     def make(self, fan_in: int) -> initializer.Initializer:
-        """Return Paddle's initializer for a weight each of whose outputs sums `fan_in` products."""
+        """Return Paddle's initializer for a weight with `fan_in` inputs per output."""
 
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer", __name__, "model.initializer")
@@ -62,7 +62,7 @@ class TruncatedNormal(Initializer):
     """Normal cut off at two standard deviations, scaled to variance 1 / fan_in (LeCun et al. 1998)."""
 
     def make(self, fan_in: int) -> initializer.Initializer:  # noqa: D102
-        # Cutting at two standard deviations leaves 0.8796 of the standard deviation.
+        # Truncation at two standard deviations leaves 0.8796 of the standard deviation.
         std = math.sqrt(1.0 / fan_in) / 0.87962566
         return initializer.TruncatedNormal(std=std, a=-2.0 * std, b=2.0 * std)
 

@@ -1,7 +1,7 @@
-"""The one place where the layers of all networks are made.
+"""The factory that makes the layers of all networks.
 
 A backbone never calls ``paddle.nn`` for a convolution, normalization, activation, pooling, dropout or linear
-layer: it asks the factory. Another implementation of such a layer then serves every network at once.
+layer: it asks the factory. So another implementation of such a layer applies to all networks.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class LayerFactory:
     ) -> nn.Layer:
         """Return a convolution padded so that a stride of 1 keeps the size (odd `kernel`).
 
-        Without `bias` given, it has one only if no normalization follows: there a bias has no effect, and
-        adding it takes half as long as the convolution itself on a CPU.
+        By default it has a bias only if no normalization follows: before one, a bias has no effect, and adding it
+        takes half as long as the convolution itself on a CPU.
         """
         bias = not self.norm_kind.normalizes if bias is None else bias
         weight = ParamAttr(initializer=self._initializer.make(in_channels // groups * kernel * kernel))
@@ -113,7 +113,7 @@ class LayerFactory:
 
 
 class ConvNormAct(nn.Layer):
-    """Convolution, normalization and an optional activation in a row."""
+    """Convolution, normalization and an optional activation in sequence."""
 
     def __init__(self, conv: nn.Layer, norm: nn.Layer, activation: nn.Layer | None) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class ConvNormAct(nn.Layer):
 
 
 class NormAct(nn.Sequential):
-    """Normalization and activation in a row."""
+    """Normalization and activation in sequence."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to the same shape."""

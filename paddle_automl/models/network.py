@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Network(nn.Layer):
-    """A backbone with a linear head of `outputs` numbers."""
+    """A backbone with a linear head of `outputs` outputs."""
 
     def __init__(self, backbone: Backbone, layers: LayerFactory, *, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Network(nn.Layer):
         self.feature_dim = backbone.out_features
         self.outputs = outputs
         self.loaded_names: frozenset[str] = frozenset()
-        """Names of the parameters and buffers that came from a file of weights."""
+        """Names of the parameters and buffers that were loaded from a file of weights."""
         self.pool = layers.global_pool()
         self.dropout = layers.dropout(dropout)
         self.fc = layers.linear(self.feature_dim, outputs)
@@ -46,11 +46,11 @@ class Network(nn.Layer):
 
 
 def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int | None = None) -> Network:
-    """Return the network of `config` for `input`, with the weights of `config.pretrained` if there are any.
+    """Return the network of `config` for `input`, with the weights of `config.pretrained` if given.
 
-    `outputs` is K, see `Task.outputs`. With `seed` the initial weights are the same in every call; without it
-    they follow the present state of Paddle's generator. Raises ConfigError if the backbone takes another input,
-    if its options cannot work for these arrays, or if nothing of the file of weights fits.
+    `outputs` is K, see `Task.outputs`. With `seed` the initial weights are the same in every call; without it they
+    depend on the state of Paddle's generator. Raises ConfigError if the backbone takes another input, if its
+    options cannot work for these arrays, or if no tensor in the file of weights fits.
     """
     kind = BACKBONES[config.backbone.name]
     if kind.takes != input.name:
@@ -69,4 +69,4 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
 def _wrong_input(name: str, kind: type[Backbone], input: Input) -> str:
     fitting = [other for other in BACKBONES.names() if BACKBONES[other].takes == input.name]
     choice = f"use one of {', '.join(fitting)}" if fitting else f"no backbone takes {input.name} input"
-    return f"{KEY}: '{name}' takes {kind.takes} input, and the data are {input.name} input; {choice}"
+    return f"{KEY}: '{name}' takes {kind.takes} input, but the data are {input.name} input; {choice}"

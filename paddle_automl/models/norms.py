@@ -21,9 +21,9 @@ class Norm(ABC):
 
     name: ClassVar[str] = ""
     normalizes: ClassVar[bool] = True
-    """Whether an offset before it has no effect, so that a convolution before it needs no bias."""
+    """Whether a preceding offset has no effect, so that the convolution before it needs no bias."""
     smallest_map: ClassVar[int] = 1
-    """Pixels of a feature map below which the result does not depend on the input."""
+    """Number of pixels of a feature map below which the result does not depend on the input."""
 
     def __init__(self, config: PluginConfig) -> None:
         self.config = config
@@ -62,8 +62,8 @@ class GroupNorm(Norm):
         """Options of group normalization."""
 
         groups: int = Field(8, ge=1)
-        """Most groups of channels; a layer takes the largest number up to it that divides its channels into
-        groups of at least two."""
+        """Most groups of channels; a layer uses the largest number up to this that divides its channels into groups
+        of at least two."""
         epsilon: float = Field(1e-5, gt=0)
         """Added to the variance."""
 
@@ -88,7 +88,7 @@ class LayerNorm(Norm):
     config: Config
 
     def make(self, channels: int) -> nn.Layer:  # noqa: D102
-        # One group over all channels is the same formula and takes half the time of LayerNorm with transposes.
+        # One group over all channels is the same formula in half the time of LayerNorm with transposes.
         return fast.GroupNorm(1, channels, epsilon=self.config.epsilon)
 
 

@@ -21,7 +21,7 @@ KEY = "model.pretrained"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was taken from a file of weights, and what was not, with the reason."""
+    """The tensors that were loaded from a file of weights, and those that were not, with the reason."""
 
     file: Path
     loaded: tuple[str, ...]
@@ -33,9 +33,9 @@ class LoadReport:
 
 
 def load_pretrained(model: Network, file: str | Path) -> LoadReport:
-    """Copy every tensor of `file` whose name and shape are those of `model`, and note the names in it.
+    """Copy every tensor of `file` that matches a name and shape of `model`, and store the names in the model.
 
-    A file of the backbone alone (names without ``backbone.``) is understood too. The report lists the tensors
+    A file of only the backbone (names without ``backbone.``) is accepted too. The report lists the tensors
     of the file that were not used and the tensors of the model that keep their initial values. Raises
     ConfigError if the file cannot be read or nothing in it fits.
     """
@@ -62,14 +62,14 @@ def load_pretrained(model: Network, file: str | Path) -> LoadReport:
             skipped[name] = "is not in the file; keeps its initial value"
     if not loaded:
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
-        raise ConfigError(f"{KEY}: nothing in {path} fits the network:\n{reasons}")
+        raise ConfigError(f"{KEY}: no tensor in {path} fits the network:\n{reasons}")
     model.loaded_names = frozenset(loaded)
     return LoadReport(path, tuple(loaded), skipped)
 
 
 def _mismatch(array: np.ndarray, target: paddle.Tensor | None) -> str:
     if target is None:
-        return "is no tensor of the network"
+        return "is not a tensor of the network"
     if list(array.shape) != list(target.shape):
         return f"has the shape {list(array.shape)}, the network needs {list(target.shape)}"
     if array.dtype.kind != "f":
@@ -78,7 +78,7 @@ def _mismatch(array: np.ndarray, target: paddle.Tensor | None) -> str:
 
 
 def load_checkpoint(model: nn.Layer, file: str | Path) -> None:
-    """Copy a checkpoint of this very network into it; raises ConfigError if a tensor is missing or differs."""
+    """Copy a checkpoint of this network into it; raises ConfigError if a tensor is missing or does not fit."""
     weights = load_weights(file)
     own = model.state_dict()
     reasons = {name: "is not in the file" for name in own if name not in weights}

@@ -18,10 +18,10 @@ COUNTED = nn.Conv1D | nn.Conv2D | nn.Linear
 
 @dataclass(frozen=True)
 class Profile:
-    """Numbers that do not depend on the weights' values."""
+    """Size and cost of a network, independent of the values of its weights."""
 
     parameters: int
-    """Learned numbers; running statistics of batch normalization are not counted."""
+    """Number of trained weights; running statistics of batch normalization are not counted."""
     flops: int
     """Multiply-accumulates of convolutions and linear layers for one item, each counted once, as `paddle.flops`
     counts them; a bias adds one per output. Normalization, activation and pooling are not counted."""
@@ -30,9 +30,9 @@ class Profile:
 
 
 def profile(model: nn.Layer, specs: Sequence[TensorSpec]) -> Profile:
-    """Return the numbers of `model` for one item of the arrays `specs`; the model is left as it was.
+    """Return size and cost of `model` for one item of the arrays `specs`; the model is not changed.
 
-    Open axes are taken at a typical length (see `TensorSpec.zeros`).
+    Open axes get a typical length (see `TensorSpec.zeros`).
     """
     total = 0
 
@@ -51,7 +51,7 @@ def profile(model: nn.Layer, specs: Sequence[TensorSpec]) -> Profile:
     finally:
         for hook in hooks:
             hook.remove()
-    # Paddle counts running statistics among the parameters and marks them as not to be learned.
+    # Paddle counts running statistics as parameters that are not trained.
     parameters = sum(int(np.prod(p.shape)) for p in model.parameters() if not p.stop_gradient)
     numbers = sum(int(np.prod(tensor.shape)) for tensor in model.state_dict().values())
     return Profile(parameters, total, numbers * 4 / 1e6)

@@ -1,4 +1,4 @@
-"""Image backbones that are a stem and stages of blocks: their options, the plan of strides, and the common loop."""
+"""Image backbones made of a stem and stages of blocks: their options, strides, and common code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paddle_automl.models.layers import LayerFactory
 
 
 class StagedConfig(PluginConfig):
-    """Options common to backbones that are a stem and stages of growing width and falling resolution."""
+    """Common options of backbones with a stem and stages of growing width and falling resolution."""
 
     width: int = Field(16, ge=4)
     """Channels of the first stage."""
@@ -39,7 +39,7 @@ class StagedConfig(PluginConfig):
 def stage_strides(config: StagedConfig, stages: int, size: Size) -> list[int]:
     """Return the stride of each stage for feature maps that enter the first one with `size`.
 
-    Raises ConfigError where a stage would halve a map of one pixel.
+    Raises ConfigError if a stage would halve a map of one pixel.
     """
     if config.strides == "auto":
         strides = []
@@ -77,7 +77,7 @@ def halved(size: Size) -> Size:
 
 
 class Stem(nn.Layer):
-    """First convolution, with the reduction that large images need; `size` is that of its output."""
+    """First convolution, with the downsampling that large images need; `size` is that of its output."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Stem(nn.Layer):
         pool = side > 112 if config.stem_pool == "auto" else config.stem_pool
         if side < stride * (2 if pool else 1):
             raise ConfigError(
-                f"{KEY}.stem_stride: {stride}{' and stem_pool' if pool else ''} leave nothing of an image of "
+                f"{KEY}.stem_stride: {stride}{' and stem_pool' if pool else ''} leave no pixel of an image of "
                 f"{image_size[0]} x {image_size[1]} pixels; use auto or a larger data.input.size"
             )
         if activated:
@@ -113,7 +113,7 @@ class Stem(nn.Layer):
 
 
 def check_final_size(layers: LayerFactory, size: Size) -> None:
-    """Raise ConfigError if the normalization would make the last maps of `size` independent of the image."""
+    """Raise ConfigError if the normalization would make the last maps, of this `size`, independent of the image."""
     kind = layers.norm_kind
     if size[0] * size[1] < kind.smallest_map:
         raise ConfigError(
@@ -124,7 +124,7 @@ def check_final_size(layers: LayerFactory, size: Size) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """The position of a block, stage and index in the stage from 0, and what it must do there."""
+    """The position of a block (stage, and index in the stage, from 0), its channels and its stride."""
 
     stage: int
     index: int
@@ -135,7 +135,7 @@ class Place:
 
 
 class Staged(ImageBackbone):
-    """A stem, then stages of blocks: subclasses say what a block is (`_block`).
+    """A stem, then stages of blocks; subclasses define the block (`_block`).
 
     State-dict names: ``stem.*``, ``stages.<stage>.<index>.*``, and ``last.*`` where a layer follows the stages.
     """

@@ -1,1 +1,1 @@
-"""Every private name of Paddle and PaddleSlim that the package touches, each with a test."""
+"""All uses of private names of Paddle and PaddleSlim, each with a test."""

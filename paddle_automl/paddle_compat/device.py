@@ -9,14 +9,14 @@ from paddle_automl.core.seeds import integer_seed
 
 
 def set_device(device: str) -> None:
-    """Make `device` (``cpu`` or ``gpu:N``) the place of every new tensor; raises ConfigError if it is not there."""
+    """Make `device` (``cpu`` or ``gpu:N``) the device of new tensors; raises ConfigError if it does not exist."""
     kind, _, index = device.partition(":")
     if kind not in {"cpu", "gpu"} or (kind == "cpu" and index) or (index and not index.isdigit()):
         raise ConfigError(f"device: must be cpu or gpu:N with N from 0, got '{device}'")
     if kind == "gpu":
         if not paddle.device.is_compiled_with_cuda():
             raise ConfigError(
-                f"device: '{device}' needs a Paddle built with CUDA, and this one is built for the CPU; "
+                f"device: '{device}' needs a Paddle built with CUDA, but the installed one is built for the CPU; "
                 "set device: cpu or install paddlepaddle-gpu"
             )
         count = paddle.device.cuda.device_count()
@@ -26,14 +26,14 @@ def set_device(device: str) -> None:
 
 
 def set_threads(count: int) -> None:
-    """Let the matrix library under Paddle's CPU operators use `count` threads; works at any time."""
+    """Let the linear algebra library of Paddle's CPU operators use `count` threads; works at any time."""
     if count < 1:
         raise ConfigError(f"threads: must be at least 1, got {count}")
     paddle.base.core.set_num_threads(count)
 
 
 def seed_everything(seed: int, *names: str | int) -> None:
-    """Seed Paddle's generators (initial weights, dropout masks) for the component called `names`."""
+    """Seed Paddle's generators (initial weights, dropout masks) for the component with these `names`."""
     paddle.seed(integer_seed(seed, "paddle", *names))
 
 

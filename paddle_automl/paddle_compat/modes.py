@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def evaluating(model: nn.Layer) -> Iterator[None]:
-    """Put `model` and all layers below it in evaluation mode; afterwards each layer has its own mode again."""
+    """Put `model` and all its sublayers in evaluation mode; afterwards restore the mode of each layer."""
     layers = list(model.sublayers(include_self=True))
     modes = [layer.training for layer in layers]
     model.eval()

@@ -1,8 +1,8 @@
 """A reader of pickles that builds NumPy arrays and plain containers, and calls nothing.
 
-Python's own reader builds whatever a file asks for, even where it is limited to NumPy's functions: arrays of raw
-pointers, tables of gigabytes for ten bytes. This one interprets the instructions itself
-(https://docs.python.org/3/library/pickletools.html) and knows those of state dicts only. All that it makes is
+Python's own reader builds everything that a file asks for; even if limited to NumPy's functions, that may be arrays
+of raw pointers, or gigabytes from ten bytes. This one interprets the instructions itself
+(https://docs.python.org/3/library/pickletools.html) and knows only those of state dicts. The memory it uses is
 bounded by the size of the file.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from paddle_automl.paddle_compat.pickled_objects import Array, Function, Maker, NoArraysError, filled
 
 MOST_INSTRUCTIONS = 2_000_000
-"""A network of ten thousand arrays needs three hundred thousand."""
+"""Most instructions; a network of ten thousand arrays needs three hundred thousand."""
 
 _LITERALS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -33,16 +33,16 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 
 
 class _Bounded:
-    """The rest of a file; asking for more than there is fails before any memory is reserved."""
+    """The rest of a file; reading more than it has fails before any memory is reserved."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file = file
         self.left = size
 
     def read(self, count: int) -> bytes:
-        """Return exactly so many bytes, or fewer at the end of the file for one."""
+        """Return exactly `count` bytes, or fewer at the end of the file if `count` is one."""
         if count > max(self.left, 1):
-            raise NoArraysError(f"it is cut off: {count} bytes are to follow, {self.left} do")
+            raise NoArraysError(f"it is truncated: {count} bytes should follow, but only {self.left} do")
         content = self.file.read(count)
         self.left -= len(content)
         return content
@@ -57,7 +57,7 @@ class _Bounded:
 def read_arrays(file: BinaryIO, size: int) -> Any:
     """Return the content of a pickle of `size` bytes: arrays, containers, texts and numbers.
 
-    Raises NoArraysError, or ValueError where an instruction cannot be read.
+    Raises NoArraysError, or ValueError if an instruction cannot be read.
     """
     content = _Machine(size).run(_Bounded(file, size))
     if not isinstance(content, dict):
@@ -66,14 +66,14 @@ def read_arrays(file: BinaryIO, size: int) -> Any:
 
 
 def _numbers_of(value: Any) -> Any:
-    """Return the array that stands for itself or beside its name, as paddle.save writes a lone tensor."""
+    """Return a lone array, or one paired with its name, as paddle.save writes a single tensor."""
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Array):
         value = value[1]
     return value.content if isinstance(value, Array) else value
 
 
 class _Machine:
-    """The stack and the memo that the instructions work on."""
+    """The stack and the memo of the instructions."""
 
     def __init__(self, size: int) -> None:
         self._make = Maker(size)
@@ -92,7 +92,7 @@ class _Machine:
             self._by_name[name] = getattr(self, f"_{name.lower()}")
 
     def run(self, file: _Bounded) -> Any:
-        """Return the object that the instructions leave."""
+        """Return the object that the instructions produce."""
         # typeshed asks for a BytesIO; any object with read and readline does.
         for number, (opcode, arg, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
             if number >= MOST_INSTRUCTIONS:
@@ -109,7 +109,7 @@ class _Machine:
 
     def _pop(self, arg: Any = None) -> Any:
         if len(self._stack) <= (self._marks[-1] if self._marks else 0):
-            raise NoArraysError("it takes more from the stack than there is")
+            raise NoArraysError("it takes more from the stack than it holds")
         return self._stack.pop()
 
     def _mark(self, arg: Any) -> None:
@@ -137,7 +137,7 @@ class _Machine:
 
     def _get(self, key: int) -> None:
         if key not in self._memo:
-            raise NoArraysError(f"object {key} is asked for before it is there")
+            raise NoArraysError(f"object {key} is used before it is stored")
         self._stack.append(self._memo[key])
 
     def _short_tuple(self, count: int) -> Callable[[Any], None]:
@@ -165,7 +165,7 @@ class _Machine:
     def _extend(self, items: list[Any]) -> None:
         target = self._pop()
         if type(target) is not list:
-            raise NoArraysError("items are to be appended to what is no list")
+            raise NoArraysError("it appends items to something that is not a list")
         target.extend(items)
         self._stack.append(target)
 

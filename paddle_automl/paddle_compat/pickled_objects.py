@@ -1,6 +1,6 @@
-"""What the instructions of a pickle of arrays make: arrays, types of numbers, plain containers; nothing is called.
+"""The objects that a pickle of arrays may make: arrays, number types, plain containers; nothing is called.
 
-All of it together is bounded by the size of the file.
+Their total size is bounded by the size of the file.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _ARRAYS = {
     "builtins.bytes": "bytes",
 }
 _COPIES = 3
-"""How often the bytes of a file may be copied: protocol 2 writes a text, which becomes bytes, then numbers."""
+"""How often the bytes of a file may be copied: in protocol 2 a text becomes bytes, then numbers."""
 
 
 class NoArraysError(Exception):
-    """Why the content is no pickle of arrays."""
+    """The reason why the content is not a pickle of arrays."""
 
 
 class Function:
-    """Stands for a function or a class that the file names; raises NoArraysError for any that no array needs."""
+    """A function or class that the file names; raises NoArraysError for any that arrays do not need."""
 
     def __init__(self, module: Any, name: Any) -> None:
         full = f"{module}.{name}".replace("__builtin__.", "builtins.") if isinstance(module, str) else ""
@@ -47,12 +47,12 @@ class Function:
 
 
 class Dtype:
-    """Stands for a type of numbers, whose byte order may follow."""
+    """A number type, whose byte order may follow."""
 
     def __init__(self, code: Any) -> None:
         match = _DTYPE.fullmatch(code) if isinstance(code, str) else None
         if match is None:
-            raise NoArraysError(f"it holds an array of the type {_short(code)}, which is no type of numbers")
+            raise NoArraysError(f"it holds an array of the type {_short(code)}, which is not a number type")
         self.order, self.code = match.groups()
 
     @property
@@ -62,46 +62,46 @@ class Dtype:
 
 
 class Array:
-    """Stands for an array, whose content may follow."""
+    """An array, whose content may follow."""
 
     content: np.ndarray | None = None
 
 
 class Maker:
-    """Makes objects from what stands in a file of `size` bytes, and counts what it makes."""
+    """Makes objects from the content of a file of `size` bytes, and counts their size."""
 
     def __init__(self, size: int) -> None:
         self._left = _COPIES * size
 
     def _spend(self, amount: int) -> None:
-        """Count what is made from something in the file; made twice from the same, it would grow without bound."""
+        """Count the size of what is made; otherwise data that are used repeatedly could grow without bound."""
         self._left -= amount
         if self._left < 0:
-            raise NoArraysError("it holds less than what is to be made of it")
+            raise NoArraysError("the objects it describes are larger than its data")
 
     def call(self, function: Any, given: Any) -> Any:
-        """Return what a function of the file makes of a tuple; raises NoArraysError."""
+        """Return the result of a function of the file for the arguments in a tuple; raises NoArraysError."""
         if not isinstance(function, Function) or type(given) is not tuple:
-            raise NoArraysError("it calls what is no function")
+            raise NoArraysError("it calls something that is not a function")
         if function.name in _CONTAINERS:
             return self._container(_CONTAINERS[function.name], given)
         return self._called(_ARRAYS[function.name], given)
 
     def give_state(self, target: Any, state: Any) -> None:
-        """Complete a type of numbers or an array; raises NoArraysError."""
+        """Complete a number type or an array; raises NoArraysError."""
         if type(state) is not tuple:
-            raise NoArraysError("the state of an object is no tuple")
+            raise NoArraysError("the state of an object is not a tuple")
         if isinstance(target, Dtype) and len(state) >= 2 and state[1] in ("<", ">", "|", "="):
             target.order = state[1]
         elif isinstance(target, Array) and len(state) in (4, 5):
             shape, dtype, fortran, content = state[-4:]
             target.content = self._numbers(content, dtype, shape, fortran is True or fortran == 1)
         else:
-            raise NoArraysError("it gives a state to what has none")
+            raise NoArraysError("it sets the state of an object that has none")
 
     def _container(self, kind: Any, given: tuple[Any, ...]) -> Any:
         if len(given) > 1 or not all(type(item) in (tuple, list, dict) for item in given):
-            raise NoArraysError(f"it makes a {kind.__name__} of something else")
+            raise NoArraysError(f"it makes a {kind.__name__} from a wrong type")
         source = given[0] if given else ()
         self._spend(len(source))
         if kind is not dict:
@@ -109,7 +109,7 @@ class Maker:
         if type(source) is dict:
             return dict(source)
         if not all(type(pair) in (tuple, list) and len(pair) == 2 for pair in source):
-            raise NoArraysError("it makes a mapping of what is no list of pairs")
+            raise NoArraysError("it makes a mapping from something that is not a list of pairs")
         return filled({}, [item for pair in source for item in pair])
 
     def _called(self, name: str, given: tuple[Any, ...]) -> Any:
@@ -129,10 +129,10 @@ class Maker:
             content, dtype, shape, order = given
             array.content = self._numbers(content, dtype, shape, order == "F")
             return array
-        raise NoArraysError(f"it calls {name} with something else than what makes an array")
+        raise NoArraysError(f"it calls {name} with arguments that do not describe an array")
 
     def _numbers(self, content: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
-        """Return an array of numbers from its bytes; they have to be exactly as many as its shape says."""
+        """Return an array of numbers from its bytes, whose number must match the shape exactly."""
         if isinstance(content, str):
             # Python 2 wrote bytes as texts.
             content = content.encode("latin-1")
@@ -145,16 +145,16 @@ class Maker:
             raise NoArraysError(f"an array of shape {list(shape)} needs {expected} bytes, it holds {len(content)}")
         self._spend(len(content))
         flat = np.frombuffer(content, dtype.numpy) if content else np.empty(0, dtype.numpy)
-        # A copy in the machine's own byte order, which may be written to.
+        # A writable copy in the machine's byte order.
         return flat.reshape(shape, order="F" if fortran else "C").astype(dtype.numpy.newbyteorder("="))
 
 
 def filled(target: Any, items: list[Any]) -> dict[Any, Any]:
-    """Return a mapping with keys and values added, which follow each other in `items`; raises NoArraysError."""
+    """Return a mapping with the alternating keys and values of `items` added; raises NoArraysError."""
     if type(target) is not dict or len(items) % 2:
-        raise NoArraysError("keys and values are to be put into what is no mapping")
+        raise NoArraysError("it adds keys and values to something that is not a mapping")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # Nothing else: to hash a tuple of a hundred thousand tuples would overflow the stack.
+        # No other keys: hashing a tuple of a hundred thousand nested tuples would overflow the stack.
         if not isinstance(key, str) and not (isinstance(key, int) and key.bit_length() <= 64):
             raise NoArraysError("a key is neither a text nor a small number")
         target[key] = value

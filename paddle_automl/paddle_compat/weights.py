@@ -1,8 +1,7 @@
-"""Weight files (``.pdparams``) written in one step, and read without running code from them.
+"""Weight files (``.pdparams``): written in one step, and read without running code from them.
 
-``paddle.load`` unpickles whatever the file holds, so a downloaded file could run any program. The reader
-here only builds NumPy arrays of numbers and plain containers, which is all that a state dict is made of
-(`pickled_arrays`).
+``paddle.load`` unpickles everything in the file, so a downloaded file could run any program. The reader here only
+builds NumPy arrays of numbers and plain containers, the contents of a state dict (`pickled_arrays`).
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from paddle_automl.core.files import open_regular, replacing
 from paddle_automl.paddle_compat.pickled_arrays import read_arrays
 
 NAME_TABLE = "StructuredToParameterName@@"
-"""Key under which Paddle keeps the names of parameters beside the arrays."""
+"""Key under which Paddle stores the names of parameters together with the arrays."""
 
 
 def save_weights(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write a state dict as ``.pdparams``; the file is complete or not there at all."""
+    """Write a state dict as ``.pdparams``; a kill leaves the complete old or new file."""
     with replacing(path) as temporary:
         paddle.save(dict(state), str(temporary))
 
 
 def load_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a ``.pdparams`` file by name; raises ConfigError if it is no such file."""
+    """Return the arrays of a ``.pdparams`` file by name; raises ConfigError if it is not such a file."""
     try:
         with open_regular(path) as file:
             content = read_arrays(file, os.fstat(file.fileno()).st_size)

@@ -85,7 +85,7 @@ def test_a_backbone_of_another_input_is_refused(monkeypatch):
 
     given = Vectors(image_input(1, 8, 8).fitted)
     message = (
-        "model.backbone: 'resnet' takes image input, and the data are vectors input; no backbone takes vectors"
+        "model.backbone: 'resnet' takes image input, but the data are vectors input; no backbone takes vectors"
     )
     with pytest.raises(ConfigError, match=message):
         build_network(validate(ModelConfig, {}), given, 2)

@@ -1,4 +1,4 @@
-"""What a backbone is."""
+"""The interface of backbones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY = "model.backbone"
 class Backbone(nn.Layer):
     """Maps the arrays of one kind of input to features.
 
-    Subclasses set `out_features`, and use no layer that `layers` did not make where it makes such a layer.
+    Subclasses set `out_features`, and get all layers from `layers` that it can make.
     """
 
     class Config(PluginConfig):
@@ -33,12 +33,12 @@ class Backbone(nn.Layer):
     takes: ClassVar[str] = ""
     """Name of the input whose arrays it takes, such as ``image``."""
     space: ClassVar[dict[str, Any]] = {}
-    """Domains of the options, as a sub-space of `search.space`; taken by `space: auto`."""
+    """Domains of the options, as a sub-space of `search.space`; used by `space: auto`."""
     small: ClassVar[dict[str, Any]] = {}
     """Options that make a small network, for tests; an empty mapping: the defaults are small enough."""
 
     out_features: int
-    """F: features of one item."""
+    """F: number of features of one item."""
 
     @classmethod
     @abstractmethod
@@ -52,15 +52,15 @@ class Backbone(nn.Layer):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map the input's arrays, in the order of `Input.specs`, to features [N, F].
 
-        Feature maps [N, F, h, w] are features too: the network takes their mean over all pixels.
+        Feature maps [N, F, h, w] are allowed too: the network averages them over all pixels.
         """
 
 
 class ImageBackbone(Backbone):
     """Maps images to feature maps.
 
-    `image_size` is the height and width of the images the network is meant for: automatic strides are chosen
-    by it. Subclasses set `out_channels`.
+    `image_size` is the height and width of the images, by which automatic strides are chosen. Subclasses set
+    `out_channels`.
     """
 
     takes: ClassVar[str] = "image"

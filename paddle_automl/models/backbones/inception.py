@@ -60,7 +60,7 @@ class Inception(Staged):
 
 
 class _Module(nn.Layer):
-    """Branches side by side on the same input, joined along the channels."""
+    """Parallel branches on the same input, concatenated along the channels."""
 
     def __init__(
         self, branches: tuple[Branch, ...], layers: LayerFactory, in_channels: int, out_channels: int
@@ -77,7 +77,7 @@ class _Module(nn.Layer):
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, out_channels, H, W]."""
         inputs = fast.fork(x, len(self.branches))
-        # By index: Paddle's tracing does not know zip(strict=True).
+        # By index: Paddle's tracing does not support zip(strict=True).
         return fast.concat([branch(inputs[index]) for index, branch in enumerate(self.branches)])
 
 

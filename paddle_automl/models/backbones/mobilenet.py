@@ -1,4 +1,4 @@
-"""MobileNetV2-like networks (Sandler et al. 2018): few weights and products, by depth-wise convolutions."""
+"""MobileNetV2-like networks (Sandler et al. 2018): few weights and multiplications, by depth-wise convolutions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class MobileNet(Staged):
 
     @classmethod
     def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:
-        # What enters the first block is activated: nothing is added to it, as in the paper. oneDNN's 8-bit
+        # The input of the first block is activated, and as in the paper no shortcut adds it. oneDNN's 8-bit
         # convolutions would also add that unsigned map to a signed one as if it were signed.
         same = place.stride == 1 and place.in_channels == place.width
         adds = same and (place.stage, place.index) != (0, 0)
@@ -63,7 +63,7 @@ class MobileNet(Staged):
 
 
 class InvertedResidual(nn.Layer):
-    """Wide inside and narrow outside; with `adds` the input, which has the shape of the output, is added."""
+    """A block that is wide inside and narrow outside; with `adds` the input, of the output's shape, is added."""
 
     def __init__(
         self,

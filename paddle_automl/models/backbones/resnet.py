@@ -1,4 +1,4 @@
-"""Residual networks (He et al. 2016a, 2016b) of any width, depth, kernel and order of block."""
+"""Residual networks (He et al. 2016a, 2016b) of any width, depth, kernel size and block order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 EXPANSION = 4
-"""Output channels of a bottleneck block over the channels inside it."""
+"""Output channels of a bottleneck block divided by the channels inside it."""
 
 
 @BACKBONES.register("resnet")
@@ -66,7 +66,7 @@ class ResNet(Staged):
 
 
 class _Block(nn.Layer):
-    """Residual block in either order; the shortcut is a 1 x 1 convolution where shapes differ."""
+    """Residual block in either order; the shortcut is a 1 x 1 convolution if the shapes differ."""
 
     def __init__(
         self, config: ResNet.Config, layers: LayerFactory, in_channels: int, width: int, stride: int
@@ -103,7 +103,7 @@ class _Block(nn.Layer):
         """Map [N, C, H, W] to [N, out_channels, h, w]."""
         if self.pre:
             y = self.first(x)
-            # With a change of shape the shortcut too starts from the activated input (He et al. 2016b, 4.1).
+            # If the shape changes, the shortcut starts from the activated input too (He et al. 2016b, 4.1).
             shortcut = x if self.shortcut is None else self.shortcut(y)
             return fast.add(shortcut, self.residual(y))
         x, one = fast.fork(x)

@@ -28,11 +28,11 @@ from paddle_automl.models.kernels.weighted import Needs, Weighted, run
 
 
 class Geometry(NamedTuple):
-    """How the kernel goes over the pixels, one number per spatial axis."""
+    """Stride, dilation and padding of a kernel, one number per spatial axis."""
 
     stride: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
-    """Zeros before and after each axis."""
+    """Zeros added before and after each axis."""
     dilation: tuple[int, ...]
 
     def size(self, sizes: Sequence[int], kernel: Sequence[int]) -> list[int]:
@@ -112,7 +112,7 @@ class Convolution(Weighted):
 def _without_needless_stride(
     geometry: Geometry, sizes: Sequence[int], kernel: Sequence[int], result: Sequence[int]
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """Return stride and padding with a stride of one, which is the same there, where the result has one pixel.
+    """Return an equivalent stride and padding, with a stride of one along axes where the result has one pixel.
 
     oneDNN 3.6 computes wrong results from a map of one channel for a stride along the last axis if the result is
     one pixel wide.
@@ -126,7 +126,7 @@ def _without_needless_stride(
         if high >= 0:
             stride[axis], padding[axis] = 1, (low, high)
         elif axis == len(result) - 1:
-            raise UnsupportedError("a stride over a map of which only one window is used is computed wrongly")
+            raise UnsupportedError("oneDNN computes a wrong result for a stride if the result has only one window")
     return stride, padding
 
 
@@ -136,8 +136,8 @@ def _gradient_types(
     """Return the types in which to compute the gradients of input and weights.
 
     For bfloat16, oneDNN 3.6 on Zen 4 is faster in float32, conversions included, for the input of a strided
-    depthwise convolution (0.2 for 24 ms) and the weights of a 5 x 5 one (6 for 15 ms). For the weights, it reads
-    memory that was never written where there is dilation or the map is narrower than the stride.
+    depthwise convolution (0.2 instead of 24 ms) and the weights of a 5 x 5 one (6 instead of 15 ms). For the
+    weights, it reads uninitialized memory if there is dilation or the map is narrower than the stride.
     """
     if dtype == F32:
         return F32, F32

@@ -27,7 +27,7 @@ from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 
 class Function(NamedTuple):
-    """An activation: what the library calls it, and its two numbers."""
+    """An activation: its number in the library, and its two parameters."""
 
     algorithm: str
     alpha: float = 0.0
@@ -84,7 +84,7 @@ class Elementwise:
         return y
 
     def compute_gradient(self, kept: Tensor, dy: Tensor) -> Tensor:
-        """Return the gradient of the input; `kept` is the result or the input, as the algorithm wants."""
+        """Return the gradient of the input; `kept` is the result or the input, as the algorithm requires."""
         dy = gradient(dy, kept.dtype)
         dx = empty_on_cpu(kept.shape, kept.dtype)
         self.backward(kept.data_ptr(), dy.data_ptr(), dx.data_ptr())
@@ -92,7 +92,7 @@ class Elementwise:
 
 
 def activate(x: Tensor, function: Function, compute: paddle.dtype) -> Tensor:
-    """Return `function` of `x`, of any shape; feature maps are computed in `compute`, other tensors as they are."""
+    """Return `function` of `x`, of any shape; feature maps are computed in `compute`, others in their type."""
     training = needs_gradient(x)
     memory = channels_last(x, compute if x.ndim in TO_LAST else None)
     operation = CACHE.get(Elementwise, x.size, NUMBERS[memory.dtype], *function[:3], training)
@@ -106,7 +106,7 @@ class _Activation(PyLayer):
     def forward(ctx: Any, operation: Elementwise, x: Tensor, function: Function) -> Tensor:
         y = operation.compute(x)
         ctx.operation = operation
-        # Paddle never frees a result that its own node keeps, unless the node has it detached.
+        # Paddle never frees a result that its own node keeps, unless the node keeps it detached.
         ctx.save_for_backward(y.detach() if function.from_result else x)
         return y
 

@@ -1,4 +1,4 @@
-"""Where paths of a network meet or part: sum, sum with maximum, concatenation, use by several branches."""
+"""Operations where paths of a network join or split: sum, sum with ReLU, concatenation, use by several branches."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _total(terms: Sequence[Tensor]) -> Tensor:
 
 
 def add(a: Tensor, b: Tensor, compute: paddle.dtype, *, relu: bool = False) -> Tensor:
-    """Return a + b of one shape [N, C, ...], with `relu` its positive part."""
+    """Return a + b for maps of one shape [N, C, ...], with `relu` the positive part of the sum."""
     if a.shape != b.shape or a.ndim not in TO_LAST:
         raise UnsupportedError("only feature maps of one shape are added")
     a, b = channels_last(a, compute), channels_last(b, compute)
@@ -101,7 +101,7 @@ def _for_both(d: Tensor, wanted: tuple[bool, bool]) -> tuple[Tensor | None, Tens
 
 
 class _Concat:
-    """Channels one after the other, of feature maps with some number of pixels."""
+    """Concatenation of channels, for feature maps with a given number of pixels."""
 
     def __init__(self, pixels: int, channels: tuple[int, ...], dtype: int) -> None:
         total = sum(channels)
@@ -162,8 +162,8 @@ class _ConcatFunction(PyLayer):
 def fork(x: Tensor, branches: int, compute: paddle.dtype) -> tuple[Tensor, ...]:
     """Return `x` once for each of the branches that use it.
 
-    Never needed for right results. A map that does not come from a fast layer is reordered once and not by every
-    branch. Paddle adds up the branches' gradients by itself, in bfloat16 ten times slower than the library does.
+    Results are correct without it, but slower: a map that does not come from a fast layer is then reordered by
+    every branch, and Paddle adds up the branches' gradients, in bfloat16 ten times slower than the library.
     """
     if branches < 2 or (known(x) is None and x.ndim not in TO_LAST):
         return (x,) * branches

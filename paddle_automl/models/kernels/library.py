@@ -1,8 +1,8 @@
 """Binding of the oneDNN library that the Paddle wheel ships (``paddle/libs/libdnnl.so.3``).
 
-Only the C API of oneDNN 3.x is used, through ctypes: no compiler, no change to Paddle. Names and numbers below
-are those of ``oneapi/dnnl/dnnl.h`` and ``dnnl_types.h`` (the same from 3.0 on; the self-test would notice if
-they were not). ctypes lets go of the interpreter lock during each call.
+Only the C API of oneDNN 3.x is used, through ctypes: no compiler, no change to Paddle. Names and numbers below are
+those of ``oneapi/dnnl/dnnl.h`` and ``dnnl_types.h`` (the same since 3.0; the self-test would detect a change).
+ctypes releases the interpreter lock during each call.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import paddle
 from paddle_automl.core.errors import UnsupportedError
 
 DISABLED_BY = "PADDLE_AUTOML_KERNELS"
-"""Environment variable; ``0`` keeps every network on Paddle's own operators."""
+"""Environment variable; with ``0`` every network uses Paddle's own operators."""
 MAJOR_VERSION = 3
 MAX_RANK = 12
 """Length of every array of dimensions (DNNL_MAX_NDIMS)."""
@@ -91,7 +91,7 @@ class Library:
     def check(self, status: int, what: str) -> None:
         """Raise UnsupportedError unless `status` is dnnl_success."""
         if status:
-            raise UnsupportedError(f"oneDNN gives status {status} for {what}")
+            raise UnsupportedError(f"oneDNN returns status {status} for {what}")
 
     def _read_version(self) -> tuple[int, int, int]:
         class Version(Structure):
@@ -106,14 +106,14 @@ class Library:
         return found.major, found.minor, found.patch
 
     def _check_numbers(self) -> None:
-        """Ask the library for the names of the algorithm numbers used here; they did change between versions."""
+        """Compare the algorithm numbers used here with the library's names; they have changed between versions."""
         for name, number in ALGORITHMS.items():
             found = self.dll.dnnl_alg_kind2str(number).decode("ascii", "replace")
             if found != name:
                 raise UnsupportedError(f"algorithm {number} is '{found}' in this oneDNN, not '{name}'")
 
     def _declare(self) -> None:
-        """Give ctypes the types, without which pointers would be cut to 32 bits."""
+        """Declare the types for ctypes, which would otherwise truncate pointers to 32 bits."""
         v, vp, i, dims, array = c_void_p, POINTER(c_void_p), c_int, POINTER(c_int64), POINTER(Argument)
         spatial = [dims, dims, dims, dims]
         signatures: dict[str, list[Any]] = {
@@ -170,7 +170,7 @@ class Library:
 
 
 def folder() -> Path:
-    """Return where Paddle keeps the libraries it ships."""
+    """Return the folder of the libraries that Paddle ships."""
     return Path(paddle.__file__).parent / "libs"
 
 
@@ -179,7 +179,7 @@ _loaded: list[Library | str] = []
 
 
 def library() -> Library:
-    """Return the library, loaded once; raises UnsupportedError with the reason if it is not there."""
+    """Return the library, loaded once; raises UnsupportedError with the reason if it cannot be used."""
     if not _loaded:
         with _lock:
             if not _loaded:
@@ -197,7 +197,7 @@ def library() -> Library:
 
 @lru_cache(maxsize=1)
 def processor_flags() -> frozenset[str]:
-    """Return the instruction sets of the processor as Linux names them; empty where it does not tell."""
+    """Return the instruction sets of the processor by their Linux names; empty if unknown."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
             for line in file:

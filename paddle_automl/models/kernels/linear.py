@@ -20,7 +20,7 @@ class InnerProduct(Weighted):
             rows *= size
         self.source = lambda kind: Layout.of([rows, width], kind)
         self.target = lambda kind: Layout.of([rows, out], kind)
-        # The library's order is [out, in]; Paddle's weights are its transpose in memory.
+        # The library's order is [out, in]; in memory Paddle's weights are the transpose.
         self.weights_shape, self.weights_order = (out, width), (1, 0)
         self.result_shape = [*outer, out]
         super().__init__(dtype, needs, bias=out if bias else None, gradient_types=(dtype, dtype))

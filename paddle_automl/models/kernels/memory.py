@@ -1,9 +1,9 @@
-"""How a feature map travels between fast layers.
+"""The memory order of feature maps between fast layers.
 
-A fast layer's result is a tensor [N, H, W, C]. What the network gets to see is its transpose [N, C, H, W], a view
-without a copy, that Paddle's autograd knows about. The view carries a reference to the tensor under it: the next
-fast layer takes that one and goes on in the same memory, with gradients added up there too. Any other operator
-sees an ordinary tensor with the right shape and values and gets the right gradient, only slower.
+A fast layer's result is a tensor [N, H, W, C]. The network sees its transpose [N, C, H, W], a view without a copy,
+which Paddle's autograd knows. The view has a reference to the underlying tensor: the next fast layer uses that one
+and continues in the same memory, where gradients are added up too. Any other operator sees an ordinary tensor with
+the right shape and values and gets the right gradient, only slower.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ TO_FIRST = {3: [0, 2, 1], 4: [0, 3, 1, 2]}
 
 
 def channels_last_order(rank: int) -> list[int]:
-    """Return the axes of [N, C, ...] in the order in which they lie in memory."""
+    """Return the axes of [N, C, ...] in memory order."""
     return [0, *range(2, rank), 1]
 
 
 def needs_gradient(*tensors: Tensor | None) -> bool:
-    """Return whether autograd has to remember an operation on `tensors`."""
+    """Return whether autograd has to record an operation on `tensors`."""
     return paddle.is_grad_enabled() and any(t is not None and not t.stop_gradient for t in tensors)
 
 
@@ -47,7 +47,7 @@ def logical(memory: Tensor) -> Tensor:
 
 
 def known(x: Tensor) -> Tensor | None:
-    """Return the memory [N, ..., C] under a view made by `logical`, unless it was changed in place since."""
+    """Return the memory [N, ..., C] of a view made by `logical`, unless it was changed in place since."""
     memory: Tensor
     try:
         memory, version = getattr(x, _FIELD)
@@ -57,7 +57,7 @@ def known(x: Tensor) -> Tensor | None:
 
 
 def channels_last(x: Tensor, dtype: paddle.dtype | None = None) -> Tensor:
-    """Return `x` [N, C, ...] as contiguous [N, ..., C] in `dtype` (None: the type it has), through autograd."""
+    """Return `x` [N, C, ...] as contiguous [N, ..., C] in `dtype` (None: its own type), recorded by autograd."""
     memory = known(x)
     if memory is None:
         order = TO_LAST.get(x.ndim)
@@ -72,7 +72,7 @@ def channels_last(x: Tensor, dtype: paddle.dtype | None = None) -> Tensor:
 
 
 def plain(x: Tensor) -> Tensor:
-    """Return `x` as an ordinary float32 tensor, which every operator of Paddle takes at full speed."""
+    """Return `x` as an ordinary float32 tensor, which every operator of Paddle processes at full speed."""
     if not paddle.in_dynamic_mode():
         return x
     memory = known(x)
@@ -84,12 +84,12 @@ def plain(x: Tensor) -> Tensor:
 
 
 def cast(x: Tensor, dtype: paddle.dtype) -> Tensor:
-    """Return contiguous `x` in `dtype`, through autograd."""
+    """Return contiguous `x` in `dtype`, recorded by autograd."""
     return x if x.dtype == dtype else _run(_Cast, x, dtype)
 
 
 def convert(x: Tensor, dtype: paddle.dtype) -> Tensor:
-    """Return contiguous `x` in `dtype`, unknown to autograd; `x` itself if it has that type already."""
+    """Return contiguous `x` in `dtype`, not recorded by autograd; `x` itself if it has that type already."""
     if x.dtype == dtype:
         return x
     result = empty_on_cpu(x.shape, dtype)
@@ -101,7 +101,7 @@ def gradient(dy: Tensor, dtype: paddle.dtype) -> Tensor:
     """Return a gradient as a fast layer needs it: contiguous, in `dtype`.
 
     Raises UnsupportedError if it is to be differentiated again, which would silently give zeros; Paddle's engine
-    makes an exception of its own of it, with the same text.
+    turns that into its own exception with the same text.
     """
     if paddle.is_grad_enabled():
         raise UnsupportedError(

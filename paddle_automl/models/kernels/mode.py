@@ -1,4 +1,4 @@
-"""Where fast layers compute: the context that turns them on, its numeric type, and why they stay off."""
+"""The context that turns fast layers on, its numeric type, and the reason if they stay off."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _F32_FLAGS = {"avx2", "fma"}
 
 
 class _Mode(threading.local):
-    """What the thread's networks compute in now; None: Paddle's own operators."""
+    """The type in which the networks of a thread compute now; None: Paddle's own operators."""
 
     dtype: paddle.dtype | None = None
 
@@ -32,7 +32,7 @@ _said_lock = threading.Lock()
 
 
 def unsupported(dtype: str = "float32") -> str:
-    """Return why this process cannot compute in `dtype` here; empty if it can."""
+    """Return the reason why this process cannot compute in `dtype`; empty if it can."""
     if dtype not in DTYPES:
         return f"there is no fast path for {dtype}, only for {' and '.join(DTYPES)}"
     try:
@@ -40,21 +40,21 @@ def unsupported(dtype: str = "float32") -> str:
     except UnsupportedError as reason:
         return str(reason)
     flags = processor_flags()
-    # Without AVX2 oneDNN has only code that is slower than Paddle's.
+    # Without AVX2 oneDNN is slower than Paddle.
     if not flags >= _F32_FLAGS:
         return "the processor has no AVX2"
     if dtype == "bfloat16" and not flags & _BF16_FLAGS:
-        return "the processor computes no bfloat16 (avx512_bf16 or amx_bf16)"
+        return "the processor has no bfloat16 instructions (avx512_bf16 or amx_bf16)"
     return ""
 
 
 @contextmanager
 def use(dtype: str | None = "float32") -> Iterator[str | None]:
-    """Let the fast layers that run in this thread inside the context compute in `dtype`.
+    """Make the fast layers of this thread compute in `dtype` inside the context.
 
     ``float32`` or ``bfloat16``: feature maps and their gradients have that type, weights stay float32. Yields the
-    type really used: where bfloat16 is not there float32, where that is not there either None, which is what
-    `dtype` None asks for too: Paddle's own operators. Only forward passes need the context; backward follows.
+    type that is used: float32 if bfloat16 is not available, and None (Paddle's own operators) if neither is, or if
+    `dtype` is None. Only forward passes need the context; backward passes follow.
     """
     for name in (dtype, "float32") if dtype is not None else ():
         reason = unsupported(name)
@@ -74,13 +74,13 @@ def use(dtype: str | None = "float32") -> Iterator[str | None]:
 def active() -> paddle.dtype | None:
     """Return the type in which this thread's fast layers compute, or None for Paddle's own operators.
 
-    A network that is being traced is always left to Paddle.
+    A network that is being traced always uses Paddle's operators.
     """
     return _mode.dtype if paddle.in_dynamic_mode() else None
 
 
 def takes(x: Tensor) -> bool:
-    """Return whether fast layers may compute with `x` now: inside `use`, not traced, on the CPU, float."""
+    """Return whether fast layers may compute with `x` now: inside `use`, not traced, floating-point, on the CPU."""
     if active() is None or not isinstance(x, Tensor):
         return False
     if x.dtype != paddle.float32 and x.dtype != paddle.bfloat16:
@@ -89,7 +89,7 @@ def takes(x: Tensor) -> bool:
 
 
 def explain(what: str, reason: object) -> None:
-    """Log once in the process that `what` is left to Paddle because of `reason`."""
+    """Log, once per process, that `what` is left to Paddle because of `reason`."""
     text = f"{what}: {reason}; Paddle's own operators are used"
     with _said_lock:
         if text in _said:

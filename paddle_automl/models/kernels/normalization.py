@@ -1,4 +1,4 @@
-"""Batch normalization, with the maximum with zero after it in the same pass."""
+"""Batch normalization, optionally with ReLU in the same pass."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Training:
         backward = Description(
             "batch_normalization_backward", engine, BACKWARD, x, x, x, epsilon, flags, forward, None
         )
-        # Which results of the maximum were positive, one bit each.
+        # The ReLU's mask: which results were positive, one bit each.
         self.workspace = forward.layout("workspace") if relu else None
         last = {} if self.workspace is None else {"workspace": self.workspace}
         vectors = {"mean": channels, "variance": channels, "scale": channels}
@@ -87,16 +87,17 @@ def _average(channels: int, momentum: float) -> Primitive:
 def batch_norm(x: Tensor, given: Statistics, *, training: bool, relu: bool, compute: paddle.dtype) -> Tensor:
     """Return `x` [N, C, ...] normalized, and with `relu` its positive part.
 
-    While `training`, by mean and (biased) variance of the batch, which also move the running statistics, as in
-    Paddle; else by the running statistics. Raises UnsupportedError if oneDNN cannot or is slower than Paddle.
+    With `training` it uses mean and (biased) variance of the batch and updates the running statistics, as Paddle
+    does; else it uses the running statistics. Raises UnsupportedError if oneDNN does not support it or is slower
+    than Paddle.
     """
     channels = x.shape[1]
     if x.ndim not in TO_FIRST:
         raise UnsupportedError(f"there is no fast batch normalization of {x.ndim} axes")
     if channels % 4:
         raise UnsupportedError("the library has fast code only for a multiple of 4 channels")
-    # In bfloat16 for 24 channels the library takes 4 + 6 ms, in float32 with conversions 0.7 + 0.8. A maximum in
-    # the same pass for 12 channels takes 7 + 7 ms, apart 0.4 + 1.
+    # In bfloat16 for 24 channels the library takes 4 + 6 ms, in float32 with conversions 0.7 + 0.8. A ReLU in
+    # the same pass for 12 channels takes 7 + 7 ms, separately 0.4 + 1.
     narrow = compute == paddle.bfloat16 and channels % 16 != 0
     apart = relu and channels % 8 != 0
     inner = paddle.float32 if narrow else compute
@@ -129,7 +130,7 @@ def _by_batch(x: Tensor, given: Statistics, relu: bool, compute: paddle.dtype) -
 def _normalize(
     operation: _Training, average: Primitive, x: Tensor, given: Statistics
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return y, mean and variance of the batch as one array [2, C], and the mask of the maximum."""
+    """Return y, mean and variance of the batch as one array [2, C], and the mask of the ReLU."""
     y = empty_on_cpu(x.shape, x.dtype)
     channels = x.shape[-1]
     batch = empty_on_cpu([2, channels], paddle.float32)

@@ -43,7 +43,7 @@ class Window(NamedTuple):
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     ceil_mode: bool = False
-    """Round the number of windows up, so that a last one may hang over the edge."""
+    """Round the number of windows up, so that the last one may extend beyond the edge."""
 
 
 class _Pooling:
@@ -56,11 +56,11 @@ class _Pooling:
             span = size + 2 * low - kernel
             count = (-(-span // stride) if window.ceil_mode else span // stride) + 1
             if window.ceil_mode and (count - 1) * stride >= size + low:
-                raise UnsupportedError("a window lies wholly in the padding")
+                raise UnsupportedError("a window lies completely in the padding")
             result.append(count)
             high.append((count - 1) * stride + kernel - size - low)
         if window.ceil_mode and kind == "mean_with_zeros":
-            raise UnsupportedError("the mean with padding over windows beyond the edge is defined differently")
+            raise UnsupportedError("oneDNN defines the mean with padding over windows beyond the edge differently")
         if min(result) < 1 or any(low >= k for low, k in zip(window.padding, window.kernel, strict=True)):
             raise UnsupportedError("the window does not fit")
         self.result_shape = [batch, *result, channels]

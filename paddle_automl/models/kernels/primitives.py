@@ -1,9 +1,9 @@
-"""Primitives of oneDNN as Python objects, and the cache that keeps the ones in use.
+"""Primitives of oneDNN as Python objects, and a cache of those in use.
 
-A primitive is made for one set of shapes and knows nothing of the data; its memory objects are pointed at the
-tensors of each call. That is shared state, hence a lock per primitive. Objects of the library are destroyed with
-their Python object, but not while the interpreter ends, when nothing is left to call (hence the default argument
-of each ``__del__``: module globals are gone by then).
+A primitive is made for one set of shapes, independent of the data; its memory objects are pointed at the tensors of
+each call. That is shared state, hence a lock per primitive. Objects of the library are destroyed with their Python
+object, but not while the interpreter ends: the default argument of each ``__del__`` keeps the function, because
+module globals are gone by then.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Layout:
 
     @staticmethod
     def of(shape: Sequence[int], dtype: int, order: Sequence[int] | None = None) -> Layout:
-        """Return the dense layout of `shape` whose axes lie in memory in `order`, the slowest first."""
+        """Return the dense layout of `shape` with its axes in memory in `order`, the slowest first."""
         strides = [0] * len(shape)
         step = 1
         for axis in reversed(order or range(len(shape))):
@@ -83,14 +83,14 @@ class Layout:
 
 
 class Description:
-    """What a primitive will do (dnnl_primitive_desc_t); raises UnsupportedError if oneDNN cannot."""
+    """Description of a primitive (dnnl_primitive_desc_t); raises UnsupportedError if oneDNN does not support it."""
 
     def __init__(self, function: str, *arguments: Any) -> None:
         given = [a.pointer if isinstance(a, Layout | Description) else a for a in arguments]
         self.pointer: c_void_p = library().create(f"{function}_primitive_desc_create", *given)
 
     def layout(self, name: str) -> Layout:
-        """Return the layout that the primitive wants for its argument `name`."""
+        """Return the layout that the primitive requires for its argument `name`."""
         found = library().dll.dnnl_primitive_desc_query_md(self.pointer, QUERIES[name], 0)
         return Layout(c_void_p(found), owner=self)
 
@@ -125,7 +125,7 @@ class Primitive:
                 point(memory, address)
             status = self._execute(self._pointer, self._stream, self._count, self._arguments)
         if status:
-            raise RuntimeError(f"oneDNN gives status {status} while computing")
+            raise RuntimeError(f"oneDNN returns status {status} while computing")
 
     def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         if ending() or not hasattr(self, "_pointer"):
@@ -137,14 +137,14 @@ class Primitive:
 
 
 def reorder(source: Layout, target: Layout) -> Primitive:
-    """Return the copy from one layout and type to another; arguments: source, target."""
+    """Return a primitive that copies from one layout and type to another; arguments: source, target."""
     engine = library().engine
     description = Description("reorder", source, engine, target, engine, None)
     return Primitive(description, src=source, dst=target)
 
 
 def weighted_sum(layout: Layout, scales: Sequence[float]) -> Primitive:
-    """Return the sum of up to four arrays, each times its scale; arguments: the terms, the target."""
+    """Return a primitive for the sum of up to four arrays, each times its scale; arguments: terms, target."""
     lib = library()
     terms = (c_void_p * len(scales))(*[layout.pointer] * len(scales))
     factors = (c_float * len(scales))(*scales)
@@ -154,7 +154,7 @@ def weighted_sum(layout: Layout, scales: Sequence[float]) -> Primitive:
 
 
 def add_relu(layout: Layout) -> Primitive:
-    """Return max(0, a + b); arguments: a, b, target."""
+    """Return a primitive for max(0, a + b); arguments: a, b, target."""
     lib = library()
     attributes = lib.create("primitive_attr_create")
     operations = lib.create("post_ops_create")
@@ -175,7 +175,7 @@ def scratch(layout: Layout) -> Tensor:
 
 
 class Cache:
-    """The operations used last, by what they were made for; what oneDNN cannot do is remembered too."""
+    """The most recently used operations by their keys; unsupported operations are remembered too."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -202,7 +202,7 @@ class Cache:
         return found
 
     def clear(self) -> None:
-        """Let go of all operations; those in use go on."""
+        """Forget all operations; those in use finish."""
         with self._lock:
             self._made.clear()
 
@@ -211,15 +211,15 @@ class Cache:
 
 
 CACHE = Cache(1024)
-"""Of the process. A network has a few dozen different operations; the last batch of an epoch adds as many."""
+"""Operations of this process. A network has a few dozen; the last batch of an epoch adds as many."""
 
 
 def set_threads(count: int) -> None:
-    """Let oneDNN use `count` threads when called from this thread; works at any time, so also after a fork.
+    """Let oneDNN use `count` threads when called from this thread; works at any time, also after a fork.
 
-    ``paddle.set_num_threads`` does not reach it. Which OpenMP the library is bound to, Intel's that Paddle loads
-    or GNU's that it was built with, depends on the order of loading, so both are set. Does nothing where the
-    library cannot be used.
+    ``paddle.set_num_threads`` does not affect it. The order of loading decides whether the library uses Intel's
+    OpenMP (loaded by Paddle) or GNU's (it was built with it), so both are set. Does nothing if the library cannot
+    be used.
     """
     try:
         library()
@@ -229,5 +229,5 @@ def set_threads(count: int) -> None:
         # Only one that is loaded already counts.
         with suppress(OSError, AttributeError):
             ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_LAZY).omp_set_num_threads(count)
-    # A primitive keeps to the number of threads that it was made with.
+    # A primitive keeps the number of threads with which it was made.
     CACHE.clear()

@@ -1,4 +1,4 @@
-"""What the processor can do at most, measured here and now: products of matrices and convolutions."""
+"""The processor's peak speed, measured now: matrix products and convolutions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def measure(dtypes: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return GFLOP per CPU-second by type and kind of operation, the fastest of some rounds.
 
     ``matmul``: 1024 x 1024 x 1024; in float32 by the library under Paddle, in bfloat16 as a linear layer.
-    ``convolution``: 3 x 3, 64 to 64 channels, 8 maps of 28 x 28, forward. A type that the processor does not
-    compute is left out.
+    ``convolution``: 3 x 3, 64 to 64 channels, 8 maps of 28 x 28, forward. Types without processor support are left
+    out.
     """
     found: dict[str, dict[str, float]] = {}
     random = generator(0, "roofline")
@@ -37,7 +37,7 @@ def measure(dtypes: Sequence[str]) -> dict[str, dict[str, float]]:
         if kernels.unsupported(dtype):
             continue
         with paddle.no_grad(), kernels.use(dtype):
-            # Once more in the order and type in which maps travel between fast layers.
+            # Once more in the memory order and type of maps between fast layers.
             between = conv(maps)
             found[dtype]["convolution"] = conv_gflop / _fastest(conv.forward, between, 10)
             if dtype == "bfloat16":

@@ -1,6 +1,6 @@
 """Numeric check of each kind of operation against NumPy, before a network relies on it.
 
-It runs once in a process for each kind and type, on arrays of a few hundred numbers with small odd sizes. An
+It runs once per process for each kind and type, on arrays of a few hundred numbers with small odd sizes. An
 operation that fails is left to Paddle for the rest of the process.
 """
 
@@ -25,14 +25,14 @@ from paddle_automl.models.kernels.pooling import Window, pool
 
 Array = np.ndarray[Any, Any]
 TOLERANCES = {paddle.float32: 1e-4, paddle.bfloat16: 3e-2}
-"""Largest error allowed, over the largest value of the result."""
+"""Largest allowed error, relative to the largest value of the result."""
 
 _results: dict[tuple[str, paddle.dtype], bool] = {}
 _lock = threading.RLock()
 
 
 def passed(kind: str, dtype: paddle.dtype) -> bool:
-    """Return whether operations of `kind`, a key of `TESTS`, compute rightly in `dtype` in this process."""
+    """Return whether operations of `kind`, a key of `TESTS`, are correct in `dtype` in this process."""
     found = _results.get((kind, dtype))
     if found is None:
         with _lock:
@@ -51,7 +51,7 @@ def _try(kind: str, dtype: paddle.dtype) -> bool:
             error = float(np.abs(found - expected).max() / np.abs(expected).max())
             if not error <= TOLERANCES[dtype]:
                 raise UnsupportedError(f"the self-test in {dtype} finds an error of {error:.1e} in {what}")
-    except Exception as reason:  # noqa: BLE001  whatever goes wrong here must not end a training
+    except Exception as reason:  # noqa: BLE001  no failure here may end a training
         explain(kind, reason)
         return False
     return True
@@ -213,4 +213,4 @@ TESTS: dict[str, Callable[[paddle.dtype], Check]] = {
     "activation": _activation,
     "joining": _joining,
 }
-"""The check of each kind of operation: names of results, what was found, what NumPy says."""
+"""The check of each kind of operation: names of results, the library's values, NumPy's values."""

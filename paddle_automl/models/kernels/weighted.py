@@ -1,7 +1,7 @@
-"""What convolutions and linear layers have in common: weights that are reordered and gradients of three kinds.
+"""The common base of convolutions and linear layers: reordered weights, and gradients of input, weights and bias.
 
-Weights, bias and their gradients are float32 in Paddle's own order; inside, the library chooses the order and,
-for bfloat16, the weights are rounded anew in each forward pass.
+Weights, bias and their gradients are float32 in Paddle's own order; inside, the library chooses the order and, for
+bfloat16, the weights are rounded in each forward pass.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TYPES = {F32: paddle.float32, BF16: paddle.bfloat16}
 
 
 class Needs(NamedTuple):
-    """Which gradients a pass will be asked for."""
+    """The gradients that will be needed after a forward pass."""
 
     inputs: bool
     weights: bool
@@ -35,12 +35,12 @@ class Needs(NamedTuple):
 
 
 class Weighted(ABC):
-    """y = W x + b for one set of shapes; subclasses describe it to the library.
+    """y = W x + b for one set of shapes; subclasses describe it for the library.
 
-    `source`, `target`: function that gives the layout of x or y in a type. `weights`: shape and order in memory
-    of Paddle's weights. `rounded_order`: order in which weights of another type are stored once before the library
-    reorders them (None: not at all). `result_shape`: of y in memory. `gradient_types`: types in which the gradients
-    of x and of the weights are computed, where the library is slow in the type of x.
+    `source`, `target`: functions from a type to the layout of x or y. `weights`: shape and memory order of Paddle's
+    weights. `rounded_order`: order in which weights of another type are stored before the library reorders them
+    (None: they are not). `result_shape`: shape of y in memory. `gradient_types`: types for the gradients of x and
+    of the weights, if the library is slow in the type of x.
     """
 
     source: Callable[[int], Layout]
@@ -116,7 +116,7 @@ class Weighted(ABC):
         self._weights = Primitive(weights, src=x, diff_weights=self._unpacked, **arguments, diff_dst=dy)
 
     def forward(self, x: Tensor, weights: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return y and the weights as `backward_data` wants them."""
+        """Return y and the weights in the form that `backward_data` needs."""
         rounded = weights
         if self._round is not None:
             rounded = scratch(self._rounded)
@@ -153,7 +153,7 @@ class Weighted(ABC):
 
 
 def run(operation: Weighted, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
-    """Return y in memory order, with gradients of x, weights and bias if they are wanted."""
+    """Return y in memory order, with gradients of x, weights and bias if they are needed."""
     if not needs_gradient(x, weights, bias):
         return operation.forward(x, weights, bias)[0]
     y: Tensor = _Weighted.apply(operation, x, weights, bias)

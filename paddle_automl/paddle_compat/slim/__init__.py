@@ -1,1 +1,1 @@
-"""What PaddleSlim 2.6 and old-graph export need on Paddle 3: every private name and every mend, in one place."""
+"""All private names and repairs that PaddleSlim 2.6 and the export of old graphs need on Paddle 3."""

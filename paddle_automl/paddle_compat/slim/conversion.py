@@ -1,4 +1,4 @@
-"""Making a network's convolutions and linear layers plain, for tools that look at the exact class of a layer."""
+"""Plain convolutions and linear layers, for tools that check the exact class of a layer."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ _CONV = (nn.Conv2D, nn.Conv2DTranspose)
 class FilterPruning:
     """PaddleSlim's pruner of one network, which it changes in place.
 
-    `layers` are the convolutions whose filters can be removed, by the name of the layer: every one of them
-    stands for all layers that must lose the same channels (the convolutions of a residual stage, the
-    depth-wise convolution after it). `obstacles` are the operators through which PaddleSlim cannot follow
-    channels, so that the convolutions before them keep all filters. The network is traced in evaluation mode
-    with one image of `input_shape` (C, H, W). Raises UnsupportedError for a network that cannot be traced.
+    `layers` are the convolutions whose filters can be removed, by the name of the layer: each represents all layers
+    that must lose the same channels (the convolutions of a residual stage, the depth-wise convolution after it).
+    `obstacles` are the operators through which PaddleSlim cannot follow channels, so the convolutions before them
+    keep all filters. The network is traced in evaluation mode with one image of `input_shape` (C, H, W). Raises
+    UnsupportedError for a network that cannot be traced.
     """
 
     def __init__(self, model: nn.Layer, criterion: Criterion, input_shape: tuple[int, int, int]) -> None:
@@ -52,7 +52,7 @@ class FilterPruning:
         return {name: int(owners[master].weight.shape[0]) for name, master in self._masters.items()}
 
     def prune(self, ratios: Mapping[str, float]) -> None:
-        """Remove the given fraction of the filters of each named layer; undoes what was done before."""
+        """Remove the given fraction of the filters of each named layer; earlier removals are undone."""
         self.undo()
         wanted = {self._masters[name]: float(ratio) for name, ratio in ratios.items() if ratio > 0}
         with old_ir(), quiet():
@@ -63,13 +63,13 @@ class FilterPruning:
         _sync_attributes(self.model)
 
     def undo(self) -> None:
-        """Give the network back all its filters."""
+        """Restore all filters of the network."""
         with quiet():
             self._pruner.restore()
         _sync_attributes(self.model)
 
     def finish(self) -> None:
-        """Forget what was removed: afterwards nothing can be undone."""
+        """Discard the removed filters: afterwards nothing can be undone."""
         for layer in self.model.sublayers(include_self=True):
             for name in [name for name in layer._buffers if name.endswith(_BACKUP)]:
                 del layer._buffers[name]
@@ -90,7 +90,7 @@ class FilterPruning:
 
 @contextlib.contextmanager
 def _tracing() -> Iterator[None]:
-    """Old graphs inside; dynamic mode afterwards, which PaddleSlim does not restore when it fails."""
+    """Use old graphs inside the block; restore dynamic mode afterwards, which PaddleSlim does not if it fails."""
     with old_ir():
         try:
             yield
@@ -101,7 +101,7 @@ def _tracing() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _listening(obstacles: list[str]) -> Iterator[None]:
-    """Collect the names of the operators of which PaddleSlim warns."""
+    """Collect the names of the operators about which PaddleSlim warns."""
     logger = logging.getLogger("paddleslim.prune.collections")
     level, handlers = logger.level, logger.handlers
 
@@ -126,7 +126,7 @@ def _owners(model: nn.Layer) -> dict[str, Any]:
 
 
 def _sync_attributes(model: nn.Layer) -> None:
-    """Let layers report the sizes that their parameters have; PaddleSlim leaves the old numbers."""
+    """Set the sizes that layers report to those of their parameters; PaddleSlim leaves the old ones."""
     for layer in model.sublayers(include_self=True):
         if isinstance(layer, nn.Conv2D):
             out_channels, per_group = layer.weight.shape[:2]

@@ -1,4 +1,4 @@
-"""Lasting repairs of PaddleSlim 2.6 on Paddle 3; each does nothing where Paddle still has the old behaviour."""
+"""Permanent repairs of PaddleSlim 2.6 on Paddle 3; each does nothing if Paddle still has the old behaviour."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from paddle_automl.core.runtime import silence_known_warnings
 
 _MARK = "_paddle_automl_mend"
 _ACTIVATIONS = ("mish", "silu", "tanh", "elu", "softplus", "selu", "celu", "exp", "sqrt", "abs")
-"""Operators that treat every number alike, whatever its channel."""
+"""Operators that treat every number alike, independent of its channel."""
 
 
 def import_paddleslim() -> Any:
-    """Return PaddleSlim, mended and silent; raises UnsupportedError where it is not installed."""
+    """Return PaddleSlim, repaired and silent; raises UnsupportedError if it is not installed."""
     mend_paddle()
     with warnings.catch_warnings(), quiet():
         silence_known_warnings()
@@ -41,14 +41,14 @@ def import_paddleslim() -> Any:
 
 
 def mend_paddle() -> None:
-    """Give Paddle back what PaddleSlim and the conversion of quantized networks rely on."""
+    """Restore what PaddleSlim and the conversion of quantized networks need from Paddle."""
     _alias_mode_guard()
     _accept_missing_zero_point()
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what PaddleSlim prints for its developers, and warnings about its use of NumPy."""
+    """Suppress PaddleSlim's messages for developers, and warnings about its use of NumPy."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         yield
@@ -94,7 +94,7 @@ def _keep_masks_float() -> None:
 
 
 def _know_activations() -> None:
-    """PaddleSlim's tracing of channels stops at activations that are younger than it."""
+    """PaddleSlim's tracing of channels stops at activations that are newer than it."""
     from paddleslim.prune import prune_worker
 
     known = prune_worker.OPS_UNCHANGE_SHAPE

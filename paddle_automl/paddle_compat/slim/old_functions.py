@@ -106,4 +106,4 @@ FALLBACKS: dict[str, Function] = {
     "argmax": _arg("arg_max"),
     "argmin": _arg("arg_min"),
 }
-"""By the name under which Paddle offers them."""
+"""The functions by their name in Paddle."""

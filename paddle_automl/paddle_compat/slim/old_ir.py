@@ -1,6 +1,6 @@
-"""Graphs of the kind before Paddle 3 (ProgramDesc), for one block of code at a time.
+"""Graphs in the format before Paddle 3 (ProgramDesc), for one block of code at a time.
 
-PaddleSlim reads such graphs, and only they hold 8-bit integers. The rest of the process keeps the new kind.
+PaddleSlim reads such graphs, and only they hold 8-bit integers. The rest of the process uses the new format.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import paddle
 from paddle_automl.paddle_compat.slim.old_functions import FALLBACKS
 
 LOCK = threading.RLock()
-"""The kind of graph is a setting of the whole process, not of a thread."""
+"""The format is a setting of the whole process, not of a thread."""
 
 _HOMES = (
     "paddle._C_ops",
@@ -31,12 +31,12 @@ _HOMES = (
     "paddle.nn.functional",
     "paddle.nn.functional.activation",
 )
-"""Modules under whose names the functions are called."""
+"""Modules through whose names the functions are called."""
 
 
 @contextlib.contextmanager
 def old_ir() -> Iterator[None]:
-    """Make and save graphs of the old kind inside the block; dynamic mode and the new kind stand again after it.
+    """Use the old graph format inside the block; afterwards restore dynamic mode and the new format.
 
     Other threads must not trace or save networks meanwhile; those that come here wait.
     """
@@ -46,21 +46,21 @@ def old_ir() -> Iterator[None]:
 
 @contextlib.contextmanager
 def static_old_ir() -> Iterator[None]:
-    """Switch to static mode with graphs of the old kind inside the block, for code that runs an Executor."""
+    """Switch to static mode with the old graph format inside the block, for code that runs an Executor."""
     with LOCK, paddle.pir_utils.OldIrGuard():
         yield
 
 
 def new_ir_is_on() -> bool:
-    """Return whether the process makes graphs of the kind of Paddle 3."""
+    """Return whether the process uses the graph format of Paddle 3."""
     return bool(paddle.framework.use_pir_api())
 
 
 @contextlib.contextmanager
 def _old_functions() -> Iterator[None]:
-    """Let functions that Paddle 3.2 and 3.3 moved into C++ (sum, matmul, sigmoid ...) take old variables again.
+    """Let functions that Paddle 3.2 and 3.3 moved into C++ (sum, matmul, sigmoid ...) accept old variables again.
 
-    They are replaced inside the block only, and only act on old variables: tensors go to Paddle's own.
+    They are replaced inside the block only, and only for old variables: tensors go to Paddle's own functions.
     """
     from paddle.base.framework import Variable
 
@@ -91,7 +91,7 @@ def _dispatch(name: str, original: Any, alternative: Any, variable: type) -> Cal
         # Not isinstance: in dynamic mode a tensor passes for an instance of Variable.
         return (alternative if issubclass(type(first), variable) else original)(*args, **kwargs)
 
-    # The translator of dynamic code leaves functions of Paddle's own modules alone.
+    # The translator of dynamic code does not translate functions of Paddle's own modules.
     call.__name__, call.__module__ = name, "paddle.tensor.math"
     return call
 

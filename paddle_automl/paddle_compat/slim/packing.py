@@ -17,9 +17,9 @@ DEQUANTIZE = "dequantize_linear"
 def pack_int8(source: str, target: str) -> int:
     """Store the integer-valued float32 weights of an exported quantized network as int8; return how many.
 
-    `source` and `target` are path prefixes of ``.pdmodel`` and ``.pdiparams``. Needed for size (a quarter) and
-    for correct results: oneDNN's int8 kernels read integers stored as float32 as plain numbers. Raises
-    UnsupportedError for weights that are no 8-bit integers.
+    `source` and `target` are path prefixes of ``.pdmodel`` and ``.pdiparams``. Needed for size (a quarter) and for
+    correct results: oneDNN's int8 kernels treat integers stored as float32 as ordinary numbers. Raises
+    UnsupportedError for weights that are not 8-bit integers.
     """
     from paddle import static
 
@@ -43,7 +43,7 @@ def pack_int8(source: str, target: str) -> int:
 
 
 def weights_of(program: Any) -> list[str]:
-    """Return the names of the weights that a quantized program turns back into real numbers."""
+    """Return the names of the weights that a quantized program dequantizes."""
     block = program.global_block()
     inputs = [operator.input("X")[0] for operator in block.ops if operator.type == DEQUANTIZE]
     return [name for name in dict.fromkeys(inputs) if block.var(name).persistable]
@@ -51,7 +51,7 @@ def weights_of(program: Any) -> list[str]:
 
 def is_quantized(program_file: Path) -> bool:
     """Return whether a ``.pdmodel`` file holds a quantized network."""
-    # The file is a protocol buffer, in which names of operators stand as they are.
+    # The file is a protocol buffer, which contains names of operators as plain text.
     return DEQUANTIZE.encode("ascii") in program_file.read_bytes()
 
 

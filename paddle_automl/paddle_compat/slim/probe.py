@@ -1,4 +1,4 @@
-"""What of PaddleSlim works with the installed Paddle, found out by trying it on a network of a few weights."""
+"""Which parts of PaddleSlim work with the installed Paddle, found by trying them on a tiny network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Tiny(nn.Layer):
 
 @functools.lru_cache(maxsize=1)
 def capabilities() -> dict[str, str]:
-    """Return for each capability an empty text where it works, else the reason why it does not.
+    """Return for each capability an empty text if it works, else the reason why it does not.
 
     The names: filter_pruning, weight_pruning, post_training_quantization, quantization_aware_training,
     int8_export.
@@ -44,7 +44,7 @@ def capabilities() -> dict[str, str]:
 def _reason(trial: Callable[[], None]) -> str:
     try:
         trial()
-    except Exception as error:  # noqa: BLE001  whatever another version raises is what is to be found out
+    except Exception as error:  # noqa: BLE001  any exception of another version is the result
         return f"{type(error).__name__}: {error}"
     return ""
 

@@ -22,16 +22,15 @@ _OBSERVERS: dict[str, str] = {
     "emd": "EMDObserver",
 }
 QUANTIZED_KINDS = (nn.Conv2D, nn.Linear)
-"""Layers with 8-bit kernels, by their exact class: Paddle does not look at subclasses."""
+"""Layers with 8-bit kernels, by their exact class: Paddle ignores subclasses."""
 _MOVING_RATE = 0.9
 
 
 class PostTraining:
-    """Quantization after training: `model` gets observers in place, sees data, and is converted.
+    """Quantization after training: `model` gets observers in place, is run on data, and is converted.
 
-    `layers` are names of convolutions and linear layers, and of identities, whose input gets 8 bits too; the
-    others stay float32. Weights get a scale per
-    channel, activations one per layer, found by `observer`.
+    `layers` are names of convolutions and linear layers, and of identities, whose input is quantized too; all
+    others stay float32. Weights get a scale per channel, activations one per layer, found by `observer`.
     """
 
     def __init__(self, model: nn.Layer, layers: Collection[str], observer: Observer) -> None:
@@ -53,10 +52,9 @@ class PostTraining:
 class AwareTraining:
     """Quantization during training: `model` gets fake quanters in place, is trained, and is converted.
 
-    `layers` as in `PostTraining`. Weights are quantized by the largest magnitude of each channel, activations
-    by the moving average of the largest magnitude of the batches. Batch normalization uses its running
-    statistics, so that it stays one scale and one offset per channel, which inference folds into the 8-bit
-    convolution before it.
+    `layers` as in `PostTraining`. Weights are quantized by the largest magnitude of each channel, activations by
+    the moving average of the largest magnitude of the batches. Batch normalization uses its running statistics, so
+    it remains one scale and one offset per channel, which inference folds into the preceding 8-bit convolution.
     """
 
     def __init__(self, model: nn.Layer, layers: Collection[str]) -> None:
@@ -90,7 +88,7 @@ def _config(model: nn.Layer, layers: Collection[str], activation: Any, weight: A
     config = QuantConfig(activation=None, weight=None)
     chosen = []
     for name, layer in model.named_sublayers():
-        # Paddle looks layers up by this name, which a deep copy shares and which another scope gives again.
+        # Paddle looks layers up by this name, which a deep copy shares and another scope may reuse.
         layer._full_name = name
         if name in layers:
             chosen.append(layer)
@@ -112,7 +110,7 @@ def _converted(tool: Any, model: nn.Layer) -> nn.Layer:
 
 @contextlib.contextmanager
 def _expected_warnings() -> Iterator[None]:
-    """Hold back warnings about how PaddleSlim and Paddle make numbers and tensors of their scales."""
+    """Suppress warnings about how PaddleSlim and Paddle convert their scales to numbers and tensors."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="To copy construct from a tensor")

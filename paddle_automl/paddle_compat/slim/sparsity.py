@@ -1,4 +1,4 @@
-"""Setting single weights to zero with PaddleSlim's unstructured pruners."""
+"""Setting individual weights to zero with PaddleSlim's unstructured pruners."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from paddle_automl.paddle_compat.slim.mends import import_paddleslim, quiet
 
 _MASK = "_mask"
 SHORTEST_STEP = 11
-"""Training steps that PaddleSlim's gradual schedule needs at least between two rises of the ratio."""
+"""Fewest training steps between two increases of the ratio in PaddleSlim's gradual schedule."""
 
 
 class WeightPruning:
     """PaddleSlim's pruner of one network, which it changes in place.
 
-    Kernels of convolutions and weights of linear layers are pruned by magnitude, all together (`local` false)
-    or each layer alike. With `steps` the fraction of zeros rises gradually over that many training steps (GMP:
-    Zhu and Gupta 2017, To Prune, or Not to Prune, eq. 1) in `rises` rises; without, it is `ratio` at once.
-    While it is at work the network must not be exported: see `finish`.
+    Kernels of convolutions and weights of linear layers are pruned by magnitude, all together (`local` false) or
+    the same fraction of each layer. With `steps` the fraction of zeros rises gradually over that many training
+    steps (GMP: Zhu and Gupta 2017, To Prune, or Not to Prune, eq. 1) in `rises` increases; without, it is `ratio`
+    at once. Before `finish` is called the network must not be exported.
     """
 
     def __init__(self, model: nn.Layer, ratio: float, *, local: bool, steps: int | None, rises: int) -> None:
@@ -36,17 +36,17 @@ class WeightPruning:
                 self._pruner = slim.GMPUnstructuredPruner(model, **options, configs=_schedule(steps, rises))
 
     def step(self) -> None:
-        """Choose the zeros anew where the schedule says so; call after each training step."""
+        """Update the choice of zeros if the schedule says so; call after each training step."""
         with quiet():
             self._pruner.step()
 
     @paddle.no_grad()
     def apply(self) -> None:
-        """Set the weights that are chosen to zero; they are not, between a training step and the next."""
+        """Set the chosen weights to zero; a training step changes them."""
         self._pruner.update_params()
 
     def finish(self) -> None:
-        """Apply the zeros for good and take PaddleSlim's masks and hooks out of the network."""
+        """Make the zeros permanent and remove PaddleSlim's masks and hooks from the network."""
         self.apply()
         for layer in self.model.sublayers(include_self=True):
             for name in [name for name in layer._buffers if name.endswith(_MASK)]:
@@ -60,7 +60,7 @@ def _schedule(steps: int, rises: int) -> dict[str, Any]:
     return {
         "stable_iterations": 0,
         "pruning_iterations": steps,
-        # Holds the last ratio for longer than any training goes on.
+        # Keeps the last ratio for longer than any training takes.
         "tunning_iterations": steps,
         "resume_iteration": 0,
         "pruning_steps": rises,

@@ -47,7 +47,7 @@ def test_the_stem_follows_the_image():
 
 
 def test_a_stem_that_leaves_nothing_is_refused():
-    with pytest.raises(ConfigError, match=r"model\.backbone\.stem_stride: 4 and stem_pool leave nothing"):
+    with pytest.raises(ConfigError, match=r"model\.backbone\.stem_stride: 4 and stem_pool leave no pixel"):
         build({"name": "resnet", "stem_stride": 4, "stem_pool": True}, (6, 6))
     build({"name": "resnet", "stem_stride": 4, "stem_pool": True}, (8, 8))
 

@@ -52,14 +52,14 @@ def test_reasons(tmp_path):
     state["backbone.stem.conv.conv.weight"] = state["backbone.stem.conv.conv.weight"].astype(np.float64)
     paddle.save(state, str(tmp_path / "c.pdparams"))
     report = load_pretrained(build(2), tmp_path / "c.pdparams")
-    assert report.skipped["other"] == "is no tensor of the network"
+    assert report.skipped["other"] == "is not a tensor of the network"
     assert report.skipped["fc.bias"] == "has the type int64, the network needs floating-point numbers"
     assert "backbone.stem.conv.conv.weight" in report.loaded
 
 
 def test_nothing_that_fits_is_a_mistake(tmp_path, file):
     paddle.save({"x": np.zeros(3, np.float32)}, str(tmp_path / "d.pdparams"))
-    with pytest.raises(ConfigError, match=r"model\.pretrained: nothing in .*d\.pdparams fits"):
+    with pytest.raises(ConfigError, match=r"model\.pretrained: no tensor in .*d\.pdparams fits"):
         build(2, pretrained=str(tmp_path / "d.pdparams"))
     with pytest.raises(ConfigError, match=r"model\.pretrained: .*none\.pdparams: cannot read"):
         build(2, pretrained=str(tmp_path / "none.pdparams"))

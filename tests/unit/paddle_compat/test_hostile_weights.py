@@ -66,23 +66,23 @@ def test_the_instructions_of_these_tests_make_an_array(tmp_path):
 @pytest.mark.parametrize("flags", [b"K\x00", b"K\x3f"])
 def test_an_array_of_raw_pointers_is_refused(tmp_path, flags):
     content = entry(array(text("O8"), b"K\x04\x85", b"C\x20" + b"A" * 32, flags))
-    assert "the type O8, which is no type of numbers" in refused(tmp_path, content)
+    assert "the type O8, which is not a number type" in refused(tmp_path, content)
 
 
 @pytest.mark.parametrize("kind", ["V8", "M8", "S8", "U2", "f4,O8", "(9999,9999)f4", "f16", "i3"])
 def test_other_types_than_numbers_are_refused(tmp_path, kind):
     content = entry(array(text(kind), b"K\x01\x85", b"C\x08" + bytes(8)))
-    assert "no type of numbers" in refused(tmp_path, content)
+    assert "not a number type" in refused(tmp_path, content)
 
 
 def test_a_scalar_and_a_buffer_of_pointers_are_refused(tmp_path):
     kind = name("numpy", "dtype") + text("O8") + b"\x85R"
     scalar = name("numpy.core.multiarray", "scalar") + kind + b"C\x08" + bytes(8) + b"\x86R"
-    assert "no type of numbers" in refused(tmp_path, entry(scalar))
+    assert "not a number type" in refused(tmp_path, entry(scalar))
     buffer = (
         name("numpy.core.numeric", "_frombuffer") + b"(C\x08" + bytes(8) + kind + b"K\x01\x85" + text("C") + b"tR"
     )
-    assert "no type of numbers" in refused(tmp_path, entry(buffer))
+    assert "not a number type" in refused(tmp_path, entry(buffer))
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_a_shape_that_is_not_that_of_the_content_is_refused(tmp_path, shape, mes
     ("content", "message"),
     [
         (b"\x80\x04}" + b"r" + struct.pack("<I", 2**24) + b".", "holds no weights"),
-        (b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b".", "1099511627776 bytes are to follow"),
-        (b"\x80\x04\x8d" + struct.pack("<Q", 2**40) + b".", "are to follow"),
-        (b"\x80\x04\x96" + struct.pack("<Q", 2**62) + b".", "are to follow"),
-        (b"\x80\x02X" + struct.pack("<I", 2**31) + b".", "are to follow"),
-        (b"\x80\x02\x8b" + struct.pack("<i", 2**30) + b".", "are to follow"),
+        (b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b".", "1099511627776 bytes should follow"),
+        (b"\x80\x04\x8d" + struct.pack("<Q", 2**40) + b".", "should follow"),
+        (b"\x80\x04\x96" + struct.pack("<Q", 2**62) + b".", "should follow"),
+        (b"\x80\x02X" + struct.pack("<I", 2**31) + b".", "should follow"),
+        (b"\x80\x02\x8b" + struct.pack("<i", 2**30) + b".", "should follow"),
         (b"I" + b"9" * 5000 + b"\n.", "not a file of weights"),
     ],
 )
@@ -124,13 +124,13 @@ def test_one_text_made_into_many_arrays_is_refused(tmp_path):
     content = (
         b"\x80\x04}" + text("s") + source + b"s" + b"".join(text(f"{i:04}") + one + b"s" for i in range(500)) + b"."
     )
-    assert "less than what is to be made of it" in refused(tmp_path, content)
+    assert "larger than its data" in refused(tmp_path, content)
 
 
 def test_one_list_copied_over_and_over_is_refused(tmp_path):
     start = b"\x80\x04](" + b"N" * 5000 + b"eq\x00"
     copies = b"".join(name("builtins", "tuple") + b"h\x00\x85R0" for _ in range(500))
-    assert "less than what is to be made of it" in refused(tmp_path, start + copies + b".")
+    assert "larger than its data" in refused(tmp_path, start + copies + b".")
 
 
 @pytest.mark.parametrize("levels", [b"\x85", b"l"])
@@ -149,16 +149,16 @@ def test_deep_nesting_is_a_value_and_no_key(tmp_path, levels):
         (b"\x80\x02cos\nsystem\n(S'x'\ntR.", "it holds 'os.system'"),
         (b"\x80\x04" + name("builtins", "eval") + text("1") + b"\x85R.", "it holds 'builtins.eval'"),
         (b"\x80\x04" + name("numpy", "ndarray") + EMPTY_TUPLE + b"\x81.", "the instruction NEWOBJ"),
-        (b"\x80\x04" + name("numpy", "ndarray") + four(2**30) + b"\x85\x85R.", "calls ndarray with something else"),
+        (b"\x80\x04" + name("numpy", "ndarray") + four(2**30) + b"\x85\x85R.", "calls ndarray with arguments that"),
         (b"\x80\x04" + name("_codecs", "encode") + text("x") + text("zip") + b"\x86R.", "calls encode"),
         (b"\x80\x02\x82\x01.", "the instruction EXT1"),
         (b"\x80\x02P1\n.", "the instruction PERSID"),
-        (b"\x80\x02}h\x07.", "object 7 is asked for"),
+        (b"\x80\x02}h\x07.", "object 7 is used before"),
         (b"\x80\x02.", "takes more from the stack"),
         (b"\x80\x02}}s.", "takes more from the stack"),
-        (b"\x80\x02]K\x01K\x02s.", "no mapping"),
-        (b"\x80\x02}K\x01a.", "no list"),
-        (b"\x80\x02}K\x01\x85b.", "a state to what has none"),
+        (b"\x80\x02]K\x01K\x02s.", "not a mapping"),
+        (b"\x80\x02}K\x01a.", "not a list"),
+        (b"\x80\x02}K\x01\x85b.", "the state of an object that has none"),
     ],
 )
 def test_other_instructions_than_those_of_state_dicts_are_refused(tmp_path, content, message):

@@ -1,7 +1,7 @@
 """Drop-in layers: subclasses of Paddle's own, with the same parameters under the same names.
 
-Inside `kernels.use` their forward pass takes the fast path; everywhere else, and wherever the fast path does not
-fit, it is that of the class they derive from. Nothing is added to the state dict or to an exported network.
+Inside `kernels.use` their forward pass takes the fast path; elsewhere, or if the fast path does not apply, it is
+that of the class they derive from. Nothing is added to the state dict or to an exported network.
 """
 
 from paddle_automl.models.kernels.layers.activation import (

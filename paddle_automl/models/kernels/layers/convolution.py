@@ -24,7 +24,7 @@ class _Convolution(Fast):
 
     axes: ClassVar[int]
     geometry: Geometry | None = None
-    """None: a form of padding or order of axes that is left to Paddle."""
+    """None: padding or order of axes has a form that is left to Paddle."""
 
     def remember(self, options: Mapping[str, Any]) -> None:
         self.options = {key: options[key] for key in ("stride", "padding", "dilation")}
@@ -50,8 +50,8 @@ class _Convolution(Fast):
 class Conv2D(_Convolution, nn.Conv2D):
     """``paddle.nn.Conv2D``.
 
-    Where the fast path does not fit, a bias is added over [N, C, H W] while training: 6 ms where Paddle's own
-    way takes 43, with the same result.
+    If the fast path does not apply, training adds the bias over [N, C, H W]: 6 ms instead of Paddle's 43, with the
+    same result.
     """
 
     axes = 2
@@ -71,7 +71,7 @@ class Conv1D(_Convolution, nn.Conv1D):
 
 
 class Linear(Fast, nn.Linear):
-    """``paddle.nn.Linear``; computes in the type of its input, so in float32 behind a global pooling."""
+    """``paddle.nn.Linear``; computes in the type of its input, so in float32 after a global pooling."""
 
     def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
         if x.dtype == paddle.float32 and takes(x) and x.size * self.weight.shape[1] <= SMALL_PRODUCT:

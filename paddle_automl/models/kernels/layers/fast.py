@@ -1,4 +1,4 @@
-"""What all drop-in layers share: the choice between the fast path and Paddle's own."""
+"""Base of all drop-in layers: the choice between the fast path and Paddle's own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Result = TypeVar("Result")
 
 
 class Fast(nn.Layer):
-    """Mixed into a layer of Paddle, of which it keeps parameters, state dict and, as `slow`, the forward pass."""
+    """Mix-in for a layer of Paddle; parameters and state dict are kept, and the forward pass as `slow`."""
 
     base: ClassVar[type[nn.Layer]]
-    """The layer of Paddle: the first base class that is one."""
+    """The layer of Paddle: the first base class that is not from this package."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -35,10 +35,10 @@ class Fast(nn.Layer):
         self.remember(_bound(self.base, args, options))
 
     def remember(self, options: Mapping[str, Any]) -> None:
-        """Note what `fast` needs of the constructor's options, defaults included."""
+        """Store the options of the constructor that `fast` needs, including defaults."""
 
     def fast(self, x: Tensor) -> Tensor | None:
-        """Return the result of the fast path, or None where it does not fit."""
+        """Return the result of the fast path, or None if it does not apply."""
         raise NotImplementedError
 
     def slow(self, x: Tensor) -> Tensor:
@@ -52,14 +52,14 @@ class Fast(nn.Layer):
 
 
 class Ordinary(Fast):
-    """Mixed into a layer that has no fast path: it gets the ordinary float32 tensors that Paddle's code needs."""
+    """Mix-in for a layer without a fast path: it gets the ordinary float32 tensors that Paddle's code needs."""
 
     def fast(self, x: Tensor) -> None:  # noqa: D102
         return None
 
 
 def attempt(kind: str, x: Tensor, compute: Callable[[paddle.dtype], Result]) -> Result | None:
-    """Return ``compute(dtype)`` if the fast path fits `x`; else None, with the reason logged once."""
+    """Return ``compute(dtype)`` if the fast path applies to `x`; else None, and log the reason once."""
     if not takes(x):
         return None
     dtype = active()

@@ -1,4 +1,4 @@
-"""Functions for places where paths of a network meet or part; each is its plain formula outside the fast path."""
+"""Functions where paths of a network join or split; outside the fast path each is a plain formula."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_relu(a: Tensor, b: Tensor) -> Tensor:
 
 
 def add_act(a: Tensor, b: Tensor, activation: nn.Layer) -> Tensor:
-    """Return ``activation(a + b)``; sum and ReLU go over the memory once."""
+    """Return ``activation(a + b)``; sum and ReLU are computed in one pass over the memory."""
     if active() is not None and isinstance(activation, nn.ReLU) and not activation._forward_post_hooks:
         return add_relu(a, b)
     return activation(add(a, b))
@@ -42,7 +42,7 @@ def concat(maps: Sequence[Tensor]) -> Tensor:
 
 
 def fork(x: Tensor, branches: int = 2) -> tuple[Tensor, ...]:
-    """Return `x` once for each branch that uses it; not needed for right results, but faster."""
+    """Return `x` once for each branch that uses it; results are the same without it, but slower."""
     if active() is None:
         return (x,) * branches
     return attempt("joining", x, lambda dtype: joining.fork(x, branches, dtype)) or (x,) * branches

@@ -18,7 +18,7 @@ class BatchNorm(Fast):
     """Batch normalization of either rank."""
 
     options: tuple[float, float] | None = None
-    """Momentum and epsilon; None: other options have values that are left to Paddle."""
+    """Momentum and epsilon; None: another option has a value that is left to Paddle."""
 
     def remember(self, options: Mapping[str, Any]) -> None:  # noqa: D102
         affine = options["weight_attr"] is not False and options["bias_attr"] is not False
@@ -30,13 +30,13 @@ class BatchNorm(Fast):
         return self.normalize(x, relu=False)
 
     def normalize(self, x: Tensor, *, relu: bool) -> Tensor | None:
-        """Return the normalized `x`, with `relu` its positive part; None where the fast path does not fit."""
+        """Return the normalized `x`, with `relu` its positive part; None if the fast path does not apply."""
         return attempt("batch_norm", x, lambda dtype: self._compute(x, dtype, relu))
 
     def _compute(self, x: Tensor, dtype: paddle.dtype, relu: bool) -> Tensor:
-        # Quantization-aware training sets the last one while it lasts.
+        # Quantization-aware training sets the last one temporarily.
         if self.options is None or self._use_global_stats is not None:
-            raise UnsupportedError("only the usual options have a fast path")
+            raise UnsupportedError("only the default options have a fast path")
         statistics = Statistics(self.weight, self.bias, self._mean, self._variance, *self.options)
         return batch_norm(x, statistics, training=self.training, relu=relu, compute=dtype)
 
@@ -58,7 +58,7 @@ class InstanceNorm2D(Ordinary, nn.InstanceNorm2D):
 
 
 def norm_act(norm: nn.Layer, activation: nn.Layer | None, x: Tensor) -> Tensor:
-    """Return ``activation(norm(x))``; batch normalization and ReLU go over the memory once."""
+    """Return ``activation(norm(x))``; batch normalization and ReLU are computed in one pass over the memory."""
     if (
         active() is not None
         and isinstance(norm, BatchNorm)
@@ -73,5 +73,5 @@ def norm_act(norm: nn.Layer, activation: nn.Layer | None, x: Tensor) -> Tensor:
 
 
 def _watched(layer: nn.Layer) -> bool:
-    """Return whether hooks wait for the layer's own call."""
+    """Return whether the layer has hooks, which need its own call."""
     return bool(layer._forward_post_hooks or layer._forward_pre_hooks)
