@@ -50,9 +50,11 @@ _BROKEN = (
 """Exceptions of Pillow's readers on damaged files; they have no common class."""
 
 MOST_BYTES = 2**30
-"""Largest size of a file that is read; Pillow itself refuses more than 2 x 89 million pixels."""
+"""Largest size of a file that is read."""
+MOST_PIXELS = 178_956_970
+"""Largest image that is decoded, in at most 3 GB. Pillow's own limit, which other code may have lifted."""
 LARGE = 2**25
-"""Images with more pixels are decoded one at a time: each may take some gigabytes of memory."""
+"""Images with more pixels are decoded one at a time, whatever the number of threads."""
 DEEP = 65535
 """Largest value of a 16-bit pixel."""
 _CHUNK = 2**20
@@ -220,7 +222,11 @@ def _bytes_of(source: str | Path | bytes) -> bytes:
 
 
 def _open(raw: bytes, source: Source) -> Image.Image:
-    return Image.open(io.BytesIO(raw), formats=formats_of(source if isinstance(source, str | Path) else None))
+    image = Image.open(io.BytesIO(raw), formats=formats_of(source if isinstance(source, str | Path) else None))
+    if image.width * image.height > MOST_PIXELS:
+        size = f"{image.width} x {image.height}"
+        raise ValueError(f"{size} pixels, more than {MOST_PIXELS:,}, may be a decompression bomb")
+    return image
 
 
 @contextmanager

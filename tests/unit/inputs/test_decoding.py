@@ -1,13 +1,17 @@
 """Image files of every mode and shape become pixels of one size."""
 
 import io
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.inputs.image import decoding
 from paddle_automl.inputs.image.decoding import Decoder, look_at
 from tests.unit.data import pictures
 from tests.unit.data.pictures import BLUE, GREEN, RED, WHITE
@@ -220,14 +224,49 @@ def test_every_cut_and_every_flipped_byte_is_an_error_or_an_image(tmp_path):
             assert pixels.shape == (3, 8, 8)
 
 
-def test_decompression_bomb_is_refused():
+def bomb(width, height):
     def chunk(kind, data):
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    header = (60000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("limit", [Image.MAX_IMAGE_PIXELS, None])
+@pytest.mark.parametrize("size", [(60000, 60000), (200, 1_000_000), (13_378, 13_378)])
+def test_decompression_bomb_is_refused(monkeypatch, tmp_path, limit, size):
+    """Also where another part of the process has lifted Pillow's limit."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(DataError, match="decompression bomb"):
-        decoder()(bomb)
+        decoder()(bomb(*size))
+    (tmp_path / "a.png").write_bytes(bomb(*size))
+    assert look_at(tmp_path / "a.png") is None
+
+
+def test_large_images_are_decoded_one_at_a_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(decoding, "LARGE", 100)
+    path = pictures.save(pictures.plain(RED, (20, 20)), tmp_path / "large.png")
+    inside, most, lock = 0, 0, threading.Lock()
+    pixels = Decoder._pixels
+
+    def slow(self, image):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.02)
+        result = pixels(self, image)
+        with lock:
+            inside -= 1
+        return result
+
+    monkeypatch.setattr(Decoder, "_pixels", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(decoder(), [path] * 8))
+        assert most == 1
+        monkeypatch.setattr(decoding, "LARGE", 400)
+        list(pool.map(decoder(), [path] * 8))
+    assert most > 1
 
 
 def test_grey_files_are_told_from_coloured_ones(tmp_path):
