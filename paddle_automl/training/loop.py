@@ -72,8 +72,8 @@ class TrainingResult:
     amp: str
     """The precision that really ran, such as ``float32`` or ``bfloat16 O1``."""
     task: Task
-    """The data's task, tuned on the validation outputs of the epoch that was kept (see `Task.tuned`). Metrics of
-    epochs are those of the task before that."""
+    """The data's task, tuned on the validation outputs of the epoch that was kept (see `Task.tuned`); the metrics of
+    each epoch are measured with the task tuned on that epoch's outputs."""
 
 
 def train(  # noqa: PLR0913  each argument is a decision of its own that only the caller can take
@@ -246,7 +246,9 @@ class _Run:
         return metrics
 
     def _measure(self, outputs: np.ndarray, split: Split) -> dict[str, float]:
-        return measure(self.best.goal.metrics, Predictions(outputs, split.codes, split.task))
+        # As the network would be used: with what the task chooses on validation, such as thresholds.
+        task = split.task.tuned(outputs, split.codes)
+        return measure(self.best.goal.metrics, Predictions(outputs, split.codes, task))
 
     def _steps(self, epoch: int) -> tuple[float, int]:
         """Run the steps of one epoch; return the mean loss and the number of items."""
