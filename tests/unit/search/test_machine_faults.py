@@ -10,13 +10,23 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError, MachineError, OutputError, SearchFailedError, TrialError
 from paddle_automl.search.background import Background
+from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors._fork_server import fork_server
 from paddle_automl.search.executors.base import Failed, Finished, Job, run_job, target_of
 from paddle_automl.search.executors.local import Local
 from paddle_automl.search.limits import Limits
 from paddle_automl.search.records import KILLED_TWICE
 from tests.unit.search import jobs
-from tests.unit.search.helpers import SMALL, Scripted, controller, open_study, script, search
+from tests.unit.search.helpers import (
+    SMALL,
+    Recorder,
+    Scripted,
+    controller,
+    open_study,
+    scheduler,
+    script,
+    search,
+)
 from tests.unit.search.test_study_faults import kill
 
 
@@ -252,7 +262,7 @@ def test_a_fork_server_is_started_anew_once_and_a_second_loss_is_the_machines(tm
             while len(found) < 2:
                 found += local.poll(1.0)
             causes.append([event.cause for event in found])
-        assert run_job(local, Job(target_of(end_by), {"how": "well"}, tmp_path / "log")) == {"well": True}
+        assert run_job(local, Job(target_of(end_by), {"how": "well"}, tmp_path / "log"))["well"]
     # Both jobs of a server are lost with it.
     assert causes == [["lost", "lost"], ["machine", "machine"]]
 
@@ -261,16 +271,31 @@ def test_a_job_of_a_stage_that_was_killed_is_run_once_more(tmp_path):
     seen = tmp_path / "seen"
     job = Job(target_of(end_by), {"how": "kill once", "seen": str(seen)}, tmp_path / "log")
     with Local(Local.Config(), workers=1, device="cpu") as local:
-        assert run_job(local, job) == {"well": True}
+        assert run_job(local, job)["well"]
         with pytest.raises(TrialError, match="killed by signal 9"):
             run_job(local, Job(target_of(end_by), {"how": "kill"}, tmp_path / "log"))
+
+
+def test_a_search_goes_on_when_the_process_of_a_trial_is_killed(tmp_path):
+    def make_job(record):
+        request = {"how": "kill once", "seen": str(tmp_path / "seen")}
+        return Job(target_of(end_by), request, tmp_path / f"{record.number}.log")
+
+    with open_study(tmp_path, space=SMALL) as study, Local(Local.Config(), workers=1, device="cpu") as local:
+        limits, heard = Limits(trials=2), Recorder()
+        asking = controller(space=SMALL)
+        Coordinator(study, asking, scheduler(), local, make_job, limits=limits, listeners=[heard]).run()
+        found = study.records()
+    assert [record.state for record in found] == ["failed", "complete", "complete"]
+    assert found[1].params == found[0].params
+    assert "trial 0: killed by signal 9" in heard.messages[0]
 
 
 def end_by(request, worker):
     """End in the way that the request names."""
     how = request["how"]
     if how == "well" or (how == "kill once" and Path(request["seen"]).exists()):
-        return {"well": True}
+        return {"well": True, "metrics": {"accuracy": 0.5}}
     if how == "kill once":
         Path(request["seen"]).touch()
         how = "kill"
