@@ -39,10 +39,12 @@ def run_search(
     return stages.run_search(settings, _observer(settings, progress), fresh=fresh)
 
 
-def train(config: Config, overrides: Mapping[str, Any] | None = None, *, progress: bool = True) -> TrainingOutcome:
+def train(
+    config: Config, overrides: Mapping[str, Any] | None = None, *, fresh: bool = False, progress: bool = True
+) -> TrainingOutcome:
     """Train a configuration's own values, as ``tools/train.py`` does."""
     settings = load_config(RunConfig, Path(config), overrides)
-    return commands.train_run(settings, _observer(settings, progress))
+    return commands.train_run(settings, _observer(settings, progress), fresh=fresh)
 
 
 def export(run: Config, bundle: Config | None = None) -> BundleResult:

@@ -30,6 +30,11 @@ def epilog() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config_arguments(parser)
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="begin anew in a folder that holds something else, such as a search; it is renamed in the end",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     screen = work_console()
     if config.search.space is not None:
         screen.print("this configuration has a search space; only its own values are trained", style="dim")
-    print_training(screen, config, train_run(config, Display(screen, config)))
+    print_training(screen, config, train_run(config, Display(screen, config), fresh=args.fresh))
     return OK
 
 

@@ -1,4 +1,4 @@
-"""Writing a folder that survives a kill: it is the old one or the new one, never half of one."""
+"""Writing a folder so that it survives a kill: it is the old one or the new one, never half-written."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from pathlib import Path
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.paths import readable
 
+_PARTIAL = ".partial-"
+
 
 @contextmanager
 def replacing_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
-    """Give an empty folder beside `folder`; on success it takes that one's place.
+    """Yield an empty folder next to `folder`; on success it replaces `folder`.
 
-    A folder already there is only replaced when it is empty or holds the file `marker`; otherwise, and
-    where the system refuses, OutputError. One process at a time may write a folder: what earlier, killed
-    writers of it left behind is removed once the new folder stands.
+    An existing folder is only replaced if it is empty or contains the file `marker`; otherwise, and if the system
+    refuses, raises OutputError. One process at a time may write a folder: what earlier, killed writers left behind
+    is removed once the new folder is in place.
     """
     target = Path(os.path.abspath(folder))
     if target.exists() and not _replaceable(target, marker):
         raise OutputError(
-            f"'{readable(folder)}' exists and is not what would be replaced (it has no {marker}); "
+            f"'{readable(folder)}' exists and is not an earlier result (it has no {marker}): it is not replaced; "
             "choose another folder"
         )
-    prefix = f".{target.name}.partial-"
+    prefix = leftover_prefix(target.name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
-        # mkdtemp makes folders private; results are to be readable as any other folder the user makes.
+        # mkdtemp makes folders private; results should be as readable as any other folder of the user.
         scratch.chmod(0o777 & ~_umask())
     except OSError as error:
         raise OutputError(
@@ -42,9 +44,27 @@ def replacing_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
         _swap(scratch, target, prefix)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    for leftover in target.parent.iterdir():
-        if leftover.name.startswith(prefix):
-            shutil.rmtree(leftover, ignore_errors=True)
+    delete_leftovers(target.parent, target.name)
+
+
+def leftover_prefix(name: str) -> str:
+    """Return how the folder begins that is to take the place of the folder called `name`."""
+    return f".{name}{_PARTIAL}"
+
+
+def delete_leftovers(parent: Path, name: str | None = None) -> None:
+    """Delete what killed writers of the folder `name`, or of any folder, in `parent` have left behind.
+
+    Whoever calls it has made sure that nobody writes them now.
+    """
+    try:
+        entries = list(os.scandir(parent))
+    except OSError:
+        return
+    for entry in entries:
+        begins = entry.name.startswith("." if name is None else leftover_prefix(name))
+        if begins and _PARTIAL in entry.name and entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _replaceable(target: Path, marker: str) -> bool:

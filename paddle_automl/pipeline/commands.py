@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.core.errors import ConfigError, InterruptedRunError, OutputError
+from paddle_automl.core import signals
+from paddle_automl.core.errors import ConfigError, InterruptedRunError
 from paddle_automl.core.files import make_output_folder
+from paddle_automl.core.folders import delete_leftovers
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.paths import located
@@ -24,24 +25,28 @@ from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
 from paddle_automl.pipeline.jobs.compress import CompressRequest, CompressResult
 from paddle_automl.pipeline.jobs.export import ExportRequest
 from paddle_automl.pipeline.jobs.timing import TimeRequest, TimeResult
-from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.progress.observer import Observer
-from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.place import Place, place_of_bundle
 from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, TrainedRun, best_trials, open_run
-from paddle_automl.pipeline.runs.trials import standalone
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, REPORT_S
+from paddle_automl.pipeline.training import TrainingOutcome, train_run
 from paddle_automl.search.executors.base import Job
 
-
-class TrainingOutcome(TrainResult):
-    """A training by itself: what it came to, and where."""
-
-    folder: Path
-    """Folder with the weights."""
+__all__ = [
+    "CompressFile",
+    "DryRun",
+    "TrainingOutcome",
+    "compress_job",
+    "compress_run",
+    "dry_run",
+    "export_run",
+    "train_run",
+    "what_fits",
+]
 
 
 class CompressFile(Section):
@@ -63,49 +68,6 @@ class DryRun:
     """Number of decisions of the space."""
     fits: str
     """A sentence on how many trials fit into the budget."""
-
-
-def train_run(config: RunConfig, observer: Observer | None = None) -> TrainingOutcome:
-    """Train a configuration's own values into its output folder; raises TrialError where it diverges."""
-    stable_hashing()
-    observer = observer or Observer()
-    folder = RunFolder(make_output_folder(config.folder))
-    _refuse_search(folder)
-    with start_executor(config, workers=1) as executor, observer:
-        config = settled(config, executor)
-        own = validate(RunConfig, standalone(config, folder.path))
-        folder.write_config(own)
-        if folder.bundle_file.is_file():
-            # It holds the network of an earlier training into this folder.
-            shutil.rmtree(folder.bundle)
-        job = job_of("train", TrainRequest(own, folder.path, shared_of(config)), folder.log("train"), config)
-        shown = observer.job("training", config.training.epochs)
-        try:
-            with _epoch_log(config, folder) as write:
-
-                def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
-                    shown(epoch, metrics)
-                    write(epoch, metrics)
-                    return True
-
-                result = call(executor, job, TrainResult, on_report)
-        except KeyboardInterrupt:
-            raise InterruptedRunError(f"interrupted; the best epoch so far is kept in {folder.path}") from None
-    return TrainingOutcome(folder=folder.path, **vars(result))
-
-
-@contextmanager
-def _epoch_log(config: RunConfig, folder: RunFolder) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Give the function that writes an epoch's metrics to VisualDL, where the configuration wants that."""
-    if not config.visualdl:
-        yield lambda epoch, metrics: None
-        return
-    logs, name = VisualDLLog(folder.path), folder.visualdl.name
-    logs.open(name)
-    try:
-        yield lambda epoch, metrics: logs.write(name, epoch, metrics)
-    finally:
-        logs.close_all()
 
 
 def export_run(
@@ -133,21 +95,26 @@ def export_run(
             f"{path}: holds the exported and tested model of its search ({given.bundle.name}); "
             "to export it once more, name another folder with --to"
         )
-    learned = run.learned_validation
+    learned, bundle = run.learned_validation, target or given.bundle
     request = ExportRequest(
         config,
         run.folder.path,
-        target or given.bundle,
+        bundle,
         shared_of(config),
         test=False,
         validation={} if learned else None,
         note=LEARNED_VALIDATION if learned else "",
     )
     observer = observer or Observer()
-    with start_executor(config, workers=1, caching=False) as executor, observer:
-        shown = observer.job("exporting and comparing with the trained network")
-        job = job_of("export", request, run.folder.path / "export.log", config)
-        return call(executor, job, BundleResult, shown)
+    job = job_of("export", request, run.folder.path / "export.log", config)
+    with (
+        _interruptible(f"nothing in '{bundle}' was changed"),
+        place_of_bundle(bundle, "an export"),
+        start_executor(config, workers=1, caching=False) as executor,
+        observer,
+    ):
+        display = observer.job("exporting and comparing with the trained network")
+        return call(executor, job, BundleResult, display)
 
 
 def compress_run(
@@ -161,11 +128,18 @@ def compress_run(
         raise ConfigError("compression.steps: is empty; name at least one step, such as quantize_post")
     stable_hashing()
     run, given = open_run(path), RunFolder(located(path))
-    folder = make_output_folder(target or given.compressed.path).resolve()
-    job = compress_job(run, given, folder, config.compression)
+    folder = target or given.compressed.path
     observer = observer or Observer()
-    with start_executor(run.config, workers=1, caching=False) as executor, observer:
-        return call(executor, job, CompressResult, observer.job("compressing"))
+    # What is made of a run belongs to its folder.
+    with (
+        _interruptible(f"complete bundles in '{folder}' are kept"),
+        Place(folder if target else given.path, "a compression"),
+    ):
+        make_output_folder(folder)
+        delete_leftovers(folder)
+        job = compress_job(run, given, folder.resolve(), config.compression)
+        with start_executor(run.config, workers=1, caching=False) as executor, observer:
+            return call(executor, job, CompressResult, observer.job("compressing"))
 
 
 def compress_job(run: TrainedRun, given: RunFolder, target: Path, chain: CompressionConfig) -> Job:
@@ -180,6 +154,16 @@ def compress_job(run: TrainedRun, given: RunFolder, target: Path, chain: Compres
         tuple(trial.path for trial in trials),
     )
     return job_of("compress", request, target / "compression.log", run.config)
+
+
+@contextmanager
+def _interruptible(kept: str) -> Iterator[None]:
+    """Say after a signal what is `kept`."""
+    with signals.as_ctrl_c():
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise InterruptedRunError(f"{signals.how()}; {kept}") from None
 
 
 def dry_run(config: RunConfig) -> DryRun:
@@ -215,11 +199,3 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
         f"between {low} and {high} of the {trials} trials fit into {config.budget.time:.0f} s "
         f"with {workers} worker(s), more where a scheduler stops the weak ones early"
     )
-
-
-def _refuse_search(folder: RunFolder) -> None:
-    if folder.is_search or folder.search is not None:
-        raise OutputError(
-            f"output: '{folder.path}' belongs to a search, whose record this training would overwrite; "
-            "set another folder with -o output=PATH"
-        )

@@ -1,4 +1,4 @@
-"""Finding image files: in folders, in lists, and behind the words of a command line."""
+"""Finding image files: in folders, in lists, and from arguments of a command line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.locking import LOCK
 from paddle_automl.core.paths import located, read_lines, readable
 from paddle_automl.inputs.image.formats import image_suffixes
 
@@ -17,17 +18,17 @@ log = logging.getLogger(__name__)
 
 _IGNORED_FOLDERS = frozenset({"__macosx", "__pycache__", "@eadir", "$recycle.bin"})
 _IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
-_RESULTS = frozenset({"study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams"})
+_RESULTS = frozenset({"study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams", LOCK})
 _BEGUN = "config.yaml"
-"""The first file of a training; a folder of data may hold one of its own, but no class folder does."""
-"""Files that this program writes: a folder with one of them holds results, whose images are none of the data's."""
+"""The first file of a training; a data folder may contain a file of this name, but no class folder does."""
+"""Files that this program writes: a folder with one of them holds results, and its images are not data."""
 SUFFIXES = ".jpg .png .gif .bmp .tif .webp .avif .jp2 .tga .ppm and others"
 """The best known of `image_suffixes`, for messages."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds at any depth: image files, sorted; how many other files by suffix; folders of results."""
+    """The content of a folder at any depth: sorted image files, counts of other files by suffix, result folders."""
 
     images: list[Path] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
@@ -49,7 +50,7 @@ def is_result(folder: str | Path) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders directly below, sorted by name; hidden, system and result folders are left out."""
+    """Return the folders directly below, sorted by name, without hidden, system and result folders."""
     with os.scandir(folder) as entries:
         found = [Path(entry.path) for entry in entries if entry.is_dir() and _is_visible(entry.name)]
     return sorted((path for path in found if not _is_left_out(path)), key=_order)
@@ -61,9 +62,9 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def look_into(folder: Path) -> Found:
-    """Return what is below `folder`, at any depth; links are followed, each folder once.
+    """Return the content of `folder` at any depth; links are followed, each folder once.
 
-    Results of this program below it are left out, and named.
+    Results of this program below it are left out and listed.
     """
     found = Found()
     seen: set[str] = set()
@@ -87,7 +88,7 @@ def look_into(folder: Path) -> Found:
 
 
 def counted(others: Mapping[str, int]) -> str:
-    """Return suffixes with their counts, the most frequent first, for messages."""
+    """Return suffixes with their counts, most frequent first, for messages."""
     ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     more = f", and {len(ordered) - 8} others" if len(ordered) > 8 else ""
     return ", ".join(f"{count} {readable(suffix)}" for suffix, count in ordered[:8]) + more
@@ -106,12 +107,12 @@ def _is_visible(name: str) -> bool:
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the image files that `paths` stand for, in the order given.
+    """Return the image files that `paths` name, in the order given.
 
-    A folder stands for all image files below it, sorted; a ``.txt`` file for the files in its lines, ``path``
-    or ``path label``, relative to the list. Any other path stands for itself, whether it exists or not: the
-    prediction then says what is wrong with it. Raises DataError for a folder without images, and for a list
-    that is empty or no text.
+    A folder names all image files below it, sorted; a ``.txt`` file the files in its lines, ``path`` or ``path
+    label``, relative to the list. Any other path is returned as it is, even if it does not exist: prediction then
+    reports what is wrong with it. Raises DataError for a folder without images, and for a list that is empty or not
+    a text file.
     """
     files: list[Path] = []
     for path in paths:
@@ -138,9 +139,9 @@ def _of_folder(folder: Path) -> list[Path]:
 
 def _say_left_out(folder: Path, found: Found) -> None:
     if found.others:
-        log.warning("%s: left out, as no images by their names: %s", readable(folder), counted(found.others))
+        log.warning("%s: left out, because they are not images: %s", readable(folder), counted(found.others))
     for result in found.results:
-        log.warning("%s: left out, as it is an output of this program", readable(result))
+        log.warning("%s: left out, because it is an output of this program", readable(result))
 
 
 def _of_list(file: Path) -> list[Path]:
@@ -152,7 +153,7 @@ def _of_list(file: Path) -> list[Path]:
 
 
 def _of_line(line: str, root: Path) -> Path:
-    """Return the file of one line: all of it where that exists, else what stands before the last space."""
+    """Return the file of one line: the whole line if that exists, else the text before the last space."""
     whole = located(line, root)
     head = line.rsplit(maxsplit=1)[0]
     without_label = located(head, root)

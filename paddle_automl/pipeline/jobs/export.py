@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import BundleError
-from paddle_automl.core.folders import replacing_folder
+from paddle_automl.core.folders import leftover_prefix, replacing_folder
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.pipeline.config import RunConfig
@@ -50,7 +50,8 @@ def run(request: ExportRequest, worker: Worker) -> BundleResult:
     enter(worker)
     if not (request.keep_verified and _is_verified(request.bundle)):
         return BundleResult.of(_exported(request, request.bundle, worker))
-    with tempfile.TemporaryDirectory(prefix=f".{request.bundle.name}.", dir=request.bundle.parent) as scratch:
+    prefix = leftover_prefix(request.bundle.name)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=request.bundle.parent) as scratch:
         made = _exported(request, Path(scratch) / request.bundle.name, worker)
         if made.verified:
             _copy(made.folder, request.bundle)

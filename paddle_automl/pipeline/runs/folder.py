@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddle_automl.core.errors import OutputError
-from paddle_automl.core.files import make_output_folder, write_text
+from paddle_automl.core.files import write_text
 from paddle_automl.core.paths import readable
 from paddle_automl.core.yaml_io import dump_yaml
 
@@ -201,24 +198,3 @@ def config_alone(config: RunConfig) -> dict[str, object]:
     data = config.as_dict()
     compressed = data["compression"]["in_trials"]
     return {key: data[key] for key in data if key not in SEARCH_ONLY or (key == "compression" and compressed)}
-
-
-def open_folder(path: Path, fresh: bool) -> RunFolder:
-    """Return the folder of a search, created if need be; with `fresh` an existing one is renamed first.
-
-    Raises OutputError where that is impossible, or where the folder holds files of something else.
-    """
-    if fresh and path.exists():
-        aside = path.with_name(f"{path.name}.{datetime.now():%Y%m%d-%H%M%S}")
-        try:
-            os.replace(path, aside)
-        except OSError as error:
-            raise OutputError(f"output: cannot rename '{path}' to '{aside}': {error.strerror}") from None
-    folder = RunFolder(path)
-    if path.is_dir() and any(path.iterdir()) and not folder.study.exists():
-        raise OutputError(
-            f"output: '{path}' holds files, but no search; set another folder with -o output=PATH, or rename the "
-            "old one with --fresh"
-        )
-    make_output_folder(path)
-    return folder

@@ -12,6 +12,7 @@ from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.paths import absolute_path, readable
 from paddle_automl.core.seeds import integer_seed
 from paddle_automl.data.config import absolute
+from paddle_automl.data.datasets.base import DatasetConfig
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import config_alone
 from paddle_automl.space.space import SearchSpace
@@ -35,6 +36,14 @@ def _with_absolute_teachers(config: RunConfig) -> RunConfig:
         return config
     teachers = tuple(absolute_path(name) for name in distillation.teacher)
     return config.model_copy(update={"distillation": distillation.model_copy(update={"teacher": teachers})})
+
+
+def needed_paths(config: RunConfig) -> list[str]:
+    """Return the files and folders that a configuration names, and without which its results mean nothing."""
+    dataset = config.data.dataset
+    names = [getattr(dataset, name) for name in dataset.path_options] if isinstance(dataset, DatasetConfig) else []
+    teachers = config.distillation.teacher if config.distillation is not None else ()
+    return [name for name in (*names, config.model.pretrained, *teachers, *config.search.warm_start) if name]
 
 
 def split_seed(config: RunConfig) -> int:

@@ -30,6 +30,7 @@ class Check(Stage):
                 f"{len(candidates)} options used up {run.deadline.passed:.0f} s of them; raise budget.time, or "
                 "take smaller items (data.input) or fewer options (search.space)"
             ) from None
+        run.begin()
         remember_data(run.folder, facts, bool(run.study.records()))
         for note in facts.notes:
             run.observer.on_message(note)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from paddle_automl.core import signals
 from paddle_automl.core.errors import ConfigError, InterruptedRunError
 from paddle_automl.core.paths import located
 from paddle_automl.pipeline.candidates import Candidate, covering
@@ -19,8 +20,9 @@ from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.pipeline.progress.summary import describe_trial
 from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
-from paddle_automl.pipeline.runs.folder import RunFolder, open_folder
-from paddle_automl.pipeline.runs.trials import identity
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.place import Place
+from paddle_automl.pipeline.runs.trials import identity, needed_paths
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.stages.base import Deadline, Stage, in_order
@@ -39,7 +41,8 @@ logger = logging.getLogger(__name__)
 class Run:
     """What the stages of one search share; `results` and `took` (seconds) are by the stages' names.
 
-    ``start`` in `took` is the time before the first stage.
+    ``start`` in `took` is the time before the first stage. `opened` is the study; a new search has none before
+    its check is passed.
     """
 
     config: RunConfig
@@ -50,16 +53,29 @@ class Run:
     baseline: Params | None
     candidates: list[Candidate]
     logs: VisualDLLog | None
-    study: Study
+    opened: Study | None
     executor: Executor
     first: list[Params]
     stages: list[Stage] = field(default_factory=in_order)
     results: dict[str, Any] = field(default_factory=dict)
     took: dict[str, float] = field(default_factory=dict)
+    make_study: Callable[[], Study] | None = None
 
     def __post_init__(self) -> None:
         self.estimates = Estimates(self.config)
         self.shared: Shared = shared_of(self.config)
+
+    @property
+    def study(self) -> Study:
+        """The record of the trials."""
+        assert self.opened is not None, "a new search has its study after the check"
+        return self.opened
+
+    def begin(self) -> None:
+        """Make the study of a new search, and put aside what was there: nothing speaks against it any more."""
+        if self.opened is None and self.make_study is not None:
+            self.opened = self.make_study()
+        self.folder.write_search(self.config)
 
     def go(self) -> None:
         """Run the wanted stages in their order."""
@@ -100,26 +116,28 @@ def run_search(
 ) -> SearchResult:
     """Search, refit the winner, test it once, export and verify it, compress it where that is asked for.
 
-    It may be repeated: what is done is not done again. `started`, on the monotonic clock, is when the budget
-    began. Raises ConfigError, DataError, StudyError or OutputError before the first trial; SearchFailedError where
-    no trial is usable; InterruptedRunError after Ctrl-C, with what is finished kept.
+    It may be repeated: what is done is not done again. With `fresh` the results of another search in the output
+    folder are renamed as soon as this one can start its trials. `started`, on the monotonic clock, is when the
+    budget began. Raises ConfigError, DataError, StudyError or OutputError before the first trial;
+    SearchFailedError where no trial is usable; InterruptedRunError after Ctrl-C, with what is finished kept.
     """
     observer = observer or Observer()
     deadline = Deadline(config.budget.time, started)
     stable_hashing()
     make_space(config)
-    with start_executor(config) as executor, observer:
+    with signals.as_ctrl_c():
         try:
-            # Reads the targets too: data that are missing are reported before an old folder is put aside.
-            config = settled(config, executor)
-            observer.begin(config)
-            with begun(config, executor, observer, deadline, fresh=fresh) as run:
-                run.go()
-            result: SearchResult = run.results["report"]
-            return result
+            with start_executor(config) as executor, observer:
+                # Reads the targets, too.
+                config = settled(config, executor)
+                observer.begin(config)
+                with begun(config, executor, observer, deadline, fresh=fresh) as run:
+                    run.go()
+                result: SearchResult = run.results["report"]
+                return result
         except KeyboardInterrupt:
             raise InterruptedRunError(
-                f"interrupted; everything finished is kept in {config.folder}. "
+                f"{signals.how()}; everything finished is kept in {config.folder}. "
                 "The same command continues where it stopped"
             ) from None
 
@@ -130,26 +148,38 @@ def begun(
 ) -> Iterator[Run]:
     """Yield a search in its output folder, before its first stage; `config` is settled.
 
-    Raises as `run_search` does before the first trial.
+    Raises as `run_search` does before the first trial. A new search has its study, and an old folder is put aside,
+    once the data and all options are checked (`Run.begin`).
     """
     space = make_space(config)
     baseline = baseline_of(config, space)
     candidates = covering(config, space, baseline or {})
-    folder = open_folder(config.folder, fresh)
-    # Before the study is made: with a mistake in its warm start there is to be none.
-    first = [] if folder.study.exists() else _from_other_studies(config, space, baseline)
-    study = Study.open(folder.study, space=space, objectives=config.search.objectives, identity=identity(config))
-    logs = VisualDLLog(folder.visualdl, space, config.epoch_metrics()) if config.visualdl else None
-    with study:
-        if study.resumed and not study.records():
-            first = _from_other_studies(config, space, baseline)
-        folder.write_search(config)
+    with Place(config.folder, "a search") as place, ExitStack() as stack:
+        folder = place.folder
+        if fresh and not place.is_empty:
+            place.check_movable(needed_paths(config))
+        elif not fresh:
+            place.refuse_strangers([folder.study], "search")
+
+        def make_study() -> Study:
+            if fresh:
+                aside = place.put_aside()
+                if aside is not None:
+                    observer.on_message(f"the earlier results in '{folder.path}' are now in '{aside}'")
+            objectives, known = config.search.objectives, identity(config)
+            found = Study.open(folder.study, space=space, objectives=objectives, identity=known)
+            return stack.enter_context(found)
+
+        study = make_study() if folder.study.exists() and not fresh else None
+        # Before a study is made: with a mistake in its warm start there is to be none.
+        known = study is not None and bool(study.records())
+        first = [] if known else _from_other_studies(config, space, baseline)
+        logs = VisualDLLog(folder.visualdl, space, config.epoch_metrics()) if config.visualdl else None
+        if logs is not None:
+            stack.callback(logs.close_all)
         run = Run(config, folder, observer, deadline, space, baseline, candidates, logs, study, executor, first)
-        try:
-            yield run
-        finally:
-            if logs is not None:
-                logs.close_all()
+        run.make_study = make_study
+        yield run
 
 
 def _from_other_studies(config: RunConfig, space: SearchSpace, baseline: Params | None) -> list[Params]:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from paddle_automl.core import moved
-from paddle_automl.core.errors import BundleError, OutputError, StudyError
+from paddle_automl.core.errors import BundleError, StudyError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.deployment.integrity import INFO
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.bundle_plugins import load_declared_plugins
 from paddle_automl.pipeline.runs.facts import DataFacts, remember_data
-from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder, open_folder
+from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.sources import best_trials, open_run
 from paddle_automl.training import loop
@@ -85,18 +85,6 @@ def test_a_run_is_written_without_the_sections_of_a_search(tmp_path):
     assert not (tmp_path / "old").exists()
     run.write_best(load_config(RunConfig, run.config))
     assert load_config(RunConfig, run.best).output == str(tmp_path / "best_again")
-
-
-def test_folder_of_something_else_is_left_alone_and_fresh_renames(tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "precious.txt").write_text("keep")
-    with pytest.raises(OutputError, match="holds files, but no search"):
-        open_folder(folder, fresh=False)
-    assert open_folder(folder, fresh=True) == RunFolder(folder)
-    aside = [path for path in tmp_path.iterdir() if path.name.startswith("run.")]
-    assert [path.name for path in aside[0].iterdir()] == ["precious.txt"]
-    assert list(folder.iterdir()) == []
 
 
 def test_changed_data_is_refused_once_there_are_trials(tmp_path):

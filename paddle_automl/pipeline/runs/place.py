@@ -1,0 +1,241 @@
+"""The folder that a command writes its results to: one command at a time works there, and nothing in it is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from paddle_automl.core.display_text import shown
+from paddle_automl.core.errors import OutputError
+from paddle_automl.core.files import make_output_folder
+from paddle_automl.core.folders import delete_leftovers, leftover_prefix
+from paddle_automl.core.locking import LOCK, InUseError, Lock, beside, holder_of
+from paddle_automl.core.paths import readable
+from paddle_automl.pipeline.runs.folder import RunFolder
+
+BESIDE_RESULTS = frozenset({LOCK, "cache", "logs", "visualdl", "train.log"})
+"""What a command leaves that failed before it had a result: a folder with nothing else counts as empty."""
+
+
+class Place:
+    """A folder of results that this process has to itself, until `close`.
+
+    It is made where it is missing. Raises OutputError where another command works in it, or where it cannot be
+    written. `task` is what this command does, for the message of another one.
+    """
+
+    def __init__(self, path: Path, task: str) -> None:
+        self.folder = RunFolder(path)
+        self._task = task
+        self._made = _missing(path)
+        try:
+            make_output_folder(path)
+            self._lock = self._locked()
+        except OutputError:
+            self._delete_made()
+            raise
+        delete_leftovers(self._real)
+        delete_leftovers(self._real.parent, self._real.name)
+
+    @property
+    def _real(self) -> Path:
+        """The folder itself where `path` is a link to it."""
+        return Path(os.path.realpath(self.folder.path))
+
+    def _locked(self) -> Lock:
+        path = self.folder.path
+        try:
+            lock = Lock(self._real / LOCK, self._task)
+        except InUseError as error:
+            raise in_use(path, error.holder) from None
+        # An export replaces a folder as a whole, and has its lock beside it.
+        holder = holder_of(beside(self._real))
+        if holder is not None:
+            lock.release()
+            raise in_use(path, holder)
+        return lock
+
+    def close(self) -> None:
+        """Let others in; a folder that this command has made for nothing is deleted again."""
+        entries = set(os.listdir(self._real)) if self._real.is_dir() else set()
+        # A folder without results keeps the file: by it others know that it is none of their data.
+        self._lock.release(remove=not entries <= BESIDE_RESULTS or entries == {LOCK})
+        self._delete_made()
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _delete_made(self) -> None:
+        for path in self._made:
+            with suppress(OSError):
+                path.rmdir()
+
+    # -- what is there already -------------------------------------------------------------------------------------
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing but what commands leave beside their results."""
+        return set(os.listdir(self._real)) <= BESIDE_RESULTS
+
+    def refuse_strangers(self, expected: Iterable[Path], what: str) -> None:
+        """Raise OutputError where the folder holds files, but none of the `expected`: it is no `what`."""
+        if self.is_empty or any(path.exists() for path in expected):
+            return
+        raise OutputError(
+            f"output: '{shown(self.folder.path)}' holds files, but no {what}; set another folder with "
+            "-o output=PATH, or rename the old one with --fresh"
+        )
+
+    # -- changing places -------------------------------------------------------------------------------------------
+    def check_movable(self, needed: Iterable[str | Path]) -> None:
+        """Raise OutputError where the folder cannot be put aside: it is a mount, or holds what is `needed`."""
+        real = self._real
+        if os.path.ismount(real):
+            raise OutputError(
+                f"output: '{shown(self.folder.path)}' is where a file system is mounted, so it cannot be renamed; "
+                "set another folder with -o output=PATH"
+            )
+        for path in needed:
+            place = Path(os.path.realpath(path))
+            if place == real or real in place.parents:
+                raise OutputError(
+                    f"output: '{shown(self.folder.path)}' holds '{shown(readable(path))}', which is needed here, "
+                    "so it cannot be put aside; set another folder with -o output=PATH"
+                )
+
+    @contextmanager
+    def successor(self) -> Iterator[Path]:
+        """Give a new folder beside this one for work that may take its place (`take_over`); else it is deleted."""
+        real = self._real
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix=leftover_prefix(real.name), dir=real.parent))
+            scratch.chmod(real.stat().st_mode & 0o7777)
+        except OSError as error:
+            raise self._immovable(error) from None
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def put_aside(self) -> Path | None:
+        """Rename the folder, and go on in a new one of the old name; return where the old one is now.
+
+        None where there was nothing to keep. The cache goes on in the new one. Raises OutputError where that is
+        impossible, or where a command works in a folder inside.
+        """
+        if self.is_empty:
+            return None
+        with self.successor() as scratch:
+            return self.take_over(scratch)
+
+    def keep_beside(self, scratch: Path) -> Path:
+        """Give a `successor` that is not complete a name of its own beside the folder; return it."""
+        kept = _free_name(self._real, "-unfinished")
+        os.rename(scratch, kept)
+        return self._as_given(kept)
+
+    def take_over(self, scratch: Path) -> Path:
+        """Put this folder aside, let its `successor` take its place; return where the old one is now."""
+        real = self._real
+        _refuse_work_below(self.folder.path, real)
+        aside = _free_name(real)
+        lock = Lock(scratch / LOCK, self._task)
+        try:
+            os.rename(real, aside)
+            try:
+                os.rename(scratch, real)
+            except OSError:
+                os.rename(aside, real)
+                raise
+        except OSError as error:
+            lock.release()
+            raise self._immovable(error) from None
+        old, self._lock = self._lock, lock
+        lock.moved_to(real / LOCK)
+        old.moved_to(aside / LOCK)
+        old.release(remove=True)
+        # Decoded items serve the new work as well, and the old one no more.
+        with suppress(OSError):
+            os.rename(RunFolder(aside).cache, self.folder.cache)
+        return self._as_given(aside)
+
+    def _as_given(self, path: Path) -> Path:
+        """Return a path beside the folder in the way in which the folder was named."""
+        given = self.folder.path
+        return path if given.is_symlink() else given.with_name(path.name)
+
+    def _immovable(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"output: cannot rename '{shown(self.folder.path)}' to put it aside: {error.strerror}; set another "
+            "folder with -o output=PATH"
+        )
+
+
+@contextmanager
+def place_of_bundle(target: Path, task: str) -> Iterator[None]:
+    """Have the folder of a bundle to oneself while it is written, in the same way.
+
+    A bundle inside the folder of a run belongs to the run.
+    """
+    run = RunFolder(target.parent)
+    if target in (run.bundle, run.compressed.path) and run.config.is_file():
+        with Place(run.path, task):
+            yield
+        return
+    real = Path(os.path.realpath(target))
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        lock = Lock(beside(real), task)
+    except InUseError as error:
+        raise in_use(target, error.holder) from None
+    except OSError as error:
+        raise OutputError(f"'{shown(target)}': cannot be made: {error.strerror}") from None
+    try:
+        holder = holder_of(real / LOCK)
+        if holder is not None:
+            raise in_use(target, holder)
+        yield
+    finally:
+        lock.release(remove=True)
+
+
+def in_use(path: Path, holder: str) -> OutputError:
+    """Return the error of a command that would work in a folder where another one works."""
+    return OutputError(
+        f"'{shown(path)}': another command works in this folder ({holder}); wait for it, or use another folder"
+    )
+
+
+def _refuse_work_below(path: Path, real: Path) -> None:
+    """Raise OutputError where somebody works in a folder inside: it must not be renamed with this one."""
+    for file in real.rglob(f"*{LOCK}"):
+        holder = holder_of(file) if file != real / LOCK else None
+        if holder is not None:
+            raise in_use(file.parent, holder)
+    # A program that writes the study itself, or a search of an earlier version, has no other lock.
+    study = RunFolder(real).study
+    if holder_of(study.with_name(f"{study.name}.lock")) is not None:
+        raise in_use(path, "a program that writes its study")
+
+
+def _free_name(path: Path, end: str = "") -> Path:
+    name = f"{path.name}.{datetime.now():%Y%m%d-%H%M%S}{end}"
+    found, number = path.with_name(name), 1
+    while os.path.lexists(found):
+        number += 1
+        found = path.with_name(f"{name}-{number}")
+    return found
+
+
+def _missing(path: Path) -> list[Path]:
+    """Return the folders that have to be made for `path`, the innermost first."""
+    absolute = Path(os.path.realpath(path))
+    found = [absolute, *absolute.parents]
+    return [folder for folder in found if not folder.exists()]
