@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from paddle_automl.core.files import delete_partial_files
 from paddle_automl.pipeline.progress import plots
 from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.pipeline.progress.summary import write_summary
@@ -56,4 +57,5 @@ class Report(Stage):
         )
         write_summary(result, run.folder.summary)
         run.folder.drop_cached_items()
+        delete_partial_files(run.folder.path)
         return result

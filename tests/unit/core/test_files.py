@@ -14,6 +14,7 @@ from paddle_automl.core import files
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.files import (
     append_json_line,
+    delete_partial_files,
     make_output_folder,
     open_regular,
     read_json_lines,
@@ -199,3 +200,31 @@ def test_only_regular_files_are_opened_for_reading(tmp_path):
             open_regular(tmp_path / name)
     with open_regular(tmp_path / "good") as file:
         assert file.read() == b"content"
+
+
+@posix
+def test_what_killed_writers_left_is_deleted_and_nothing_else(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from paddle_automl.core.files import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "trials").mkdir()
+    target = tmp_path / "trials" / "config.yaml"
+    target.write_text("old")
+    killed = subprocess.run([sys.executable, "-c", code, str(target)], check=False)
+    assert killed.returncode == -9
+    (left,) = (path for path in target.parent.iterdir() if path != target)
+    for name in (".notes-0123abcd.yaml", "a.partial-b", ".hidden"):
+        (tmp_path / name).touch()
+    # It may still be written.
+    delete_partial_files(tmp_path)
+    assert left.exists()
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    delete_partial_files(tmp_path)
+    assert not left.exists()
+    assert len(list(tmp_path.rglob("*"))) == 5
+    assert target.read_text() == "old"
