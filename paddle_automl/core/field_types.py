@@ -14,7 +14,7 @@ from typing import Any, Literal, Union
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Plugin, Section
-from paddle_automl.core.yaml_nodes import Place, Positions
+from paddle_automl.core.yaml_nodes import Place, Positions, short
 
 _SIMPLE: dict[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
 
@@ -81,7 +81,7 @@ def with_texts(
             continue
         if place.error and not field.takes_text(place.text):
             key = ".".join(map(str, path))
-            issues[path] = f"{place}: {key}: cannot read the value {place.text!r}: {place.error}"
+            issues[path] = f"{place}: {key}: cannot read the value {short(place.text)!r}: {place.error}"
         elif not field.fits(value) and field.takes_text(place.text) and (place.whole or _same(value, place.value)):
             result = _replaced(result, path, place.text)
     return result, issues

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import OutputError
 
 
@@ -41,9 +42,9 @@ def _fill(number: int) -> None:
 
 
 def complain(text: str) -> None:
-    """Write a message to standard error, where that is possible."""
+    """Write a message to standard error, where that is possible; names in it do not control the terminal."""
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write("".join(f"{shown(line)}\n" for line in text.split("\n")))
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         silence(sys.stderr)

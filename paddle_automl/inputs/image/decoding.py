@@ -208,6 +208,8 @@ def _resize(image: Image.Image, width: int, height: int, box: tuple[float, float
 def _bytes_of(source: str | Path | bytes) -> bytes:
     if isinstance(source, bytes):
         raw = source
+    elif not isinstance(source, str | os.PathLike):
+        raise TypeError(f"must be a path, bytes or a Pillow image, got {type(source).__name__}")
     else:
         with open_regular(located(source)) as file:
             size = os.fstat(file.fileno()).st_size
@@ -284,7 +286,7 @@ def _eight_bits(image: Image.Image, deep: tuple[float, float] | None) -> Image.I
 
 
 def _described(source: Source) -> str:
-    return "image" if isinstance(source, bytes | Image.Image) else readable(source)
+    return readable(os.fspath(source)) if isinstance(source, str | os.PathLike) else "image"
 
 
 def _reason(error: BaseException) -> str:

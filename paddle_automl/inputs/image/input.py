@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ class ImageInput(Input):
 
     def describe(self, source: Any) -> str:
         """Return a file's path, or "image" for bytes and Pillow images."""
-        return "image" if isinstance(source, bytes | Image.Image) else readable(source)
+        return readable(os.fspath(source)) if isinstance(source, str | os.PathLike) else "image"
 
     def write(self, item: np.ndarray, stem: Path) -> Path:
         """Write pixels, ``[C, H, W]`` uint8 with C 1 or 3, as a PNG file; returns its path."""

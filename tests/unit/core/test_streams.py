@@ -63,6 +63,11 @@ def test_results_that_cannot_be_written_are_an_error(monkeypatch):
             assert sys.stdout is stream
 
 
+def test_names_in_complaints_do_not_control_the_terminal(capsys):
+    streams.complain("error: 'a\x1b[31mb\x07.png':\n  \u202egnp.exe\r")
+    assert capsys.readouterr().err == "error: 'a\\x1b[31mb\\x07.png':\n  \\u202egnp.exe\\r\n"
+
+
 def test_complaints_need_no_stream(monkeypatch):
     for stream in (None, Gone()):
         monkeypatch.setattr(sys, "stderr", stream)

@@ -167,6 +167,14 @@ def photo(folder, name, level=99):
     return folder / name
 
 
+@pytest.mark.parametrize("source", [None, 5, np.zeros((4, 4, 3), np.uint8), bytearray(b"x"), object()], ids=type)
+def test_what_is_no_source_is_an_error_of_that_item(predictor, source):
+    wrong, missing = predictor.predict([source, "a\0b.png"])
+    assert wrong.error.startswith("image: cannot be decoded: must be a path, bytes or a Pillow image, got ")
+    assert wrong.name == "image"
+    assert "null byte" in missing.error
+
+
 def test_one_path_is_one_path(predictor, tmp_path):
     path = photo(tmp_path, "a.png")
     for given in (str(path), path, path.read_bytes()):
