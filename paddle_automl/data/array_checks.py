@@ -1,4 +1,4 @@
-"""Arrays of items and targets, as files bring them, checked and brought into the form of `Samples`."""
+"""Arrays of items and targets from files, checked and converted to `Samples`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def samples_of_arrays(
 
     `images`: ``[N, H, W]`` or ``[N, H, W, C]`` uint8. `targets`: one class per item, ``[N]`` or ``[N, 1]`` integers
     or texts; or labels, ``[N, K]`` integers or booleans of 0 and 1; or numbers, ``[N]`` or ``[N, D]`` floats.
-    `names` says for messages where the two arrays of a split come from. `target_names` are the names of the
+    `names` are the places of the two arrays of each split, for messages. `target_names` are the names of the
     classes, labels or columns; without them the classes are the distinct values, sorted, and labels are numbered.
-    Raises DataError naming the array.
+    Raises DataError that names the array.
     """
     splits = [split for split in SPLITS if split in arrays]
     images = [_images(arrays[split][0], names[split][0]) for split in splits]
@@ -61,7 +61,7 @@ def targets_of_arrays(
 ) -> RawTargets:
     """Return the targets of all splits, one array each; see `samples_of_arrays`.
 
-    `names` and `items` say where the targets and the items come from, `counts` how many items there are.
+    `names` and `items` are the places of the targets and the items, `counts` the numbers of items.
     """
     checked = [
         _one_axis(array, name, count, item)
@@ -123,7 +123,7 @@ def _one_axis(targets: np.ndarray, name: str, count: int, items: str) -> np.ndar
 
 
 def _kind(targets: np.ndarray, name: str) -> str:
-    """Return integers, texts (classes), labels or numbers."""
+    """Return the kind of targets: integers, texts (classes), labels or numbers."""
     if targets.dtype.kind == "f":
         return "numbers"
     if targets.ndim == 1:
@@ -134,7 +134,7 @@ def _kind(targets: np.ndarray, name: str) -> str:
     if len(rows):
         raise DataError(
             f"{name}: {targets[rows[0], columns[0]]} at row {rows[0]}, column {columns[0]}: several integers per "
-            "item are labels and must be 0 or 1; save numbers to be predicted as floats"
+            "item are labels and must be 0 or 1; save numbers to predict as floats"
         )
     return "labels"
 
@@ -168,7 +168,7 @@ def _classes(
         order = {name: position for position, name in enumerate(class_names)}
         strangers = sorted({str(label) for array in labels for label in array} - set(order))
         if strangers:
-            raise DataError(f"{' and '.join(names)}: labels that are no class name: {', '.join(strangers[:10])}")
+            raise DataError(f"{' and '.join(names)}: labels that are not class names: {', '.join(strangers[:10])}")
         return class_names, [np.array([order[str(label)] for label in array], np.int64) for array in labels]
     for array, name in zip(labels, names, strict=True):
         wrong = np.flatnonzero((array < 0) | (array >= len(class_names)))

@@ -1,7 +1,7 @@
-"""Arrays in foreign files: idx, plain or gzipped, and NumPy archives.
+"""Arrays in untrusted files: idx, plain or gzipped, and NumPy archives.
 
-What a header claims is compared with the size of the file before any memory is reserved for it, and what is packed
-may unpack to a limited multiple of its size only.
+The size in a header is compared with the size of the file before memory is reserved, and packed files may only
+unpack to a limited multiple of their size.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from paddle_automl.core.files import open_regular
 from paddle_automl.core.paths import readable
 
 LARGEST_EXPANSION = 200
-"""How many times its size a packed file may hold: images reach ten, labels in order a thousand."""
+"""Largest ratio of unpacked to packed size: images reach ten, sorted labels a thousand."""
 ALWAYS_ALLOWED = 64 << 20
-"""Bytes that any file may unpack to: labels in order pack very well."""
+"""Bytes that any file may unpack to, because sorted labels pack very well."""
 MOST_AXES = 8
 
 _UINT8 = 8
@@ -56,10 +56,10 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _idx_array(stream: BinaryIO | gzip.GzipFile, name: str, size: int, unpacked: int | None) -> np.ndarray:
-    """Return the array of a stream from a file of `size` bytes; `unpacked` is the stream's length where known."""
+    """Return the array of a stream from a file of `size` bytes; `unpacked` is the stream's length if known."""
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _UINT8:
-        raise DataError(f"{name}: is no idx file of uint8 values; it starts with {start.hex(' ')}")
+        raise DataError(f"{name}: is not an idx file of uint8 values; it starts with {start.hex(' ')}")
     axes = start[3]
     if axes > _MOST_IDX_AXES:
         raise DataError(f"{name}: has {axes} dimensions; labels have 1, images 3 or 4")
@@ -79,15 +79,15 @@ def _idx_array(stream: BinaryIO | gzip.GzipFile, name: str, size: int, unpacked:
 
 
 def _cut_off(name: str, length: object, shape: list[int]) -> DataError:
-    return DataError(f"{name}: is cut off or damaged: {length} bytes for an array of shape {shape}")
+    return DataError(f"{name}: is truncated or damaged: {length} bytes for an array of shape {shape}")
 
 
 def _check_expansion(name: str, unpacked: int, packed: int) -> None:
-    """Raise DataError for a file that would unpack to far more than any data set does."""
+    """Raise DataError for a file that would unpack to far more than any data set."""
     if unpacked > max(ALWAYS_ALLOWED, LARGEST_EXPANSION * packed):
         raise DataError(
             f"{name}: claims {unpacked} bytes in {packed} packed ones; more than {LARGEST_EXPANSION} times as many "
-            "is refused; unpack the file yourself if it is yours"
+            "is refused; unpack the file yourself if you trust it"
         )
 
 
@@ -107,12 +107,12 @@ class NpzArchive:
 
     @property
     def listing(self) -> str:
-        """The names of the arrays, as a message can hold them."""
+        """The names of the arrays, shortened for messages."""
         more = f" and {len(self._members) - 20} more" if len(self._members) > 20 else ""
         return _short(", ".join(self.keys[:20])) + more
 
     def array(self, key: str) -> np.ndarray:
-        """Return an array; raises DataError where it is damaged, or claims what it does not hold."""
+        """Return an array; raises DataError if it is damaged, or smaller than it claims."""
         where = f"{self._name}: the array '{_short(key)}'"
         info = self._members[key]
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
@@ -133,7 +133,7 @@ class NpzArchive:
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[NpzArchive]:
-    """Open a NumPy archive; raises DataError where the file is none."""
+    """Open a NumPy archive; raises DataError if the file is not one."""
     name = readable(path)
     try:
         file: BinaryIO = open_regular(path)
@@ -146,21 +146,21 @@ def open_npz(path: Path) -> Iterator[NpzArchive]:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # noqa: BLE001  a damaged archive can raise any exception
-            raise DataError(f"{name}: is no NumPy archive, or is damaged: {_short(error)}") from None
+            raise DataError(f"{name}: is not a NumPy archive, or is damaged: {_short(error)}") from None
         with archive:
             yield NpzArchive(archive, name, os.fstat(file.fileno()).st_size)
 
 
 def _npy_array(stream: Any, where: str, size: int) -> np.ndarray:
-    """Return the array of a member that has `size` bytes; raises DataError or what a damaged member raises."""
+    """Return the array of a member with `size` bytes; a damaged member raises DataError or other exceptions."""
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
-        raise DataError(f"{where} has the version {version} of NumPy's format; known are 1.0 and 2.0")
+        raise DataError(f"{where} has version {version} of NumPy's format; supported are 1.0 and 2.0")
     shape, fortran, dtype = _HEADERS[version](stream)
     if dtype.hasobject:
         raise DataError(f"{where} cannot be read: it holds Python objects, and allow_pickle is never set")
     if dtype.kind not in "biufcSU" or dtype.itemsize == 0 or len(shape) > MOST_AXES:
-        raise DataError(f"{where} cannot be read: {len(shape)} axes of {dtype} are no images and no labels")
+        raise DataError(f"{where} cannot be read: {len(shape)} axes of {dtype} are neither images nor labels")
     needed, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if min(shape, default=0) < 0 or needed != held:
         raise DataError(
@@ -173,16 +173,16 @@ def _npy_array(stream: Any, where: str, size: int) -> np.ndarray:
         target[start : start + len(block)] = np.frombuffer(block, np.uint8)
         if len(block) < min(_BLOCK, needed - start):
             raise DataError(f"{where} is damaged: it ends after {start + len(block)} of {needed} bytes")
-    # At its end the archive compares its checksum.
+    # The archive checks the checksum at the end of a member.
     stream.read(1)
     if dtype.kind == "U" and needed:
         codes = array.astype(dtype.newbyteorder("=")).view(np.uint32)
         if codes.max() > _LAST_CODE_POINT or ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
-            raise DataError(f"{where} is damaged: it holds texts with characters that there are not")
+            raise DataError(f"{where} is damaged: it holds texts with characters that do not exist")
     return array.reshape(shape, order="F" if fortran else "C")
 
 
 def _short(text: object) -> str:
-    """Return what a foreign file says, as a message can hold it."""
+    """Return a text from an untrusted file, shortened for messages."""
     plain = shown(text)
     return plain if len(plain) <= 200 else f"{plain[:190]}..."

@@ -1,4 +1,4 @@
-"""What takes long to read, stored once and mapped into memory by every process that needs it."""
+"""Data that take long to read, stored once and mapped into memory by every process that needs them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class ReadSamples:
-    """Samples of items in memory as the reader converted them, with the reader and with `copies` as in `Items`.
+    """Samples in memory, converted by the reader, with the reader and with `copies` as in `Items`.
 
-    `first` is the data set's first item as it was before, ``[1, ...]``, from which the reader can be made again.
+    `first` is the data set's first item before that, ``[1, ...]``, from which the reader can be made again.
     """
 
     samples: Samples
@@ -43,10 +43,10 @@ class ReadSamples:
 class Cache:
     """A folder of stored results that processes share.
 
-    Each result has a key from `key`, which holds all that the result depends on. Processes that want the same
-    result at once wait for the first; a file is complete or not there. Items are mapped, so many processes share
+    Each result has a key from `key`, a hash of everything it depends on. Processes that need the same result at the
+    same time wait for the first; a file is complete or does not exist. Items are mapped, so many processes share
     one copy in memory. Only arrays of numbers are stored; other items are read by every process. A folder that
-    cannot be written costs a warning, not the run. Without a folder nothing is stored.
+    cannot be written leads to a warning and does not stop the run. Without a folder nothing is stored.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -64,7 +64,7 @@ class Cache:
         return digest.hexdigest()[:32]
 
     def read(self, key: str, sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -> Items:
-        """Do as `read_all`, or return what it gave before."""
+        """Return the result of `read_all`, from the cache if possible."""
 
         def stored(folder: Path) -> Items:
             file, rest = folder / f"{key}.npy", folder / f"{key}.json"
@@ -87,7 +87,7 @@ class Cache:
     def samples(
         self, key: str, load: Callable[[], ReadSamples], reader_of: Callable[[np.ndarray], Reader]
     ) -> ReadSamples:
-        """Return what `load` gives, or gave before; `reader_of` makes the reader of items as they were before."""
+        """Return the converted result of `load`, from the cache if possible; `reader_of` makes the reader."""
         if self.folder is not None and (self.folder / f"{key}.uncached").exists():
             return load()
 
@@ -106,7 +106,7 @@ class Cache:
         return self._stored(key, stored, load)
 
     def statistics(self, key: str, indices: np.ndarray, measure: Callable[[], Statistics]) -> Statistics:
-        """Return what `measure` finds, or found before, of the items at `indices`."""
+        """Return the result of `measure` for the items at `indices`, from the cache if possible."""
         name = f"{key[:16]}-{hashlib.sha256(indices.tobytes()).hexdigest()[:16]}"
 
         def stored(folder: Path) -> Statistics:
@@ -125,7 +125,7 @@ class Cache:
             with _locked(self.folder, key):
                 return stored(self.folder)
         except (OSError, OutputError) as error:
-            log.warning("%s: what was read cannot be stored (%s); it is read anew", self.folder, error)
+            log.warning("%s: data cannot be stored (%s) and will be read again", self.folder, error)
             return plain()
 
 
@@ -139,13 +139,13 @@ def _locked(folder: Path, key: str) -> Iterator[None]:
 def _stamp(file: Path) -> bytes:
     try:
         status = os.stat(file)
-    except (OSError, ValueError):  # no name of a file holds a NUL
+    except (OSError, ValueError):  # names of files contain no NUL
         return b"missing"
     return f"{status.st_mtime_ns} {status.st_size} {status.st_mode}".encode()
 
 
 def _is_plain(items: np.ndarray) -> bool:
-    """Return whether items are fixed-size values, which alone can be mapped into memory."""
+    """Return whether items are fixed-size values, so that they can be mapped into memory."""
     return not items.dtype.hasobject
 
 
@@ -164,7 +164,7 @@ _SPLIT, _COLUMN = "split_", "column_"
 
 
 def _write_samples(loaded: ReadSamples, file: Path) -> None:
-    """Write all but the items; texts as arrays of characters."""
+    """Write everything except the items; texts are written as arrays of characters."""
     samples = loaded.samples
     arrays = {
         "kind": np.array(samples.targets.kind),

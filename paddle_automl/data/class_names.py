@@ -1,4 +1,4 @@
-"""One rule for the names and the order of classes, wherever they are read from."""
+"""Names and order of classes: one rule for all data sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def composed(name: str) -> str:
-    """Return a name in Unicode's composed form (NFC), in which equal names are equal texts."""
+    """Return a name in Unicode's composed form (NFC), so that equal names are equal texts."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -25,9 +25,9 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def check_distinct(names: Iterable[str], where: str) -> None:
-    """Raise DataError where two names look the same; warn of names that differ in capital letters alone.
+    """Raise DataError if two names look the same; warn of names that differ only in capital letters.
 
-    `names` are different texts as they stand in `where`.
+    `names` are different texts, from the place `where`.
     """
     seen: dict[str, str] = {}
     folded: dict[str, str] = {}
@@ -40,4 +40,4 @@ def check_distinct(names: Iterable[str], where: str) -> None:
             )
         alike = folded.setdefault(composed(name).casefold(), name)
         if alike != name:
-            log.warning("%s: the classes '%s' and '%s' differ in capital letters alone", where, alike, name)
+            log.warning("%s: the classes '%s' and '%s' differ only in capital letters", where, alike, name)

@@ -15,11 +15,11 @@ from paddle_automl.inputs.base import INPUTS
 
 
 class SplitConfig(Section):
-    """How many items are kept for validation and for the test.
+    """Sizes of the validation split and the test split.
 
-    The fractions are of the items that the data set does not itself assign to validation or test; a split
-    that the data set gives is taken as it is, and its fraction here is ignored. Splits keep the proportions of the
-    classes or labels (stratified) and depend on the seed alone.
+    The fractions refer to the items that the data set itself does not assign to validation or test; a split that
+    the data set defines is used unchanged, and its fraction here is ignored. Splits keep the proportions of the
+    classes or labels (stratified) and depend only on the seed.
     """
 
     validation: float = Field(default=0.2, gt=0, lt=1)
@@ -57,8 +57,8 @@ class DataConfig(Section):
 
     group: str | None = None
     """Keeps items that belong together in one split: the name of a column of the data set, or a regular expression
-    with one group, such as `^(patient[0-9]+)_`, that is searched in the name of each file (in its whole path where
-    the expression holds a `/`). Items for which it gives the same text are one group."""
+    with one group, such as `^(patient[0-9]+)_`, that is searched in the name of each file (in its whole path if the
+    expression contains a `/`). Items with the same text are one group."""
 
     folds: int | None = Field(default=None, ge=2)
     """Cross-validation: all items outside the test split are divided into this many folds; each fold is the
@@ -86,7 +86,7 @@ class DataConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _input_of_the_data_set(cls, values: Any) -> Any:
-        """Name the input where it is left to the data set, so that the options are those of the right class."""
+        """Add the input's name if the data set determines it, so that the options are those of the right class."""
         if not isinstance(values, dict):
             return values
         given = values.get("input")
@@ -95,7 +95,7 @@ class DataConfig(Section):
         if not isinstance(given, dict) or given.get("name", "auto") != "auto":
             return values
         name = _input_of(values.get("dataset", "digits"))
-        # Without a known data set there is nothing to check the options by; the data set's own error is enough.
+        # Without a known data set the options cannot be checked; the data set's own error is enough.
         return {**values, "input": None if name is None else {**given, "name": name}}
 
     @model_validator(mode="after")
@@ -112,7 +112,7 @@ class DataConfig(Section):
 
 
 def _input_of(dataset: Any) -> str | None:
-    """Return the input of a data set as it is stated; None where there is no such data set."""
+    """Return the input of a data set from its raw value; None if there is no such data set."""
     if isinstance(dataset, dict):
         dataset = dataset.get("name", "digits")
     name = dataset.name if isinstance(dataset, PluginConfig) else dataset

@@ -1,4 +1,4 @@
-"""Words about items that a data set holds more than once."""
+"""Warnings about duplicate items in a data set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 def report_copies(samples: Samples, copies: Mapping[int, int], splits: Mapping[str, np.ndarray], word: str) -> None:
-    """Warn of items with the same content, of those in two splits, and of those with different targets.
+    """Warn about items with the same content, in particular in two splits or with different targets.
 
-    `copies` has for a row whose item is the same as an earlier one the first such row.
+    `copies` maps the row of a duplicate to the first row with the same content.
     """
     if not copies:
         return
@@ -29,7 +29,7 @@ def report_copies(samples: Samples, copies: Mapping[int, int], splits: Mapping[s
         _count(len(copies), word), len(samples), _name(samples, other), _name(samples, row),
     )  # fmt: skip
     _warn_of_targets(samples, first, word)
-    # Of each content in the splits so far, one row to name it.
+    # One row of each content in the splits so far, for messages.
     seen: dict[int, int] = {}
     places = {"validation": "training split", "test": "training or the validation split"}
     for split in SPLITS:
@@ -49,7 +49,7 @@ def _warn_of_targets(samples: Samples, first: np.ndarray, word: str) -> None:
     if differs.any():
         row = int(np.flatnonzero(differs)[0])
         log.warning(
-            "the same content but a different target: %s, for example %s and %s; no network can answer both",
+            "the same content but a different target: %s, for example %s and %s; no network can predict both",
             _count(int(differs.sum()), word), _name(samples, int(first[row])), _name(samples, row),
         )  # fmt: skip
 

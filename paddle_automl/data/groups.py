@@ -1,4 +1,4 @@
-"""Which items belong together, by a column of the data set or by a pattern over file names."""
+"""Groups of items that belong together, by a column of the data set or a pattern over file names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paddle_automl.data.samples import Samples
 
 
 def groups_of(samples: Samples, group: str | None) -> tuple[str, ...] | None:
-    """Return the group of each item that `data.group` stands for, or the data set's own; None for no groups.
+    """Return the group of each item by `data.group`, or by the data set itself; None if there are no groups.
 
     Raises ConfigError for a name that is neither a column nor a pattern, and DataError for an item without a group.
     """
@@ -40,7 +40,7 @@ def _pattern(samples: Samples, group: str) -> re.Pattern[str]:
         pattern = re.compile(group)
     except re.error as error:
         raise ConfigError(
-            f"data.group: '{group}' is no column and no regular expression: {error}{columns}"
+            f"data.group: '{group}' is neither a column nor a regular expression: {error}{columns}"
         ) from None
     if pattern.groups != 1:
         hint = did_you_mean(group, samples.columns)

@@ -28,12 +28,12 @@ __all__ = ["Batch", "PreparedData", "Split", "find_task", "prepare", "read_all"]
 log = logging.getLogger(__name__)
 
 STATISTICS_SAMPLE = 2000
-"""Items that are measured where they have to be read for it."""
+"""Most items that are measured if they have to be read for it."""
 
 
 @dataclass(frozen=True)
 class _Data:
-    """The samples with where their items are; `key` is that of the items in the cache."""
+    """The samples and the store of their items; `key` is the items' key in the cache."""
 
     samples: Samples
     reader: Reader
@@ -50,7 +50,7 @@ class _Data:
 
     @property
     def content(self) -> np.ndarray:
-        """Return a number for each item that is the same for items of the same content, int64 ``[N]``."""
+        """Return a number for each item, int64 ``[N]``; items with the same content have the same number."""
         content = np.arange(len(self.samples), dtype=np.int64)
         content[list(self.copies)] = list(self.copies.values())
         return content
@@ -61,10 +61,10 @@ def prepare(
 ) -> PreparedData:
     """Load, check, read and split the data.
 
-    `task` holds the options of the task; None takes the task that the data set's targets stand for. The result
-    depends on the data, the configuration and `seed` alone. Items, of files and of arrays, and their statistics are
-    stored in `cache_dir`, where it is given, and shared by all processes. Raises DataError that names what is
-    wrong, and ConfigError where the data contradict the task.
+    `task` holds the options of the task; with None the kind of the data set's targets decides. The result depends
+    only on the data, the configuration and `seed`. Items and their statistics are stored in `cache_dir`, if given,
+    and shared by all processes. Raises DataError that names what is wrong, and ConfigError if the data contradict
+    the task.
     """
     cache = Cache(cache_dir)
     word = INPUTS[config.input.name].word
@@ -96,7 +96,7 @@ def prepare(
 def find_task(config: DataConfig, task: PluginConfig | None = None) -> Task:
     """Return the task that `prepare` fits to the targets, without reading the items.
 
-    Raises DataError for a data set that is missing or wrong, ConfigError where it contradicts the task.
+    Raises DataError for a data set that is missing or wrong, ConfigError if it contradicts the task.
     """
     samples = _loaded(DATASETS[config.dataset.name](config.dataset), INPUTS[config.input.name].word)
     return fit_task(task, samples.targets)
@@ -105,8 +105,8 @@ def find_task(config: DataConfig, task: PluginConfig | None = None) -> Task:
 def read_all(config: DataConfig, *, input: Input, task: Task, cache_dir: Path | None = None) -> Split:
     """Return all items of the data as one split, for an input and a task that were fitted to other data.
 
-    Nothing is split, so a class may have one item. Raises as `prepare` does, and DataError where the data have
-    names that the task does not know, or items of another shape than the input's.
+    Nothing is split, so a class may have one item. Raises as `prepare` does, and DataError if the data have names
+    that the task does not know, or items with a shape that the input does not have.
     """
     cache = Cache(cache_dir)
     data = _arrays(config, cache) or _sources(config, cache)
@@ -129,12 +129,12 @@ def _check_shapes(given: Input, items: np.ndarray) -> None:
         ):
             raise DataError(
                 f"data.input: the network takes '{spec.name}' of the shape {list(spec.shape)}, the data give "
-                f"{list(shape)}; leave data.input out, and they are read as the network's own were"
+                f"{list(shape)}; leave data.input out to read them as the training data were read"
             )
 
 
 def fit_task(config: PluginConfig | None, targets: RawTargets) -> Task:
-    """Return the task of these options, or the one that the targets stand for; raises ConfigError for others."""
+    """Return the task of these options, or the targets' default task; raises ConfigError if it does not fit."""
     name = default_task(targets.kind) if config is None else config.name
     cls = TASKS[name]
     if config is None:
@@ -144,13 +144,13 @@ def fit_task(config: PluginConfig | None, targets: RawTargets) -> Task:
 
 
 def _arrays(config: DataConfig, cache: Cache) -> _Data | None:
-    """Return the data of a data set that alone makes its samples in memory; None for others."""
+    """Return the data of a data set with samples in memory that its files determine; None for others."""
     dataset = DATASETS[config.dataset.name](config.dataset)
     files = dataset.sources()
     if not files:
         return None
     cls, options = INPUTS[config.input.name], config.dataset
-    # Their paths are among the files, which are the same from any working directory.
+    # Their paths are part of the files, which are the same for any working directory.
     paths = set(options.path_options) if isinstance(options, DatasetConfig) else set()
     key = cache.key((options.model_dump(mode="json", exclude=paths), _dumped(config.input)), files)
 
@@ -166,7 +166,7 @@ def _arrays(config: DataConfig, cache: Cache) -> _Data | None:
 
 
 def _sources(config: DataConfig, cache: Cache) -> _Data:
-    """Return the data of a data set with sources that the input reads, or with items that are not stored."""
+    """Return the data of a data set whose sources the input reads, or whose items are not stored."""
     cls = INPUTS[config.input.name]
     samples = _loaded(DATASETS[config.dataset.name](config.dataset), cls.word)
     if samples.items is not None:
@@ -179,7 +179,7 @@ def _sources(config: DataConfig, cache: Cache) -> _Data:
     keep = config.in_memory
     if keep == "auto":
         keep = len(sources) * one.nbytes <= config.in_memory_limit_mb * 2**20
-    # What is no array of numbers cannot be handed from process to process as it is.
+    # Items that are not arrays of numbers cannot be passed between processes in this way.
     keep = keep or one.dtype.hasobject
     key = cache.key((type(reader).version, repr(reader)), sources)
     found = cache.read(key, sources, reader, cls.word, keep=keep)
@@ -219,8 +219,7 @@ def _stop_or_warn(config: DataConfig, samples: Samples, failures: dict[int, str]
         raise DataError(f"data.dataset: none of the {total} {word}s can be read:\n{listing}")
     if config.on_error == "stop":
         raise DataError(
-            f"data.dataset: {summary}:\n{listing}\n"
-            "repair or remove them, or leave them out with data.on_error: skip"
+            f"data.dataset: {summary}:\n{listing}\nrepair or remove them, or ignore them with data.on_error: skip"
         )
     more = f", and {len(lines) - 3} more" if len(lines) > 3 else ""
     log.warning("%s and are left out: %s%s", summary, "; ".join(lines[:3]), more)
@@ -245,7 +244,7 @@ def _split(config: DataConfig, data: _Data, task: Task, codes: np.ndarray, seed:
 
 
 def _fit_input(config: DataConfig, data: _Data, train: np.ndarray, cache: Cache) -> Input:
-    """Return the input with what it measures of the training items."""
+    """Return the input fitted to the statistics of the training items."""
     cls = INPUTS[config.input.name]
     if isinstance(data.store, SourceStore) and len(train) > STATISTICS_SAMPLE:
         train = train[np.linspace(0, len(train) - 1, STATISTICS_SAMPLE).astype(np.int64)]

@@ -1,4 +1,4 @@
-"""Running something over a whole split, batch by batch."""
+"""Running a function over a whole split, batch by batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paddle_automl.inputs.base import Arrays
 def run_split(split: Split, run: Callable[[Arrays], np.ndarray], batch_size: int = 64) -> np.ndarray:
     """Return the outputs, float32 ``[N, K]``, of all items of a split in their order.
 
-    `run` gives the outputs ``[B, K]`` of a batch's arrays: a loaded network, or a layer in evaluation mode.
+    `run` maps a batch's arrays to outputs ``[B, K]``: a loaded network, or a layer in evaluation mode.
     """
     found = [run(batch.inputs) for batch in split.batches(batch_size)]
     return np.concatenate(found) if found else np.zeros((0, split.task.outputs), np.float32)

@@ -1,4 +1,4 @@
-"""What a data set hands over: raw targets, and items in memory or sources to read them from."""
+"""The result of a data set: raw targets, and items in memory or sources to read them from."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Samples:
-    """All items of a data set, in an order that depends on the data alone.
+    """All items of a data set, in an order that depends only on the data.
 
-    Either `items` or `sources` is given. `items`: an array ``[N, ...]`` of what the input takes in memory (for
-    images uint8 ``[N, H, W, C]``), or an object array ``[N]``. `sources`: what the input reads, such as paths.
-    `splits`: indices, int64, of the splits that the data set itself names (train, validation, test). `origins`:
+    Either `items` or `sources` is given. `items`: an array ``[N, ...]`` of raw items in memory (for images uint8
+    ``[N, H, W, C]``), or an object array ``[N]``. `sources`: what the input reads, such as paths. `splits`:
+    indices, int64, of the splits that the data set itself defines (train, validation, test). `origins`: the place
     where each item is listed (``list.txt:12``), for messages. `groups`: a text per item; items of one group belong
-    together. `columns`: further texts per item by name, any of which can be chosen as groups.
+    together. `columns`: further texts per item by name, which can be used as groups.
     """
 
     targets: RawTargets
@@ -35,7 +35,7 @@ class Samples:
 
     def __post_init__(self) -> None:
         if (self.items is None) == (self.sources is None):
-            raise DataError("data.dataset: samples need either items or sources, and not both")
+            raise DataError("data.dataset: samples need either items or sources, not both")
         count = len(self.items) if self.items is not None else len(self.sources or ())
         if len(self.targets) != count:
             raise DataError(
@@ -53,7 +53,7 @@ class Samples:
         return len(self.targets)
 
     def place(self, row: int) -> str:
-        """Return where an item comes from, for messages: its line in a list, its file, or its position."""
+        """Return the place of an item, for messages: its line in a list, its file, or its position."""
         if self.origins is not None and row >= 0:
             return self.origins[row]
         if row < 0 or self.sources is None:
@@ -62,7 +62,7 @@ class Samples:
 
 
 def _problem(targets: RawTargets) -> tuple[int, str] | None:
-    """Return what is wrong with the targets of a known kind: the row (-1 for all) and the reason."""
+    """Return the first problem of targets of a known kind: the row (-1 for all) and the reason."""
     values, names = targets.values, targets.names
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})

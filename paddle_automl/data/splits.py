@@ -17,16 +17,16 @@ from paddle_automl.tasks.base import RawTargets, Task
 
 
 class Batch(NamedTuple):
-    """What a network takes, with the targets that its outputs are compared with."""
+    """Inputs of a network, and the targets for its outputs."""
 
     inputs: dict[str, np.ndarray]
     """Arrays ``[B, ...]`` by name, in the order of `Input.specs`."""
 
     targets: np.ndarray
-    """``[B, K]`` float32, as `Task.dense` gives them, or mixed after mixup and cutmix."""
+    """``[B, K]`` float32, from `Task.dense`, or mixed by mixup and cutmix."""
 
     codes: np.ndarray
-    """``[B, ...]``, the items' own codes, never mixed."""
+    """``[B, ...]``, codes of the items, never mixed."""
 
     rows: np.ndarray
     """``[B]`` int64, positions in the split."""
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Everything:
-    """What all splits of one data set have in common; arrays and tuples over all items."""
+    """The data that all splits of one data set share; arrays and tuples over all items."""
 
     store: Store
     targets: RawTargets
@@ -45,7 +45,7 @@ class Everything:
 
 
 class Split:
-    """Some items of the data set, by index (int64 ``[n]``) into what all splits share."""
+    """Some items of the data set, by their indices (int64 ``[n]``) into the shared data."""
 
     def __init__(self, everything: Everything, indices: np.ndarray) -> None:
         self.everything = everything
@@ -68,12 +68,12 @@ class Split:
 
     @cached_property
     def sources(self) -> tuple[Any, ...] | None:
-        """Return what each item is read from, such as its file, or None for items that are only in memory."""
+        """Return the source of each item, such as its file, or None for items that are only in memory."""
         sources = self.everything.sources
         return None if sources is None else tuple(sources[index] for index in self.indices)
 
     def raw(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the items at `positions` of this split as the reader gave them, ``[n, ...]``."""
+        """Return the items at `positions` of this split as read by the reader, ``[n, ...]``."""
         return self.everything.store.take(self.indices[np.asarray(positions, dtype=np.int64)])
 
     def with_indices(self, indices: np.ndarray) -> Split:
@@ -83,7 +83,7 @@ class Split:
     def with_task(self, task: Task) -> Split:
         """Return the same items with their targets encoded by another task, such as that of a bundle.
 
-        Raises DataError where the data have names that `task` does not know.
+        Raises DataError if the data have names that `task` does not know.
         """
         if task is self.task:
             return self
@@ -91,9 +91,9 @@ class Split:
         return Split(replace(self.everything, task=task, codes=codes), self.indices)
 
     def with_input(self, other: Input) -> Split:
-        """Return the same items, batched by another input that reads them alike, such as that of a bundle.
+        """Return the same items, batched by another input that reads them in the same way, such as a bundle's.
 
-        Raises DataError where its arrays have another shape: the data must then be prepared with its options.
+        Raises DataError if its arrays have another shape: the data must then be prepared with its options.
         """
         if other.name != self.input.name or other.specs != self.input.specs:
             raise DataError(
@@ -113,10 +113,10 @@ class Split:
         shrink: float = 1.0,
         epoch: int | None = None,
     ) -> Iterator[Batch]:
-        """Yield one pass over the split; with `rng` in random order, which it alone determines.
+        """Yield one pass over the split, with `rng` in a random order that depends only on it.
 
         `augment` draws from `rng` too, so it needs one. `drop_last` leaves out an incomplete last batch, unless it
-        is the only one. With `count` the pass ends after so many items, the first in its order. With `shrink`
+        is the only one. With `count` the pass has only that many items, the first in its order. With `shrink`
         below 1 the arrays have that fraction of their resolution (`Input.shrink`), after the augmentation of
         single items and before that of whole batches. `epoch` is the number of the pass, from 1, for an
         augmentation that depends on it.
@@ -157,7 +157,7 @@ class Split:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Data ready for training: its splits, and the input and the task that a bundle will carry.
+    """Data ready for training: the splits, and the input and the task, which a bundle will contain.
 
     `skipped`: sources that were left out because they cannot be read, with the reason.
     """
@@ -191,7 +191,7 @@ class PreparedData:
         )
 
     def with_input(self, other: Input) -> PreparedData:
-        """Return the same data for another input that reads alike; see `Split.with_input`."""
+        """Return the same data for another input that reads items in the same way; see `Split.with_input`."""
         train = self.train.with_input(other)
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""Splits that depend on the targets, the groups and the seed alone."""
+"""Splits that depend only on the targets, the groups and the seed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from paddle_automl.tasks.base import Strata
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of all N items before they are split.
+    """Facts about all N items before they are split.
 
-    `usable`: bool ``[N]``, False for items that cannot be read. `groups`: int64 ``[N]``, items of one number
-    must stay in one split, with `group_names` for messages; None where there are no groups. `copies`: int64
-    ``[N]``, items of one number have the same content and are kept together where that is possible. `word`: what
-    one item is called in messages.
+    `usable`: bool ``[N]``, False for items that cannot be read. `groups`: int64 ``[N]``, items with the same number
+    must stay in one split, with `group_names` for messages; None if there are no groups. `copies`: int64 ``[N]``,
+    items with the same number have the same content and are kept together if possible. `word`: the word for one
+    item in messages.
     """
 
     strata: Strata | None
@@ -39,7 +39,7 @@ class Rows:
         return self.strata.values if self.strata.values.ndim == 1 else None
 
     def units(self) -> np.ndarray:
-        """Return numbers ``[N]`` of what stays together: groups, joined where they share a copy."""
+        """Return numbers ``[N]``, equal for items that stay together: groups, joined if they share a copy."""
         if self.groups is None:
             return self.copies
         return joined(self.groups, self.copies)
@@ -51,8 +51,8 @@ def split_indices(
     """Return sorted indices of the splits train, validation and test.
 
     A split in `given` is kept; the other fractions are drawn, stratified, from the items that `given` does not
-    assign to validation or test. Items that are not usable are left out. Raises DataError naming each class that
-    has fewer items than needed, and each group that is in two of the given splits.
+    assign to validation or test. Items that are not usable are left out. Raises DataError that names each class
+    with fewer items than needed, and each group that is in two of the given splits.
     """
     given = {name: indices[rows.usable[indices]] for name, indices in given.items()}
     fractions = {
@@ -72,13 +72,13 @@ def split_indices(
 def fold_indices(
     rows: Rows, given: Mapping[str, np.ndarray], split: SplitConfig, *, folds: int, fold: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Return sorted indices of the splits where fold `fold` of `folds` is for validation.
+    """Return sorted indices of the splits if fold `fold` of `folds` is the validation split.
 
-    The test split is that of `split_indices`; all other items are dealt to the folds, stratified.
+    The test split is that of `split_indices`; all other items are divided into the folds, stratified.
     """
     if "validation" in given:
         raise DataError(
-            "data.folds: the data set itself gives a validation split, which cross validation has no use for; "
+            "data.folds: the data set itself defines a validation split, which cross-validation does not use; "
             "leave it out of data.dataset, or set data.folds to null"
         )
     splits = split_indices(rows, given, split, seed=seed)
@@ -136,7 +136,7 @@ def _drawn(
 
 
 def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
-    """Return sorted indices of each subset, dealt out unit by unit with iterative stratification."""
+    """Return sorted indices of each subset, assigned unit by unit with iterative stratification."""
     _, unit = np.unique(rows.units()[pool], return_inverse=True)
     total = int(unit.max(initial=-1)) + 1
     counts = _counts(rows.strata, pool, unit, total)
@@ -167,19 +167,19 @@ def _rest(usable: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _check_groups(rows: Rows, given: Mapping[str, np.ndarray], pool: np.ndarray) -> None:
-    """Raise DataError where a group has items in two splits that the data set gives, or in one and outside."""
+    """Raise DataError if a group is in two splits that the data set defines, or inside and outside of one."""
     if rows.groups is None:
         return
     places = {f"the {name} split": given[name] for name in SPLITS if name in given}
     if "train" not in given:
-        places[f"the {rows.word}s of no given split"] = pool
+        places[f"the {rows.word}s outside of the given splits"] = pool
     seen: dict[int, str] = {}
     for place, indices in places.items():
         for group in np.unique(rows.groups[indices]).tolist():
             if group in seen:
                 raise DataError(
                     f"data.group: the group '{rows.group_names[group]}' is both in {seen[group]} and in {place}, "
-                    f"as the data set gives them; {rows.word}s of one group must be in one split"
+                    f"as the data set defines them; {rows.word}s of one group must be in one split"
                 )
             seen[group] = place
 
@@ -205,7 +205,7 @@ def _check_counts(rows: Rows, pool: np.ndarray, drawn: tuple[str, ...]) -> None:
 
 def _check_folds(rows: Rows, pool: np.ndarray, folds: int) -> None:
     if len(pool) < folds:
-        raise DataError(f"data.folds: {len(pool)} {rows.word}s cannot be cut into {folds} folds; use fewer")
+        raise DataError(f"data.folds: {len(pool)} {rows.word}s cannot be divided into {folds} folds; use fewer")
     strata = rows.strata
     short = _short(rows, pool, folds) if strata is not None and strata.values.ndim == 1 and strata.every else ""
     if short:
@@ -216,7 +216,7 @@ def _check_folds(rows: Rows, pool: np.ndarray, folds: int) -> None:
 
 
 def _short(rows: Rows, pool: np.ndarray, needed: int) -> str:
-    """Return the classes with fewer than `needed` items, and what they have; empty for none."""
+    """Return the classes with fewer than `needed` items, with their counts; empty if there are none."""
     assert rows.strata is not None
     counts = np.bincount(rows.strata.values[pool], minlength=len(rows.strata.names))
     pairs = zip(rows.strata.names, counts, strict=True)
@@ -225,7 +225,7 @@ def _short(rows: Rows, pool: np.ndarray, needed: int) -> str:
 
 
 def _check_dealt(rows: Rows, pieces: Sequence[np.ndarray]) -> None:
-    """Raise DataError where whole groups leave a split empty, or without a class that it needs."""
+    """Raise DataError if whole groups leave a split empty, or without a class that it needs."""
     if any(len(piece) == 0 for piece in pieces):
         raise DataError(
             f"data.group: there are too few groups to fill {len(pieces)} splits with whole groups; "

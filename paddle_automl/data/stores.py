@@ -1,4 +1,4 @@
-"""Where all items are: an array in memory (or mapped from a file), or the sources that they are read from."""
+"""Stores of all items: an array in memory (or mapped from a file), or the sources from which they are read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Store(ABC):
-    """Items by index, as the reader gives them."""
+    """Items by index, as read by the reader."""
 
     @abstractmethod
     def take(self, indices: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ class ArrayStore(Store):
     """All items in one array ``[N, ...]``."""
 
     def __init__(self, items: np.ndarray) -> None:
-        # The plain view of a mapped file: indexing np.memmap itself is several times slower.
+        # A plain view of a mapped file: indexing np.memmap itself is several times slower.
         self.items = items.view(np.ndarray)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ class ArrayStore(Store):
 
 
 class SourceStore(Store):
-    """Items that are read whenever they are needed, for a pass over the data by `workers` processes."""
+    """Items that are read whenever they are needed; `workers` processes read them for a pass over the data."""
 
     def __init__(self, sources: Sequence[Any], reader: Reader, workers: int) -> None:
         self.sources = tuple(sources)
@@ -54,7 +54,7 @@ class SourceStore(Store):
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Return a new array of the items at `indices`, ``[n, ...]``.
 
-        Raises DataError when a source has become unreadable.
+        Raises DataError if a source has become unreadable.
         """
         items = self.reader.empty(len(indices))
 
@@ -68,7 +68,7 @@ class SourceStore(Store):
         """Yield the items of each batch of indices, in order, read ahead by worker processes."""
         if self.workers == 0 or len(batches) < 2:
             return super().stream(batches)
-        # Paddle is imported where its loader is used, so that reading alone does without.
+        # Paddle is imported where its loader is used: reading items does not need it.
         from paddle_automl.data.streaming import stream_sources
 
         return stream_sources(self.sources, self.reader, batches, self.workers)
@@ -76,10 +76,10 @@ class SourceStore(Store):
 
 @dataclass(frozen=True)
 class Items:
-    """What reading all sources gave: the items (None when they were only checked), failures and copies.
+    """Result of reading all sources: the items (None if they were only checked), failures and copies.
 
-    `failures`: the reason by row; such a row of `items` is empty. `copies`: for a row whose item is the same as an
-    earlier one, the first such row.
+    `failures`: the reason by row; such a row of `items` is empty. `copies`: for the row of a duplicate, the first
+    row with the same content.
     """
 
     items: np.ndarray | None
@@ -90,7 +90,7 @@ class Items:
 def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -> Items:
     """Read all sources in threads; with `keep` false they are only checked.
 
-    `word` is what one item is called in the log.
+    `word` is the word for one item in the log.
     """
     log.info("%s %d %ss", "reading" if keep else "checking", len(sources), word)
     items = reader.empty(len(sources)) if keep else None
@@ -112,7 +112,7 @@ def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -
 
 
 def copies_of(items: np.ndarray) -> dict[int, int]:
-    """Return for each row whose item is the same as an earlier one the first such row."""
+    """Return for the row of each duplicate the first row with the same content."""
     return _first_of_each([digest_of(item) for item in items])
 
 

@@ -1,4 +1,4 @@
-"""Dealing out items, alone or in groups, so that each subset keeps the proportions of classes or labels."""
+"""Dividing items, single or in groups, so that each subset keeps the proportions of classes or labels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 def iterative(
     counts: np.ndarray, sizes: np.ndarray, fractions: Sequence[float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Return for each of U units the subset that it is dealt to, int64 ``[U]``.
+    """Return the subset to which each of U units is assigned, int64 ``[U]``.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, algorithm 1), for units of any size. `counts`:
     ``[U, K]``, how many items with label k a unit has; `sizes`: ``[U]``, its items; `fractions`: of each subset,
-    sum 1. The label with the fewest remaining items comes first; its units, the largest first, go where most items
-    of the label are still wanted, then where most items are. Unlike there, a label with no more units than there
-    are subsets without it goes to these alone, so that a rare label reaches as many subsets as it can.
+    sum 1. The label with the fewest remaining items comes first; its units, the largest first, go to the subset
+    that still needs most items of the label, then most items at all. Unlike in the paper, a label with no more
+    units than there are subsets without it goes only to these, so that a rare label reaches as many subsets as
+    possible.
     """
     portions = np.asarray(fractions, dtype=np.float64)
     wanted = portions[:, None] * counts.sum(axis=0)
@@ -46,7 +47,7 @@ def iterative(
 
 
 def _neediest(among: np.ndarray, first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> int:
-    """Return the subset of the largest `first`, then the largest `second`; the generator decides between equals."""
+    """Return the subset with the largest `first`, then the largest `second`; ties are broken at random."""
     best = among[first[among] >= first[among].max() - 1e-9]
     best = best[second[best] >= second[best].max() - 1e-9]
     return int(best[0] if len(best) == 1 else rng.choice(best))
@@ -58,11 +59,11 @@ def by_class(
     """Return the items of one class for each of `fractions`, and then the rest.
 
     `members`: int64 ``[n]``; `units`: ``[n]``, items with the same number stay together. Each count is rounded half
-    up, at least one unit, and one is left for each subset that is still to come.
+    up to at least one unit, and one unit is left for each later subset.
     """
     ordered, sizes = _shuffled(members, units, rng)
     if len(sizes) <= len(fractions):
-        # Too few different items for all subsets: they are separated after all.
+        # Too few units for all subsets: in this case copies are separated.
         ordered, sizes = rng.permutation(members), np.ones(len(members), dtype=np.int64)
     ends = np.concatenate([[0], np.cumsum(sizes)])
     chosen: list[np.ndarray] = []
@@ -70,7 +71,7 @@ def by_class(
     for position, fraction in enumerate(fractions):
         still_needed = len(fractions) - position
         wanted = max(1, int(len(members) * fraction + 0.5))
-        # Units are taken until the wanted items are reached; the last one counts if half of it fits.
+        # Units are added until the count is reached; the last one is included if half of it fits.
         middles = ends[start:-1] - ends[start] + sizes[start:] / 2
         count = max(1, int(np.searchsorted(middles, wanted)))
         count = min(count, len(sizes) - start - still_needed)
@@ -83,9 +84,9 @@ def by_class(
 def folds_of_class(
     members: np.ndarray, units: np.ndarray, sizes: np.ndarray, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return the items of one class for each of K folds; `sizes`, int64 ``[K]``, has what the folds hold already.
+    """Return the items of one class for each of K folds; `sizes`, int64 ``[K]``, are the folds' present sizes.
 
-    Each unit goes to the fold with the fewest items of this class, then with the fewest items at all.
+    Each unit goes to the fold with the fewest items of this class, then with the fewest items in total.
     """
     ordered, lengths = _shuffled(members, units, rng)
     if len(lengths) < len(sizes):

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class _Batches(paddle.io.Dataset):
-    """Item i is batch i: its items, and the bytes of a message when a source cannot be read."""
+    """A data set whose element i is batch i: its items, or the bytes of a message if a source cannot be read."""
 
     def __init__(self, sources: Sequence[Any], reader: Reader, batches: Sequence[np.ndarray]) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _Batches(paddle.io.Dataset):
             try:
                 items[position] = self.reader(self.sources[row])
             except DataError as error:
-                # An exception would reach the parent as a long traceback of two processes.
+                # An exception would appear in the parent as a long traceback of two processes.
                 message = str(error).encode("utf-8", "backslashreplace")
                 return items, np.frombuffer(message, dtype=np.uint8)
         return items, np.empty(0, dtype=np.uint8)
@@ -47,8 +47,8 @@ def stream_sources(
 ) -> Iterator[np.ndarray]:
     """Yield the items of each batch of indices, ``[B, ...]``, in order.
 
-    Nothing in the workers is random, so the result is the same for any number of them. Raises DataError when
-    a source has become unreadable.
+    Nothing in the workers is random, so the result is the same for any number of them. Raises DataError if a source
+    has become unreadable.
     """
     if multiprocessing.current_process().daemon:
         log.warning("a daemon process may not have loader workers: items are read in the process itself")
@@ -71,7 +71,7 @@ def stream_sources(
                 raise DataError(text.decode("utf-8"))
             yield np.asarray(items)
     finally:
-        # Paddle keeps its last iterator in a global variable, so one that is left early would not be
+        # Paddle keeps its last iterator in a global variable, so one that is not exhausted would not be
         # collected; this ends its workers, and does nothing after a complete pass.
         iterator.__del__()
 
@@ -80,8 +80,8 @@ def stream_sources(
 def _forking() -> Iterator[None]:
     """Let new processes be forks for a moment.
 
-    A process from a fork server hands its own start method on, and then each loader worker would import
-    Paddle anew, which takes seconds; these workers only read and run NumPy.
+    A process from a fork server passes its start method on, so each loader worker would import Paddle again, which
+    takes seconds; these workers only read and run NumPy.
     """
     method = multiprocessing.get_start_method(allow_none=True)
     if "fork" not in multiprocessing.get_all_start_methods():

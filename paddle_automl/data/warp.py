@@ -7,16 +7,16 @@ import numpy as np
 from paddle_automl.data.augment.base import Fill
 
 _ONE = 256
-"""Coordinates and weights are fixed-point numbers with 8 bits behind the point."""
+"""Coordinates and weights are fixed-point numbers with 8 fractional bits."""
 
 _CHUNK = 32768
-"""Pixels handled at once, so that the temporary arrays stay in the cache."""
+"""Pixels processed at once, so that the temporary arrays stay in the cache."""
 
 _LANES = np.uint32(0x00FF00FF)
 
 
 def warp(images: np.ndarray, matrices: np.ndarray, fill: Fill, shifts: np.ndarray | None = None) -> np.ndarray:
-    """Return images whose pixel p, counted from the centre, is the input's pixel at ``matrix @ p + shift``.
+    """Return images whose pixel p, relative to the centre, is the input's pixel at ``matrix @ p + shift``.
 
     `images`: ``[B, C, H, W]`` uint8. `matrices`: ``[B, 2, 2]``, acting on (y, x). `shifts`: ``[B, 2]``, pixels
     along (y, x); none if left out. Positions between pixels
@@ -71,7 +71,7 @@ def _coordinates(factors: np.ndarray, shifts: np.ndarray, shape: tuple[int, int]
 
 def _bounded(coordinates: np.ndarray, size: int, fill: Fill) -> np.ndarray:
     if fill == "zero" or size == 1:
-        # One pixel outside on either side lies the black border of `_quads`.
+        # The black border of `_quads` is one pixel outside on each side.
         return np.clip(coordinates, -_ONE, size * _ONE, out=coordinates)
     last = (size - 1) * _ONE
     np.mod(coordinates, 2 * last, out=coordinates)

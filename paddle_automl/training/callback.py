@@ -1,4 +1,4 @@
-"""Callbacks: what a training does beside the recipe, such as a teacher or weights that must stay zero."""
+"""Callbacks: additions to the recipe of a training, such as a teacher or weights that must stay zero."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from paddle import Tensor
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One training step's forward pass; what the network computed is float32."""
+    """The forward pass of one training step; computed values are float32."""
 
     inputs: tuple[Tensor, ...]
     """The network's arguments [B, ...], normalized and augmented, in the order of `Input.specs`."""
     targets: Tensor
-    """[B, K], see `Task.dense`; soft after mixup."""
+    """[B, K], see `Task.dense`; soft targets after mixup."""
     features: Tensor
     """[B, F], the input of the head."""
     outputs: Tensor
@@ -24,25 +24,25 @@ class ForwardPass:
 
 
 class Callback:
-    """Takes part in a training; each method may be left as it is, which changes nothing.
+    """Takes part in a training; by default every method does nothing.
 
     A callback belongs to one training of one network. `train` takes any number of them and calls them in their
     order, in each step: `loss`, the optimizer's step, `after_step`, and then the moving average of the weights.
     """
 
     def parameters(self) -> Sequence[Tensor]:
-        """Return what the callback itself learns, such as adapters between feature maps.
+        """Return the callback's own trained parameters, such as adapters between feature maps.
 
-        The recipe's optimizer steps it together with the network: its rate, weight decay and clipping apply.
+        The recipe's optimizer updates them together with the network: its rate, weight decay and clipping apply.
         """
         return ()
 
     def watching(self) -> AbstractContextManager[object]:
-        """Return a context that is entered before the first step and left after the last one."""
+        """Return a context that surrounds the training, from before the first step until after the last one."""
         return nullcontext()
 
     def loss(self, step: ForwardPass, loss: Tensor) -> Tensor:
-        """Return the loss to minimize, shape []; `loss` is that of the recipe and of the callbacks before."""
+        """Return the loss to minimize, shape []; `loss` is that of the recipe and of earlier callbacks."""
         del step
         return loss
 
@@ -50,4 +50,4 @@ class Callback:
         """Change weights, or record something, after each step of the optimizer."""
 
     def before_evaluation(self) -> None:
-        """Change weights before they are evaluated and kept."""
+        """Change weights before they are evaluated and saved."""

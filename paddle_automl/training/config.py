@@ -16,7 +16,7 @@ from paddle_automl.training.progressive import Progressive
 
 
 class EmaConfig(Section):
-    """Averaging of the weights over the steps; the average is what is evaluated, kept and exported."""
+    """Average of the weights over the steps; the average is evaluated, saved and exported."""
 
     decay: float = Field(0.999, gt=0, lt=1)
     """Fraction of the average that is kept in a step; the average reaches back about 1 / (1 - decay) steps."""
@@ -26,53 +26,53 @@ class EmaConfig(Section):
 
 
 class AmpConfig(Section):
-    """Mixed precision; on a CPU bfloat16 alone, where the processor has it (avx512_bf16 or amx_bf16)."""
+    """Mixed precision; on a CPU only bfloat16, if the processor supports it (avx512_bf16 or amx_bf16)."""
 
     dtype: Literal["bfloat16", "float16"] = "bfloat16"
     """Type of the fast operators; weights stay float32. With float16 the loss is scaled so that small gradients
-    survive; float16 needs a GPU, elsewhere training goes on in float32."""
+    survive; float16 needs a GPU, otherwise training uses float32."""
     level: Literal["O1", "O2"] = "O1"
-    """On a GPU. O1: operators that are safe in low precision; O2: the whole network but normalization."""
+    """Only for a GPU. O1: operators that are safe in low precision; O2: the whole network except normalization."""
 
 
 class TrainingConfig(Section):
-    """The recipe: how long, in which steps, and what is minimized."""
+    """The recipe: epochs, optimizer, schedule and loss."""
 
     epochs: int = Field(20, ge=1)
-    """Passes over the training data, at most."""
+    """Most passes over the training data."""
     batch_size: int = Field(64, ge=1)
     """Items per step."""
     eval_batch_size: int = Field(256, ge=1)
-    """Items per batch when nothing is learned; has no effect on results."""
+    """Items per batch in evaluations; has no effect on results."""
     optimizer: Annotated[PluginConfig, Plugin(OPTIMIZERS, "momentum")] = default("momentum")
-    """Rule of the step, with learning rate and weight decay."""
+    """Rule that updates the weights, with learning rate and weight decay."""
     lr_schedule: Annotated[PluginConfig, Plugin(LR_SCHEDULES, "cosine")] = default("cosine")
     """How the learning rate changes over the steps."""
     loss: Annotated[PluginConfig | None, Plugin(LOSSES, "cross_entropy", optional=True)] = None
-    """What is minimized; none or auto takes the default loss of the task. Options without a name are those of
+    """Loss to minimize; none or auto takes the default loss of the task. Options without a name are those of
     cross_entropy."""
     class_weights: Literal["balanced"] | Sequence[Annotated[float, Field(ge=0)]] | None = None
-    """Weight of each class in the loss, in the order of the classes' names; balanced: n / (K n_class). Of
-    several labels per item: weight of each label where it applies; balanced: (n - n_label) / n_label."""
+    """Weight of each class in the loss, in the order of the classes' names; balanced: n / (K n_class). For several
+    labels per item: weight of each label where it applies; balanced: (n - n_label) / n_label."""
     ema: EmaConfig | None = None
     """Exponential moving average of the weights; none if left out."""
     clip_global_norm: float | None = Field(None, gt=0)
-    """Largest norm of all gradients together; longer ones are scaled down."""
+    """Largest norm of all gradients together; larger gradients are scaled down to it."""
     gradient_centralization: bool = False
-    """Subtract from each output's gradient its mean (Yong et al. 2020), before clipping."""
+    """Subtract from the gradient of each output's weights its mean (Yong et al. 2020), before clipping."""
     amp: AmpConfig | None = None
     """Mixed precision; none if left out."""
     progressive: Progressive = Progressive()
-    """Cheap first epochs, with less data or smaller images; none if left out."""
+    """Cheap epochs at the start, with less data or smaller images; none if left out."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation metric."""
 
     def steps(self, items: int) -> int:
-        """Return the steps of a pass over so many items: whole batches, at least one."""
+        """Return the number of steps in a pass over `items` items: whole batches, at least one."""
         return max(items // self.batch_size, 1)
 
     def for_task(self, task: Task) -> TrainingConfig:
-        """Return the same with the loss stated; raises ConfigError for a loss that cannot train the task."""
+        """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""
         return self.model_copy(update={"loss": loss_for(self.loss, task)})
 
     @model_validator(mode="after")

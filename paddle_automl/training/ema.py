@@ -12,14 +12,14 @@ from paddle import Tensor, nn
 class ExponentialMovingAverage:
     """Average of the weights over the steps, bias-corrected as Adam's moments (Kingma and Ba 2015, section 3).
 
-    At step t: s_t = d s_{t-1} + (1 - d) p_t and w_t = d w_{t-1} + (1 - d) from s_0 = w_0 = 0; the average is
-    s_t / w_t, a weighted mean of p_1..p_t alone: the initial weights are not in it. d is `decay`, so that
-    w_t = 1 - decay^t. With `warmup`, d = min(decay, (1 + t) / (10 + t)) (as in TensorFlow and in
-    `paddle.static.ExponentialMovingAverage`), so that the average always reaches back over about the last tenth
-    of the steps at most: a short training is not averaged with its own beginning.
+    At step t: s_t = d s_{t-1} + (1 - d) p_t and w_t = d w_{t-1} + (1 - d) from s_0 = w_0 = 0; the average is s_t /
+    w_t, a weighted mean of p_1..p_t without the initial weights. d is `decay`, so that w_t = 1 - decay^t. With
+    `warmup`, d = min(decay, (1 + t) / (10 + t)) (as in TensorFlow and in `paddle.static.ExponentialMovingAverage`),
+    so that the average covers at most about the last tenth of the steps, and the first weights do not dominate a
+    short training.
 
-    Running mean and variance of batch normalization are averaged in the same way as the weights they belong
-    to. The sums are float32 and changed in place.
+    Running mean and variance of batch normalization are averaged in the same way as weights. The sums are float32
+    and changed in place.
     """
 
     def __init__(self, model: nn.Layer, decay: float, *, warmup: bool) -> None:
@@ -32,7 +32,7 @@ class ExponentialMovingAverage:
 
     @paddle.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are after a step."""
+        """Add the weights after a step to the average."""
         self._steps += 1
         warm = (1 + self._steps) / (10 + self._steps)
         decay = min(self.decay, warm) if self.warmup else self.decay
@@ -45,7 +45,7 @@ class ExponentialMovingAverage:
 
     @paddle.no_grad()
     def copy_to_model(self) -> None:
-        """Overwrite the network's weights by the average; without an update yet, leave them alone."""
+        """Overwrite the network's weights with the average; before the first update do nothing."""
         if self._weight == 0.0:
             return
         for total, live in zip(self._sums, self._live, strict=True):
@@ -53,7 +53,7 @@ class ExponentialMovingAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Put the average in place of the weights, and afterwards the very same weights back."""
+        """Replace the weights by the average; afterwards restore exactly the same weights."""
         with paddle.no_grad():
             kept: list[Tensor] = [live.clone() for live in self._live]
         self.copy_to_model()

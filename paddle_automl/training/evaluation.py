@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def predict(model: nn.Layer, split: Split, batch_size: int = 256) -> np.ndarray:
-    """Return the outputs of all items of `split` in its own order, float32 [N, K], after `Task.final`.
+    """Return the outputs of all items of `split` in its order, float32 [N, K], after `Task.final`.
 
-    `model` gives raw outputs; it runs in evaluation mode and is left in the mode it was in.
+    `model` returns raw outputs; it runs in evaluation mode, and its mode is restored afterwards.
     """
     final = split.task.final
     outputs = []

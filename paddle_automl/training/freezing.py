@@ -1,4 +1,4 @@
-"""Holding the loaded layers of a backbone still in the first epochs."""
+"""Freezing the loaded layers of a backbone in the first epochs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from paddle_automl.models.network import Network
 class Freezer:
     """Keeps the backbone's loaded parameters from changing in the first `epochs` epochs.
 
-    Normalizations whose running statistics were loaded are used as in evaluation meanwhile, so that the
-    statistics do not change either. `names` are the loaded parameters of the backbone.
+    Meanwhile normalizations with loaded running statistics are used as in evaluation, so that the statistics do not
+    change either. `names` are the loaded parameters of the backbone.
     """
 
     def __init__(self, model: Network, epochs: int) -> None:
         loaded = {name for name in model.loaded_names if name.startswith("backbone.")}
         self.epochs = epochs
         named = dict(model.named_parameters())
-        # Paddle counts running statistics among the parameters and marks them as not to be learned.
+        # Paddle counts running statistics as parameters that are not trained.
         statistics = {name for name, parameter in named.items() if parameter.stop_gradient}
         self.names = frozenset((loaded & named.keys()) - statistics)
         self._parameters = [named[name] for name in sorted(self.names)]
@@ -32,7 +32,7 @@ class Freezer:
                 layer.eval()
 
     def release(self) -> None:
-        """Let everything learn again."""
+        """Make all parameters trainable again."""
         self._set(False)
 
     def _set(self, frozen: bool) -> None:

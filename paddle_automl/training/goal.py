@@ -1,4 +1,4 @@
-"""What a training strives for."""
+"""The goal of a training."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from paddle_automl.tasks.metrics.spelling import epoch_metrics, epoch_part, goal
 class Goal:
     """The metric that chooses the best epoch, and all metrics that are measured after each epoch.
 
-    Names are canonical keys of `tasks.metrics`. ``loss`` is always among `metrics`: it shows a training that
-    diverged, and decides between epochs of equal merit. Raises ConfigError if `metric` is not measured.
+    Names are canonical keys of `tasks.metrics`. ``loss`` is always among `metrics`: it shows divergence, and
+    decides between epochs with equal values. Raises ConfigError if `metric` is not measured.
     """
 
     metric: str
@@ -32,7 +32,7 @@ class Goal:
     def of(cls, task: Task, metric: str | None = None) -> Goal:
         """Return the goal of the best `metric` (a canonical key), by default of the task's main metric.
 
-        Of a weighted sum only the metrics that change with the epochs count. Raises ConfigError if there is none.
+        In a weighted sum only the metrics that change with the epochs count. Raises ConfigError if there is none.
         """
         metric = task.metrics[0] if metric is None else epoch_part(metric)
         return cls(metric, goal_of(metric) == "maximize", epoch_metrics(task, [metric]))

@@ -13,7 +13,7 @@ from paddle import Tensor, nn
 
 
 def centralized_parameters(model: nn.Layer) -> list[tuple[Tensor, tuple[int, ...]]]:
-    """Return the weights of convolutions and linear layers with the axes over which one output sums.
+    """Return the weights of convolutions and linear layers with the axes that are summed for one output.
 
     These are all but the first axis of a kernel [out, in, *window] and the first of a weight [in, out].
     """
@@ -28,7 +28,7 @@ def centralized_parameters(model: nn.Layer) -> list[tuple[Tensor, tuple[int, ...
 
 @paddle.no_grad()
 def centralize(parameters: Iterable[tuple[Tensor, tuple[int, ...]]]) -> None:
-    """Subtract from the gradient of each output's weights their mean: Yong et al. 2020, eq. 1 and 2."""
+    """Subtract from the gradient of each output's weights its mean: Yong et al. 2020, eq. 1 and 2."""
     for parameter, axes in parameters:
         gradient = parameter.grad
         if gradient is None:

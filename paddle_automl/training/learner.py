@@ -1,4 +1,4 @@
-"""A network with all that one step of its training needs."""
+"""A network with everything that one step of its training needs."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Start:
-    """How a training begins with layers of the backbone that were loaded from a file of weights."""
+    """How a training treats layers of the backbone that were loaded from a file of weights."""
 
     frozen_epochs: int = 0
-    """First epochs in which they do not change."""
+    """Epochs at the start in which they do not change."""
     rate: float = 1.0
     """Factor of their learning rate."""
 
 
 class Learner:
-    """Trains `model` batch by batch as `config` says.
+    """Trains `model` batch by batch according to `config`.
 
     `codes` [N, ...] are those of the training items (for balanced class weights). `start` concerns the
     backbone's loaded layers. `step_flops` are the multiply-accumulates of a step's forward pass (see
-    `Precision`). `callbacks` take part in every step; whoever calls enters their `watching`.
+    `Precision`). `callbacks` take part in every step; the caller enters their `watching`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Learner:
         self._base_rate = optimizer.get_lr()
         self._steps_per_epoch = steps_per_epoch
         self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []
-        # What a pass changes without learning: running statistics of normalizations.
+        # State that a forward pass changes: running statistics of normalizations.
         self._statistics = [tensor for tensor in self.model.state_dict().values() if tensor.stop_gradient]
         self._place, self._stride = 0.0, 1.0
 
@@ -120,8 +120,8 @@ class Learner:
     def begin(self, epoch: int, steps: int | None = None) -> None:
         """Set everything to training mode for epoch `epoch`, from 1.
 
-        With `steps` other than those of a whole epoch, the epoch passes through as much of the learning rate's
-        schedule as a whole one, in so many steps.
+        If `steps` differs from the number of steps of a whole epoch, the epoch still covers as much of the learning
+        rate's schedule as a whole one.
         """
         self._place = float((epoch - 1) * self._steps_per_epoch)
         self._stride = self._steps_per_epoch / (steps or self._steps_per_epoch)
@@ -176,7 +176,7 @@ class Learner:
 
     @contextmanager
     def evaluated(self) -> Iterator[Network]:
-        """Give the network as it is to be evaluated and kept: with the averaged weights if there are any."""
+        """Yield the network for evaluation and saving: with the averaged weights if there are any."""
         for callback in self.callbacks:
             callback.before_evaluation()
         with self.precision.evaluation_context():
@@ -187,7 +187,7 @@ class Learner:
                 yield self.model
 
     def finish(self, weights: dict[str, Tensor]) -> None:
-        """Leave the network in float32 and evaluation mode, with `weights`, and all of it free to learn."""
+        """Put the network into float32 and evaluation mode, with `weights`, and make all parameters trainable."""
         self.freezer.release()
         self.precision.restore(self.model)
         self.model.set_state_dict(weights)

@@ -44,39 +44,39 @@ Stopped = Literal["", "patience", "report"]
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
 STEPS_BETWEEN_CHECKS = 20
-"""Steps after which the sum of the losses is looked at: often enough to end a diverged epoch early."""
+"""Steps between checks of the summed loss: often enough to end a diverged epoch early."""
 
 
 @dataclass(frozen=True)
 class Keep:
-    """Which epoch's weights a training ends with, and which random numbers it uses."""
+    """Which epoch's weights a training keeps, and which random numbers it uses."""
 
     which: Literal["best", "last"] = "best"
     """The epoch with the best metric, or the last one."""
     purpose: str = ""
-    """Name that gives one of several trainings with the same seed random numbers of its own."""
+    """Name that gives trainings with the same seed different random numbers."""
 
 
 @dataclass
 class TrainingResult:
-    """What a training run came to."""
+    """Result of a training run."""
 
     metrics: dict[str, float]
     """Validation metrics of the epoch that was kept; empty if there was no validation."""
     best_epoch: int
-    """Epoch, from 1, whose weights the network ends with: the best one, or the last one if that is kept."""
+    """Epoch, from 1, whose weights the network has at the end: the best one, or the last one if that is kept."""
     epochs_run: int
     stopped: Stopped
     """Why it ended before the last epoch; empty if it did not."""
     seconds: float
     amp: str
-    """The precision that really ran, such as ``float32`` or ``bfloat16 O1``."""
+    """The precision that was used, such as ``float32`` or ``bfloat16 O1``."""
     task: Task
-    """The data's task, tuned on the validation outputs of the epoch that was kept (see `Task.tuned`); the metrics of
+    """The task, tuned on the validation outputs of the epoch that was kept (see `Task.tuned`); the metrics of
     each epoch are measured with the task tuned on that epoch's outputs."""
 
 
-def train(  # noqa: PLR0913  each argument is a decision of its own that only the caller can take
+def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     model: Network,
     data: PreparedData,
     config: TrainingConfig,
@@ -95,13 +95,13 @@ def train(  # noqa: PLR0913  each argument is a decision of its own that only th
     """Train `model` in place and leave it with the best weights, in evaluation mode.
 
     After each epoch the network (with `config.ema`, the average of its weights) is evaluated on the validation
-    split. The best epoch is that of the best metric of `goal`, by default the main metric of the task; of equal
-    ones, that of the lowest loss. With `keep.which` "last" the last epoch is kept instead. In `folder`,
-    ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights kept; files of an earlier run are
-    replaced. With `on` "train+validation" the network learns from both splits, nothing is evaluated,
+    split. The best epoch is the one with the best metric of `goal`, by default the main metric of the task; of
+    equal ones, the one with the lowest loss. With `keep.which` "last" the last epoch is kept instead. In `folder`,
+    ``metrics.jsonl`` gets a line per epoch and ``best.pdparams`` the weights that are kept; files of an earlier run
+    are replaced. With `on` "train+validation" the network learns from both splits, nothing is evaluated,
     `config.patience` does not apply, and the last weights are kept.
 
-    `start` concerns the layers of the backbone that were loaded from a file. Each of `callbacks` may change loss
+    `start` applies to the layers of the backbone that were loaded from a file. Each of `callbacks` may change loss
     and weights. An epoch leaves out items that do not fill a batch. On a CPU with one thread equal arguments give
     equal results.
 
@@ -135,25 +135,25 @@ def _seeded(seed: int, purpose: str) -> np.random.Generator:
 
 @dataclass
 class _Best:
-    """The epoch to keep, so far, its weights, and its outputs on the validation split."""
+    """The best epoch so far, its weights, and its outputs on the validation split."""
 
     goal: Goal
     keep: Keep
     epoch: int = 0
     improved: int = 0
-    """Last epoch with a better metric than all before it; `epoch` may be later, with an equal one."""
+    """Last epoch with a better metric than all earlier ones; `epoch` may be later, with an equal one."""
     metrics: dict[str, float] = field(default_factory=dict)
     outputs: np.ndarray | None = None
     weights: dict[str, Tensor] = field(default_factory=dict)
     _highest: float = -math.inf
-    """Best metric so far, times -1 where smaller ones are better."""
+    """Best metric so far, times -1 if smaller values are better."""
 
     def merit(self, metrics: dict[str, float]) -> float:
-        """Return the metric of the goal, times -1 where smaller ones are better."""
+        """Return the metric of the goal, times -1 if smaller values are better."""
         return metrics[self.goal.metric] if self.goal.maximize else -metrics[self.goal.metric]
 
     def offer(self, epoch: int, metrics: dict[str, float], outputs: np.ndarray) -> bool:
-        """Return whether the epoch is the one to keep, and keep its numbers if so."""
+        """Return whether the epoch is the best so far, and store its values if so."""
         merit = self.merit(metrics)
         gain = merit - self._highest
         if gain > 0:
@@ -246,7 +246,7 @@ class _Run:
         return metrics
 
     def _measure(self, outputs: np.ndarray, split: Split) -> dict[str, float]:
-        # As the network would be used: with what the task chooses on validation, such as thresholds.
+        # As the network would be used: with the values that the task chooses on validation, such as thresholds.
         task = split.task.tuned(outputs, split.codes)
         return measure(self.best.goal.metrics, Predictions(outputs, split.codes, task))
 
@@ -270,7 +270,7 @@ class _Run:
             total.add_(self.learner.step(inputs, paddle.to_tensor(batch.targets)))
             steps += 1
             items += len(batch.rows)
-            # A loss that is not finite makes every later sum so, hence looking now and then is enough.
+            # A loss that is not finite makes every later sum not finite, so occasional checks are enough.
             if steps % STEPS_BETWEEN_CHECKS == 0:
                 _check_finite(float(total), "training", epoch)
         mean = float(total) / steps

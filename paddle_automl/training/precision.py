@@ -16,18 +16,18 @@ logger = logging.getLogger(__name__)
 
 SMALL_STEP = 10_000_000
 """Multiply-accumulates of a step's forward pass below which calling the fast layers costs more than they save:
-a step of 3 million ran at 0.83 of Paddle's speed, one of 49 million at 1.9 times it."""
+a step of 3 million ran at 0.83 times Paddle's speed, one of 49 million at 1.9 times."""
 
 
 class Precision:
-    """The numeric types of one training run; `description` says what really runs.
+    """The numeric types of one training run; `description` says which are used.
 
     On a GPU float16 uses a ``GradScaler``, which also skips a step whose gradients overflowed, and O2 keeps the
     network in low precision with float32 master weights in the optimizer; `restore` makes it float32 again.
 
-    On a CPU, where ``paddle.amp`` does nothing, the network's layers compute by oneDNN: in bfloat16 with float32
-    weights where that is asked for and the processor has it, else in float32. Steps of fewer than `SMALL_STEP`
-    multiply-accumulates (`step_flops`) are left to Paddle's own operators.
+    On a CPU, where ``paddle.amp`` does nothing, the network's layers use oneDNN: in bfloat16 with float32 weights
+    if that is configured and the processor supports it, else in float32. Steps of fewer than `SMALL_STEP`
+    multiply-accumulates (`step_flops`) use Paddle's own operators.
     """
 
     def __init__(self, config: AmpConfig | None, device: str, step_flops: int = 0) -> None:
@@ -36,7 +36,7 @@ class Precision:
         self.cpu_type = _cpu_type(config, step_flops) if self.on_cpu else None
         if config is not None and self.config is None and self.cpu_type != config.dtype:
             reason = _reason(config, device, step_flops)
-            logger.warning("training.amp: no %s: %s; training goes on in float32", config.dtype, reason)
+            logger.warning("training.amp: no %s: %s; training uses float32", config.dtype, reason)
         self.scaler = (
             paddle.amp.GradScaler(init_loss_scaling=2.0**16)
             if self.config is not None and self.config.dtype == "float16"
@@ -53,7 +53,7 @@ class Precision:
     def prepare(
         self, model: nn.Layer, optimizer: paddle.optimizer.Optimizer
     ) -> tuple[nn.Layer, paddle.optimizer.Optimizer]:
-        """Return network and optimizer made ready for level O2; otherwise as they are."""
+        """Return network and optimizer prepared for level O2; for other levels return them unchanged."""
         if self.config is None or self.config.level != "O2":
             return model, optimizer
         decorated: tuple[nn.Layer, paddle.optimizer.Optimizer] = paddle.amp.decorate(
@@ -67,7 +67,7 @@ class Precision:
         return decorated
 
     def context(self) -> AbstractContextManager[object]:
-        """Return the context in which forward passes of a step run."""
+        """Return the context for the forward passes of a step."""
         if self.on_cpu:
             return kernels.use(self.cpu_type)
         if self.config is None:
@@ -78,7 +78,7 @@ class Precision:
         return context
 
     def evaluation_context(self) -> AbstractContextManager[object]:
-        """Return the context of forward passes that measure: float32 on a CPU, where scores are compared."""
+        """Return the context for forward passes in evaluations: float32 on a CPU, so that scores are comparable."""
         return kernels.use("float32" if self.cpu_type else None) if self.on_cpu else self.context()
 
     def backward(self, loss: Tensor) -> None:
@@ -89,7 +89,7 @@ class Precision:
             self.scaler.scale(loss).backward()
 
     def step(self, optimizer: paddle.optimizer.Optimizer) -> None:
-        """Scale gradients back, and step unless they overflowed."""
+        """Unscale gradients, and step unless they overflowed."""
         if self.scaler is None:
             optimizer.step()
         else:
@@ -97,7 +97,7 @@ class Precision:
             self.scaler.update()
 
     def restore(self, model: nn.Layer) -> None:
-        """Make a network of level O2 float32 again."""
+        """Convert a network of level O2 back to float32."""
         if self.config is not None and self.config.level == "O2":
             model.to(dtype="float32")
 
@@ -116,7 +116,7 @@ def _reason(config: AmpConfig, device: str, step_flops: int) -> str:
     if config.dtype == "float16":
         return "Paddle ignores float16 on a CPU"
     if step_flops < SMALL_STEP:
-        return "the network's steps are too small to gain by it"
+        return "the network's steps are too small to benefit from it"
     return kernels.unsupported("bfloat16")
 
 

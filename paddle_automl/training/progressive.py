@@ -16,25 +16,26 @@ KEY = "training.progressive"
 
 
 class Progressive(Section):
-    """Begins with a fraction of the data, or with smaller images: a trial that is stopped early then costs less.
+    """Cheap first epochs with a fraction of the data or smaller images: a trial that is stopped early costs less.
 
     As in FABOLAS (Klein et al. 2017, arXiv 1605.07079) and the progressive learning of EfficientNetV2 (Tan and Le
-    2021, arXiv 2104.00298, section 4), but with one step up. An epoch is as cheap in every trial, so a
+    2021, arXiv 2104.00298, section 4), but with a single increase. The same epochs are cheap in every trial, so a
     scheduler compares like with like; validation always uses the whole split at full size. The learning rate
-    follows the epochs: a short one passes through as much of the schedule as a whole one.
+    follows the epochs: a short one covers as much of the schedule as a whole one.
     """
 
     epochs: int = Field(0, ge=0)
     """Number of cheap epochs at the start; 0 for none. Best not more than the epochs of the scheduler's first
     rung."""
     data_fraction: float = Field(0.5, gt=0, le=1)
-    """Fraction of the training items that each of these epochs uses, drawn anew for each; at least one batch."""
+    """Fraction of the training items that each of these epochs uses, drawn again for each epoch; at least one
+    batch."""
     resolution: float = Field(1.0, gt=0, le=1)
     """Factor of the images' height and width in these epochs. Validation always uses the full size, so accuracy is
     lower until a network has trained at it, and by a different amount for each network."""
 
     def count(self, epoch: int, items: int, batch_size: int) -> int:
-        """Return how many of the training items epoch `epoch`, from 1, uses."""
+        """Return the number of training items that epoch `epoch`, from 1, uses."""
         if epoch > self.epochs:
             return items
         return max(int(items * self.data_fraction), min(batch_size, items))
@@ -44,17 +45,17 @@ class Progressive(Section):
         return 1.0 if epoch > self.epochs else self.resolution
 
     def whole_epochs(self, epochs: int) -> float:
-        """Return how many epochs of the whole data cost as much as the first `epochs`, without validation."""
+        """Return how many epochs over all data cost as much as the first `epochs`, without validation."""
         cheap = min(epochs, self.epochs)
         return epochs - cheap + cheap * self.data_fraction * self.resolution**2
 
     def fitting(self, epochs: int) -> Progressive:
-        """Return the same for a training of `epochs`, of which the last is always a whole one."""
+        """Return the same for a training of `epochs` epochs, the last of which always uses all data."""
         return self.model_copy(update={"epochs": min(self.epochs, epochs - 1)})
 
 
 def check_resolution(model: nn.Layer, input: Input, progressive: Progressive) -> None:
-    """Raise ConfigError if the network cannot learn from the smaller inputs; the model is left as it was."""
+    """Raise ConfigError if the network cannot be trained on the smaller inputs; the model is not changed."""
     factor = progressive.shrink_factor(1)
     if factor == 1:
         return
@@ -65,17 +66,17 @@ def check_resolution(model: nn.Layer, input: Input, progressive: Progressive) ->
         main = input.specs[0].name
         raise ConfigError(
             f"{KEY}.resolution: {factor:g} shrinks {input.word}s from {_size(full[main])} to "
-            f"{_size(small[main])}, and {problem}; use a larger factor, or 1 for {input.word}s as they are"
+            f"{_size(small[main])}, and {problem}; use a larger factor, or 1 for {input.word}s of full size"
         )
 
 
 def _size(array: np.ndarray) -> str:
-    """Return the sizes behind batch and channel axis in words."""
+    """Return the sizes of the axes after batch and channel as a text."""
     return " x ".join(str(side) for side in array.shape[2:])
 
 
 def _problem(model: nn.Layer, arrays: Arrays) -> str:
-    """Return why `arrays` do not fit the network, or an empty text."""
+    """Return the reason why `arrays` do not fit the network, or an empty text."""
     constant: list[str] = []
 
     def look(layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -85,16 +86,16 @@ def _problem(model: nn.Layer, arrays: Arrays) -> str:
     hooks = [
         layer.register_forward_post_hook(look)
         for layer in model.sublayers()
-        # Normalized over its own single pixel, a channel is a constant.
+        # A channel that is normalized over a single pixel is constant.
         if isinstance(layer, nn.InstanceNorm2D)
     ]
     try:
         with evaluating(model), paddle.no_grad():
             model(*(paddle.to_tensor(array) for array in arrays.values()))
     except (ValueError, RuntimeError) as error:
-        # Paddle raises one of these two for a map that vanished; the last line holds the reason.
+        # Paddle raises one of these two for a map without pixels; the last line holds the reason.
         return f"the network cannot take them ({str(error).strip().splitlines()[-1]})"
     finally:
         for hook in hooks:
             hook.remove()
-    return "the network would normalize maps of a single pixel, which leaves nothing" if constant else ""
+    return "the network would normalize maps of a single pixel, which makes them constant" if constant else ""

@@ -23,15 +23,15 @@ def build_optimizer(
     loaded_rate: float = 1.0,
     beside: Iterable[Tensor] = (),
 ) -> paddle.optimizer.Optimizer:
-    """Return Paddle's optimizer of `model` and of the parameters `beside` it.
+    """Return Paddle's optimizer for `model` and for the parameters `beside`, which are not part of it.
 
-    Parameters named in `loaded` learn at `loaded_rate` times the rate of the others. Weight decay applies to
+    Parameters named in `loaded` have `loaded_rate` times the learning rate of the others. Weight decay applies to
     parameters with two axes or more: kernels and weights, not biases and scales.
     """
     groups: dict[tuple[bool, bool], list[tuple[str, Tensor]]] = {}
     for name, parameter in model.named_parameters():
         if parameter.stop_gradient:
-            # Running statistics, which Paddle counts among the parameters.
+            # Running statistics, which Paddle counts as parameters.
             continue
         groups.setdefault((name in loaded, parameter.ndim > 1), []).append((name, parameter))
     for parameter in beside:
@@ -50,7 +50,7 @@ def build_optimizer(
 
 
 def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature_dim: int) -> Loss:
-    """Return the loss for `task`, with class weights from `codes` [N, ...] of the training items if asked for.
+    """Return the loss for `task`, with class weights from `codes` [N, ...] of the training items if configured.
 
     Raises ConfigError for a loss that cannot train the task.
     """
@@ -58,7 +58,7 @@ def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature
     kind = LOSSES[options.name]
     weights = class_weights(config, task, codes)
     if weights is not None and not kind.takes_class_weights:
-        raise ConfigError(f"training.class_weights: the loss '{options.name}' takes none; leave them out")
+        raise ConfigError(f"training.class_weights: the loss '{options.name}' does not use them; leave them out")
     return kind(
         options,
         task=task,
@@ -70,15 +70,15 @@ def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature
 def class_weights(config: TrainingConfig, task: Task, codes: np.ndarray) -> np.ndarray | None:
     """Return the weight of each class or label, float64 [K], or None without any.
 
-    Balanced weights of classes are n / (K n_class), which weighs all classes alike. Balanced weights of labels
-    are (n - n_label) / n_label: the items to which a label applies weigh as much as those to which it does not.
-    Raises ConfigError for a task without classes, and for weights that do not fit them.
+    Balanced weights of classes are n / (K n_class), so that all classes have the same total weight. Balanced
+    weights of labels are (n - n_label) / n_label: the items with a label have the same total weight as those
+    without it. Raises ConfigError for a task without classes, and for weights that do not fit them.
     """
     if config.class_weights is None:
         return None
     strata = task.strata(codes)
     if strata is None or len(strata.names) != task.outputs:
-        raise ConfigError(f"training.class_weights: the task {task.name} has no classes to weigh; leave them out")
+        raise ConfigError(f"training.class_weights: the task {task.name} has no classes; leave them out")
     kind, count = ("classes" if strata.values.ndim == 1 else "labels"), len(strata.names)
     if config.class_weights == "balanced":
         if kind == "classes":

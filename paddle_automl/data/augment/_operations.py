@@ -1,7 +1,7 @@
 """The fourteen operations of RandAugment and its relatives, on whole batches of uint8 images ``[B, C, H, W]``.
 
-Each image has an operation and a strength of its own. Operations of a kind run together: all shifts, turns and
-shears are one warp, all changes of brightness one table. Formulas are those of Pillow, which the papers used.
+Each image has its own operation and strength. Operations of a kind run together: all shifts, rotations and shears
+are one warp, all changes of brightness one table. Formulas are those of Pillow, which the papers used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ALL = ("identity", *GEOMETRIC, *TABLES, *BLENDS)
 
 
 class Ranges(NamedTuple):
-    """What the strength 1 means."""
+    """The meaning of strength 1."""
 
     degrees: float
     """Angle of a rotation."""
@@ -33,13 +33,13 @@ class Ranges(NamedTuple):
     change: float
     """Relative change of brightness, contrast, colour and sharpness."""
     bits: int
-    """Bits of 8 that posterize takes away."""
+    """Number of the 8 bits that posterize removes."""
 
 
 STANDARD = Ranges(degrees=30.0, shear=0.3, shift=150 / 331, change=0.9, bits=4)
-"""Those of AutoAugment (Cubuk et al. 2019, arXiv:1805.09501, table 6)."""
+"""Ranges of AutoAugment (Cubuk et al. 2019, arXiv:1805.09501, table 6)."""
 WIDE = Ranges(degrees=135.0, shear=0.99, shift=1.0, change=0.99, bits=6)
-"""Those of TrivialAugment (Müller and Hutter 2021, arXiv:2103.10158, table 9); shifts of 32 pixels of 32."""
+"""Ranges of TrivialAugment (Müller and Hutter 2021, arXiv:2103.10158, table 9), with shifts of the whole side."""
 
 
 def apply(
@@ -47,8 +47,8 @@ def apply(
 ) -> np.ndarray:
     """Return the images, each changed by its operation; `strengths` ``[B]`` from -1 to 1.
 
-    A negative strength turns, shifts or slants the other way, and darkens, greys or blurs; the operations that
-    have one direction alone use its size.
+    A negative strength rotates, shifts or shears the other way, and darkens, greys or blurs; operations with only
+    one direction use its magnitude.
     """
     kinds = np.array(names)
     result = images.copy()

@@ -11,13 +11,13 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
-    """Return float values as the nearest uint8, cut at 0 and 255; `values` are overwritten."""
+    """Return float values as the nearest uint8, clipped to 0..255; `values` are overwritten."""
     values += 0.5
     return np.clip(values, 0, 255, out=values).astype(np.uint8)
 
 
 def grey_means(images: np.ndarray) -> np.ndarray:
-    """Return the mean grey value of each image, float32 ``[B]``; unless there are three channels, of all alike."""
+    """Return the mean grey value of each image, float32 ``[B]``; without three channels the mean of all."""
     count, channels, height, width = images.shape
     sums = images.reshape(count, channels, -1).sum(axis=2, dtype=np.uint64)
     means = (sums / (height * width)).astype(np.float32)
@@ -49,7 +49,7 @@ def looked_up(images: np.ndarray, tables: np.ndarray) -> np.ndarray:
 
 
 def changed(images: np.ndarray, chosen: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return the images, those with a True in `chosen` ``[B]`` changed by `change`."""
+    """Return the images, with those for which `chosen` ``[B]`` is True changed by `change`."""
     if chosen.all():
         return change(images)
     result = images.copy()
@@ -61,7 +61,7 @@ def changed(images: np.ndarray, chosen: np.ndarray, change: Callable[[np.ndarray
 def blocks(
     shape: tuple[int, ...], top: np.ndarray, left: np.ndarray, height: np.ndarray, width: np.ndarray
 ) -> np.ndarray:
-    """Return masks ``[B, 1, H, W]`` that are True in one rectangle per image, cut at the border."""
+    """Return masks ``[B, 1, H, W]`` that are True in one rectangle per image, clipped at the border."""
     rows, columns = np.arange(shape[2]), np.arange(shape[3])
     inside_y = (rows >= top[:, None]) & (rows < (top + height)[:, None])
     inside_x = (columns >= left[:, None]) & (columns < (left + width)[:, None])

@@ -11,7 +11,7 @@ from paddle_automl.data.augment._pixels import rounded
 from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation, Fill
 
 OPERATIONS = ("autocontrast", "equalize", "posterize", "solarize", *GEOMETRIC)
-"""Those that are no corruption of the benchmarks that the paper measures."""
+"""Operations that are not among the corruptions in the paper's benchmarks."""
 
 
 @AUGMENTATIONS.register("augmix")
@@ -19,11 +19,12 @@ class AugMix(Augmentation):
     """Blend each image with a mean of several chains of operations (Hendrycks et al., 2020, arXiv:1912.02781).
 
     Algorithm 1 without the Jensen-Shannon loss: x' = (1 - m) x + m sum_i w_i chain_i(x) with w ~ Dirichlet(alpha),
-    m ~ Beta(alpha, alpha), and one to three operations in a chain, each of a strength uniform up to `severity`.
+    m ~ Beta(alpha, alpha), and one to three operations in a chain, each with a strength drawn uniformly up to
+    `severity`.
     """
 
     class Config(PluginConfig):
-        """How many and how strong."""
+        """Number and strength of the operations."""
 
         severity: float = Field(default=3.0, gt=0, le=10)
         """Largest strength of an operation, 10 at most."""
@@ -35,7 +36,7 @@ class AugMix(Augmentation):
         """Parameter of both distributions."""
 
         fill: Fill = "zero"
-        """What comes into the corners: zero (black) or reflect (the mirrored image)."""
+        """Values of the empty corners: zero (black) or reflect (the mirrored image)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

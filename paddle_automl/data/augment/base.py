@@ -19,7 +19,7 @@ Fill = Literal["zero", "reflect"]
 
 @dataclass(frozen=True)
 class Place:
-    """Which items a batch holds, and in which pass over them."""
+    """The items of a batch, and the number of the pass over the data."""
 
     items: np.ndarray
     """``[B]`` int64, the items' positions in the data set: the same in every pass."""
@@ -38,7 +38,7 @@ class Augmentation(ABC):
     name: ClassVar[str]
     stage: ClassVar[Literal["item", "batch"]] = "item"
     takes: ClassVar[frozenset[str]] = frozenset({"image"})
-    """Names of the inputs that it can change; empty: all whose main array is float32."""
+    """Names of the inputs that it can change; empty: all with a float32 main array."""
     Config: ClassVar[type[PluginConfig]] = PluginConfig
 
     @abstractmethod
@@ -50,25 +50,25 @@ class Augmentation(ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return values of the same shape and type, and targets ``[B, K]`` float32.
 
-        A target may become a weighted mean of the targets of the batch.
+        A target may become a weighted mean of the batch's targets.
         """
 
 
 class PlacedAugmentation(Augmentation):
-    """An augmentation that follows its items through the epochs; called without a place, it does what it can."""
+    """An augmentation that depends on the item and the epoch; without a place it does the nearest thing."""
 
     @abstractmethod
     def placed(
         self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: Place
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Do as a call does, knowing which items these are and in which epoch."""
+        """Do the same as a call, for known items and a known epoch."""
 
 
 AUGMENTATIONS: Registry[Augmentation] = Registry("augmentation", "paddle_automl.data.augment", "data.augment")
 
 
 class Augmenter:
-    """A list of augmentations, applied in its order: those of items first, those of batches afterwards.
+    """A list of augmentations, applied in order: first those of items, then those of batches.
 
     `main` is the name of the network's input that the batch stage changes.
     """
@@ -80,16 +80,16 @@ class Augmenter:
     def items(
         self, items: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: Place | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Apply the item stage to items ``[B, ...]`` as they were read, and to targets ``[B, K]``.
+        """Apply the item stage to items ``[B, ...]`` as returned by the reader, and to targets ``[B, K]``.
 
-        `place` says which items these are and in which epoch, where that is known.
+        `place` gives the items and the epoch, if known.
         """
         return self._apply("item", items, targets, rng, place)
 
     def batch(
         self, arrays: Arrays, targets: np.ndarray, rng: np.random.Generator, place: Place | None = None
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Apply the batch stage to the main one of the network's inputs, and to targets ``[B, K]``."""
+        """Apply the batch stage to the main array of the network's inputs, and to targets ``[B, K]``."""
         values, targets = self._apply("batch", arrays[self.main], targets, rng, place)
         return {**arrays, self.main: values}, targets
 
@@ -114,7 +114,7 @@ class Augmenter:
 def build_augmenter(configs: Sequence[PluginConfig], given: Input) -> Augmenter | None:
     """Return the chain for `data.augment`, or None for an empty list.
 
-    Raises ConfigError naming each augmentation that does not take the input `given`.
+    Raises ConfigError that names each augmentation that does not take the input `given`.
     """
     main = given.specs[0]
     issues = []

@@ -13,20 +13,20 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 @AUGMENTATIONS.register("blur")
 class Blur(Augmentation):
-    """Blur a random fraction of the images by a Gaussian of random width, as in SimCLR (Chen et al., 2020).
+    """Blur a random fraction of the images with a Gaussian of random width, as in SimCLR (Chen et al., 2020).
 
-    See arXiv:2002.05709, appendix A. The kernel exp(-d^2 / (2 sigma^2)) reaches three times the largest sigma,
-    along rows and columns in turn; beyond the border the image is mirrored.
+    See arXiv:2002.05709, appendix A. The kernel exp(-d^2 / (2 sigma^2)) extends to three times the largest sigma,
+    along rows, then columns; beyond the border the image is mirrored.
     """
 
     class Config(PluginConfig):
-        """How much and how often."""
+        """Strength and frequency."""
 
         low: float = Field(default=0.1, gt=0)
         """Smallest standard deviation of the Gaussian, in pixels."""
 
         high: float = Field(default=1.0, gt=0, le=20)
-        """Largest standard deviation; they are uniform between the two."""
+        """Largest standard deviation; values are drawn uniformly between the two."""
 
         probability: float = Field(default=0.5, ge=0, le=1)
         """Probability that an image is blurred."""

@@ -10,7 +10,7 @@ from paddle_automl.data.augment._pixels import LUMA, grey_means, rounded, stretc
 from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 _YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-"""From red, green and blue to luma and two axes of colour (NTSC)."""
+"""From red, green and blue to luma and two chroma axes (YIQ of NTSC)."""
 
 
 @AUGMENTATIONS.register("colour_jitter")
@@ -18,9 +18,9 @@ class ColourJitter(Augmentation):
     """Change brightness, contrast, saturation and hue of each image, as in Howard, 2013, arXiv:1312.5402.
 
     All four at once, as one matrix per image: x' = c b S H x + (1 - c) b m 1, with the mean grey value m; b, c and
-    s uniform in 1 -+ the option; S = s I + (1 - s) 1 l', l the weights of the grey value; and H a turn of the two
-    axes of colour of YIQ by an angle uniform up to `hue` turns. Values are cut at 0 and 255 once, at the end.
-    Images of other than three channels have neither saturation nor hue.
+    s uniform in 1 -+ the option; S = s I + (1 - s) 1 l', l the weights of the grey value; and H a rotation of the
+    two chroma axes of YIQ by an angle uniform up to `hue` turns. Values are clipped to 0..255 once, at the end.
+    Images without three channels have neither saturation nor hue.
     """
 
     class Config(PluginConfig):
@@ -36,7 +36,7 @@ class ColourJitter(Augmentation):
         """Largest relative change of the distance from grey."""
 
         hue: float = Field(default=0.02, ge=0, le=0.5)
-        """Largest turn of the hue, in full turns."""
+        """Largest rotation of the hue, in full turns."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -63,7 +63,7 @@ class ColourJitter(Augmentation):
 
 
 def _colours(saturation: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Return the matrices ``[B, 3, 3]`` of saturation and hue; both leave the grey value as it is."""
+    """Return the matrices ``[B, 3, 3]`` of saturation and hue; both keep the grey value."""
     turn = np.zeros((len(angles), 3, 3))
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = saturation * np.cos(angles)

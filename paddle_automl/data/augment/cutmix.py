@@ -37,7 +37,7 @@ class CutMix(Augmentation):
     def __call__(
         self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return images ``[B, C, H, W]`` with a foreign rectangle and targets ``[B, K]``, both float32."""
+        """Return images ``[B, C, H, W]`` with a rectangle of another one, and targets ``[B, K]``, both float32."""
         if rng.random() >= self.config.probability:
             return images, targets
         height, width = images.shape[2:]

@@ -14,19 +14,19 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 @AUGMENTATIONS.register("cutout")
 class Cutout(Augmentation):
-    """Put a square of zeros into each normalized image: of the training images' mean colour.
+    """Put a square of zeros, which is the mean colour of the training images, into each normalized image.
 
-    DeVries and Taylor, 2017, arXiv:1708.04552, section 3.2: the centre is any pixel, and what lies outside the
-    image is cut off. It runs on the network's input, after images were shrunk by `training.progressive`.
+    DeVries and Taylor, 2017, arXiv:1708.04552, section 3.2: the centre is any pixel, and the square is clipped at
+    the border. It runs on the network's input, after `training.progressive` has shrunk images.
     """
 
     stage: ClassVar[Literal["item", "batch"]] = "batch"
 
     class Config(PluginConfig):
-        """How large and how often."""
+        """Size and frequency."""
 
         size: int = Field(default=8, ge=1)
-        """Side of the square in pixels; the paper has 16 of 32 for CIFAR-10 and 8 of 32 for CIFAR-100."""
+        """Side of the square in pixels; the paper uses 16 (CIFAR-10) and 8 (CIFAR-100) for images of 32 pixels."""
 
         probability: float = Field(default=1.0, ge=0, le=1)
         """Probability that an image gets a square."""
@@ -43,5 +43,5 @@ class Cutout(Augmentation):
         top = rng.integers(height, size=count) - self.config.size // 2
         left = rng.integers(width, size=count) - self.config.size // 2
         sides = np.where(chosen, self.config.size, 0)
-        # A product would leave a NaN in place and write -0.
+        # A product would keep a NaN and write -0.
         return np.where(blocks(images.shape, top, left, sides, sides), np.float32(0), images), targets

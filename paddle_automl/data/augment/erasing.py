@@ -17,16 +17,16 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 class Erasing(Augmentation):
     """Fill a random rectangle of a random fraction of the images, anywhere inside them.
 
-    Zhong et al., 2020, arXiv:1708.04896, algorithm 1: the area is uniform, as a fraction of the image's, and so is
-    the ratio of its sides between `ratio` and 1 / `ratio`, here on the logarithmic scale. Rectangles that are
-    larger than the image in one direction are cut to it.
+    Zhong et al., 2020, arXiv:1708.04896, algorithm 1: the area is uniform, as a fraction of the image's; the
+    logarithm of the ratio of its sides is uniform between those of `ratio` and 1 / `ratio`. A rectangle that is
+    wider or higher than the image is cut to its size.
     """
 
     class Config(PluginConfig):
-        """How often, how large, and with what."""
+        """Frequency, size and content of the rectangles."""
 
         probability: float = Field(default=0.5, ge=0, le=1)
-        """Probability that a part of an image is erased."""
+        """Probability that a rectangle of an image is erased."""
 
         low: float = Field(default=0.02, gt=0, le=1)
         """Smallest area, as a fraction of the image."""
@@ -38,7 +38,7 @@ class Erasing(Augmentation):
         """Smallest ratio of the shorter to the longer side."""
 
         fill: Literal["noise", "black", "mean"] = "noise"
-        """What is put there: random pixels, black, or the mean of the image's channel."""
+        """Values of the rectangle: random pixels, black, or the mean of the image's channel."""
 
         @model_validator(mode="after")
         def _ordered(self) -> Erasing.Config:

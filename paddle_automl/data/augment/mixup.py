@@ -26,7 +26,7 @@ class Mixup(Augmentation):
         """Strength and frequency."""
 
         alpha: float = Field(default=0.2, gt=0)
-        """Both parameters of the Beta distribution; the larger, the more even the blend."""
+        """Both parameters of the Beta distribution; the larger they are, the more even is the blend."""
 
         probability: float = Field(default=1.0, ge=0, le=1)
         """Probability that a batch is mixed."""

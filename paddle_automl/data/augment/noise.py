@@ -12,7 +12,7 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 @AUGMENTATIONS.register("noise")
 class Noise(Augmentation):
-    """Add normal noise to each pixel, of a strength that is uniform from none to `std` (Bishop, 1995).
+    """Add normal noise to each pixel, with a standard deviation drawn from 0 to `std` (Bishop, 1995).
 
     x' = x + 255 s z with z ~ N(0, 1) for each pixel and channel, and s ~ U(0, std) for each image.
     """

@@ -20,16 +20,16 @@ class RandAugment(Augmentation):
     """
 
     class Config(PluginConfig):
-        """How many and how strong."""
+        """Number and strength of the operations."""
 
         operations: int = Field(default=2, ge=1)
-        """Operations one after the other (N in the paper)."""
+        """Number of operations that are applied in sequence (N in the paper)."""
 
         magnitude: float = Field(default=5.0, ge=0, le=10)
-        """Strength of all of them, 10 at most (M in the paper)."""
+        """Strength of all operations, 10 at most (M in the paper)."""
 
         fill: Fill = "zero"
-        """What comes into the corners: zero (black) or reflect (the mirrored image)."""
+        """Values of the empty corners: zero (black) or reflect (the mirrored image)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

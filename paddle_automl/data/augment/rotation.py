@@ -15,7 +15,7 @@ class Rotation(Augmentation):
     """Rotate each image about its centre by a random angle, interpolated bilinearly."""
 
     class Config(PluginConfig):
-        """How far, and what fills the corners."""
+        """Largest angle, and values of the corners."""
 
         degrees: float = Field(default=10.0, gt=0, le=180)
         """Largest angle in either direction; angles are drawn uniformly."""

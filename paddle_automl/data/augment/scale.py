@@ -15,11 +15,11 @@ from paddle_automl.data.warp import warp
 class Scale(Augmentation):
     """Zoom each image about its centre by a random factor, the same in both directions.
 
-    A factor above 1 enlarges and cuts the border off; below 1 it shrinks and fills the border.
+    A factor above 1 enlarges the image and cuts its border off; a factor below 1 shrinks it and fills the border.
     """
 
     class Config(PluginConfig):
-        """Range of the factor, and what fills the border."""
+        """Range of the factor, and values of the border."""
 
         low: float = Field(default=0.8, gt=0)
         """Smallest factor."""

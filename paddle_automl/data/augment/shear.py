@@ -14,22 +14,22 @@ from paddle_automl.data.warp import warp
 
 @AUGMENTATIONS.register("shear")
 class Shear(Augmentation):
-    """Slant each image about its centre by a random angle, as in Simard et al., 2003, interpolated bilinearly.
+    """Shear each image about its centre by a random angle, as in Simard et al., 2003, interpolated bilinearly.
 
     A horizontal shear by the angle a moves the pixel (y, x) to x - y tan(a), a vertical one to y - x tan(a).
     """
 
     class Config(PluginConfig):
-        """How far, in which directions, and what fills the corners."""
+        """Largest angle, directions, and values of the corners."""
 
         degrees: float = Field(default=10.0, gt=0, lt=90)
-        """Largest angle to either side; angles are uniform up to it."""
+        """Largest angle in either direction; angles are drawn uniformly."""
 
         axes: Literal["horizontal", "vertical", "both"] = "horizontal"
-        """Rows that slide sideways, columns that slide up and down, or both, each by an angle of its own."""
+        """horizontal (rows are shifted), vertical (columns are shifted), or both, each with its own angle."""
 
         fill: Fill = "zero"
-        """What comes into the corners: zero (black) or reflect (the mirrored image)."""
+        """Values of the empty corners: zero (black) or reflect (the mirrored image)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

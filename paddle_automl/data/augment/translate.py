@@ -14,18 +14,18 @@ from paddle_automl.data.augment.random_crop import RandomCrop
 class Translate(Augmentation):
     """Shift each image by whole pixels, up to the same number in all four directions, as in Jordan 2024.
 
-    arXiv:2404.00498, section 3.1. Every pair of shifts is equally likely. What `random_crop` does to black borders,
-    this does to mirrored ones by default.
+    arXiv:2404.00498, section 3.1. Every pair of shifts is equally likely. It does the same as `random_crop`, but
+    with mirrored borders by default.
     """
 
     class Config(PluginConfig):
-        """How far, and what fills the border."""
+        """Largest shift, and values of the border."""
 
         pixels: int = Field(default=2, ge=1)
-        """Largest shift."""
+        """Largest shift in pixels."""
 
         fill: Fill = "reflect"
-        """What comes into the border: zero (black) or reflect (the mirrored image)."""
+        """Values of the border: zero (black) or reflect (the mirrored image)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

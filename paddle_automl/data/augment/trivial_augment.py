@@ -19,13 +19,13 @@ class TrivialAugment(Augmentation):
     """
 
     class Config(PluginConfig):
-        """How strong."""
+        """Strength of the operations."""
 
         ranges: Literal["wide", "standard"] = "wide"
-        """What the highest level means: wide as in the paper (turns up to 135 degrees), or that of AutoAugment."""
+        """Meaning of the highest level: that of the paper (rotations up to 135 degrees), or that of AutoAugment."""
 
         fill: Fill = "zero"
-        """What comes into the corners: zero (black) or reflect (the mirrored image)."""
+        """Values of the empty corners: zero (black) or reflect (the mirrored image)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

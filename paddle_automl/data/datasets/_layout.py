@@ -1,4 +1,4 @@
-"""Whether the subfolders of a folder are classes, or splits of a data set with class folders inside."""
+"""Decides whether the subfolders of a folder are classes, or splits with class folders inside."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAME = re.compile(
     rf"(?:.*[ _.-])?({'|'.join(sorted(_SPLIT_OF, key=len, reverse=True))})"
     r"(?:[ _.-]?(?:set|data|dataset|images?|imgs?|split|part|folder|samples?|集|数据|图片))?[ _.-]?\d*"
 )
-_CLASSES = "if they are classes after all, set data.dataset.layout: classes"
+_CLASSES = "if they are classes nevertheless, set data.dataset.layout: classes"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Tree:
 
     @classmethod
     def of(cls, folder: Path) -> Tree:
-        """Return a folder as it is on the disk."""
+        """Read a folder from the disk."""
         found = look_into(folder)
         return cls(folder, tuple(found.images), found.others, tuple(found.results))
 
@@ -59,7 +59,7 @@ class Tree:
 
     @cached_property
     def inner(self) -> tuple[Tree, ...]:
-        """Return the folders directly below that hold images, in the order of their names."""
+        """Return the folders directly below that contain images, in the order of their names."""
         by_name: dict[str, list[Path]] = {}
         depth = len(self.folder.parts)
         for image in self.images:
@@ -74,31 +74,31 @@ class Tree:
 
     @cached_property
     def unwrapped(self) -> Tree:
-        """Return the first folder below, or this one, that holds more than one single folder of folders."""
+        """Skip folders that contain only one folder of folders; return the first other one below, or this one."""
         if self.direct == 0 and len(self.inner) == 1 and self.inner[0].direct == 0:
             return self.inner[0].unwrapped
         return self
 
     @property
     def holds_folders(self) -> bool:
-        """Return whether the images are in folders inside, as the classes of a split are, but for a few."""
+        """Return whether nearly all images are in folders inside, as in a split with class folders."""
         return 4 * self.direct < len(self.images)
 
     @property
     def may_be_output(self) -> bool:
-        """Return whether there are no images, but results, or folders without a file as a new output has them."""
+        """Return whether there are no images but results, or only empty folders as in a new output."""
         if self.images:
             return False
         return bool(self.results) or (not self.others and any(entry.is_dir() for entry in self.folder.iterdir()))
 
     def inner_names(self) -> set[str]:
-        """Return the names of the folders inside that hold images."""
+        """Return the names of the folders inside that contain images."""
         return {tree.name for tree in self.unwrapped.inner} if self.holds_folders else set()
 
 
 @dataclass(frozen=True)
 class Top:
-    """The folder whose subfolders are the classes or the splits; `loose` images are in none of them."""
+    """The folder with the classes or splits as subfolders; `loose` images are in none of them."""
 
     folder: Path
     children: tuple[Tree, ...]
@@ -107,7 +107,7 @@ class Top:
 
     @classmethod
     def of(cls, folder: Path) -> Top:
-        """Return a folder as it is on the disk; subfolders with nothing but results are `results`."""
+        """Read a folder from the disk; subfolders with only results become `results`."""
         trees = [Tree.of(child) for child in subfolders(folder)]
         with os.scandir(folder) as entries:
             loose = sum(entry.is_file() and is_image_name(entry.name) for entry in entries)
@@ -122,13 +122,13 @@ class Top:
 
 
 def split_of(name: str) -> str | None:
-    """Return the split that a folder's name stands for (train, validation, test), or None."""
+    """Return the split that a folder's name means (train, validation, test), or None."""
     found = _NAME.fullmatch(unicodedata.normalize("NFKC", name).lower())
     return _SPLIT_OF[found.group(1)] if found else None
 
 
 def descended(folder: Path, layout: Layout) -> Top:
-    """Return `folder`, or the folder in it where there is only one and that holds the class folders."""
+    """Return `folder`, or its only subfolder if that contains the class folders."""
     top = Top.of(folder)
     while len(top.children) == 1 and len(top.children[0].inner_names()) > 1 and not top.loose:
         if layout == "splits" and split_of(top.children[0].name):
@@ -141,9 +141,9 @@ def descended(folder: Path, layout: Layout) -> Top:
 
 
 def class_trees(top: Top, layout: Layout) -> dict[str, Classes]:
-    """Return the classes of each split, in the order of the splits; of the split "" where there are none.
+    """Return the classes of each split, in the order of the splits; without splits those of the split "".
 
-    Raises DataError where the folders are neither all classes nor all splits, or could be both.
+    Raises DataError if the folders are neither all classes nor all splits, or could be both.
     """
     if not top.children:
         found = f"{top.loose} images but no folders" if top.loose else "no folders with images"
@@ -167,7 +167,7 @@ def class_trees(top: Top, layout: Layout) -> dict[str, Classes]:
 
 
 def _of_splits(top: Top) -> dict[str, Classes]:
-    """Return the classes inside folders that are splits, each of which is named as one."""
+    """Return the classes inside split folders, all of which have names of splits."""
     splits: dict[str, Tree] = {}
     strangers = []
     for tree in top.children:
@@ -199,7 +199,7 @@ def _of_splits(top: Top) -> dict[str, Classes]:
 
 
 def _classes_of(split: Tree) -> Classes:
-    """Return the class folders of a split; those without images are among them, for the error."""
+    """Return the class folders of a split, including those without images, which lead to an error."""
     if split.direct:
         log.warning(
             "'%s': %d images that are in no class folder are left out", readable(split.folder), split.direct
@@ -211,7 +211,7 @@ def _classes_of(split: Tree) -> Classes:
 
 
 def _splits_inside(top: Top) -> dict[str, Classes]:
-    """Return the classes of splits that are folders inside each class folder."""
+    """Return the classes for splits that are folders inside each class folder."""
     splits: dict[str, Classes] = {}
     for tree in top.children:
         inside: dict[str, Tree] = {}
@@ -233,7 +233,7 @@ def _splits_inside(top: Top) -> dict[str, Classes]:
 
 
 def _alike(children: Sequence[Tree]) -> list[Tree]:
-    """Return the folders that hold mostly the same folders as another one, at least two of them."""
+    """Return the folders that have mostly the same subfolders as another one, at least two of them."""
     names: Mapping[Path, set[str]] = {tree.folder: tree.inner_names() for tree in children}
 
     def same(one: set[str], other: set[str]) -> bool:

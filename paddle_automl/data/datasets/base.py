@@ -1,4 +1,4 @@
-"""The data set plugin: reads one form of data and hands over `Samples`."""
+"""The data set plugin: reads one form of data and returns `Samples`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Dataset(ABC):
     def __init__(self, config: PluginConfig) -> None: ...
 
     def sources(self) -> tuple[Path, ...]:
-        """Return the files that alone, with the options, make the samples in memory; none for samples with sources.
+        """Return the files that determine, with the options, the samples in memory; none for samples with sources.
 
         Such samples are read once for all trials of a search and stored, by the files' paths, times and sizes.
         """
@@ -40,7 +40,7 @@ class Dataset(ABC):
     def load(self) -> Samples:
         """Return all samples, in an order that does not depend on the file system.
 
-        Raises DataError naming the file, folder or row that is missing or wrong.
+        Raises DataError that names the file, folder or row that is missing or wrong.
         """
 
 

@@ -23,7 +23,7 @@ class Digits(Dataset):
     """
 
     class Config(DatasetConfig):
-        """What is to be predicted."""
+        """Target to predict."""
 
         target: Target = "digit"
         """digit: one of ten classes; digit_and_parity: several labels, the digit and even or odd; value: the digit

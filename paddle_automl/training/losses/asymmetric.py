@@ -14,12 +14,11 @@ from paddle_automl.training.losses.base import LOSSES, Loss
 
 @LOSSES.register("asymmetric")
 class Asymmetric(Loss):
-    """Binary cross entropy that down-weights easy negatives, for many labels of which few apply (Ridnik et al.
-    2021).
+    """Binary cross entropy that down-weights easy negatives, for many labels of which few apply (Ridnik et al.).
 
     Ridnik et al., Asymmetric Loss For Multi-Label Classification (ICCV 2021), eq. 7: the mean over items and
     labels of -w t (1 - p)^gamma_positive log p - (1 - t) q^gamma_negative log(1 - q) with p = sigmoid(output) and
-    q = max(p - margin, 0). w is the label's class weight, 1 without any. The paper sums in place of the mean.
+    q = max(p - margin, 0). w is the label's class weight, 1 by default. The paper uses the sum instead of the mean.
     """
 
     class Config(PluginConfig):
@@ -39,7 +38,7 @@ class Asymmetric(Loss):
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         config = self.config
         probability = F.sigmoid(outputs)
-        # Kept off zero, where the derivative of a power below 1 is infinite.
+        # Kept above zero, where the derivative of a power below 1 is infinite.
         positives = F.softplus(-outputs) * (1.0 - probability).clip(min=1e-7) ** config.gamma_positive
         if config.margin:
             shifted = (probability - config.margin).clip(min=0.0)

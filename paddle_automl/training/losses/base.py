@@ -1,4 +1,4 @@
-"""What a loss is."""
+"""The interface of losses."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from paddle_automl.tasks.base import Task
 class Loss(nn.Layer):
     """Maps a batch's raw outputs, features and targets to one number, the mean over the batch.
 
-    Shapes: outputs [N, K], features [N, F], targets [N, K] as `Task.dense` gives them; where classes are
-    mixed, rows of probabilities. `class_weights` [K], where there are any, weigh each class's term of the loss.
+    Shapes: outputs [N, K], features [N, F], targets [N, K] from `Task.dense`; rows of probabilities if classes are
+    mixed. `class_weights` [K], if given, weight each class's term of the loss.
     """
 
     class Config(PluginConfig):
@@ -26,9 +26,9 @@ class Loss(nn.Layer):
 
     name: ClassVar[str] = ""
     tasks: ClassVar[frozenset[str]] = frozenset()
-    """Names of the tasks that it can train, with those derived from them."""
+    """Names of the tasks that it can train, including tasks derived from them."""
     takes_class_weights: ClassVar[bool] = False
-    """Whether `class_weights` have a meaning for it."""
+    """Whether it supports `class_weights`."""
 
     def __init__(self, config: Any, *, task: Task, feature_dim: int, class_weights: Tensor | None = None) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Loss(nn.Layer):
         """Return the loss, shape []."""
 
     def after_step(self) -> None:
-        """Update what the loss itself learns; called once after each step of the optimizer."""
+        """Update the loss's own state; called once after each step of the optimizer."""
 
 
 class Pointwise(Loss):
@@ -57,7 +57,7 @@ class Pointwise(Loss):
 
     @classmethod
     def trains(cls, task: Task) -> bool:
-        """Return whether it can train `task`: not where one target has several outputs, such as an interval."""
+        """Return whether it can train `task`: not if one target has several outputs, as with an interval."""
         return super().trains(task) and task.outputs == len(task.names)
 
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
@@ -97,8 +97,8 @@ def smoothed(targets: Tensor, smoothing: float) -> Tensor:
 def mean_over_classes(terms: Tensor, targets: Tensor, class_weights: Tensor | None) -> Tensor:
     """Return the batch's mean of sum_k targets_k terms_k, both [N, K].
 
-    With weights w it is sum_nk w_k t_nk terms_nk / sum_nk w_k t_nk, as `paddle.nn.CrossEntropyLoss` has it for
-    hard labels.
+    With weights w it is sum_nk w_k t_nk terms_nk / sum_nk w_k t_nk, like `paddle.nn.CrossEntropyLoss` with hard
+    labels.
     """
     if class_weights is None:
         return (targets * terms).sum(axis=-1).mean()

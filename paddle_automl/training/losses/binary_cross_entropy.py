@@ -16,8 +16,8 @@ from paddle_automl.training.losses.base import LOSSES, Loss
 class BinaryCrossEntropy(Loss):
     """Mean over items and labels of -w t log p - (1 - t) log(1 - p), with p = sigmoid(output).
 
-    Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90. w is the label's
-    class weight, 1 without any: it weighs the items to which the label applies.
+    Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90. w is the label's class weight, 1 by default,
+    which applies to items with the label.
     """
 
     class Config(PluginConfig):

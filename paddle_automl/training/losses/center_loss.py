@@ -1,4 +1,4 @@
-"""Center loss joined to cross entropy."""
+"""Center loss added to cross entropy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CenterLoss(Loss):
         """Options of the center loss."""
 
         weight: float = Field(0.003, gt=0)
-        """lambda: weight of the center loss beside cross entropy."""
+        """lambda: weight of the center loss, which is added to the cross entropy."""
         center_rate: float = Field(0.5, gt=0, le=1)
         """alpha: learning rate of the centres."""
         label_smoothing: float = Field(0.0, ge=0, lt=1)

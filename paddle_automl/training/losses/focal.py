@@ -27,6 +27,6 @@ class Focal(Loss):
 
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         logs = log_probabilities(outputs)
-        # Kept off zero, where the derivative of a power below 1 is infinite.
+        # Kept above zero, where the derivative of a power below 1 is infinite.
         missing = (1.0 - logs.exp()).clip(min=1e-7)
         return mean_over_classes(-logs * missing**self.config.gamma, targets, self.class_weights)

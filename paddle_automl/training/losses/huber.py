@@ -28,5 +28,5 @@ class Huber(Pointwise):
     def cost(self, difference: Tensor) -> Tensor:  # noqa: D102
         size, delta = difference.abs(), self.config.delta
         near = size.clip(max=delta)
-        # near^2 / 2 + delta (size - near) is both formulas in one.
+        # near^2 / 2 + delta (size - near) covers both formulas.
         return paddle.square(near) / 2 + delta * (size - near)

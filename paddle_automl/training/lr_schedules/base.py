@@ -1,4 +1,4 @@
-"""What a learning-rate schedule is."""
+"""The interface of learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LrScheduleConfig(PluginConfig):
 class LrSchedule(ABC):
     """Factor of the learning rate for each step, counted from 0.
 
-    Where an epoch has fewer steps than others, its steps lie further apart: places between the numbers.
+    In an epoch with fewer steps than others the steps lie further apart, so `step` may be fractional.
     """
 
     class Config(LrScheduleConfig):
@@ -38,16 +38,16 @@ class LrSchedule(ABC):
         return self.after_warmup((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1))
 
     def observe(self, merit: float) -> None:
-        """Take in the result of an epoch, after each one; schedules that depend on their step alone ignore it.
+        """Receive the result of each epoch; schedules that depend only on the step ignore it.
 
-        `merit` is the metric that decides which epoch is kept, on the validation split, or the training loss where
-        nothing is validated; times -1 where smaller ones are better.
+        `merit` is the validation metric that decides which epoch is kept, or the training loss if there is no
+        validation; times -1 if smaller values are better.
         """
         del merit
 
     @abstractmethod
     def after_warmup(self, progress: float) -> float:
-        """Return the factor at `progress`, the fraction of the steps after warm-up that are done, 0 to below 1."""
+        """Return the factor at `progress`, the completed fraction of the steps after warm-up, from 0 to below 1."""
 
 
 LR_SCHEDULES: Registry[LrSchedule] = Registry(

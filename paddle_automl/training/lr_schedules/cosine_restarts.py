@@ -1,4 +1,4 @@
-"""Half cosines, one after the other."""
+"""Several half cosines in sequence."""
 
 from __future__ import annotations
 

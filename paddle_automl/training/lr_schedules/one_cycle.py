@@ -14,7 +14,8 @@ class OneCycle(LrSchedule):
     """Up to a high rate and down to almost zero, in two half cosines (Smith and Topin 2019).
 
     See arXiv:1708.07120. The shape is that of fastai and of ``OneCycleLR`` in PyTorch: from `start` to 1 at `peak`,
-    then to `final`, each as a + (b - a) (1 - cos(pi s)) / 2, s the fraction of that way. Momentum is left alone.
+    then to `final`, each as a + (b - a) (1 - cos(pi s)) / 2, s the fraction of that phase. Momentum does not
+    change.
     """
 
     class Config(LrScheduleConfig):

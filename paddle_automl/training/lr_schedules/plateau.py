@@ -1,4 +1,4 @@
-"""Falling where nothing improves any more."""
+"""A rate that falls when the metric no longer improves."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrSchedule, L
 
 @LR_SCHEDULES.register("plateau")
 class Plateau(LrSchedule):
-    """The rate is multiplied by `gamma` after some epochs without improvement (He et al. 2016, arXiv:1512.03385,
-    section 3.4).
+    """The rate is multiplied by `gamma` after some epochs without improvement (He et al. 2016, arXiv:1512.03385).
 
-    The rate falls after more than `patience` epochs in a row whose merit (see `observe`) is not above the best one
-    so far by more than `least_gain`; the count then begins anew. PyTorch's ``ReduceLROnPlateau`` does the same.
-    Epochs are compared by the validation split, without one by the training loss.
+    See section 3.4 there. The rate falls after more than `patience` epochs in a row whose merit (see `observe`) is
+    not above the best one so far by more than `least_gain`; the count then starts again. PyTorch's
+    ``ReduceLROnPlateau`` does the same. Epochs are compared by the validation split, without one by the training
+    loss.
     """
 
     class Config(LrScheduleConfig):
@@ -28,7 +28,7 @@ class Plateau(LrSchedule):
         patience: int = Field(3, ge=0)
         """Epochs in a row without improvement that do not lower the rate yet."""
         least_gain: float = Field(0.0, ge=0)
-        """What an epoch must gain to count as an improvement, in units of the metric."""
+        """Smallest gain that counts as an improvement, in units of the metric."""
         final: float = Field(1e-3, gt=0, le=1)
         """Smallest factor."""
 

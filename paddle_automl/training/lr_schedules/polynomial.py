@@ -1,4 +1,4 @@
-"""A power of what is left."""
+"""A power of the remaining fraction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Polynomial(LrSchedule):
         """Options of the polynomial."""
 
         power: float = Field(1.0, gt=0)
-        """Exponent; DeepLab has 0.9."""
+        """Exponent; DeepLab uses 0.9."""
         final: float = Field(0.0, ge=0, le=1)
         """Factor that is approached at the end."""
 

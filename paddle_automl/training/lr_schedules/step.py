@@ -1,4 +1,4 @@
-"""Falling in steps."""
+"""A rate that falls in steps."""
 
 from __future__ import annotations
 

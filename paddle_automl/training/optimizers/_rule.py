@@ -1,4 +1,4 @@
-"""Optimizers whose rule is written here, in operations on tensors, because Paddle has none."""
+"""Optimizers that Paddle does not have, implemented with tensor operations."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from paddle import Tensor
 
 
 class RuleOptimizer(paddle.optimizer.Optimizer):
-    """One of Paddle's optimizers, with clipping, L2 decay, rates and state dict, whose step is `update`.
+    """A Paddle optimizer, with clipping, L2 decay, rates and state dict, whose step is `update`.
 
-    `decay` holds by Paddle's names the weight decay that belongs to the rule; others have none. Parameters of low
-    precision are stepped as float32 copies, which are kept.
+    `decay` maps Paddle's names of parameters to a decoupled weight decay; others have none. Parameters of low
+    precision are updated through float32 copies, which are kept.
     """
 
     states: ClassVar[Sequence[str]] = ("velocity",)
-    """Names of what is kept for each parameter between the steps, float32, zero at first."""
+    """Names of the state tensors of each parameter: float32, initially zero."""
 
     def __init__(self, *, decay: Mapping[str, float], **options: Any) -> None:
         super().__init__(**options)
@@ -29,8 +29,7 @@ class RuleOptimizer(paddle.optimizer.Optimizer):
     def update(self, name: str, parameter: Tensor, gradient: Tensor, rate: Tensor, *states: Tensor) -> None:
         """Change `parameter` and `states` in place, all of them float32.
 
-        `name` is Paddle's name of the parameter, by which the rule may know its decay (`decay`); `rate` has one
-        element.
+        `name` is Paddle's name of the parameter, the key in `decay`; `rate` has one element.
         """
 
     def _create_accumulators(self, block: Any, parameters: Sequence[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Optimizers that change how another one, their option `base`, is used."""
+"""Optimizers that wrap another one, their option `base`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from paddle_automl.core.schema import Plugin, PluginConfig, default
 from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, OptimizerConfig, ParameterGroup
 
 OUTER = frozenset({"learning_rate", "weight_decay"})
-"""Options of the base that stand beside `base`, where every optimizer has them."""
+"""Options of the base that are given next to `base`, at the level where every optimizer has them."""
 
 
 class _Bases(Registry[Optimizer]):
-    """The optimizers that can be a base: those that wrap no other one, so that options end somewhere."""
+    """The optimizers that can be a base: those that do not wrap another one, so options are nested only once."""
 
     def __getitem__(self, name: str) -> type[Optimizer]:
         cls = OPTIMIZERS[name]
@@ -35,14 +35,14 @@ BASES = _Bases(OPTIMIZERS.kind, OPTIMIZERS.package, OPTIMIZERS.section)
 
 
 class _Base(Plugin):
-    """A base and its options but for those of `OUTER`, which are neither taken nor written."""
+    """A base and its options, except those in `OUTER`, which are neither accepted nor written."""
 
     def validate(self, value: Any) -> PluginConfig | None:
         if isinstance(value, PluginConfig):
             value = value.model_dump(exclude=set(OUTER))
         stated = sorted(OUTER & value.keys()) if isinstance(value, dict) else []
         if stated:
-            raise PydanticCustomError("stated", f"state {' and '.join(stated)} beside base, not in it")
+            raise PydanticCustomError("stated", f"set {' and '.join(stated)} next to base, not in it")
         return super().validate(value)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
@@ -55,19 +55,19 @@ class _Base(Plugin):
 
 
 class WrapperConfig(OptimizerConfig):
-    """Options of an optimizer with a base. Rate and decay are by default those of the base."""
+    """Options of an optimizer with a base; learning rate and weight decay are by default those of the base."""
 
     learning_rate: float = Field(0.05, gt=0)
-    """Step size of the base at its highest, by default that of the base; the schedule multiplies it."""
+    """Largest step size of the base, by default the base's own default; the schedule multiplies it."""
     weight_decay: float = Field(0.0, ge=0)
-    """Weight decay of the base, by default that of the base."""
+    """Weight decay of the base, by default the base's own default."""
     base: Annotated[PluginConfig, _Base(BASES, "momentum")] = default("momentum")
-    """The optimizer that takes the steps; its learning_rate and weight_decay stand beside it."""
+    """The optimizer that takes the steps; its learning_rate and weight_decay are set next to it, not in it."""
 
     @model_validator(mode="before")
     @classmethod
     def _as_the_base(cls, data: Any) -> Any:
-        """Fill in the base's own rate and decay where none are stated."""
+        """Fill in the base's default rate and decay if they are not given."""
         if not isinstance(data, dict):
             return data
         base = data.get("base", "momentum")
@@ -81,16 +81,16 @@ class WrapperConfig(OptimizerConfig):
 def build_base(
     config: WrapperConfig, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
 ) -> paddle.optimizer.Optimizer:
-    """Return Paddle's optimizer of the base, with the rate and the decay of `config`."""
+    """Return Paddle's optimizer for the base, with the rate and the decay of `config`."""
     stated = {key: getattr(config, key) for key in OUTER}
     return BASES[config.base.name](config.base.model_copy(update=stated)).build(groups, clip)  # type: ignore[arg-type]
 
 
 class Wrapped(paddle.optimizer.Optimizer):
-    """Another optimizer under a changed ``step``: rate, gradients, state and all else are the base's own."""
+    """A wrapper of another optimizer that changes ``step``: rate, gradients, state and the rest are the base's."""
 
     def __init__(self, base: paddle.optimizer.Optimizer) -> None:
-        # Paddle's own __init__ would make a second state of the same parameters.
+        # Paddle's own __init__ would make a second state for the same parameters.
         self.base = base
 
     def __getattr__(self, name: str) -> Any:

@@ -11,10 +11,10 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Optimi
 
 
 class AdamConfig(OptimizerConfig):
-    """Options of Adam and of what is derived from it."""
+    """Options of Adam and of optimizers derived from it."""
 
     learning_rate: float = Field(0.001, gt=0)
-    """Step size at its highest; the schedule multiplies it."""
+    """Largest step size; the schedule multiplies it."""
     beta1: float = Field(0.9, ge=0, lt=1)
     """Decay of the mean of gradients."""
     beta2: float = Field(0.999, ge=0, lt=1)
@@ -28,7 +28,7 @@ class AdamConfig(OptimizerConfig):
 
 
 class DecoupledConfig(AdamConfig):
-    """Options of Adam with a weight decay of its own."""
+    """Options of Adam with decoupled weight decay."""
 
     weight_decay: float = Field(0.01, ge=0)
     """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""

@@ -13,7 +13,7 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Parame
 
 @OPTIMIZERS.register("adamax")
 class Adamax(Optimizer):
-    """Adam with the largest gradient in place of the root mean square (Kingma and Ba 2015, algorithm 2).
+    """Adam with the largest gradient instead of the root mean square (Kingma and Ba 2015, algorithm 2).
 
     m <- beta1 m + (1 - beta1) g; u <- max(beta2 u + epsilon, |g|); p <- p - rate m / (u (1 - beta1^t)). Weight
     decay is L2, added to the gradient.
@@ -23,7 +23,7 @@ class Adamax(Optimizer):
         """Options of Adamax."""
 
         learning_rate: float = Field(0.002, gt=0)
-        """Step size at its highest; the schedule multiplies it."""
+        """Largest step size; the schedule multiplies it."""
 
     config: Config
 

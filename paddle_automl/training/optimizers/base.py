@@ -1,4 +1,4 @@
-"""What an optimizer is: options, and how Paddle's optimizer is made from them."""
+"""The interface of optimizers: options, and how Paddle's optimizer is made from them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class ParameterGroup:
     rate: float = 1.0
     decayed: bool = True
     names: Sequence[str] = ()
-    """Names of the parameters in the network, in their order; what is beside the network has the name ""."""
+    """Names of the parameters in the network, in their order; parameters outside the network have the name ""."""
 
 
 class OptimizerConfig(PluginConfig):
     """Options that every optimizer has."""
 
     learning_rate: float = Field(0.01, gt=0)
-    """Step size at its highest; the schedule multiplies it."""
+    """Largest step size; the schedule multiplies it."""
     weight_decay: float = Field(0.0, ge=0)
     """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
 
@@ -43,9 +43,10 @@ class Optimizer(ABC):
         """Options of the optimizer."""
 
     decay_in_gradient: ClassVar[bool] = True
-    """Whether weight decay is L2, added to the gradient after clipping, or a part of the optimizer's own rule."""
+    """Whether weight decay is L2, added to the gradient after clipping, or decoupled, part of the optimizer's
+    rule."""
     wraps: ClassVar[bool] = False
-    """Whether it changes how another optimizer, its option `base`, is used."""
+    """Whether it wraps another optimizer, its option `base`."""
 
     def __init__(self, config: OptimizerConfig) -> None:
         self.config = config
@@ -57,10 +58,10 @@ class Optimizer(ABC):
         """Return Paddle's optimizer of `groups` that clips gradients by `clip` before each step."""
 
     def options(self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None) -> dict[str, Any]:
-        """Return the arguments that all of Paddle's optimizers take alike.
+        """Return the arguments that all of Paddle's optimizers have.
 
-        The groups' factors are written on the parameters and not handed over as Paddle's own groups, because
-        Paddle clips each of its groups by a norm of its own: the norm would not be global.
+        The groups' factors are set on the parameters instead of using Paddle's own groups, because Paddle clips
+        each of its groups by its own norm: the norm would not be global.
         """
         decay = self.config.weight_decay if self.decay_in_gradient else 0.0
         parameters = []
@@ -73,19 +74,19 @@ class Optimizer(ABC):
 
 
 class TwoPassOptimizer(ABC):
-    """An optimizer that learns from a gradient taken elsewhere: a step has two forward and backward passes.
+    """An optimizer that uses the gradient at another point: a step has two forward and backward passes.
 
-    The order is: gradient at the weights, `climb`, gradient there, `descend`, ``step``. The trainer lets the
-    running statistics of normalizations learn from the first pass alone.
+    The order is: gradient at the weights, `climb`, gradient there, `descend`, ``step``. The training loop updates
+    the running statistics of normalizations only in the first pass.
     """
 
     @abstractmethod
     def climb(self) -> None:
-        """Move the weights to where the second gradient is taken, and clear the first one."""
+        """Move the weights to the point of the second gradient, and clear the first one."""
 
     @abstractmethod
     def descend(self) -> None:
-        """Put the very same weights back; the gradients stay."""
+        """Restore exactly the same weights; the gradients stay."""
 
 
 def names_without_decay(groups: Sequence[ParameterGroup]) -> frozenset[str]:

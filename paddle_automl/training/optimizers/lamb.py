@@ -19,7 +19,7 @@ class Lamb(Optimizer):
         """Options of LAMB."""
 
         learning_rate: float = Field(0.005, gt=0)
-        """Step size at its highest; the schedule multiplies it."""
+        """Largest step size; the schedule multiplies it."""
         epsilon: float = Field(1e-6, gt=0)
         """Added to the denominator."""
 

@@ -31,7 +31,7 @@ class Lion(Optimizer):
         """Options of Lion."""
 
         learning_rate: float = Field(3e-4, gt=0)
-        """Step size at its highest; the schedule multiplies it."""
+        """Largest step size; the schedule multiplies it."""
         weight_decay: float = Field(0.1, ge=0)
         """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
         beta1: float = Field(0.9, ge=0, lt=1)

@@ -13,9 +13,9 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, Parame
 
 @OPTIMIZERS.register("lookahead")
 class Lookahead(Optimizer):
-    """Slow weights that follow those of another optimizer every few steps (Zhang et al. 2019, algorithm 1).
+    """Slow weights that move towards those of another optimizer every few steps (Zhang et al. 2019, algorithm 1).
 
-    After every `steps` steps of the base: slow <- slow + fraction (p - slow); p <- slow. In between, and so at the
+    After every `steps` steps of the base: slow <- slow + fraction (p - slow); p <- slow. In between, also at the
     end of an epoch that does not end with such a step, the weights are those of the base.
     """
 
@@ -25,7 +25,7 @@ class Lookahead(Optimizer):
         """Options of lookahead."""
 
         steps: int = Field(5, ge=1)
-        """Steps of the base between two of the slow weights (k in the paper)."""
+        """Steps of the base between two updates of the slow weights (k in the paper)."""
         fraction: float = Field(0.5, gt=0, le=1)
         """Fraction of the distance that the slow weights move (alpha in the paper)."""
 
@@ -46,7 +46,7 @@ class _Lookahead(Wrapped):
     @paddle.no_grad()
     def step(self) -> None:
         if not self._slow:
-            # Not in __init__: weights may be loaded, or take another type, between that and the first step.
+            # Not in __init__: weights may be loaded, or change their type, before the first step.
             self._slow = [parameter.detach().clone() for parameter in self._parameter_list]
         self.base.step()
         self._done += 1

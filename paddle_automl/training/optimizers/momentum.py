@@ -18,7 +18,7 @@ class Momentum(Optimizer):
         """Options of momentum."""
 
         learning_rate: float = Field(0.05, gt=0)
-        """Step size at its highest; the schedule multiplies it."""
+        """Largest step size; the schedule multiplies it."""
         momentum: float = Field(0.9, ge=0, lt=1)
         """Fraction of the last step's velocity that is kept."""
         nesterov: bool = False

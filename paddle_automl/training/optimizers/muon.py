@@ -58,7 +58,7 @@ class Muon(Optimizer):
         """Options of Muon."""
 
         learning_rate: float = Field(0.02, gt=0)
-        """Step size at its highest; the schedule multiplies it."""
+        """Largest step size; the schedule multiplies it."""
         weight_decay: float = Field(0.0, ge=0)
         """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
         momentum: float = Field(0.95, ge=0, lt=1)
@@ -86,7 +86,7 @@ class Muon(Optimizer):
 
 
 def kinds_by_name(groups: Sequence[ParameterGroup]) -> dict[str, Kind]:
-    """Return the group of each parameter by Paddle's name of it."""
+    """Return the group of each parameter by Paddle's name."""
     kinds: dict[str, Kind] = {}
     for group in groups:
         names = group.names or [""] * len(group.parameters)
@@ -119,7 +119,7 @@ class _Muon(RuleOptimizer):
 
 
 def _orthogonal_step(step: Tensor, iterations: int) -> Tensor:
-    """Return an orthogonal step in a kernel's or a matrix's own shape, scaled by sqrt(max(1, out / in))."""
+    """Return an orthogonal step in the shape of the kernel or matrix, scaled by sqrt(max(1, out / in))."""
     kernel = step.ndim > 2
     matrix = step.flatten(1) if kernel else step
     rows, columns = matrix.shape
@@ -128,10 +128,10 @@ def _orthogonal_step(step: Tensor, iterations: int) -> Tensor:
 
 
 def orthogonal(matrix: Tensor, iterations: int) -> Tensor:
-    """Return about the orthogonal factor U V' of `matrix` = U S V', by Newton and Schulz's iteration.
+    """Return approximately the orthogonal factor U V' of `matrix` = U S V', by the Newton-Schulz iteration.
 
     All iterations run on the smaller Gram matrix: X_k = P_k X_0 with P_{k+1} = (a + b G_k + c G_k^2) P_k and
-    G_k = X_k X_k', so that two large products are enough for any number of them.
+    G_k = X_k X_k', so that two large products suffice for any number of iterations.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.t(), iterations).t()

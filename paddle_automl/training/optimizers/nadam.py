@@ -24,7 +24,7 @@ class NAdam(Optimizer):
         """Options of NAdam."""
 
         learning_rate: float = Field(0.002, gt=0)
-        """Step size at its highest; the schedule multiplies it."""
+        """Largest step size; the schedule multiplies it."""
         momentum_decay: float = Field(0.004, ge=0)
         """How fast the momentum grows from half of beta1 to beta1."""
 

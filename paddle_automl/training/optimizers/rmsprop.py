@@ -18,13 +18,13 @@ class RMSProp(Optimizer):
         """Options of RMSProp."""
 
         learning_rate: float = Field(0.001, gt=0)
-        """Step size at its highest; the schedule multiplies it."""
+        """Largest step size; the schedule multiplies it."""
         rho: float = Field(0.95, ge=0, lt=1)
         """Decay of the mean of squared gradients."""
         momentum: float = Field(0.0, ge=0, lt=1)
         """Fraction of the last step that is kept."""
         centered: bool = False
-        """Divide by the standard deviation in place of the root mean square."""
+        """Divide by the standard deviation instead of the root mean square."""
         epsilon: float = Field(1e-6, gt=0)
         """Added to the mean square."""
 

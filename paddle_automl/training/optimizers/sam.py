@@ -29,7 +29,7 @@ class Sam(Optimizer):
         """Options of SAM."""
 
         radius: float = Field(0.05, gt=0)
-        """How far the point is from the weights (rho in the paper); adaptive: about ten times as much."""
+        """Distance of the point from the weights (rho in the paper); with adaptive about ten times as large."""
         adaptive: bool = False
         """Measure the distance of each weight in units of that weight."""
 

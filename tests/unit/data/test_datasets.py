@@ -75,12 +75,12 @@ class TestIdx:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "is no idx file"),
-            (b"\0\0\x0d\x01\0\0\0\0", "is no idx file of uint8 values; it starts with 00 00 0d 01"),
-            (b"\0\0\x08\x01\0\0\0\x05ab", r"is cut off or damaged: 10 bytes for an array of shape \[5\]"),
-            (b"\0\0\x08\x03\0\0", "is cut off or damaged"),
-            (b"\0\0\x08\x00", "is cut off or damaged"),
-            (b"\0\0\x08\x04" + b"\xff" * 16, "is cut off or damaged"),
+            (b"", "is not an idx file"),
+            (b"\0\0\x0d\x01\0\0\0\0", "is not an idx file of uint8 values; it starts with 00 00 0d 01"),
+            (b"\0\0\x08\x01\0\0\0\x05ab", r"is truncated or damaged: 10 bytes for an array of shape \[5\]"),
+            (b"\0\0\x08\x03\0\0", "is truncated or damaged"),
+            (b"\0\0\x08\x00", "is truncated or damaged"),
+            (b"\0\0\x08\x04" + b"\xff" * 16, "is truncated or damaged"),
             (gzip.compress(b"\0\0\x08\x01\0\0\x03\xe8" + b"x" * 1000, mtime=0)[:20], "cannot read the file"),
             (b"\x1f\x8b\x08\0\0\0\0\0\0\x03garbage", "cannot read the file"),
         ],
@@ -194,14 +194,14 @@ class TestNpz:
 
     def test_texts_that_are_no_class_name(self, tmp_path):
         texts = np.array(["b", "a", "b", "a", "b", "c"])
-        with pytest.raises(DataError, match="labels that are no class name: c"):
+        with pytest.raises(DataError, match="labels that are not class names: c"):
             self.load(tmp_path, {"class_names": ["b", "a"]}, y_train=texts, y_test=np.array(["a", "b"]))
 
     def test_wrong_files(self, tmp_path):
         with pytest.raises(DataError, match=r"data\.dataset\.path: the file '.*' does not exist"):
             load("npz", path=str(tmp_path / "no.npz"))
         (tmp_path / "text.npz").write_text("hello")
-        with pytest.raises(DataError, match=r"text\.npz: is no NumPy archive"):
+        with pytest.raises(DataError, match=r"text\.npz: is not a NumPy archive"):
             load("npz", path=str(tmp_path / "text.npz"))
         np.save(tmp_path / "single.npy", np.zeros(3))
         with pytest.raises(DataError, match="is a single array"):
@@ -209,7 +209,7 @@ class TestNpz:
         np.savez(tmp_path / "a.npz", **self.arrays())
         raw = (tmp_path / "a.npz").read_bytes()
         (tmp_path / "cut.npz").write_bytes(raw[: len(raw) // 2])
-        with pytest.raises(DataError, match=r"cut\.npz: is no NumPy archive, or is damaged"):
+        with pytest.raises(DataError, match=r"cut\.npz: is not a NumPy archive, or is damaged"):
             load("npz", path=str(tmp_path / "cut.npz"))
         (tmp_path / "bad.npz").write_bytes(raw[:200] + b"\xff" * 20 + raw[220:])
         with pytest.raises(DataError, match=r"bad\.npz: the array 'x_train' is damaged"):

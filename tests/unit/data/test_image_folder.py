@@ -275,7 +275,7 @@ class TestResultsAmongTheImages:
         (flowers / "config.yaml").write_text("x")
         assert len(load("image_folder", root=str(flowers))) == 20
         (flowers / "best.pdparams").write_bytes(b"x")
-        with pytest.raises(DataError, match=r"'.*照片' itself holds results of this program, which cannot be told"):
+        with pytest.raises(DataError, match=r"'.*照片' itself holds results of this program among the data"):
             load("image_folder", root=str(flowers))
 
     def test_a_training_that_has_just_begun(self, flowers):
@@ -310,7 +310,7 @@ class TestFilesLeftOut:
         (flowers / "sun flower" / "notes.txt").write_text("x")
         (flowers / "sun flower" / "Thumbs.db").write_text("x")
         assert len(load("image_folder", root=str(flowers))) == 20
-        assert "files that are no images by their names are left out: 3 .heic, 1 .txt" in caplog.text
+        assert "files whose names are not those of images are left out: 3 .heic, 1 .txt" in caplog.text
 
     def test_images_beside_the_class_folders_are_counted(self, flowers, caplog):
         save(plain(RED), flowers / "loose.png")
@@ -361,4 +361,4 @@ class TestNames:
         if not (tmp_path / "CAT").exists():
             class_folder(tmp_path, {"cat": 2})
             assert load("image_folder", root=str(tmp_path)).targets.names == ("Cat", "cat", "dog")
-            assert "the classes 'Cat' and 'cat' differ in capital letters alone" in caplog.text
+            assert "the classes 'Cat' and 'cat' differ only in capital letters" in caplog.text

@@ -133,10 +133,10 @@ class TestMistakes:
         ("text", "message"),
         [
             ("", r"data\.dataset\.file: the table '.*' is empty"),
-            ("path,k,k\n", "has two columns of one name: 'k'"),
+            ("path,k,k\n", "has duplicate columns: 'k'"),
             ("path,,k\n", "column 2 of the table '.*' has no name"),
             ("path,k\na.png,1,2\nb.png\n", r":2: 3 values for 2 columns\n  .*:3: 1 values for 2 columns"),
-            ('path,k\n"a.png,1\n', r":\d: is no row of a table: unexpected end of data"),
+            ('path,k\n"a.png,1\n', r":\d: is not a row of a table: unexpected end of data"),
             ("path,k\n,1\n", "the column 'path' is empty"),
             (
                 "path,k\n图 00.png,1\n图 00.png,2\n",
@@ -146,7 +146,7 @@ class TestMistakes:
                 "path,k\n图 00.png,1\n../images/图 00.png,2\n",
                 r":3: '.*00\.png' has another target in .*:2; an image",
             ),
-            ('path,k\n"' + "x" * 200_000 + '",1\n', r":2: is no row of a table: field larger than"),
+            ('path,k\n"' + "x" * 200_000 + '",1\n', r":2: is not a row of a table: field larger than"),
             ("path,k\na.png,1\n".encode("utf-16-le"), "column|not a text file"),
             (b"path,k\ncaf\xe9.png,1\n\xff\xff,2\n", "is not a text file in UTF-8 or GBK"),
         ],
@@ -170,7 +170,7 @@ class TestMistakes:
         [
             ({}, "needs either labels .* or targets"),
             ({"labels": "a", "targets": ["b"]}, "needs either labels .* or targets"),
-            ({"targets": ["b"], "separator": ";"}, "separator: stands for one column of labels"),
+            ({"targets": ["b"], "separator": ";"}, "separator: needs labels to be"),
             ({"labels": ["a"]}, "labels: .*at least 2 items"),
             ({"targets": []}, "targets: .*at least 1 item"),
         ],

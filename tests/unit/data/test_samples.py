@@ -90,7 +90,7 @@ class TestGroups:
             ("palce", r"data\.group: 'palce' must be a column .*; did you mean 'place'\?; columns: place, empty"),
             ("^[a-z]_", "a regular expression with one group in parentheses"),
             ("(a)(b)", "a regular expression with one group in parentheses"),
-            ("(a", "no column and no regular expression: .*columns: place, empty"),
+            ("(a", "neither a column nor a regular expression: .*columns: place, empty"),
         ],
     )
     def test_mistakes(self, group, message):

@@ -244,7 +244,7 @@ class TestGroups:
     def test_a_group_in_a_given_split_and_outside_stops(self):
         groups = [f"p{number // 3}" for number in range(30)]
         with pytest.raises(
-            DataError, match="the group 'p6' is both in the test split and in the images of no given"
+            DataError, match="the group 'p6' is both in the test split and in the images outside of"
         ):
             split_indices(
                 rows_of(np.arange(30) % 2, "ab", groups=groups), {"test": np.arange(20, 30)}, SplitConfig(), seed=0
@@ -317,11 +317,11 @@ class TestFolds:
         assert all(part["test"].tolist() == list(range(25, 35)) for part in parts)
 
     def test_mistakes(self):
-        with pytest.raises(DataError, match=r"data\.folds: the data set itself gives a validation split"):
+        with pytest.raises(DataError, match=r"data\.folds: the data set itself defines a validation split"):
             self.folds(rows_of(LABELS), 3, given={"validation": np.array([0, 11, 31])})
         with pytest.raises(
             DataError, match=r"each class needs at least 5 images, one for each fold, but class 'c' has 4"
         ):
             self.folds(rows_of(LABELS), 5)
-        with pytest.raises(DataError, match="cannot be cut into 9 folds"):
+        with pytest.raises(DataError, match="cannot be divided into 9 folds"):
             self.folds(Rows(None, np.ones(9, dtype=bool), np.arange(9)), 9)

@@ -308,7 +308,7 @@ class TestBase:
         ("options", "message"),
         [
             ({"base": "sam"}, "'sam' cannot be the base of another optimizer; valid: adadelta, adagrad, adam,"),
-            ({"base": {"name": "sgd", "learning_rate": 1.0}}, "state learning_rate beside base, not in it"),
+            ({"base": {"name": "sgd", "learning_rate": 1.0}}, "set learning_rate next to base, not in it"),
             ({"base": {"name": "sgd", "momentum": 0.9}}, "optimizer.base.momentum: unknown key"),
             ({"base": "sdg"}, "unknown optimizer 'sdg'; did you mean 'sgd'"),
             ({"base": 3}, "base: must be a optimizer's name or a mapping, got 3"),

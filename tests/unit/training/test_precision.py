@@ -72,7 +72,7 @@ def test_on_a_cpu_one_line_says_that_it_is_ignored(caplog, amp):
         optimizer = Optimizer()
         run(precision, paddle.nn.Linear(2, 1), optimizer)
     assert len(caplog.records) == 1
-    assert "training.amp: no float16: Paddle ignores float16 on a CPU; training goes on in float32" in caplog.text
+    assert "training.amp: no float16: Paddle ignores float16 on a CPU; training uses float32" in caplog.text
     assert precision.description == "float32"
     assert amp.calls == []
     assert optimizer.steps == 1

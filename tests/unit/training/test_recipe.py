@@ -72,11 +72,11 @@ def test_weights_of_labels():
 
 def test_weights_where_there_is_nothing_to_weigh(monkeypatch):
     task, codes = task_of("regression", "numbers", [[1.0], [2.0]], ("u",))
-    with pytest.raises(ConfigError, match=r"class_weights: the task regression has no classes to weigh"):
+    with pytest.raises(ConfigError, match=r"class_weights: the task regression has no classes"):
         build_loss(config(class_weights="balanced"), task=task, codes=codes, feature_dim=3)
     task, codes = task_of("single_label", "classes", [0, 1], ("a", "b"))
     monkeypatch.setattr(LOSSES["focal"], "takes_class_weights", False)
-    with pytest.raises(ConfigError, match=r"class_weights: the loss 'focal' takes none"):
+    with pytest.raises(ConfigError, match=r"class_weights: the loss 'focal' does not use them"):
         build_loss(config(class_weights="balanced", loss="focal"), task=task, codes=codes, feature_dim=3)
 
 
