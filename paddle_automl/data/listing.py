@@ -1,7 +1,8 @@
-"""What lists and tables of files have in common: paths, names of labels, targets."""
+"""Common code for lists and tables of files: paths, names of labels, targets."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,23 +15,25 @@ from paddle_automl.core.paths import located, read_lines, readable
 from paddle_automl.data.class_names import check_distinct, composed, in_order
 from paddle_automl.tasks.base import RawTargets
 
+_LONGEST = 600
+"""Most characters of the message about one mistake, which repeats what a file holds."""
 _LISTED = 10
-"""Mistakes that are named one by one."""
+"""Most mistakes that are listed one by one."""
 
 
 class Listed(NamedTuple):
-    """The labels of one item, or its flags, as texts; and where they stand, for messages."""
+    """The labels of one item, or its flags, as texts; and their place, for messages."""
 
     labels: tuple[str, ...]
     origin: str
 
 
 def listed_file(name: str, root: Path) -> Path:
-    """Return the file that a path in a list names; where it does not exist, backslashes separate folders."""
+    """Return the file that a path in a list names; if it does not exist, backslashes are read as separators."""
     path = located(name, root)
-    if "\\" in name and not path.exists():
+    if "\\" in name and not os.path.exists(path):
         other = located(name.replace("\\", "/"), root)
-        return other if other.exists() else path
+        return other if os.path.exists(other) else path
     return path
 
 
@@ -40,8 +43,8 @@ def targets_of(
     """Return the targets of all items, the first `training` of which are for training.
 
     `form`: single (a class each), several (labels) or flags (0 or 1 for each label). `names`: the name of each
-    label, in order; without it they are the labels of the training items. `source` says where names come from.
-    Raises DataError that names each line with an unknown label.
+    label, in order; without it they are the labels of the training items. `source` is the origin of the names, for
+    messages. Raises DataError that names each line with an unknown label.
     """
     if form == "flags":
         return _flags(items, names, source)
@@ -62,7 +65,7 @@ def targets_of(
 
 def read_label_file(path: Path) -> dict[str, str]:
     """Return the name of each id, in the order of the ids."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"data.dataset.label_file: the file '{readable(path)}' does not exist")
     names: dict[str, str] = {}
     mistakes: list[str] = []
@@ -82,11 +85,16 @@ def read_label_file(path: Path) -> dict[str, str]:
 
 
 def raise_all(mistakes: Sequence[str]) -> None:
-    """Raise DataError for a list of mistakes, the first of them one by one; nothing for none."""
+    """Raise DataError for a list of mistakes, the first ones in full; do nothing for an empty list."""
     if not mistakes:
         return
     more = f"\n  and {len(mistakes) - _LISTED} more lines" if len(mistakes) > _LISTED else ""
-    raise DataError("\n  ".join(mistakes[:_LISTED]) + more)
+    raise DataError("\n  ".join(map(_shortened, mistakes[:_LISTED])) + more)
+
+
+def _shortened(mistake: str) -> str:
+    half = _LONGEST // 2
+    return mistake if len(mistake) <= _LONGEST else f"{mistake[:half]} ... {mistake[-half:]}"
 
 
 def _id_and_name(text: str) -> tuple[str, str]:
@@ -99,7 +107,7 @@ def _id_and_name(text: str) -> tuple[str, str]:
 
 
 def _check_order(path: Path, lines: Sequence[str]) -> None:
-    """Raise DataError where each line ends with its number, from 0 or 1 on: ids and names changed places."""
+    """Raise DataError if each line ends with its number, from 0 or 1: ids and names are swapped."""
     words = [re.split(r"[\s,:]+", line) for line in lines]
     if any(len(line) < 2 or line[0].isdecimal() or not line[-1].isdecimal() for line in words):
         return
@@ -108,7 +116,7 @@ def _check_order(path: Path, lines: Sequence[str]) -> None:
         name, label = " ".join(words[0][:-1]), words[0][-1]
         raise DataError(
             f"{readable(path)}: the id comes first in each line, as in '{label} {name}', got '{lines[0]}'; "
-            "turn the lines around"
+            "swap id and name"
         )
 
 

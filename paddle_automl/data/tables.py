@@ -1,8 +1,9 @@
-"""Tables as text: CSV and TSV, read row by row with the place of each row."""
+"""Text tables (CSV and TSV), read row by row with the place of each row."""
 
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,11 @@ class TextTable:
         return len(self.lines)
 
     def origin(self, row: int) -> str:
-        """Return where a row stands: ``table.csv:12``."""
+        """Return the place of a row: ``table.csv:12``."""
         return f"{self.name}:{self.lines[row]}"
 
     def column(self, name: str, option: str) -> tuple[str, ...]:
-        """Return a column; raises DataError with the nearest name where there is none; `option` asked for it."""
+        """Return a column; raises DataError with the nearest name if it does not exist; `option` names it."""
         if name not in self.columns:
             hint = did_you_mean(name, self.columns)
             raise DataError(
@@ -47,7 +48,7 @@ def read_table(path: Path, option: str) -> TextTable:
     tab or a bar. Texts are trimmed, in UTF-8, UTF-16 or GBK. Raises DataError for rows of another length.
     """
     name = readable(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"{option}: the table '{name}' does not exist")
     lines = read_lines(path)
     first = next((line for line in lines if line.strip()), "")
@@ -71,7 +72,7 @@ def read_table(path: Path, option: str) -> TextTable:
 
 
 def _delimiter(line: str) -> str:
-    """Return the delimiter that the first row has most often; a comma for a single column."""
+    """Return the most frequent delimiter of the first row; a comma for a single column."""
     counts = {delimiter: line.count(delimiter) for delimiter in _DELIMITERS}
     return max(_DELIMITERS, key=lambda delimiter: counts[delimiter])
 
@@ -86,14 +87,14 @@ def _rows(lines: Sequence[str], delimiter: str, name: str) -> tuple[list[list[st
                 rows.append(row)
                 numbers.append(reader.line_num)
     except csv.Error as error:
-        raise DataError(f"{name}:{reader.line_num}: is no row of a table: {error}") from None
+        raise DataError(f"{name}:{reader.line_num}: is not a row of a table: {error}") from None
     return rows, numbers
 
 
 def _check_header(header: Sequence[str], name: str, option: str) -> None:
     twice = sorted({cell for cell in header if header.count(cell) > 1})
     if twice:
-        raise DataError(f"{option}: the table '{name}' has two columns of one name: {', '.join(map(repr, twice))}")
+        raise DataError(f"{option}: the table '{name}' has duplicate columns: {', '.join(map(repr, twice))}")
     if "" in header:
         raise DataError(
             f"{option}: column {header.index('') + 1} of the table '{name}' has no name in the first row"

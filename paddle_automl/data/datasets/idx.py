@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,12 +24,12 @@ class Idx(Dataset):
     """
 
     class Config(DatasetConfig):
-        """Where the files are, and the names of the classes."""
+        """Paths of the files, and the names of the classes."""
 
         path_options: ClassVar[tuple[str, ...]] = ("root",)
 
         root: str = "."
-        """Folder that the files' paths start from."""
+        """Folder of the files."""
 
         train_images: str = "train-images-idx3-ubyte"
         """Images for training; a file with the ending .gz is found as well."""
@@ -80,7 +81,7 @@ class Idx(Dataset):
 def _find(root: Path, name: str, option: str) -> Path:
     for candidate in (name, f"{name}.gz"):
         path = located(candidate, root)
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise DataError(
         f"data.dataset.{option}: neither '{readable(root / name)}' nor the same with .gz exists; "

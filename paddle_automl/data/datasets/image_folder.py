@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,13 +28,13 @@ class ImageFolder(Dataset):
     """A folder with one subfolder of images per class; the subfolder's name is the class's name.
 
     When the subfolders are splits, such as ``train``, ``val`` and ``test``, each with class folders inside, they
-    they are used as splits; so are folders of splits inside each class. Images may lie deeper inside a class
-    folder. Classes are in the order of their names, as numbers where all are whole numbers. Hidden files, files
-    that are not images and outputs of this program are ignored.
+    are used as splits; so are folders of splits inside each class. Images may lie deeper inside a class folder.
+    Classes are in the order of their names, as numbers where all are whole numbers. Hidden files, files that are
+    not images and outputs of this program are ignored.
     """
 
     class Config(DatasetConfig):
-        """Where the folder is, and what its subfolders are."""
+        """The folder and the meaning of its subfolders."""
 
         path_options: ClassVar[tuple[str, ...]] = ("root",)
 
@@ -41,8 +42,8 @@ class ImageFolder(Dataset):
         """The folder."""
 
         layout: Layout = "auto"
-        """What the subfolders are: classes, or splits with class folders inside; auto finds out, and stops where
-        both are possible."""
+        """What the subfolders are: classes, or splits with class folders inside; auto decides by their names and
+        contents, and stops if both are possible."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -50,13 +51,13 @@ class ImageFolder(Dataset):
     def load(self) -> Samples:
         """Return the image files, sorted by split, class name and path."""
         root = located(self.config.root)
-        if not root.is_dir():
-            state = "is a file, not a folder" if root.is_file() else "does not exist"
+        if not os.path.isdir(root):
+            state = "is a file, not a folder" if os.path.isfile(root) else "does not exist"
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' {state}")
         if is_result(root):
             raise DataError(
-                f"data.dataset.root: '{readable(root)}' itself holds results of this program, which cannot be told "
-                "from the data; give them a folder of their own with output, and move the old ones there"
+                f"data.dataset.root: '{readable(root)}' itself holds results of this program among the data; "
+                "set output to another folder, and move the old results there"
             )
         top = descended(root, self.config.layout)
         splits = class_trees(top, self.config.layout)
@@ -92,7 +93,7 @@ def _samples(by_split: dict[str, dict[str, list[Path]]], names: tuple[str, ...])
 
 
 def _by_class(top: Top, folders: Iterable[tuple[str, Tree]]) -> dict[str, list[Path]]:
-    """Return the images of each class, of folders with the names of their classes."""
+    """Return the images of each class from folders that have the names of their classes."""
     by_name: dict[str, list[Path]] = {}
     for name, tree in folders:
         if not tree.images:
@@ -113,4 +114,4 @@ def _say_left_out(top: Top) -> None:
         log.warning("%s: %d images that are in no class folder are left out", top.where, top.loose)
     others: Counter[str] = sum((tree.others for tree in top.children), Counter())
     if others:
-        log.warning("%s: files that are no images by their names are left out: %s", top.where, counted(others))
+        log.warning("%s: files whose names are not those of images are left out: %s", top.where, counted(others))

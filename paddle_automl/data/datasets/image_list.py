@@ -1,4 +1,4 @@
-"""Lists of image files with labels, as PaddleClas has them."""
+"""Lists of image files with labels, in the format of PaddleClas."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class _Line(NamedTuple):
 class ImageList(Dataset):
     """Text files with a line ``path label`` per image, the format of PaddleClas.
 
-    The label is what follows the last tab of a line, or the last space where there is no tab, so paths may
-    hold spaces; it may be several labels, ``path label1,label2``, or a 0 or 1 for each, ``path 0,1,0``. One map of
-    labels serves all lists. Lists may be UTF-8, UTF-16 or GBK, and paths may have backslashes.
+    The label is what follows the last tab of a line, or the last space where there is no tab, so paths may contain
+    spaces; it may be several labels, ``path label1,label2``, or a 0 or 1 for each, ``path 0,1,0``. All lists share
+    one map of labels. Lists may be UTF-8, UTF-16 or GBK, and paths may have backslashes.
     """
 
     class Config(DatasetConfig):
-        """Where the lists, the images and the names of the classes are."""
+        """Paths of the lists, the images and the names of the classes."""
 
         path_options: ClassVar[tuple[str, ...]] = ("train", "validation", "test", "root", "label_file")
 
@@ -56,7 +56,7 @@ class ImageList(Dataset):
         """Folder that the paths in the lists start from; null takes the folder of the training list."""
 
         label_file: str | None = None
-        """File with a line ``id name`` or ``id: name`` per class; names may hold spaces. Without it, the classes
+        """File with a line ``id name`` or ``id: name`` per class; names may contain spaces. Without it, the classes
         are the labels of the training list, sorted: as numbers where all are whole numbers."""
 
         labels: Labels = "auto"
@@ -71,7 +71,7 @@ class ImageList(Dataset):
         options = {"train": self.config.train, "validation": self.config.validation, "test": self.config.test}
         lists = {split: located(path) for split, path in options.items() if path is not None}
         root = located(self.config.root) if self.config.root is not None else lists["train"].parent
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' does not exist")
         seen: dict[Path, _Line] = {}
         lines = {split: _read_list(path, root, split, seen) for split, path in lists.items()}
@@ -94,8 +94,8 @@ class ImageList(Dataset):
 
 
 def _read_list(path: Path, root: Path, split: str, seen: dict[Path, _Line]) -> list[_Line]:
-    """Return the lines of a list; `seen` has the first line of each file in the lists before, and gets more."""
-    if not path.is_file():
+    """Return the lines of a list; `seen` maps each file to its first line in all lists so far, and is extended."""
+    if not os.path.isfile(path):
         raise DataError(f"data.dataset.{split}: the list '{readable(path)}' does not exist")
     lines: list[_Line] = []
     mistakes: list[str] = []
@@ -114,35 +114,39 @@ def _read_list(path: Path, root: Path, split: str, seen: dict[Path, _Line]) -> l
         if not _same(other.label, line.label):
             mistakes.append(
                 f"{origin}: '{name}' has the label '{line.label}', but '{other.label}' in {other.origin}; "
-                "an image has one truth: correct or remove one of the lines"
+                "an image has one true label: correct or remove one of the lines"
             )
         lines.append(line)
     raise_all(mistakes)
     if not lines:
         raise DataError(f"data.dataset.{split}: the list '{readable(path)}' holds no images")
     first = lines[0]
-    if not first.file.exists() and is_image_name(first.label) and listed_file(first.label, root).is_file():
-        raise DataError(f"{first.origin}: the path comes first in each line, then the label; turn the lines around")
+    if (
+        not os.path.exists(first.file)
+        and is_image_name(first.label)
+        and os.path.isfile(listed_file(first.label, root))
+    ):
+        raise DataError(f"{first.origin}: the path comes first in each line, then the label; swap them")
     return lines
 
 
 def _path_and_label(text: str, root: Path) -> tuple[str, str | None]:
-    """Return path and label of a line; the label is empty after a last tab, and None where there is none."""
+    """Return path and label of a line; the label is empty after a final tab, and None if there is none."""
     stripped = text.strip()
-    if "\t" not in stripped and text.rstrip(" ").endswith("\t") and listed_file(stripped, root).exists():
+    if "\t" not in stripped and text.rstrip(" ").endswith("\t") and os.path.exists(listed_file(stripped, root)):
         return stripped, ""
     name, separator, label = stripped.rpartition("\t" if "\t" in stripped else " ")
     return (name.strip(), label.strip()) if separator else (stripped, None)
 
 
 def _same(one: str, other: str) -> bool:
-    """Return whether two labels, or two lists of labels in any order, say the same."""
+    """Return whether two labels, or two lists of labels in any order, are the same."""
     first, second = _parts(one, "several"), _parts(other, "several")
     return one == other or (sorted(first) == sorted(second) and not set(first) <= {"0", "1"})
 
 
 def _form(labels: list[str], names: Mapping[str, str] | None, stated: Labels) -> Labels:
-    """Return whether labels are single, several or flags, as stated or by the commas in them."""
+    """Return whether labels are single, several or flags: as configured, or by the commas in them."""
     if stated != "auto":
         return stated
     with_comma = [label for label in labels if "," in label]
@@ -151,7 +155,7 @@ def _form(labels: list[str], names: Mapping[str, str] | None, stated: Labels) ->
     parts = [_parts(label, "several") for label in labels]
     widths = {len(part) for part in parts}
     flags = len(widths) == 1 and all(set(part) <= {"0", "1"} for part in parts)
-    # As names, no label can be given twice for one image; two different ones could also be the names 0 and 1.
+    # An image cannot have a label name twice, so these are flags; two different ones could be the names 0 and 1.
     if flags and (widths != {2} or any(len(set(part)) == 1 for part in parts)):
         return "flags"
     log.warning(

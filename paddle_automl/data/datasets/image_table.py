@@ -33,7 +33,7 @@ class ImageTable(Dataset):
     """
 
     class Config(DatasetConfig):
-        """Where the table and the images are, and which columns are what."""
+        """Paths of the table and the images, and the meaning of the columns."""
 
         path_options: ClassVar[tuple[str, ...]] = ("file", "root")
 
@@ -66,9 +66,7 @@ class ImageTable(Dataset):
                     "stated", "needs either labels (a column, or a list of columns) or targets (columns of numbers)"
                 )
             if self.separator is not None and not isinstance(self.labels, str):
-                raise PydanticCustomError(
-                    "stated", "separator: stands for one column of labels; labels must name that column"
-                )
+                raise PydanticCustomError("stated", "separator: needs labels to be the name of one column")
             return self
 
     def __init__(self, config: Config) -> None:
@@ -80,7 +78,7 @@ class ImageTable(Dataset):
         file = located(config.file)
         table = read_table(file, "data.dataset.file")
         root = located(config.root) if config.root is not None else file.parent
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' does not exist")
         sources = _paths(table, root, config.path)
         splits = _splits(table, config.split)
@@ -143,7 +141,7 @@ def _targets(table: TextTable, config: ImageTable.Config, train: set[int]) -> Ra
     else:
         form = "several"
         labels = [tuple(part.strip() for part in text.split(config.separator) if part.strip()) for text in texts]
-    # The names are those of the training rows, which come first for this look-up, and go back to their places.
+    # Names are taken from the training rows, so these come first here; afterwards the order is restored.
     order = sorted(range(len(table)), key=lambda row: (row not in train, row))
     items = [Listed(labels[row], table.origin(row)) for row in order]
     found = targets_of(items, form, training=len(train), names=None, source=f"the training rows of '{table.name}'")
@@ -187,7 +185,7 @@ def _number(text: str) -> float:
 
 
 def _check_twice(table: TextTable, sources: Sequence[Path], targets: RawTargets) -> None:
-    """Raise DataError where two rows give one image different targets."""
+    """Raise DataError if two rows give one image different targets."""
     first: dict[Path, int] = {}
     mistakes = []
     for row, source in enumerate(sources):
@@ -196,6 +194,6 @@ def _check_twice(table: TextTable, sources: Sequence[Path], targets: RawTargets)
         if not np.array_equal(targets.values[row], targets.values[other]):
             mistakes.append(
                 f"{table.origin(row)}: '{readable(source)}' has another target in {table.origin(other)}; "
-                "an image has one truth: correct or remove one of the rows"
+                "an image has one true target: correct or remove one of the rows"
             )
     raise_all(mistakes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,13 +21,13 @@ _SUFFIXES = {"train": ("train",), "validation": ("validation", "val"), "test": (
 class Npz(Dataset):
     """A NumPy archive with the arrays x_train and y_train, and the same for validation (val) and test.
 
-    Images are uint8 ``[N, H, W]`` or ``[N, H, W, C]``. What is to be predicted follows from y: integers or texts
+    Images are uint8 ``[N, H, W]`` or ``[N, H, W, C]``. The kind of targets follows from y: integers or texts
     ``[N]`` are a class each, 0 and 1 ``[N, K]`` are labels, floats ``[N]`` or ``[N, D]`` are numbers. An array
     class_names names the classes 0, 1, ..., the labels or the columns. Pickled objects are refused.
     """
 
     class Config(DatasetConfig):
-        """Where the archive is, and the names of the classes."""
+        """Path of the archive, and the names of the classes."""
 
         path_options: ClassVar[tuple[str, ...]] = ("path",)
 
@@ -47,7 +48,7 @@ class Npz(Dataset):
         """Return the images of all splits, ``[N, H, W, C]``."""
         path = located(self.config.path)
         name = readable(path)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise DataError(f"data.dataset.path: the file '{name}' does not exist")
         with open_npz(path) as archive:
             return self._samples(archive, name)

@@ -117,9 +117,9 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         place = located(path)
-        if place.is_dir():
+        if os.path.isdir(place):
             files += _of_folder(place)
-        elif place.suffix.lower() == ".txt" and place.exists():
+        elif place.suffix.lower() == ".txt" and os.path.exists(place):
             files += _of_list(place)
         else:
             files.append(place)
@@ -157,8 +157,8 @@ def _of_line(line: str, root: Path) -> Path:
     whole = located(line, root)
     head = line.rsplit(maxsplit=1)[0]
     without_label = located(head, root)
-    if whole.is_file():
+    if os.path.isfile(whole):
         return whole
-    if without_label.is_file() or (is_image_name(head) and not is_image_name(line)):
+    if os.path.isfile(without_label) or (is_image_name(head) and not is_image_name(line)):
         return without_label
     return whole

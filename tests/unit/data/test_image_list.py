@@ -3,6 +3,7 @@
 import pytest
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.inputs.image.files import expand
 from tests.unit.data.loading import load
 from tests.unit.data.pictures import RED, plain, save
 
@@ -212,3 +213,27 @@ class TestTwice:
     def test_the_same_label_twice_is_no_mistake(self, root):
         assert len(load(**given(root, "d.png 1\ne.png 2\nd.png 1\n"))) == 3
         assert len(load(**given(root, "d.png a,b\ne.png b\nd.png b,a\n"))) == 3
+
+
+class TestHugeNames:
+    """A name that no file system takes is the name of a missing file, and is not repeated at full length."""
+
+    @pytest.mark.parametrize("name", ["x" * 300 + ".png", "a\\" + "y" * 5000, "/".join(["d"] * 5000)])
+    def test_in_a_list(self, root, name):
+        options = given(root, f"d.png 1\ne.png 2\n{name} 2\n")
+        assert len(load(**options).sources) == 3
+        with pytest.raises(DataError, match=r"train\.txt:3: ") as caught:
+            load(**given(root, f"d.png 1\ne.png 2\n{name}\n"))
+        assert len(str(caught.value)) < 1000
+
+    def test_in_options_and_for_prediction(self, root):
+        long = str(root / ("x" * 300))
+        for options in (given(root, "d.png 1\n") | {"root": long}, given(root, "d.png 1\n") | {"train": long}):
+            with pytest.raises(DataError, match="does not exist"):
+                load(**options)
+        for name in ("image_folder", "idx"):
+            with pytest.raises(DataError, match="exist"):
+                load(name, root=long)
+        with pytest.raises(DataError, match="does not exist"):
+            load("npz", path=f"{long}.npz")
+        assert [file.name for file in expand([f"{long}.png"])] == ["x" * 300 + ".png"]
