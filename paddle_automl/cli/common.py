@@ -16,6 +16,7 @@ from paddle_automl.core import signals
 from paddle_automl.core.describe import Option
 from paddle_automl.core.errors import AutoMLError, ConfigError, InterruptedRunError, ParityError
 from paddle_automl.core.loading import parse_overrides
+from paddle_automl.core.log import escape_names
 from paddle_automl.core.runtime import silence_known_warnings, tune_process
 from paddle_automl.core.streams import ReaderGone, complain, display, prepare_streams, results
 from paddle_automl.core.temporary import own_temporary_folder
@@ -61,6 +62,7 @@ def run_command(command: Callable[[argparse.Namespace], int], args: argparse.Nam
     SIGTERM and SIGHUP are handled like Ctrl-C. The reader of the output may close it early, as ``| head`` does.
     """
     prepare_streams()
+    escape_names()
     signals.forget()
     try:
         with signals.as_ctrl_c(), own_temporary_folder(), results():

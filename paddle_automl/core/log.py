@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.runtime import settings_in_words
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _Records:
+    """Makes log records; in those of this package, names cannot control the terminal, whatever handler shows them."""
+
+    def __init__(self, make: Any) -> None:
+        self.make = make
+
+    def __call__(self, name: str, *details: Any, **more: Any) -> logging.LogRecord:
+        record: logging.LogRecord = self.make(name, *details, **more)
+        if name.partition(".")[0] == "paddle_automl" and record.args:
+            record.msg, record.args = "\n".join(map(shown, record.getMessage().split("\n"))), None
+        return record
+
+
+def escape_names() -> None:
+    """Escape names of files and classes in all log records of the package (see `shown`); again changes nothing."""
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _Records):
+        logging.setLogRecordFactory(_Records(make))
 
 
 def configure_logging(level: int = logging.INFO) -> None:
@@ -15,6 +37,7 @@ def configure_logging(level: int = logging.INFO) -> None:
 
     The first record of a process states its CPU settings.
     """
+    escape_names()
     logger = logging.getLogger("paddle_automl")
     logger.setLevel(level)
     if not logger.handlers:
