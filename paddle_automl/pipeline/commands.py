@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,7 +170,14 @@ def dry_run(config: RunConfig) -> DryRun:
     """Check a search without running a trial, and time its smallest and largest candidate."""
     space = make_space(config)
     # With as many workers as the search: a trial's threads are what it is timed with.
-    with start_executor(config, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
+    folder = config.folder
+    # An output folder among the class folders is known by its lock as none of them.
+    empty = folder.is_dir() and not any(folder.iterdir())
+    with (
+        Place(folder, "a dry run") if empty else nullcontext(),
+        start_executor(config, caching=False) as executor,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         config = settled(config, executor)
         baseline = baseline_of(config, space)
         found = [*covering(config, space, baseline or {}), *corners(config, space)]

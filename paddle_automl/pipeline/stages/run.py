@@ -127,11 +127,11 @@ def run_search(
     make_space(config)
     with signals.as_ctrl_c():
         try:
-            with start_executor(config) as executor, observer:
-                # Reads the targets, too.
+            # Before the data are read: by its lock the folder is known as none of them.
+            with Place(config.folder, "a search") as place, start_executor(config) as executor, observer:
                 config = settled(config, executor)
                 observer.begin(config)
-                with begun(config, executor, observer, deadline, fresh=fresh) as run:
+                with begun(config, executor, observer, deadline, place=place, fresh=fresh) as run:
                     run.go()
                 result: SearchResult = run.results["report"]
                 return result
@@ -144,9 +144,15 @@ def run_search(
 
 @contextmanager
 def begun(
-    config: RunConfig, executor: Executor, observer: Observer, deadline: Deadline, *, fresh: bool = False
+    config: RunConfig,
+    executor: Executor,
+    observer: Observer,
+    deadline: Deadline,
+    *,
+    place: Place | None = None,
+    fresh: bool = False,
 ) -> Iterator[Run]:
-    """Yield a search in its output folder, before its first stage; `config` is settled.
+    """Yield a search in its output folder (`place`), before its first stage; `config` is settled.
 
     Raises as `run_search` does before the first trial. A new search has its study, and an old folder is put aside,
     once the data and all options are checked (`Run.begin`).
@@ -154,7 +160,8 @@ def begun(
     space = make_space(config)
     baseline = baseline_of(config, space)
     candidates = covering(config, space, baseline or {})
-    with Place(config.folder, "a search") as place, ExitStack() as stack:
+    with ExitStack() as stack:
+        place = place or stack.enter_context(Place(config.folder, "a search"))
         folder = place.folder
         if fresh and not place.is_empty:
             place.check_movable(needed_paths(config))

@@ -157,3 +157,39 @@ def test_the_record_of_a_search_is_put_aside_only_when_asked(tmp_path):
     train_run(config_of(run.path, epochs=1), fresh=True)
     (aside,) = beside(run.path)
     assert (tmp_path / aside / "study.db").read_text() == "study"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Class folders, and beside them an empty folder for the results."""
+    from PIL import Image
+
+    for number in range(20):
+        folder = tmp_path / "photos" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 10 * number).save(folder / f"{number}.png")
+    (tmp_path / "photos" / "run").mkdir()
+    return tmp_path / "photos"
+
+
+def photo_config(photos, **sections):
+    dataset = {"name": "image_folder", "root": str(photos)}
+    return validate(RunConfig, {**TINY, "output": str(photos / "run"), "data": {"dataset": dataset}, **sections})
+
+
+def test_an_empty_output_folder_among_the_class_folders_is_no_class(photos):
+    assert train_run(photo_config(photos)).task.names == ("a", "b")
+    # And neither are earlier results beside it.
+    assert train_run(photo_config(photos)).task.names == ("a", "b")
+
+
+def test_nor_is_it_one_for_a_search_or_a_dry_run(photos):
+    from paddle_automl.pipeline.commands import dry_run
+    from paddle_automl.pipeline.stages.run import run_search
+
+    space = {"training.optimizer.learning_rate": {"choice": [0.05]}}
+    search = {"space": space, "trials": 1, "workers": 1, "controller": "random_search"}
+    config = photo_config(photos, search=search)
+    assert dry_run(config).times.data.names == ("a", "b")
+    assert list((photos / "run").iterdir()) == []
+    assert run_search(config).data.names == ("a", "b")
