@@ -13,7 +13,7 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class _Records:
-    """Makes log records; in those of this package, names cannot control the terminal, whatever handler shows them."""
+    """Makes log records; names in those of this package cannot control the terminal, whatever handler shows them."""
 
     def __init__(self, make: Any) -> None:
         self.make = make
