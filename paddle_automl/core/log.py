@@ -13,7 +13,7 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class _Records:
-    """Makes log records; names in those of this package cannot control the terminal, whatever handler shows them."""
+    """Makes log records; names in those of this package do not control the terminal that a handler writes to."""
 
     def __init__(self, make: Any) -> None:
         self.make = make
