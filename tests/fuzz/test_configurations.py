@@ -75,28 +75,24 @@ trees = st.recursive(
 overrides = st.dictionaries(st.sampled_from(KEYS), trees, min_size=1, max_size=3)
 
 
-def one(file: Path, changes: dict[str, Any]) -> None:
-    def use() -> None:
-        config = load_config(RunConfig, file, changes)
-        config.epoch_metrics()
-        if config.search.space is not None:
-            space = make_space(config)
-            size = space.size()
-            assert size is None or size > 0
-            baseline_of(config, space)
-        # What is valid can be written and read again, and stays what it was.
-        again = validate(RunConfig, parse_value(dump_yaml(config.as_dict())))
-        assert repr(again) == repr(config)
+def use(config: RunConfig) -> None:
+    """Do what a command does with a configuration before it looks at the data."""
+    config.epoch_metrics()
+    if config.search.space is not None:
+        space = make_space(config)
+        size = space.size()
+        assert size is None or size > 0
+        baseline_of(config, space)
+    # What is valid can be written and read again, and stays what it was.
+    assert repr(validate(RunConfig, parse_value(dump_yaml(config.as_dict())))) == repr(config)
 
-    only_two_ends(use, ConfigError)
+
+def one(file: Path, changes: dict[str, Any]) -> None:
+    only_two_ends(lambda: use(load_config(RunConfig, file, changes)), ConfigError)
 
 
 def words(file: Path, key: str, text: str) -> None:
-    def use() -> None:
-        config = load_config(RunConfig, file, parse_overrides([f"{key}={text}"]))
-        assert repr(validate(RunConfig, config.as_dict())) == repr(config)
-
-    only_two_ends(use, ConfigError)
+    only_two_ends(lambda: use(load_config(RunConfig, file, parse_overrides([f"{key}={text}"]))), ConfigError)
 
 
 files = st.sampled_from(FILES)
