@@ -219,7 +219,12 @@ def sample_of(bundle: Path) -> str:
 
 def quoted(path: Path) -> str:
     """Return a path as it can be pasted into a shell."""
-    return shlex.quote(readable(path))
+    text = readable(path)
+    if shown(text) == text:
+        return shlex.quote(text)
+    # A shell reads $'...' with escapes, which do not control the terminal.
+    escaped = text.encode("unicode_escape").decode("ascii").replace("'", "\\'")
+    return f"$'{escaped}'"
 
 
 def _pairs(title: str, rows: Mapping[str, Any]) -> Table:
