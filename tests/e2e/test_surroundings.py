@@ -207,3 +207,25 @@ def test_results_that_cannot_be_written_are_one_error(searched):
             _, err = process.communicate(timeout=200)
         assert process.returncode == 2
         assert err.strip() == "error: standard output: cannot be written: No space left on device"
+
+
+def test_what_was_damaged_or_deleted_since_is_made_again(searched, tmp_path):
+    _, other, _ = searched
+    out = shutil.copytree(other, tmp_path / "out")
+    file = write_config(tmp_path, {**TINY, "output": str(out)})
+    assert run_tool("search", "-c", file).code == 0
+    weights = out / "refit/best.pdparams"
+    before = weights.read_bytes()
+    weights.write_bytes(b"")
+    bundle = out / "model/inference.pdiparams"
+    bundle.write_bytes(bundle.read_bytes()[:-4] + b"spam")
+    (out / "best.yaml").unlink()
+    (out / "summary.json").unlink()
+    again = run_tool("search", "-c", file)
+    assert again.code == 0, again.err
+    assert "started" not in again.out
+    assert weights.read_bytes() == before
+    assert (out / "best.yaml").is_file()
+    assert (out / "summary.json").is_file()
+    checked = run_tool("evaluate", "-m", out, "--json")
+    assert checked.code == 0, checked.err

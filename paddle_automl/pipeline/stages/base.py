@@ -77,7 +77,7 @@ class Stage(ABC):
         return all(path.exists() for path in self.outputs(run))
 
     def outputs(self, run: Run) -> Iterable[Path]:
-        """Return the files that it writes."""
+        """Return the files that it writes; a recorded result is sound as long as they have the same content."""
         del run
         return ()
 

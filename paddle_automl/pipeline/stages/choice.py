@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from paddle_automl.core.errors import SearchFailedError
+from paddle_automl.core.errors import AutoMLError, SearchFailedError
+from paddle_automl.paddle_compat.weights import load_weights
 from paddle_automl.pipeline.jobs.train import TrainResult
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.run import Run
@@ -38,7 +39,7 @@ def best_run(run: Run, chosen: Configuration | None = None) -> TrialRecord | Non
             return None
         chosen = found[0]
     metric, sign = metric_and_sign(run)
-    kept = [item for item in chosen.runs if run.folder.trial(item.number).weights.exists()]
+    kept = [item for item in chosen.runs if has_weights(run.folder.trial(item.number))]
     return max(kept, key=lambda item: sign * item.metrics.get(metric, -sign * math.inf), default=None)
 
 
@@ -54,6 +55,8 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
             f"trial {chosen.first.number}: its weights are gone and the refit did not succeed; see "
             f"{folder.log('train')}"
         )
+    if own is not None and refit is not None and not readable_weights(run.folder.trial(own.number)):
+        return folder
     incomparable = run.config.refit.data == "train+validation" or run.config.data.folds
     if own is None or (refit is not None and incomparable):
         return folder
@@ -62,6 +65,20 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
     if refit is not None and sign * refit.metrics[metric] >= sign * own.metrics[metric]:
         return folder
     return run.folder.trial(own.number)
+
+
+def has_weights(folder: RunFolder) -> bool:
+    """Return whether there is a file of weights with something in it."""
+    return folder.weights.is_file() and folder.weights.stat().st_size > 0
+
+
+def readable_weights(folder: RunFolder) -> bool:
+    """Return whether the weights can be read."""
+    try:
+        load_weights(folder.weights)
+    except AutoMLError:
+        return False
+    return True
 
 
 def metric_and_sign(run: Run) -> tuple[str, float]:

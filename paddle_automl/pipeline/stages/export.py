@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
@@ -51,11 +52,14 @@ class Export(Stage):
 
     def stands(self, run: Run, result: Any) -> bool:
         """Return whether the bundle is there and sound: every file is hashed."""
+        if not isinstance(result, dict) or not run.folder.inside(str(result.get("source"))).weights.exists():
+            return False
         try:
             Bundle.open(run.folder.bundle)
+            bundle_in(result)
         except AutoMLError:
             return False
-        return result is not None
+        return True
 
     def work(self, run: Run, until: float | None) -> dict[str, Any]:
         """Return the bundle's record, and the folder of its weights relative to the output as `source`."""
@@ -114,6 +118,9 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
 
 def bundle_of(run: Run) -> BundleResult:
     """Return the record of the bundle that this run ships."""
-    recorded = dict(run.results[Export.name])
-    recorded.pop("source")
-    return validate(BundleResult, recorded)
+    return bundle_in(run.results[Export.name])
+
+
+def bundle_in(result: Mapping[str, Any]) -> BundleResult:
+    """Return the record of the bundle in a result of this stage; raises ConfigError where it is none."""
+    return validate(BundleResult, {key: value for key, value in result.items() if key != "source"})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,51 @@ from paddle_automl.core.files import digest, write_json
 logger = logging.getLogger(__name__)
 
 
-def run_once(manifest: Path, inputs: Any, stands: Callable[[Any], bool], work: Callable[[], Any]) -> Any:
-    """Return the recorded result where it was made from the same inputs and `stands`, else that of `work`.
+def run_once(
+    manifest: Path,
+    inputs: Any,
+    stands: Callable[[Any], bool],
+    work: Callable[[], Any],
+    outputs: Callable[[], Iterable[Path]] = tuple,
+) -> Any:
+    """Return the recorded result where it was made from the same inputs and is still sound, else that of `work`.
 
-    The manifest holds the hash of the inputs and the result; it is written after the work, so work that was
-    killed is done again.
+    It is sound where `stands` says so, and where the files of `outputs` have the content that they had then. The
+    manifest holds the hash of the inputs, those of the files, and the result; it is written after the work, so
+    work that was killed is done again.
     """
     key = digest(inputs)
     recorded = read_manifest(manifest)
-    if recorded is not None and recorded.get("inputs") == key and stands(recorded.get("result")):
-        logger.debug("%s: nothing has changed, its result stands", manifest.stem)
-        return recorded["result"]
+    if recorded is not None and recorded.get("inputs") == key and "result" in recorded:
+        result = recorded["result"]
+        if stands(result) and _unchanged(recorded.get("files"), outputs()):
+            logger.debug("%s: nothing has changed, its result stands", manifest.stem)
+            return result
     manifest.unlink(missing_ok=True)
     result = work()
-    write_json(manifest, {"stage": manifest.stem, "inputs": key, "result": result})
+    files = {os.path.relpath(file, manifest.parent): hash_of(file) for file in outputs() if file.is_file()}
+    write_json(manifest, {"stage": manifest.stem, "inputs": key, "files": files, "result": result})
     return result
+
+
+def hash_of(file: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    found = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _unchanged(known: Any, files: Iterable[Path]) -> bool:
+    """Return whether the files have the recorded content; manifests of earlier versions know none."""
+    if not isinstance(known, dict):
+        return True
+    try:
+        now = sorted(hash_of(file) for file in files if file.is_file())
+    except OSError:
+        return False
+    return now == sorted(map(str, known.values()))
 
 
 def read_manifest(manifest: Path) -> dict[str, Any] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.errors import BundleError, TrialError
+from paddle_automl.core.errors import AutoMLError, BundleError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
@@ -16,7 +17,7 @@ from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.trials import trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage
-from paddle_automl.pipeline.stages.choice import winner
+from paddle_automl.pipeline.stages.choice import readable_weights, winner
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.training.progressive import Progressive
@@ -39,10 +40,20 @@ class Refit(Stage):
         planned = run.estimates.planned_epochs
         return {"config": refit_config(run, winner(run).first, planned).as_dict(), "on": run.config.refit.data}
 
-    def stands(self, run: Run, result: Any) -> bool:
-        """Return whether the weights of the refit are there; one that found no time is tried again."""
+    def outputs(self, run: Run) -> Iterable[Path]:
+        """Return what the export needs of it."""
         folder = run.folder.refit
-        return result is not None and folder.weights.exists() and folder.config.exists()
+        return folder.weights, folder.config, folder.result
+
+    def stands(self, run: Run, result: Any) -> bool:
+        """Return whether the refit is there and its weights can be read; one that found no time is tried again."""
+        if result is None or not all(path.is_file() for path in self.outputs(run)):
+            return False
+        try:
+            validate(TrainResult, result)
+        except AutoMLError:
+            return False
+        return readable_weights(run.folder.refit)
 
     def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
         """Return what the training came to, or None where it was left out or failed."""

@@ -55,6 +55,8 @@ class Report(Stage):
             stage_seconds={**run.took, self.name: time.monotonic() - started},
             describe=run.describe,
         )
+        # The stage that wrote it first may not have run this time.
+        run.folder.write_best(result.best_config)
         write_summary(result, run.folder.summary)
         run.folder.drop_cached_items()
         delete_partial_files(run.folder.path)

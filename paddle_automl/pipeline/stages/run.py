@@ -95,6 +95,7 @@ class Run:
             inputs,
             lambda result: stage.stands(self, result),
             lambda: stage.work(self, self.until(stage)),
+            lambda: stage.outputs(self),
         )
 
     def reserved(self, stage: Stage) -> dict[str, float]:

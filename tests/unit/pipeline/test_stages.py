@@ -1,9 +1,11 @@
 """Stages under one deadline: estimates, reserves, manifests, the choice of weights, the interim bundle."""
 
 import json
+import pickle
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from paddle_automl.core.errors import ConfigError, SearchFailedError
@@ -151,6 +153,92 @@ def test_work_that_breaks_leaves_no_manifest(tmp_path):
     assert run_once(file, 2, lambda _: True, lambda: "new") == "new"
 
 
+def refitted(run):
+    """Write what a refit leaves; return its record."""
+    folder = run.folder.refit
+    folder.write_config(run.config)
+    folder.weights.write_bytes(pickle.dumps({"weight": np.arange(300, dtype=np.float32)}))
+    record = {
+        "metrics": {"accuracy": 0.5, "loss": 1.0},
+        "best_epoch": 1,
+        "epochs_run": 1,
+        "seconds": 1.0,
+        "task": {"name": "single_label", "names": ["a", "b"]},
+        "input": {"name": "image", "size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.2]},
+    }
+    folder.result.write_text(json.dumps(record))
+    return record
+
+
+def spoil_emptied(run):
+    run.folder.refit.weights.write_bytes(b"")
+
+
+def spoil_cut(run):
+    run.folder.refit.weights.write_bytes(run.folder.refit.weights.read_bytes()[:-40])
+
+
+def spoil_number(run):
+    content = bytearray(run.folder.refit.weights.read_bytes())
+    content[len(content) // 2] ^= 0x11
+    run.folder.refit.weights.write_bytes(bytes(content))
+
+
+def spoil_record(run):
+    run.folder.refit.result.unlink()
+
+
+@pytest.mark.parametrize("spoil", [None, spoil_emptied, spoil_cut, spoil_number, spoil_record])
+def test_a_refit_that_was_damaged_since_is_done_again(tmp_path, monkeypatch, spoil):
+    run = run_of(tmp_path)
+    stage = next(stage for stage in run.stages if stage.name == "refit")
+    run.stages, calls = [stage], []
+
+    def work(self, run, until):
+        calls.append(1)
+        return refitted(run)
+
+    monkeypatch.setattr(type(stage), "work", work)
+    monkeypatch.setattr(type(stage), "inputs", lambda self, run: {"config": 1})
+    run.go()
+    if spoil is not None:
+        spoil(run)
+    run.go()
+    assert len(calls) == (1 if spoil is None else 2)
+    # The manifest of an earlier version knows no hashes; whether weights can be read is seen without them.
+    file = run.folder.manifest("refit")
+    recorded = json.loads(file.read_text())
+    assert set(recorded.pop("files")) == {"../refit/best.pdparams", "../refit/config.yaml", "../refit/result.json"}
+    file.write_text(json.dumps(recorded))
+    before = len(calls)
+    if spoil is not None and spoil is not spoil_number:
+        spoil(run)
+        before += 1
+    run.go()
+    assert len(calls) == before
+
+
+@pytest.mark.parametrize("content", ["{}", '{"inputs": 1}', "[]", '{"inputs": "x", "result"', "null"])
+def test_a_manifest_of_anything_else_is_none(tmp_path, content):
+    file = tmp_path / "s.json"
+    file.write_text(content)
+    assert run_once(file, 1, lambda _: True, lambda: "new") == "new"
+
+
+def test_a_record_of_a_bundle_that_makes_no_sense_does_not_stand(tmp_path, monkeypatch):
+    from paddle_automl.pipeline.stages import export
+
+    run = run_of(tmp_path)
+    stage = next(stage for stage in run.stages if stage.name == "export")
+    monkeypatch.setattr(export.Bundle, "open", lambda folder: None)
+    run.folder.trial(0).path.mkdir(parents=True)
+    run.folder.trial(0).weights.touch()
+    good = {**result_of(run).model_dump(mode="json"), "source": "trials/0000"}
+    assert stage.stands(run, good)
+    for wrong in (None, {}, {**good, "source": "trials/0001"}, {**good, "metrics": 5}, {"source": "trials/0000"}):
+        assert not stage.stands(run, wrong)
+
+
 # -- what the search stage makes of the configuration ------------------------------------------------------------
 def test_controllers_know_the_proposals_and_schedulers_the_epochs(tmp_path):
     run = run_of(tmp_path, search={"controller": {"name": "q_learning", "variant": "metaqnn"}, "trials": 100})
@@ -197,7 +285,7 @@ def test_a_search_cannot_start_from_itself_or_from_nothing(tmp_path):
 def make_weights(run, number):
     folder = run.folder.trial(number)
     folder.path.mkdir(parents=True, exist_ok=True)
-    folder.weights.touch()
+    folder.weights.write_bytes(pickle.dumps({"weight": np.zeros(2, np.float32)}))
 
 
 @pytest.mark.parametrize(("repeats", "kept"), [(0, {4, 5}), (3, {1, 2, 3, 4, 5})])
@@ -243,6 +331,14 @@ def test_the_better_weights_on_validation_are_exported(tmp_path):
             refit = SimpleNamespace(metrics={"accuracy": accuracy})
             assert run.folder.relative(source_of(run, best, refit)) == source
         assert run.folder.relative(source_of(run, best, None)) == "trials/0002"
+        # Damaged weights are no better ones.
+        whole = run.folder.trial(2).weights.read_bytes()
+        run.folder.trial(2).weights.write_bytes(whole[:-9])
+        assert (
+            run.folder.relative(source_of(run, best, SimpleNamespace(metrics={"accuracy": own - 0.5}))) == "refit"
+        )
+        run.folder.trial(2).weights.write_bytes(b"")
+        assert best_run(run) is None
         run.folder.trial(2).weights.unlink()
         with pytest.raises(SearchFailedError, match="its weights are gone"):
             source_of(run, best, None)
