@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paddle_automl.benchmarks.kills.search import PHASES, VICTIMS
+from paddle_automl.benchmarks.kills.search import NOTHING_KILLED, PHASES, VICTIMS
 
 COLUMNS = ("killed in", *VICTIMS, "recovered", "finished trials the same", "same weights, 1 worker", "left behind")
 
 
 def rows(rounds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return the rows of the table, the last one for all phases."""
-    phases = [phase for phase in (*PHASES, "ended before") if any(r["phase"] == phase for r in rounds)]
-    found = [_row(phase, [r for r in rounds if r["phase"] == phase]) for phase in phases]
-    return [*found, _row("all", rounds)]
+    """Return the rows of the table, the last one for all phases; rounds in which nothing was killed do not count."""
+    by_phase = {phase: [r for r in rounds if r["phase"] == phase] for phase in PHASES}
+    found = [_row(phase, members) for phase, members in by_phase.items() if members]
+    return [*found, _row("all", [r for r in rounds if r["phase"] != NOTHING_KILLED])]
 
 
 def _row(name: str, rounds: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -32,6 +32,9 @@ def markdown(rounds: Sequence[Mapping[str, Any]]) -> str:
     """Return the table as Markdown, with a line for each round that had anything wrong."""
     lines = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1), *rows(rounds)]
     text = ["| " + " | ".join(line) + " |" for line in lines]
+    nothing = sum(r["phase"] == NOTHING_KILLED for r in rounds)
+    if nothing:
+        text.append(f"- {nothing} more round(s) ended before there was anything to kill")
     for r in rounds:
         where = f"round {r['seed']}, {r['workers']} worker(s), {r['victim']} killed in {r['phase']}"
         text += [f"- {where}: {fault}" for fault in r["wrong"]]

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from paddle_automl.benchmarks.kills.search import PHASES, TRIALS, VICTIMS, Started, phase_of
+from paddle_automl.benchmarks.kills.search import NOTHING_KILLED, PHASES, TRIALS, VICTIMS, Started, phase_of
 from paddle_automl.benchmarks.kills.state import finished_trials, in_shared_memory, layout, verified, weights_of
 from paddle_automl.core.errors import SearchFailedError
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -65,9 +65,9 @@ def killed_round(folder: Path, seed: int, workers: int, known: Reference) -> dic
     figures: dict[str, Any] = {"seed": seed, "workers": workers, "victim": victim, "aimed": phase}
     _wait_for_moment(search, phase, chance, known)
     before = finished_trials(search.output) if victim in ("worker", "fork server") else {}
-    hit = _kill(search, victim)
+    hit, killed = _kill(search, victim)
     signs = search.passed()
-    figures["phase"] = phase_of(set(signs), bool(hit["worker"])) if hit["coordinator"] else "ended before"
+    figures["phase"] = phase_of(set(signs), bool(hit["worker"])) if killed else NOTHING_KILLED
     figures["first_exit"] = code = search.wait()
     family = [process for group in hit.values() for process in group]
     _, orphans = psutil.wait_procs(family, timeout=ORPHANS_S)
@@ -116,8 +116,11 @@ def _wait_for_moment(search: Started, phase: str, chance: random.Random, known: 
     time.sleep(chance.random() * length)
 
 
-def _kill(search: Started, victim: str) -> dict[str, list[psutil.Process]]:
-    """Kill the victim as soon as there is one; return the processes that lived at that moment, by what they are."""
+def _kill(search: Started, victim: str) -> tuple[dict[str, list[psutil.Process]], int]:
+    """Kill the victim as soon as there is one.
+
+    Return the processes that lived at that moment, by what they are, and how many of them were killed.
+    """
     give_up = time.monotonic() + _NO_VICTIM_S
     while True:
         found = search.family()
@@ -129,10 +132,12 @@ def _kill(search: Started, victim: str) -> dict[str, list[psutil.Process]]:
         if targets or not found["coordinator"] or time.monotonic() > give_up:
             break
         time.sleep(0.02)
+    killed = 0
     for process in targets:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    return found
+            killed += 1
+    return found, killed
 
 
 def _left(folder: Path, output: RunFolder, known: Reference, shared: set[str]) -> list[str]:

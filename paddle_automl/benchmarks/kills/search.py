@@ -19,6 +19,8 @@ TOOL = Path(__file__).parents[3] / "tools" / "search.py"
 TRIALS = 4
 PHASES = ("start", "check", "trials", "between trials", "interim export", "refit", "export", "report")
 VICTIMS = ("coordinator", "worker", "fork server", "all")
+NOTHING_KILLED = "nothing killed"
+"""In place of the phase where the search ended before there was a victim, as a worker in the report."""
 GIVE_UP_S = 300.0
 _LOOK_EVERY_S = 0.01
 
@@ -86,6 +88,8 @@ class Started:
         """Return the processes that live now, by what they are."""
         found: dict[str, list[psutil.Process]] = {"coordinator": [], "fork server": [], "worker": [], "other": []}
         try:
+            if self.process.poll() is not None:
+                return found
             own = psutil.Process(self.process.pid)
             found["coordinator"].append(own)
             for child in own.children():

@@ -11,7 +11,7 @@ from paddle_automl.benchmarks.command import main
 from paddle_automl.benchmarks.kills import state
 from paddle_automl.benchmarks.kills.report import COLUMNS, markdown, rows
 from paddle_automl.benchmarks.kills.rounds import workers_of, wrong
-from paddle_automl.benchmarks.kills.search import PHASES, VICTIMS, configuration, phase_of
+from paddle_automl.benchmarks.kills.search import NOTHING_KILLED, PHASES, VICTIMS, configuration, phase_of
 from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -92,6 +92,12 @@ def test_the_table_counts_by_phase():
     assert table[-1] == ["all", "0", "2", "0", "1", "3 of 3", "3 of 3", "1 of 2", "1"]
     assert [row[0] for row in table] == ["trials", "refit", "all"]
     assert "- round 3, 1 worker(s), all killed in refit: left x" in markdown([GOOD, bad])
+
+
+def test_rounds_in_which_nothing_was_killed_do_not_count():
+    none = {**GOOD, "phase": NOTHING_KILLED}
+    assert rows([GOOD, none]) == rows([GOOD])
+    assert "1 more round(s) ended before there was anything to kill" in markdown([GOOD, none])
 
 
 def test_finished_trials_hold_rows_and_files(tmp_path):
