@@ -1,1 +1,1 @@
-"""Who chooses, who stops early, what happened and who runs it; knows neither Paddle nor training."""
+"""Controllers, schedulers, executors, and the study that records trials; independent of Paddle and training."""

@@ -1,4 +1,4 @@
-"""Work beside the trials of a search, in the same slots: one job at a time, when a slot is free."""
+"""Background work during a search, in the trials' slots: one job at a time, when a slot is free."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BACKGROUND = -1
 
 
 class Background(ABC):
-    """Asked for a job when a slot is free and another trial could start; the coordinator runs it first.
+    """Source of background jobs, asked when a slot is free and a trial could start; its job runs first.
 
     At the deadline, and when the search ends, a job that still runs is killed.
     """
@@ -22,4 +22,4 @@ class Background(ABC):
 
     @abstractmethod
     def on_end(self, event: Finished | Failed) -> None:
-        """Called when the job ended, also when it was killed."""
+        """Called when the job has ended, also when it was killed."""

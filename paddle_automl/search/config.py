@@ -1,4 +1,4 @@
-"""The `search` section: who chooses, who stops early, how long, on what."""
+"""The `search` section: controller, scheduler, executor, objectives and limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SearchConfig(Section):
     """Method that proposes the next trial."""
     cost_aware: bool = False
     """Seek gain per second instead of gain per trial; the controllers auto, gaussian_process and q_learning
-    (factored) learn from the trials what a configuration takes."""
+    (factored) learn the time of a configuration from the trials."""
     scheduler: Annotated[PluginConfig, Plugin(SCHEDULERS, "none")] = default("none")
     """Method that stops trials early, judging by the objectives' values per epoch."""
     executor: Annotated[PluginConfig, Plugin(EXECUTORS, "local")] = default("local")
@@ -45,25 +45,25 @@ class SearchConfig(Section):
     configuration's runs then decides. auto: none up to 30 trials, a fifth from 100 on. They run within
     budget.time."""
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Trials that run side by side; auto: as the cores allow."""
+    """Trials that run in parallel; auto: as many as the cores allow."""
     keep_checkpoints: int = Field(default=5, ge=1)
-    """Trials whose weights are kept, the best ones; the weights of the others are deleted at once."""
+    """Number of best trials whose weights are kept; the weights of the others are deleted at once."""
     warm_start: Sequence[str] = ()
     """Output folders of other searches, also on other data or spaces. Their best configurations (five, at most a
     quarter of the trials) are tried first, with the values of the options that both spaces have."""
     trial_timeout_s: float | None = Field(default=None, gt=0)
     """Longest time of one trial in seconds; a trial that takes longer fails."""
     trial_memory_mb: int | None = Field(default=None, ge=1)
-    """Most memory of one trial in MB, its libraries and child processes included; beyond it the trial fails."""
+    """Most memory of one trial in MB, including libraries and child processes; a trial that uses more fails."""
     stop_after: int | None = Field(default=None, ge=1)
-    """Ends the search after so many trials in a row without improvement."""
+    """End the search after this many trials in a row without improvement."""
     max_failures: int = Field(default=5, ge=1)
-    """Ends the search with an error when its first trials all failed, this many in a row."""
+    """End the search with an error if its first trials all fail, this many in a row."""
 
     @model_validator(mode="before")
     @classmethod
     def _one_expression(cls, data: Any) -> Any:
-        """Put the one metric in place of the objectives, so that nothing else needs to know of it."""
+        """Replace the objectives by the one metric, so that no other code has to handle it."""
         if isinstance(data, dict) and data.get("objectives", ()) is None:
             data = {key: value for key, value in data.items() if key != "objectives"}
         if not isinstance(data, dict) or data.get("metric") is None:
@@ -71,12 +71,12 @@ class SearchConfig(Section):
         if "objectives" in data:
             raise PydanticCustomError(
                 "stated",
-                "metric: is short for one objective and cannot stand beside objectives; keep one of the two",
+                "metric: is short for one objective and cannot be combined with objectives; keep one of the two",
             )
         try:
             objective = {"metric": parse_metric(data["metric"])}
         except ConfigError:
-            # The field's own validation says what is wrong with it.
+            # The field's own validation reports what is wrong.
             return data
         return {**{key: value for key, value in data.items() if key != "metric"}, "objectives": [objective]}
 
@@ -92,7 +92,7 @@ class SearchConfig(Section):
         return objectives
 
     def for_task(self, task: Task | type[Task]) -> SearchConfig:
-        """Return the configuration for a task: without objectives of its own, its main metric is improved."""
+        """Return the configuration for a task: without objectives, the objective is the task's main metric."""
         if "objectives" in self.model_fields_set:
             return self
         return self.model_copy(update={"objectives": (Objective.model_validate({"metric": task.metrics[0]}),)})
@@ -119,8 +119,8 @@ class SearchConfig(Section):
             name = f"{self.controller.name}{' (metaqnn)' if metaqnn else ''}"
             raise PydanticCustomError(
                 "stated",
-                f"cost_aware: the controller '{name}' does not weigh gain against seconds; "
-                f"take {', '.join(able)}, or cost_aware: false",
+                f"cost_aware: the controller '{name}' does not take the time of trials into account; "
+                f"use {', '.join(able)}, or cost_aware: false",
             )
         return self
 
@@ -129,7 +129,7 @@ class SearchConfig(Section):
         if self.final_repeats != "auto" and self.final_repeats >= self.trials:
             raise PydanticCustomError(
                 "stated",
-                f"final_repeats: {self.final_repeats} of {self.trials} trials leave none to search with; "
-                "take fewer, or auto",
+                f"final_repeats: {self.final_repeats} of {self.trials} trials leave none for the search; "
+                "use fewer, or auto",
             )
         return self

@@ -1,4 +1,4 @@
-"""Configurations and their runs: one that was repeated is judged by the mean of its runs."""
+"""Configurations and their runs: a repeated one is judged by the mean of its runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from paddle_automl.search.records import TrialRecord
 
 @dataclass(frozen=True)
 class Configuration:
-    """One configuration: the trial that tried it first, and all its runs that ended with a result.
+    """One configuration: its first trial, and all its runs that ended with a result.
 
-    `values` are the objectives' means over the runs; a repeat that the deadline cut short is none. `failed`
-    counts the repeats that failed by themselves.
+    `values` are the objectives' means over the runs, without repeats that the deadline cut short. `failed` counts
+    the repeats that failed by themselves.
     """
 
     first: TrialRecord
@@ -33,11 +33,11 @@ class Configuration:
 
 @dataclass(frozen=True)
 class FinalChoice:
-    """What the repeats told of the winner, in the first objective.
+    """What the repeats show about the winner, in the first objective.
 
-    `mean`, `lowest` and `highest` are those of its runs. `observed` is the configuration with the best first
-    run, which would have been taken without repeats, `observed_mean` the mean of its runs, and `gain` by how
-    much the winner's mean is better.
+    `mean`, `lowest` and `highest` are those of its runs. `observed` is the configuration with the best first run,
+    which would have won without repeats, `observed_mean` the mean of its runs, and `gain` the difference by which
+    the winner's mean is better.
     """
 
     winner: Configuration
@@ -51,7 +51,7 @@ class FinalChoice:
 
 
 def final_choice(found: Sequence[Configuration], objectives: Sequence[Objective]) -> FinalChoice | None:
-    """Return what the repeats told, or None where the winner was not repeated; `found` has the winner first."""
+    """Return what the repeats show, or None if the winner was not repeated; `found` has the winner first."""
     allowed = [item for item in found if not _beyond(item, objectives)]
     if not allowed or len(allowed[0].runs) + allowed[0].failed < 2:
         return None
@@ -70,10 +70,10 @@ def final_choice(found: Sequence[Configuration], objectives: Sequence[Objective]
 
 
 def ranked_configurations(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> list[Configuration]:
-    """Return the configurations with usable metrics, the one to take first.
+    """Return the configurations with usable metrics, best first.
 
-    Those within all limits come first, by the mean of the first objective (`final_choice.ranked`; a repeat
-    that failed counts as the worst cost of all trials: what may fail is no good choice), then by the other
+    Those within all limits come first, by the mean of the first objective (`final_choice.ranked`; a failed repeat
+    counts as the worst cost of all trials, because such a configuration may fail again), then by the other
     objectives. The others follow, the smallest excess first.
     """
     found = sorted(_grouped(records), key=lambda item: _by_first_run(item, objectives))
@@ -87,14 +87,14 @@ def ranked_configurations(records: Sequence[TrialRecord], objectives: Sequence[O
 def to_repeat(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], left: int, running: Sequence[int]
 ) -> int | None:
-    """Return the trial whose configuration to run again, or None when there is nothing to decide.
+    """Return the trial whose configuration is run again, or None if there is nothing to decide.
 
-    `running` are the trials whose configurations are being repeated. With several objectives the repeats go to
-    those that may be exported: within the limits, best in the first objective.
+    `running` are the trials whose configurations are being repeated. With several objectives the repeats go to the
+    candidates for the export: within the limits, best in the first objective.
     """
     allowed = [item for item in ranked_configurations(records, objectives) if not _beyond(item, objectives)]
     allowed.sort(key=lambda item: _by_first_run(item, objectives))
-    # Of what still runs only the number matters.
+    # Only the number of running repeats matters.
     costs = [
         [*known, *[known[0]] * list(running).count(item.first.number)]
         for item, known in zip(allowed, _costs(allowed, objectives), strict=True)
@@ -132,7 +132,7 @@ def _grouped(records: Sequence[TrialRecord]) -> list[Configuration]:
 
 
 def _costs(found: Sequence[Configuration], objectives: Sequence[Objective]) -> list[list[float]]:
-    """Return the costs in the first objective of every configuration's runs, the first one's own first."""
+    """Return the costs of each configuration's runs in the first objective, its first run first."""
     seen = [[objectives[0].cost(run.values[0]) for run in item.runs if run.values] for item in found]
     worst = max((max(costs) for costs in seen), default=0.0)
     return [[*costs, *[worst] * item.failed] for costs, item in zip(seen, found, strict=True)]

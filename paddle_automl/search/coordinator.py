@@ -1,6 +1,6 @@
-"""The coordinator: asks the controller, hands trials to the executor, writes the study, keeps the limits.
+"""The coordinator: asks the controller, gives trials to the executor, writes the study, enforces the limits.
 
-It prints nothing; what happens is told to listeners.
+It prints nothing; events are reported to listeners.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ KILL_WAIT_S = 15.0
 class Coordinator:
     """Runs one search. `make_job` turns a trial's record into the job that evaluates it.
 
-    First the controller's proposals, then the planned repeats of the best (`Limits.repeats`), whatever ended
-    the proposals, as long as there is time. A job's result is ``{"metrics": {name: number}}`` with the metrics
-    of all objectives. A study without trials begins with `baseline`, then `first`. `background` may use a free
-    slot between two trials.
+    First the controller's proposals, then, as long as there is time, the planned repeats of the best
+    (`Limits.repeats`), for whatever reason the proposals ended. A job's result is ``{"metrics": {name: number}}``
+    with the metrics of all objectives. A study without trials begins with `baseline`, then `first`. `background`
+    may use a free slot between two trials.
     """
 
-    def __init__(  # noqa: PLR0913  each argument is a piece that only the caller can choose
+    def __init__(  # noqa: PLR0913  each argument is a separate choice of the caller
         self,
         study: Study,
         controller: Controller,
@@ -80,9 +80,9 @@ class Coordinator:
     def run(self) -> Ending:
         """Run trials until a limit is reached and return why the search ended.
 
-        Ctrl-C ends it cleanly: trials that run are asked again when the search is continued; so does a fault of the
-        machine, with MachineError or OutputError. A trial that was killed from outside is tried once more at once.
-        Raises SearchFailedError without one usable trial.
+        Ctrl-C ends it cleanly: running trials are run again when the search is continued. A fault of the machine
+        does the same, with MachineError or OutputError. A trial that was killed from outside is run once more at
+        once. Raises SearchFailedError if no trial is usable.
         """
         for record in self.study.records():
             self._note(record)
@@ -91,7 +91,7 @@ class Coordinator:
             with self._ctrl_c:
                 ending = self._loop()
         except BaseException as error:
-            # What cannot be recorded on a full disk is found running, and asked again, at the next start.
+            # A trial that cannot be recorded on a full disk is found running at the next start, and run again.
             with contextlib.suppress(*([OutputError] if is_machine_fault(error) else [])):
                 self._abandon()
             raise
@@ -121,7 +121,7 @@ class Coordinator:
             self._keep_deadline()
 
     def _why_not_ask(self) -> Ending | None:
-        """Return why nothing new may start now; with nothing running or to repeat it is why the search ends."""
+        """Return why nothing new may start now; if nothing runs or is to be repeated, this ends the search."""
         limits, progress = self.limits, self._progress
         running = len(self._running)
         exploring = running - len(self._running.repeated)
@@ -142,7 +142,7 @@ class Coordinator:
         return None
 
     def _only_repeats_fit(self) -> bool:
-        """Tell whether the time left is what the planned repeats of the best will take."""
+        """Return whether the time left is only enough for the planned repeats of the best."""
         if self.limits.deadline is None or not self.limits.planned:
             return False
         seconds = [record.seconds for record in self.study.ranking()[:FINALISTS]]
@@ -153,11 +153,11 @@ class Coordinator:
         return ends is not None and time.monotonic() >= ends
 
     def _repeats(self, ending: Ending) -> bool:
-        """Have one of the best configurations repeated next; tell whether there is anything to ask."""
+        """Schedule a repeat of one of the best configurations; return whether there is one."""
         limits, progress = self.limits, self._progress
         if self._late():
             return False
-        # A search that ends before all its trials repeats as a search of that length would.
+        # A search that ends early has as many repeats as a search of that length.
         planned = limits.planned if ending.reason == "trials" else limits.planned_after(progress.explored)
         left = min(planned - progress.repeated, limits.trials - progress.counted)
         running = self._running.repeated
@@ -174,7 +174,7 @@ class Coordinator:
         if ending.reason == "interrupted":
             return ending
         if ending.reason == "trials" and progress.counted < self.limits.trials:
-            text = f"{progress.counted} trials are done, and there is nothing to choose from by repeats"
+            text = f"{progress.counted} trials are done, and there is nothing to repeat"
             return replace(ending, message=text)
         if not progress.repeated:
             return ending
@@ -193,7 +193,7 @@ class Coordinator:
             return
         self._duplicates = 0
         if self._late():
-            # The controller took its time; nothing may start now, so it is asked again another day.
+            # The controller took long and nothing may start now, so it is asked again when the search continues.
             self._ended(self.study.interrupt(record.number))
             return
         try:
@@ -221,7 +221,7 @@ class Coordinator:
             self.executor.submit(BACKGROUND, job)
 
     def _end_background(self) -> None:
-        """Kill the background job; what it had just finished is kept."""
+        """Kill the background job; a result that it had just finished is kept."""
         if not self._background_runs:
             return
         self.executor.kill(BACKGROUND, INTERRUPTED)
@@ -290,7 +290,7 @@ class Coordinator:
                 self.executor.kill(number, NO_TIME)
 
     def _abandon(self) -> None:
-        """Kill what runs; what had just finished is kept, the rest is asked again later."""
+        """Kill running jobs; results that had just finished are kept, the other trials are run again later."""
         self._end_background()
         for number in self._running.trials:
             self.executor.kill(number, INTERRUPTED)

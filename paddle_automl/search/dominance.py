@@ -14,9 +14,9 @@ Indices = NDArray[np.intp]
 def order(points: Sequence[tuple[float, ...]]) -> list[int]:
     """Return the place of each point, 0 for the best.
 
-    A point is the excess over the limits, followed by costs; a cost that one of the points lacks (NaN) is
-    ignored. Smaller excess first; then front after front of non-dominated points (Deb et al. 2002, "NSGA-II");
-    inside a front `epsilon_net`.
+    A point is the excess over the limits, followed by costs; a cost that is missing (NaN) in one of the points is
+    ignored. Smaller excess first; then by fronts of non-dominated points (Deb et al. 2002, "NSGA-II"); inside a
+    front by `epsilon_net`.
     """
     table = np.array(points, dtype=float)
     excess, costs = table[:, 0], table[:, 1:]
@@ -34,7 +34,7 @@ def order(points: Sequence[tuple[float, ...]]) -> list[int]:
 
 
 def fronts(costs: Array, among: Indices) -> list[Indices]:
-    """Return the rows `among` those of `costs` [N, M], front after front: none of a front dominates another."""
+    """Return the rows `among` those of `costs` [N, M] as fronts: no row of a front dominates another."""
     found = []
     left = among
     while len(left):
@@ -48,9 +48,9 @@ def fronts(costs: Array, among: Indices) -> list[Indices]:
 
 
 def epsilon_net(costs: Array, front: Indices) -> list[int]:
-    """Return the rows of a front, the one lowest in the first cost first, each next the farthest from all before.
+    """Return the rows of a front: first the lowest in the first cost, then always the farthest from all before.
 
-    So the first k of a front cover it evenly, whatever k (Schmucker et al. 2021, arXiv 2106.12639, section 4).
+    So the first k of a front cover it evenly, for every k (Schmucker et al. 2021, arXiv 2106.12639, section 4).
     """
     own = costs[front]
     chosen = [int(np.lexsort(own.T[::-1])[0])]

@@ -1,7 +1,7 @@
-"""Faults of a study's file: what SQLite and Optuna raise, told as errors of the package; damaged content.
+"""Faults of a study's file: errors of SQLite and Optuna become errors of this package; damaged content.
 
-A fault of the machine (a full disk, an I/O error, a file that may not be written) is an OutputError, and the study
-is as good as before. Anything else that makes the file unreadable is a StudyError.
+A fault of the machine (a full disk, an I/O error, a file without write permission) is an OutputError, and the study
+stays intact. Anything else that makes the file unreadable is a StudyError.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from paddle_automl.search.records import TrialRecord, checked_attributes
 from paddle_automl.space import SearchSpace
 
 LONGEST_READING_S = 60.0
-"""How long reading another's study may take; a real one takes well below a second."""
+"""Longest time to read a study's file; a real one takes well below a second."""
 STEPS = 100_000
-"""Instructions of SQLite between two looks at the clock."""
-KEPT = "what is finished is kept"
+"""Instructions of SQLite between two checks of the time."""
+KEPT = "finished trials are kept"
 _MACHINE = {
     "database or disk is full": f"no space left on the disk; {KEPT}: make room and run the same command again",
     "disk I/O error": (
-        f"the disk reports an I/O error, as at a limit of space or of a file's size, or because it fails; {KEPT}: "
-        "mend that and run the same command again"
+        f"the disk reports an I/O error (a limit of space or file size, or a hardware fault); {KEPT}: "
+        "fix that and run the same command again"
     ),
-    "attempt to write a readonly database": f"may not be written to; {KEPT}: allow writing, or use -o output=PATH",
+    "attempt to write a readonly database": f"is not writable; {KEPT}: allow writing, or use -o output=PATH",
     "unable to open database file": (
-        "cannot be opened for writing; see who may write there, and how many files may be open (ulimit -n)"
+        "cannot be opened for writing; check the permissions, and the limit of open files (ulimit -n)"
     ),
 }
 _LOCKED = "database is locked"
 
 
 def raise_own(path: Path, error: BaseException, what: str = "cannot open the study") -> NoReturn:
-    """Raise the package's error for whatever SQLite, SQLAlchemy, Optuna or the system raised about a study."""
+    """Raise the package's error for an error of SQLite, SQLAlchemy, Optuna or the system about a study."""
     own = _own(path, error, what) if isinstance(error, Exception) else error
     if own is error:
         raise own
@@ -77,7 +77,7 @@ def _damaged(path: Path, what: str, reason: str) -> StudyError:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it was raised from, the innermost first."""
+    """Yield an error and its causes, the innermost first."""
     seen: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in seen:
@@ -91,9 +91,9 @@ R = TypeVar("R")
 
 
 def storing(method: Callable[P, R]) -> Callable[P, R]:
-    """Have a study's method raise the package's errors for what the storage raises, as where the disk is full.
+    """Make a study's method raise the package's errors for errors of the storage, such as a full disk.
 
-    What others raise, as a controller, passes. The study keeps its path in `_path`.
+    Other errors, such as those of a controller, pass unchanged. The study has its path in `_path`.
     """
 
     @wraps(method)
@@ -108,23 +108,23 @@ def storing(method: Callable[P, R]) -> Callable[P, R]:
 
 
 def harden(connection: sqlite3.Connection) -> None:
-    """Have SQLite check what it reads, and run nothing that only stands in the file."""
+    """Make SQLite check what it reads, and never run code from the file."""
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA cell_size_check=ON")
 
 
 def limit_reading(connection: sqlite3.Connection) -> None:
-    """Have reading end with an error after a time, whatever the file makes SQLite do."""
+    """Make reading fail after a time limit, independent of the content of the file."""
     end = time.monotonic() + LONGEST_READING_S
     connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
 
 
 def check_file(connection: sqlite3.Connection) -> None:
-    """Raise StudyError or an error of SQLite where a file is damaged or holds more than tables and indexes."""
+    """Raise StudyError or an error of SQLite if a file is damaged or has more than tables and indexes."""
     with closing(connection):
         for kind, name, text in connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall():
             if kind not in ("table", "index") or "VIRTUAL" in str(text).upper() or "GENERATED" in str(text).upper():
-                raise StudyError(f"it holds the {kind} '{name}', which no study has")
+                raise StudyError(f"it holds the {kind} '{name}', which is not part of a study")
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         missing = set(BaseModel.metadata.tables) - tables
         if "studies" in tables and missing and connection.execute("SELECT count(*) FROM studies").fetchone()[0]:
@@ -137,12 +137,12 @@ def check_file(connection: sqlite3.Connection) -> None:
 def checked_records(
     trials: Sequence[FrozenTrial], objectives: Sequence[Objective], space: SearchSpace
 ) -> list[TrialRecord]:
-    """Return the records of all trials that were asked; raises StudyError for one that no search has written."""
+    """Return the records of all asked trials; raises StudyError for one that no search can have written."""
     records = []
     for position, trial in enumerate(trials):
         try:
             if trial.number != position:
-                raise ValueError(f"it stands in place of trial {position}")
+                raise ValueError(f"it is at the position of trial {position}")
             _check(trial, len(trials), len(objectives), space)
             if trial.state != TrialState.WAITING:
                 records.append(TrialRecord.from_trial(trial, objectives))
@@ -156,11 +156,11 @@ def _check(trial: FrozenTrial, trials: int, objectives: int, space: SearchSpace)
     known = checked_attributes(trial)
     for other in (known.duplicate_of, known.retry_of, known.repeat_of):
         if other is not None and not 0 <= other < trials:
-            raise ValueError(f"it refers to trial {other}, which there is not")
+            raise ValueError(f"it refers to trial {other}, which does not exist")
     if trial.state == TrialState.COMPLETE and len(trial.values or ()) != objectives:
         raise ValueError(f"it has {len(trial.values or ())} values for {objectives} objectives")
     for name, value in trial.params.items():
         if trial.distributions[name] != space.distributions.get(name) or not space[name].domain.contains(value):
             raise ValueError(f"its choice {name}={value!r} does not belong to the search space")
     if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and not space.contains(trial.params):
-        raise ValueError(f"its choices {trial.params} are not those that the search space asks for")
+        raise ValueError(f"its choices {trial.params} do not match the decisions of the search space")

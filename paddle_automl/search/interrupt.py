@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a wish to end, so that they never cut a write in two."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to end, so that they never interrupt a write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paddle_automl.core import signals
 
 
 class CtrlC:
-    """While active, notes the first such signal in `pressed`; a second Ctrl-C raises KeyboardInterrupt at once.
+    """While active, records the first such signal in `pressed`; a second Ctrl-C raises KeyboardInterrupt at once.
 
     Outside the main thread, where Python delivers no signals, it does nothing.
     """
@@ -30,7 +30,7 @@ class CtrlC:
     def _note(self, number: int, frame: Any) -> None:
         del frame
         signals.note(number)
-        # A terminal that closes sends its signal more than once, and so does a system that shuts down.
+        # A terminal that closes, or a system that shuts down, sends its signal more than once.
         if self.pressed and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.pressed = True

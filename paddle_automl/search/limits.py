@@ -1,4 +1,4 @@
-"""When a search ends, and why it did."""
+"""When and why a search ends."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 from paddle_automl.search.learning.final_choice import repeats, repeats_after
 
 LARGEST_SHARE = 0.5
-"""Most of the time left for trials that is kept back for the repeats."""
+"""Largest fraction of the remaining time that is reserved for the repeats."""
 MARGIN = 1.25
-"""Time kept back, as a multiple of what the repeats should take."""
+"""Reserved time, as a multiple of the expected time of the repeats."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """When a search ends.
 
-    `repeats` of the `trials` run the best configurations again at the end; auto: `final_choice.repeats`.
-    `deadline` is a value of ``time.monotonic()``; a trial that runs then is asked to stop at its next report
-    and killed `grace_s` seconds later.
+    `repeats` of the `trials` run the best configurations again at the end; auto: `final_choice.repeats`. `deadline`
+    is a value of ``time.monotonic()``; a trial that is running then is asked to stop at its next report and killed
+    `grace_s` seconds later.
     """
 
     trials: int
@@ -31,18 +31,18 @@ class Limits:
 
     @property
     def planned(self) -> int:
-        """The repeats of a search that runs through."""
+        """The number of repeats of a complete search."""
         return repeats(self.trials) if self.repeats == "auto" else min(self.repeats, self.trials - 1)
 
     def planned_after(self, explored: int) -> int:
-        """Return the repeats of a search that ends early, after so many different configurations."""
+        """Return the number of repeats of a search that ends early, after `explored` different configurations."""
         return min(self.planned, repeats_after(explored)) if self.repeats == "auto" else self.planned
 
     def exploring_ends(self, started: float, explored: int, repeat_s: float) -> float | None:
         """Return the time after which only repeats start, or None without a deadline.
 
-        The time kept back is that of the planned repeats, `repeat_s` seconds each, at most half of the time
-        from `started` to the deadline.
+        The planned repeats, `repeat_s` seconds each, have reserved time, at most half of the time from `started` to
+        the deadline.
         """
         if self.deadline is None:
             return None
@@ -55,7 +55,7 @@ EndReason = Literal["trials", "deadline", "exhausted", "no improvement", "interr
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a search ended: a word for programs, a sentence for people."""
+    """Why a search ended: a word for programs, a sentence for users."""
 
     reason: EndReason
     message: str

@@ -1,4 +1,4 @@
-"""Listeners are told what a search does; logs, tables and pictures are made by them."""
+"""Listeners receive the events of a search and make logs, tables and plots from them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from paddle_automl.search.records import TrialRecord
 
 
 class Listener:
-    """Is told what happens; all methods do nothing until overridden."""
+    """Receives events; all methods do nothing until overridden."""
 
     def on_start(self, record: TrialRecord) -> None:
-        """Called when a trial was handed to the executor."""
+        """Called when a trial was submitted to the executor."""
 
     def on_report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
         """Called after each epoch of a trial."""
 
     def on_end(self, record: TrialRecord) -> None:
-        """Called when a trial ended, whatever its state; also for a trial answered from the record."""
+        """Called when a trial has ended in any state; also for a trial whose results were copied."""
 
     def on_message(self, message: str) -> None:
         """Called with a sentence for the user."""

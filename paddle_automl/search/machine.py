@@ -1,4 +1,4 @@
-"""What there is to compute on here: devices, workers, threads; knows the machine without importing Paddle."""
+"""Devices, workers and threads of this machine, found without importing Paddle."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from paddle_automl.core.runtime import threads_per_trial, usable_cores
 from paddle_automl.search.executors.base import Capacity
 
 MEMORY_PER_WORKER_MB = 1500
-"""What a trial with Paddle takes at most on small data; decides how many workers `auto` starts."""
+"""Most memory of a trial with Paddle on small data; limits the number of workers for `auto`."""
 
 
 def capacity_here(workers: int | Literal["auto"], device: str, threads: int | None = None) -> Capacity:
-    """Return what this machine offers for the configuration's `workers` and `device`.
+    """Return the capacity of this machine for the configuration's `workers` and `device`.
 
-    `threads` of each worker are by default the cores divided among the workers. Raises ConfigError where a GPU is
-    asked for and Paddle sees none.
+    `threads` of each worker are by default the cores divided among the workers. Raises ConfigError if a GPU is
+    configured but Paddle sees none.
     """
     devices = devices_of(device)
     count = workers_of(devices) if workers == "auto" else workers
@@ -29,9 +29,9 @@ def capacity_here(workers: int | Literal["auto"], device: str, threads: int | No
 
 
 def devices_of(device: str) -> tuple[str, ...]:
-    """Return the devices that the key `device` means here, such as ``("cpu",)`` or ``("gpu:0", "gpu:1")``.
+    """Return the devices that the key `device` means on this machine: ``("cpu",)`` or ``("gpu:0", "gpu:1")``.
 
-    Raises ConfigError where a GPU is asked for and Paddle sees none.
+    Raises ConfigError if a GPU is configured but Paddle sees none.
     """
     if device == "cpu":
         return ("cpu",)
@@ -40,7 +40,7 @@ def devices_of(device: str) -> tuple[str, ...]:
         return tuple(f"gpu:{index}" for index in range(count)) or ("cpu",)
     if count == 0:
         raise ConfigError(
-            f"device: '{device}' is asked for, but Paddle sees no GPU; use cpu or auto, or install "
+            f"device: '{device}' needs a GPU, but Paddle sees none; use cpu or auto, or install "
             "paddlepaddle-gpu (see the README)"
         )
     _, _, listed = device.partition(":")
@@ -52,7 +52,7 @@ def devices_of(device: str) -> tuple[str, ...]:
 
 
 def gpu_count() -> int:
-    """Return how many GPUs Paddle can use; asks a process of its own, and only where the GPU wheel is installed."""
+    """Return how many GPUs Paddle can use; runs a separate process, only if the GPU wheel is installed."""
     try:
         version("paddlepaddle-gpu")
     except PackageNotFoundError:
@@ -66,7 +66,7 @@ def gpu_count() -> int:
 
 
 def workers_of(devices: tuple[str, ...]) -> int:
-    """Return how many jobs run side by side: one per GPU, or as cores and memory allow."""
+    """Return the number of parallel jobs: one per GPU, or as many as cores and memory allow."""
     if devices[0] != "cpu":
         return len(devices)
     memory_mb = psutil.virtual_memory().available / 2**20

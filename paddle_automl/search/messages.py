@@ -1,6 +1,6 @@
-"""How a job's end travels from a worker to the executor: as plain values that JSON can carry.
+"""Messages about the end of a job from a worker to the executor: plain values, sent as JSON.
 
-Nothing of a job's libraries is needed to read its result.
+Reading a result does not need the libraries of the job.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ def function_of(target: str) -> Callable[[Any, Worker], Any]:
 
 
 def outcome_of(call: Callable[[], Any]) -> dict[str, Any]:
-    """Return the message that says how a job ended: its ``result``, or the ``reason`` and ``error`` of its failure.
+    """Return the message about a job's end: its ``result``, or the ``reason`` and ``error`` of its failure.
 
     The traceback of a failure goes to standard error, the job's log.
     """
     try:
         return {"result": _plain(call())}
-    except Exception as error:  # noqa: BLE001 - whatever a job raises is this job's failure only
+    except Exception as error:  # noqa: BLE001 - any exception of a job is only this job's failure
         traceback.print_exc()
         return failure_of(error)
 
 
 def failure_of(error: Exception) -> dict[str, Any]:
-    """Return the message of a failure: a sentence, whose fault it is, kind and text of an error of the package."""
+    """Return the message of a failure: a sentence, its cause, and class and text of an error of the package."""
     message: dict[str, Any] = {"reason": _reason(error), "machine": is_machine_fault(error)}
     if isinstance(error, AutoMLError):
-        # An error class of a plugin arrives as the nearest one that the package has itself.
+        # An error class of a plugin is replaced by its nearest base class in this package.
         kind = next(cls.__name__ for cls in type(error).__mro__ if getattr(errors, cls.__name__, None) is cls)
         message["error"] = {
             "kind": kind,
@@ -67,7 +67,7 @@ def event_of(id: int, message: Mapping[str, Any]) -> Finished | Failed:
 
 
 def encoded(message: Mapping[str, Any]) -> bytes:
-    """Return a message as JSON; a result with something that JSON cannot carry becomes a failure."""
+    """Return a message as JSON; a result that JSON cannot represent becomes a failure."""
     try:
         return json.dumps(message, default=_as_plain).encode()
     except (TypeError, ValueError) as error:

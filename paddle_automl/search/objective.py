@@ -1,7 +1,6 @@
-"""Objectives: which metrics a search improves, in which direction, within which limits.
+"""Objectives: the metrics that a search optimizes, their directions and limits.
 
-Inside the search everything is a *cost*: the metric itself where it is minimised, its negative where it is
-maximised.
+Inside the search everything is a *cost*: the metric itself if it is minimized, its negative if it is maximized.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ T = TypeVar("T")
 
 
 class Objective(Section):
-    """One metric to improve; options of the metric stand beside its name, as in {metric: recall, class: cat}.
+    """One metric to optimize; options of the metric are given with its name, as in {metric: recall, class: cat}.
 
     A bare text is the metric of an objective without limit.
     """
 
     metric: Annotated[str, MetricKey()]
-    """What is measured on validation or of the network: a metric, or a weighted sum such as
-    0.7 * macro_f1 - 0.3 * loss. Its key tells it from others: recall[class=cat]."""
+    """Metric on the validation split or of the network, or a weighted sum such as 0.7 * macro_f1 - 0.3 * loss. It
+    is shown by its key, such as recall[class=cat]."""
     goal: Goal
-    """Direction; left out: that of the metric."""
+    """Direction; default: that of the metric."""
     limit: float | None = None
-    """Worst value allowed: the lowest of a maximized metric, the highest of a minimized one."""
+    """Worst allowed value: the lowest of a maximized metric, the highest of a minimized one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -61,7 +60,7 @@ class Objective(Section):
         try:
             key = parse_metric(own.get("metric"))
         except ConfigError:
-            # The field's own validation says what is wrong with it.
+            # The field's own validation reports what is wrong.
             return {**own, "goal": "maximize"}
         try:
             return {**own, "metric": key, "goal": goal_of(key)}
@@ -69,19 +68,19 @@ class Objective(Section):
             raise PydanticCustomError("stated", str(error)) from None
 
     def measured(self, metrics: Mapping[str, float]) -> float | None:
-        """Return its value among measured ones, a sum from its terms if need be; None where it is missing."""
+        """Return its value from measured values, a sum from its terms if necessary; None if it is missing."""
         return value_in(metrics, self.metric)
 
     def cost(self, value: float) -> float:
-        """Return the value as a cost, which is always minimised."""
+        """Return the value as a cost, which is always minimized."""
         return -value if self.goal == "maximize" else value
 
     def value(self, cost: float) -> float:
-        """Return the metric's value of a cost."""
+        """Return the metric's value for a cost."""
         return -cost if self.goal == "maximize" else cost
 
     def excess(self, value: float) -> float:
-        """Return by how much `value` breaks the limit; 0 when it keeps it or there is none."""
+        """Return by how much `value` exceeds the limit; 0 if it is within the limit or there is none."""
         if self.limit is None:
             return 0.0
         return max(0.0, self.cost(value) - self.cost(self.limit))
@@ -99,7 +98,7 @@ def values_of(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> 
         value = objective.measured(metrics)
         if value is None:
             got = ", ".join(sorted(metrics)) or "none"
-            raise TrialError(f"the trial gave no metric '{objective.metric}'; it gave {got}")
+            raise TrialError(f"the trial has no metric '{objective.metric}'; it has {got}")
         if not math.isfinite(value):
             raise TrialError(f"the metric '{objective.metric}' is {value}")
         values.append(float(value))
@@ -112,7 +111,7 @@ def costs_of(values: Sequence[float], objectives: Sequence[Objective]) -> Costs:
 
 
 def excess_of(values: Sequence[float], objectives: Sequence[Objective]) -> float:
-    """Return the largest excess over a limit, relative to the limit; 0 when all limits are kept."""
+    """Return the largest excess over a limit, relative to the limit; 0 if all limits are met."""
     return max(
         objective.excess(value) / (abs(objective.limit or 0.0) or 1.0)
         for objective, value in zip(objectives, values, strict=True)
@@ -120,12 +119,12 @@ def excess_of(values: Sequence[float], objectives: Sequence[Objective]) -> float
 
 
 def dominates(one: Costs, other: Costs) -> bool:
-    """Tell whether `one` is nowhere worse than `other` and somewhere better."""
+    """Return whether `one` is nowhere worse than `other` and somewhere better."""
     return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
 
 
 def pareto_front(items: Sequence[tuple[T, Costs]]) -> list[T]:
-    """Return the items whose costs no other item's costs dominate, in the order given."""
+    """Return the items that no other item dominates, in the given order."""
     return [item for item, costs in items if not any(dominates(other, costs) for _, other in items)]
 
 
@@ -147,7 +146,7 @@ def scalarize(costs: Sequence[Costs], weights: Sequence[float]) -> list[float]:
 
 
 def _check_options(metric: Any, options: Mapping[str, Any], keys: Sequence[str]) -> None:
-    """Raise where a key beside a metric is neither an objective's nor one of its options."""
+    """Raise if a key of an objective is neither its own nor an option of its metric."""
     try:
         valid = [*keys, *options_of(metric)] if isinstance(metric, str) else list(keys)
     except ConfigError:

@@ -1,4 +1,4 @@
-"""How a search gets on: trials counted, trials since the last improvement, what failures share."""
+"""Progress of a search: counted trials, trials since the last improvement, and what failures have in common."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from paddle_automl.space import SearchSpace
 
 
 class Progress:
-    """Counts trials, how many of them were repeats, and trials since the last improvement.
+    """Counts trials, repeats, and trials since the last improvement.
 
-    A repeat is no try at an improvement: it neither is one nor counts as one without.
+    A repeat is not an attempt to improve, so it counts neither as an improvement nor as a trial without one.
     """
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
@@ -26,7 +26,7 @@ class Progress:
 
     @property
     def explored(self) -> int:
-        """The different configurations among the trials."""
+        """Number of different configurations among the trials."""
         return self.counted - self.repeated
 
     def add(self, record: TrialRecord) -> None:
@@ -42,7 +42,7 @@ class Progress:
             return
         excess = excess_of(record.values, self._objectives)
         costs = costs_of(record.values, self._objectives)
-        # Beyond a limit only coming closer to it is an improvement; within it excess is 0 for all.
+        # Beyond a limit only a smaller excess is an improvement; within the limits the excess is 0 for all.
         point = (excess, *(costs if excess == 0 else (0.0,) * len(costs)))
         if not any(_no_worse(known, point) for known in self._front):
             self._front = [known for known in self._front if not _no_worse(point, known)] + [point]
@@ -56,7 +56,7 @@ def _no_worse(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def common_failure(failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None) -> str:
-    """Return why most of the trials failed, which choices all of them share, and where a log lies."""
+    """Return why most of the trials failed, which choices all of them share, and the path of a log."""
     reason, count = Counter(record.reason for record in failures).most_common(1)[0]
     chosen = [space.overrides(record.params) for record in failures]
     shared = [
@@ -70,10 +70,10 @@ def common_failure(failures: Sequence[TrialRecord], space: SearchSpace, log: Pat
 
 
 def nothing_usable(ended: str, failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None) -> str:
-    """Return why a search that `ended` so has no usable trial, and what to do."""
+    """Return why a search that ended for the reason `ended` has no usable trial, and what to do."""
     if failures:
         return f"{ended}, and no trial succeeded; {common_failure(failures, space, log)}"
     return (
-        f"{ended}, and no trial got through its first epoch; give more time (budget.time) or make trials smaller "
+        f"{ended}, and no trial completed its first epoch; give more time (budget.time) or make trials smaller "
         "(training.epochs, data.input.size, the search space)"
     )

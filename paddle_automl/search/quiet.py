@@ -1,4 +1,4 @@
-"""Calls into Optuna without its log lines and its notes on experimental features."""
+"""Calls of Optuna without its log lines and its warnings about experimental features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Silence Optuna inside the block only: its settings belong to the user's process, not to us."""
+    """Silence Optuna only inside the block: its settings belong to the user's process."""
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.ERROR)

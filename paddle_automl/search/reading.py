@@ -1,4 +1,4 @@
-"""Reading a study's file without opening it as a search: for looking at it while it is written, or later."""
+"""Reading a study's file without opening it for a search: to inspect it while it is written, or later."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPACE_PREFIX = "search.space."
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """What a study's file tells: its space, its objectives without limits, and its trials."""
+    """Content of a study's file: its space, its objectives without limits, and its trials."""
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
@@ -42,15 +42,15 @@ class StoredStudy:
         return [decision.name for decision in self.space.decisions]
 
     def records(self, objectives: Sequence[Objective] | None = None) -> list[TrialRecord]:
-        """Return its trials, judged by its own or by other objectives."""
+        """Return its trials, with values of its own or of other objectives."""
         known = [trial for trial in self.trials if trial.state != TrialState.WAITING]
         return [TrialRecord.from_trial(trial, objectives or self.objectives) for trial in known]
 
 
 def read_study(path: Path) -> StoredStudy:
-    """Return the content of a study's file; raises StudyError when there is none, it is no study, or is damaged.
+    """Return the content of a study's file; raises StudyError if it does not exist, is not a study, or is damaged.
 
-    The file may be a stranger's: nothing in it runs, and reading it ends after a time.
+    The file may be untrusted: nothing in it is executed, and reading it has a time limit.
     """
     if not path.is_file():
         raise StudyError(f"{path}: there is no study; give the output folder of a search")
@@ -100,6 +100,6 @@ def _objectives(path: Path, text: str) -> tuple[Objective, ...]:
         return tuple(Objective.model_validate({"goal": goal, "metric": metric}) for goal, _, metric in pairs)
     except ValidationError as error:
         raise StudyError(
-            f"{path}: the study's objectives '{text}' are not known here: {'; '.join(issues_of(error))}; "
-            "name the plugin of a metric of your own under 'plugins'"
+            f"{path}: the study's objectives '{text}' are unknown: {'; '.join(issues_of(error))}; "
+            "if a metric is your own, name its plugin under 'plugins'"
         ) from None

@@ -1,4 +1,4 @@
-"""What a study knows about its trials, read from Optuna's record of them."""
+"""Records of a study's trials, read from Optuna's storage."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from paddle_automl.space import Params, SearchSpace
 
 State = Literal["running", "complete", "pruned", "failed"]
 INTERRUPTED = "interrupted"
-"""Reason of a trial that ended with its coordinator; its choices are asked again."""
+"""Reason of a trial that ended with its coordinator; its choices are run again."""
 
 NO_TIME = "no time left"
 """Reason of a trial that the deadline stopped."""
 UNASKED = "unasked"
 """Marks a trial whose search was killed before all its choices were written."""
 KILLED = "killed"
-"""Marks a trial that ran when its search was killed."""
+"""Marks a trial that was running when its search was killed."""
 KILLED_TWICE = "the search was killed twice while these choices ran"
-"""Reason of a trial whose choices are not asked again."""
+"""Reason of a trial whose choices are not run again."""
 
 _STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
@@ -37,7 +37,7 @@ _STATES: dict[TrialState, State] = {
 
 
 class _Attributes(BaseModel):
-    """What a trial's attributes have to be; see `TrialRecord`."""
+    """The types of a trial's attributes; see `TrialRecord`."""
 
     metrics: dict[str, float] = {}
     seconds: float = 0.0
@@ -55,7 +55,7 @@ class _Attributes(BaseModel):
 
 
 def checked_attributes(trial: FrozenTrial) -> _Attributes:
-    """Return the attributes of an Optuna trial; raises ValueError where one is of another type."""
+    """Return the attributes of an Optuna trial; raises ValueError if one has another type."""
     try:
         return _Attributes.model_validate(trial.user_attrs)
     except ValidationError as error:
@@ -66,12 +66,12 @@ def checked_attributes(trial: FrozenTrial) -> _Attributes:
 class TrialRecord:
     """One trial.
 
-    `values` are the objectives' values, None for a trial without usable metrics. `curve` maps epochs to the
-    first objective that has a value per epoch; `reports`, with several objectives, epochs to all of them, None
-    where one was not told. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of
-    the trial whose results were copied instead of running this one; `retry_of` that of an interrupted trial.
-    A `repeat` is counted from 1: it runs the configuration of trial `repeat_of` once more with another seed.
-    `warm_start` marks the best of another study, `baseline` the configuration's own values.
+    `values` are the objectives' values, None for a trial without usable metrics. `curve` maps epochs to the first
+    objective that has a value per epoch; `reports`, with several objectives, maps epochs to all of them, None if
+    one was not reported. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of the trial
+    whose results were copied instead of running this one; `retry_of` that of an interrupted trial. `repeat` counts
+    from 1: such a trial runs the configuration of trial `repeat_of` again with another seed. `warm_start` marks the
+    best of another study, `baseline` the configuration's own values.
     """
 
     number: int
@@ -98,7 +98,7 @@ class TrialRecord:
 
     @property
     def counted(self) -> bool:
-        """Whether the trial counts toward `search.trials`: it ended with a result or by its own failure."""
+        """Whether the trial counts towards `search.trials`: it ended with a result or by its own failure."""
         if self.state == "failed":
             return self.duplicate_of is None and self.reason not in (INTERRUPTED, NO_TIME)
         return self.finished and self.duplicate_of is None
@@ -132,9 +132,9 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a controller learns of a trial: `costs` are None where it failed, early where it was `pruned`.
+    """Data of a trial for controllers: `costs` are None if it failed, and early ones if it was `pruned`.
 
-    `seconds` are what it took, 0 where that is not known.
+    `seconds` is its time, 0 if unknown.
     """
 
     number: int
@@ -146,10 +146,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class History:
-    """What a controller may know: trials that ended, by number, and the choices of those still running.
+    """The data for controllers: ended trials, by number, and the choices of running ones.
 
-    Each run of a configuration is an observation of its own: learners see its noise, and rank configurations
-    by the mean of their runs.
+    Each run of a configuration is a separate observation: learners see its noise, and rank configurations by the
+    mean of their runs.
     """
 
     finished: tuple[Observation, ...] = ()
@@ -157,7 +157,7 @@ class History:
 
     @classmethod
     def of(cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> History:
-        """The history of Optuna trials; interrupted ones and copies teach nothing and are left out."""
+        """Return the history of Optuna trials, without interrupted ones and copies."""
         finished, running = [], []
         for trial in sorted(trials, key=lambda trial: trial.number):
             attributes = trial.user_attrs
@@ -188,10 +188,10 @@ class History:
 
 
 def proposal_number(trials: Sequence[FrozenTrial], number: int) -> int:
-    """Return how many proposals came before trial `number`.
+    """Return the number of proposals before trial `number`.
 
-    What an interruption added and what repeats a configuration is not counted, so a resumed study draws the
-    same random numbers as one that was never interrupted.
+    Trials that an interruption added, and repeats, are not counted, so a resumed study draws the same random
+    numbers as one that was never interrupted.
     """
     added = ("retry_of", "repeat_of", UNASKED)
     earlier = (trial for trial in trials if trial.number < number)

@@ -1,4 +1,4 @@
-"""The trials that run: what they report, whether they go on, and how their ends are recorded."""
+"""The running trials: their reports, whether they continue, and how their ends are recorded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from paddle_automl.search.study import Study
 
 @dataclass
 class RunningTrial:
-    """What the coordinator knows of a trial between start and end."""
+    """State of a trial between its start and its end."""
 
     record: TrialRecord
     job: Job
@@ -29,12 +29,12 @@ class RunningTrial:
 
     @property
     def told(self) -> dict[str, float]:
-        """Its best reported metrics, where they may stand for its result."""
+        """Its best reported metrics, if they may be used as its result."""
         return {} if self.job.provisional else self.metrics
 
 
 class Running:
-    """Judges the reports of running trials by those of all others, and records how trials end."""
+    """Compares the reports of running trials with those of all others, and records how trials end."""
 
     def __init__(self, study: Study, scheduler: Scheduler) -> None:
         self.study = study
@@ -53,9 +53,9 @@ class Running:
         return [number for number in found if number is not None]
 
     def know(self, record: TrialRecord) -> None:
-        """Compare later reports with those of an ended trial.
+        """Include the reports of an ended trial in later comparisons.
 
-        Failed trials and copies are left out, and repeats: they would raise the bar by counting the best twice.
+        Failed trials, copies and repeats are left out: repeats would count the best configurations twice.
         """
         self._points.pop(record.number, None)
         if record.finished and record.duplicate_of is None and record.repeat_of is None:
@@ -65,7 +65,7 @@ class Running:
             }
 
     def report(self, event: Reported) -> bool:
-        """Note a report; return whether the trial goes on."""
+        """Record a report; return whether the trial continues."""
         trial = self.trials[event.id]
         value = self._objective.measured(event.metrics)
         usable = value is not None and math.isfinite(value)
@@ -89,7 +89,7 @@ class Running:
         return not trial.stopped
 
     def _stops(self, event: Reported) -> bool:
-        # A repeat runs through: its result is to be averaged with whole ones.
+        # A repeat always runs to its end: its result is averaged with those of whole runs.
         if event.id not in self._points:
             return False
         point = self._points[event.id][event.epoch]
@@ -98,8 +98,8 @@ class Running:
     def end(self, event: Finished | Failed) -> list[TrialRecord]:
         """Record the end of a trial; return its record and those of the trials that waited for it.
 
-        What the machine ended, or the first kill from outside, is recorded as interrupted: its choices are asked
-        again before anything new.
+        A trial that the machine ended, or that was killed from outside for the first time, is recorded as
+        interrupted: its choices are run again before anything new.
         """
         trial = self.trials.pop(event.id)
         if trial.reports:
@@ -132,7 +132,7 @@ class Running:
         return tuple(value if objective is self._objective else None for objective in self.study.objectives)
 
     def _point(self, value: float, told: tuple[float | None, ...]) -> Point:
-        """Return what schedulers compare (`schedulers.base.Point`)."""
+        """Return the value that schedulers compare (`schedulers.base.Point`)."""
         cost = self._objective.cost(value)
         if len(self.study.objectives) == 1:
             return cost
@@ -146,13 +146,13 @@ class Running:
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:
     metrics = result.get("metrics", {})
     if not isinstance(metrics, Mapping):
-        raise TrialError(f"the trial gave no metrics but {metrics!r}")
+        raise TrialError(f"the trial returned {metrics!r} instead of metrics")
     return {str(name): value for name, value in metrics.items() if isinstance(value, int | float)}
 
 
 def stopped_by_machine(number: int, reason: str) -> MachineError:
     """Return the error that ends a search whose trial `number` ended by a fault of the machine."""
     return MachineError(
-        f"trial {number}: {reason}. This is no fault of its configuration: the search stops, what is finished is "
-        "kept, and the same command goes on with this trial"
+        f"trial {number}: {reason}. Its configuration is not the cause: the search stops, finished trials are "
+        "kept, and the same command continues with this trial"
     )

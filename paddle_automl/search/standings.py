@@ -1,4 +1,4 @@
-"""Which trials are best: by configuration, the mean of its runs deciding."""
+"""The order of trials: by configuration, which is judged by the mean of its runs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Standings:
         return [self._records[number] for number in sorted(self._records)]
 
     def configurations(self) -> list[Configuration]:
-        """Return the configurations with usable metrics and their runs, the one to take first."""
+        """Return the configurations with usable metrics and their runs, best first."""
         return ranked_configurations(self.records(), self.objectives)
 
     def ranking(self) -> list[TrialRecord]:
         """Return the first trial of every configuration with usable metrics, the best configuration first.
 
         Those within all limits come first, by the first objective; the others follow, the smallest excess
-        first. Pruned trials take part with the metrics they had reached. Copies do not.
+        first. Pruned trials are included with the metrics they had reached, copies are not.
         """
         return [item.first for item in self.configurations()]
 
     def best(self) -> TrialRecord | None:
-        """Return the first trial of the best configuration within the limits; None when there is none."""
+        """Return the first trial of the best configuration within the limits; None if there is none."""
         found = self.configurations()
         if not found or excess_of(found[0].values, self.objectives) > 0:
             return None
@@ -44,11 +44,11 @@ class Standings:
         return [min(item.runs, key=self._rank).number for item in self.configurations()[:count]]
 
     def finalists(self, count: int) -> list[int]:
-        """Return the trials with the best first runs, which the repeats will choose from."""
+        """Return the trials with the best first runs, the candidates for repeats."""
         return [record.number for record in sorted(self.ranking(), key=self._rank)[:count]]
 
     def pareto(self) -> list[TrialRecord]:
-        """Return the first trials of the configurations within the limits that none beats in all objectives."""
+        """Return the first trials of the configurations within the limits that none dominates."""
         allowed = [item for item in self.configurations() if excess_of(item.values, self.objectives) == 0]
         return pareto_front([(item.first, costs_of(item.values, self.objectives)) for item in allowed])
 

@@ -1,4 +1,4 @@
-"""The study's file: opening it, telling whether it is the same study, and mending it after a kill."""
+"""The study's file: opening it, comparing its identity, and repairing it after a kill."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from paddle_automl.space import Params, SearchSpace
 NAME = "paddle_automl"
 BUSY_S = 60.0
 MARKS = ("baseline", "warm_start", "repeat_of", "repeat")
-"""What a trial keeps when it is asked again."""
+"""Attributes that a trial keeps when it is run again."""
 MOST_KILLS = 2
-"""Kills after which the same choices are not asked again."""
+"""Number of kills after which the same choices are not run again."""
 
 
 def open_storage(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
     """Create or open the SQLite file (write-ahead log).
 
-    Raises StudyError when it is none or is damaged, OutputError where the machine does not let it be written.
+    Raises StudyError if it is not a study or is damaged, OutputError if the system does not allow writing.
     """
 
     def connect() -> sqlite3.Connection:
@@ -48,7 +48,7 @@ def open_storage(path: Path, objectives: Sequence[Objective]) -> optuna.Study:
                 raise StudyError(f"{path}: is not a regular file; use another folder (-o output=PATH)")
             check_file(connect())
         with quiet_optuna():
-            # The creator, not the URL, opens the file: a path may hold any character.
+            # The creator function opens the file instead of a URL, because a path may contain any character.
             storage = RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
             try:
                 return optuna.create_study(
@@ -74,12 +74,12 @@ def close_storage(study: optuna.Study) -> None:
 
 
 def running_mark(path: Path) -> Path:
-    """Return the file that stands beside a study while it is open: a search that was killed leaves it behind."""
+    """Return the file that exists next to a study while it is open: a killed search leaves it behind."""
     return path.with_name(f"{path.name}.running")
 
 
 def identity_of(space: SearchSpace, objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Return the part of a study's identity that the space and the objectives make."""
+    """Return the part of a study's identity that comes from the space and the objectives."""
     identity: dict[str, Any] = {f"search.space.{key}": domain for key, domain in space.spec.items()}
     identity["search.objectives"] = ", ".join(f"{o.goal} {o.metric}" for o in objectives)
     return identity
@@ -96,7 +96,7 @@ def compare(path: Path, known: Mapping[str, Any], asked: Mapping[str, Any]) -> N
         raise StudyError(
             "\n".join(
                 [
-                    f"{path}: holds another study; its trials cannot be compared with new ones. Differences:",
+                    f"{path}: holds a different study; its trials cannot be compared with new ones. Differences:",
                     *differences,
                     "use another folder (-o output=PATH), or --fresh to put the old one aside and start anew",
                 ]
@@ -109,10 +109,10 @@ def _show(mapping: Mapping[str, Any], key: str) -> str:
 
 
 def ask_again(study: optuna.Study, space: SearchSpace, killed: bool) -> None:
-    """Fail the trials that an ended search left running, and enqueue their choices.
+    """Mark trials that an ended search left running as failed, and enqueue their choices.
 
-    Where the search was `killed`, perhaps by what these trials did to the machine, their choices are asked again
-    once; after the second kill they stay failed.
+    If the search was `killed`, perhaps because of these trials, their choices are run again once; after the second
+    kill they stay failed.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         attributes = trial.user_attrs
@@ -120,12 +120,12 @@ def ask_again(study: optuna.Study, space: SearchSpace, killed: bool) -> None:
         reason = INTERRUPTED
         if "duplicate_of" not in attributes:
             if not space.contains(params):
-                # Killed while it was being proposed: the same proposal will be made anew.
+                # Killed while it was being proposed: the same proposal will be made again.
                 study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
             elif killed and kills_of(study, space, params) + 1 >= MOST_KILLS:
                 reason = KILLED_TWICE
             else:
-                # First the new trial, then the end of the old: a kill in between repeats it, never loses it.
+                # Enqueue the new trial before ending the old one: a kill in between repeats it, but never loses it.
                 enqueue_again(study, trial.number, params, attributes)
             if killed:
                 study._storage.set_trial_user_attr(trial._trial_id, KILLED, True)
@@ -135,19 +135,19 @@ def ask_again(study: optuna.Study, space: SearchSpace, killed: bool) -> None:
 
 
 def kills_of(study: optuna.Study, space: SearchSpace, params: Params) -> int:
-    """Return how many trials with these choices ended because they, or the search, were killed from outside."""
+    """Return the number of trials with these choices that ended because they, or the search, were killed."""
     key = space.canonical_key(params)
     ended = (t for t in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)) if t.user_attrs.get(KILLED))
     return sum(1 for trial in ended if space.contains(trial.params) and space.canonical_key(trial.params) == key)
 
 
 def enqueue_again(study: optuna.Study, number: int, params: Params, attributes: Mapping[str, Any]) -> None:
-    """Have the choices of trial `number`, which has these attributes, tried before anything new."""
+    """Enqueue the choices of trial `number`, which has these attributes, before anything new."""
     enqueue(study, params, {"retry_of": number, **{mark: attributes[mark] for mark in MARKS if mark in attributes}})
 
 
 def enqueue(study: optuna.Study, params: Params, marks: Mapping[str, Any]) -> None:
-    """Have choices tried before anything new, by a trial with these marks."""
+    """Enqueue choices before anything new, for a trial with these marks."""
     with quiet_optuna():
         study.enqueue_trial(dict(params), user_attrs=dict(marks))
 

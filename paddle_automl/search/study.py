@@ -1,4 +1,4 @@
-"""The study: every trial, its choices and its results, in one SQLite file that a search continues from."""
+"""The study: all trials with choices and results, in one SQLite file from which a search can continue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from paddle_automl.space import Params, SearchSpace
 class Study(Standings):
     """The record of a search. One process writes it; Optuna's tools may read it at any time.
 
-    What cannot be written is an OutputError, with what to do; what is finished is kept.
+    A failed write is an OutputError that says what to do; finished trials are kept.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Study(Standings):
     ) -> Study:
         """Create the study, or continue the one in the file.
 
-        `identity` holds, as a flat mapping, all that changes a trial's result; the space and the objectives
-        are added to it. Trials that an ended search left running are recorded as interrupted, and their choices
-        are asked again before anything new, unless the search was killed twice while they ran. Raises StudyError
-        when the file belongs to another search, is in use by a running one, or is damaged, OutputError where the
-        machine does not let it be written.
+        `identity` holds, as a flat mapping, everything that affects a trial's result; the space and the objectives
+        are added to it. Trials that an ended search left running are recorded as interrupted, and their choices are
+        run again before anything new, unless the search was killed twice while they ran. Raises StudyError if the
+        file belongs to another search, is in use by a running one, or is damaged, OutputError if the system does
+        not allow writing.
         """
         path = Path(path)
         lock = filelock.FileLock(f"{path}.lock")
@@ -130,7 +130,7 @@ class Study(Standings):
 
     @storing
     def enqueue_first(self, baseline: Params | None, others: Sequence[Params] = ()) -> None:
-        """Have the configuration's own values tried first, then others; nothing when the study has trials."""
+        """Enqueue the configuration's own values, then others; do nothing if the study has trials."""
         if self._study.get_trials(deepcopy=False):
             return
         own = None if baseline is None else self.space.canonical_key(baseline)
@@ -145,7 +145,7 @@ class Study(Standings):
 
     @storing
     def repeat(self, number: int) -> None:
-        """Have the configuration of a finished trial run once more, with a seed of its own, before anything new.
+        """Enqueue the configuration of a finished trial once more, with another seed, before anything new.
 
         The repeat counts as a trial. Raises ValueError for a trial without a result.
         """
@@ -162,12 +162,12 @@ class Study(Standings):
     @property
     @storing
     def waiting(self) -> bool:
-        """Whether a trial waits to be asked before anything new."""
+        """Whether an enqueued trial waits to be asked."""
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     @storing
     def exhausted(self, controller: Controller) -> bool:
-        """Tell whether nothing is left to ask."""
+        """Return whether nothing is left to ask."""
         if self.waiting:
             return False
         return controller.exhausted(History.of(self._study.get_trials(deepcopy=False), self.objectives))
@@ -176,9 +176,9 @@ class Study(Standings):
     def ask(self, controller: Controller) -> TrialRecord:
         """Return the next trial.
 
-        Choices that a finished trial had are answered from its record: the trial returned has ended. Choices
-        of a trial that still runs are answered when it ends (`duplicate_of` is set, the state is running). A
-        `repeat` is never answered: it runs.
+        Choices of a finished trial get its results: the returned trial has already ended. Choices of a running
+        trial get its results when it ends (`duplicate_of` is set, the state is running). A `repeat` never gets
+        copied results: it runs.
         """
         self._study.sampler = controller
         with quiet_optuna():
@@ -216,12 +216,12 @@ class Study(Standings):
 
     @storing
     def note_reports(self, number: int, reports: Mapping[int, Sequence[float | None]]) -> None:
-        """Record the values of all objectives that a trial told by epoch, before its end is recorded."""
+        """Record the values of all objectives that a trial reported by epoch, before its end is recorded."""
         set_mark(self._study, number, "reports", {str(epoch): list(told) for epoch, told in reports.items()})
 
     @storing
     def complete(self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]) -> list[TrialRecord]:
-        """Record a trial's result; raises TrialError when an objective's metric is missing or not finite.
+        """Record a trial's result; raises TrialError if an objective's metric is missing or not finite.
 
         Returns the trial's record, and those of the trials that waited for it.
         """
@@ -242,7 +242,7 @@ class Study(Standings):
 
     @storing
     def interrupt(self, number: int) -> list[TrialRecord]:
-        """Record a trial that ends with the search; its choices are asked again when the search continues."""
+        """Record a trial that ends with the search; its choices are run again when the search continues."""
         record = self._records[number]
         if record.duplicate_of is None:
             enqueue_again(self._study, number, record.params, self._study.trials[number].user_attrs)
@@ -252,7 +252,7 @@ class Study(Standings):
     def killed(self, number: int, reason: str) -> list[TrialRecord]:
         """Record a trial that was killed from outside: as interrupted, after the second kill as failed.
 
-        Kills are counted by the choices, those of the whole search included.
+        Kills are counted by choices, including kills of the whole search.
         """
         record = self._records[number]
         before = kills_of(self._study, self.space, record.params)
@@ -305,11 +305,11 @@ class Study(Standings):
             if value:
                 set_mark(self._study, number, name, value)
         if curve and len(self.objectives) == 1:
-            # The last point only: samplers that learn from pruned trials need no more; each costs a write.
+            # Only the last point: samplers that learn from pruned trials use no other, and each costs a write.
             set_intermediate(self._study, number, max(curve), curve[max(curve)])
         with quiet_optuna():
             frozen = self._study.tell(number, values, state=state)
-        # Not before all is written: what could not be may be recorded otherwise.
+        # Only after everything is written: after a failed write the trial may be recorded in another way.
         del self._clock[number]
         record = TrialRecord.from_trial(frozen, self.objectives)
         self._records[number] = record

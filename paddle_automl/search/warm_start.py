@@ -1,7 +1,7 @@
-"""Warm starts: the best of other studies are tried first, transferred by the decisions in common.
+"""Warm starts: the best configurations of other studies are tried first, transferred by common decisions.
 
-Their other trials are not believed: as observations of this study, with costs by their ranks, they brought
-nothing on related tasks beyond what the first proposals bring, and misled on others.
+Their other trials are not used: as observations of this study, with costs by their ranks, they gave no improvement
+on related tasks beyond that of the first proposals, and misled on others.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def first_proposals(
     trials: int,
     defaults: Mapping[str, Any],
 ) -> list[Params]:
-    """Return the best different configurations of other studies as this space spells them, the best first.
+    """Return the best different configurations of other studies as choices of this space, best first.
 
-    They are to be tried before anything is proposed: five, but at most a quarter of the `trials`. `files` are
-    the studies' files by the name that the configuration gives them. Metrics of other data cannot be compared,
-    so studies take turns in the order of their own ranks. A decision of the same name is taken over: a number
-    outside its domain becomes the nearest, an option that does not exist here is dropped. What is dropped or
-    not decided there comes from `defaults`, else it is the middle of the domain.
+    They are tried before any proposal: five, but at most a quarter of the `trials`. `files` are the studies' files
+    by their name in the configuration. Metrics on other data cannot be compared, so studies take turns in the order
+    of their own ranks. A decision of the same name is copied: a number outside its domain becomes the nearest one,
+    an option that does not exist here is dropped. Dropped and missing decisions come from `defaults`, else they are
+    the middle of the domain.
 
-    Objectives that the other study did not measure play no part in its ranks.
+    Objectives that the other study did not measure are ignored in its ranks.
 
-    Raises ConfigError for a file that is no study, one without results in any objective, one that pursues
-    an objective in the other direction, and one without a common decision.
+    Raises ConfigError for a file that is not a study, for one without results in any objective, for one with the
+    opposite goal of an objective, and for one without a common decision.
     """
     ranked = []
     for name, file in files.items():
@@ -56,7 +56,7 @@ def first_proposals(
 
 
 def transferred(params: Mapping[str, Any], space: SearchSpace, defaults: Mapping[str, Any]) -> Params:
-    """Return the choices of another space as choices of this one (`first_proposals`)."""
+    """Return the choices of another space as choices of this one (see `first_proposals`)."""
     result: Params = {}
     for decision in space.decisions:
         if decision.condition is not None and not decision.condition.holds(result):
@@ -69,7 +69,7 @@ def transferred(params: Mapping[str, Any], space: SearchSpace, defaults: Mapping
 
 
 def nearest(domain: Domain, value: Any) -> tuple[Stored, bool]:
-    """Return the member of a domain that is nearest to a value, and whether there is one."""
+    """Return the nearest member of a domain to a value, and whether there is one."""
     if domain.contains(value):
         return domain.clean(value), True
     if not is_number(value):
@@ -100,7 +100,7 @@ def _check(name: str, stored: StoredStudy, space: SearchSpace, objectives: Seque
         goal = theirs.get(objective.metric, objective.goal)
         if goal != objective.goal:
             raise ConfigError(
-                f"{WHERE}: '{name}' was searched to {goal} {objective.metric}, this search is to "
+                f"{WHERE}: '{name}' was searched to {goal} {objective.metric}, but this search is to "
                 f"{objective.goal} it; leave it out, or give both the same goal"
             )
     own = [decision.name for decision in space.decisions]
@@ -117,4 +117,4 @@ def _results(name: str, stored: StoredStudy, objectives: Sequence[Objective]) ->
     if results:
         return results
     wanted = ", ".join(objective.metric for objective in objectives)
-    raise ConfigError(f"{WHERE}: '{name}' has no trial with {wanted}; leave it out, or let it end first")
+    raise ConfigError(f"{WHERE}: '{name}' has no trial with {wanted}; leave it out, or let it finish first")

@@ -1,4 +1,4 @@
-"""What runs inside a job's process on this machine: its guards, its log, and the messages to the coordinator."""
+"""The code inside a job's process on this machine: its guards, its log, and the messages to the coordinator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from paddle_automl.search.messages import encoded, failure_of, function_of, outc
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a job computes; see `Worker`."""
+    """The place of a job: device, threads and folder; see `Worker`."""
 
     device: str
     threads: int
@@ -30,12 +30,12 @@ class Slot:
 
 
 def run(connection: Connection, slot: Slot, log_file: str) -> None:
-    """Receive a job's plugins, target and request, call the function, and send its result or why it failed."""
+    """Receive a job's plugins, target and request, call the function, and send its result or failure."""
     _guard()
     try:
         _log_to(log_file)
     except OSError as error:
-        # Whatever keeps a log from being written, it is not the configuration.
+        # A log that cannot be written is a fault of the machine, not of the configuration.
         unwritten = OutputError(f"{log_file}: cannot be written: {reason_of(error)}")
         connection.send_bytes(encoded(failure_of(unwritten)))
         return
@@ -49,7 +49,7 @@ def run(connection: Connection, slot: Slot, log_file: str) -> None:
 
     def call() -> Any:
         try:
-            # Unpickled in this order: the request may be of a class that a plugin defines.
+            # Unpickled in this order, because a plugin may define the class of the request.
             _, target, request = connection.recv()
         except EOFError:
             _end_with_group()
@@ -61,7 +61,7 @@ def run(connection: Connection, slot: Slot, log_file: str) -> None:
 
 
 def _guard() -> None:
-    # Ctrl-C is the coordinator's to answer; a group of its own lets one signal reach all child processes.
+    # The coordinator handles Ctrl-C; with its own process group one signal reaches all child processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setsid"):
         os.setsid()
@@ -73,9 +73,9 @@ def _guard() -> None:
 
 
 def _signal_group_when_closed(sentinel: int) -> None:
-    """Have the kernel end the process group when the coordinator's end of the pipe closes.
+    """Let the kernel end the process group when the coordinator's end of the pipe closes.
 
-    No thread of ours could do so while native code holds the interpreter. SIGIO ends a process that has no
+    A Python thread could not do so while native code holds the interpreter. SIGIO ends a process that has no
     handler for it.
     """
     try:
@@ -104,7 +104,7 @@ def _log_to(log_file: str) -> None:
     for stream in (1, 2):
         os.dup2(handle, stream)
     os.close(handle)
-    # Whatever the locale, a log is UTF-8 and no character can fail.
+    # In any locale a log is UTF-8, and every character can be written.
     sys.stdout = os.fdopen(1, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     faulthandler.enable(sys.stderr)

@@ -26,7 +26,7 @@ def attempt(folder: Path, *words: str, **changes):
         (["-o", "search.space.model.backbone.resnet.width={choice: [8, -1]}"], "width"),
         (["-o", "data.dataset={name: image_folder, root: nowhere}"], "nowhere"),
         (["-o", "search.objectives=[{metric: speed}]"], "search.objectives.0.metric"),
-        (["-o", "device=gpu:0"], "device: 'gpu:0' is asked for, but Paddle sees no GPU"),
+        (["-o", "device=gpu:0"], "device: 'gpu:0' needs a GPU, but Paddle sees none"),
         (["-o", "output=/proc/nothing/here"], "output: cannot write to"),
     ],
 )

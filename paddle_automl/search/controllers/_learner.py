@@ -1,4 +1,4 @@
-"""What controllers that learn from rows of numbers share."""
+"""Base of controllers that learn from rows of numbers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from paddle_automl.search.records import History
 from paddle_automl.space import Params, SearchSpace
 
 MIN_USABLE = 3
-"""Trials with a result that a learner needs; until then it draws at random."""
+"""Trials with a result that a learner needs; with fewer it draws at random."""
 
 
 class Learner(Proposer):
-    """Starts with a Latin hypercube or random trials, then learns from the history read as rows.
+    """Starts with a Latin hypercube or random trials, then learns from the history as rows.
 
     `initial` trials come from the design. Failed trials count as the worst seen, several objectives become
     one cost by random weights (`Reader`).
@@ -37,7 +37,7 @@ class Learner(Proposer):
         self._reader = Reader(self.encoding, self.objectives)
 
     def propose(self, number: int, history: History) -> Params:
-        """Return untried choices: of the initial design, then what was learned to be promising."""
+        """Return untried choices: first of the initial design, then those that the model finds promising."""
         rng = self.rng(number)
         seen = self._reader.read(history, rng.dirichlet(np.ones(len(self.objectives))).tolist())
         row: Array | None = None
@@ -55,21 +55,21 @@ class Learner(Proposer):
 
     @property
     def initial(self) -> int:
-        """Number of trials before anything is learned."""
+        """Number of trials before learning."""
         given: int | None = self.config.initial_trials
         return self.encoding.start if given is None else given
 
     def log_seconds(self, seen: Observations) -> Callable[[Array], Array]:
-        """Return a function from rows [M, D] to predicted log seconds [M]; zeros where time does not count."""
+        """Return a function from rows [M, D] to predicted log seconds [M]; zeros if the time does not matter."""
         if not self.cost_aware:
             return lambda rows: np.zeros(len(rows))
         return CostModel(self.encoding).fitted(seen)
 
     @abstractmethod
     def learned(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:
-        """Return the row [D] to try; None, or one that was tried, stands for a random untried one."""
+        """Return the row [D] to try; for None, or a row that was tried, a random untried one is used."""
 
     def design(self) -> Array:
-        """Return the initial rows, which depend on the seed alone."""
+        """Return the initial rows, which depend only on the seed."""
         rng = generator(self.seed, "controller", "design")
         return self.encoding.latin_hypercube(self.initial, rng)

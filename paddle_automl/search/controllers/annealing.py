@@ -21,10 +21,10 @@ STEPS = (0.05, 0.1, 0.3)
 class Annealing(Learner):
     """Simulated annealing: moves from trial to trial, to a worse one the less often, the later and the worse it is.
 
-    Kirkpatrick et al. 1983, "Optimization by Simulated Annealing", Science 220: a step that raises the energy
-    by d is taken with probability exp(-d / T). The energy is the normal score of a trial's rank, because costs
-    have no common scale; T falls by a constant factor per trial. Trials are accepted in the order of their
-    numbers, whatever the order in which they end.
+    Kirkpatrick et al. 1983, "Optimization by Simulated Annealing", Science 220: a step that raises the energy by d
+    is taken with probability exp(-d / T). The energy is the normal score of a trial's rank, because costs have no
+    common scale; T falls by a constant factor per trial. Trials are accepted in the order of their numbers, not of
+    their ends.
     """
 
     latin = False
@@ -45,7 +45,7 @@ class Annealing(Learner):
         return untried_mutation(self.encoding, parent, seen, rng, count=1, sigma=float(rng.choice(STEPS)))
 
     def _current(self, seen: Observations) -> int:
-        """Return where the walk stands after all trials."""
+        """Return the current position of the walk after all trials."""
         energy = -normal_scores(seen.costs)
         first = min(self.initial, len(seen))
         current = int(np.argmin(energy[:first]))

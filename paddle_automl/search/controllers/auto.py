@@ -1,4 +1,4 @@
-"""The portfolio: several controllers over one history."""
+"""A portfolio: several controllers that share one history."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from paddle_automl.space import Params, SearchSpace
 class Auto(Proposer):
     """A Gaussian process and factored Q-learning propose in turn, each learning from all trials.
 
-    The two fail in different places: the process where costs jump and spaces are conditional, the factored values
-    where decisions interact. The trial's number decides which of them proposes, so a continued study goes on
-    exactly as an uninterrupted one.
+    The two have different weaknesses: the process in conditional spaces and with discontinuous costs, the factored
+    values with interacting decisions. The trial's number decides which of them proposes, so a continued study goes
+    on exactly as an uninterrupted one.
     """
 
     knows_seconds = True
@@ -46,7 +46,7 @@ class Auto(Proposer):
         )
 
     def propose(self, number: int, history: History) -> Params:
-        """Return the proposal of the member whose turn it is."""
+        """Return the proposal of the controller whose turn it is."""
         member = self.members[number % len(self.members)]
         member.cost_aware = self.cost_aware
         return member.propose(number, history)

@@ -1,4 +1,4 @@
-"""What a controller is: an Optuna sampler whose state is the seed and the study's trials, nothing else."""
+"""The interface of controllers: an Optuna sampler whose only state is the seed and the study's trials."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from paddle_automl.space import Params, SearchSpace
 CONTROLLERS: Registry[Controller] = Registry("controller", "paddle_automl.search.controllers", "search.controller")
 
 ATTEMPTS = 20
-"""Draws of a new proposal before the remaining ones are listed."""
+"""Random draws of a new proposal before the remaining ones are enumerated."""
 LISTED = 20_000
-"""Largest space whose remaining members are listed when drawing finds nothing new."""
+"""Largest space whose remaining members are enumerated when drawing finds nothing new."""
 
 
 class Controller(BaseSampler):
-    """Proposes the next trial. Foreign samplers derive from this class; all others from `Proposer`."""
+    """Proposes the next trial. Wrappers of external samplers derive from this class; all others from `Proposer`."""
 
     name: ClassVar[str]
     knows_seconds: ClassVar[bool] = False
@@ -44,21 +44,21 @@ class Controller(BaseSampler):
         self.objectives = tuple(objectives)
         self.seed = seed
         self.planned: int | None = None
-        """Proposals that the search has room for, where that is known."""
+        """Number of proposals in the search, if known."""
         self.cost_aware = False
-        """Whether gain per second is sought instead of gain; for those with `knows_seconds`."""
+        """Whether to seek gain per second instead of gain; for controllers with `knows_seconds`."""
 
     def exhausted(self, history: History) -> bool:
-        """Tell whether everything that this controller would ever propose has been tried or is running."""
+        """Return whether everything that this controller can propose has been tried or is running."""
         size = self.space.size()
         return size is not None and len(history.keys(self.space)) >= size
 
 
 class Proposer(Controller):
-    """A controller that needs nothing but `propose`.
+    """A controller that only implements `propose`.
 
-    Laws: the proposal is a function of the seed, the number and the history. It decides every active decision
-    and nothing else, each within its domain. It draws random numbers from `self.rng(number)` only.
+    Rules: the proposal is a function of the seed, the number and the history. It holds every active decision and
+    nothing else, each within its domain. It draws random numbers only from `self.rng(number)`.
     """
 
     @abstractmethod
@@ -72,7 +72,7 @@ class Proposer(Controller):
     def unseen(self, draw: Callable[[], Params], history: History, rng: np.random.Generator) -> Params:
         """Return the first of `draw`'s results that is not in the history.
 
-        After 20 draws in vain any untried member of a small space is taken; of a large one the last draw.
+        After 20 unsuccessful draws it returns an untried member of a small space; for a large space the last draw.
         """
         seen = history.keys(self.space)
         for _ in range(ATTEMPTS):
@@ -87,7 +87,7 @@ class Proposer(Controller):
         return params
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Tell Optuna that all decisions are taken at once, except where a trial's choices are given."""
+        """Return all decisions, which are taken at once, unless the trial's choices are given."""
         return {} if "fixed_params" in trial.system_attrs else self.space.distributions
 
     def sample_relative(
@@ -100,7 +100,7 @@ class Proposer(Controller):
         history = History.of(trials, self.objectives)
         with one_blas_thread():
             params = self.propose(proposal_number(trials, trial.number), history)
-        # Optuna would silently draw at random for a value outside its domain.
+        # For a value outside its domain Optuna would silently draw at random.
         if not self.space.contains(params):
             raise RuntimeError(f"controller '{self.name}' proposed {params}, which is not in the search space")
         return dict(params)

@@ -17,9 +17,9 @@ from paddle_automl.search.records import History
 from paddle_automl.space import Choice, Decision, Integer, Params, Real, SearchSpace
 
 RANDOM_CANDIDATES, LEADERS, CHANGES = 500, 5, 40
-"""Candidates beside the optimizer's own: random ones, and changes of each of the best trials."""
+"""Numbers of candidates besides the optimizer's own: random ones, and changes of each of the best trials."""
 PENDING_QUANTILE = 0.75
-"""A running trial is assumed to end in the worse half, so that the next one looks elsewhere."""
+"""A running trial is assumed to end in the worse half, so that the next proposal differs from it."""
 
 
 @CONTROLLERS.register("bayesian")
@@ -28,16 +28,16 @@ class Bayesian(Proposer):
 
     Snoek et al. 2012, "Practical Bayesian Optimization of Machine Learning Algorithms". The optimizer is
     rebuilt for each proposal from the history, so its state is the study itself. Failed trials count as the
-    worst seen, running ones as mediocre; several objectives become one by random weights (ParEGO).
+    worst seen, running ones as mediocre; several objectives are combined with random weights (ParEGO).
     """
 
     class Config(PluginConfig):
         """Options of Bayesian optimisation."""
 
         surrogate: Literal["GP", "RF", "ET", "GBRT"] = "GP"
-        """Model: Gaussian process, random forest, extra trees, or gradient-boosted trees."""
+        """Surrogate model: Gaussian process, random forest, extra trees, or gradient-boosted trees."""
         acquisition: Literal["EI", "LCB", "PI"] = "EI"
-        """What is maximised: expected improvement, lower confidence bound, probability of improvement."""
+        """Acquisition function: expected improvement, lower confidence bound, or probability of improvement."""
         initial_trials: int = Field(default=10, ge=1)
         """Trials spread evenly over the space before the first fit."""
         window: int = Field(default=100, ge=10)
@@ -57,7 +57,7 @@ class Bayesian(Proposer):
         return self._best_candidate(optimizer, float(costs.min()), history, rng)
 
     def _initial(self, number: int, history: History, rng: np.random.Generator) -> Params:
-        """Return the next member of a Latin hypercube that depends on the seed alone, then random ones."""
+        """Return the next member of a Latin hypercube that depends only on the seed, then random ones."""
         designs: list[Params] = []
         if number < self.config.initial_trials and self._encoding.decisions:
             designs = [self._design()[number]]
@@ -86,7 +86,7 @@ class Bayesian(Proposer):
         return [self._encoding.point(p) for p in kept], values
 
     def _fitted(self, points: list[list[Any]], costs: np.ndarray, number: int) -> Any:
-        # scikit-optimize takes a second to import and is needed by this controller only.
+        # scikit-optimize takes a second to import and only this controller needs it.
         from skopt import Optimizer
 
         seed = integer_seed(self.seed, "controller", self.name, number)
@@ -100,10 +100,10 @@ class Bayesian(Proposer):
             n_jobs=1,
         )
         if surrogate == "GP":
-            # One start of the kernel's fit in place of three: all else together takes less time than one start.
+            # One start of the kernel's fit instead of three: all else together takes less time than one start.
             optimizer.base_estimator_.set_params(n_restarts_optimizer=0)
         with warnings.catch_warnings():
-            # Bounds reached by the kernel's parameters and points met twice are no news to the user.
+            # Users need no warnings about kernel parameters at their bounds or duplicate points.
             warnings.simplefilter("ignore")
             optimizer.tell(points, costs.tolist())
         return optimizer
@@ -112,7 +112,7 @@ class Bayesian(Proposer):
         """Return the untried candidate with the best acquisition value.
 
         Candidates are the optimizer's own proposal, random points, and the best trials changed in one decision:
-        the optimizer alone seldom looks closely around the best, and may propose what was tried.
+        the optimizer alone seldom searches close to the best, and may propose trials that were tried.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -130,7 +130,7 @@ class Bayesian(Proposer):
         return candidates[int(np.argmax(scores))]
 
     def _changed(self, params: Params, rng: np.random.Generator) -> Params:
-        """Return choices with one decision drawn anew, and what it makes active."""
+        """Return choices with one decision drawn again, and the decisions that it activates."""
         active = [decision for decision in self.space.active(params) if decision.domain.size != 1]
         decision = active[int(rng.integers(len(active)))]
         return self.space.complete({**params, decision.name: decision.domain.sample(rng)}, rng)
@@ -151,10 +151,10 @@ def _acquisition(kind: str, points: np.ndarray, model: Any, best: float) -> np.n
 
 
 class _Encoding:
-    """Trials' choices as points of scikit-optimize and back.
+    """Converts trials' choices to points of scikit-optimize and back.
 
     A point has a coordinate for every decision with more than one value. Choices and stepped numbers are
-    their positions; a decision that is not active has a fixed value, so it tells two points apart by nothing.
+    their positions; an inactive decision has a fixed value, so that points do not differ in it.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -213,7 +213,7 @@ class _Encoding:
         return self.space.complete(values)
 
     def from_unit(self, unit: np.ndarray) -> Params:
-        """Return the choices at a point [D] of the unit cube, even in each decision's own measure."""
+        """Return the choices at a point [D] of the unit cube, uniform in each decision's own scale."""
         values: Params = {}
         for decision, position in zip(self.decisions, unit, strict=True):
             values[decision.name] = decision.domain.at(float(position))
@@ -223,8 +223,8 @@ class _Encoding:
 def _boosted_quantiles(seed: int) -> Any:
     """Return scikit-optimize's "GBRT" surrogate.
 
-    Its class names its bases in an order from which scikit-learn 1.7 and later conclude that it is no
-    regressor, and its optimizer then refuses it.
+    The order of its base classes makes scikit-learn 1.7 and later conclude that it is not a regressor, and the
+    optimizer then refuses it.
     """
     from sklearn.base import BaseEstimator
     from sklearn.ensemble import GradientBoostingRegressor

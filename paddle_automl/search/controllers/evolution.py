@@ -31,13 +31,13 @@ class Evolution(Learner):
         population: int = Field(default=20, ge=2)
         """Number of members, which are the latest trials; the first this many trials are drawn at random."""
         tournament: int = Field(default=5, ge=1)
-        """Members drawn at random, of which the best is the parent."""
+        """Members drawn at random; the best of them is the parent."""
         step: float = Field(default=0.2, gt=0, le=1)
         """Standard deviation of a number's change, as a fraction of its range."""
 
     @property
     def initial(self) -> int:
-        """The first population is random."""
+        """The first population is drawn at random."""
         return self.config.population
 
     def learned(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:

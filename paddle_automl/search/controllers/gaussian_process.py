@@ -1,4 +1,4 @@
-"""Bayesian optimisation with a Gaussian process of our own over mixed and conditional spaces."""
+"""Bayesian optimization with this package's Gaussian process for mixed and conditional spaces."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ class GaussianProcessController(Learner):
         seconds = self.log_seconds(seen)
 
         def score(points: Array) -> Array:
-            # Improvement per second (Snoek et al. 2012, section 3.2) where time counts, else seconds is 0.
+            # Improvement per second (Snoek et al. 2012, section 3.2) in a cost-aware search, else seconds is 0.
             return log_expected_improvement(*process.predict(points[:, free]), best) - seconds(points)
 
         return self._maximizer(score, seen, rng)
 
     def _fitted(self, seen: Observations) -> Kernel:
-        """Return the kernel fitted to the trials up to the last one after which a fit was due.
+        """Return the kernel of the last scheduled fit.
 
-        It is a function of these trials alone; the last one is kept, because the next proposals need it too.
+        It depends only on the trials up to that fit; the last kernel is cached for the next proposals.
         """
         count = len(seen) - len(seen) % _interval(len(seen))
         chosen = _window(seen.costs[:count], self.config.window)

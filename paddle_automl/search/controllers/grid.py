@@ -30,7 +30,7 @@ class Grid(Proposer):
         self._passed: set[str] = set()
 
     def exhausted(self, history: History) -> bool:
-        """Tell whether no combination is left."""
+        """Return whether no combination is left."""
         return self._next(history) is None
 
     def propose(self, number: int, history: History) -> Params:
@@ -40,7 +40,7 @@ class Grid(Proposer):
     def _next(self, history: History) -> Params | None:
         seen = history.keys(self.space)
         if not self._passed <= seen:
-            # Another study than before: what was passed over there may be untried here.
+            # The study is a different one: combinations that were tried there may be untried here.
             self._left, self._passed = self.space.grid(self.config.steps), set()
         for params in self._left:
             key = self.space.canonical_key(params)

@@ -20,9 +20,9 @@ STEPS = (0.05, 0.1, 0.3)
 class LocalSearch(Learner):
     """Changes one or two decisions of one of the best trials.
 
-    White et al. 2020, arXiv 2005.02960, with deliberate differences: neighbours are drawn at random instead
-    of visited all, a second decision changes in 30 % of the moves, and the three best trials are left in
-    turn (geometric, 0.6) instead of the best alone, so noise and local optima do not hold the search.
+    White et al. 2020, arXiv 2005.02960, with deliberate differences: neighbours are drawn at random instead of
+    visited all, a second decision changes in 30 % of the moves, and the start is one of the three best trials
+    (geometric, 0.6) instead of always the best, so that noise and local optima do not trap the search.
     """
 
     latin = False

@@ -22,19 +22,19 @@ from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import proposal_number
 
 NOT_ALONE = {"BaseSampler", "BaseGASampler", "PartialFixedSampler", "GridSampler"}
-"""Classes that need objects which YAML cannot give; `grid` is a controller of our own."""
+"""Classes that need objects which YAML cannot express; `grid` is a controller of this package."""
 NEEDS = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
-"""Packages that Optuna asks for only when such a sampler proposes."""
+"""Packages that Optuna imports only when such a sampler proposes."""
 ONE_SEQUENCE = {"QMCSampler"}
-"""Samplers whose points form one sequence: a new seed for each trial would break it."""
+"""Samplers whose points form one sequence, which a new seed for each trial would break."""
 
 
 @CONTROLLERS.register("optuna")
 class OptunaSampler(Controller):
-    """Lets a sampler of Optuna propose; by default TPE, the tree-structured Parzen estimator.
+    """Uses a sampler of Optuna; by default TPE, the tree-structured Parzen estimator.
 
-    The sampler is made anew for each trial with a seed of its own, so a continued search draws the numbers
-    that an uninterrupted one would have drawn.
+    The sampler is created again for each trial with its own seed, so a continued search draws the same numbers as
+    an uninterrupted one.
     """
 
     class Config(PluginConfig):
@@ -69,13 +69,13 @@ class OptunaSampler(Controller):
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return what the sampler decides at once."""
+        """Return the decisions that the sampler takes at once."""
         return self._sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the decisions that the sampler takes at once."""
+        """Return the sampler's values for these decisions."""
         return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
@@ -87,7 +87,7 @@ class OptunaSampler(Controller):
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Let the sampler note the result."""
+        """Let the sampler record the result."""
         self._for(study, trial).after_trial(study, trial, state, values)
 
     def _for(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:

@@ -27,7 +27,7 @@ RATES = {
     ("reinforce", "lstm"): 0.01,
     ("ppo", "lstm"): 0.02,
 }
-"""The paper's 0.0006 for 12,800 trials, made larger for hundreds."""
+"""Default learning rates: the paper's 0.0006 is for 12,800 trials, these are for hundreds."""
 
 
 @CONTROLLERS.register("policy_gradient")
@@ -35,9 +35,9 @@ class PolicyGradient(Learner):
     """Draws trials from a policy and raises the probability of good ones (policy gradient).
 
     REINFORCE: Zoph and Le 2016, arXiv 1611.01578; PPO: Schulman et al. 2017, arXiv 1707.06347. The policy is
-    factored (one softmax per decision) or an LSTM that reads the choices made before. Ranges of numbers are cut
-    into 6 parts, and a value is drawn evenly inside the part. Learning follows the order of the trials' numbers,
-    whatever the order in which they end.
+    factored (one softmax per decision) or an LSTM that reads the choices made before. Ranges of numbers are divided
+    into 6 intervals, and a value is drawn uniformly inside the interval. Learning follows the order of the trials'
+    numbers, not of their ends.
     """
 
     class Config(PluginConfig):
@@ -51,7 +51,7 @@ class PolicyGradient(Learner):
         """Learning rate of Adam; None: a value that suits the algorithm and the policy in searches of some hundred
         trials."""
         entropy: float = Field(default=0.01, ge=0)
-        """Weight of the entropy bonus that keeps the policy from settling early."""
+        """Weight of the entropy bonus that keeps the policy from converging too early."""
 
     def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)
@@ -61,11 +61,11 @@ class PolicyGradient(Learner):
 
     @property
     def initial(self) -> int:
-        """The untrained policy is random enough."""
+        """None: the untrained policy is already random."""
         return 0
 
     def learned(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:
-        """Return an untried draw of the policy."""
+        """Return an untried sample of the policy."""
         policy = self._trained.trained(seen).policy
 
         def choose(decision: int, steps: Sequence[Step]) -> int:

@@ -22,7 +22,7 @@ from paddle_automl.space import SearchSpace
 
 METAQNN_DRAWS = 30
 UNKNOWN_TRIALS = 100
-"""Length of MetaQNN's schedule where nobody tells that of the search."""
+"""Length of MetaQNN's schedule if that of the search is not known."""
 SOFTNESS = 5.0
 
 
@@ -30,20 +30,20 @@ SOFTNESS = 5.0
 class QLearning(Learner):
     """Learns the value of every choice from all trials and proposes promising combinations.
 
-    The loop is the textbook's: generate a combination, train it, evaluate it on the validation split, update
-    the values of its choices, choose the next combination by them, until the budget is spent or
-    `search.stop_after` trials brought no improvement.
+    The loop is the textbook's: generate a combination, train it, evaluate it on the validation split, update the
+    values of its choices, choose the next combination by them, until the budget is spent or `search.stop_after`
+    trials bring no improvement.
 
     *factored* (default). State: an incumbent, one of the best trials. Action: one to four edits of single
-    decisions. Q(s, a) is a sum of per-decision values of the resulting configuration, fitted to all trials at
-    once by Bayesian ridge regression: experience replay taken to convergence, discount 1. Exploration is by
-    Thompson sampling (Thompson 1933) in place of epsilon, so that trials side by side differ by themselves.
+    decisions. Q(s, a) is a sum of per-decision values of the resulting configuration, fitted to all trials at once
+    by Bayesian ridge regression: experience replay until convergence, discount 1. Exploration is by Thompson
+    sampling (Thompson 1933) instead of epsilon, so that parallel trials differ.
 
     *metaqnn*. Baker et al. 2016, arXiv 1611.02167: the decisions in order are the states, their choices the
-    actions; epsilon-greedy play with the schedule of table 2, updates by eq. (3) over replayed trials in reversed
-    order. Deliberate differences: the schedule is scaled to `schedule_trials`; the reward is the fraction of trials
-    that are worse instead of the accuracy, because losses have no fixed scale; the ranges of numbers are cut into 6
-    parts. The paper needs 2,700 trials; at 100 it is hardly better than random search.
+    actions; epsilon-greedy choices with the schedule of table 2, updates by eq. (3) over replayed trials in
+    reversed order. Deliberate differences: the schedule is scaled to `schedule_trials`; the reward is the fraction
+    of trials that are worse instead of the accuracy, because losses have no fixed scale; the ranges of numbers are
+    divided into 6 intervals. The paper needs 2,700 trials; at 100 it is hardly better than random search.
     """
 
     knows_seconds = True
@@ -64,11 +64,11 @@ class QLearning(Learner):
         schedule_trials: int | None = Field(default=None, ge=1)
         """metaqnn: trials over which epsilon falls from 1 to 0.1; None: search.trials without the repeats."""
         learning_rate: float = Field(default=0.01, gt=0, le=1)
-        """metaqnn: step of a value toward its target."""
+        """metaqnn: learning rate, the step of a value toward its target."""
         discount: float = Field(default=1.0, ge=0, le=1)
         """metaqnn: weight of the next state's value."""
         start_value: float = 0.5
-        """metaqnn: value of an action never tried."""
+        """metaqnn: value of an action that was never tried."""
         replayed: int = Field(default=128, ge=0)
         """metaqnn: past trials replayed after each trial."""
 
@@ -86,7 +86,7 @@ class QLearning(Learner):
 
     @property
     def initial(self) -> int:
-        """MetaQNN explores by its epsilon alone."""
+        """MetaQNN explores only by its epsilon."""
         return super().initial if self.config.variant == "factored" else 0
 
     def learned(self, number: int, seen: Observations, rng: np.random.Generator) -> Array | None:
@@ -109,9 +109,9 @@ class QLearning(Learner):
         return None
 
     def _per_second(self, values: Array, weights: Array, candidates: Array, seen: Observations) -> Array:
-        """Return the logarithm of each candidate's gain over the best trial per second.
+        """Return the logarithm of each candidate's gain per second over the best trial.
 
-        The gain is softened, ``log(1 + exp(k gain)) / k``, so that candidates below the best are still ordered.
+        The gain is smoothed, ``log(1 + exp(k gain)) / k``, so that candidates below the best are still ordered.
         """
         gain = values - float((self._q.features(seen.rows[seen.best[:1]]) @ weights)[0])
         softened = np.logaddexp(0.0, SOFTNESS * gain)

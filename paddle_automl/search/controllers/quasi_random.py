@@ -16,7 +16,7 @@ from paddle_automl.search.records import History
 from paddle_automl.space import Params, SearchSpace
 
 LONGEST_SKIP = 64
-"""Points of the sequence passed over because they were tried, before points are drawn at random."""
+"""Points that are skipped because they were tried, before points are drawn at random."""
 
 
 @CONTROLLERS.register("quasi_random")
@@ -31,7 +31,7 @@ class QuasiRandom(Proposer):
         """Options of quasi-random search."""
 
         sequence: Literal["sobol", "halton"] = "sobol"
-        """Which sequence."""
+        """The sequence."""
 
     def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)
@@ -44,7 +44,7 @@ class QuasiRandom(Proposer):
         return self.unseen(lambda: next(points, None) or self.space.sample(rng), history, rng)
 
     def _points(self, number: int) -> Iterator[Params]:
-        # SciPy's module takes half a second to import and is needed by this controller only.
+        # SciPy's module takes half a second to import and only this controller needs it.
         from scipy.stats import qmc
 
         sequence: Any = {"sobol": qmc.Sobol, "halton": qmc.Halton}[self.config.sequence]

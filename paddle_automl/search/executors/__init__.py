@@ -1,1 +1,1 @@
-"""One file per executor: the plugins that run trials somewhere."""
+"""One file per executor: the plugins that run jobs."""

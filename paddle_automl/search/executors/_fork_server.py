@@ -1,4 +1,4 @@
-"""The process that jobs are forked from, and what a new process is spared."""
+"""The fork server from which jobs are forked, and starting processes without the main script."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import psutil
 SERVER_GONE = 255
 """Exit code that multiprocessing gives to a process whose fork server is gone."""
 _ENDING_S = 1.0
-"""How long a process that ends may still be seen."""
+"""How long an ending process may remain visible."""
 
 
 def start_fork_server(preload: Sequence[str]) -> bool:
-    """Start the fork server that jobs come from, if it does not run yet; return whether this system has one.
+    """Start the fork server for jobs if it is not running; return whether this system has one.
 
     It starts importing at once, while the caller still prepares the first job.
     """
@@ -31,13 +31,13 @@ def start_fork_server(preload: Sequence[str]) -> bool:
 
 
 def fork_server() -> int | None:
-    """Return the process number of the fork server, None where there is none."""
+    """Return the process id of the fork server, or None if there is none."""
     number: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)
     return number
 
 
 def is_gone(number: int) -> bool:
-    """Tell whether a process has ended or is just ending: its pipes close a moment before it is gone."""
+    """Return whether a process has ended or is ending: its pipes close a moment before it is gone."""
     until = time.monotonic() + _ENDING_S
     while time.monotonic() < until:
         try:
@@ -51,7 +51,7 @@ def is_gone(number: int) -> bool:
 
 @contextlib.contextmanager
 def without_main(hide: bool) -> Iterator[None]:
-    """Keep a new process from running the caller's script again, which a notebook or a plain script needs."""
+    """Keep new processes from running the caller's script again, as needed for notebooks and plain scripts."""
     main = sys.modules.get("__main__")
     if main is None or not hide:
         yield

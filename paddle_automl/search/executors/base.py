@@ -1,4 +1,4 @@
-"""What an executor is: it runs jobs somewhere and reports what happens to them."""
+"""The interface of executors, which run jobs and report their events."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from paddle_automl.core.schema import PluginConfig
 EXECUTORS: Registry[Executor] = Registry("executor", "paddle_automl.search.executors", "search.executor")
 
 Report = Callable[[int, Mapping[str, float]], bool]
-"""Called by a job as ``report(epoch, metrics)``; returns True to go on, False to end with what there is."""
+"""Called by a job as ``report(epoch, metrics)``; returns True to continue, False to end with the results so far."""
 KILL_WAIT_S = 15.0
-"""How long `run_job` waits for a killed job to be gone."""
+"""How long `run_job` waits for a killed job to end."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What a job's function may use of the place where it runs.
+    """The resources of a job's function.
 
-    `scratch` is a folder on the worker's own machine for caches and locks, shared by the workers there; None:
-    nothing is to be kept. `report` sends an epoch's metrics and waits for the answer.
+    `scratch` is a folder on the worker's machine for caches and locks, shared by the workers there; None: there is
+    none. `report` sends an epoch's metrics and waits for the answer.
     """
 
     device: str
@@ -37,9 +37,9 @@ class Worker:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What an executor offers: how many jobs run side by side, on which devices, with how many threads each.
+    """Capacity of an executor: parallel jobs, their devices, and threads per job.
 
-    Worker i computes on ``devices[i % len(devices)]``.
+    Worker i uses ``devices[i % len(devices)]``.
     """
 
     workers: int
@@ -49,12 +49,12 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Job:
-    """One call of ``function(request, worker)`` in a process of its own, somewhere.
+    """One call of ``function(request, worker)`` in its own process.
 
     `target` names the function as ``package.module:function``; it returns a `Section` or a mapping that JSON can
     carry. `request` is picklable. The `plugins` (`core.plugins`) are loaded first. Standard output and error go to
-    `log_file`. `epochs` is the last epoch the job will report, where known. `provisional` reports never stand for
-    the result of a job that time ends: what it measures last is another thing.
+    `log_file`. `epochs` is the last epoch that the job will report, if known. If `provisional`, reports are not
+    used as the result when time ends the job, because the final result measures something else.
     """
 
     target: str
@@ -68,13 +68,13 @@ class Job:
 
 
 def target_of(function: Callable[[Any, Worker], Any]) -> str:
-    """Return the name by which a job's function is found in another process."""
+    """Return the name under which another process finds a job's function."""
     return f"{function.__module__}:{function.__qualname__}"
 
 
 @dataclass(frozen=True)
 class Reported:
-    """A job reported an epoch and waits for `Executor.reply`."""
+    """A job has reported an epoch and waits for `Executor.reply`."""
 
     id: int
     epoch: int
@@ -91,11 +91,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A job ended without a result: why, in one short sentence, and the package's own error, if it was one.
+    """A job ended without a result: the reason in one short sentence, and the package's own error, if it was one.
 
-    `cause` is ``job`` for what the job did or had to be ended for, ``machine`` for a fault of the machine that
-    the next job would meet too (a full disk, no process can be started), ``killed`` for a signal from outside, as
-    of a system without memory, ``lost`` where the executor lost the job and can run it again at once.
+    `cause` is ``job`` for the job's own failure or a limit that it exceeded, ``machine`` for a fault of the machine
+    that would also affect the next job (a full disk, no process can be started), ``killed`` for a signal from
+    outside, such as from a system out of memory, ``lost`` if the executor lost the job and can run it again at
+    once.
     """
 
     id: int
@@ -108,10 +109,10 @@ Event = Reported | Finished | Failed
 
 
 class Executor(ABC):
-    """Runs up to ``capacity().workers`` jobs at a time; a job that fails costs nothing but itself.
+    """Runs up to ``capacity().workers`` jobs at a time; a failed job does not affect others.
 
-    Laws: every submitted job ends with exactly one `Finished` or `Failed`. Jobs end by themselves when the
-    process that submitted them is gone. `paddle_automl.testing.executors` checks them.
+    Rules: every submitted job ends with exactly one `Finished` or `Failed`. Jobs end by themselves when the process
+    that submitted them is gone. `paddle_automl.testing.executors` checks these rules.
     """
 
     name: ClassVar[str]
@@ -129,25 +130,25 @@ class Executor(ABC):
         scratch: Path | None = None,
         preload: Sequence[str] = (),
     ) -> None:
-        """Find out what there is to compute on, where this executor computes.
+        """Determine the capacity of the machines of this executor.
 
         `workers` and `device` are as in the configuration (`search.workers`, `device`); `preload` are modules that
-        every job needs. `scratch` is the folder for caches and locks on this machine; an executor whose jobs run
-        elsewhere takes one there, or none where this one is None. Raises ConfigError for a device that is missing.
+        every job needs. `scratch` is the folder for caches and locks on this machine; an executor with jobs on
+        other machines uses a folder there, or none if this is None. Raises ConfigError for a missing device.
         """
 
     @classmethod  # noqa: B027  most executors have nothing to prepare
     def prepare(cls, preload: Sequence[str]) -> None:
-        """Begin what takes long, before the configuration is read. By default nothing."""
+        """Start slow preparations before the configuration is read. By default nothing."""
 
     @abstractmethod
     def capacity(self) -> Capacity:
-        """Return what there is to compute on."""
+        """Return the number of parallel jobs, their devices and threads."""
 
     @property
     @abstractmethod
     def free(self) -> int:
-        """How many more jobs can be submitted now."""
+        """Return how many more jobs can be submitted now."""
 
     @abstractmethod
     def submit(self, id: int, job: Job) -> None:
@@ -155,7 +156,7 @@ class Executor(ABC):
 
     @abstractmethod
     def poll(self, timeout_s: float) -> list[Event]:
-        """Return what happened, waiting up to `timeout_s` for something to happen."""
+        """Return new events; wait up to `timeout_s` seconds for one."""
 
     @abstractmethod
     def reply(self, id: int, go_on: bool) -> None:
@@ -163,11 +164,11 @@ class Executor(ABC):
 
     @abstractmethod
     def kill(self, id: int, reason: str) -> None:
-        """End a job now; its event is `Failed` with `reason`, or `Finished` where it was faster."""
+        """Kill a job now; its event is `Failed` with `reason`, or `Finished` if it was faster."""
 
     @abstractmethod
     def close(self) -> None:
-        """Kill what still runs and release everything."""
+        """Kill running jobs and release all resources."""
 
     def __enter__(self) -> Executor:
         return self
@@ -184,10 +185,10 @@ def run_job(
 ) -> Mapping[str, Any]:
     """Run one job on an idle executor and return its result, as plain values.
 
-    `on_report(epoch, metrics)` may return False to end the job with what it has. At `until`, on the monotonic
-    clock, the job is killed. A job that was killed from outside, or lost, is run once more. Raises the error of the
-    package that the job raised, TimeUpError at `until`, MachineError for a fault of the machine, and TrialError
-    with reason and log file where the job died or raised another error.
+    `on_report(epoch, metrics)` may return False to end the job with its results so far. At `until`, on the
+    monotonic clock, the job is killed. A job that was killed from outside, or lost, is run once more. Raises the
+    package's own error if the job raised one, TimeUpError at `until`, MachineError for a fault of the machine, and
+    TrialError with reason and log file if the job died or raised another error.
     """
     executor.submit(0, job)
     ended = again = False

@@ -33,9 +33,9 @@ from paddle_automl.search.messages import event_of
 from paddle_automl.search.worker import Slot, run
 
 CHECK_EVERY_S = 0.5
-"""How often time and memory limits are looked at."""
+"""How often time and memory limits are checked."""
 LINGER_S = 10.0
-"""How long a process may take to end after it sent its result."""
+"""How long a process may take to end after sending its result."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class _Process:
     outcome: Event | None = None
     ended: float = 0.0
     server: int | None = None
-    """Process number of the fork server that it comes from."""
+    """Process id of the fork server from which it was forked."""
 
 
 @EXECUTORS.register("local")
@@ -80,23 +80,23 @@ class Local(Executor):
         self._stillborn: list[Event] = []
         self._checked = 0.0
         self._lost_servers: set[int] = set()
-        # A forked process cannot use CUDA once its parent has; some systems have no fork server.
+        # A forked process cannot use CUDA if its parent has used it; some systems have no fork server.
         gpu = any(name.startswith("gpu") for name in self._capacity.devices)
         forks = not gpu and start_fork_server(preload)
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
 
     @classmethod
     def prepare(cls, preload: Sequence[str]) -> None:
-        """Start the fork server: it imports the modules while the command still reads its configuration."""
+        """Start the fork server: it imports the modules while the command reads its configuration."""
         start_fork_server(preload)
 
     def capacity(self) -> Capacity:
-        """Return what this machine offers."""
+        """Return the capacity of this machine."""
         return self._capacity
 
     @property
     def free(self) -> int:
-        """How many slots are free."""
+        """Return the number of free slots."""
         return len(self._slots)
 
     def submit(self, id: int, job: Job) -> None:
@@ -111,7 +111,7 @@ class Local(Executor):
             with without_main(not job.target.startswith("__main__:")):
                 process.start()
         except (OSError, EOFError) as error:
-            # No memory or no process left on the machine, or the fork server is gone.
+            # The machine has no memory or processes left, or the fork server is gone.
             self._slots.insert(0, number)
             reason = f"its process could not be started: {error!r}"
             cause = self._loss_of(fork_server()) or "machine"
@@ -121,12 +121,12 @@ class Local(Executor):
         finally:
             theirs.close()
         with contextlib.suppress(OSError):
-            # Where it is dead already, it is found so as any other.
+            # If it is already dead, the next poll finds that.
             ours.send_bytes(message)
         self._running[id] = _Process(id, job, number, process, ours, time.monotonic(), server=fork_server())
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """Return reports and ends; enforces the time and memory limits on the way."""
+        """Return reports and ends of jobs; also enforce the time and memory limits."""
         deadline = time.monotonic() + timeout_s
         while True:
             left = max(0.0, deadline - time.monotonic())
@@ -149,21 +149,21 @@ class Local(Executor):
                 return events
 
     def reply(self, id: int, go_on: bool) -> None:
-        """Answer the report that the job waits with."""
+        """Answer the report of a waiting job."""
         worker = self._running.get(id)
         if worker is not None and worker.connection is not None:
             with contextlib.suppress(OSError):
                 worker.connection.send_bytes(b"go" if go_on else b"stop")
 
     def kill(self, id: int, reason: str) -> None:
-        """Kill the job's process and all that it started; a job that already sent its result keeps it."""
+        """Kill the job's process and its child processes; a result that was already sent is kept."""
         worker = self._running.get(id)
         if worker is None:
             return
         if worker.outcome is None:
             worker.outcome = Failed(id, reason)
         with contextlib.suppress(OSError, AttributeError):
-            # Not before the process has made its own group: the group of that number does not exist then.
+            # Only after the process has created its own group: before that the group does not exist.
             os.killpg(worker.process.pid, signal.SIGKILL)
         worker.process.kill()
 
@@ -206,10 +206,10 @@ class Local(Executor):
         return event
 
     def _death(self, worker: _Process, code: int | None) -> Failed:
-        """Return the event of a process that ended without a word."""
+        """Return the event of a process that ended without a message."""
         loss = self._loss_of(worker.server) if code == SERVER_GONE else None
         if loss is not None:
-            # It may still compute: only the one who would tell of its end is gone.
+            # It may still be running: only the server that would report its end is gone.
             for end in (os.killpg, os.kill):
                 with contextlib.suppress(OSError):
                     end(worker.process.pid, signal.SIGKILL)
@@ -219,7 +219,7 @@ class Local(Executor):
         return Failed(worker.id, _why_it_died(code), cause="killed" if killed else "job")
 
     def _loss_of(self, server: int | None) -> Literal["lost", "machine"] | None:
-        """Return the cause of what ended because a fork server is gone; None where it is not."""
+        """Return the cause of a job's end if its fork server is gone, else None."""
         if server is None or not is_gone(server):
             return None
         self._lost_servers.add(server)
@@ -242,9 +242,9 @@ class Local(Executor):
 
 
 _FROM_OUTSIDE = {getattr(signal, name, None) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")}
-"""Signals that no code sends itself by mistake; a crash has others."""
+"""Signals from outside; a crash causes other ones."""
 _MOST_LOST = 1
-"""Fork servers that may be lost in one command: multiprocessing starts the next one with the next job."""
+"""Most fork servers that may die in one command: multiprocessing starts a new one with the next job."""
 
 
 def _why_it_died(code: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Expected improvement, and the search for the rows where it is highest."""
+"""Expected improvement, and the search for the rows that maximize it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paddle_automl.search.learning.moves import mutate, neighbours
 from paddle_automl.search.learning.observations import Observations
 
 ENUMERATED = 20_000
-"""Largest space of which every member is judged."""
+"""Largest space in which every member is evaluated."""
 RANDOM, PARENTS, CHILDREN, STARTS, STEPS = 1000, 6, 60, 8, 12
 SCALES = ((0.2, 0.08, 0.02), (0.1, 0.04, 0.01), (0.05, 0.02, 0.005))
 
@@ -23,14 +23,14 @@ Score = Callable[[Array], Array]
 def log_expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
     """Return the logarithm of the expected improvement [M] over `best`.
 
-    EI = s (phi(z) + z Phi(z)), z = (best - mean) / s (Jones et al. 1998, eq. 15). The logarithm keeps its
-    shape where EI itself is 0 in floating point (Ament et al. 2023, arXiv 2310.20708).
+    EI = s (phi(z) + z Phi(z)), z = (best - mean) / s (Jones et al. 1998, eq. 15). The logarithm has a useful slope
+    even where EI itself underflows to 0 (Ament et al. 2023, arXiv 2310.20708).
     """
     z = (best - mean) / deviation
     near = np.maximum(z, -25.0)
     density = np.exp(-0.5 * near * near) / np.sqrt(2.0 * np.pi)
     improvement = np.log(np.maximum(density + near * ndtr(near), 1e-300))
-    # Far below: phi(z) + z Phi(z) -> phi(z) / z^2.
+    # For very negative z: phi(z) + z Phi(z) -> phi(z) / z^2.
     far = -0.5 * z * z - 2.0 * np.log(np.maximum(-z, 1e-9)) - 0.5 * np.log(2.0 * np.pi)
     return np.where(z < -25.0, far, improvement) + np.log(deviation)
 
@@ -44,10 +44,10 @@ class Maximizer:
         self._all_keys = None if self._all is None else encoding.keys(self._all)
 
     def __call__(self, score: Score, seen: Observations, rng: np.random.Generator) -> Array | None:
-        """Return the row [D], or None when nothing untried was met.
+        """Return the row [D], or None if all rows that were considered have been tried.
 
-        Small spaces are enumerated. In others 1,000 random rows and 60 mutations of each of the best six
-        trials compete; the best of them and the best two trials start 12 steps of local search.
+        Small spaces are enumerated. In others 1,000 random rows and 60 mutations of each of the best six trials are
+        scored; the best of them and the best two trials start 12 steps of local search.
         """
         if self._all is not None and self._all_keys is not None:
             scores = score(self._all)
@@ -74,7 +74,7 @@ class Maximizer:
         return mutate(self.encoding, rows, counts, rng.choice([0.02, 0.08, 0.25], len(rows)), rng)
 
     def _climb(self, starts: Array, scores: Array, score: Score, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return all rows [M, D] met by hill climbing, with their scores: starts, ends, best neighbours."""
+        """Return all rows [M, D] of hill climbing (starts, ends, best neighbours), with their scores."""
         rows, best = starts.copy(), scores.copy()
         alive = np.ones(len(rows), dtype=bool)
         met, met_scores = [starts], [scores]
@@ -93,6 +93,6 @@ class Maximizer:
                 if judged[top] > best[place] + 1e-9:
                     rows[place], best[place] = near[top], judged[top]
                 elif step >= 8 or self.encoding.discrete:
-                    # Real numbers get all steps: a later one looks closer.
+                    # Real numbers use all steps: later ones are smaller.
                     alive[place] = False
         return np.vstack(met), np.concatenate(met_scores)

@@ -1,4 +1,4 @@
-"""Rows as sequences of discrete choices: what tables and policies over categories see."""
+"""Rows as sequences of discrete choices, for tables and policies over categories."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from paddle_automl.search.learning.columns import Array
 from paddle_automl.search.learning.encoding import Encoding
 
 Step = tuple[int, int]
-"""A decision's number and the number of the choice taken."""
+"""Index of a decision and index of its choice."""
 
 
 class Bins:
-    """Each free decision's choices: options, the values of short grids, or equal parts of a number's range.
+    """Each free decision's choices: options, the values of short grids, or equal intervals of a number's range.
 
-    `counts` [D] holds the numbers of choices; 1 for a decision with a single value, which is never a step.
+    `counts` [D] holds the numbers of choices; 1 for a decision with a single value, which is not a step.
     """
 
     def __init__(self, encoding: Encoding, parts: int) -> None:
@@ -41,7 +41,7 @@ class Bins:
         ]
 
     def choice(self, j: int, coordinate: float) -> int:
-        """Return the number of the choice of a coordinate."""
+        """Return the index of the choice for a coordinate."""
         column = self.encoding.columns[j]
         if column.size is not None:
             index = int(column.index(np.array([coordinate]))[0])
@@ -49,19 +49,19 @@ class Bins:
         return min(self.counts[j] - 1, int(coordinate * self.counts[j]))
 
     def coordinate(self, j: int, choice: int, uniform: float) -> float:
-        """Return the coordinate of a choice; `uniform` in [0, 1) picks a value inside a part."""
+        """Return the coordinate of a choice; `uniform` in [0, 1) selects a value inside an interval."""
         column, count = self.encoding.columns[j], self.counts[j]
         if column.category:
             return float(choice)
         if column.size is None:
             return (choice + uniform) / count
-        # The grid values whose number falls into this part, as `choice` counts them.
+        # The grid values whose index falls into this interval, as in `choice`.
         low = -(-choice * column.size // count)
         high = -(-(choice + 1) * column.size // count)
         return float(column.of_index(np.array([low + int(uniform * (high - low))]))[0])
 
     def play(self, choose: Callable[[int, Sequence[Step]], int], rng: np.random.Generator) -> Array:
-        """Return the row [D] of a sequence of choices; `choose(decision, steps so far)` takes each."""
+        """Return the row [D] of a sequence of choices, each made by `choose(decision, steps so far)`."""
         row = self.encoding.neutral.copy()
         active = [True] * self.encoding.width
         steps: list[Step] = []

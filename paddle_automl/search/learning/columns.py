@@ -1,4 +1,4 @@
-"""One decision as a coordinate: the position of its value in 0..1, or the number of its option."""
+"""One decision as a coordinate: the position of its value in 0..1, or the index of its option."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 LONGEST_GRID = 100_000
-"""Whole numbers with more values than this are treated as real ones and rounded at the end."""
+"""Whole numbers with more values than this are treated as real numbers and rounded at the end."""
 NEUTRAL, NO_OPTION = 0.5, -1.0
 """Coordinate of an inactive number, and of an inactive choice."""
 
@@ -22,9 +22,9 @@ NEUTRAL, NO_OPTION = 0.5, -1.0
 class Column:
     """The coordinate of one decision.
 
-    A *category* has the number of its option as coordinate. A *grid* (whole numbers, steps, and choices of
-    three or more numbers, which have an order that is worth knowing) and a *real* number have a position in
-    0..1. `size` is the number of values, None for a real number.
+    The coordinate of a *category* is the index of its option. A *grid* (whole numbers, steps, and choices of three
+    or more numbers, which have a useful order) and a *real* number have a position in 0..1. `size` is the number of
+    values, None for a real number.
     """
 
     def __init__(self, domain: Domain) -> None:
@@ -47,23 +47,23 @@ class Column:
         return NO_OPTION if self.category else NEUTRAL
 
     def index(self, coordinates: Array) -> Indices:
-        """Return the numbers [N] of the values of a category or a grid."""
+        """Return the indices [N] of the values of a category or a grid."""
         if self.category:
             return coordinates.astype(np.intp)
         return np.searchsorted(self._borders, coordinates)
 
     def snap(self, coordinates: Array) -> Array:
-        """Return the nearest coordinates [N] that stand for values."""
+        """Return the nearest coordinates [N] that represent values."""
         if self.positions is None:
             return coordinates
         return self.positions[self.index(coordinates)]
 
     def of_index(self, indices: Indices) -> Array:
-        """Return the coordinates [N] of value numbers."""
+        """Return the coordinates [N] of indices of values."""
         return indices.astype(float) if self.positions is None else self.positions[indices]
 
     def of_uniform(self, uniform: Array) -> Array:
-        """Return the coordinates [N] of numbers drawn evenly from [0, 1): every value has its fair share."""
+        """Return the coordinates [N] of uniform numbers in [0, 1): every value is equally likely."""
         if self.size is None:
             return uniform
         if isinstance(self.domain, Integer) and self.domain.log:

@@ -1,4 +1,4 @@
-"""What a trial will take: the logarithm of its seconds, learned from the trials that went through."""
+"""Predicted time of a trial: the logarithm of its seconds, learned from completed trials."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from paddle_automl.search.learning.observations import Observations
 from paddle_automl.search.learning.values import Features, posterior
 
 FEWEST = 4
-"""Trials with known seconds before anything is predicted."""
+"""Trials with known seconds that a prediction needs."""
 RIDGE = 0.1
 
 
 class CostModel:
     """Ridge regression of log seconds on the per-decision features of a configuration.
 
-    Width, depth and image size multiply the time of a training, so in the logarithm their effects add up.
+    Width, depth and image size multiply the time of a training, so their effects on the logarithm add up.
     """
 
     def __init__(self, encoding: Encoding) -> None:
         self._features = Features(encoding)
 
     def fitted(self, seen: Observations) -> Callable[[Array], Array]:
-        """Return a function from rows [M, D] to predicted log seconds [M]; zeros while too few are known."""
+        """Return a function from rows [M, D] to predicted log seconds [M]; zeros while too few times are known."""
         known = seen.seconds > 0
         if int(known.sum()) < FEWEST:
             return lambda rows: np.zeros(len(rows))
@@ -34,7 +34,7 @@ class CostModel:
         weights = posterior(self._features(seen.rows[known]), logs - logs.mean(), np.ones(len(logs)), RIDGE).mean
 
         def predict(rows: Array) -> Array:
-            # A bold extrapolation must not decide alone: no farther than twice beyond what was seen.
+            # Extrapolations are limited to a factor of two beyond the observed times.
             predicted = self._features(rows) @ weights + logs.mean()
             clipped: Array = np.clip(predicted, logs.min() - np.log(2.0), logs.max() + np.log(2.0))
             return clipped

@@ -19,10 +19,10 @@ FEWEST_STARTS, MOST_STARTS = 6, 10
 class Encoding:
     """Rows [N, D] for a search space of D decisions.
 
-    An inactive decision has a neutral coordinate (the middle of a number's range; for a choice an option of
-    its own), so two rows that do not decide it do not differ in it. `neutral` [D] are these. `free` are the columns
-    with more than one value: models look at these only. `conditions` hold, for a column that is not always
-    active, its parent's column and which of the parent's values activate it.
+    An inactive decision has a neutral coordinate (the middle of a number's range; for a choice an extra option), so
+    rows in which it is inactive do not differ in it. `neutral` [D] holds these. `free` are the columns with more
+    than one value, the only ones that models use. `conditions` hold, for a column that is not always active, its
+    parent's column and the parent's values that activate it.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -40,7 +40,7 @@ class Encoding:
                 parent = place[decision.condition.decision]
                 column = self.columns[parent]
                 values = np.array([column.encode(value) for value in decision.condition.values])
-                # One entry more, never allowed: the index -1 of an inactive choice.
+                # One more entry, always False: the index -1 of an inactive choice.
                 allowed = np.zeros((column.size or 0) + 1, dtype=bool)
                 allowed[column.index(values)] = True
                 self.conditions[j] = (parent, allowed)
@@ -52,10 +52,10 @@ class Encoding:
 
     @property
     def start(self) -> int:
-        """How many trials of a Latin hypercube a model needs before it learns more than it guesses.
+        """Number of trials of a Latin hypercube before a model is used.
 
-        Numbers tell of their neighbours, so 6 are enough. Of choices alone every option should be met twice,
-        up to 10 trials.
+        A number is informative about its neighbours, so 6 suffice. With choices alone every option should occur
+        twice, up to 10 trials.
         """
         sizes = [self.columns[j].size or 1 for j in self.free if self.categories[j]]
         if not sizes or len(sizes) < len(self.free):
@@ -81,7 +81,7 @@ class Encoding:
         return self.space.complete(values)
 
     def active(self, rows: Array) -> Mask:
-        """Return which decisions [N, D] count in each row."""
+        """Return which decisions [N, D] are active in each row."""
         active = np.ones(rows.shape, dtype=bool)
         for j, (parent, allowed) in self.conditions.items():
             chosen = self.columns[parent].index(rows[:, parent])
@@ -89,12 +89,12 @@ class Encoding:
         return active
 
     def settle(self, rows: Array, was_active: Mask | None = None, rng: np.random.Generator | None = None) -> Array:
-        """Return rows with coordinates that stand for values, neutral ones where inactive.
+        """Return rows with coordinates that represent values, neutral ones for inactive decisions.
 
         With `was_active` [N, D], decisions that became active are drawn from `rng`.
         """
         rows = np.column_stack([column.snap(rows[:, j]) for j, column in enumerate(self.columns)])
-        # Parents first: a drawn value may activate or silence decisions below it.
+        # Parents first: a drawn value may activate or deactivate decisions below it.
         fresh = None if rng is None or was_active is None else self.of_uniform(rng.random(rows.shape))
         if fresh is not None and was_active is not None:
             for j, (parent, allowed) in self.conditions.items():
@@ -104,7 +104,7 @@ class Encoding:
         return np.where(self.active(rows), rows, self.neutral)
 
     def of_uniform(self, uniform: Array) -> Array:
-        """Return the coordinates [N, D] of numbers in [0, 1), each decision's values having equal shares."""
+        """Return the coordinates [N, D] of numbers in [0, 1); each decision's values are equally likely."""
         return np.column_stack([column.of_uniform(uniform[:, j]) for j, column in enumerate(self.columns)])
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:

@@ -25,8 +25,8 @@ STEPS = (0.03, 0.1, 0.3)
 class FactoredQ:
     """Values of configurations, learned from all trials at once.
 
-    The return of a trial is the normal score of its rank; discount 1. Trials are weighted by
-    ``exp(-3 (rank - 1) / n)``: the values describe the good region, where the next edits happen.
+    The return of a trial is the normal score of its rank; discount 1. Trials are weighted by ``exp(-3 (rank - 1) /
+    n)``, so the values describe the good region, where the next edits are made.
     """
 
     features: Features
@@ -41,17 +41,17 @@ class FactoredQ:
         return posterior(self.features(rows), normal_scores(costs), self.importance(costs), RIDGE)
 
     def draw(self, rows: Array, costs: Array, rng: np.random.Generator) -> Array:
-        """Return weights [F] drawn from the posterior, by the cheaper of two equivalent ways."""
+        """Return weights [F] drawn from the posterior, by the cheaper of two equivalent methods."""
         if self.features.width <= len(rows):
             return self.posterior(rows, costs).draw(rng)
         return draw_by_kernel(self.features(rows), normal_scores(costs), self.importance(costs), RIDGE, rng)
 
 
 def edits(encoding: Encoding, seen: Observations, incumbents: int, count: int, rng: np.random.Generator) -> Array:
-    """Return rows [count, D]: each one of the best `incumbents` trials with 1 to 4 decisions edited.
+    """Return rows [count, D]: copies of the best `incumbents` trials, each with 1 to 4 decisions edited.
 
-    The better an incumbent, the more often it is edited, and few edits are likelier than many (both
-    geometric, 0.55). A number takes a Gaussian step of 3, 10 or 30 % of its range.
+    Better incumbents are edited more often, and few edits are likelier than many (both geometric, 0.55). A number
+    takes a Gaussian step of 3, 10 or 30 % of its range.
     """
     best = seen.best[:incumbents]
     ranks = np.minimum(len(best), rng.geometric(GEOMETRIC, count)) - 1

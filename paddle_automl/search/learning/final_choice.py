@@ -1,4 +1,4 @@
-"""The final choice knows about noise: the best few are run again before one of them is taken."""
+"""The final choice under noise: the best few configurations are run again before one of them is chosen."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FINALISTS = 5
 def repeats(trials: int) -> int:
     """Return how many of `trials` go into repeats: none up to 30, a fifth from 100 on, linear between.
 
-    Choosing the best *observed* trial is choosing luck too; with few trials a better search is worth more.
+    The best *observed* trial is partly lucky; with few trials more search is worth more than repeats.
     """
     grown = min(1.0, max(0.0, (trials - FEWEST) / (FULL - FEWEST)))
     return round(SHARE * grown * trials)
 
 
 def repeats_after(explored: int) -> int:
-    """Return how many repeats go with so many different configurations, by the rule of `repeats`."""
+    """Return the number of repeats for this many different configurations, by the rule of `repeats`."""
     trials = explored
     while trials - repeats(trials) < explored:
         trials += 1
@@ -29,9 +29,9 @@ def repeats_after(explored: int) -> int:
 
 
 def next_repeat(runs: Sequence[Sequence[float]], left: int) -> int | None:
-    """Return which configuration to run again, or None when there is nothing to decide.
+    """Return the configuration to run again, or None if there is nothing to decide.
 
-    `runs` hold the costs of every configuration that may win, its first run first; `left` repeats remain.
+    `runs` hold the costs of each configuration that may win, first run first; `left` repeats remain.
     The five with the best first runs are repeated equally often.
     """
     if left <= 0 or len(runs) < 2:
@@ -41,10 +41,10 @@ def next_repeat(runs: Sequence[Sequence[float]], left: int) -> int | None:
 
 
 def ranked(runs: Sequence[Sequence[float]]) -> list[int]:
-    """Return the configurations, the one to take first: by the plain mean of their runs.
+    """Return the configurations, best first, by the plain mean of their runs.
 
-    Once the one with the best first run was repeated, those that were not repeated come behind all that were:
-    one lucky run proves nothing against a mean. At equal means the order given stands.
+    Once the one with the best first run has been repeated, those without repeats come after all with repeats: one
+    lucky run is no evidence against a mean. Equal means keep the given order.
     """
     if not runs:
         return []
@@ -54,5 +54,5 @@ def ranked(runs: Sequence[Sequence[float]]) -> list[int]:
 
 
 def winner(runs: Sequence[Sequence[float]]) -> int:
-    """Return the configuration to take."""
+    """Return the winning configuration."""
     return ranked(runs)[0]

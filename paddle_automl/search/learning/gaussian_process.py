@@ -14,9 +14,9 @@ from paddle_automl.search.learning.columns import Array
 JITTER = 1e-7
 SCALE_SPREAD, NOISE_CENTRE, NOISE_SPREAD = 1.5, float(np.log(1e-3)), 2.0
 BOUNDS = ((-9.0, 6.0), (-4.0, 4.0), (-14.0, 1.0))
-"""Of the logarithms of an inverse squared length-scale, the signal's and the noise's variance."""
+"""Bounds of the logarithms of an inverse squared length-scale, of the signal's and of the noise's variance."""
 BLOCK = 256
-"""Points judged at once: so many that their covariances stay in the processor's cache."""
+"""Points predicted at once, so that their covariances fit into the processor's cache."""
 RANGE = 0.35
 """The prior centre of the squared length-scales is this times the number of decisions."""
 
@@ -73,7 +73,7 @@ class GaussianProcess:
         self._alpha = self._inverse_root.T @ (self._inverse_root @ costs)
 
     def predict(self, points: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation [M] of the cost at points [M, D], noise left out (eq. 2.25, 2.26)."""
+        """Return mean and standard deviation [M] of the cost at points [M, D], without noise (eq. 2.25, 2.26)."""
         parts = [self._predict(points[start : start + BLOCK]) for start in range(0, len(points), BLOCK)]
         return np.concatenate([mean for mean, _ in parts]), np.concatenate([spread for _, spread in parts])
 
@@ -84,9 +84,9 @@ class GaussianProcess:
         return covariance @ self._alpha, np.sqrt(np.maximum(1e-10, variance))
 
     def with_pending(self, costs: Array, pending: Array) -> GaussianProcess:
-        """Return the process with running trials [P, D] believed to end at their mean.
+        """Return the process with running trials [P, D] assumed to end at their predicted mean.
 
-        "Kriging believer" (Ginsbourger et al. 2010, section 4.2): the uncertainty there goes, so the next
+        "Kriging believer" (Ginsbourger et al. 2010, section 4.2): the uncertainty there vanishes, so the next
         proposal lies elsewhere.
         """
         believed = self.predict(pending)[0]
@@ -96,7 +96,7 @@ class GaussianProcess:
     def _squares(self, points: Array) -> Array:
         """Return r^2 / 5 [M, N] of points and rows.
 
-        One product of matrices: choices are one-hot, and sum_j l_j [a_j != b_j] = sum_j l_j - a . b.
+        One matrix product: choices are one-hot, and sum_j l_j [a_j != b_j] = sum_j l_j - a . b.
         """
         inverse, numbers = self.kernel.inverse, ~self.categories
         roots = np.sqrt(inverse[numbers])
@@ -116,7 +116,7 @@ def fit(rows: Array, costs: Array, categories: NDArray[np.bool_], iterations: in
 
     Priors: log l_j ~ N(-log(0.35 D), 1.5), log s ~ N(0, 1), log noise ~ N(log 1e-3, 2). The centre of the
     length-scales grows with the root of the number of decisions (as in Hvarfner et al. 2024, arXiv
-    2402.02229). The search starts from the priors' centres, so the result depends on the data alone.
+    2402.02229). The search starts from the priors' centres, so the result depends only on the data.
     """
     width = rows.shape[1]
     centre = np.concatenate([np.full(width, -np.log(RANGE * max(1, width))), [0.0, NOISE_CENTRE]])

@@ -11,14 +11,14 @@ from paddle_automl.search.learning.observations import Observations
 from paddle_automl.search.learning.rewards import shares
 
 SCHEDULE = ((1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), *((e / 10, 150) for e in range(6, 0, -1)))
-"""Epsilon and for how many models (Baker et al. 2016, table 2), 2,700 in all."""
+"""Values of epsilon and their numbers of models (Baker et al. 2016, table 2), 2,700 in total."""
 
 State = tuple[int, int, int]
 """The decision to take, the decision taken before it and its choice; -1 at the start."""
 
 
 def epsilon(number: int, trials: int) -> float:
-    """Return the share of random choices in proposal `number`, the paper's schedule scaled to `trials`."""
+    """Return the fraction of random choices in proposal `number`: the paper's schedule scaled to `trials`."""
     done = number / trials * sum(count for _, count in SCHEDULE)
     for value, count in SCHEDULE:
         done -= count
@@ -29,7 +29,7 @@ def epsilon(number: int, trials: int) -> float:
 
 @dataclass
 class Table:
-    """Action values by state; a state never met has `start` for every action."""
+    """Action values by state; a new state has `start` for every action."""
 
     bins: Bins
     start: float
@@ -63,7 +63,7 @@ def state_at(steps: Sequence[Step], place: int) -> State:
 
 @dataclass
 class Replay:
-    """The table after the first trials of a history, kept so that a grown history costs its new trials only.
+    """The table after the first trials of a history, cached so that a longer history only needs its new trials.
 
     The replayed trials are drawn from a generator of the seed and the number of trials so far.
     """
@@ -86,7 +86,7 @@ class Replay:
         for count in range(done + 1, len(seen) + 1):
             rewards = shares(seen.costs[:count]).tolist()
             rng = generator(self.seed, "metaqnn", count)
-            # The trial itself once, then a sample of all so far, it included.
+            # The trial itself once, then a sample of all trials so far, including it.
             for index in [count - 1, *rng.integers(count, size=self.samples).tolist()]:
                 self._table.replay(played[index], rewards[index], self.rate, self.discount)
         self._read = self._mark(seen, len(seen))

@@ -1,4 +1,4 @@
-"""Small changes of rows: what edits, mutations and local searches do."""
+"""Small changes of rows, for edits, mutations and local search."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.learning.observations import Observations
 
 TRIES = 20
-"""Mutations before a proposal is drawn at random."""
+"""Most mutations before a proposal is drawn at random."""
 ENDS_LISTED = 64
-"""Grids up to this size are left by neighbouring values, larger ones by random steps."""
+"""Grids up to this size move to neighbouring values, larger ones by random steps."""
 
 
 def mutate(
@@ -26,8 +26,8 @@ def mutate(
 ) -> Array:
     """Return each row [N, D] with `counts` [N] of its active decisions changed.
 
-    A choice gets another option. A number takes a Gaussian step of `sigmas` [N] in units of its range, at
-    least to its neighbour; with probability `redraw` it is drawn anew.
+    A choice gets another option. A number takes a Gaussian step of `sigmas` [N] in units of its range, at least to
+    its neighbour; with probability `redraw` it is drawn again.
     """
     active = encoding.active(rows)
     order = np.where(active, rng.random(rows.shape), np.inf)
@@ -68,7 +68,7 @@ def untried_mutation(
     sigma: float,
     redraw: float = 0.0,
 ) -> Array | None:
-    """Return the first untried of up to 20 mutations, each of the one before; None when all were tried."""
+    """Return the first untried row of up to 20 successive mutations; None if all were tried."""
     row = parent[None]
     for _ in range(TRIES):
         row = mutate(encoding, row, np.array([count]), np.array([sigma]), rng, redraw)
@@ -80,7 +80,7 @@ def untried_mutation(
 def neighbours(
     encoding: Encoding, rows: Array, rng: np.random.Generator, scales: Sequence[float]
 ) -> tuple[Array, Indices]:
-    """Return rows [M, D] near those given [N, D], and how many are near each [N].
+    """Return neighbours [M, D] of the given rows [N, D], and the number of neighbours of each [N].
 
     They differ in one decision, and some in all numbers at once. Choices: every other option. Grids: the two
     next values on each side and a random one. Real numbers: a step of each scale, up and down.

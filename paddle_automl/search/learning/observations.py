@@ -1,4 +1,4 @@
-"""What a learner reads from a study's history: rows and one cost per trial."""
+"""A study's history for learners: rows and one cost per trial."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from paddle_automl.space import Params
 
 @dataclass(frozen=True)
 class Observations:
-    """Trials that ended, by number.
+    """Ended trials, by number.
 
-    `rows` [N, D] and `costs` [N] hold every trial, failed ones with the worst cost seen. `pending` [P, D] are
-    the trials that run. `seen` are the keys of both. `best` are the numbers of rows, best first, one per
-    different row, repeated trials by their mean. `seconds` [N] are what whole trials took, 0 where unknown.
+    `rows` [N, D] and `costs` [N] hold every trial, failed ones with the worst cost seen. `pending` [P, D] are the
+    running trials. `seen` are the keys of both. `best` are indices of different rows, best first; repeated trials
+    count by their mean. `seconds` [N] are the times of whole trials, 0 if unknown.
     """
 
     rows: Array
@@ -38,7 +38,7 @@ class Observations:
 
 
 class Reader:
-    """Reads histories for one controller; rows are kept, because most of a history was read before."""
+    """Reads histories for one controller; rows are cached, because most of a history was read before."""
 
     def __init__(self, encoding: Encoding, objectives: Sequence[Objective]) -> None:
         self.encoding = encoding
@@ -48,7 +48,7 @@ class Reader:
     def read(self, history: History, weights: Sequence[float]) -> Observations:
         """Return the observations; several objectives become one cost by their `weights` (ParEGO).
 
-        A trial beyond an objective's limit is worse than all within: by its excess.
+        A trial beyond an objective's limit is worse than all within the limits, by its excess.
         """
         rows = self._stack([self._row(o.number, o.params) for o in history.finished])
         costs, usable = self._costs(history, weights)

@@ -1,7 +1,7 @@
 """Stochastic policies over sequences of discrete choices, in NumPy, with their gradients.
 
-All choices of all decisions are numbered through: A in all. A batch of B sequences of at most T steps is given
-as `decisions` and `actions` [B, T], with -1 after the end of a sequence.
+The choices of all decisions are numbered consecutively, A in total. A batch of B sequences of at most T steps is
+given as `decisions` and `actions` [B, T], with -1 after the end of a sequence.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Batch:
 
     @property
     def steps(self) -> NDArray[np.bool_]:
-        """Which places [B, T] hold a step."""
+        """Which positions [B, T] hold a step."""
         return self.decisions >= 0
 
     @property
@@ -70,13 +70,13 @@ def probabilities(logits: Array, allowed: NDArray[np.bool_]) -> Array:
 
 
 class Policy(ABC):
-    """Logits of actions given the steps before; `parameters` are changed in place by the learner."""
+    """Logits of actions given the previous steps; the learner changes `parameters` in place."""
 
     parameters: dict[str, Array]
 
     @abstractmethod
     def forward(self, batch: Batch) -> tuple[Array, Any]:
-        """Return the logits [B, T, A] of every step, and what `backward` needs."""
+        """Return the logits [B, T, A] of every step, and the intermediate values for `backward`."""
 
     @abstractmethod
     def backward(self, memory: Any, slopes: Array) -> dict[str, Array]:
@@ -84,7 +84,7 @@ class Policy(ABC):
 
 
 class FactoredPolicy(Policy):
-    """One logit per choice: decisions do not depend on each other. Starts uniform."""
+    """One logit per choice: decisions are independent. Initially uniform."""
 
     def __init__(self, actions: Actions) -> None:
         self.parameters = {"logits": np.zeros(actions.total)}
@@ -101,9 +101,9 @@ class FactoredPolicy(Policy):
 class LstmPolicy(Policy):
     """A recurrent network that reads the choices made so far (Zoph and Le 2016, arXiv 1611.01578, section 3).
 
-    Two layers of 35 LSTM units (Hochreiter and Schmidhuber 1997, with forget gates), weights uniform in
-    +-0.08 as in section 4.1. The input is a learned vector of the action before; each decision has a softmax
-    of its own on the last layer.
+    Two layers of 35 LSTM units (Hochreiter and Schmidhuber 1997, with forget gates), weights uniform in +-0.08 as
+    in section 4.1. The input is a learned vector of the action before; each decision has its own softmax on the
+    last layer.
     """
 
     layers, units, spread = 2, 35, 0.08
@@ -117,7 +117,7 @@ class LstmPolicy(Policy):
         self.parameters = {name: rng.uniform(-self.spread, self.spread, shape) for name, shape in shapes.items()}
 
     def forward(self, batch: Batch) -> tuple[Array, Any]:
-        """Run the network over all steps; the input of the first one is the last row of the embedding."""
+        """Run the network over all steps; the first one's input is the last row of the embedding."""
         count, length = batch.actions.shape
         inputs = np.concatenate([np.full((count, 1), -1, dtype=np.intp), batch.actions[:, :-1]], axis=1)
         hidden = np.zeros((self.layers, count, self.units))

@@ -20,9 +20,9 @@ CLIP, EPOCHS = 0.2, 4
 class Trainer(ABC):
     """Improves a policy with every trial, or with every batch of trials.
 
-    Its state is a function of the trials read so far, so results that arrive out of order are no matter: as
-    in A3C (Mnih et al. 2016, arXiv 1602.01783) a trial updates the shared policy by the gradient at its
-    present parameters, though an older policy chose it; and always in the order of the trials' numbers.
+    Its state is a function of the trials read so far, always in the order of their numbers, so the order of results
+    does not matter. As in A3C (Mnih et al. 2016, arXiv 1602.01783) a trial updates the shared policy by the
+    gradient at the present parameters, although an older policy chose it.
     """
 
     batch_size = 1
@@ -36,7 +36,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def update(self, batch: Batch, costs: Array) -> None:
-        """Learn from the trials of `batch`, the last ones of all `costs` [N] so far."""
+        """Learn from the trials of `batch`, the last ones in `costs` [N]."""
 
     def _ascend(self, batch: Batch, factors: Callable[[Array], Array]) -> None:
         """Take one step up the gradient of ``sum(factors * log p) + entropy bonus``.
@@ -57,7 +57,7 @@ class Trainer(ABC):
 class Reinforce(Trainer):
     """REINFORCE (Williams 1992) with a moving average as baseline (Zoph and Le 2016, section 3.2).
 
-    Deliberate differences: the advantage is divided by the costs' interquartile range and cut at +-3, because
+    Deliberate differences: the advantage is divided by the costs' interquartile range and clipped at +-3, because
     costs have no common scale and heavy tails; the reward is not cubed for the same reason.
     """
 
@@ -80,9 +80,9 @@ class Reinforce(Trainer):
 class Ppo(Trainer):
     """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347, eq. 7), four epochs per batch.
 
-    The advantage is a trial's rank among all so far, less the batch's mean, in its standard deviations. The
-    old policy is the one before the batch: it chose the batch's trials where one worker runs; with several
-    it is the nearest that a history tells.
+    The advantage is a trial's rank among all so far, minus the batch's mean, divided by its standard deviation. The
+    old policy is the one before the batch: with one worker it chose the batch's trials; with several it is the best
+    approximation.
     """
 
     batch_size = 10
@@ -96,7 +96,7 @@ class Ppo(Trainer):
 
         def factors(taken: Array) -> Array:
             ratio = taken / np.maximum(old, 1e-12)
-            # min(ratio A, clip(ratio) A) has no slope where the ratio left the allowed range on A's side.
+            # min(ratio A, clip(ratio) A) has no slope where the ratio is outside the allowed range on A's side.
             cut = ((advantages > 0) & (ratio > 1 + CLIP)) | ((advantages < 0) & (ratio < 1 - CLIP))
             return np.where(cut, 0.0, ratio * advantages)
 
@@ -105,7 +105,7 @@ class Ppo(Trainer):
 
 
 class PolicyReader:
-    """Keeps a trained policy, so that a grown history costs its new trials only."""
+    """Caches a trained policy, so that a longer history only needs its new trials."""
 
     def __init__(self, bins: Bins, make: Callable[[], Trainer]) -> None:
         self._bins = bins

@@ -1,4 +1,4 @@
-"""The Q-table of a study in readable form: what each choice of each decision is worth."""
+"""The Q-table of a study in readable form: the value of each choice of each decision."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from paddle_automl.search.records import History
 from paddle_automl.space import SearchSpace
 
 PARTS = 6
-"""Rows of a number's range that has more values."""
+"""Rows for a number's range with more values."""
 
 
 @dataclass(frozen=True)
 class ChoiceValue:
     """One row: a choice of a decision.
 
-    `value` is what the choice adds to the expected reward of a configuration, relative to the decision's mean
-    over the trials; the reward is the normal score of the rank, so +1 is one standard deviation better.
-    `spread` is the value's standard deviation, `count` the number of trials that made the choice. `after`
-    names the choice before, in the table of MetaQNN, whose value is the expected share of worse trials.
+    `value` is the choice's contribution to the expected reward of a configuration, relative to the decision's mean
+    over the trials; the reward is the normal score of the rank, so +1 is one standard deviation better. `spread` is
+    the value's standard deviation, `count` the number of trials that made the choice. `after` names the previous
+    choice in the table of MetaQNN, where the value is the expected fraction of worse trials.
     """
 
     decision: str
@@ -41,9 +41,9 @@ class ChoiceValue:
 
 
 def q_table(space: SearchSpace, history: History, objectives: Sequence[Objective]) -> list[ChoiceValue]:
-    """Return the values that the factored form learns from a history; empty without a usable trial.
+    """Return the values that factored Q-learning learns from a history; empty without a usable trial.
 
-    Several objectives are weighted alike.
+    Several objectives get equal weights.
     """
     encoding, seen = _read(space, history, objectives)
     if not seen.usable:

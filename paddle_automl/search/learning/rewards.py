@@ -1,4 +1,4 @@
-"""Costs without heavy tails: what learners see in place of the raw metric."""
+"""Rewards and costs without heavy tails, which learners use instead of the raw metric."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scipy.stats import rankdata
 from paddle_automl.search.learning.columns import Array
 
 POWERS, FINER = np.linspace(-6.0, 6.0, 49), np.linspace(-0.25, 0.25, 41)
-"""Exponents tried first, and around the best of them."""
+"""Exponents that are tried first, and steps around the best of them."""
 
 
 def shares(costs: Array) -> Array:
-    """Return each cost's rank as a reward in 0..1: 1 for the best, 0 for the worst, ties alike."""
+    """Return each cost's rank as a reward in 0..1: 1 for the best, 0 for the worst, equal for ties."""
     if len(costs) < 2:
         return np.full(len(costs), 0.5)
     return 1.0 - (rankdata(costs) - 1.0) / (len(costs) - 1.0)
@@ -28,7 +28,7 @@ def normal_scores(costs: Array) -> Array:
 def even_out(costs: Array) -> Array:
     """Return standardised costs [N] after a power transform (Yeo and Johnson 2000); constant ones are 0."""
     spread = float(costs.std())
-    # Relative to the size: rounding noise of equal costs is no spread.
+    # Relative to the size: rounding noise of equal costs does not count as spread.
     if spread <= 1e-12 * max(1e-300, float(np.abs(costs).max(initial=0.0))):
         return np.zeros_like(costs)
     standard = (costs - costs.mean()) / spread

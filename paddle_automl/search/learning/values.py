@@ -17,7 +17,7 @@ from paddle_automl.search.learning.encoding import Encoding
 
 HATS = 4
 INTERCEPT_VARIANCE = 100.0
-"""Prior variance of w0 in units of the other weights': the mean reward is not pulled to 0."""
+"""Prior variance of w0 in units of the other weights', so that the mean reward is not shrunk to 0."""
 MIN_VARIANCE = 0.02
 
 
@@ -87,7 +87,7 @@ def posterior(features: Array, rewards: Array, importance: Array, ridge: float) 
 
     Precision ``A = F' W F + diag(1 / prior)``, mean ``A^-1 F' W r``, covariance ``s^2 A^-1`` (Bishop 2006,
     "Pattern Recognition and Machine Learning", eq. 3.50 and 3.51, weighted) with s^2 the weighted residual
-    variance. It is what experience replay of all trials, repeated until nothing changes, converges to.
+    variance. Experience replay of all trials, repeated until nothing changes, converges to it.
     """
     weighted = features * importance[:, None]
     precision = features.T @ weighted
@@ -104,7 +104,7 @@ def posterior(features: Array, rewards: Array, importance: Array, ridge: float) 
 def draw_by_kernel(
     features: Array, rewards: Array, importance: Array, ridge: float, rng: np.random.Generator
 ) -> Array:
-    """Return weights [F] drawn from the posterior where there are fewer trials than features.
+    """Return weights [F] drawn from the posterior if there are fewer trials than features.
 
     Matheron's rule: a draw of the prior, corrected by the data (Wilson et al. 2020, arXiv 2002.09309,
     eq. 9). Only an [N, N] system is solved.

@@ -18,11 +18,11 @@ from paddle_automl.search.schedulers.base import (
 
 @SCHEDULERS.register("asha")
 class Asha(Scheduler):
-    """At rungs of 1, 3, 9, ... epochs lets only the best third of the trials that came this far go on.
+    """After 1, 3, 9, ... epochs (rungs) only the best third of the trials that got there continues.
 
-    A trial is judged the moment it reaches a rung, by the trials that reached the rung before it; the first
-    ones at a rung pass as long as they are its best. (The paper pauses trials and promotes them later; here a
-    stopped trial stays stopped, so that no checkpoint has to wait.) With several objectives this is MO-ASHA
+    A trial is compared, when it reaches a rung, with the trials that reached the rung before it; the first ones at
+    a rung continue if they are its best. (The paper pauses trials and promotes them later; here a stopped trial
+    stays stopped, so that no checkpoints have to be kept for it.) With several objectives this is MO-ASHA
     (Schmucker et al. 2021, arXiv 2106.12639): the best third in the order of `base.ranks`.
     """
 
@@ -30,9 +30,10 @@ class Asha(Scheduler):
         """Options of ASHA."""
 
         min_epochs: int = Field(default=1, ge=1)
-        """Epochs of the first rung; no trial is stopped before."""
+        """Epochs of the first rung; no trial is stopped earlier."""
         reduction: int = Field(default=3, ge=2)
-        """Each rung has this many times the epochs of the one before, and keeps one in so many trials."""
+        """Each rung has this many times the epochs of the previous one, and 1 / reduction of its trials
+        continue."""
 
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return STOP at a rung where the trial is not among the best ``max(1, n // reduction)`` of n."""

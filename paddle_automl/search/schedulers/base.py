@@ -1,4 +1,4 @@
-"""What a scheduler is: it decides after each epoch whether a trial goes on."""
+"""The interface of schedulers, which decide after each epoch whether a trial continues."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from paddle_automl.search.dominance import order
 SCHEDULERS: Registry[Scheduler] = Registry("scheduler", "paddle_automl.search.schedulers", "search.scheduler")
 
 Point: TypeAlias = float | tuple[float, ...]
-"""A report. One objective: its cost (minimised). Several: the excess over their limits, the cost of the one
-that makes the learning curve, and the others' costs, NaN where one was not told."""
+"""A report. One objective: its cost (minimized). Several: the excess over their limits, the cost of the one that
+makes the learning curve, and the others' costs, NaN if one was not reported."""
 Curves: TypeAlias = Mapping[int, Mapping[int, Point]]
 """Trial number -> epoch (from 1) -> report."""
 
 
 class Decision(Enum):
-    """What happens to the trial that reported."""
+    """Whether the reporting trial continues."""
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -31,9 +31,9 @@ class Decision(Enum):
 class Scheduler(ABC):
     """Stops trials early. Its decision is a function of its arguments; it keeps no state.
 
-    It is never asked after a trial's last epoch, when nothing can be saved, nor for a repeat. `epochs` are
-    those of a whole trial, where known. With several objectives trials are compared by `ranks`, so every
-    scheduler works with them.
+    It is not asked after a trial's last epoch, when nothing can be saved, nor for a repeat. `epochs` are those of a
+    whole trial, if known. With several objectives trials are compared by `ranks`, so every scheduler works with
+    them.
     """
 
     name: ClassVar[str]
@@ -47,9 +47,9 @@ class Scheduler(ABC):
 
     @abstractmethod
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
-        """Return whether trial `number`, which reached `cost` after `epoch`, goes on.
+        """Return whether trial `number`, which reached `cost` after `epoch`, continues.
 
-        `curves` hold all trials that did not fail, finished and running, trial `number` with this report too.
+        `curves` hold all finished and running trials that did not fail, and for trial `number` also this report.
         """
 
 
@@ -57,9 +57,9 @@ def ranks(points: Sequence[Point]) -> list[float]:
     """Return numbers that are lower for better points.
 
     One objective: the costs themselves. Several: places in the order of Schmucker et al. 2021, "Multi-objective
-    Asynchronous Successive Halving" (arXiv 2106.12639): trials beyond a limit behind all others, the smallest
-    excess first; then by non-dominated sorting; inside a front by an epsilon-net, each next one the farthest
-    from those before. The first is the one with the best learning curve: the exported model is among these.
+    Asynchronous Successive Halving" (arXiv 2106.12639): trials beyond a limit come after all others, the smallest
+    excess first; then by non-dominated sorting; inside a front by an epsilon-net, each next one the farthest from
+    those before. The first is the one with the best learning curve, because the exported model is chosen by that.
     """
     single = [point for point in points if not isinstance(point, tuple)]
     if len(single) == len(points):
@@ -88,5 +88,5 @@ def curve_cost(point: Point) -> float:
 
 
 def costs_told(point: Point) -> tuple[float, ...]:
-    """Return the costs of all objectives."""
+    """Return the reported costs of all objectives."""
     return point[1:] if isinstance(point, tuple) else (point,)

@@ -1,4 +1,4 @@
-"""No early stopping."""
+"""The scheduler without early stopping."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, P
 
 @SCHEDULERS.register("none")
 class Full(Scheduler):
-    """Lets every trial run through all its epochs."""
+    """No early stopping: every trial runs all its epochs."""
 
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return CONTINUE."""

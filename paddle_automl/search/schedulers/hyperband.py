@@ -12,18 +12,18 @@ from paddle_automl.search.schedulers.asha import Asha
 from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Point, Scheduler
 
 UNKNOWN_EPOCHS = 27
-"""R where nobody tells the epochs of a trial."""
+"""R if the epochs of a trial are not known."""
 
 
 @SCHEDULERS.register("hyperband")
 class Hyperband(Scheduler):
-    """Assigns trials to brackets that begin to stop early or late; each is a successive halving of its own.
+    """Assigns trials to brackets of successive halving, which begin to stop trials early or late.
 
-    No first rung suits every problem: where early epochs mislead, the brackets that stop late find the good
-    trials; where they do not, those that stop early save most. Algorithm 1 with eta = `reduction` and R =
-    `max_epochs`: bracket s of s_max = floor(log_eta(R / r)) has its first rung at R eta^-s epochs and, in every
-    round, ceil((s_max + 1) / (s + 1) eta^s) trials. Deliberate differences: brackets run side by side, dealt by
-    the trial's number, and each halves asynchronously (Li et al. 2018, arXiv 1810.05934, section 3.2). With
+    No first rung suits every problem: if early epochs mislead, the brackets that stop late find the good trials; if
+    they do not, those that stop early save most time. Algorithm 1 with eta = `reduction` and R = `max_epochs`:
+    bracket s of s_max = floor(log_eta(R / r)) has its first rung at R eta^-s epochs and, in every round,
+    ceil((s_max + 1) / (s + 1) eta^s) trials. Deliberate differences: brackets run in parallel, the trial's number
+    decides its bracket, and each halves asynchronously (Li et al. 2018, arXiv 1810.05934, section 3.2). With
     several objectives the brackets halve as `asha` does.
     """
 
@@ -33,15 +33,16 @@ class Hyperband(Scheduler):
         min_epochs: int = Field(default=1, ge=1)
         """Epochs of the first rung of the bracket that stops earliest."""
         max_epochs: int | None = Field(default=None, ge=1)
-        """Epochs of a whole trial. None: training.epochs, the most of them where the space varies them."""
+        """Epochs of a whole trial. None: training.epochs, or its largest value if the space varies it."""
         reduction: int = Field(default=3, ge=2)
-        """Each rung has this many times the epochs of the one before, and keeps one in so many trials."""
+        """Each rung has this many times the epochs of the previous one, and 1 / reduction of its trials
+        continue."""
 
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
-        """Return STOP at a rung of the trial's bracket where it is not among the best of the bracket."""
+        """Return STOP at a rung of the trial's bracket if the trial is not among the best there."""
         bracket = self.bracket(number)
         if bracket == 0:
-            # One rung, at the end: these trials always run through.
+            # One rung, at the end: these trials always run completely.
             return Decision.CONTINUE
         own = {other: curve for other, curve in curves.items() if self.bracket(other) == bracket}
         return self._halvings[bracket].decide(number, epoch, cost, own)

@@ -35,7 +35,7 @@ class Median(Scheduler):
         """Other trials that must have reached the same epoch before one is stopped."""
 
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
-        """Return STOP where the best cost up to `epoch` is above the median of the averages up to `epoch`."""
+        """Return STOP if the best cost up to `epoch` is above the median of the averages up to `epoch`."""
         if epoch <= self.config.warmup_epochs:
             return Decision.CONTINUE
         averages = [

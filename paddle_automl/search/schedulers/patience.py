@@ -1,4 +1,4 @@
-"""Patience: a trial that no longer improves ends."""
+"""Patience: stop a trial that no longer improves."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, P
 class Patience(Scheduler):
     """Stops a trial after some epochs without improvement, whatever the others reached.
 
-    Early stopping as in Prechelt 1998, "Early Stopping - But When?". Unlike the other schedulers it takes
-    nothing from a trial that may still become the best, only epochs that no longer help it. With several
-    objectives an epoch is an improvement when it beats each earlier one in some objective.
+    Early stopping as in Prechelt 1998, "Early Stopping - But When?". Unlike the other schedulers it does not
+    compare a trial with others; it only saves epochs that no longer improve the trial. With several objectives an
+    epoch is an improvement if it beats each earlier one in some objective.
     """
 
     class Config(PluginConfig):
@@ -26,7 +26,7 @@ class Patience(Scheduler):
         """Smallest change of an objective that counts as an improvement."""
 
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
-        """Return STOP when the last improvement lies `epochs` epochs or more back."""
+        """Return STOP if the last improvement was `epochs` epochs or more ago."""
         own = {**curves.get(number, {}), epoch: cost}
         best: list[tuple[float, ...]] = []
         since = epoch

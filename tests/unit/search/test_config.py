@@ -77,7 +77,7 @@ def test_one_metric_is_short_for_one_objective(metric, key, goal):
 def test_bad_expressions():
     assert "metric: unknown metric 'acuracy'; did you mean 'accuracy'?" in mistake(metric="acuracy")
     both = mistake(metric="loss", objectives=[{"metric": "loss"}])
-    assert "metric: is short for one objective and cannot stand beside objectives" in both
+    assert "metric: is short for one objective and cannot be combined with objectives" in both
     assert "would have to be maximized for accuracy and minimized for loss" in mistake(metric="accuracy + loss")
     assert "none of the objectives (flops)" in mistake(metric="flops", scheduler="asha")
     assert (

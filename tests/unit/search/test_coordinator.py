@@ -111,9 +111,9 @@ def test_failures_after_a_success_end_nothing(tmp_path):
     ("result", "reason"),
     [
         ({"metrics": {"accuracy": float("nan")}}, "the metric 'accuracy' is nan"),
-        ({"metrics": {"speed": 1}}, "the trial gave no metric 'accuracy'; it gave speed"),
-        ({}, "the trial gave no metric 'accuracy'; it gave none"),
-        ({"metrics": 3}, "the trial gave no metrics but 3"),
+        ({"metrics": {"speed": 1}}, "the trial has no metric 'accuracy'; it has speed"),
+        ({}, "the trial has no metric 'accuracy'; it has none"),
+        ({"metrics": 3}, "the trial returned 3 instead of metrics"),
     ],
 )
 def test_results_without_usable_metrics_are_failures(tmp_path, result, reason):

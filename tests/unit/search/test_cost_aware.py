@@ -98,7 +98,7 @@ def test_only_controllers_that_know_seconds_take_the_option():
     assert ABLE == ["auto", "gaussian_process", "q_learning"]
     assert validate(SearchConfig, {"cost_aware": True}).cost_aware
     for chosen in ("random_search", {"name": "q_learning", "variant": "metaqnn"}):
-        with pytest.raises(ConfigError, match="take auto, gaussian_process, q_learning, or cost_aware: false"):
+        with pytest.raises(ConfigError, match="use auto, gaussian_process, q_learning, or cost_aware: false"):
             validate(SearchConfig, {"cost_aware": True, "controller": chosen})
 
 

@@ -13,7 +13,7 @@ def test_without_a_gpu(monkeypatch):
     monkeypatch.setattr(machine, "usable_cores", lambda: 4)
     monkeypatch.setattr(machine, "threads_per_trial", lambda workers: 4 // workers)
     assert devices_of("auto") == devices_of("cpu") == ("cpu",)
-    with pytest.raises(ConfigError, match="device: 'gpu:0' is asked for, but Paddle sees no GPU"):
+    with pytest.raises(ConfigError, match="device: 'gpu:0' needs a GPU, but Paddle sees none"):
         devices_of("gpu:0")
     assert capacity_here(2, "auto") == Capacity(2, ("cpu",), 2)
     assert capacity_here(2, "auto", threads=1) == Capacity(2, ("cpu",), 1)

@@ -63,7 +63,7 @@ def records(tmp_path):
 
 
 def test_a_full_disk_stops_the_search_and_the_baseline_is_asked_again(tmp_path):
-    with pytest.raises(MachineError, match=r"trial 0: machine best.pdparams: .*no fault of its configuration"):
+    with pytest.raises(MachineError, match=r"trial 0: machine best.pdparams: .*configuration is not the cause"):
         run(tmp_path, "!machine best.pdparams: cannot be written: No space left on device")
     (first,) = records(tmp_path)
     assert (first.state, first.reason, first.counted) == ("failed", "interrupted", False)

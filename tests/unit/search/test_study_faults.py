@@ -94,9 +94,7 @@ def test_a_disk_that_fills_up_while_the_study_is_written_is_named(tmp_path, monk
             study._study._storage.remove_session()
             engine.dispose()
             for call in calls:
-                with pytest.raises(
-                    OutputError, match=r"study\.db: may not be written to; what is finished is kept"
-                ):
+                with pytest.raises(OutputError, match=r"study\.db: is not writable; finished trials are kept"):
                     call()
         study._study._storage.remove_session()
         engine.dispose()
@@ -111,7 +109,7 @@ def test_a_limit_of_a_files_size_is_an_output_error(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
     try:
-        with pytest.raises(OutputError, match="what is finished is kept"), small(tmp_path) as study:
+        with pytest.raises(OutputError, match="finished trials are kept"), small(tmp_path) as study:
             list(map(finish, [study] * 3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -268,7 +266,7 @@ def test_a_view_in_place_of_a_table_is_not_run(tmp_path):
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS trial_id FROM n"
     change(tmp_path, "ALTER TABLE trials RENAME TO others", f"CREATE VIEW trials AS {endless}")
     for read in (lambda: small(tmp_path), lambda: read_study(tmp_path / "study.db")):
-        with pytest.raises(StudyError, match="it holds the view 'trials', which no study has"):
+        with pytest.raises(StudyError, match="it holds the view 'trials', which is not part of a study"):
             read()
 
 

@@ -102,7 +102,7 @@ def test_what_cannot_be_a_warm_start(tmp_path):
     assert "has no trial with latency_ms" in mistake(file, (Objective(metric="latency_ms"),))
     assert "no decision in common with this search; it varies a, b, this one net, " in mistake(small)
     other = (Objective(metric="accuracy", goal="minimize"),)
-    assert "was searched to maximize accuracy, this search is to minimize it" in mistake(file, other)
+    assert "was searched to maximize accuracy, but this search is to minimize it" in mistake(file, other)
 
 
 def test_they_are_tried_after_the_baseline_and_once(tmp_path):
