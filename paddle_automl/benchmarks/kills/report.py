@@ -11,7 +11,7 @@ COLUMNS = ("killed in", *VICTIMS, "recovered", "finished trials the same", "same
 
 
 def rows(rounds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return the rows of the table, the last one for all phases; rounds in which nothing was killed do not count."""
+    """Return the rows of the table, the last one for all phases; those where nothing was killed do not count."""
     by_phase = {phase: [r for r in rounds if r["phase"] == phase] for phase in PHASES}
     found = [_row(phase, members) for phase, members in by_phase.items() if members]
     return [*found, _row("all", [r for r in rounds if r["phase"] != NOTHING_KILLED])]

@@ -22,7 +22,7 @@ ORPHANS_S = 30.0
 """How long processes may outlive a killed search: one that imports Paddle looks up when it has."""
 _MOMENT_S = 0.5
 """Length of a moment between two trials."""
-_NO_VICTIM_S = 10.0
+_NO_VICTIM_S = 60.0
 
 
 @dataclass(frozen=True)
