@@ -51,6 +51,17 @@ def add_override_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_plugin_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the repeatable ``--plugin PLUGIN``."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="PLUGIN",
+        help="plugin to load first: a dotted module or the path of a .py file; may be given many times",
+    )
+
+
 def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
     """Return the command line's overrides as ``{dotted key: value}``."""
     return parse_overrides(args.override)

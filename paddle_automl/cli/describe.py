@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from paddle_automl.cli.common import OK, main_of, option_lines
+from paddle_automl.cli.common import OK, add_plugin_argument, main_of, option_lines
 from paddle_automl.cli.kinds import registries, sections
 from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError, unknown_name
@@ -20,13 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("kind", nargs="?", help="kind of plugin (controller, backbone, ...) or 'section'")
     parser.add_argument("name", nargs="?", help="name of the plugin or section; left out: list all of the kind")
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="PLUGIN",
-        help="plugin to load first: a dotted module or the path of a .py file; may be given many times",
-    )
+    add_plugin_argument(parser)
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema instead of text")
 
 

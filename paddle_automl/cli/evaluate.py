@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from paddle_automl.cli.common import OK, add_override_argument, console, main_of, output_target, overrides_of
+from paddle_automl.cli.common import (
+    OK,
+    add_override_argument,
+    add_plugin_argument,
+    console,
+    main_of,
+    output_target,
+    overrides_of,
+)
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
@@ -47,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plot", metavar="FILE", help="draw predictions over true values and residuals of a regression as a PNG"
     )
     add_override_argument(parser)
+    add_plugin_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +66,12 @@ def run(args: argparse.Namespace) -> int:
     target = output_target("--json", args.json) if args.json and args.json != "-" else None
     picture = _picture(args.plot) if args.plot else None
     outcome = evaluation_of(
-        args.model, args.part, mistakes=args.mistakes, overrides=overrides_of(args), runtime=args.runtime
+        args.model,
+        args.part,
+        mistakes=args.mistakes,
+        overrides=overrides_of(args),
+        runtime=args.runtime,
+        plugins=args.plugin,
     )
     if target is not None:
         write_json(target, outcome.as_dict())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, main_of, output_target
+from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_plugin_argument, main_of, output_target
 from paddle_automl.core.errors import ParityError
 from paddle_automl.core.files import write_text
+from paddle_automl.core.plugins import load_plugins
 from paddle_automl.core.streams import complain
 
 SUMMARY = "Predict classes, labels or numbers for files, folders or lists with an exported model."
@@ -34,19 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--csv", metavar="FILE", help="write CSV (UTF-8 with BOM, a column per class, label or number) to FILE"
     )
+    add_plugin_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict and print; an item that cannot be read is reported and makes the exit code 1."""
     from paddle_automl.deployment.output import as_csv, as_json, as_table
     from paddle_automl.deployment.predictor import Predictor
-    from paddle_automl.pipeline.runs.bundle_plugins import load_declared_plugins
 
     target = output_target("--csv", args.csv, args.items) if args.csv else None
     if args.json and args.json != "-":
         target = output_target("--json", args.json, args.items)
+    load_plugins(args.plugin)
     bundle = bundle_of(args.model)
-    load_declared_plugins(bundle)
     predictor = Predictor(bundle, device=args.device, threads=args.threads, runtime=args.runtime)
     task = predictor.task
     predictions = predictor.predict(predictor.input.find(args.items), batch_size=args.batch_size)

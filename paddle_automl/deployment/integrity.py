@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ SEAL = "sha256"
 
 
 def declared_plugins(folder: str | Path) -> tuple[str, ...]:
-    """Return the plugins that the configuration in a bundle names; loading them is for the caller to decide.
+    """Return the plugins that the configuration in a bundle names.
 
-    They have to be loaded (`core.plugins.load_plugins`) before a bundle with an input, a task or an exporter of
-    theirs is opened. Raises BundleError for a folder that is no bundle.
+    They are code, so nothing loads them but whoever trusts them (`core.plugins.load_plugins`), before a bundle with
+    an input, a task or an exporter of theirs is opened. Raises BundleError for a folder that is no bundle.
     """
     root = located(folder)
     config = _read_record(root)[0].get("config", {})
@@ -35,6 +36,17 @@ def declared_plugins(folder: str | Path) -> tuple[str, ...]:
         return plugins_of(config) if isinstance(config, Mapping) else ()
     except ConfigError as error:
         raise BundleError(f"{readable(root / INFO)}: config.{error}") from None
+
+
+def plugins_hint(names: Sequence[str]) -> str:
+    """Return the end of a message about a bundle that needs something of these plugins, empty without any."""
+    if not names:
+        return ""
+    words = " ".join(f"--plugin {shlex.quote(name)}" for name in names)
+    return (
+        f"; it was made with the plugins {', '.join(names)}. They are code, which is never loaded because a bundle "
+        f"names it: if you trust it, give {words}"
+    )
 
 
 def sealed(data: Mapping[str, Any]) -> str:
@@ -81,8 +93,7 @@ def read_info(root: Path) -> BundleInfo:
             return validate(BundleInfo, converted(data, read_labels(root / LABELS), to=FORMAT))
         info = validate(BundleInfo, data, positions)
     except ConfigError as error:
-        plugins = ", ".join(declared_plugins(root))
-        hint = f"; it was made with the plugins {plugins}: load them first" if plugins else ""
+        hint = plugins_hint(declared_plugins(root))
         raise BundleError(f"{readable(path)}: is damaged or no bundle's; export again{hint}\n{error}") from None
     if seal != _content_hash(data):
         raise BundleError(

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.errors import BundleError
+from paddle_automl.core.errors import BundleError, ConfigError
 from paddle_automl.core.loading import overridden, validate
 from paddle_automl.core.moved import moved_key, with_moved_keys
 from paddle_automl.core.paths import located
-from paddle_automl.core.plugins import load_plugins, plugins_of
+from paddle_automl.core.plugins import KEY, absolute_plugins, load_plugins, plugins_of
 from paddle_automl.core.yaml_io import read_yaml
+from paddle_automl.deployment.integrity import declared_plugins, plugins_hint
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, start_executor
 from paddle_automl.pipeline.jobs.evaluate import ALL, EvaluateRequest, EvaluateResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
-from paddle_automl.pipeline.runs.bundle_plugins import load_declared_plugins
 from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
 from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, open_run
 
@@ -59,20 +59,22 @@ def evaluation_of(
     mistakes: int = 10,
     overrides: Mapping[str, Any] | None = None,
     runtime: str = "auto",
+    plugins: Sequence[str] = (),
 ) -> EvaluationOutcome:
     """Evaluate a bundle, a run or a trial on a split of its data, or of other data given by `overrides`.
 
     `part` is a split, or ``all`` for every item of the data. Without it: all items of another data set, the test
     split for a bundle or a search's folder, validation for a trial. `runtime`: who runs a bundle (see `Predictor`).
+    `plugins` are loaded first; those that a bundle names are not loaded on its word.
     """
+    load_plugins(plugins)
     note, run = "", None
     changed = [f"{moved_key(key)}." for key in overrides or {}]
     if any(key.startswith("data.dataset.") for key in changed):
         part = part or ALL
     bundle = RunFolder(located(path)).find_bundle()
     if bundle is not None:
-        load_declared_plugins(bundle)
-        data = _bundle_config(bundle)
+        data = {**_bundle_config(bundle), KEY: list(absolute_plugins(plugins))}
         source = {"bundle": str(bundle)}
         part = part or "test"
     else:
@@ -85,7 +87,11 @@ def evaluation_of(
     data.pop("search", None)
     given, places = overridden(data, {}, overrides or {})
     load_plugins(plugins_of(given))
-    config = validate(RunConfig, given, places)
+    try:
+        config = validate(RunConfig, given, places)
+    except ConfigError as error:
+        hint = "" if bundle is None else plugins_hint(declared_plugins(bundle))
+        raise ConfigError([*error.issues[:-1], f"{error.issues[-1]}{hint}"]) from None
     request = EvaluateRequest(
         config,
         part,
@@ -108,9 +114,11 @@ def evaluate_model(
     mistakes: int = 10,
     overrides: Mapping[str, Any] | None = None,
     runtime: str = "auto",
+    plugins: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate a bundle, a run or a trial; return what `evaluation_of` finds as JSON-like data."""
-    return evaluation_of(path, part, mistakes=mistakes, overrides=overrides, runtime=runtime).as_dict()
+    found = evaluation_of(path, part, mistakes=mistakes, overrides=overrides, runtime=runtime, plugins=plugins)
+    return found.as_dict()
 
 
 def _bundle_config(bundle: Path) -> dict[str, Any]:

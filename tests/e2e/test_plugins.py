@@ -22,7 +22,7 @@ def test_a_plugin_is_searched_trained_exported_and_predicted_with(tmp_path):
     search = {**TINY["search"], "space": space}
     data = {
         **TINY,
-        "model": {"backbone": "halving"},
+        "model": {"backbone": {"name": "halving", "width": 8}},
         "plugins": ["./halving.py"],
         "output": "out",
         "search": search,

@@ -42,6 +42,7 @@ def test_search_trains_exports_and_verifies(searched):
     assert ran.code == 0, ran.out + ran.err
     summary = json.loads((output / "summary.json").read_text())
     assert summary["verified"]
+    assert f"model --plugin {TOY} " in ran.out
     # A quarter of the levels each: guessing gives 1.25.
     assert summary["metrics"]["test"]["level_error"] < 0.5
     bundle = yaml.safe_load((output / "model" / "bundle.yaml").read_text())
@@ -54,12 +55,18 @@ def test_predict_and_evaluate_speak_of_levels(searched, tmp_path):
     for number, value in enumerate((-2.0, 2.0)):
         np.savetxt(tmp_path / f"{number}.vec", np.full(6, value))
     (tmp_path / "short.vec").write_text("1 2\n")
-    ran = run_tool("predict", "-m", output, "--json", "-", *sorted(tmp_path.glob("[01].vec")))
+    refused = run_tool("predict", "-m", output, tmp_path / "0.vec")
+    assert refused.code == 2
+    assert f"--plugin {TOY}" in refused.err
+    ran = run_tool("predict", "-m", output, "--plugin", TOY, "--json", "-", *sorted(tmp_path.glob("[01].vec")))
     assert ran.code == 0, ran.err
     answers = json.loads(ran.out)
     assert "low" in json.dumps(answers[0]) and "top" in json.dumps(answers[1])
-    assert run_tool("predict", "-m", output, tmp_path / "short.vec").code == 1
-    ran = run_tool("evaluate", "-m", output)
+    assert run_tool("predict", "-m", output, "--plugin", TOY, tmp_path / "short.vec").code == 1
+    refused = run_tool("evaluate", "-m", output)
+    assert refused.code == 2
+    assert f"--plugin {TOY}" in refused.err
+    ran = run_tool("evaluate", "-m", output, "--plugin", TOY)
     assert ran.code == 0, ran.err
     assert "right answers" in ran.out and "level_error" in ran.out
 

@@ -10,7 +10,6 @@ from paddle_automl.core.errors import BundleError, StudyError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.deployment.integrity import INFO
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.runs.bundle_plugins import load_declared_plugins
 from paddle_automl.pipeline.runs.facts import DataFacts, remember_data
 from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
 from paddle_automl.pipeline.runs.record import read_record
@@ -161,14 +160,3 @@ def test_the_best_trials_are_those_of_the_metric(tmp_path):
     assert numbers("accuracy") == [1, 0]
     assert numbers("loss") == [0, 1]
     assert numbers("accuracy - loss") == [0, 1]
-
-
-def test_code_in_a_bundle_is_not_run(tmp_path, monkeypatch):
-    bundle = tmp_path / "model"
-    bundle.mkdir()
-    (bundle / "evil.py").write_text("raise SystemExit('ran')", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    for name in (str(bundle / "evil.py"), "model/evil.py", "model.evil"):
-        (bundle / INFO).write_text(f"format: 3\nconfig: {{plugins: ['{name}']}}\n", encoding="utf-8")
-        with pytest.raises(BundleError, match="code in a bundle is not run"):
-            load_declared_plugins(bundle)
