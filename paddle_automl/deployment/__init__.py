@@ -1,1 +1,1 @@
-"""Bundle, exporters, prediction, parity and latency; knows neither networks nor training."""
+"""Bundles, exporters, prediction, parity checks and latency; independent of networks and training."""

@@ -1,4 +1,4 @@
-"""The bundle: one folder that holds an exported network and all that prediction needs."""
+"""The bundle: one folder with an exported network and everything that prediction needs."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ SAMPLES = "samples"
 class Bundle:
     """An exported network on disk: the network, its input and task, scores, parity check and times.
 
-    It names its own files by relative paths only, so the folder can be moved, and it can be read without
-    the class of the network.
+    It names its files by relative paths only, so the folder can be moved, and it can be read without the class of
+    the network.
     """
 
     def __init__(self, folder: Path, info: BundleInfo) -> None:
@@ -59,7 +59,7 @@ class Bundle:
     def open(cls, folder: str | Path) -> Bundle:
         """Read a bundle and check the hashes of its record and of every file.
 
-        Raises BundleError naming the file that is missing, foreign or damaged.
+        Raises BundleError that names the file that is missing, not part of the bundle, or damaged.
         """
         root = located(folder)
         info = read_info(root)
@@ -93,9 +93,9 @@ class Bundle:
     ) -> Bundle:
         """Write a bundle into the empty `folder`, without parity check, times and samples (see `create_bundle`).
 
-        `model` maps the arrays of `input` to the raw outputs of `task`. `calibration` are training items as
-        arrays of `input`, for an exporter that needs them. Of `config` the key ``output`` is left out: a bundle
-        names no folder of the machine it was made on, but those of the data.
+        `model` maps the arrays of `input` to the raw outputs of `task`. `calibration` are training items as arrays
+        of `input`, for an exporter that needs them. The key ``output`` of `config` is left out: a bundle contains
+        no paths of the machine on which it was made, except those of the data.
         """
         names = checked_labels(task.names)
         EXPORTERS[exporter.name](exporter).export(
@@ -119,7 +119,7 @@ class Bundle:
         return cls(folder, validate(BundleInfo, info)).updated()
 
     def updated(self, **changes: Any) -> Bundle:
-        """Write ``bundle.yaml`` anew with some fields changed and every file's size and hash taken again."""
+        """Write ``bundle.yaml`` again with some fields changed and sizes and hashes of all files updated."""
         data = self.info.model_dump(mode="json") | plain(changes)
         data["files"] = {
             path.relative_to(self.folder).as_posix(): file_record(path).model_dump()
@@ -132,13 +132,13 @@ class Bundle:
 
     @property
     def verified(self) -> bool:
-        """Whether the parity check of each of its formats passed, as its figures say, too."""
+        """Whether the parity check of each format passed, also by its recorded values."""
         first = FormatRecord(exporter=self.info.exporter, parity=self.info.parity)
         return all(item.verified for item in (first, *self.info.formats))
 
     @property
     def size_mb(self) -> float:
-        """Size of the network's files in its first format, in MB (10^6 bytes)."""
+        """Size of the network's files in the first format, in MB (10^6 bytes)."""
         return sum(item.bytes for name, item in self.info.files.items() if "/" not in name and name != LABELS) / 1e6
 
     @property
@@ -148,7 +148,7 @@ class Bundle:
         return {first.name: first} | {item.exporter.name: item.exporter for item in self.info.formats}
 
     def folder_of(self, name: str) -> Path:
-        """Return the folder of a format's files: the bundle's own for the first, one inside for each other."""
+        """Return the folder of a format's files: for the first one the bundle itself, else a folder inside."""
         return self.folder if name == self.info.exporter.name else self.folder / name
 
     def session(self, *, device: str = "cpu", threads: int = 1, name: str | None = None) -> Session:
@@ -165,7 +165,7 @@ class Bundle:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, this package and what the network's numbers depend on."""
+    """Return the versions of Python, this package and the libraries that affect the network's outputs."""
     found = {"python": platform.python_version(), "paddle_automl": VERSION}
     found["paddle"] = str(import_paddle().__version__)
     for package in ("numpy", "pillow"):
@@ -177,12 +177,12 @@ def versions() -> dict[str, str]:
 
 
 def utc_now() -> str:
-    """Return the present time, UTC, to the second."""
+    """Return the current time, UTC, to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def plain(value: Any) -> Any:
-    """Return `value` with NumPy numbers, paths, tuples and sections turned into what YAML can hold."""
+    """Return `value` with NumPy numbers, paths, tuples and sections converted to types of YAML."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,7 @@ from paddle_automl.deployment.exporters.base import EXPORTERS
 
 
 class ParityConfig(Section):
-    """When an export counts as predicting what the trained network predicts."""
+    """Limits within which an export counts as equal to the trained network."""
 
     max_difference: float = Field(default=1e-5, gt=0, le=1)
     """Largest allowed difference between the two outputs for an item: absolute for probabilities, a fraction of the
@@ -21,14 +21,14 @@ class ParityConfig(Section):
     """Smallest allowed fraction of items for which both give the same answer; 1 = all of them."""
 
     raw_files: int = Field(default=20, ge=0)
-    """Items that are also read from files and compared; 0 = none."""
+    """Number of items that are also read from files and compared; 0 = none."""
 
     min_agreement_int8: float = Field(default=0.95, ge=0, le=1)
-    """The same fraction for a format that is quantized to 8 bits from the network (onnx_int8)."""
+    """The same fraction for a format that is quantized to 8 bits (onnx_int8)."""
 
     max_drop_int8: float = Field(default=0.01, ge=0)
     """How much worse the task's main metric may be for such a format on the validation split: 0.01 of accuracy is
-    one point."""
+    one percentage point."""
 
 
 class LatencyConfig(Section):
@@ -38,7 +38,7 @@ class LatencyConfig(Section):
     """Batch sizes that are timed; an empty list times nothing."""
 
     warmup: int = Field(default=5, ge=0)
-    """Runs before the clock is read: the first ones choose kernels and allocate memory."""
+    """Runs before the timed ones: the first runs choose kernels and allocate memory."""
 
     runs: int = Field(default=50, ge=1)
     """Timed runs per batch size."""
@@ -51,7 +51,7 @@ Formats = Sequence[Annotated[PluginConfig, Plugin(EXPORTERS)]]
 
 
 def check_formats(formats: Formats) -> Formats:
-    """Return the formats; raises ValueError where one is given twice."""
+    """Return the formats; raises ValueError for duplicates."""
     names = [item.name for item in formats]
     for name in names:
         if names.count(name) > 1:

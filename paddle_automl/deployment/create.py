@@ -24,11 +24,11 @@ from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import spread
 
 CALIBRATION_ITEMS = 256
-"""Training items that a format in 8 bits looks at."""
+"""Number of training items with which an 8-bit format is calibrated."""
 
 
 def limits_of(parity: ParityConfig, *, exact: bool) -> Limits:
-    """Return the limits for a format that answers as its network does, or for one in 8 bits."""
+    """Return the limits for a format that equals its network up to rounding (`exact`), or for one in 8 bits."""
     if exact:
         return Limits(parity.max_difference, parity.min_agreement)
     return Limits(None, parity.min_agreement_int8, parity.max_drop_int8)
@@ -47,10 +47,10 @@ def create_bundle(
     """Export `model` (arrays of `data.input` to raw outputs of `data.task`) to `folder`.
 
     Every format of the bundle is compared with the network on the whole validation split and on files, and is
-    timed; the bundle gets samples. One that fails the comparison is kept and marked: see `Bundle.verified`. It
-    takes its place in one step, over an earlier bundle if there is one. The bundle's task is `data.task`: give it
-    as it was tuned by the training. `config` is what rebuilds the network; `lock` is the file under which times
-    are measured. Raises OutputError, UnsupportedError, ConfigError.
+    timed; samples are added. A bundle that fails the comparison is kept and marked: see `Bundle.verified`. The
+    finished bundle replaces an earlier one in one step. The bundle's task is `data.task`, which has to be the one
+    tuned by the training. `config` is the configuration that rebuilds the network; `lock` is the file that is
+    locked while times are measured. Raises OutputError, UnsupportedError, ConfigError.
     """
     formats = check_needs(deployment)
     with replacing_folder(folder, marker=INFO) as scratch:
@@ -73,11 +73,11 @@ def create_bundle(
 
 
 def check_needs(deployment: DeploymentConfig) -> tuple[PluginConfig, ...]:
-    """Return the further formats; raises where one is the first once more, or needs what is not installed."""
+    """Return the further formats; raises if one equals the first, or needs a package that is not installed."""
     require_formats([deployment.exporter, *deployment.formats])
     if deployment.exporter.name in [item.name for item in deployment.formats]:
         raise ConfigError(
-            f"deployment.formats: {deployment.exporter.name} is deployment.exporter already; name other formats"
+            f"deployment.formats: {deployment.exporter.name} is already deployment.exporter; name other formats"
         )
     return tuple(deployment.formats)
 
@@ -97,7 +97,7 @@ def add_formats(
     deployment: DeploymentConfig,
     int8: Limits | None = None,
 ) -> Bundle:
-    """Export `model` in further formats into the bundle, each compared; `int8`: limits of those in 8 bits."""
+    """Export `model` to further formats of the bundle and compare each; `int8`: limits of those in 8 bits."""
     calibration = calibration_arrays(data, formats)
     for config in formats:
         plugin = EXPORTERS[config.name]
@@ -113,7 +113,7 @@ def add_formats(
 
 
 def time_formats(bundle: Bundle, deployment: DeploymentConfig, lock: Path | None) -> Bundle:
-    """Time all formats in turn and find the fastest verified one; return the bundle with that."""
+    """Time all formats in turn and find the fastest verified one; return the updated bundle."""
     threads, first = deployment.latency.threads, bundle.info.exporter.name
     sessions = {name: bundle.session(threads=threads, name=name) for name in bundle.formats}
     times = measure_sessions(sessions, bundle.input, deployment.latency, lock=lock)
@@ -132,7 +132,7 @@ def _fastest(times: Mapping[str, Sequence[Latency]]) -> str | None:
 
 
 def calibration_arrays(data: PreparedData, formats: Sequence[PluginConfig]) -> Arrays | None:
-    """Return some training items of all classes as the network's arrays, if one of the formats looks at them."""
+    """Return some training items of all classes as the network's arrays, if one of the formats needs them."""
     if all(EXPORTERS[item.name].exact for item in formats):
         return None
     strata = data.task.strata(data.train.codes)

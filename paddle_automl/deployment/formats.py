@@ -1,4 +1,4 @@
-"""Which of a bundle's formats to run, and whether what they need is installed."""
+"""Choice of the format to run, and check that the packages of formats are installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUNTIMES = ("auto", "paddle", "onnx")
 
 
 def require_formats(configs: Iterable[PluginConfig]) -> None:
-    """Raise UnsupportedError, naming the extra, where a package is missing that one of the formats needs."""
+    """Raise UnsupportedError that names the extra if a package for one of the formats is missing."""
     for config in configs:
         EXPORTERS[config.name].require()
 

@@ -1,4 +1,4 @@
-"""Reading a bundle's record, and finding out whether record and files are those that were exported."""
+"""Reading a bundle's record, and checking that record and files are unchanged since the export."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ SEAL = "sha256"
 def declared_plugins(folder: str | Path) -> tuple[str, ...]:
     """Return the plugins that the configuration in a bundle names.
 
-    They are code, so nothing loads them but whoever trusts them (`core.plugins.load_plugins`), before a bundle with
-    an input, a task or an exporter of theirs is opened. Raises BundleError for a folder that is no bundle.
+    They are code, so they are loaded only by a user who trusts them (`core.plugins.load_plugins`), before a bundle
+    that uses their input, task or exporter is opened. Raises BundleError for a folder that is not a bundle.
     """
     root = located(folder)
     config = _read_record(root)[0].get("config", {})
@@ -39,13 +39,13 @@ def declared_plugins(folder: str | Path) -> tuple[str, ...]:
 
 
 def plugins_hint(names: Sequence[str]) -> str:
-    """Return the end of a message about a bundle that needs something of these plugins, empty without any."""
+    """Return the end of a message about a bundle that needs these plugins; empty if there are none."""
     if not names:
         return ""
     words = " ".join(f"--plugin {shlex.quote(name)}" for name in names)
     return (
-        f"; it was made with the plugins {', '.join(names)}. They are code, which is never loaded because a bundle "
-        f"names it: if you trust it, give {words}"
+        f"; it was made with the plugins {', '.join(names)}. They are code, which a bundle alone never loads: "
+        f"if you trust it, add {words}"
     )
 
 
@@ -56,7 +56,7 @@ def sealed(data: Mapping[str, Any]) -> str:
 
 
 def _content_hash(data: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a record's content; the order of its keys and the layout of its text do not matter."""
+    """Return the SHA-256 of a record's content, independent of the order of keys and the layout of the text."""
     content = {key: value for key, value in data.items() if key != SEAL}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode("ascii")).hexdigest()
 
@@ -67,12 +67,12 @@ def _read_record(root: Path) -> tuple[dict[str, Any], Positions]:
         raise BundleError(f"{readable(root)}: no such folder; give the folder of a bundle, the one with {INFO}")
     if not path.is_file():
         raise BundleError(
-            f"{readable(root)}: is no bundle, {INFO} is missing; give the folder that the export wrote"
+            f"{readable(root)}: is not a bundle, {INFO} is missing; give the folder that the export wrote"
         )
     try:
         data, positions = read_yaml(path)
     except ConfigError as error:
-        raise BundleError(f"{readable(path)}: is damaged or no bundle's; export again\n{error}") from None
+        raise BundleError(f"{readable(path)}: is damaged or not a bundle's; export again\n{error}") from None
     number = data.get("format")
     if isinstance(number, int) and number > FORMAT:
         raise BundleError(
@@ -83,7 +83,7 @@ def _read_record(root: Path) -> tuple[dict[str, Any], Positions]:
 
 
 def read_info(root: Path) -> BundleInfo:
-    """Return the record of the bundle in a folder, its content checked by its hash; raises BundleError."""
+    """Return the record of the bundle in a folder, checked by its hash; raises BundleError."""
     path = root / INFO
     data, positions = _read_record(root)
     number, seal = data.get("format"), data.pop(SEAL, None)
@@ -94,11 +94,11 @@ def read_info(root: Path) -> BundleInfo:
         info = validate(BundleInfo, data, positions)
     except ConfigError as error:
         hint = plugins_hint(declared_plugins(root))
-        raise BundleError(f"{readable(path)}: is damaged or no bundle's; export again{hint}\n{error}") from None
+        raise BundleError(f"{readable(path)}: is damaged or not a bundle's; export again{hint}\n{error}") from None
     if seal != _content_hash(data):
         raise BundleError(
-            f"{readable(path)}: was changed after the export (its content does not have the hash {SEAL} that it "
-            "names); copy the whole folder again or export again"
+            f"{readable(path)}: was changed after the export (its content does not match its own {SEAL}); "
+            "copy the whole folder again or export again"
         )
     return info
 
@@ -113,7 +113,7 @@ def file_record(path: Path) -> FileRecord:
 
 
 def check_file(root: Path, name: str, record: FileRecord) -> None:
-    """Raise BundleError where a file of the bundle is missing or is not what was recorded."""
+    """Raise BundleError if a file of the bundle is missing or differs from its record."""
     path = root / name
     if not path.is_file():
         raise BundleError(f"{readable(root)}: the file {name} is missing; copy the whole folder or export again")
@@ -131,7 +131,7 @@ def check_file(root: Path, name: str, record: FileRecord) -> None:
 
 
 def checked_labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names if ``labels.txt`` can hold them, one a line; raises BundleError."""
+    """Return the names if ``labels.txt`` can hold them, one per line; raises BundleError."""
     for name in names:
         if not name or "\n" in name or "\r" in name:
             raise BundleError(
@@ -145,12 +145,12 @@ def _refuse_duplicates(names: Sequence[str], where: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise BundleError(f"{where}: the name {name!r} is given twice; names must be unique")
+            raise BundleError(f"{where}: duplicate name {name!r}; names must be unique")
         seen.add(name)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Return the names in a ``labels.txt``, one a line; raises BundleError."""
+    """Return the names in a ``labels.txt``, one per line; raises BundleError."""
     if not path.is_file():
         raise BundleError(
             f"{readable(path.parent)}: the file {path.name} is missing; copy the whole folder or export again"
@@ -167,7 +167,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def file_problems(root: Path, info: BundleInfo) -> list[str]:
-    """Return what is wrong with the files of a bundle, a sentence each: damaged, missing or not recorded."""
+    """Return a sentence for each file of a bundle that is damaged, missing or not recorded."""
     problems = []
     for name, record in info.files.items():
         try:

@@ -1,4 +1,4 @@
-"""How long one run of an exported network takes."""
+"""Timing runs of exported networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from paddle_automl.inputs.base import Arrays, Input
 from paddle_automl.tasks.base import Final
 
 TURN = 10
-"""Runs of one network before it is another's turn."""
+"""Consecutive runs of one network before the next one."""
 PADDLE_RUNTIME = "Paddle Inference"
 
 
@@ -44,7 +44,7 @@ def measure(run: Callable[[], object], *, warmup: int, runs: int) -> Timing:
 
 
 def measure_in_turn(calls: Mapping[str, Callable[[], object]], *, warmup: int, runs: int) -> dict[str, Timing]:
-    """Time `runs` calls of each, in turns of a few; each is first called `warmup` times."""
+    """Time `runs` calls of each, alternating after a few calls; each is first called `warmup` times."""
     turns = [min(TURN, runs - start) for start in range(0, runs, TURN)]
     times = time_in_turn(calls, warmup=warmup, turns=turns)
     return {name: _timing(np.concatenate(found)) for name, found in times.items()}
@@ -53,10 +53,10 @@ def measure_in_turn(calls: Mapping[str, Callable[[], object]], *, warmup: int, r
 def time_in_turn(
     calls: Mapping[str, Callable[[], object]], *, warmup: int, turns: Sequence[int]
 ) -> dict[str, list[np.ndarray]]:
-    """Return the milliseconds of each call by name, float64 [runs] for each of its turns.
+    """Return the milliseconds of the calls by name: float64 [runs] for each turn.
 
-    Each is first called `warmup` times. Then come the turns: all are timed one after the other, each as often as
-    `turns` says, so that what disturbs the machine meets all of them.
+    Each is first called `warmup` times. In each turn all are timed one after the other, as often as `turns` says,
+    so that other load on the machine affects all of them.
     """
     times: dict[str, list[np.ndarray]] = {name: [] for name in calls}
     for call in calls.values():
@@ -65,7 +65,7 @@ def time_in_turn(
     for runs in turns:
         for name, call in calls.items():
             if len(calls) > 1:
-                # The first call of a turn finds the caches full of another network.
+                # At the first call of a turn the caches hold another network's data.
                 call()
             times[name].append(np.array([_timed(call) for _ in range(runs)]))
     return times
@@ -81,7 +81,7 @@ def time_sessions(
 ) -> dict[str, list[np.ndarray]]:
     """Time several loaded networks in turn on one batch; see `time_in_turn`.
 
-    `lock` is a file that all processes of a search share: whoever holds it measures, the others wait.
+    `lock` is a file shared by all processes of a search: only the one that holds it measures.
     """
     calls = {name: partial(session, arrays) for name, session in sessions.items()}
     with _one_at_a_time(lock):
@@ -119,7 +119,7 @@ def measure_sessions(
     device: str = "cpu",
     lock: Path | None = None,
 ) -> dict[str, list[Latency]]:
-    """Time several loaded networks in turn, so that what disturbs the machine meets all; see `measure_session`."""
+    """Time several loaded networks in turn, so that other load affects all of them; see `measure_session`."""
     results: dict[str, list[Latency]] = {name: [] for name in sessions}
     turns = [min(TURN, config.runs - start) for start in range(0, config.runs, TURN)]
     for batch_size in config.batch_sizes:
@@ -154,7 +154,7 @@ def measure_model_latency(
     exporter: PluginConfig | None = None,
     lock: Path | None = None,
 ) -> float:
-    """Return the metric ``latency_ms``: the median time of one run of `model` once it is exported.
+    """Return the metric ``latency_ms``: the median time of one run of the exported `model`.
 
     The network is exported to a temporary folder with the last step `final`, timed there with the first of the
     configured batch sizes (1 if there is none), and the folder is removed. `lock`: see `time_sessions`.

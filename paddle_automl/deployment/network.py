@@ -1,4 +1,4 @@
-"""The dynamic-graph side: the network as trained, in evaluation mode, with the last step of its task."""
+"""The network as a dynamic graph in evaluation mode, with the last step of its task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.tasks.base import Final
 
 MOST_INPUTS = 4
-"""Arrays that a network to be exported may take."""
+"""Most arrays that an exported network may take."""
 
 
 def final_layer(model: Any, final: Final) -> Any:
@@ -27,10 +27,10 @@ def final_layer(model: Any, final: Final) -> Any:
             self.network = network
             for name, values in (("scale", final.scale), ("shift", final.shift)):
                 value = None if values is None else paddle.to_tensor(np.asarray(values, dtype=np.float32))
-                # Buffers and no constants: a graph that is traced refers to tensors of the layer alone.
+                # Buffers instead of constants: a traced graph may only refer to tensors of the layer.
                 self.register_buffer(name, value)
 
-        # Named arguments: Paddle's tracing knows no variable number of them.
+        # Named arguments: Paddle's tracing does not support a variable number of them.
         def forward(self, first, second=None, third=None, fourth=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, RUF100
             given = [item for item in (first, second, third, fourth) if item is not None]
             return _applied(functional, self.network(*given), final.activation, self.scale, self.shift)

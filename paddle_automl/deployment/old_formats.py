@@ -1,4 +1,4 @@
-"""Bundles of formats 1 and 2, which knew images with one class each only, in the terms of format 3."""
+"""Conversion of bundles of formats 1 and 2, which only had images with one class each, to format 3."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CERTIFICATE = {
 
 
 def converted(data: Mapping[str, Any], class_names: Sequence[str], *, to: int) -> dict[str, Any]:
-    """Return the content of an older ``bundle.yaml`` as format `to` has it; `class_names` are those of labels.txt.
+    """Return the content of an older ``bundle.yaml`` in format `to`; `class_names` are those of labels.txt.
 
-    What is missing or of a wrong kind is left for the validation to name. Raises BundleError where the number of
-    classes is not that of the names.
+    Missing and wrong values are left to the validation. Raises BundleError if the number of classes differs from
+    that of the names.
     """
     result = dict(data) | {"format": to}
     classes, shape = result.pop("classes", None), result.pop("input_shape", None)

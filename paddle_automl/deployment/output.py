@@ -1,7 +1,7 @@
-"""Predictions as text: a table to read, JSON and CSV to go on with.
+"""Predictions as text: a table for people, JSON and CSV for programs.
 
-How answers are written follows from the task's last step: one class with its probability (softmax), the labels
-that apply (sigmoid), or numbers.
+The task's last step decides how answers are written: one class with its probability (softmax), the labels that
+apply (sigmoid), or numbers.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from paddle_automl.tasks.base import Answer, Task
 
 BOM = "\ufeff"
 NONE = "-"
-"""What a table shows where there is nothing to say."""
+"""Content of an empty cell."""
 _DIGITS = 6
 _SIGNIFICANT = 7
-"""Digits of a number: those that a float32 has."""
+"""Digits of a number: those of a float32."""
 
 
 def as_table(predictions: Sequence[Prediction], task: Task, *, top: int = 3, word: str = "image") -> str:
-    """Return a table with a row per item: its name and the answer, or why there is none.
+    """Return a table with a row per item: its name and the answer, or the reason why there is none.
 
-    `word` is what an item is called (`Input.word`). Of classes and labels the likeliest `top` are shown.
+    `word` is the word for an item (`Input.word`). Of classes and labels the likeliest `top` are shown.
     """
     form = _form_of(task)
     header = form.table_columns(top)
@@ -51,10 +51,10 @@ def as_table(predictions: Sequence[Prediction], task: Task, *, top: int = 3, wor
 
 
 def as_json(predictions: Sequence[Prediction], task: Task) -> str:
-    """Return a JSON list with one object per item; one that failed has ``path`` and ``error`` alone.
+    """Return a JSON list with one object per item; one that failed has only ``path`` and ``error``.
 
     Classes: ``label``, ``probability``, ``probabilities``; labels: ``labels``, ``probabilities``; numbers:
-    ``values`` and, where the task gives them, ``intervals`` of a lower and an upper bound.
+    ``values`` and, if the task predicts them, ``intervals`` of a lower and an upper bound.
     """
     form = _form_of(task)
     records = [
@@ -65,12 +65,12 @@ def as_json(predictions: Sequence[Prediction], task: Task) -> str:
 
 
 def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
-    """Return CSV that starts with the UTF-8 byte order mark, by which spreadsheets know the encoding.
+    """Return CSV that starts with the UTF-8 byte order mark, by which spreadsheets recognise the encoding.
 
     Columns: ``path``, then ``label`` and ``probability`` of a class or ``labels``, ``error``, then one per class,
-    label or number, and two per number for the bounds of its interval. A name like one of the first columns has
-    ``class:`` (or ``value:``) put before it. An item without an answer is a row with its reason. No cell is a
-    formula for a spreadsheet (see `core.display_text.csv_cell`).
+    label or number, and two per number for the bounds of its interval. A name that equals one of the first columns
+    gets the prefix ``class:`` (or ``value:``). An item without an answer has a row with the reason. Spreadsheets
+    read no cell as a formula (see `core.display_text.csv_cell`).
     """
     form = _form_of(task)
     fixed = ("path", *form.fixed, "error")
@@ -86,12 +86,12 @@ def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
 
 
 def output_name(task: Task, column: int) -> str:
-    """Return how a message names one of a task's outputs: by its class, label or number where it has one."""
+    """Return the name of a task's output for messages: its class, label or column if it has one."""
     return f"'{shown(task.names[column])}'" if len(task.names) == task.outputs else f"output {column}"
 
 
 class _Form(ABC):
-    """How the answers of one kind of task are written."""
+    """Text form of the answers of one kind of task."""
 
     fixed: tuple[str, ...]
     """Columns of a CSV between path and error."""
@@ -158,14 +158,14 @@ class _Labels(_Form):
 
 
 class _Numbers(_Form):
-    """Numbers, each with an interval where the task gives them."""
+    """Numbers, each with an interval if the task predicts it."""
 
     fixed = ()
     prefix = "value"
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        # The answer to any outputs shows whether there are intervals.
+        # The answer for arbitrary outputs shows whether there are intervals.
         self.bounded = bool(task.answer(np.zeros(task.outputs, np.float32)).interval)
 
     def table_columns(self, top: int) -> list[str]:
@@ -227,7 +227,7 @@ def _without_name(item: Prediction) -> str:
 
 
 def _width(text: str) -> int:
-    """Return the columns a terminal needs: two for a Chinese character, none for a combining mark."""
+    """Return the width in a terminal: two columns for a Chinese character, none for a combining mark."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text

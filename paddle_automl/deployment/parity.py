@@ -1,4 +1,4 @@
-"""The parity check: does the bundle predict what the trained network predicts?"""
+"""The parity check: does the bundle predict the same as the trained network?"""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Kind = Literal["split", "file"]
 
 @dataclass(frozen=True)
 class Limits:
-    """When an export counts as predicting what its network predicts.
+    """Limits within which an export counts as equal to its network.
 
     `max_difference` of outputs, in units of their scale; None: any. `min_agreement`: fraction of items with the
-    same answer. `max_drop` of the task's main metric on validation; None: not looked at.
+    same answer. `max_drop` of the task's main metric on validation; None: not checked.
     """
 
     max_difference: float | None = 1e-5
@@ -40,7 +40,7 @@ class Limits:
 
 
 EXACT = Limits()
-"""Limits of an export that computes as its network does, up to rounding."""
+"""Limits of an export that equals its network up to rounding."""
 
 
 def check_parity(
@@ -49,11 +49,11 @@ def check_parity(
     """Compare the trained network with the bundle, on the whole of `split` and on files.
 
     `model` maps the arrays of the split's input to raw outputs of its task; it runs as a dynamic graph in
-    evaluation mode on the batches that training sees. `predictor` gets items as they were read, or files, and
-    does all else by the bundle's own input and task. Outputs are compared by name. Up to `raw_files` items are
-    read from files by the predictor: the split's own, or items of an array data set that are written to files.
+    evaluation mode on the batches of training. `predictor` gets raw items, or files, and uses only the bundle's own
+    input and task. Outputs are compared by name. Up to `raw_files` items are read from files by the predictor: the
+    split's own, or items of an array data set that are written to files.
 
-    Raises ParityError where the bundle's task is not that of the data.
+    Raises ParityError if the bundle's task is not that of the data.
     """
     run = as_trained(model, split.task.final)
     comparison = _Comparison(split, predictor.task)
@@ -71,7 +71,7 @@ class _Worst:
 
 
 class _Comparison:
-    """Running figures over pairs of outputs, [n, K] each, aligned by name."""
+    """Accumulated statistics of pairs of outputs, [n, K] each, aligned by name."""
 
     def __init__(self, split: Split, exported: Task) -> None:
         self.split = split
@@ -82,11 +82,11 @@ class _Comparison:
         self.files = 0
         self.largest: dict[Kind, float] = {"split": 0.0, "file": 0.0}
         self.outputs: tuple[np.ndarray, np.ndarray] | None = None
-        """Those of network and bundle for the whole split."""
+        """Outputs of network and bundle for the whole split."""
         self.worst: _Worst | None = None
 
     def compare_split(self, run: Any, predictor: Predictor) -> None:
-        """Compare all items of the split, as training read them."""
+        """Compare all items of the split in the form in which training uses them."""
         pairs = []
         for batch in self.split.batches(BATCH_SIZE):
             expected = run(batch.inputs)
@@ -97,7 +97,7 @@ class _Comparison:
             self.outputs = (np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))
 
     def compare_files(self, run: Any, predictor: Predictor, limit: int) -> Source:
-        """Compare up to `limit` items that the predictor reads from files; returns which files these were."""
+        """Compare up to `limit` items that the predictor reads from files; returns the kind of files."""
         split, sources = self.split, self.split.sources
         positions = spread(self.task.strata(split.codes), len(split), limit)
         if not len(positions):
@@ -112,16 +112,16 @@ class _Comparison:
                     files = [split.input.write(item, stem) for stem, item in zip(stems, items, strict=True)]
                 got = _read_by(predictor, files)[:, self.columns]
                 fresh = np.stack([split.input.read(file) for file in files])
-                # Training may have kept its items in a cache: both they and the file's must give this answer.
+                # Training may have cached its items: both these and the file must give this answer.
                 for given in (items,) if np.array_equal(items, fresh) else (items, fresh):
                     self.add(run(split.input.batch(given)), got, chunk, "file")
                 self.files += len(chunk)
         return "original files" if sources is not None else "written files"
 
     def add(self, expected: np.ndarray, got: np.ndarray, positions: np.ndarray, kind: Kind) -> None:
-        """Take in the network's and the bundle's outputs of the items at `positions` of the split."""
+        """Add the network's and the bundle's outputs for the items at `positions` of the split."""
         finite = np.isfinite(expected).all(axis=1) & np.isfinite(got).all(axis=1)
-        # What is not a number agrees with nothing: it counts as a difference of the whole scale.
+        # NaN agrees with nothing: it counts as a difference of the whole scale.
         differences = np.abs(expected.astype(np.float64) - got) / self.scales
         differences = np.nan_to_num(differences, nan=1.0, posinf=1.0)
         self.count += len(expected)
@@ -148,7 +148,7 @@ class _Comparison:
         return f"validation {self.split.input.word} {position}{named}{source}"
 
     def certificate(self, limits: Limits, source: Source) -> ParityCertificate:
-        """Return the figures with the verdict."""
+        """Return the results of the check."""
         metric = self.task.metrics[0]
         expected, got = self._scores(metric)
         drop = None
@@ -188,7 +188,7 @@ class _Comparison:
 
 
 def _columns(task: Task, exported: Task) -> list[int]:
-    """Return for each of our outputs its column in the exported network's; raises ParityError."""
+    """Return for each output of `task` its column in the exported network's; raises ParityError."""
     columns = task.columns(exported)
     if columns is not None and len(columns) != task.outputs and task.names == exported.names:
         columns = list(range(task.outputs)) if task.outputs == exported.outputs else None
@@ -201,7 +201,7 @@ def _columns(task: Task, exported: Task) -> list[int]:
 
 
 def _read_by(predictor: Predictor, files: Sequence[Any]) -> np.ndarray:
-    """Return outputs, [n, K], of files that the bundle's own input reads; raises ParityError."""
+    """Return outputs, [n, K], for files that the bundle's own input reads; raises ParityError."""
     items = []
     for file in files:
         try:
@@ -212,7 +212,7 @@ def _read_by(predictor: Predictor, files: Sequence[Any]) -> np.ndarray:
 
 
 def _short_name(name: str, source: Any) -> str:
-    """Return a name that says nothing of the machine: of a file its own name and that of its folder."""
+    """Return a name without paths of the machine: for a file its own name and that of its folder."""
     return readable(Path(*Path(source).parts[-2:])) if isinstance(source, (str, Path)) else name
 
 

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says about one source, its `answer`; with `error` set, why it could say nothing."""
+    """The prediction for one source, its `answer`; or the reason why there is none, its `error`."""
 
     source: Source
     answer: Answer | None = None
     error: str | None = None
     name: str = ""
-    """The source as a table or a message names it."""
+    """The name of the source for tables and messages."""
 
     @property
     def path(self) -> str:
-        """Return the source's path as it was given, or its name where it is no file."""
+        """Return the source's path in the given spelling, or its name if it is not a file."""
         return str(self.source) if isinstance(self.source, (str, os.PathLike)) else self.name
 
     @property
@@ -45,7 +45,7 @@ class Prediction:
 
     @property
     def probability(self) -> float | None:
-        """Return the confidence in the answer, None where there is none."""
+        """Return the confidence in the answer, or None if there is none."""
         return None if self.answer is None else self.answer.score
 
     @property
@@ -54,22 +54,22 @@ class Prediction:
         return None if self.answer is None else self.answer.values
 
     def top(self, count: int) -> list[tuple[str, float]]:
-        """Return the `count` largest outputs (or all, if there are fewer) with their names, the largest first."""
+        """Return the `count` largest outputs (or all, if there are fewer) with their names, largest first."""
         items = (self.probabilities or {}).items()
         return sorted(items, key=lambda item: -item[1])[:count]
 
 
 class Predictor:
-    """Answers of an exported bundle to images or other sources.
+    """Predicts with an exported bundle for images or other sources.
 
-    `bundle` is the bundle's folder; `device` is ``cpu``, ``gpu`` or ``gpu:N``; `threads` serve the network's
-    math and the reading of files. `runtime` is what runs the network: ``auto``, whichever was the fastest when the
-    bundle was made, and Paddle with a warning where that one is not installed; ``paddle``; ``onnx``; or the name
-    of one of the bundle's formats. May be used from several threads: runs of the network wait for each other. A
-    process that is forked from one with a predictor loads the network again when it first uses it.
+    `bundle` is the bundle's folder; `device` is ``cpu``, ``gpu`` or ``gpu:N``; `threads` are used for the network's
+    math and for reading files. `runtime` is the runtime of the network: ``auto``, the fastest one when the bundle
+    was made, or Paddle with a warning if that one is not installed; ``paddle``; ``onnx``; or the name of one of the
+    bundle's formats. May be used from several threads: runs of the network wait for each other. A forked process
+    loads the network again at its first prediction.
 
-    Raises BundleError for a folder that is no sound bundle, ConfigError for a runtime that the bundle has no file
-    for, UnsupportedError for one that is asked for and not installed.
+    Raises BundleError for a folder that is not an intact bundle, ConfigError for a runtime for which the bundle has
+    no file, UnsupportedError for a requested one that is not installed.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Predictor:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the classes, labels or columns that an answer speaks of."""
+        """Return the classes, labels or columns of an answer."""
         return self.task.names
 
     @property
@@ -103,15 +103,15 @@ class Predictor:
         return self.task.names
 
     def predict(self, sources: Source | Iterable[Source], *, batch_size: int = 32) -> list[Prediction]:
-        """Return one prediction per item, in the order given; one that cannot be read has its `error`.
+        """Return one prediction per item, in the given order; an item that cannot be read has an `error`.
 
-        A folder stands for the items in it, a list for those in its lines, as on the command line; a single
-        path need not be put into a list.
+        A folder means the items in it, a list file those in its lines, as on the command line; a single path needs
+        no list around it.
         """
         return list(self.stream(sources, batch_size=batch_size))
 
     def stream(self, sources: Source | Iterable[Source], *, batch_size: int = 32) -> Iterator[Prediction]:
-        """Yield predictions in the order of `sources`, holding one batch of items in memory; see `predict`."""
+        """Yield predictions in the order of `sources`, with one batch of items in memory; see `predict`."""
         _at_least_one("batch_size", batch_size)
         if isinstance(sources, (str, bytes, os.PathLike)) or not isinstance(sources, Iterable):
             sources = [sources]
@@ -126,9 +126,9 @@ class Predictor:
             yield from self._predict_batch(batch, pool)
 
     def predict_items(self, items: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
-        """Return outputs, float32 [N, K], of items as `Input.read` gives them, such as pixels uint8 [N, C, H, W].
+        """Return outputs, float32 [N, K], for items read by `Input.read`, such as pixels uint8 [N, C, H, W].
 
-        Raises DataError where type or shape are not the input's.
+        Raises DataError if type or shape are not the input's.
         """
         _at_least_one("batch_size", batch_size)
         items = np.asarray(items)
@@ -142,13 +142,13 @@ class Predictor:
     predict_arrays = predict_items
 
     def predict_split(self, split: Split, *, batch_size: int = 256) -> np.ndarray:
-        """Return outputs, float32 [N, K], of a split of the data, its items as training read them."""
+        """Return outputs, float32 [N, K], for a split of the data, with the items that training uses."""
         chunks = [np.arange(len(split))[start : start + batch_size] for start in range(0, len(split), batch_size)]
         found = [self.predict_items(split.raw(chunk)) for chunk in chunks]
         return np.concatenate(found) if found else np.zeros((0, self.task.outputs), np.float32)
 
     def answers(self, outputs: np.ndarray) -> list[Answer]:
-        """Return what outputs, [N, K], stand for."""
+        """Return the answers for outputs [N, K]."""
         return [self.task.answer(row) for row in outputs]
 
     def _load(self) -> Session:
@@ -178,7 +178,7 @@ class Predictor:
                 raise DataError(f"items: must give '{spec.name}' the shape [N, {expected}], got [N, {found}]")
 
     def _found(self, source: Source) -> list[Prediction]:
-        """Return the items that a source stands for, without their answers yet."""
+        """Return the items that a source names, without answers."""
         if not isinstance(source, (str, os.PathLike)) or not str(source).strip():
             return [Prediction(source, name=self.input.describe(source))]
         try:
@@ -186,7 +186,7 @@ class Predictor:
         except (AutoMLError, OSError) as error:
             return [Prediction(source, error=str(error), name=self.input.describe(source))]
         if len(found) == 1 and str(found[0]) == str(Path(source)):
-            # A file that stands for itself keeps the spelling that it was given.
+            # A single file keeps its given spelling.
             found = [source]
         return [Prediction(item, name=self.input.describe(item)) for item in found]
 

@@ -1,4 +1,4 @@
-"""What ``bundle.yaml`` holds: the typed record of an exported network and of its parity check."""
+"""The content of ``bundle.yaml``: the typed record of an exported network and of its parity check."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from paddle_automl.inputs.base import INPUTS
 from paddle_automl.tasks.base import TASKS
 
 FORMAT = 3
-"""Number of the bundle format; it rises when an older reader could no longer understand a bundle."""
+"""Number of the bundle format; it increases when older readers cannot read new bundles."""
 
 ROUNDING = 1e-3
-"""Differences up to here may come from the order of float32 additions alone."""
+"""Differences up to this may come from the order of float32 additions alone."""
 
 Source = Literal["original files", "written files", "none"]
 
@@ -26,7 +26,8 @@ Source = Literal["original files", "written files", "none"]
 class ParityCertificate(Section):
     """Result of the parity check: how far the exported network's outputs are from the trained network's.
 
-    The trained network runs as a dynamic graph in float32; the exported one is what the bundle's user runs.
+    The trained network runs as a dynamic graph in float32; the exported one is the one that users of the bundle
+    run.
     """
 
     samples: int
@@ -39,7 +40,7 @@ class ParityCertificate(Section):
     """Largest absolute difference between two outputs of the same item, in units of the output's scale."""
 
     not_finite: int = 0
-    """Items for which one of the two gave an output that is NaN or infinite."""
+    """Items for which either of the two has an output that is NaN or infinite."""
 
     raw_files: int
     """Items that the bundle read from files by itself."""
@@ -51,7 +52,7 @@ class ParityCertificate(Section):
     """Largest absolute difference on those files."""
 
     scale: float = Field(default=1.0, gt=0)
-    """Size of the outputs: 1 for probabilities; for numbers that of the targets, the largest of all columns."""
+    """Scale of the outputs: 1 for probabilities; for numbers that of the targets, the largest of all columns."""
 
     max_difference: float | None
     """Allowed difference, in the same units (``deployment.parity.max_difference``); none: any difference."""
@@ -60,35 +61,35 @@ class ParityCertificate(Section):
     """Required agreement (``deployment.parity.min_agreement``)."""
 
     worst_index: int | None
-    """Row in the validation split of the largest difference."""
+    """Row in the validation split with the largest difference."""
 
     worst_item: str | None
     """Its file or name, if the data set has them."""
 
     worst: str
-    """The largest difference in words: where, which output, both values."""
+    """The largest difference in words: item, output, both values."""
 
     metric: str | None = None
     """The task's main metric, such as accuracy."""
 
     value: float | None = None
-    """Its value for the exported network on the validation split; none where it cannot be computed."""
+    """Its value for the exported network on the validation split; none if it cannot be computed."""
 
     network_value: float | None = None
     """Its value for the trained network."""
 
     drop: float | None = None
-    """How much worse the exported network's value is; negative where it is better."""
+    """How much worse the exported network's value is; negative if it is better."""
 
     max_drop: float | None = None
-    """Largest allowed drop, in the metric's unit; none where equal outputs are required."""
+    """Largest allowed drop, in the metric's unit; none if equal outputs are required."""
 
     verified: bool
     """Whether all limits hold."""
 
     @property
     def within_limits(self) -> bool:
-        """Whether the recorded figures keep the recorded limits; the same as `verified` in a sound record."""
+        """Whether the recorded values are within the recorded limits; equals `verified` in an intact record."""
         return (
             self.samples > 0
             and self.not_finite == 0
@@ -102,7 +103,7 @@ class ParityCertificate(Section):
         return max(self.largest_difference, self.raw_largest_difference or 0.0)
 
     def describe(self) -> str:
-        """Return one sentence for people: the verdict, the numbers, the worst item, what to do."""
+        """Return one sentence for users: the verdict, the numbers, the worst item, what to do."""
         scores = ""
         if self.max_drop is not None and self.value is not None and self.network_value is not None:
             scores = f"{self.metric} {self.value:.4f} after {self.network_value:.4f} (may lose {self.max_drop:g}), "
@@ -121,13 +122,13 @@ class ParityCertificate(Section):
         if self.verified or different or self.not_finite or not self.samples:
             return ""
         return (
-            "; the answers agree, and so small a difference is how float32 rounds in a deep network: "
-            "deployment.parity.max_difference sets what is allowed"
+            "; the answers agree, and such a small difference is normal float32 rounding in a deep network: "
+            "deployment.parity.max_difference sets the limit"
         )
 
 
 class Latency(Section):
-    """Time of one run of the exported network, with the conditions under which it was taken."""
+    """Time of one run of the exported network, with the conditions of the measurement."""
 
     batch_size: int
     """Items per run."""
@@ -160,7 +161,7 @@ class Latency(Section):
     """Version of Paddle."""
 
     runtime: str = "Paddle Inference"
-    """What ran the network: Paddle Inference, or ONNX Runtime and its version."""
+    """Runtime of the network: Paddle Inference, or ONNX Runtime and its version."""
 
     date: str
     """When, UTC."""
@@ -180,7 +181,7 @@ class FormatRecord(Section):
 
     @property
     def verified(self) -> bool:
-        """Whether its parity check passed, as its figures say, too."""
+        """Whether its parity check passed, also by its recorded values."""
         return self.parity is not None and self.parity.verified and self.parity.within_limits
 
 
@@ -208,7 +209,7 @@ class TensorRecord(Section):
 
 
 class BundleInfo(Section):
-    """Everything in ``bundle.yaml``, but for its own hash ``sha256``."""
+    """Everything in ``bundle.yaml``, except its own hash ``sha256``."""
 
     format: int
     """Number of the bundle format."""
@@ -229,7 +230,7 @@ class BundleInfo(Section):
     """The arrays that the network takes, in order."""
 
     metrics: dict[str, Any]
-    """Scores of the network, as the exporting command measured them."""
+    """Scores of the network, measured by the exporting command."""
 
     parity: ParityCertificate | None
     """Result of the parity check of the first format; none while the bundle is being made."""
@@ -241,8 +242,8 @@ class BundleInfo(Section):
     """Further formats of the network."""
 
     fastest: str | None = None
-    """Exporter of the format that was the fastest of the verified ones, by the median time of the first batch
-    size, on the machine that `latency` names; none where nothing was timed."""
+    """Exporter of the fastest verified format, by the median time of the first batch size, on the machine that
+    `latency` names; none if nothing was timed."""
 
     config: dict[str, Any]
     """The configuration that rebuilds the network."""

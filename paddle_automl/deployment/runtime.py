@@ -1,4 +1,4 @@
-"""How deployment meets Paddle: a silent import, devices, and paths that Paddle's C++ side can open."""
+"""Using Paddle in deployment: a silent import, devices, and paths that Paddle's C++ code can open."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from paddle_automl.core.runtime import silence_known_warnings
 T = TypeVar("T")
 _THREAD_NAME = "paddle-inference"
 MOST_THREADS, THREADS_PER_CORE = 16, 4
-"""Threads that are accepted: so many per core of the machine, and on a small one so many in all."""
+"""Largest accepted number of threads: per core of the machine, and in total on a small one."""
 
 
 @contextmanager
 def quiet_warnings() -> Iterator[None]:
-    """Hold back the warnings that Paddle gives on every machine and that nobody can act on."""
+    """Suppress warnings of Paddle that appear on every machine and need no action."""
     with warnings.catch_warnings():
         silence_known_warnings()
         yield
@@ -48,7 +48,7 @@ def import_paddle() -> Any:
 def gpu_index(device: str) -> int | None:
     """Return the GPU's number for ``gpu`` or ``gpu:N``, and None for ``cpu``.
 
-    Raises ConfigError for another word, UnsupportedError where Paddle cannot use a GPU.
+    Raises ConfigError for another word, UnsupportedError if Paddle cannot use a GPU.
     """
     match = re.fullmatch(r"cpu|gpu(?::(\d+))?", device)
     if match is None:
@@ -65,7 +65,7 @@ def gpu_index(device: str) -> int | None:
 
 
 def check_threads(threads: int) -> None:
-    """Raise ConfigError for a number of threads that is below 1, or so large that OpenMP would end the process."""
+    """Raise ConfigError for a number of threads below 1, or so large that OpenMP would end the process."""
     most = max(MOST_THREADS, THREADS_PER_CORE * (os.cpu_count() or 1))
     if not 1 <= threads <= most:
         need = "at least 1" if threads < 1 else f"at most {most} on this machine"
@@ -76,9 +76,9 @@ _kept: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def keep_in_children(session: object) -> None:
-    """See to it that a forked child never destroys a loaded network of its parent.
+    """Ensure that a forked child never destroys a loaded network of its parent.
 
-    Destroying it joins threads that only the parent has: the child would end with a crash, or never.
+    Destroying it joins threads that only the parent has: the child would crash or hang.
     """
     _kept.add(session)
 
@@ -93,12 +93,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def in_lasting_thread(function: Callable[[], T]) -> T:
-    """Return what `function` returns, called in the one thread in which this process runs loaded networks.
+    """Return the result of `function`, called in the one thread in which this process runs loaded networks.
 
-    Paddle Inference sets the number of math threads of whoever calls it, at loading and at every run, and
-    never sets it back, so the caller's thread is not used: a training in it would go on with too few. Nor is
-    a new thread each time: oneDNN under Paddle keeps memory by thread, and with several networks loaded a run
-    in a new thread fails ("std::exception") where it meets that of a thread that has ended.
+    Paddle Inference sets the number of math threads of the calling thread, at loading and at every run, and never
+    resets it, so the caller's thread is not used: a training in it would continue with too few. A new thread each
+    time does not work either: oneDNN keeps memory by thread, and with several networks loaded a run in a new thread
+    may fail ("std::exception") because of memory of an ended thread.
     """
     if threading.current_thread().name.startswith(_THREAD_NAME):
         return function()
@@ -107,18 +107,18 @@ def in_lasting_thread(function: Callable[[], T]) -> T:
 
 @lru_cache(maxsize=1)
 def _pool(process: int) -> ThreadPoolExecutor:
-    # By process: a forked one has no threads but the one that forked.
+    # By process: a forked process only has the thread that forked.
     del process
     return ThreadPoolExecutor(1, thread_name_prefix=_THREAD_NAME)
 
 
 @contextmanager
 def ascii_alias(folder: Path) -> Iterator[Path]:
-    """Give a path to `folder` that Paddle's C++ side opens, whatever the locale and the folder's name.
+    """Yield a path to `folder` that Paddle's C++ code can open, for any locale and name of the folder.
 
-    Paddle hands names to the system as UTF-8, Python as the locale says. Where the two differ, as under a
-    GBK locale, a symbolic link with an ASCII name leads to the folder for as long as the context lasts; a
-    system without symbolic links gets a copy.
+    Paddle passes names to the system as UTF-8, Python in the encoding of the locale. If the two differ, as in a GBK
+    locale, a symbolic link with an ASCII name leads to the folder while the context lasts; a system without
+    symbolic links gets a copy.
     """
     absolute = Path(os.path.abspath(folder))
     if _same_for_paddle(absolute):

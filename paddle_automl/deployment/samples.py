@@ -1,4 +1,4 @@
-"""A bundle's samples: a few inputs with the outputs that the trained network gave for them."""
+"""A bundle's samples: a few items with the outputs of the trained network."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from paddle_automl.tasks.base import spread
 
 EXPECTED = "expected.json"
 LARGEST_COPY = 5_000_000
-"""Bytes; a larger file is kept as the item that was read from it, so that samples do not outgrow the network."""
+"""Bytes; of a larger file the item that was read from it is stored, so that samples stay small."""
 
 DEFAULT_DIFFERENCE = 1e-4
 
 
 @dataclass(frozen=True)
 class SampleCheck:
-    """Outcome of running a bundle on its own samples."""
+    """Result of running a bundle on its own samples."""
 
     samples: int
     largest_difference: float
@@ -41,11 +41,11 @@ class SampleCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether every output is as expected, within the allowed difference."""
+        """Whether every output is within the allowed difference of the expected one."""
         return self.largest_difference <= self.max_difference
 
     def describe(self) -> str:
-        """Return one sentence for people."""
+        """Return one sentence for users."""
         if not self.samples:
             return "the bundle has no samples"
         return (
@@ -55,10 +55,10 @@ class SampleCheck:
 
 
 def write_samples(bundle: Bundle, run: Callable[[Arrays], np.ndarray], split: Split, count: int) -> None:
-    """Write `count` items of `split` and the outputs that `run` gives for them below ``samples/``.
+    """Write `count` items of `split`, and the outputs of `run` for them, below ``samples/``.
 
-    `run` maps arrays [N, ...] to outputs [N, K], as `as_trained` gives it. A file is copied; of an array data set
-    the items are written to files. Call `Bundle.updated` afterwards.
+    `run` maps arrays [N, ...] to outputs [N, K]; see `as_trained`. Files are copied; items of an array data set are
+    written to files. Call `Bundle.updated` afterwards.
     """
     positions = spread(split.task.strata(split.codes), len(split), count)
     if not len(positions):
@@ -87,10 +87,10 @@ def check_samples(
     threads: int = 1,
     runtime: str | None = None,
 ) -> SampleCheck:
-    """Run a bundle on its samples and compare with what the trained network gave.
+    """Run a bundle on its samples and compare with the outputs of the trained network.
 
-    `max_difference` is in units of the outputs' scale, and wider than at the export, as another processor may
-    round otherwise. `runtime` is one of the bundle's formats, by default the first. Raises BundleError for a
+    `max_difference` is in units of the outputs' scale, and larger than at the export, because another processor may
+    round differently. `runtime` is one of the bundle's formats, by default the first. Raises BundleError for a
     damaged bundle.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
@@ -101,7 +101,7 @@ def check_samples(
     predictor = Predictor(opened, device=device, threads=threads, runtime=runtime)
     got = predictor.predict_items(np.stack([_read_item(opened, file) for file, _ in samples]))
     expected = np.array([outputs for _, outputs in samples], dtype=np.float64)
-    # What is not a number is as wrong as can be.
+    # NaN counts as the largest possible difference.
     differences = np.nan_to_num(np.abs(got - expected) / opened.task.scales, nan=1.0, posinf=1.0)
     row, column = divmod(int(differences.argmax()), differences.shape[1])
     worst = f"worst in {SAMPLES}/{shown(samples[row][0])}, {output_name(opened.task, column)}"
@@ -109,12 +109,12 @@ def check_samples(
 
 
 def _rounded(value: float) -> float:
-    """Return an output with the digits that a float32 has."""
+    """Return an output rounded to the digits of a float32."""
     return float(f"{value:.9g}")
 
 
 def _write_item(stem: Path, source: Any, item: np.ndarray, split: Split) -> str:
-    """Keep one item as a file; returns its name."""
+    """Store one item as a file; returns its name."""
     file = Path(source) if isinstance(source, (str, Path)) else None
     if file is not None and file.is_file() and file.stat().st_size <= LARGEST_COPY:
         target = stem.with_name(f"{stem.name}{file.suffix.lower()}")
@@ -140,7 +140,7 @@ def _read_expected(bundle: Bundle) -> list[tuple[str, Sequence[float]]]:
         raise BundleError(f"{readable(path)}: is damaged ({error}); export the bundle again") from None
     task = bundle.task
     if sorted(names) != sorted(task.names) or any(len(outputs) != task.outputs for _, outputs in samples):
-        raise BundleError(f"{readable(path)}: is of another task than the bundle; export the bundle again")
+        raise BundleError(f"{readable(path)}: belongs to another task than the bundle; export the bundle again")
     if len(names) != task.outputs:
         return samples
     order = [names.index(name) for name in task.names]

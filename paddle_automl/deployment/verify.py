@@ -1,4 +1,4 @@
-"""Is a bundle still what was exported and checked?"""
+"""Verification that a bundle is unchanged since it was exported and checked."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from paddle_automl.deployment.samples import DEFAULT_DIFFERENCE, SampleCheck, ch
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found out about a bundle."""
+    """Result of the verification of a bundle."""
 
     folder: Path
     files: int
-    """Files whose size and hash were compared."""
+    """Number of files whose size and hash were compared."""
     parity: dict[str, str]
     """The recorded parity check of each format, in words."""
     samples: dict[str, SampleCheck]
-    """The samples as each format answers them now."""
+    """The check of the samples with each format."""
     skipped: dict[str, str]
-    """Formats that cannot be run here, with the reason."""
+    """Formats that cannot be run on this machine, with the reason."""
     problems: tuple[str, ...]
-    """What does not hold, a sentence each."""
+    """Problems, a sentence each."""
 
     @property
     def passed(self) -> bool:
-        """Whether everything holds that could be looked at."""
+        """Whether everything that could be checked is correct."""
         return not self.problems
 
     def describe(self) -> str:
-        """Return what was compared and what does not hold, a line each."""
+        """Return the checks and problems, a line each."""
         lines = [f"files: {self.files} compared with their recorded hashes"]
         lines += [f"parity of {name}: {text}" for name, text in self.parity.items()]
         lines += [f"samples by {name}: {check.describe()}" for name, check in self.samples.items()]
@@ -47,11 +47,11 @@ class Verification:
 def verify_bundle(
     folder: str | Path, *, max_difference: float = DEFAULT_DIFFERENCE, device: str = "cpu", threads: int = 1
 ) -> Verification:
-    """Compare a bundle with what was recorded when it was exported.
+    """Compare a bundle with the record of its export.
 
-    The record's own hash, every file's size and hash, files that nobody recorded, the verdicts of the parity
-    checks as their figures say, and the samples as each format answers them on this machine; for `max_difference`
-    see `check_samples`. Raises BundleError for a folder that is no bundle at all, or whose record cannot be read.
+    It checks the record's own hash, every file's size and hash, files that are not recorded, the verdicts of the
+    parity checks against their values, and the samples with each format on this machine; for `max_difference` see
+    `check_samples`. Raises BundleError for a folder that is not a bundle, or whose record cannot be read.
     """
     root = located(folder)
     info = read_info(root)
@@ -64,7 +64,7 @@ def verify_bundle(
     try:
         bundle = Bundle.open(root)
     except BundleError as error:
-        # What a damaged file answers is of no interest.
+        # Outputs of damaged files are meaningless.
         problems = problems or [str(error)]
     else:
         for name in bundle.formats:
@@ -85,7 +85,7 @@ def _verdict_problems(name: str, certificate: ParityCertificate | None) -> list[
     if certificate is None:
         return [f"{name}: was never compared with the trained network; export the bundle again"]
     if certificate.verified and not certificate.within_limits:
-        return [f"{name}: is recorded as verified, but its figures say otherwise: {certificate.describe()}"]
+        return [f"{name}: is recorded as verified, but its values contradict that: {certificate.describe()}"]
     if not certificate.verified:
         return [f"{name}: {certificate.describe()}"]
     return []

@@ -1,4 +1,4 @@
-"""Running a float32 export in bfloat16: the same files, another switch."""
+"""Running a float32 export in bfloat16: the same files with another option."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""From Paddle's files to an ONNX file, in a process of its own.
+"""Conversion of Paddle's files to an ONNX file, in a separate process.
 
-paddle2onnx ends the process it runs in (SIGABRT) where it meets an operator that it does not know.
+paddle2onnx aborts its process (SIGABRT) at an operator that it does not know.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from paddle_automl.core.errors import UnsupportedError
 
 TIMEOUT_S = 300
 _CODE = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {__name__} import main; main(*sys.argv[2:])"
-"""Imports what this process would import: by itself Python would first look in the working directory."""
+"""Uses the import path of this process; otherwise Python would first search the working directory."""
 
 
 def convert(program: Path, weights: Path, target: Path, opset: int) -> None:
-    """Write the ONNX file `target`; raises UnsupportedError for a network that ONNX cannot hold."""
+    """Write the ONNX file `target`; raises UnsupportedError for a network that ONNX cannot represent."""
     arguments = [json.dumps(sys.path), str(program), str(weights), str(target), str(opset)]
     command = [sys.executable, "-W", "ignore", "-c", _CODE, *arguments]
     try:
@@ -33,16 +33,16 @@ def convert(program: Path, weights: Path, target: Path, opset: int) -> None:
 
 
 def _reason(text: str) -> str:
-    """Return the line that says why: paddle2onnx surrounds it with a trace of the crash."""
+    """Return the line with the reason, which paddle2onnx surrounds with a trace of the crash."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     found = [line for line in lines if "unsupported" in line.lower() or "not support" in line.lower()]
-    chosen = (found or lines[-1:] or ["it ended without a word"])[0]
+    chosen = (found or lines[-1:] or ["it ended without a message"])[0]
     return chosen.removeprefix("[ERROR][Paddle2ONNX]").strip().rstrip(".")
 
 
 def main(program: str, weights: str, target: str, opset: str) -> None:
-    """Convert; called in the process that may end here."""
+    """Convert the file, in the separate process, which may be aborted."""
     import paddle2onnx
 
-    # Its default optimizer runs `pip install` in the process.
+    # Its default optimizer would run `pip install`.
     paddle2onnx.export(program, weights, target, opset_version=int(opset), verbose=False, optimize_tool="None")

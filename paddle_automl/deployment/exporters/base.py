@@ -1,4 +1,4 @@
-"""What an export format must do: write a network's files, and run them again."""
+"""The interface of export formats, which write a network's files and run them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Session(Protocol):
     """An exported network, loaded and ready; calls from several threads are safe."""
 
     def __call__(self, arrays: Arrays) -> np.ndarray:
-        """Return outputs, float32 [N, K], of the network's arrays [N, ...] by name, as `Input.batch` gives them."""
+        """Return outputs, float32 [N, K], for the network's arrays [N, ...] by name, as made by `Input.batch`."""
         ...
 
 
 class Exporter(ABC):
-    """Writes a network, with the last step of its task, in one file format, and loads what it wrote.
+    """Writes a network, with the last step of its task, in one file format, and loads such files.
 
-    A bundle names its exporter, so that prediction finds the loader that fits the files.
+    A bundle names its exporter, so that prediction finds the loader for the files.
     """
 
     class Config(PluginConfig):
@@ -40,17 +40,17 @@ class Exporter(ABC):
 
     name: str = ""
     runtime: ClassVar[Runtime] = "paddle"
-    """Who runs the files: Paddle Inference or ONNX Runtime."""
+    """Runtime of the files: Paddle Inference or ONNX Runtime."""
     exact: ClassVar[bool] = True
-    """Whether the files answer as the network they were made from, up to rounding; false: they are made
-    from it in 8 bits, and may give another answer now and then."""
+    """Whether the outputs equal those of the network up to rounding; false: the files are quantized to 8 bits, and
+    some answers may differ."""
 
     def __init__(self, config: PluginConfig) -> None:
         self.config = config
 
     @classmethod
     def require(cls, *, to_run: bool = False) -> None:
-        """Raise UnsupportedError, naming the extra, if a package is missing that exporting needs (or running)."""
+        """Raise UnsupportedError that names the extra if a package for exporting (or running) is missing."""
         del to_run
 
     @abstractmethod
@@ -67,21 +67,21 @@ class Exporter(ABC):
 
         `model` is a Paddle layer from the arrays of `specs`, in their order, to raw outputs, float32 [N, K];
         `final` is the last step, which the files include. The batch size stays open. The layer is exported in
-        evaluation mode and handed back in the modes that it came in. `calibration` are training items,
-        [M, ...] by name, which a format that is not exact looks at. Raises UnsupportedError for a network that
-        the format cannot hold, OutputError where the folder cannot be written.
+        evaluation mode, and its modes are restored afterwards. `calibration` are training items, [M, ...] by name,
+        for a format that is not exact. Raises UnsupportedError for a network that the format cannot represent,
+        OutputError if the folder cannot be written.
         """
 
     @abstractmethod
     def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:
-        """Load what `export` wrote; raises BundleError for files that cannot be loaded."""
+        """Load the files written by `export`; raises BundleError for files that cannot be loaded."""
 
 
 EXPORTERS: Registry[Exporter] = Registry("exporter", "paddle_automl.deployment.exporters", "deployment.exporter")
 
 
 def fed(arrays: Arrays, names: Sequence[str]) -> list[np.ndarray]:
-    """Return the arrays that a network's file names, in its order; raises ValueError where one is missing."""
+    """Return the arrays that a network's file names, in its order; raises ValueError if one is missing."""
     missing = [name for name in names if name not in arrays]
     if missing:
         raise ValueError(

@@ -52,7 +52,7 @@ class OnnxExporter(Exporter):
 
     @classmethod
     def require(cls, *, to_run: bool = False) -> None:
-        """Raise UnsupportedError where packages of the extra are missing."""
+        """Raise UnsupportedError if packages of the extra are missing."""
         missing = cls.missing(to_run=to_run)
         if missing:
             raise UnsupportedError(
@@ -79,10 +79,10 @@ class OnnxExporter(Exporter):
 
 
 class OnnxSession:
-    """An ONNX Runtime session on the CPU; calls from several threads run side by side.
+    """An ONNX Runtime session on the CPU; calls from several threads run in parallel.
 
-    ONNX Runtime has threads of its own from its import on, and waits for them when a process ends. A process that
-    is forked after that import must end as those of `multiprocessing` do, by ``os._exit``.
+    ONNX Runtime starts threads at its import, and waits for them when a process ends. A process that is forked
+    after that import must end with ``os._exit``, as those of `multiprocessing` do.
     """
 
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
@@ -101,7 +101,7 @@ class OnnxSession:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         try:
-            # The bytes and not the name: the runtime's C++ side need not open what the locale cannot say.
+            # Load bytes instead of a path: the locale may be unable to encode the path for the runtime's C++ code.
             self._session = onnxruntime.InferenceSession(
                 path.read_bytes(), options, providers=["CPUExecutionProvider"]
             )

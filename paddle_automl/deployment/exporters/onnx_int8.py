@@ -19,15 +19,15 @@ from paddle_automl.tasks.base import Final
 
 BATCH = 32
 _LAST = frozenset({"Softmax", "Sigmoid", "Add", "Mul", "Identity"})
-"""Operators that may come after the last layer of a network."""
+"""Operators that may follow the last layer of a network."""
 
 
 @EXPORTERS.register("onnx_int8")
 class OnnxInt8Exporter(OnnxExporter):
     """ONNX, quantized to 8 bits by ONNX Runtime from the float network. Needs the extra `onnx`.
 
-    Weights get a scale per output channel; the ranges of activations are those of training items. The last layer
-    stays in float32 where the outputs are numbers: in 8 bits they would be rounded to 256 values.
+    Weights get a scale per output channel; the ranges of activations are those of training items. If the outputs
+    are numbers, the last layer stays in float32: in 8 bits they would be rounded to 256 values.
     """
 
     class Config(OnnxConfig):
@@ -46,7 +46,7 @@ class OnnxInt8Exporter(OnnxExporter):
     ) -> None:
         """Write ``inference.onnx``; see the base class. Raises UnsupportedError without `calibration`."""
         if not calibration or not len(next(iter(calibration.values()))):
-            raise UnsupportedError("exporter onnx_int8: needs training items to find the ranges of the activations")
+            raise UnsupportedError("exporter onnx_int8: needs training items to calibrate the activations")
         with tempfile.TemporaryDirectory(prefix="paddle_automl-onnx-") as name:
             scratch = Path(name)
             plain = float_onnx(model, scratch, specs, final, self.config.opset)
@@ -58,7 +58,7 @@ class OnnxInt8Exporter(OnnxExporter):
 
 
 def _fold(source: Path, target: Path) -> None:
-    """Let ONNX Runtime fold normalizations and constants: only constant weights are quantized."""
+    """Let ONNX Runtime fold normalizations and constants, because only constant weights are quantized."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -96,9 +96,9 @@ def _quantize(source: Path, target: Path, calibration: Arrays, final: Final) -> 
 
 
 def _last_nodes(source: Path, final: Final) -> list[str]:
-    """Return the nodes after the last layer, and where raw outputs are a sum, that sum: they stay in float32.
+    """Return the nodes that stay in float32: those after the last layer, and a sum that makes the raw outputs.
 
-    In 8 bits they would only be rounded. Where the outputs are numbers, the last layer is among them.
+    In 8 bits they would only be rounded. If the outputs are numbers, the last layer is one of them.
     """
     import onnx
 
@@ -116,7 +116,7 @@ def _last_nodes(source: Path, final: Final) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the advice that the quantization logs to the root logger."""
+    """Suppress the advice that the quantization logs to the root logger."""
     root = logging.getLogger()
     disabled, root.disabled = root.disabled, True
     try:

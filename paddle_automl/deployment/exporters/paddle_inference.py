@@ -56,7 +56,7 @@ class PaddleInferenceExporter(Exporter):
         paddle = import_paddle()
         _require_float32(model)
         check_specs(specs, self.name)
-        # Paddle's C++ writer takes names as UTF-8 whatever the locale says; only an ASCII path is safe.
+        # Paddle's C++ writer uses UTF-8 for names in every locale, so only an ASCII path is safe.
         with tempfile.TemporaryDirectory(prefix="paddle_automl-export-") as scratch:
             with evaluating(model), quiet_warnings(), naming_unused(specs, self.name):
                 paddle.jit.save(
@@ -120,7 +120,7 @@ class PaddleSession:
 
     @staticmethod
     def load(folder: Path, gpu: int | None, threads: int) -> Any:
-        """Return Paddle's predictor of the files in a folder, on a GPU where its number is given."""
+        """Return Paddle's predictor for the files in a folder, on a GPU if its number is given."""
         return _load(folder, gpu, threads)
 
 
@@ -157,7 +157,7 @@ def static_specs(specs: Sequence[TensorSpec]) -> list[Any]:
 
 @contextmanager
 def naming_unused(specs: Sequence[TensorSpec], exporter: str) -> Iterator[None]:
-    """Turn Paddle's error about an array that the network does not use into UnsupportedError."""
+    """Convert Paddle's error about an array that the network does not use to UnsupportedError."""
     try:
         yield
     except ValueError as error:

@@ -40,7 +40,7 @@ class PaddleProgramExporter(Exporter):
     """
 
     class Config(PluginConfig):
-        """No options: batch size open, the task's last step included, 8 bits where the network is quantized."""
+        """No options: batch size open, the task's last step included, 8 bits if the network is quantized."""
 
     def export(
         self,
@@ -57,7 +57,7 @@ class PaddleProgramExporter(Exporter):
         from paddle_automl.paddle_compat.slim.packing import is_quantized, pack_int8
 
         check_specs(specs, self.name)
-        # Paddle's C++ writer takes names as UTF-8 whatever the locale says; only an ASCII path is safe.
+        # Paddle's C++ writer uses UTF-8 for names in every locale, so only an ASCII path is safe.
         with tempfile.TemporaryDirectory(prefix="paddle_automl-export-") as scratch:
             plain, packed = Path(scratch) / "plain" / STEM, Path(scratch) / "packed" / STEM
             with evaluating(model), quiet_warnings():
@@ -68,7 +68,7 @@ class PaddleProgramExporter(Exporter):
                     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
                     raise UnsupportedError(
                         "exporter paddle_program: the network has an operation that the format before Paddle 3 "
-                        f"cannot hold: {lines[-1] if lines else type(error).__name__}; use paddle_inference"
+                        f"does not support: {lines[-1] if lines else type(error).__name__}; use paddle_inference"
                     ) from error
             source = plain
             if is_quantized(plain.with_suffix(".pdmodel")):
@@ -84,13 +84,13 @@ class PaddleProgramExporter(Exporter):
 
 
 class PaddleProgramSession(PaddleSession):
-    """The predictor of a ``.pdmodel`` file; with oneDNN's 8-bit kernels where the network is quantized."""
+    """The predictor of a ``.pdmodel`` file; with oneDNN's 8-bit kernels if the network is quantized."""
 
     program = PROGRAM
 
     @staticmethod
     def load(folder: Path, gpu: int | None, threads: int) -> Any:
-        """Return Paddle's predictor of the files in a folder; see the base class."""
+        """Return Paddle's predictor for the files in a folder; see the base class."""
         return _load(folder, gpu, threads)
 
 
@@ -114,7 +114,7 @@ def _load(folder: Path, gpu: int | None, threads: int) -> Any:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Hold back the lines that oneDNN's passes write to the file of standard error; exceptions still arrive."""
+    """Suppress the lines that oneDNN's passes write to standard error; exceptions are still raised."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

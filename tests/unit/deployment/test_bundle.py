@@ -98,10 +98,10 @@ def test_swapped_labels_are_named(bundle, tmp_path):
 def test_foreign_folders(tmp_path):
     with pytest.raises(BundleError, match="no such folder"):
         Bundle.open(tmp_path / "nowhere")
-    with pytest.raises(BundleError, match=r"is no bundle, bundle\.yaml is missing"):
+    with pytest.raises(BundleError, match=r"is not a bundle, bundle\.yaml is missing"):
         Bundle.open(tmp_path)
     (tmp_path / "bundle.yaml").write_text("Global: {pretrained_model: x}\n", encoding="utf-8")
-    with pytest.raises(BundleError, match=r"bundle\.yaml: is damaged or no bundle's"):
+    with pytest.raises(BundleError, match=r"bundle\.yaml: is damaged or not a bundle's"):
         Bundle.open(tmp_path)
     (tmp_path / "bundle.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BundleError, match=r"bundle\.yaml.*\n.*UTF-8"):
@@ -159,7 +159,7 @@ def test_replaces_an_earlier_bundle(net, tmp_path):
 def test_failure_leaves_the_earlier_bundle(net, tmp_path):
     target = tmp_path / "model"
     make(target, net)
-    with pytest.raises(BundleError, match=r"'a' is given twice"):
+    with pytest.raises(BundleError, match=r"duplicate name 'a'"):
         make(target, net, ("a", "b", "a"))
     assert Bundle.open(target).task.names == NAMES
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -212,7 +212,7 @@ def test_only_float32_is_exported(tmp_path):
 
 def test_a_changed_record_is_named(bundle, tmp_path):
     folder = edited(tampered(bundle, tmp_path / "b"), lambda facts: facts["input"].update(mean=[0.7]), seal=False)
-    with pytest.raises(BundleError, match=r"bundle\.yaml: was changed after the export .* hash sha256"):
+    with pytest.raises(BundleError, match=r"bundle\.yaml: was changed after the export .* its own sha256"):
         Bundle.open(folder)
     edited(folder, lambda facts: facts.pop("sha256"), seal=False)
     with pytest.raises(BundleError, match="was changed after the export"):
@@ -270,7 +270,9 @@ def test_plugins_of_a_bundle_are_named(bundle, tmp_path):
     folder = edited(tampered(bundle, tmp_path / "b"), foreign)
     assert declared_plugins(folder) == ("my_package.my_task",)
     assert declared_plugins(bundle.folder) == ()
-    with pytest.raises(BundleError, match=r"made with the plugins my_package\.my_task\. .*--plugin my_package\.my_task"):
+    with pytest.raises(
+        BundleError, match=r"made with the plugins my_package\.my_task\. .*--plugin my_package\.my_task"
+    ):
         Bundle.open(folder)
     edited(folder, lambda facts: facts["config"].update(plugins=7))
     with pytest.raises(BundleError, match=r"config\.plugins: must be a list"):

@@ -99,7 +99,7 @@ def test_a_format_that_the_bundle_lacks_is_named(two):
 def test_a_format_is_given_once(net, data, tmp_path):
     with pytest.raises(ValueError, match="the format onnx is given twice"):
         quick(formats=["onnx", {"name": "onnx", "opset": 17}])
-    with pytest.raises(ConfigError, match=r"paddle_inference is deployment\.exporter already"):
+    with pytest.raises(ConfigError, match=r"paddle_inference is already deployment\.exporter"):
         make(tmp_path / "b", net, data, "paddle_inference")
     assert not (tmp_path / "b").exists()
 

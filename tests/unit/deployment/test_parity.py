@@ -167,7 +167,7 @@ def test_agreement_is_judged_on_its_own(net, bundle, data):
 def test_rounding_beyond_the_limit_gets_an_advice(net, bundle, data):
     strict = parity(net, bundle, data, max_difference=1e-12)
     assert not strict.verified
-    assert strict.describe().endswith("deployment.parity.max_difference sets what is allowed")
+    assert strict.describe().endswith("deployment.parity.max_difference sets the limit")
     assert "max_difference" not in parity(net, bundle, data).describe()
 
 

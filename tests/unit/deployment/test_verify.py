@@ -92,7 +92,7 @@ def test_a_verdict_that_its_figures_contradict(two, tmp_path):
     folder = edited(tampered(two, tmp_path / "b"), lambda facts: facts["parity"].update(agreement=0.5))
     assert not Bundle.open(folder).verified
     found = verify_bundle(folder)
-    assert found.problems[0].startswith("paddle_inference: is recorded as verified, but its figures say otherwise")
+    assert found.problems[0].startswith("paddle_inference: is recorded as verified, but its values contradict that")
 
     def failed(facts):
         facts["parity"].update(agreement=0.5, verified=False)
