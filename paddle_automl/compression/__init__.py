@@ -1,1 +1,1 @@
-"""Smaller and faster networks: a chain of steps, each measured on the runtime that will serve the result."""
+"""Smaller and faster networks: a chain of steps, each measured in the runtime that will serve the result."""

@@ -1,4 +1,4 @@
-"""What a step of compression is."""
+"""The interface of compression steps."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from paddle_automl.models.network import Network
 
 
 class Form(str, Enum):
-    """The state of a network between two steps, which decides what can come next."""
+    """The state of a network between two steps, which determines the possible next steps."""
 
     DENSE = "dense"
-    """Float weights, free to learn."""
+    """Float weights that can be trained."""
     SPARSE = "sparse"
     """Float weights, many of them zero; training must keep the zeros."""
     QUANTIZED = "quantized"
-    """8-bit weights, which cannot be trained or pruned any more."""
+    """8-bit weights, which can no longer be trained or pruned."""
 
 
 Gain = Literal["cost", "metric", "sparsity"]
@@ -31,19 +31,19 @@ Gain = Literal["cost", "metric", "sparsity"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made of a network."""
+    """Result of a step."""
 
     model: Network
     """The new network, in evaluation mode."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the step found out on its way, JSON-like."""
+    """Facts reported by the step, JSON-like."""
 
 
 class Step(ABC):
-    """Takes a network and returns a new one.
+    """Returns a compressed copy of a network.
 
-    The network handed in is left untouched, and so are dynamic mode and the device. Raises UnsupportedError
-    for a network that the step cannot work on, ConfigError for options that do not fit it.
+    The given network, dynamic mode and the device are not changed. Raises UnsupportedError for a network that the
+    step does not support, ConfigError for options that do not fit it.
     """
 
     class Config(PluginConfig):
@@ -51,20 +51,20 @@ class Step(ABC):
 
     name: str = ""
     takes: ClassVar[frozenset[str]] = frozenset({"image"})
-    """Names of the inputs whose networks it can work on; empty: any."""
+    """Names of the inputs whose networks it supports; empty: any."""
     accepts: ClassVar[frozenset[Form]] = frozenset({Form.DENSE})
-    """Forms of network that the step can work on."""
+    """Forms of network that the step supports."""
     leaves: ClassVar[Form] = Form.DENSE
     """Form of the network that it returns."""
     gain: Gain = "cost"
-    """What it must improve to be kept: cost (time or size), metric (the main one of the task), or sparsity (the
-    fraction of zeros)."""
+    """What it must improve to be kept: cost (time or size), metric (the task's main one), or sparsity (the fraction
+    of zeros)."""
 
     def __init__(self, config: PluginConfig) -> None:
         self.config = config
 
     def check(self, model: Network, context: Context) -> None:
-        """Raise ConfigError for options that cannot work on `model`; called before the first step runs."""
+        """Raise ConfigError for options that cannot work with `model`; called before the first step runs."""
         del model, context
 
     @abstractmethod
@@ -76,7 +76,7 @@ STEPS: Registry[Step] = Registry("compression step", "paddle_automl.compression.
 
 
 def check_steps(steps: Sequence[Step], model: Network, context: Context) -> None:
-    """Raise ConfigError for steps that cannot work on `model` or on its kind of input; nothing is run."""
+    """Raise ConfigError for steps that do not support `model` or its kind of input; nothing is run."""
     for index, step in enumerate(steps):
         try:
             _check_input(step, context)
@@ -89,6 +89,6 @@ def _check_input(step: Step, context: Context) -> None:
     found = context.data.input.name
     if step.takes and found not in step.takes:
         raise ConfigError(
-            f"{step.name} works on networks that take {' or '.join(sorted(step.takes))} input, and this one takes "
+            f"{step.name} needs a network that takes {' or '.join(sorted(step.takes))} input, but this one takes "
             f"{found} input; leave the step out"
         )

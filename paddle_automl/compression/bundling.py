@@ -1,4 +1,4 @@
-"""Bundles of compressed networks, with the parity check that fits them."""
+"""Bundles of compressed networks, with a suitable parity check."""
 
 from __future__ import annotations
 
@@ -32,12 +32,11 @@ def create_step_bundle(
 ) -> Bundle:
     """Export a network of the chain to `folder`, with parity checks, times and samples.
 
-    A float network gets the parity check of every bundle. A quantized one is compared with the network as
-    Paddle simulates its 8-bit arithmetic: it must give the same answer to nearly all validation items
-    (`compression.min_agreement`), not equal outputs, and its samples hold the outputs of the export itself. Its
-    further formats are made from, and compared with, the float network before the step. A format that could not
-    be measured is left out. `config` is what rebuilds the network before the chain. Raises OutputError,
-    UnsupportedError.
+    A float network gets the usual parity check. A quantized one is compared with Paddle's simulation of its 8-bit
+    arithmetic: it must give the same answers for nearly all validation items (`compression.min_agreement`), not
+    equal outputs, and its samples hold the outputs of the export itself. Its further formats are made from, and
+    compared with, the float network before the step. Formats that could not be measured are left out. `config` is
+    the configuration that rebuilds the network before the chain. Raises OutputError, UnsupportedError.
     """
     assert result.model is not None
     data = context.data.with_task(result.task)

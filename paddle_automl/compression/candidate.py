@@ -31,23 +31,23 @@ from paddle_automl.tasks.metrics.base import BundleFacts, NetworkFacts, Predicti
 from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure, measure_bundle, measure_network
 from paddle_automl.training.evaluation import predict
 
-AS_ASKED = "compressed as its configuration asks; whether that is good the search decides"
+AS_ASKED = "compressed according to its configuration; the search judges the result"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A compressed candidate as its user would get it."""
+    """A compressed candidate in the form in which it would be used."""
 
     bundle: Bundle
     metrics: dict[str, float]
-    """Of the exported network on the validation split: those of each epoch; of the network: parameters, flops, and
-    size_mb, of its exported weights; of the bundle: those that were asked for."""
+    """Metrics of the exported network on the validation split: those of each epoch; of the network: parameters,
+    flops, and size_mb of its exported weights; of the bundle: those that are objectives."""
     facts: dict[str, Any]
-    """What each step reported, by its name."""
+    """Facts reported by each step, by its name."""
 
 
 def check_candidate(model: Network, config: CompressionConfig, context: Context) -> None:
-    """Raise ConfigError for options that cannot work on this network; nothing is changed or run."""
+    """Raise ConfigError for options that do not fit this network; nothing is changed or run."""
     check_steps(_steps(config), model, context)
 
 
@@ -61,10 +61,10 @@ def make_candidate(
     rebuilt_by: Mapping[str, Any],
     objectives: Sequence[str] = (),
 ) -> Candidate:
-    """Run the chain on a copy of `model`, without gates, and measure the bundle that comes out in `folder`.
+    """Run the chain on a copy of `model`, without gates, and measure the resulting bundle in `folder`.
 
-    `rebuilt_by` is the configuration that the bundle carries, `objectives` are keys of metrics to measure beside
-    the usual ones. Raises ConfigError, UnsupportedError or TrialError where a step fails.
+    `rebuilt_by` is the configuration stored in the bundle, `objectives` are keys of metrics to measure besides the
+    usual ones. Raises ConfigError, UnsupportedError or TrialError if a step fails.
     """
     check_candidate(model, config, context)
     result = _compressed(model, _steps(config), context)
@@ -108,7 +108,7 @@ def _steps(config: CompressionConfig) -> list[Step]:
 
 
 def _compressed(model: Network, steps: list[Step], context: Context) -> StepResult:
-    """Return the last network of the chain, with what the steps reported."""
+    """Return the last network of the chain, with the facts reported by the steps."""
     started = time.perf_counter()
     result = StepResult(BEFORE, True, AS_ASKED, Form.DENSE, model, context.task)
     result.count(model, context.specs)
@@ -127,7 +127,7 @@ def _compressed(model: Network, steps: list[Step], context: Context) -> StepResu
 
 
 def _tuned(model: Network, form: Form, context: Context) -> Task:
-    """Return the task with what is chosen on the validation outputs of the network's export (see `Task.tuned`)."""
+    """Return the task tuned on the validation outputs of the network's export (see `Task.tuned`)."""
     data = context.data
     task = context.tuned(predict(model, data.validation))
     if task is data.task or form is not Form.QUANTIZED:

@@ -1,4 +1,5 @@
-"""The chain: each step works on the last network that was kept; what it makes is measured, and kept or rejected."""
+"""The chain: each step starts from the last network that was kept; its result is measured, then kept or
+rejected."""
 
 from __future__ import annotations
 
@@ -35,15 +36,15 @@ from paddle_automl.training.evaluation import predict
 logger = logging.getLogger(__name__)
 
 ROUNDING = 1e-9
-"""A drop of exactly the limit passes, whatever the subtraction's last digit is."""
+"""Tolerance, so that a drop of exactly the limit passes in spite of rounding."""
 
 
 def compress(model: Network, config: CompressionConfig, context: Context) -> ChainResult:
-    """Run the chain on `model`, which is left as it is, and return the network of every step, measured.
+    """Run the chain on `model`, which is not changed, and return the measured network of every step.
 
-    A network that does not pass its gates is rejected, and so is a step that fails; the next step then starts
-    from the last network that was kept. Raises ConfigError, before anything runs, for options that cannot work
-    on this network.
+    A network that does not pass its gates is rejected, and so is a step that fails; the next step then starts from
+    the last network that was kept. Raises ConfigError, before anything runs, for options that do not fit this
+    network.
     """
     require_formats(config.formats or ())
     steps = [STEPS[item.name](item) for item in config.chain()]
@@ -59,7 +60,7 @@ class _Chain:
     scratch: Path
     results: list[StepResult] = field(default_factory=list)
     sessions: dict[int, dict[str, Session]] = field(default_factory=dict)
-    """By position of the result, then by precision or format; a step that failed has none."""
+    """By position of the result, then by precision or format; a failed step has none."""
 
     def run(self, model: Network, steps: list[Step]) -> ChainResult:
         self._add_before(model)
@@ -92,10 +93,10 @@ class _Chain:
         logger.info("compression: %s %s: %s", step.name, "kept" if result.kept else "rejected", result.reason)
 
     def _applied(self, step: Step, last: StepResult) -> StepResult:
-        """Return what the step makes of the last network that was kept, with all that needs no timing."""
+        """Return the step's result for the last kept network, with all measurements except times."""
         assert last.model is not None
         if last.form not in step.accepts:
-            raise AutoMLError(f"{step.name} cannot work on a {last.form.value} network")
+            raise AutoMLError(f"{step.name} does not support a {last.form.value} network")
         started = time.perf_counter()
         outcome = step.apply(last.model, self.context)
         seconds = time.perf_counter() - started
@@ -107,12 +108,12 @@ class _Chain:
         return result
 
     def _measure(self, result: StepResult, model: Network, last: StepResult | None = None) -> None:
-        """Export the network and fill in all that needs no timing; keep the loaded exports for timing."""
+        """Export the network and fill in all measurements except times; keep the loaded exports for timing."""
         data, threads = self.context.data, self.config.speed.threads
         position, exporter = len(self.results), exporter_for(result.form)
         export = export_network(model, exporter, self.scratch / f"{position}", data, threads=threads)
         if last is not None:
-            # For the outputs that will be served: in 8 bits they differ from those of the network.
+            # For the outputs of the export: in 8 bits they differ from those of the network.
             result.task = self.context.tuned(export.outputs)
             data = data.with_task(result.task)
         result.score = main_score(export.outputs, data.validation)
@@ -128,7 +129,7 @@ class _Chain:
         self.sessions[position] = {**sessions, **self._measure_formats(result, data)}
 
     def _measure_formats(self, result: StepResult, data: PreparedData) -> dict[str, Session]:
-        """Fill in what the further formats give and return them loaded; one that fails is left out."""
+        """Fill in the measurements of the further formats and return their sessions; one that fails is left out."""
         formats = formats_for(result.form, self.config.formats or ())
         network = result.source if result.form is Form.QUANTIZED else result.model
         calibration = calibration_arrays(data, formats)
@@ -160,15 +161,15 @@ class _Chain:
         result.speedup = found["after"].speedup_over(found["before"])
 
     def _gate(self, step: Step, result: StepResult, last: StepResult) -> tuple[bool, str]:
-        """Return whether the network is kept, and why."""
+        """Return whether the network is kept, and the reason."""
         limit, metric = self.config.max_drop, result.metric
-        # Negated, because a drop that is not a number is not within the limit either.
+        # Negated, so that NaN counts as above the limit.
         if not result.drop <= limit + ROUNDING:
-            return False, f"{metric} is worse by {result.drop:.4f}, allowed are {limit:g}"
+            return False, f"{metric} is worse by {result.drop:.4f}, allowed is {limit:g}"
         needed = self.config.min_agreement
         if result.form is Form.QUANTIZED and result.agreement < needed:
             return False, (
-                f"export and network give the same answer to {result.agreement:.4f} of the items, needed are "
+                f"export and network give the same answer for {result.agreement:.4f} of the items, required is "
                 f"{needed:g}"
             )
         if step.gain == "metric":
@@ -176,7 +177,7 @@ class _Chain:
                 return False, f"{metric} {result.score:.4f} is worse than the {last.score:.4f} before the step"
             return True, f"{metric} {result.score:.4f} after {last.score:.4f}"
         if step.gain == "sparsity":
-            return True, f"{100 * result.sparsity:.0f} % zeros; dense kernels run no faster for it"
+            return True, f"{100 * result.sparsity:.0f} % zeros; dense kernels do not run faster"
         return self._gate_cost(result, last)
 
     def _gate_cost(self, result: StepResult, last: StepResult) -> tuple[bool, str]:
@@ -184,14 +185,14 @@ class _Chain:
         facts = f"{result.speedup:.2f} times as fast (batch {size}), weights {result.weights_ratio:.2f} of the size"
         if least is not None:
             if result.speedup < least:
-                return False, f"{facts}; needed is {least:g} times as fast"
+                return False, f"{facts}; required is {least:g} times as fast"
             return True, facts
         if result.speedup <= last.speedup and result.weights_mb >= last.weights_mb:
             return False, f"{facts}: neither faster nor smaller than before the step"
         return True, facts
 
     def _time_all(self) -> None:
-        """Time all networks together, in all their precisions and formats and with all batch sizes."""
+        """Time all networks together, in all precisions and formats and with all batch sizes."""
         sessions = {
             f"{position} {precision}": session
             for position, loaded in self.sessions.items()

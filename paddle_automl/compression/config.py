@@ -12,11 +12,11 @@ from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.deployment.config import Formats, check_formats
 
 POST = "quantize_post"
-"""The step that makes the weights 8-bit integers where only the precision is asked for."""
+"""The step that is added for `precision: int8` if the chain has no quantizing step."""
 
 
 class SpeedConfig(Section):
-    """How the networks of the chain are timed: in turns, again and again, so that load of the machine hits all."""
+    """How the networks of the chain are timed: in turns, repeatedly, so that other load affects all of them."""
 
     batch_sizes: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 8, 32), min_length=1)
     """Batch sizes that are timed."""
@@ -30,12 +30,12 @@ class SpeedConfig(Section):
     """Threads of the CPU math library."""
 
     def sizes(self) -> tuple[int, ...]:
-        """Return the batch sizes to time, rising."""
+        """Return the batch sizes to time, in ascending order."""
         return tuple(sorted({*self.batch_sizes, self.gate_batch_size}))
 
 
 class CompressionConfig(Section):
-    """A chain of steps, and the gates that the network of each must pass to be kept."""
+    """A chain of steps, and the gates that the network of each step must pass to be kept."""
 
     steps: Sequence[Annotated[PluginConfig, Plugin(STEPS)]] = ()
     """Steps in their order; none: nothing is compressed."""
@@ -57,7 +57,7 @@ class CompressionConfig(Section):
     """Smallest fraction of validation items to which an 8-bit export and its network give the same answer: the same
     class, all the same labels, or numbers within a fifth of the targets' standard deviation."""
     formats: Formats | None = None
-    """Further formats of the kept networks, measured and timed beside Paddle's own: paddle_program, onnx,
+    """Further formats of the kept networks, measured and timed together with Paddle's own: paddle_program, onnx,
     onnx_int8. An 8-bit network gets onnx_int8 for either of the last two, made by ONNX Runtime from the float
     network before it. None: those of deployment.formats."""
     speed: SpeedConfig = SpeedConfig()
@@ -76,7 +76,7 @@ class CompressionConfig(Section):
         return self
 
     def chain(self) -> tuple[PluginConfig, ...]:
-        """Return the steps that run, in their order, as `precision` asks."""
+        """Return the steps that run, in their order, including the effect of `precision`."""
         if self.precision is None:
             return self.steps
         quantizing = [item for item in self.steps if STEPS[item.name].leaves is Form.QUANTIZED]
@@ -88,14 +88,14 @@ class CompressionConfig(Section):
 
 
 def check_order(steps: Iterable[PluginConfig]) -> None:
-    """Raise ValueError for a chain in which a step would meet a network that it cannot work on."""
+    """Raise ValueError for a chain in which a step would get a network that it does not support."""
     form, before = Form.DENSE, ""
     for index, config in enumerate(steps):
         step = STEPS[config.name]
         if form not in step.accepts:
             needed = " or ".join(sorted(item.value for item in step.accepts))
             raise ValueError(
-                f"steps.{index}: {config.name} needs a {needed} network, and after {before} it is {form.value}; "
+                f"steps.{index}: {config.name} needs a {needed} network, but after {before} it is {form.value}; "
                 f"put {config.name} before {before}"
             )
         form, before = step.leaves, config.name

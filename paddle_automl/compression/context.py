@@ -1,4 +1,4 @@
-"""What a step of compression may use."""
+"""Data and helpers for the steps of compression."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.goal import Goal
 
 Report = Callable[[int, Mapping[str, float]], bool]
-"""Called with the epoch, from 1, and its metrics; returns whether to go on."""
+"""Called with the epoch, from 1, and its metrics; returns whether to continue."""
 
 
 def go_on(epoch: int, metrics: Mapping[str, float]) -> bool:
-    """Return True: the report of a run that nobody watches."""
+    """Return True: the report function of a run without a listener."""
     return True
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network of another training, with the input that it takes and the task that it was trained for."""
+    """A network of another training, with its input and its task."""
 
     network: nn.Layer
     input: Input
@@ -42,8 +42,8 @@ class Context:
     """Data, recipe and helpers for the steps of a chain, and for the teachers of a training.
 
     `original` is the network that the chain started from. `load_network` opens a trained run's folder and
-    `best_networks` gives the networks of the study's best trials, best first: the caller provides both, because
-    this package knows neither runs nor studies.
+    `best_networks` returns the networks of the study's best trials, best first: the caller provides both, because
+    this package does not know runs and studies.
     """
 
     data: PreparedData
@@ -55,11 +55,11 @@ class Context:
     goal: Goal | None = None
     """The metric by which a fine-tuning chooses its best epoch; None: the task's main one."""
     tune_task: bool = True
-    """Whether what a task chooses on validation, such as thresholds of labels, is chosen anew for each network of
-    the chain; false where the network before it has learned from the validation items."""
+    """Whether values that a task chooses on validation, such as thresholds of labels, are chosen again for each
+    network of the chain; false if the original network was trained on the validation items."""
     device: str = "cpu"
     lock: Path | None = None
-    """File that is locked while times are measured, so that one process of a search does so at a time."""
+    """File that is locked while times are measured, so that only one process of a search does so at a time."""
     report: Report = field(default=go_on)
     load_network: Callable[[Path], TrainedNetwork] | None = None
     best_networks: Callable[[int], Sequence[TrainedNetwork]] | None = None
@@ -76,12 +76,12 @@ class Context:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Return (C, H, W) of an image; for steps that take images alone."""
+        """Return (C, H, W) of an image; for steps that support only images."""
         channels, height, width = self.specs[0].shape
         return int(channels or 0), int(height or 0), int(width or 0)
 
     def tuned(self, outputs: np.ndarray) -> Task:
-        """Return the task for a network that gives `outputs` [N, K] for the validation items; see `tune_task`."""
+        """Return the task for a network with `outputs` [N, K] for the validation items; see `tune_task`."""
         return self.task.tuned(outputs, self.data.validation.codes) if self.tune_task else self.task
 
     def sample(self, count: int, *purpose: str) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -1,4 +1,4 @@
-"""Copies of networks, and the numbers of weights in them."""
+"""Copies of networks, and statistics of their weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paddle_automl.training.callback import Callback
 
 
 def copy_of(model: Network) -> Network:
-    """Return an independent copy in evaluation mode, all of whose weights are free to learn again."""
+    """Return an independent copy in evaluation mode with all weights trainable."""
     twin: Network = copy.deepcopy(model)
     twin.eval()
     return twin
@@ -36,11 +36,11 @@ def sparsity(model: nn.Layer) -> float:
 
 
 class Zeros(Callback):
-    """Keeps the weights that are zero now at zero, whatever a training does to them."""
+    """Callback that keeps the weights that are zero now at zero during a training."""
 
     def __init__(self, model: nn.Layer) -> None:
         pairs = [(tensor, tensor.numpy() != 0) for tensor in weights(model).values()]
-        # A single zero among a thousand weights is chance, not pruning.
+        # A single zero among a thousand weights is coincidence, not pruning.
         self._masks = [
             (tensor, paddle.to_tensor(kept.astype(np.float32))) for tensor, kept in pairs if (~kept).mean() > 0.01
         ]

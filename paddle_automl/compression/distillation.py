@@ -35,20 +35,20 @@ class DistillationConfig(Section):
     weight: float = Field(0.7, ge=0, le=1)
     """Weight of the teacher's soft targets in the loss; the loss on the true targets gets 1 - weight."""
     hints: HintName = "none"
-    """What is learned from the teacher's middle layers: none, fitnets (its feature maps, through a learned 1 x 1
-    convolution), attention (where its feature maps are large) or relations (distances and angles between the items
-    of a batch, by the features before the head)."""
+    """What the student learns from the teacher's middle layers: none, fitnets (feature maps, through a learned 1 x
+    1 convolution), attention (the positions where feature maps are large) or relations (distances and angles
+    between the items of a batch in the features before the head)."""
     hint_weight: float = Field(1.0, gt=0)
     """Factor of the hints' loss, which is added to the rest."""
 
 
 class TeachingConfig(DistillationConfig):
-    """Teachers of a training, and how the network learns from them; weight 0 and no hints: not at all."""
+    """Teachers of a training, and how the network learns from them; with weight 0 and no hints it does not."""
 
     teacher: Annotated[Sequence[str], BeforeValidator(_listed)] = Field(min_length=1)
     """Folders of bundles, trained runs or searches' outputs; several teach as an ensemble."""
     best_trials: int = Field(0, ge=0)
-    """Number of best trials that teach in place of the winner, for each teacher that is a search's output."""
+    """Number of best trials that teach instead of the winner, for each teacher that is a search's output."""
 
     @field_validator("teacher")
     @classmethod
@@ -67,7 +67,7 @@ def soft_target_loss(raw: Tensor, taught: Tensor, temperature: float, activation
     """Return the loss, shape [], between a student's raw outputs [N, K] and soft targets [N, K].
 
     For classes `soft_label_loss`, for labels `soft_multi_label_loss`, for numbers the mean squared error in
-    standard deviations of the targets, as the loss ``mse`` has it.
+    standard deviations of the targets, like the loss ``mse``.
     """
     if activation == "softmax":
         return soft_label_loss(raw, taught, temperature)
@@ -90,8 +90,8 @@ def soft_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tenso
 def soft_multi_label_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
     """Return T^2 KL(taught || sigmoid(logits / T)) of each label, mean over items and labels, shape [].
 
-    The divergence of two Bernoulli distributions, as `soft_label_loss` is that of two categorical ones: 0 where
-    the student gives the probabilities that it is taught. `logits` [N, K], `taught` [N, K] at temperature T.
+    The divergence of two Bernoulli distributions, as `soft_label_loss` is that of two categorical ones: 0 if the
+    student's probabilities equal the teacher's. `logits` [N, K], `taught` [N, K] at temperature T.
     """
     cross_entropy = F.binary_cross_entropy_with_logits(logits / temperature, taught)
     yes, no = paddle.clip(taught, min=1e-12), paddle.clip(1 - taught, min=1e-12)
@@ -100,11 +100,11 @@ def soft_multi_label_loss(logits: Tensor, taught: Tensor, temperature: float) ->
 
 
 class Distillation(Callback):
-    """Adds to a training's loss how far the student is from its teacher: in outputs, optionally in middle layers.
+    """Adds the distance between student and teacher to a training's loss: in outputs, optionally in middle layers.
 
     Belongs to one training of one student. `specs` are the arrays that the student takes, `activation` is that of
-    its task's last step, `seed` that of the initial weights between feature maps. Raises ConfigError where hints
-    cannot be taken from this teacher.
+    its task's last step, `seed` that of the initial weights of the layers between feature maps. Raises ConfigError
+    if this teacher cannot give hints.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Distillation(Callback):
             self._hint = HINTS[config.hints](teacher.network, student, (teacher.specs or specs, specs))
 
     def parameters(self) -> tuple[Tensor, ...]:
-        """Return the learned weights between feature maps."""
+        """Return the trained weights of the layers between feature maps."""
         return () if self._hint is None else tuple(self._hint.parameters())
 
     def watching(self) -> AbstractContextManager[object]:
@@ -154,7 +154,7 @@ class Distillation(Callback):
 def taught_by(
     network: Network, config: DistillationConfig | None, student: nn.Layer, context: Context
 ) -> list[Callback]:
-    """Return the callbacks by which a copy of `network` teaches `student` in a training; none without `config`."""
+    """Return the callbacks for a copy of `network` as the teacher of `student`; none without `config`."""
     if config is None:
         return []
     teacher = NetworkTeacher(copy_of(network), context.task)
@@ -164,6 +164,6 @@ def taught_by(
 def distillation_of(
     config: DistillationConfig, teacher: Teacher, student: nn.Layer, context: Context
 ) -> Distillation:
-    """Return the distillation from a teacher into a student that takes the inputs of `context` and has its task."""
+    """Return the distillation from a teacher into a student with the inputs and the task of `context`."""
     activation = context.task.final.activation
     return Distillation(config, teacher, student, context.specs, activation, seed=context.seed)

@@ -1,4 +1,4 @@
-"""Training a network again for a few epochs, with a teacher, and with weights that must stay as they are."""
+"""Fine-tuning a network for a few epochs, optionally with a teacher, and with weights that must not change."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from paddle_automl.training.progressive import Progressive
 
 
 class FineTuning(Section):
-    """Training after a change, with the recipe that the network was trained with."""
+    """Training after a change, with the recipe of the network's training."""
 
     epochs: int = Field(5, ge=0)
-    """Passes over the training items; 0 trains nothing."""
+    """Passes over the training items; 0 for no training."""
     rate: float = Field(0.2, gt=0)
     """Factor of the recipe's learning rate."""
     average: bool = True
-    """Average the weights as the recipe says (training.ema)."""
+    """Average the weights as in the recipe (training.ema)."""
 
     def recipe(self, training: TrainingConfig) -> TrainingConfig:
         """Return the recipe of the fine-tuning."""
@@ -55,8 +55,8 @@ def tune(
 ) -> TrainingResult:
     """Train `model` in place with the recipe `config` and leave it with the best epoch's weights, or the last.
 
-    `purpose` names the training: its random numbers depend on it and on the context's seed alone. The rest is
-    as in `train`. Raises TrialError if the loss is not finite.
+    `purpose` names the training: its random numbers depend only on it and on the context's seed. The rest is as in
+    `train`. Raises TrialError if the loss is not finite.
     """
     return train(
         model,

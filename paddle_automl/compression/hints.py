@@ -24,7 +24,7 @@ Specs = Sequence[TensorSpec]
 class Hint(ABC):
     """A loss between middle layers of two networks, for one training of `student`.
 
-    `specs` are the arrays that teacher and student take. Raises ConfigError where their layers cannot be compared.
+    `specs` are the arrays that teacher and student take. Raises ConfigError if their layers cannot be compared.
     """
 
     def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
@@ -32,13 +32,13 @@ class Hint(ABC):
         self.student = student
 
     def parameters(self) -> Sequence[Tensor]:
-        """Return the hint's own learned parameters; most hints have none."""
+        """Return the hint's own trained parameters; most hints have none."""
         return ()
 
     @abstractmethod
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Record what the middle layers of both networks compute in each forward pass inside the block."""
+        """Record the outputs of the middle layers of both networks in each forward pass inside the block."""
 
     @abstractmethod
     def loss(self, features: Tensor) -> Tensor:
@@ -85,9 +85,9 @@ class _Maps(Hint):
 class FitNets(_Maps):
     """Romero et al., FitNets: Hints for Thin Deep Nets (2015), eq. 3: 1/2 ||u_h(x) - r(v_g(x))||^2.
 
-    The regressor r is a 1 x 1 convolution from the student's channels to the teacher's. The mean over the map,
-    not the sum, is taken, and each pair is divided by the teacher's mean square: weights then mean the same for
-    every size of map.
+    The regressor r is a 1 x 1 convolution from the student's channels to the teacher's. Unlike there, the mean over
+    the map is taken instead of the sum, and each pair is divided by the teacher's mean square, so that a weight
+    means the same for every size of map.
     """
 
     def __init__(self, teacher: nn.Layer, student: nn.Layer, specs: tuple[Specs, Specs]) -> None:
@@ -114,7 +114,7 @@ class Attention(_Maps):
 
 
 class Relations(Hint):
-    """Compares distances and angles between the items of a batch, by the features before the heads.
+    """Compares distances and angles between the items of a batch in the features before the heads.
 
     Park et al., Relational Knowledge Distillation (2019); see `relational_loss`.
     """

@@ -19,10 +19,10 @@ _TRANSPARENT = (nn.Identity, nn.Dropout)
 
 
 class Observed(nn.Layer):
-    """A layer whose output is observed, so that it gets a scale of its own.
+    """A layer whose output is observed, so that it gets its own scale.
 
-    oneDNN adds two branches inside an 8-bit convolution only if the other branch has a scale; where it has
-    none, that convolution, often half of a residual network's work, runs in float32.
+    oneDNN adds two branches inside an 8-bit convolution only if the other branch has a scale; without it, that
+    convolution, often half of a residual network's work, runs in float32.
     """
 
     def __init__(self, layer: nn.Layer) -> None:
@@ -39,7 +39,7 @@ class Observed(nn.Layer):
 def ready_for_int8(model: Network, specs: Sequence[TensorSpec]) -> tuple[Network, dict[str, str]]:
     """Return a copy of `model` with plain layers and `Observed` ones, and the layers that can have 8-bit weights.
 
-    The latter map the name of a layer in `model` to its name in the copy.
+    The mapping is from the name of a layer in `model` to its name in the copy.
     """
     twin = copy_of(model)
     names = layers_for_int8(twin)
@@ -89,7 +89,7 @@ def _joined_layers(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
     held: list[Tensor] = []
 
     def note(name: str, layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        # Held, because a freed tensor's id may be given to another.
+        # Kept alive, because the id of a freed tensor may be reused.
         held.extend((*inputs, output))
         for tensor in inputs:
             readers.setdefault(id(tensor), []).append(layer)
@@ -107,7 +107,7 @@ def _joined_layers(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
 
 
 def _is_joined(readers: list[nn.Layer]) -> bool:
-    # A map that no layer reads goes into an operator between layers: a sum or a concatenation.
+    # A map that no layer reads is the input of an operator between layers: a sum or a concatenation.
     return not readers or any(isinstance(layer, _POOLS) for layer in readers)
 
 

@@ -1,4 +1,4 @@
-"""Feature maps inside a network: which layers give them, and how to record them in a forward pass."""
+"""Feature maps inside a network: the layers that make them, and recording them in a forward pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MapPoint:
 
 
 def map_points(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[MapPoint]:
-    """Return the last layer at each resolution, largest maps first; maps of one pixel are left out."""
+    """Return the last layer at each resolution, largest maps first, without maps of one pixel."""
     found: dict[tuple[int, int], MapPoint] = {}
 
     def note(name: str, layer: nn.Layer, inputs: object, output: object) -> None:
@@ -40,7 +40,7 @@ def map_points(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[MapPoint]:
 
 @contextmanager
 def recorded(model: nn.Layer, layers: Iterable[str]) -> Iterator[dict[str, Tensor]]:
-    """Give a mapping that each forward pass fills with the outputs of the named layers."""
+    """Yield a mapping that each forward pass fills with the outputs of the named layers."""
     outputs: dict[str, Tensor] = {}
     named = dict(model.named_sublayers())
 

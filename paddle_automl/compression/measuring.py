@@ -1,4 +1,4 @@
-"""Exporting a network of the chain, and measuring its answers and its speed in the runtime that will serve it."""
+"""Exporting networks of the chain, and measuring scores and speed in the runtime that will serve them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ WEIGHTS = "*.pdiparams"
 
 
 def exporter_for(form: Form) -> PluginConfig:
-    """Return the exporter of networks of a form."""
+    """Return the exporter for networks of a form."""
     name = INT8_EXPORTER if form is Form.QUANTIZED else FLOAT_EXPORTER
     return EXPORTERS[name].Config(name=name)
 
 
 def formats_for(form: Form, formats: Sequence[PluginConfig]) -> tuple[PluginConfig, ...]:
-    """Return the further formats that networks of a form get.
+    """Return the further formats for networks of a form.
 
-    No ONNX file can be made of a network that Paddle quantized: it gets one that ONNX Runtime quantizes from the
+    A network that Paddle quantized cannot be exported to ONNX: it gets a file that ONNX Runtime quantizes from the
     float network before it.
     """
     if form is not Form.QUANTIZED:
@@ -63,15 +63,15 @@ def drop_of(task: Task, before: float, after: float) -> float:
 
 
 def outputs_of(session: Session, split: Split) -> np.ndarray:
-    """Return the outputs that a loaded network gives for the items of `split`, float32 [N, K].
+    """Return the outputs of a loaded network for the items of `split`, float32 [N, K].
 
-    Raises UnsupportedError where some are not finite.
+    Raises UnsupportedError if some are not finite.
     """
     outputs = in_lasting_thread(partial(run_split, split, session))
     wrong = int((~np.isfinite(outputs)).any(axis=1).sum())
     if wrong:
         raise UnsupportedError(
-            f"the exported network gives numbers that are not finite for {wrong} of {len(split)} validation items"
+            f"the exported network has outputs that are not finite for {wrong} of {len(split)} validation items"
         )
     return outputs
 
@@ -84,7 +84,7 @@ class Exported:
     outputs: np.ndarray
     """Outputs for the validation items, float32 [N, K]."""
     folder: Path
-    """Where its files are."""
+    """Folder of its files."""
 
 
 def export_network(
@@ -98,7 +98,7 @@ def export_network(
 ) -> Exported:
     """Export `model` to the new `folder`, load it and run it on the validation split.
 
-    `calibration` are the arrays [n, ...] that a format in 8 bits looks at.
+    `calibration` are the arrays [n, ...] for calibrating an 8-bit format.
     """
     folder.mkdir(parents=True)
     plugin = EXPORTERS[exporter.name](exporter)
@@ -113,7 +113,7 @@ def weights_mb(folder: Path, pattern: str = WEIGHTS) -> float:
 
 
 def sessions_of(exported: Exported, form: Form, *, threads: int) -> dict[str, Session]:
-    """Return Paddle's own export by precision: float32 and bfloat16, or int8; the export itself comes first."""
+    """Return sessions of Paddle's own export by precision: float32 and bfloat16, or int8; the export's is first."""
     if form is Form.QUANTIZED:
         return {"int8": exported.session}
     return {"float32": exported.session, "bfloat16": Bfloat16Session(exported.folder, threads=threads)}
@@ -122,7 +122,7 @@ def sessions_of(exported: Exported, form: Form, *, threads: int) -> dict[str, Se
 # -- speed ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Timings:
-    """Times of one network that was timed in turns with others, ms, [rounds, runs]."""
+    """Times of one network that was timed in turn with others, ms, [rounds, runs]."""
 
     times: np.ndarray
 
@@ -137,10 +137,10 @@ class Timings:
         return round(float(np.percentile(self.times, 95)), 4)
 
     def speedup_over(self, other: Timings) -> float:
-        """Return how many times as fast it is as `other`, which was timed in turns with it.
+        """Return the speed-up over `other`, which was timed in turn with it.
 
-        The fastest runs of each round are compared, and the median over the rounds is taken: what another
-        process takes away in some runs, or in some rounds, does not decide.
+        It is the median over the rounds of the ratio of each round's fastest runs, so that load in some runs or
+        rounds does not matter.
         """
         return float(np.median(other.times.min(axis=1) / self.times.min(axis=1)))
 
@@ -153,9 +153,9 @@ def time_networks(
     *,
     lock: Path | None = None,
 ) -> dict[str, Timings]:
-    """Time loaded networks in turns, round after round, on one batch of typical values.
+    """Time loaded networks in turn, for several rounds, on one batch of typical values.
 
-    A disturbance of the machine then meets all of them: compare times of one call, not of two.
+    Other load on the machine affects all of them alike, so compare only times of the same call.
     """
     arrays = input.example(batch_size, np.random.default_rng(0))
     times = time_sessions(sessions, arrays, warmup=1, turns=[config.runs] * config.rounds, lock=lock)

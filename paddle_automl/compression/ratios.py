@@ -1,4 +1,4 @@
-"""Which fraction of each layer's filters to prune so that the whole network reaches a target."""
+"""The fraction of filters to prune in each layer, so that the whole network reaches a target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 Curve = Sequence[tuple[float, float]]
-"""(fraction of the filters removed, what that costs), for one layer."""
+"""(fraction of the filters removed, loss from that), for one layer."""
 Ratios = dict[str, float]
 
 LARGEST = 0.9
@@ -18,8 +18,8 @@ SEARCH_STEPS = 24
 def tolerated(curves: Mapping[str, Curve], loss: float) -> Ratios:
     """Return for each layer the largest ratio whose loss stays within `loss`, interpolated between points.
 
-    A layer's losses are made to rise with the ratio, each a little, so that the ratio is a continuous
-    function of `loss`: a search over it cannot jump over its target.
+    A layer's losses are made strictly increasing in the ratio, so that the ratio is a continuous function of `loss`
+    and a search over it cannot skip its target.
     """
     found = {}
     for name, curve in curves.items():
@@ -31,7 +31,7 @@ def tolerated(curves: Mapping[str, Curve], loss: float) -> Ratios:
 
 
 def rounded(ratios: Mapping[str, float], filters: Mapping[str, int], align: int) -> Ratios:
-    """Return ratios that leave a multiple of `align` filters, at least one, where a layer has 2 `align` or more."""
+    """Return ratios that leave a multiple of `align` filters, at least one, in layers with 2 `align` or more."""
     found = {}
     for name, ratio in ratios.items():
         total = filters[name]
@@ -49,10 +49,10 @@ def search(
     upper: float,
     steps: int = SEARCH_STEPS,
 ) -> tuple[Ratios, float]:
-    """Return ratios and their cost, the largest cost found that is not above `target`.
+    """Return ratios and their cost: the largest cost found that is not above `target`.
 
-    `ratios_at` maps a level from 0 to `upper` to ratios whose cost falls with it. If even `upper` stays above
-    the target, its ratios are returned: compare the cost.
+    `ratios_at` maps a level from 0 to `upper` to ratios whose cost decreases with it. If even `upper` stays above
+    the target, its ratios are returned, so compare the cost with the target.
     """
     ratios = ratios_at(upper)
     best, best_cost = ratios, cost_of(ratios)
@@ -64,7 +64,7 @@ def search(
         level = (low + high) / 2
         ratios = ratios_at(level)
         key = tuple(ratios.values())
-        # Different levels often round to the same filters; going on is free then.
+        # Different levels often round to the same filters, which need no new measurement.
         cost = seen[key] if key in seen else cost_of(ratios)
         seen[key] = cost
         if cost > target:

@@ -1,4 +1,4 @@
-"""What a chain of compression came to: the measurements of each step's network, and which of them to ship."""
+"""Results of a chain of compression: the measurements of each step's network, and the networks to ship."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from paddle_automl.tasks.base import Task
 BEFORE = "before"
 """Name of the network that the chain starts from."""
 NOT_REPORTED = ("model", "source", "task")
-"""Fields of `StepResult` that are no data for a report."""
+"""Fields of `StepResult` that are not data for reports."""
 
 
 @dataclass
 class StepResult:
-    """One network of the chain with everything measured on it; the first one is the network before the chain."""
+    """One network of the chain with all measurements; the first one is the network before the chain."""
 
     name: str
     """The step that made it, or `BEFORE`."""
@@ -33,16 +33,16 @@ class StepResult:
     model: Network | None
     """The network; None if the step failed."""
     task: Task
-    """The task with what is chosen on the validation outputs of the export, such as thresholds of labels."""
+    """The task tuned on the validation outputs of the export, such as thresholds of labels."""
     source: Network | None = None
     """The network that the step started from."""
     score: float = 0.0
     """Value of `metric` for the exported network on the validation split."""
     drop: float = 0.0
-    """By how much `score` is worse than that of the network before the chain; negative: it is better."""
+    """How much worse `score` is than that of the network before the chain; negative: it is better."""
     parameters: int = 0
     flops: int = 0
-    """Multiply-accumulates per item; quantization does not change their number, only their kind."""
+    """Multiply-accumulates per item; quantization changes only their type, not their number."""
     sparsity: float = 0.0
     """Fraction of zeros among the weights."""
     weights_mb: float = 0.0
@@ -50,29 +50,29 @@ class StepResult:
     weights_ratio: float = 1.0
     """`weights_mb` divided by that of the network before the chain."""
     speedup: float = 1.0
-    """Time of a run of the network before the chain divided by the time of a run of this one, both timed in turns
-    with the batch size of the gate."""
+    """Time of a run of the network before the chain divided by that of this one, both timed in turn with the batch
+    size of the gate."""
     agreement: float = 1.0
     """Fraction of the validation items for which the export and the network give the same answer."""
     seconds: float = 0.0
     """Duration of the step."""
     latency: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """By precision (or further format) and batch size: p50_ms, p95_ms, speedup (ratio of medians) over float32
-    before the chain, and undisturbed_speedup, of the fastest runs of each round."""
+    before the chain, and undisturbed_speedup (from the fastest runs of each round)."""
     formats: dict[str, dict[str, float]] = field(default_factory=dict)
     """By the name of each further format: score on the validation split; weights_mb, the size of its files."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the step itself reports."""
+    """Facts reported by the step."""
 
     @property
     def metric(self) -> str:
-        """Key of the task's main metric, in which `score` and `drop` are given."""
+        """Key of the task's main metric, in whose unit `score` and `drop` are."""
         return self.task.metrics[0]
 
     def count(self, model: Network, specs: Sequence[TensorSpec], before: StepResult | None = None) -> None:
-        """Fill in parameters, operations and zeros of `model`; `before` is what the step started from."""
+        """Fill in parameters, operations and zeros of `model`; `before` is the network before the step."""
         if before is not None and self.form is Form.QUANTIZED:
-            # Quantized layers are of other classes, but there are as many weights and products as before.
+            # Quantized layers have other classes, but the same numbers of weights and operations.
             self.parameters, self.flops, self.sparsity = before.parameters, before.flops, before.sparsity
             return
         costs = profile(model, specs)
@@ -98,7 +98,7 @@ class ChainResult:
 
     @property
     def best(self) -> StepResult:
-        """The last network that was kept: the one before the chain if no step's was."""
+        """The last network that was kept; if no step's was, the one before the chain."""
         return [result for result in self.steps if result.kept][-1]
 
     @property

@@ -23,13 +23,13 @@ from paddle_automl.training.final import final_tensor
 
 ORIGINAL = "original"
 SMALLEST_CLASS = 1e-12
-"""Probability of a class below which its logarithm is cut off."""
+"""Smallest probability of a class; smaller ones are raised to it before the logarithm."""
 SMALLEST_LABEL = 1e-7
-"""The same for a label, whose distance to 1 counts, too; float32 tells nothing smaller from 1."""
+"""The same for a label, for which the distance to 1 counts too; float32 cannot represent a smaller distance."""
 
 
 class Teacher(ABC):
-    """Gives the outputs that a student learns for a batch, beside the true targets."""
+    """Provides soft targets of a batch, which a student learns in addition to the true targets."""
 
     network: nn.Layer | None = None
     """The network whose middle layers the student can learn from, if there is one."""
@@ -41,15 +41,15 @@ class Teacher(ABC):
         """Return the soft targets [N, K] for the student's arrays [N, ...], without gradient.
 
         For classes softmax(raw / temperature) of the teacher's raw outputs, for labels sigmoid(raw / temperature).
-        Numbers have no temperature: raw outputs, standardized as the student's task does it.
+        Numbers have no temperature: they are raw outputs, standardized as in the student's task.
         """
 
 
 class NetworkTeacher(Teacher):
     """A trained network; each call puts it in evaluation mode.
 
-    `task` is the student's. A network of another training needs a `view`, which knows its input and its task;
-    without one it takes and gives what the student does.
+    `task` is the student's. A network of another training needs a `view` that knows its input and its task; without
+    one its inputs and outputs are those of the student.
     """
 
     def __init__(self, network: nn.Layer, task: Task, view: View | None = None) -> None:
@@ -69,13 +69,13 @@ class NetworkTeacher(Teacher):
             elif activation == "sigmoid":
                 found = F.sigmoid(raw / temperature)
             else:
-                # Another training has standardized its targets in its own way: by way of the user's unit.
+                # Another training has its own standardization of targets, so convert through the user's unit.
                 return raw if view is None else raw_of(view.outputs(final_tensor(raw, view.final)), self._final)
             return found if view is None else view.outputs(found)
 
 
 class BundleTeacher(Teacher):
-    """An exported network. Its raw outputs are computed from the outputs that it gives; see `raw_of`."""
+    """An exported network. Its raw outputs are computed from its outputs; see `raw_of`."""
 
     def __init__(self, folder: Path, ours: tuple[Input, Task], threads: int = 1) -> None:
         bundle = Bundle.open(folder)
@@ -88,7 +88,7 @@ class BundleTeacher(Teacher):
         with paddle.no_grad():
             seen = self._view.inputs(inputs)
             arrays = {name: tensor.numpy() for name, tensor in zip(self._names, seen, strict=True)}
-            # In its own thread: the training's would be left with one math thread.
+            # In its own thread: otherwise the training's thread would be left with one math thread.
             found = paddle.to_tensor(in_lasting_thread(lambda: self._session(arrays)))
             raw = raw_of(self._view.outputs(found), self._final)
             if self._final.activation == "softmax":
@@ -99,7 +99,7 @@ class BundleTeacher(Teacher):
 def raw_of(outputs: Tensor, final: Final) -> Tensor:
     """Return raw outputs [N, K] that `final` maps to `outputs` [N, K].
 
-    Of a softmax these are the logarithms of the probabilities: it does not change with a constant added to all.
+    For a softmax these are the logarithms of the probabilities, because adding a constant does not change it.
     """
     if final.shift is not None:
         outputs = outputs - paddle.to_tensor(final.shift, dtype=outputs.dtype)
@@ -127,9 +127,8 @@ class Ensemble(Teacher):
 def find_teacher(names: Sequence[str], best_trials: int, context: Context) -> Teacher:
     """Return the teacher that the options name; several teach as an ensemble.
 
-    A name is ``original``, the folder of a bundle, or the folder of a trained run; `best_trials` of the study
-    teach beside them. Raises ConfigError for a folder that is neither, and for a teacher of another task or of
-    other names.
+    A name is ``original``, the folder of a bundle, or the folder of a trained run; `best_trials` of the study teach
+    as well. Raises ConfigError for a folder that is neither, and for a teacher with another task or other names.
     """
     teachers = [_find(name, context) for name in names]
     if best_trials:
@@ -149,7 +148,7 @@ def _find(name: str, context: Context) -> Teacher:
     folder = Path(name)
     if not folder.is_dir():
         raise ConfigError(
-            f"teacher: '{name}' is no folder; valid: {ORIGINAL}, the folder of a bundle or of a trained run"
+            f"teacher: '{name}' is not a folder; valid: {ORIGINAL}, the folder of a bundle or of a trained run"
         )
     reason = "runs cannot be opened here; name a bundle"
     if not (folder / INFO).is_file() and context.load_network is not None:
@@ -159,7 +158,7 @@ def _find(name: str, context: Context) -> Teacher:
             reason = str(error)
         else:
             return _viewed(trained, f"the run {name}", context)
-    # A network can teach its middle layers, too; the bundle beside it cannot.
+    # A network can also teach its middle layers; the bundle next to it cannot.
     for candidate in (folder, folder / "model"):
         if (candidate / INFO).is_file():
             return BundleTeacher(candidate, (context.data.input, context.task))

@@ -1,4 +1,4 @@
-"""Conversion between a student and a network of another training, which has an input and a task of its own."""
+"""Conversion between a student and a network of another training with its own input and task."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from paddle_automl.inputs.image.input import ImageInput
 from paddle_automl.tasks.base import Task
 
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in grey, as Pillow has them (ITU-R 601-2)."""
+"""Weights of red, green and blue in grey, as in Pillow (ITU-R 601-2)."""
 NAMES = {"softmax": "classes", "sigmoid": "labels"}
-"""What the names of a task are called, by its activation; of numbers they are columns."""
+"""The word for the names of a task, by its activation; for numbers they are columns."""
 
 
 class View:
-    """Converts a student's batch for a network of another training, and that network's outputs for the student.
+    """Converts a student's batch for another network, and that network's outputs for the student.
 
     `theirs` are the network's input and task, `ours` those of the student; messages call the network `what`.
     Raises ConfigError if it was trained for another task or other names, or if it takes another kind of input.

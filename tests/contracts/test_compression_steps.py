@@ -115,9 +115,7 @@ class TestOfTexts(CompressionStepContract):
 
 @pytest.mark.parametrize("name", ["prune_filters", "quantize_post"])
 def test_steps_for_images_refuse_other_inputs(texts, name):
-    with pytest.raises(
-        ConfigError, match=rf"compression\.steps\.0: {name} works on networks that take image input"
-    ):
+    with pytest.raises(ConfigError, match=rf"compression\.steps\.0: {name} needs a network that takes image input"):
         check_steps([STEPS[name](STEPS[name].Config(name=name))], texts.original, texts)
 
 

@@ -38,7 +38,7 @@ class Distill(Step):
         """The training. None: 10 epochs at a fifth of the recipe's learning rate; for a new network the whole
         recipe."""
         method: DistillationConfig = DistillationConfig()
-        """What the student learns from the teacher."""
+        """How the student learns from the teacher."""
 
     config: Config
     takes = frozenset()
@@ -49,7 +49,7 @@ class Distill(Step):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         if config.student is not None:
-            # A new network is there to be cheaper than the old one.
+            # A new network is meant to be cheaper than the old one.
             self.gain = "cost"
 
     def check(self, model: Network, context: Context) -> None:  # noqa: D102

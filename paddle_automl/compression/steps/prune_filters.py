@@ -34,9 +34,10 @@ LATENCY_STEPS = 8
 class PruneFilters(Step):
     """Removes filters of convolutions, with the channels that depend on them, then trains the rest.
 
-    Filters are chosen by their L1 or L2 norm (Li et al., Pruning Filters for Efficient ConvNets, 2017) or by
-    their distance to the others (FPGM: He et al., Filter Pruning via Geometric Median, 2019), with PaddleSlim.
-    How many of each layer: the same fraction of all, or by each layer's sensitivity so that a target is reached.
+    Filters are chosen by their L1 or L2 norm (Li et al., Pruning Filters for Efficient ConvNets, 2017) or by their
+    distance to the others (FPGM: He et al., Filter Pruning via Geometric Median, 2019), with PaddleSlim. The number
+    per layer is the same fraction of all layers, or depends on each layer's sensitivity so that a target is
+    reached.
     """
 
     class Config(PluginConfig):
@@ -49,13 +50,13 @@ class PruneFilters(Step):
         flops: Fraction | None = None
         """Target: fraction of the FLOPs that may remain; 0.5 if ratio, flops and latency are all left out."""
         latency: Fraction | None = None
-        """Target: fraction of the time of one run under Paddle Inference that may remain."""
+        """Target: fraction of the time of one run in Paddle Inference that may remain."""
         sensitivity: bool = True
-        """Remove more from layers where it costs little; false: the same fraction from every layer."""
+        """Remove more from layers with low sensitivity; false: the same fraction from every layer."""
         sensitivity_ratios: Sequence[Fraction] = Field((0.25, 0.5, 0.75), min_length=1)
         """Fractions at which each layer's sensitivity is measured."""
         sensitivity_images: int = Field(128, ge=1)
-        """Training images on which it is measured."""
+        """Number of training images on which the sensitivity is measured."""
         align: int = Field(8, ge=1)
         """The number of remaining filters is a multiple of this, which runs faster; small layers are excepted."""
         tune: FineTuning = FineTuning(epochs=10, rate=1.0)
@@ -97,7 +98,7 @@ class PruneFilters(Step):
         return Outcome(pruned, facts)
 
     def _choose(self, pruning: FilterPruning, model: Network, context: Context) -> dict[str, Any]:
-        """Prune as the options say; return the facts about it."""
+        """Prune according to the options; return the facts about it."""
         filters, specs, config = pruning.layers, context.specs, self.config
         whole = profile(model, specs).flops
 
@@ -118,15 +119,15 @@ class PruneFilters(Step):
         def ratios_at(level: float) -> Ratios:
             if curves is None:
                 return dict.fromkeys(filters, level)
-            # Small losses matter most: the level's cube spreads them over more of the search.
+            # Small losses matter most: the cube of the level resolves them better in the search.
             return tolerated(curves, level**3)
 
         steps = {"steps": LATENCY_STEPS} if kind == "latency" else {}
         ratios, reached = search(ratios_at, cost, target, upper=LARGEST if curves is None else 1.1, **steps)
         if reached > target:
             raise UnsupportedError(
-                f"prune_filters.{kind}: {target:g} cannot be reached, pruning all that can be pruned leaves "
-                f"{reached:.3f}; ask for more than that{_obstacles(pruning)}"
+                f"prune_filters.{kind}: {target:g} cannot be reached, pruning everything that can be pruned leaves "
+                f"{reached:.3f}; set a larger value{_obstacles(pruning)}"
             )
         prune(ratios)
         facts: dict[str, Any] = {"target": {kind: target}, "reached": reached}
@@ -138,11 +139,11 @@ class PruneFilters(Step):
     def _sensitivity(
         self, pruning: FilterPruning, model: Network, context: Context
     ) -> dict[str, list[tuple[float, float]]]:
-        """Return for each layer what pruning it alone costs at each of the fractions: (fraction, cost).
+        """Return the cost of pruning each layer alone at each of the fractions: (fraction, cost).
 
         For classes the cost is 1 - p / p0, where p is the mean probability of the right class and p0 that before
-        pruning: finer than accuracy, which a hundred images only give in steps of a hundredth. For other tasks it
-        is 1 - exp(l0 - l), where l is the task's loss and l0 that before pruning; 0 where the loss does not rise.
+        pruning: finer than accuracy, which has steps of a hundredth with a hundred images. For other tasks it is 1
+        - exp(l0 - l), where l is the task's loss and l0 that before pruning; 0 if the loss does not rise.
         """
         arrays, codes = context.sample(self.config.sensitivity_images, "sensitivity")
         inputs, task = tensors(arrays), context.task
@@ -181,7 +182,7 @@ def _latency(model: Network, context: Context) -> float:
 def _nothing_to_prune(pruning: FilterPruning) -> str:
     return (
         "prune_filters: the network has no convolution whose filters can be removed"
-        f"{_obstacles(pruning) or ': it has none but the last'}; use another step, or another network"
+        f"{_obstacles(pruning) or ': it has only the last one'}; use another step, or another network"
     )
 
 

@@ -1,4 +1,4 @@
-"""Setting single weights to zero."""
+"""Setting individual weights to zero."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 
 NO_SPEED = (
-    "the zeros are stored and multiplied like any other number: neither the file nor the run gets smaller or "
-    "faster under Paddle Inference; a compressed archive of the file does"
+    "zeros are stored and multiplied like other numbers: the file does not get smaller, and Paddle Inference does "
+    "not run faster; only a compressed archive of the file gets smaller"
 )
 
 
 class _Applied(Callback):
-    """Sets the chosen weights to zero before they are evaluated; PaddleSlim's hooks do so in training."""
+    """Callback that sets the chosen weights to zero before evaluations; PaddleSlim's hooks do so in training."""
 
     def __init__(self, pruning: WeightPruning) -> None:
         self.pruning = pruning
@@ -35,7 +35,7 @@ class _Applied(Callback):
 
 
 class _Rising(_Applied):
-    """Chooses more and more of them while the training goes on."""
+    """Callback that chooses more and more weights during the training."""
 
     def after_step(self) -> None:
         self.pruning.step()
@@ -45,8 +45,8 @@ class _Rising(_Applied):
 class PruneWeights(Step):
     """Sets the weights of smallest magnitude to zero, at once or gradually while training (GMP).
 
-    Zhu and Gupta, To Prune, or Not to Prune (2017), with PaddleSlim's unstructured pruners. Where kernels are dense
-    it makes nothing faster, and says so.
+    Zhu and Gupta, To Prune, or Not to Prune (2017), with PaddleSlim's unstructured pruners. With dense kernels it
+    makes nothing faster, which the result states.
     """
 
     class Config(PluginConfig):

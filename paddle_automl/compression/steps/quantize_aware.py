@@ -1,4 +1,4 @@
-"""Quantization-aware training: 8-bit weights that were trained as such."""
+"""Quantization-aware training: 8-bit weights that were trained in 8 bits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class QuantizeAware(Step):
         """Options of quantization-aware training."""
 
         tune: FineTuning = FineTuning(epochs=3, rate=0.02, average=False)
-        """The training; at least one epoch, which finds the ranges of the activations too."""
+        """The training; at least one epoch, which also measures the ranges of the activations."""
         skip: Sequence[str] = ()
         """Layers that stay float32, by name or pattern (backbone.stem*)."""
         teacher: DistillationConfig | None = DistillationConfig()
@@ -53,7 +53,7 @@ class QuantizeAware(Step):
         quantization = AwareTraining(ready, [*chosen.values(), *observed_outputs(ready)])
         student = quantization.model
         assert isinstance(student, Network)
-        # Fake quantizers are Paddle's, and see each map as it is rounded: float32 throughout.
+        # Paddle's fake quantizers must see each map before other rounding: float32 throughout.
         recipe = config.tune.recipe(context.training).model_copy(update={"amp": None})
         result = tune(
             student,

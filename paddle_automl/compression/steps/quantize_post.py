@@ -34,16 +34,16 @@ class QuantizePost(Step):
         """Options of quantization after training."""
 
         observer: Observer = "abs_max"
-        """How the range of activations is found: abs_max (the largest magnitude), avg (the mean over images of
+        """How the range of activations is determined: abs_max (the largest magnitude), avg (the mean over images of
         that), hist (a percentile), or the range that distorts activations least: kl, mse, emd (slow)."""
         images: int = Field(256, ge=1)
-        """Training images on which the ranges are found."""
+        """Number of training images on which the ranges are measured."""
         skip: Sequence[str] = ()
         """Layers that stay float32, by name or pattern (backbone.stem*)."""
         analysis: bool = True
         """Also quantize each layer alone, to report which ones change the outputs most."""
         analysis_images: int = Field(128, ge=1)
-        """Training images on which that is measured."""
+        """Number of training images for that."""
 
     config: Config
     accepts = frozenset({Form.DENSE, Form.SPARSE})
@@ -68,7 +68,7 @@ class QuantizePost(Step):
         return Outcome(converted, facts)
 
     def _damage(self, model: Network, context: Context, arrays: Arrays, chosen: dict[str, str]) -> list[list[Any]]:
-        """Return (layer, damage) with the worst first.
+        """Return (layer, damage), worst first.
 
         For classes damage is KL(float || 8-bit) of the predictions when that layer alone is quantized, mean over
         items; for other tasks the mean square difference of raw outputs.

@@ -161,7 +161,7 @@ def test_min_speedup_gates(fakes, monkeypatch):
     fast = compress(trained(), chosen.model_copy(update={"min_speedup": 1.4}), context())
     assert (slow.steps[1].kept, fast.steps[1].kept) == (False, True)
     assert "1.50 times as fast" in slow.steps[1].reason
-    assert "needed is 1.6" in slow.steps[1].reason
+    assert "required is 1.6" in slow.steps[1].reason
 
 
 @pytest.fixture(scope="module")

@@ -149,7 +149,7 @@ def test_teachers_are_found_by_name(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("names", "best", "changes", "message"),
     [
-        (["nowhere"], 0, {}, "'nowhere' is no folder"),
+        (["nowhere"], 0, {}, "'nowhere' is not a folder"),
         ([], 0, {}, "name at least one"),
         (["original"], 2, {}, "needs a study"),
         (["."], 0, {}, "name a bundle"),

@@ -111,14 +111,14 @@ def test_what_is_worse_in_the_main_metric_is_rejected(target, monkeypatch):
     result = compress(trained(target), config("distill"), context(target)).steps[1]
     assert not result.kept
     assert result.drop > 0.5
-    assert result.reason == f"{MAIN[target]} is worse by {result.drop:.4f}, allowed are 0.01"
+    assert result.reason == f"{MAIN[target]} is worse by {result.drop:.4f}, allowed is 0.01"
 
 
 def test_an_8_bit_export_that_answers_otherwise_than_its_network_is_rejected(target):
     chosen = config({**POST, "analysis": False}, min_agreement=1.0, max_drop=10.0)
     result = compress(trained(target), chosen, context(target)).steps[1]
     assert 0.9 < result.agreement < 1
-    assert f"export and network give the same answer to {result.agreement:.4f} of the items" in result.reason
+    assert f"export and network give the same answer for {result.agreement:.4f} of the items" in result.reason
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ class Vectors(ImageInput):
 def test_steps_for_images_refuse_other_inputs(name):
     data = context().data
     other = replace(data, input=Vectors(data.input.fitted))
-    message = rf"compression.steps.1: {name} works on networks that take image input, and this one takes vectors"
+    message = rf"compression.steps.1: {name} needs a network that takes image input, but this one takes vectors"
     chosen = config("distill", name)
     for run in (compress, check_candidate):
         with pytest.raises(ConfigError, match=message):
@@ -229,7 +229,7 @@ def test_outputs_that_are_not_finite_fail_the_step(target, monkeypatch):
     monkeypatch.setattr(STEPS["distill"], "apply", broken)
     result = compress(trained(target), config("distill", max_drop=1e9), context(target)).steps[1]
     assert not result.kept
-    assert "failed: the exported network gives numbers that are not finite for 359 of 359" in result.reason
+    assert "failed: the exported network has outputs that are not finite for 359 of 359" in result.reason
     assert result.as_dict()["metric"] == MAIN[target]
     with pytest.raises(UnsupportedError, match="not finite"):
         outputs_of(lambda arrays: np.full((len(arrays["image"]), 1), np.inf), digits().validation)

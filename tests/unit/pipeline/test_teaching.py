@@ -107,7 +107,7 @@ def test_the_best_trials_of_a_search_teach_together(tmp_path, search):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"teacher": "nowhere"}, "distillation.teacher: 'nowhere' is no folder"),
+        ({"teacher": "nowhere"}, "distillation.teacher: 'nowhere' is not a folder"),
         (
             {"teacher": "{here}/empty"},
             "distillation.teacher: .* holds no bundle.yaml, and no run that can be",
