@@ -22,7 +22,7 @@ def test_search_ends_with_a_verified_bundle_and_says_where_everything_lies(searc
     assert ran.code == 0, ran.err
     assert "trial 0 complete" in ran.out
     assert "verified: 359 items and 20 files" in ran.out
-    assert f" tools/predict.py -m {output}/model" in ran.out
+    assert f"tools/predict.py -m {output}/model" in ran.out
     for name in (
         "config.yaml",
         "study.db",

@@ -115,7 +115,7 @@ def test_command(tmp_path, capsys):
     config.write_text(json.dumps(OPTIONS))
     assert main(["-c", str(config), "-o", "data.augment=[]", "--steps", "5", "--json", str(target)], "x") == 0
     text = capsys.readouterr().out
-    assert "their parts add up to" in text
+    assert "their phases add up to" in text
     assert "backbone.stem.conv.conv (convolution 3 x 3)" in text
     assert json.loads(target.read_text())["batch_size"] == 32
     assert main(["-c", str(config), "--steps", "0"], "x") == 2
