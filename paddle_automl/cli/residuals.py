@@ -18,7 +18,7 @@ MOST_ROWS = 6
 
 def plot_residuals(points: Mapping[str, Sequence[Sequence[float]]], file: Path) -> None:
     """Draw true and predicted values of each column (``[N, 2]`` by name) as a PNG."""
-    # Its font cache is built on first use, which is no news for the user.
+    # It builds its font cache on first use; users need no message about that.
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # The object interface draws without a window system and without pyplot's global state.
     from matplotlib.figure import Figure

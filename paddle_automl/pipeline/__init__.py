@@ -1,1 +1,1 @@
-"""The root configuration, the evaluator and the stages: the only package that knows all others."""
+"""The root configuration, the jobs and the stages: the only package that depends on all others."""

@@ -24,10 +24,10 @@ class Candidate:
 
 
 def covering(config: RunConfig, space: SearchSpace, base: Mapping[str, Any]) -> list[Candidate]:
-    """Return candidates that use every option of every choice, and both ends of every number, at least once.
+    """Return candidates that use every option of every choice, and both bounds of every number, at least once.
 
-    Each differs from `base` in one decision and in what that decision needs. Raises one ConfigError that
-    names every option which makes no valid configuration.
+    Each differs from `base` in one decision and in the decisions that it depends on. Raises one ConfigError that
+    names every option that gives no valid configuration.
     """
     by_name = {decision.name: decision for decision in space.decisions}
     found: dict[str, Candidate] = {}
@@ -46,7 +46,7 @@ def covering(config: RunConfig, space: SearchSpace, base: Mapping[str, Any]) -> 
                 found[key] = Candidate(label, params, trial_config(config, space, params, config.folder))
             except ConfigError as error:
                 for issue in error.issues:
-                    # An option that cannot be is behind every decision below it; it is named once.
+                    # An invalid option affects every decision below it; it is reported once.
                     issues.setdefault(issue, f"{label}: {issue}")
     if issues:
         raise ConfigError(list(issues.values()))
@@ -62,7 +62,7 @@ def corners(config: RunConfig, space: SearchSpace) -> list[Candidate]:
 
 
 def _enabling(decision: Decision, by_name: Mapping[str, Decision], base: Mapping[str, Any]) -> Params:
-    """Return the choices without which `decision` would not be made at all."""
+    """Return the choices that make `decision` active."""
     needed: Params = {}
     condition = decision.condition
     while condition is not None:

@@ -1,4 +1,4 @@
-"""The commands beside the search: train, export, compress, dry run."""
+"""The commands besides the search: train, export, compress, dry run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ __all__ = [
 
 
 class CompressFile(Section):
-    """The whole configuration of a compression; data, network and recipe come from the run."""
+    """The configuration of a compression; data, network and recipe come from the run."""
 
     compression: CompressionConfig = CompressionConfig()
     """The chain of steps and its gates."""
@@ -58,7 +58,7 @@ class CompressFile(Section):
 
 @dataclass(frozen=True)
 class DryRun:
-    """What is known of a search before any trial."""
+    """Facts about a search before any trial."""
 
     times: TimeResult
     """The data, and the times of the smallest and the largest candidate."""
@@ -67,7 +67,7 @@ class DryRun:
     decisions: int
     """Number of decisions of the space."""
     fits: str
-    """A sentence on how many trials fit into the budget."""
+    """A sentence about how many trials fit into the budget."""
 
 
 def export_run(
@@ -76,15 +76,15 @@ def export_run(
     observer: Observer | None = None,
     formats: Sequence[str] | None = None,
 ) -> BundleResult:
-    """Export a run or a trial to a bundle, by default its ``model`` folder, and compare both.
+    """Export a run or a trial to a bundle, by default its ``model`` folder, and compare the two.
 
-    `formats` are further formats in place of those in the run's own `deployment.formats`.
+    `formats` are further formats instead of those in the run's own `deployment.formats`.
     """
     run = open_run(path)
     config = run.config
     if formats is not None and config.compression.in_trials:
         raise ConfigError(
-            f"--formats: {path} was compressed in its training, which made its formats too; train it again with "
+            f"--formats: {path} was compressed in its training, which also made its formats; train it again with "
             "other deployment.formats"
         )
     if formats is not None:
@@ -143,7 +143,7 @@ def compress_run(
 
 
 def compress_job(run: TrainedRun, given: RunFolder, target: Path, chain: CompressionConfig) -> Job:
-    """Return the job that compresses `run`, which `given` (itself, or its search) was named for, into `target`."""
+    """Return the job that compresses `run` into `target`; `given` is the folder that was named (or its search)."""
     trials = best_trials(given.path, run.config.epoch_metric())
     request = CompressRequest(
         run.config,
@@ -167,9 +167,9 @@ def _interruptible(kept: str) -> Iterator[None]:
 
 
 def dry_run(config: RunConfig) -> DryRun:
-    """Check a search without running a trial, and time its smallest and largest candidate."""
+    """Check a search without running a trial, and time its smallest and largest candidates."""
     space = make_space(config)
-    # With as many workers as the search: a trial's threads are what it is timed with.
+    # With as many workers as the search, so that the candidates get as many threads as trials.
     folder = config.folder
     # An output folder among the class folders is known by its lock as none of them.
     empty = folder.is_dir() and not any(folder.iterdir())
@@ -190,7 +190,7 @@ def dry_run(config: RunConfig) -> DryRun:
 
 
 def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: float) -> str:
-    """Return a sentence on how many trials fit into the budget, or how long the trials take without one."""
+    """Return a sentence about how many trials fit into the budget, or how long the trials take without one."""
     trials = config.search.trials
     if config.budget.time is None:
         least, most = (trials * seconds / workers for seconds in (fastest_s, slowest_s))
@@ -204,5 +204,5 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
     low, high = min(fit[0], trials), min(fit[1], trials)
     return (
         f"between {low} and {high} of the {trials} trials fit into {config.budget.time:.0f} s "
-        f"with {workers} worker(s), more where a scheduler stops the weak ones early"
+        f"with {workers} worker(s), more if a scheduler stops weak ones early"
     )

@@ -1,4 +1,4 @@
-"""The root of the configuration: it composes the sections and checks what lies between them."""
+"""The root of the configuration: it composes the sections and checks their combination."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEVICE = re.compile(r"auto|cpu|gpu(:\d+(,\d+)*)?")
 
 
 class Budget(Section):
-    """How long a command may take."""
+    """Limit of a command's time."""
 
     time: Duration | None = None
     """Time for the whole command, from its start to the verified bundle: 90s, 3min, 1h30min.
@@ -32,15 +32,15 @@ class Budget(Section):
 
 
 class Refit(Section):
-    """The refit: the winner is trained once more, from scratch, before it is exported."""
+    """The refit: the winner is trained again, from scratch, before it is exported."""
 
     epochs: int | None = Field(default=None, ge=1)
     """Epochs of the refit. None: as many as a trial."""
     data: Literal["train", "train+validation"] = "train"
-    """What it trains on. With train+validation there is no validation split left to choose the best epoch by: all
+    """Data of the refit. With train+validation there is no validation split left to choose the best epoch by: all
     epochs are trained, and the scores shown are those of the trial, measured before."""
     progressive: bool = False
-    """Whether it begins with the cheap epochs of training.progressive, as the trials do; otherwise it sees all data
+    """Whether it begins with the cheap epochs of training.progressive, as the trials do; otherwise it uses all data
     at full size from its first epoch."""
 
 
@@ -57,8 +57,8 @@ class RunConfig(Section):
     """What the network predicts; by default it follows from the data set's targets: one class (single_label),
     several labels (multi_label), numbers (regression)."""
     metric: Annotated[str, MetricKey()] | None = None
-    """Validation metric that decides which epoch is best. None: the first objective where it is measured each
-    epoch, else the main metric of the task."""
+    """Validation metric that decides which epoch is best. None: the first objective if it is measured each epoch,
+    else the main metric of the task."""
     plugins: Sequence[str] = ()
     """Modules and .py files with your own backbones, metrics, data sets or other plugins; they are imported before
     the configuration is checked, and in every process that runs a trial."""
@@ -109,7 +109,7 @@ class RunConfig(Section):
     def _validation_stays_unseen(self) -> RunConfig:
         if self.compression.in_trials and self.refit.data != "train":
             raise ValueError(
-                "refit.data: must be train with compression.in_trials: what it makes is measured on validation"
+                "refit.data: must be train with compression.in_trials, which measures networks on validation"
             )
         return self
 
@@ -117,7 +117,7 @@ class RunConfig(Section):
     def _folds_train_several_networks(self) -> RunConfig:
         if self.data.folds is not None and self.compression.in_trials:
             raise ValueError(
-                "data.folds: cannot be used with compression.in_trials: each fold has a network of its own, and a "
+                "data.folds: cannot be used with compression.in_trials: each fold has its own network, and a "
                 "trial would compress all of them"
             )
         return self
@@ -139,7 +139,7 @@ class RunConfig(Section):
 
     @property
     def folder(self) -> Path:
-        """Return the output folder, as the system spells its name."""
+        """Return the output folder in the system's encoding."""
         return located(self.output)
 
     def epoch_metric(self) -> str:

@@ -1,4 +1,4 @@
-"""A configuration once the task is known: what it leaves to the task is stated."""
+"""Filling in the options of a configuration that depend on the task."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from paddle_automl.tasks.metrics.spelling import check_metrics
 
 
 def settled(config: RunConfig, executor: Executor) -> RunConfig:
-    """Return the configuration with the task that the data stand for, the task's main metric where no objective is
-    named, and the loss.
+    """Return the configuration with the task of the data, the default objective of the task, and the loss.
 
-    Raises ConfigError where the data contradict the stated task, or where a metric or the loss does not fit it,
-    and DataError where the data cannot be found.
+    Raises ConfigError if the data contradict the configured task, or if a metric or the loss does not fit it, and
+    DataError if the data cannot be found.
     """
     with tempfile.TemporaryDirectory() as scratch:
         job = job_of("settle", SettleRequest(config), Path(scratch) / "settle.log", config)

@@ -1,4 +1,4 @@
-"""The search space of a configuration: as written, or collected from what the classes declare."""
+"""The search space of a configuration: as written, or collected from the declarations of classes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _AUTO_COMMON: dict[str, Any] = {
 
 
 def make_space(config: RunConfig) -> SearchSpace:
-    """Return the parsed space; raises ConfigError for a configuration without one, naming what to do."""
+    """Return the parsed space; raises ConfigError for a configuration without one, with advice."""
     spec = config.search.space
     if spec is None:
         raise ConfigError(
-            "search.space: is not set, so there is nothing to search; add domains (search.space: auto takes "
-            "those of the classes), or train the values as they are: "
+            "search.space: is not set, so there is nothing to search; add domains (search.space: auto uses "
+            "those of the classes), or train the configured values: "
             f"{command('train')} -c FILE"
         )
     if spec == "auto":
@@ -37,34 +37,31 @@ def make_space(config: RunConfig) -> SearchSpace:
     idle = [key for key in spec if key.split(".")[0] not in searched]
     if any(key.split(".")[0] == "compression" for key in idle):
         raise ConfigError(
-            "search.space: varies compression, which trials know only with compression.in_trials: true; set it, "
+            "search.space: varies compression, which trials use only with compression.in_trials: true; set it, "
             "and candidates are compressed before they are measured"
         )
     if idle:
         raise ConfigError(
-            [
-                f"search.space.{key}: changes no trial's result; valid are keys of {', '.join(SEARCHED)}"
-                for key in idle
-            ]
+            [f"search.space.{key}: does not affect trials; valid are keys of {', '.join(SEARCHED)}" for key in idle]
         )
     return SearchSpace.parse(spec, config=config)
 
 
 def auto_spec(takes: str = "image") -> dict[str, Any]:
-    """Return the space that ``auto`` stands for: every backbone for an input with its domains, and a recipe.
+    """Return the space for ``auto``: every backbone for an input with its domains, and a recipe.
 
-    Raises ConfigError where no backbone takes the input.
+    Raises ConfigError if no backbone takes the input.
     """
     backbones = {name: dict(BACKBONES[name].space) for name in BACKBONES.names() if BACKBONES[name].takes == takes}
     if not backbones:
-        raise ConfigError(f"search.space: auto finds no backbone that takes {takes} input; name the domains")
+        raise ConfigError(f"search.space: auto finds no backbone that takes {takes} input; write the domains")
     return {"model.backbone": backbones, **_AUTO_COMMON}
 
 
 def baseline_of(config: RunConfig, space: SearchSpace) -> Params | None:
     """Return the configuration's own values as choices, the first trial.
 
-    With ``space: auto`` values outside the collected domains are no mistake of the user: then there is none.
+    With ``space: auto`` values outside the collected domains are not a mistake: then there is no such trial.
     """
     try:
         return space.params_of(config.as_dict())

@@ -86,7 +86,7 @@ def test_a_limit_that_no_trial_keeps_is_said_with_the_nearest_trial(tmp_path):
     objectives = [{"metric": "accuracy"}, {"metric": "parameters", "limit": 10}]
     ran = attempt(tmp_path, search={**TINY["search"], "objectives": objectives})
     assert ran.code == 2
-    assert "no trial keeps the limits (parameters 10)" in ran.err
+    assert "no trial is within the limits (parameters 10)" in ran.err
     relaxed = attempt(
         tmp_path, search={**TINY["search"], "objectives": [{"metric": "accuracy"}, {"metric": "parameters"}]}
     )

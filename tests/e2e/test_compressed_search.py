@@ -96,7 +96,7 @@ def test_the_same_command_again_repeats_nothing(compressed):
     before = {path: path.stat().st_mtime_ns for path in output.glob("trials/*/result.json")}
     again = run_tool("search", "-c", file)
     assert again.code == 0, again.err
-    assert "continuing: 4 trials are done already" in again.out
+    assert "continuing: 4 trials are already done" in again.out
     assert {path: path.stat().st_mtime_ns for path in output.glob("trials/*/result.json")} == before
 
 

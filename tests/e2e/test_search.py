@@ -73,7 +73,7 @@ def test_the_same_command_again_does_nothing_twice(searched):
     before = weights.stat().st_mtime_ns
     again = run_tool("search", "-c", file)
     assert again.code == 0, again.err
-    assert "continuing: 3 trials are done already" in again.out
+    assert "continuing: 3 trials are already done" in again.out
     assert "started" not in again.out
     assert weights.stat().st_mtime_ns == before
 
@@ -198,7 +198,7 @@ def test_kill_9_in_the_middle_keeps_what_is_finished_and_leaves_no_orphan(tmp_pa
     kept = [(output / f"trials/{number:04d}/result.json").read_bytes() for number in (0, 1)]
     again = run_tool("search", "-c", file)
     assert again.code == 0, again.err
-    assert "continuing: 2 trials are done already" in again.out
+    assert "continuing: 2 trials are already done" in again.out
     assert [(output / f"trials/{number:04d}/result.json").read_bytes() for number in (0, 1)] == kept
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     ended = [trial for trial in summary["trials"] if trial["state"] == "complete"]

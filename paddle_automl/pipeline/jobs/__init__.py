@@ -1,1 +1,1 @@
-"""The jobs that run in processes of their own: a frozen request and a typed result each."""
+"""The jobs that run in separate processes, each with a frozen request and a typed result."""

@@ -1,4 +1,4 @@
-"""What a network costs: the metrics of a network and of its export, for every job that asks."""
+"""Costs of a network: the metrics of a network and of its export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from paddle_automl.tasks.metrics.spelling import measure_bundle, measure_network
 def network_costs(
     model: Network, data: PreparedData, config: RunConfig, shared: Shared, worker: Worker
 ) -> dict[str, float]:
-    """Return what is measured of every network, and what the objectives ask for beside it, such as latency_ms."""
+    """Return the costs of every network, and further ones that are objectives, such as latency_ms."""
     facts = profile(model, data.specs)
 
     def latency_ms() -> float:
@@ -34,5 +34,5 @@ def network_costs(
 
 
 def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return figures with six decimals, as records keep them."""
+    """Return metrics rounded to six decimals, as in records."""
     return {key: round(float(value), 6) for key, value in metrics.items()}

@@ -1,4 +1,4 @@
-"""Imported once by the fork server, so that a trial starts without importing Paddle again.
+"""Imported once by the fork server, so that trials start without importing Paddle.
 
 The settings of the process come first: Paddle reads them while it is imported.
 """
@@ -20,7 +20,7 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES  # noqa: E402
 from paddle_automl.training.optimizers.base import OPTIMIZERS  # noqa: E402
 
 for registry in (BACKBONES, LOSSES, LR_SCHEDULES, OPTIMIZERS, TASKS):
-    # Whichever a trial chooses.
+    # For any choice of a trial.
     registry.names()
 
 # A system that ends a command (systemd, Slurm) asks all its processes; what becomes of trials the command decides.

@@ -1,4 +1,4 @@
-"""Before anything else: what the data's targets are, and which task that makes."""
+"""The first job of a command: find the data's targets and the task for them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class SettleResult(Section):
 
 
 def run(request: SettleRequest, worker: Worker) -> SettleResult:
-    """Find the targets, without reading the items; raises ConfigError where they contradict the stated task."""
+    """Find the task, without reading the items; raises ConfigError if the targets contradict the given one."""
     enter(worker)
     return SettleResult(task=find_task(request.config.data, request.config.task).fitted)

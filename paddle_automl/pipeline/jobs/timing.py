@@ -1,4 +1,4 @@
-"""How long trials will take: real steps of the smallest and the largest candidate."""
+"""Estimated times of trials, from real steps of the smallest and the largest candidate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from paddle_automl.training.progressive import Progressive
 
 TIMED_BATCHES = 8
 PROCESS_S = 0.5
-"""Start and end of a trial's process, its first step and the measurement of its costs."""
+"""Seconds for start and end of a trial's process, its first step and the measurement of its costs."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class TimeRequest:
 
 
 class CandidateTime(Section):
-    """What one candidate takes."""
+    """Time and size of one candidate."""
 
     label: str
-    """Which one it is."""
+    """Its label."""
     flops: int
-    """Operations of one item."""
+    """Multiply-accumulates of one item."""
     parameters: int
-    """Numbers that are learned."""
+    """Number of trained weights."""
     epoch_s: float
     """Seconds of an epoch."""
     trial_s: float
@@ -52,14 +52,14 @@ class CandidateTime(Section):
 
 
 class TimeResult(Section):
-    """The facts of the data, and the times of the two extremes by FLOPs."""
+    """The facts about the data, and the times of the two extremes by FLOPs."""
 
     data: DataFacts
-    """The data that they were timed on."""
+    """The data of the measurement."""
     smallest: CandidateTime
-    """The candidate of the fewest operations."""
+    """The candidate with the fewest operations."""
     largest: CandidateTime
-    """The candidate of the most operations."""
+    """The candidate with the most operations."""
 
 
 def run(request: TimeRequest, worker: Worker) -> TimeResult:
@@ -119,5 +119,5 @@ def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared:
         report=note,
         callbacks=callbacks_of(config, data, model, worker),
     )
-    # Training dominates; the time of evaluation grows with the validation split in the same proportion.
+    # Training dominates; the time of an evaluation is proportional to the size of the validation split.
     return seconds[-1] * len(data.train) / items

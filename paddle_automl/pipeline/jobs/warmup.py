@@ -1,4 +1,4 @@
-"""Begins early what takes long: an executor may import Paddle while the command still reads its configuration.
+"""Starts slow preparations early: an executor may import Paddle while the command reads its configuration.
 
 Imports nothing heavy itself.
 """
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 PRELOAD = "paddle_automl.pipeline.jobs.preload"
-"""Module that imports all that a trial needs."""
+"""Module that imports everything that a trial needs."""
 EXECUTOR_KEY = "search.executor"
 
 
 def begin(config_file: str | None = None, overrides: Mapping[str, Any] | None = None) -> None:
-    """Have the executor that a configuration names prepare itself; without a configuration the local one.
+    """Prepare the executor that a configuration names; without a configuration the local one.
 
-    One that comes from a plugin is not known yet and begins later. Mistakes in the configuration are left to its
+    An executor of a plugin is not known yet and starts later. Mistakes in the configuration are left to its
     validation.
     """
     stable_hashing()
@@ -33,7 +33,7 @@ def begin(config_file: str | None = None, overrides: Mapping[str, Any] | None = 
 
 
 def stable_hashing() -> None:
-    """Make Python's text hashes the same in every worker, whatever the terminal's environment says."""
+    """Make Python's text hashes the same in every worker, independent of the environment."""
     os.environ.setdefault("PYTHONHASHSEED", "0")
 
 

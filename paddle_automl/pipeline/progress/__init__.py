@@ -1,1 +1,1 @@
-"""What a person is shown while a command runs, and what is written about it."""
+"""Display while a command runs, and written results."""

@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live table on a terminal, a line per event elsewhere."""
+"""Display of a running search: a live table on a terminal, a line per event elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STATE_STYLE = {"complete": "green", "pruned": "yellow", "failed": "red", "runni
 
 
 class Display(Observer):
-    """Keeps a person informed, with an estimated end: a live table, or lines where there is no terminal."""
+    """Shows the progress with an estimated end: a live table, or lines if there is no terminal."""
 
     def __init__(self, console: Console, config: RunConfig) -> None:
         self.console = console
@@ -50,7 +50,7 @@ class Display(Observer):
         self._live.stop()
 
     def begin(self, config: RunConfig) -> None:
-        """Take over what is improved, and how many trials there are to be."""
+        """Receive the objectives and the number of trials."""
         self.objectives: Sequence[Objective] = config.search.objectives
         self.metric = config.epoch_metric()
         self.planned = config.search.trials
@@ -61,14 +61,14 @@ class Display(Observer):
         describe: Callable[[TrialRecord], str],
         time_left: Callable[[], float | None],
     ) -> None:
-        """Take over the trials of an earlier start, so that the best of them are shown."""
+        """Receive the trials of an earlier start, so that the best of them are shown."""
         self.describe, self.time_left = describe, time_left
         self.finished = [record for record in records if record.counted]
         self.known = len(self.finished)
         self.started = time.monotonic()
         self.task = None
         if self.known:
-            self.on_message(f"continuing: {self.known} trials are done already")
+            self.on_message(f"continuing: {self.known} trials are already done")
 
     def on_start(self, record: TrialRecord) -> None:
         """Show a trial as running."""
@@ -96,7 +96,7 @@ class Display(Observer):
         self.console.print(Text(shown(text), style="dim"))
 
     def job(self, name: str, epochs: int | None = None) -> Callable[[int, Mapping[str, float]], None]:
-        """Announce a job that is no trial (a check, the refit, the export)."""
+        """Announce a job that is not a trial (a check, the refit, the export)."""
         self.task = (name, "")
         self._line(name)
         started = time.monotonic()
@@ -177,7 +177,7 @@ def best_table(
 ) -> Table:
     """Return a table with a row per configuration: its first trial, objectives, seconds, choices.
 
-    Where any was repeated, the objectives are means, and two columns give the number of runs, and the range of the
+    If any was repeated, the objectives are means, and two columns give the number of runs and the range of the
     first objective.
     """
     repeated = any(len(item.runs) + item.failed > 1 for item in found)
@@ -205,7 +205,7 @@ def best_table(
 def outcome_text(record: TrialRecord, objectives: Sequence[Objective]) -> str:
     """Return one line on how a trial ended."""
     if record.reason == INTERRUPTED:
-        return "interrupted; it will be asked again"
+        return "interrupted; it will be run again"
     if record.state == "failed":
         return f"failed: {record.reason}"
     values = " ".join(f"{o.metric} {v:.4g}" for o, v in zip(objectives, record.values or (), strict=False))

@@ -1,4 +1,4 @@
-"""What a person is shown while a command runs; the base shows nothing."""
+"""The interface of displays for commands; the base class shows nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paddle_automl.search.records import TrialRecord
 
 
 class Observer(Listener):
-    """Hears of trials as a listener of the search, and of the jobs around them."""
+    """Receives the events of trials, as a listener of the search, and of other jobs."""
 
     def __enter__(self) -> Observer:
         return self
@@ -22,7 +22,7 @@ class Observer(Listener):
         """End the display."""
 
     def begin(self, config: RunConfig) -> None:
-        """Hear of the configuration, its task settled, before the first stage."""
+        """Receive the settled configuration before the first stage."""
 
     def plan(
         self,
@@ -30,8 +30,8 @@ class Observer(Listener):
         describe: Callable[[TrialRecord], str],
         time_left: Callable[[], float | None],
     ) -> None:
-        """Hear of the trials of an earlier start, of how to describe a trial, and of the time left."""
+        """Receive the trials of an earlier start, a function that describes a trial, and one for the time left."""
 
     def job(self, name: str, epochs: int | None = None) -> Callable[[int, Mapping[str, float]], None]:
-        """Hear that a job starts; return a function that is called with each of its reports."""
+        """Receive the start of a job; return a function that is called with each of its reports."""
         return lambda epoch, metrics: None

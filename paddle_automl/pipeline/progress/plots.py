@@ -1,4 +1,4 @@
-"""Two pictures at the end of a search: its history, and the learning curves of its trials."""
+"""Two plots at the end of a search: its history, and the learning curves of its trials."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Pat
 
 
 def plot_curves(records: Sequence[TrialRecord], metric: str, best: int | None, file: Path) -> None:
-    """Draw the validation metric of every trial by epoch; the best trial stands out."""
+    """Draw the validation metric of every trial by epoch; the best trial is highlighted."""
     figure, axes = _canvas(f"Learning curves: {metric} on validation")
     drawn = [record for record in records if record.curve and record.duplicate_of is None]
     for record in drawn:
@@ -65,7 +65,7 @@ def plot_curves(records: Sequence[TrialRecord], metric: str, best: int | None, f
 
 
 def _canvas(title: str) -> tuple[Any, Any]:
-    # Its font cache is built on first use, which is no news for the user.
+    # It builds its font cache on first use; users need no message about that.
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     # The object interface draws without a window system and without pyplot's global state.
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What a search returns."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class SearchResult:
     """A finished search.
 
     `ended` says why no more trials were started; `best` is the first trial of the winning configuration and
-    `best_config` the configuration that trains it alone; `source` is the folder, relative to `output`, whose
+    `best_config` the configuration that trains it again; `source` is the folder, relative to `output`, whose
     weights were exported: one of the winner's own runs, or the refit; `configurations` are those with a result, the
-    winner first, each with all its runs; `pareto` are the first trials of those that none beats in every objective.
-    `refit` and `compression` are None where there was none. `stage_seconds` says what each stage took.
+    winner first, each with all its runs; `pareto` are the first trials of those that no other dominates. `refit`
+    and `compression` are None if there was none. `stage_seconds` are the times of the stages.
     """
 
     output: Path
@@ -55,7 +55,7 @@ class SearchResult:
 
     @property
     def final_choice(self) -> FinalChoice | None:
-        """Return what the repeats of the best showed, or None where the winner was not repeated."""
+        """Return the result of the repeats, or None if the winner was not repeated."""
         return final_choice(self.configurations, self.objectives)
 
     def trials_table(self) -> pandas.DataFrame:

@@ -25,11 +25,11 @@ class VisualDLLog(Listener):
         self.compared = tuple(compared)
         self._columns = _columns(space) if space is not None else {}
         self._writers: dict[str, Any] = {}
-        # What a network costs is the same after every epoch.
+        # The costs of a network are the same after every epoch.
         self._constant = {"seconds", *(name for name in METRICS.names() if METRICS[name].when != "epoch")}
 
     def on_start(self, record: TrialRecord) -> None:
-        """Open the trial's log and enter its choices for the hyper-parameter page."""
+        """Open the trial's log and add its choices to the hyper-parameter page."""
         self.open(trial_name(record.number), self._row(record))
 
     def on_report(self, record: TrialRecord, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -91,9 +91,9 @@ def trial_name(number: int) -> str:
 
 
 def _columns(space: SearchSpace) -> dict[str, tuple[str, bool]]:
-    """Return each varied key's column: a name without dots, which the page cannot show, and whether it is a number.
+    """Return the column of each varied key: a name without dots (the page cannot show them), and if it is numeric.
 
-    A column holds numbers only if every trial has one there: the page does not mix numbers and texts.
+    A column holds numbers only if every trial has one: the page does not mix numbers and texts.
     """
     keys = list(dict.fromkeys(decision.key for decision in space.decisions))
     tails = [key.rsplit(".", 1)[-1] for key in keys]

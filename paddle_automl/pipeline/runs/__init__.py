@@ -1,1 +1,1 @@
-"""Folders of runs: their files, what they hold, and how trials become configurations."""
+"""Folders of runs: their files and records, and how trials become configurations."""

@@ -1,4 +1,4 @@
-"""The facts of the data that a search began with: a search cannot go on with other data."""
+"""Facts about the data of a search, which cannot continue with other data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.pipeline.runs.folder import RunFolder
 
 COMPARED = ("task", "names", "train", "validation", "test", "inputs")
-"""What a message names where the data have changed."""
+"""Facts that a message names if the data have changed."""
 
 
 class ArrayFacts(Section):
@@ -26,10 +26,10 @@ class ArrayFacts(Section):
 
 
 class DataFacts(Section):
-    """What a person wants to know of the data before a search."""
+    """Facts about the data that users need before a search."""
 
     task: str
-    """Kind of answer: the name of the task."""
+    """Name of the task."""
     names: Sequence[str]
     """Classes, labels or columns."""
     train: int
@@ -39,9 +39,9 @@ class DataFacts(Section):
     test: int
     """Items of the test split."""
     word: str = "item"
-    """What one item is called."""
+    """The word for one item."""
     inputs: Sequence[ArrayFacts]
-    """The arrays that a network takes of an item."""
+    """The arrays of an item that a network takes."""
     skipped_files: Sequence[Sequence[str]] = ()
     """Items that could not be read and were left out: name and reason."""
     fingerprint: str
@@ -49,7 +49,7 @@ class DataFacts(Section):
 
 
 def remember_data(folder: RunFolder, facts: DataFacts, has_trials: bool) -> None:
-    """Record the data's facts with the study; raises StudyError when the data changed since its trials were run."""
+    """Record the data's facts with the study; raises StudyError if the data have changed since its trials."""
     now = facts.model_dump(mode="json", include=set(DataFacts.model_fields))
     known = _read(folder)
     if known and has_trials and known.get("fingerprint") != now["fingerprint"]:

@@ -1,4 +1,4 @@
-"""Which weights stay on disk while a search runs: those of the best trials."""
+"""Deletes weights during a search, except those of the best trials."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from paddle_automl.search.study import Study
 class CheckpointKeeper(Listener):
     """Deletes a trial's weights, and its compressed network, as soon as enough other configurations are better.
 
-    Of a configuration that is kept the best run's weights stay. While repeats are to come (`repeats`), none of
-    those that they may choose from is deleted.
+    Of a kept configuration only the best run's weights remain. While repeats are still planned (`repeats`), the
+    candidates for them are not deleted.
     """
 
     def __init__(self, config: RunConfig, study: Study, repeats: int = 0) -> None:
@@ -32,7 +32,7 @@ class CheckpointKeeper(Listener):
         self._delete_others({*keep, *(self.study.finalists(FINALISTS) if self.repeats else ())})
 
     def close(self) -> None:
-        """Delete what was kept for the repeats only."""
+        """Delete weights that were kept only for the repeats."""
         self._delete_others(set(self.study.best_numbers(self.config.search.keep_checkpoints)))
 
     def _delete_others(self, keep: set[int]) -> None:

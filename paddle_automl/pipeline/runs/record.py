@@ -1,4 +1,4 @@
-"""What a training leaves in its folder beside the weights: the typed ``result.json``."""
+"""The typed ``result.json`` that a training writes to its folder."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from paddle_automl.tasks.base import TASKS, Task
 from paddle_automl.tasks.base import restore as restore_task
 
 Figure = Annotated[float, Field(allow_inf_nan=True)]
-"""A measured number; a metric that is not defined on some data is NaN."""
+"""A measured number; a metric that is undefined for some data is NaN."""
 
 
 class TrainResult(Section):
-    """What one training came to."""
+    """The result of one training."""
 
     metrics: dict[str, Figure]
-    """Those of the best epoch on validation, and what the network costs; of the compressed network where the
-    configuration compresses it. With cross validation they are means over the folds."""
+    """Validation metrics of the best epoch, and the network's costs; those of the compressed network if the
+    configuration compresses it. With cross-validation they are means over the folds."""
     standard_errors: dict[str, Figure] = Field(default_factory=dict)
-    """With cross validation the standard error of each mean: the deviation over the folds by the root of their
-    number."""
+    """With cross-validation the standard error of each mean: the deviation over the folds divided by the root of
+    their number."""
     best_epoch: int
     """The epoch whose weights were kept."""
     epochs_run: int
     """Epochs that were trained."""
     stopped: str = ""
-    """Why it ended before its last epoch: patience, report; empty: it did not."""
+    """Why it ended before its last epoch: patience or report; empty if it did not."""
     seconds: float
     """Time of the training itself."""
     skipped_files: Sequence[Sequence[str]] = ()
     """Items that could not be read and were left out: name and reason."""
     on: str = "train"
-    """What it was trained on: train, or train+validation."""
+    """Data of the training: train, or train+validation."""
     fold: int | None = None
-    """With cross validation the fold that the kept weights were validated on."""
+    """With cross-validation the fold on which the kept weights were validated."""
     compression: dict[str, Any] | None = None
-    """What each step of a compression in the trial reported."""
+    """Facts reported by each step of a compression in the trial."""
     task: Annotated[PluginConfig, FittedPlugin(TASKS)]
-    """The task, with what was chosen on validation, such as thresholds."""
+    """The task, including values chosen on validation, such as thresholds."""
     input: Annotated[PluginConfig, FittedPlugin(INPUTS)]
-    """The input, with what was measured of the training items."""
+    """The input, including statistics of the training items."""
     notes: Sequence[str] = ()
     """Warnings of the training, each once."""
 
@@ -64,22 +64,21 @@ class TrainResult(Section):
 
 
 def read_record(folder: RunFolder) -> TrainResult:
-    """Return what the training of a folder came to; records of earlier versions are read, too.
+    """Return the result of the training in a folder; records of earlier versions are also read.
 
-    Raises BundleError where there is no record, or one that does not say what the network takes and answers.
+    Raises BundleError if there is no record, or one without the network's input or task.
     """
     try:
         recorded = _converted(json.loads(folder.result.read_text(encoding="utf-8")))
         return validate(TrainResult, {key: recorded[key] for key in TrainResult.model_fields if key in recorded})
     except (OSError, ValueError, TypeError, ConfigError):
         raise BundleError(
-            f"{folder.result}: does not say which input the network takes and which task it has; "
-            "train the run again"
+            f"{folder.result}: does not contain the network's input and task; train the run again"
         ) from None
 
 
 def _converted(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record in today's terms: versions before 0.2 knew images with one class each alone."""
+    """Return a record in the current format: versions before 0.2 only had images with one class each."""
     result = dict(recorded)
     if "task" not in result and "classes" in result:
         result["task"] = {"name": "single_label", "names": result["classes"]}

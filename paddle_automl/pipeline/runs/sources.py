@@ -1,4 +1,4 @@
-"""What ``-m PATH`` may name: a bundle, a search's output folder, a training run or one trial."""
+"""The paths for ``-m PATH``: a bundle, a search's output folder, a training run or one trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.tasks.metrics.spelling import goal_of, value_in
 
-LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores say nothing"
+LEARNED_VALIDATION = "this network was trained on train+validation, so its validation scores are meaningless"
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class TrainedRun:
 
     @property
     def record(self) -> TrainResult:
-        """What the training recorded; raises BundleError without a record."""
+        """The record of the training; raises BundleError if it is missing."""
         return read_record(self.folder)
 
     @property
     def learned_validation(self) -> bool:
-        """Whether the network was trained on the validation split, too."""
+        """Whether the network was also trained on the validation split."""
         try:
             return self.record.on == "train+validation"
         except BundleError:
@@ -51,7 +51,7 @@ def is_search(path: str | Path) -> bool:
 def open_run(path: str | Path) -> TrainedRun:
     """Return the trained run that a path names; raises BundleError saying what is missing.
 
-    A search's output folder stands for the run that was exported, its refit or a trial.
+    A search's output folder means the run that was exported: its refit or a trial.
     """
     folder = RunFolder(located(path))
     if not folder.path.is_dir():
@@ -71,12 +71,12 @@ def open_run(path: str | Path) -> TrainedRun:
 
 
 def read_run_config(file: Path) -> RunConfig:
-    """Return the configuration of a training, as it was written into its folder; old keys are known, too.
+    """Return the configuration that a training wrote into its folder; old keys are accepted too.
 
-    Raises ConfigError where it is not valid any more.
+    Raises ConfigError if it is no longer valid.
     """
     data, positions = read_yaml(file)
-    # Nobody is asked to edit it, so keys that have moved since are not worth a warning.
+    # Users do not edit it, so renamed keys need no warning.
     data = with_moved_keys(data, positions, warn=False)
     load_plugins(plugins_of(data))
     return validate(RunConfig, data, positions)
@@ -99,7 +99,7 @@ def best_trials(search: str | Path, metric: str) -> list[RunFolder]:
 
 
 def _exported(folder: RunFolder) -> RunFolder:
-    """Return the folder of the run that a search exported; any other folder as it is."""
+    """Return the folder of the run that a search exported; any other folder unchanged."""
     try:
         chosen = json.loads(folder.manifest("export").read_text(encoding="utf-8"))["result"]["source"]
     except (OSError, ValueError, KeyError, TypeError):

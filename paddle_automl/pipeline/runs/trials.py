@@ -1,4 +1,4 @@
-"""A trial is a configuration: the search's own with the trial's choices merged in, runnable alone."""
+"""Configurations of trials: the search's own with the trial's choices merged in, which can be trained alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _with_absolute_teachers(config: RunConfig) -> RunConfig:
 
 
 def needed_paths(config: RunConfig) -> list[str]:
-    """Return the files and folders that a configuration names, and without which its results mean nothing."""
+    """Return the files and folders that a configuration names and that its results depend on."""
     dataset = config.data.dataset
     names = [getattr(dataset, name) for name in dataset.path_options] if isinstance(dataset, DatasetConfig) else []
     teachers = config.distillation.teacher if config.distillation is not None else ()
@@ -56,7 +56,7 @@ def trial_config(
 ) -> RunConfig:
     """Return the validated configuration of a trial with the choices `params`.
 
-    A `repeat`, counted from 1, has a seed of its own; the data stay split as they are.
+    A `repeat`, counted from 1, has its own seed; the splits of the data are the same.
     """
     chosen = with_overrides(standalone(config, output), space.overrides(params))
     trial = _with_absolute_teachers(validate(RunConfig, chosen))
@@ -66,11 +66,10 @@ def trial_config(
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
-    """Return whatever changes a trial's result, but the space and the objectives, by dotted key.
+    """Return everything that affects a trial's result, except the space and the objectives, by dotted key.
 
-    Where a search was warm-started from belongs to it too: its first trials came from there. A study may be
-    continued with another number of trials, budget, number of workers, controller or scheduler, but not with
-    another identity.
+    The sources of a warm start are included: the first trials came from there. A study may be continued with
+    another number of trials, budget, number of workers, controller or scheduler, but not with another identity.
     """
     data = standalone(config, config.folder)
     keep = {key: data[key] for key in ("seed", "task", "metric", "data", "model", "training")}
@@ -83,7 +82,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
     flat = dict(_flatten(keep, ""))
     if config.search.warm_start:
         flat["search.warm_start"] = list(config.search.warm_start)
-    # How batches are loaded does not change what is learned from them.
+    # How batches are loaded does not affect the result.
     for key in ("data.in_memory", "data.in_memory_limit_mb", "data.loader_workers"):
         flat.pop(key, None)
     return flat

@@ -1,4 +1,4 @@
-"""What a stage is, and the one deadline that all stages of a command share."""
+"""The interface of stages, and the deadline that all stages of a command share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """The promise of `budget.time`: when the command must have ended. Without a budget there is none.
+    """The time at which a command must have ended, by `budget.time`. Without a budget there is none.
 
     `started` is a value of ``time.monotonic()``, by default now.
     """
@@ -45,10 +45,10 @@ class Deadline:
 
 
 class Stage(ABC):
-    """One step of a command; stages run by `place`, each until only what the later ones need is left.
+    """One step of a command; stages run in the order of `place`, each until only the time for later ones is left.
 
-    A stage whose `inputs` are not None has a manifest: when it ran before with the same inputs and `stands` says
-    that what it made is sound, its recorded result is taken. A new stage is one file in this folder, or a plugin.
+    A stage whose `inputs` are not None has a manifest: if it ran before with the same inputs and `stands` says that
+    its results are intact, its recorded result is used. A new stage is one file in this folder, or a plugin.
     """
 
     name: ClassVar[str] = ""
@@ -57,33 +57,33 @@ class Stage(ABC):
     Config: ClassVar[type[PluginConfig]] = PluginConfig
 
     def wanted(self, run: Run) -> bool:
-        """Return whether the run has this stage at all."""
+        """Return whether the run includes this stage."""
         del run
         return True
 
     def seconds(self, run: Run) -> float:
-        """Return the time to keep back for it; asked again whenever the run has learned more."""
+        """Return the time to reserve for it in seconds; asked again when better estimates are available."""
         del run
         return 0.0
 
     def inputs(self, run: Run) -> Any:
-        """Return all that its result depends on, JSON-like, or None for a stage without a manifest."""
+        """Return everything that its result depends on, JSON-like, or None for a stage without a manifest."""
         del run
         return None
 
     def stands(self, run: Run, result: Any) -> bool:
-        """Return whether a result recorded earlier, as `work` returned it, is still there and sound."""
+        """Return whether an earlier result, recorded as `work` returned it, still exists intact."""
         del result
         return all(path.exists() for path in self.outputs(run))
 
     def outputs(self, run: Run) -> Iterable[Path]:
-        """Return the files that it writes; a recorded result is sound as long as they have the same content."""
+        """Return the files that it writes; a recorded result is intact if their content has not changed."""
         del run
         return ()
 
     @abstractmethod
     def work(self, run: Run, until: float | None) -> Any:
-        """Work until `until`, on the monotonic clock; return the result, JSON-like where there is a manifest."""
+        """Work until `until`, on the monotonic clock; return the result, JSON-like if there is a manifest."""
 
 
 STAGES: Registry[Stage] = Registry("stage", "paddle_automl.pipeline.stages", "stages")

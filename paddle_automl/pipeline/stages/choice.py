@@ -1,4 +1,4 @@
-"""Which weights are the best: those of a trial, or those of the refit."""
+"""The choice of the best weights: those of a trial, or those of the refit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paddle_automl.search.records import TrialRecord
 
 
 def winner(run: Run) -> Configuration:
-    """Return the configuration to ship; raises SearchFailedError where none keeps the limits."""
+    """Return the winning configuration; raises SearchFailedError if none is within the limits."""
     objectives = run.config.search.objectives
     nearest = run.study.configurations()[0]
     if excess_of(nearest.values, objectives) == 0:
@@ -23,15 +23,15 @@ def winner(run: Run) -> Configuration:
     wanted = ", ".join(f"{o.metric} {o.limit:g}" for o in objectives if o.limit is not None)
     got = ", ".join(f"{o.metric} {value:.4g}" for o, value in zip(objectives, nearest.values, strict=True))
     raise SearchFailedError(
-        f"search.objectives: no trial keeps the limits ({wanted}); the nearest is trial {nearest.first.number} "
+        f"search.objectives: no trial is within the limits ({wanted}); the nearest is trial {nearest.first.number} "
         f"with {got}. Relax the limit, or raise search.trials, and run the same command again: finished trials stay"
     )
 
 
 def best_run(run: Run, chosen: Configuration | None = None) -> TrialRecord | None:
-    """Return the best run of a configuration, by default of the best one so far, whose weights are there.
+    """Return the best run of a configuration, by default of the best one so far, whose weights exist.
 
-    None where there is none, or where the best configuration so far breaks a limit.
+    None if there is none, or if the best configuration so far exceeds a limit.
     """
     if chosen is None:
         found = run.study.configurations()
@@ -44,10 +44,10 @@ def best_run(run: Run, chosen: Configuration | None = None) -> TrialRecord | Non
 
 
 def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> RunFolder:
-    """Return the folder whose weights are the better ones on validation: the refit's, or a trial's.
+    """Return the folder with the better weights on validation: the refit's, or a trial's.
 
-    A refit on train+validation, or one after cross validation, has no validation split in common with the trials,
-    so it is taken. Raises SearchFailedError where both are missing.
+    A refit on train+validation, or one after cross-validation, has no validation split in common with the trials,
+    so it is chosen. Raises SearchFailedError if both are missing.
     """
     own, folder = best_run(run, chosen), run.folder.refit
     if refit is None and own is None:
@@ -68,7 +68,7 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
 
 
 def has_weights(folder: RunFolder) -> bool:
-    """Return whether there is a file of weights with something in it."""
+    """Return whether there is a file of weights that is not empty."""
     return folder.weights.is_file() and folder.weights.stat().st_size > 0
 
 
@@ -82,6 +82,6 @@ def readable_weights(folder: RunFolder) -> bool:
 
 
 def metric_and_sign(run: Run) -> tuple[str, float]:
-    """Return the metric by which epochs are compared, and 1 where a larger value is better, else -1."""
+    """Return the metric by which epochs are compared, and 1 if larger values are better, else -1."""
     metric = run.config.epoch_metric()
     return metric, 1.0 if run.config.goal_of(metric) == "maximize" else -1.0

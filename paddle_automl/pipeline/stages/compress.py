@@ -18,7 +18,7 @@ from paddle_automl.pipeline.stages.run import Run
 
 @STAGES.register("compress")
 class Compress(Stage):
-    """Compresses the network that was exported, where `compression.steps` asks for it."""
+    """Compresses the exported network if `compression.steps` is set."""
 
     place = 50
 
@@ -27,7 +27,7 @@ class Compress(Stage):
         return bool(run.config.compression.chain()) and not run.config.compression.in_trials
 
     def seconds(self, run: Run) -> float:
-        """Return a fraction of the budget: how long a chain takes cannot be known beforehand."""
+        """Return a fraction of the budget, because the time of a chain is not known beforehand."""
         return COMPRESS_FRACTION * (run.config.budget.time or 0.0)
 
     def inputs(self, run: Run) -> Any:
@@ -40,7 +40,7 @@ class Compress(Stage):
         }
 
     def stands(self, run: Run, result: Any) -> bool:
-        """Return whether all its bundles are there and sound; a chain that was cut is run again."""
+        """Return whether all its bundles exist intact; a chain that was cut short is run again."""
         if result is None:
             return False
         try:
@@ -51,18 +51,18 @@ class Compress(Stage):
         return True
 
     def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
-        """Return the chain's record, or None where the time was up first."""
+        """Return the chain's record, or None if there was no time."""
         source = open_run(run.folder.inside(run.results["export"]["source"]).path)
         job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression)
         shown = run.observer.job("compressing")
         try:
             return call(run.executor, job, CompressResult, shown, until).model_dump(mode="json")
         except TimeUpError:
-            run.observer.on_message("no time was left to compress the network; the bundle before it stands")
+            run.observer.on_message("no time was left to compress the network; the uncompressed bundle is kept")
             return None
 
 
 def compression_of(run: Run) -> CompressResult | None:
-    """Return what the chain of this run came to, or None without one."""
+    """Return the result of this run's chain, or None without one."""
     recorded = run.results.get(Compress.name)
     return None if recorded is None else validate(CompressResult, recorded)

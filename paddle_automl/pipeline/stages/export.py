@@ -1,4 +1,4 @@
-"""The final bundle: tested once, exported, compared with the trained network, timed."""
+"""The final bundle: tested once, exported, checked for parity, timed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MEASURED_BEFORE = (
 
 @STAGES.register("export")
 class Export(Stage):
-    """Tests the better weights once and makes the final bundle; no unverified one replaces a verified one."""
+    """Tests the better weights once and makes the final bundle; an unverified one never replaces a verified one."""
 
     place = 40
 
     def seconds(self, run: Run) -> float:
-        """Return what a test and an export take here."""
+        """Return the estimated time of a test and an export."""
         return run.estimates.export()
 
     def inputs(self, run: Run) -> Any:
@@ -51,7 +51,7 @@ class Export(Stage):
         }
 
     def stands(self, run: Run, result: Any) -> bool:
-        """Return whether the bundle is there and sound: every file is hashed."""
+        """Return whether the bundle exists intact, by the hashes of all files."""
         if not isinstance(result, dict) or not run.folder.inside(str(result.get("source"))).weights.exists():
             return False
         try:
@@ -77,7 +77,7 @@ class Export(Stage):
             number, result = interim
             source = run.folder.trial(number)
             run.observer.on_message(
-                f"no time was left for the final export; the bundle of trial {number} stands, untested"
+                f"no time was left for the final export; the untested bundle of trial {number} is kept"
             )
         else:
             run.folder.manifest(MANIFEST).unlink(missing_ok=True)
@@ -117,10 +117,10 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
 
 
 def bundle_of(run: Run) -> BundleResult:
-    """Return the record of the bundle that this run ships."""
+    """Return the record of this run's final bundle."""
     return bundle_in(run.results[Export.name])
 
 
 def bundle_in(result: Mapping[str, Any]) -> BundleResult:
-    """Return the record of the bundle in a result of this stage; raises ConfigError where it is none."""
+    """Return the record of the bundle in a result of this stage; raises ConfigError if it is not one."""
     return validate(BundleResult, {key: value for key, value in result.items() if key != "source"})

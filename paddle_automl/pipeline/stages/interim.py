@@ -1,4 +1,4 @@
-"""A verified bundle of the best trial so far, made while the search goes on."""
+"""A verified bundle of the best trial so far, made during the search."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from paddle_automl.search.executors.base import Failed, Finished, Job
 from paddle_automl.search.records import INTERRUPTED
 
 REST = 10.0
-"""A next bundle waits this many times as long as the last one took: a tenth of the time goes into them."""
-NOTE = "a trial's weights, exported while the search went on; not tested yet"
+"""The next bundle waits this many times as long as the last one took, so that they use a tenth of the time."""
+NOTE = "a trial's weights, exported during the search; not tested yet"
 MANIFEST, EXPORT = "interim", "export"
 logger = logging.getLogger(__name__)
 
 
 class InterimBundle(Background):
-    """Exports the best trial so far as soon as there is one, and later ones that are better.
+    """Exports the best trial so far as soon as there is one, and later better ones.
 
-    A search that is cut off, or whose refit and export find no time, leaves this bundle. It is replaced in one
-    step, and only by a trial that ranks higher. The test split is not used. `trials_end` gives the end of the
+    A search that is cut short, or that has no time for refit and export, leaves this bundle. It is replaced in one
+    step, and only by a trial that ranks higher. The test split is not used. `trials_end` returns the end of the
     trials.
     """
 
@@ -42,7 +42,7 @@ class InterimBundle(Background):
         self._exported: int | None = known[0] if known else None
         self._running: int | None = None
         self._started = self._not_before = time.monotonic()
-        # A search that had ended once has its final bundle, which waits for the next final one.
+        # A search that ended before has a final bundle, which only the next final one replaces.
         self._done = known is None and run.folder.bundle_file.exists()
 
     def next(self) -> Job | None:
@@ -58,7 +58,7 @@ class InterimBundle(Background):
         return self._job(best.number)
 
     def on_end(self, event: Finished | Failed) -> None:
-        """Note what the bundle holds now, and what it took."""
+        """Record which trial the bundle holds now, and the time of the export."""
         now, number = time.monotonic(), self._running
         seconds = now - self._started
         self._not_before = now + REST * seconds
@@ -75,19 +75,19 @@ class InterimBundle(Background):
         self._exported = number
         write_json(self.run.folder.manifest(MANIFEST), {"trial": number, "result": result.model_dump(mode="json")})
         state = "a verified bundle" if result.verified else "a bundle, not verified,"
-        self.run.observer.on_message(f"{state} of trial {number} stands in {self.run.folder.bundle}")
+        self.run.observer.on_message(f"{state} of trial {number} is now in {self.run.folder.bundle}")
 
     def _job(self, number: int) -> Job:
         run, trial = self.run, self.run.folder.trial(number)
         config = load_config(RunConfig, trial.config)
-        # Further formats are the final export's: this bundle is to cost the search little.
+        # Further formats are left to the final export, so that this bundle takes little time of the search.
         config = config.model_copy(update={"deployment": config.deployment.model_copy(update={"formats": ()})})
         request = ExportRequest(config, trial.path, run.folder.bundle, run.shared, test=False, note=NOTE)
         return job_of("export", request, run.folder.log("interim"), run.config)
 
 
 def interim_of(folder: RunFolder) -> tuple[int, BundleResult] | None:
-    """Return the trial whose bundle stands in the folder, with its record, or None for a final bundle or none."""
+    """Return the trial whose bundle is in the folder, with its record, or None for a final bundle or none."""
     known = read_manifest(folder.manifest(MANIFEST))
     if known is None or not folder.bundle_file.exists():
         return None

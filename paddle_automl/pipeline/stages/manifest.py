@@ -1,4 +1,4 @@
-"""Manifests: what is already true is not done again."""
+"""Manifests: stages whose inputs and results are unchanged are not run again."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def run_once(
     work: Callable[[], Any],
     outputs: Callable[[], Iterable[Path]] = tuple,
 ) -> Any:
-    """Return the recorded result where it was made from the same inputs and is still sound, else that of `work`.
+    """Return the recorded result if it was made from the same inputs and is still intact, else that of `work`.
 
-    It is sound where `stands` says so, and where the files of `outputs` have the content that they had then. The
-    manifest holds the hash of the inputs, those of the files, and the result; it is written after the work, so
-    work that was killed is done again.
+    It is intact if `stands` says so and the files of `outputs` have the same content as then. The manifest holds
+    the hash of the inputs, those of the files, and the result; it is written after the work, so work that was
+    killed is done again.
     """
     key = digest(inputs)
     recorded = read_manifest(manifest)
     if recorded is not None and recorded.get("inputs") == key and "result" in recorded:
         result = recorded["result"]
         if stands(result) and _unchanged(recorded.get("files"), outputs()):
-            logger.debug("%s: nothing has changed, its result stands", manifest.stem)
+            logger.debug("%s: nothing has changed, its earlier result is used", manifest.stem)
             return result
     manifest.unlink(missing_ok=True)
     result = work()
@@ -52,7 +52,7 @@ def hash_of(file: Path) -> str:
 
 
 def _unchanged(known: Any, files: Iterable[Path]) -> bool:
-    """Return whether the files have the recorded content; manifests of earlier versions know none."""
+    """Return whether the files have the recorded content; manifests of earlier versions record none."""
     if not isinstance(known, dict):
         return True
     try:
@@ -63,7 +63,7 @@ def _unchanged(known: Any, files: Iterable[Path]) -> bool:
 
 
 def read_manifest(manifest: Path) -> dict[str, Any] | None:
-    """Return what a manifest holds, or None where there is none that can be read."""
+    """Return the content of a manifest, or None if there is none that can be read."""
     try:
         data = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):

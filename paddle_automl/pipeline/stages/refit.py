@@ -1,4 +1,4 @@
-"""The refit: the winner is trained once more, as long as it deserves and time allows."""
+"""The refit: the winner is trained again for as many epochs as planned, or as time allows."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ LOG = "refit"
 
 @STAGES.register("refit")
 class Refit(Stage):
-    """Trains the winner's configuration from scratch with a seed of its own; without time it is left out."""
+    """Trains the winner's configuration from scratch with another seed; without time it is skipped."""
 
     place = 30
 
     def seconds(self, run: Run) -> float:
-        """Return what its epochs will take."""
+        """Return the estimated time of its epochs."""
         return run.estimates.refit()
 
     def inputs(self, run: Run) -> Any:
-        """Return the configuration and the data that it trains on."""
+        """Return the configuration and the data of the training."""
         planned = run.estimates.planned_epochs
         return {"config": refit_config(run, winner(run).first, planned).as_dict(), "on": run.config.refit.data}
 
     def outputs(self, run: Run) -> Iterable[Path]:
-        """Return what the export needs of it."""
+        """Return the files that the export needs."""
         folder = run.folder.refit
         return folder.weights, folder.config, folder.result
 
     def stands(self, run: Run, result: Any) -> bool:
-        """Return whether the refit is there and its weights can be read; one that found no time is tried again."""
+        """Return whether the refit exists with readable weights; one that was skipped is tried again."""
         if result is None or not all(path.is_file() for path in self.outputs(run)):
             return False
         try:
@@ -56,7 +56,7 @@ class Refit(Stage):
         return readable_weights(run.folder.refit)
 
     def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
-        """Return what the training came to, or None where it was left out or failed."""
+        """Return the result of the training, or None if it was skipped or failed."""
         best = winner(run).first
         run.folder.write_best(best_config(run, best))
         try:
@@ -72,7 +72,7 @@ class Refit(Stage):
         if epochs < run.estimates.least_epochs:
             raise TrialError("too little time is left for it")
         if epochs < planned:
-            run.observer.on_message(f"the refit gets {epochs} of {planned} epochs, as the time left allows")
+            run.observer.on_message(f"the refit has {epochs} of {planned} epochs, because of the time left")
         config, folder = refit_config(run, best, epochs), run.folder.refit
         folder.write_config(config, clear=True)
         shown = run.observer.job("refitting the best configuration", epochs)
@@ -93,7 +93,7 @@ class Refit(Stage):
 
 
 def tuned_task(run: Run, best: TrialRecord) -> PluginConfig | None:
-    """Return the task with what the best trial chose on validation, such as thresholds; None without a record."""
+    """Return the task tuned on validation by the best trial, such as thresholds; None without a record."""
     try:
         return read_record(run.folder.trial(best.number)).task
     except BundleError:
@@ -101,18 +101,18 @@ def tuned_task(run: Run, best: TrialRecord) -> PluginConfig | None:
 
 
 def refit_of(run: Run) -> TrainResult | None:
-    """Return what the refit of this run came to, or None without one."""
+    """Return the result of this run's refit, or None without one."""
     recorded = run.results.get(Refit.name)
     return None if recorded is None else validate(TrainResult, recorded)
 
 
 def best_config(run: Run, best: TrialRecord) -> RunConfig:
-    """Return the configuration of the best trial, which trains it alone."""
+    """Return the configuration of the best trial for a training by itself."""
     return trial_config(run.config, run.space, best.params, run.folder.trial(best.number).alone)
 
 
 def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:
-    """Return the configuration of the refit with so many epochs."""
+    """Return the configuration of the refit with this number of epochs."""
     config = best_config(run, best)
     schedule = config.training.lr_schedule
     if getattr(schedule, "warmup_epochs", 0) >= epochs:
@@ -122,10 +122,10 @@ def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:
     return config.model_copy(
         update={
             "output": readable(run.folder.refit.path.resolve()),
-            # One network is trained, on the ordinary split.
+            # A single network is trained, on the usual split.
             "data": config.data.model_copy(update={"folds": None}),
             "training": config.training.model_copy(update=changes),
-            # The trial's own seed would only repeat the trial; those of repeats are drawn, not counted up.
+            # The trial's own seed would only repeat the trial; seeds of repeats are drawn, not consecutive.
             "seed": config.seed + 1,
         }
     )

@@ -1,4 +1,4 @@
-"""The end of a search: pictures, the summary, and the result for whoever called."""
+"""The end of a search: plots, the summary, and the result for the caller."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Report(Stage):
     place = 90
 
     def seconds(self, run: Run) -> float:
-        """Return what pictures take."""
+        """Return the time for plots."""
         return REPORT_S
 
     def work(self, run: Run, until: float | None) -> SearchResult:
@@ -55,7 +55,7 @@ class Report(Stage):
             stage_seconds={**run.took, self.name: time.monotonic() - started},
             describe=run.describe,
         )
-        # The stage that wrote it first may not have run this time.
+        # The stage that wrote it may not have run this time.
         run.folder.write_best(result.best_config)
         write_summary(result, run.folder.summary)
         run.folder.drop_cached_items()

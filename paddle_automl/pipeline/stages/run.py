@@ -1,4 +1,4 @@
-"""One search in its output folder: its stages, one after the other, under one deadline."""
+"""One search in its output folder: its stages in sequence, under one deadline."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Run:
-    """What the stages of one search share; `results` and `took` (seconds) are by the stages' names.
+    """State shared by the stages of one search; `results` and `took` (seconds) are by the stages' names.
 
-    ``start`` in `took` is the time before the first stage. `opened` is the study; a new search has none before
-    its check is passed.
+    ``start`` in `took` is the time before the first stage. `opened` is the study; a new search has none before it
+    has passed its check.
     """
 
     config: RunConfig
@@ -72,7 +72,7 @@ class Run:
         return self.opened
 
     def begin(self) -> None:
-        """Make the study of a new search, and put aside what was there: nothing speaks against it any more."""
+        """Create the study of a new search, and rename earlier results, now that all checks are passed."""
         if self.opened is None and self.make_study is not None:
             self.opened = self.make_study()
         self.folder.write_search(self.config)
@@ -99,7 +99,7 @@ class Run:
         )
 
     def reserved(self, stage: Stage) -> dict[str, float]:
-        """Return the seconds kept back for each wanted stage after `stage`."""
+        """Return the seconds reserved for each wanted stage after `stage`."""
         later = [other for other in self.stages if (other.place, other.name) > (stage.place, stage.name)]
         return {other.name: other.seconds(self) for other in later if other.wanted(self)}
 
@@ -115,12 +115,12 @@ class Run:
 def run_search(
     config: RunConfig, observer: Observer | None = None, *, fresh: bool = False, started: float | None = None
 ) -> SearchResult:
-    """Search, refit the winner, test it once, export and verify it, compress it where that is asked for.
+    """Search, refit the winner, test it once, export and verify it, and compress it if configured.
 
-    It may be repeated: what is done is not done again. With `fresh` the results of another search in the output
-    folder are renamed as soon as this one can start its trials. `started`, on the monotonic clock, is when the
-    budget began. Raises ConfigError, DataError, StudyError or OutputError before the first trial;
-    SearchFailedError where no trial is usable; InterruptedRunError after Ctrl-C, with what is finished kept.
+    It may be called again: finished work is not repeated. With `fresh` the results of another search in the output
+    folder are renamed as soon as this one can start its trials. `started`, on the monotonic clock, is the start of
+    the budget. Raises ConfigError, DataError, StudyError or OutputError before the first trial; SearchFailedError
+    if no trial is usable; InterruptedRunError after Ctrl-C, with finished work kept.
     """
     observer = observer or Observer()
     deadline = Deadline(config.budget.time, started)
@@ -191,7 +191,7 @@ def begun(
 
 
 def _from_other_studies(config: RunConfig, space: SearchSpace, baseline: Params | None) -> list[Params]:
-    """Return what the searches of search.warm_start suggest to try first."""
+    """Return the configurations to try first, from the searches in search.warm_start."""
     search = config.search
     files = {name: RunFolder(located(name)).study for name in search.warm_start}
     for name, file in files.items():

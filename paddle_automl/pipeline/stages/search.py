@@ -1,4 +1,4 @@
-"""The trials, and the bundle of the best of them while they run."""
+"""The trials, and bundles of the best one while they run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 @STAGES.register("search")
 class Search(Stage):
-    """Runs the trials until they are done or the time for them is used up."""
+    """Runs the trials until they are done or their time is used up."""
 
     place = 20
 
     def work(self, run: Run, until: float | None) -> Ending:
-        """Return why the search ended; raises SearchFailedError without one usable trial."""
+        """Return why the search ended; raises SearchFailedError if no trial is usable."""
         limits = limits_of(run, until)
         keeper = CheckpointKeeper(run.config, run.study, limits.planned)
         listeners: list[Listener] = [run.observer, keeper]
@@ -66,11 +66,11 @@ class Search(Stage):
             return
         kept = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in run.reserved(self).items() if seconds)
         budget, left = run.deadline.budget_s, run.deadline.left() or 0
-        run.observer.on_message(f"budget {budget:.0f} s, left {left:.0f} s; kept back for now: {kept}")
+        run.observer.on_message(f"budget {budget:.0f} s, left {left:.0f} s; reserved for now: {kept}")
 
 
 def limits_of(run: Run, until: float | None) -> Limits:
-    """Return when the trials end; running ones are asked to stop a moment before `until`."""
+    """Return the limits of the trials; running ones are asked to stop shortly before `until`."""
     search = run.config.search
     return Limits(
         trials=search.trials,
@@ -95,7 +95,7 @@ def controller_of(run: Run, limits: Limits) -> Controller:
 
 
 def scheduler_of(run: Run) -> Scheduler:
-    """Return the scheduler, which knows the most epochs that a trial may have."""
+    """Return the scheduler, with the largest number of epochs that a trial may have."""
     options = run.config.search.scheduler
     varied = [decision for decision in run.space.decisions if decision.key == EPOCHS_KEY]
     most = [int(str(decision.domain.ends()[1])) for decision in varied] or [run.config.training.epochs]
@@ -122,13 +122,13 @@ def _left(deadline: float | None) -> float | None:
 
 
 class _Reserve(Listener):
-    """Moves the end of the trials as it becomes clearer what the later stages will take."""
+    """Updates the end of the trials as the estimates for the later stages improve."""
 
     def __init__(self, coordinator: Coordinator, run: Run, stage: Search) -> None:
         self.coordinator, self.run, self.stage = coordinator, run, stage
 
     def on_end(self, record: TrialRecord) -> None:
-        """Estimate anew."""
+        """Update the estimates."""
         self.run.estimates.learn(self.run.study.ranking())
         until = self.run.until(self.stage)
         if until is not None:

@@ -108,7 +108,7 @@ def test_the_record_is_typed_and_that_of_earlier_versions_is_read(tmp_path):
     run.result.write_text(json.dumps(old), encoding="utf-8")
     assert read_record(run) == record
     run.result.write_text("{}", encoding="utf-8")
-    with pytest.raises(BundleError, match="does not say which input the network takes"):
+    with pytest.raises(BundleError, match="does not contain the network's input and task"):
         read_record(run)
 
 

@@ -393,7 +393,7 @@ def test_the_first_trial_is_exported_at_once_and_a_better_one_after_a_rest(tmp_p
         assert job.request.config.deployment.formats == ()
         ended(run, interim)
         assert interim_of(run.folder) == (0, result_of(run))
-        assert run.observer.texts == [f"a verified bundle of trial 0 stands in {run.folder.bundle}"]
+        assert run.observer.texts == [f"a verified bundle of trial 0 is now in {run.folder.bundle}"]
         assert interim.next() is None, "nothing better"
         search(study, lambda record: script(0.6), limits=Limits(trials=2))
         make_weights(run, 1)
