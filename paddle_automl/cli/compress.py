@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_config_arguments, main_of, overrides_of, work_console
+from paddle_automl.core.display_text import shown
+from paddle_automl.core.streams import complain
 from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Compress a trained run (prune, quantize, distill) and keep only what is measured smaller or faster."
@@ -27,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(CompressFile, args.config, overrides_of(args))
     outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None)
+    for note in outcome.notes:
+        complain(f"note: {shown(note)}")
     print_compression(work_console(), outcome)
     if outcome.best_bundle is None:
         return NOT_AS_DEMANDED

@@ -91,7 +91,7 @@ def print_evaluation(screen: Console, outcome: EvaluationOutcome) -> None:
     result = outcome.result
     metrics = ", ".join(f"{key} {text_of(key, value)}" for key, value in result.metrics.items())
     if outcome.note:
-        screen.print(f"note: {outcome.note}", markup=False)
+        screen.print(Text(shown(f"note: {outcome.note}")))
     what = "all items" if outcome.part == "all" else f"{outcome.part} split"
     screen.print(f"{what}, {result.items} {result.word}s: {metrics}", markup=False)
     for table in result.tables:

@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from paddle_automl.cli.common import OK, main_of, work_console
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import ParityError
+from paddle_automl.core.streams import complain
 from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Export a trained run or trial to a Paddle Inference bundle and check that it predicts the same."
@@ -32,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
 
     formats = None if args.formats is None else [name for name in args.formats.split(",") if name]
     outcome = export_run(Path(args.model), Path(args.to) if args.to else None, formats=formats)
+    for note in outcome.notes:
+        complain(f"note: {shown(note)}")
     print_bundle(outcome, work_console())
     if not outcome.verified:
         raise ParityError(outcome.parity_text())

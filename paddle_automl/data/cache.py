@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.files import replacing, write_json
+from paddle_automl.data.items import CONTENT, packed, unpacked
 from paddle_automl.data.samples import Samples
 from paddle_automl.data.stores import Items, read_all
 from paddle_automl.inputs.base import Reader, Statistics
@@ -25,6 +26,9 @@ from paddle_automl.tasks.base import RawTargets
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
+
+VERSION = 2
+"""Part of every key; raised with any change of what is stored."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class ReadSamples:
     reader: Reader
     first: np.ndarray
     copies: dict[int, int] = field(default_factory=dict)
+    content: np.ndarray | None = None
+    """The hash of each item before that (`data.items.contents_of`), uint64 ``[N]``."""
 
 
 class Cache:
@@ -55,7 +61,7 @@ class Cache:
     @staticmethod
     def key(what: object, sources: Sequence[Any]) -> str:
         """Return a hash of `what`, and of each source: a file's path, time, size and permissions, or a value."""
-        digest = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape"))
+        digest = hashlib.sha256(repr((VERSION, what)).encode("utf-8", "surrogateescape"))
         for source in sources:
             if isinstance(source, Path):
                 digest.update(os.fsencode(os.path.abspath(source)) + b"\0" + _stamp(source) + b"\0")
@@ -72,11 +78,14 @@ class Cache:
                 known = json.loads(rest.read_text("utf-8"))
                 failures = {int(row): reason for row, reason in known["failures"].items()}
                 copies = {int(row): first for row, first in known["copies"].items()}
-                return Items(np.load(file, mmap_mode="r") if keep else None, failures, copies)
+                content = unpacked(known["content"], CONTENT)
+                return Items(np.load(file, mmap_mode="r") if keep else None, failures, copies, content)
             found = read_all(sources, reader, word, keep=keep)
             if found.items is not None:
                 found = replace(found, items=_mapped(found.items, file))
-            write_json(rest, {"failures": _texts(found.failures), "copies": _texts(found.copies)})
+            assert found.content is not None
+            facts = {"failures": _texts(found.failures), "copies": _texts(found.copies)}
+            write_json(rest, {**facts, "content": packed(found.content, CONTENT)})
             return found
 
         def plain() -> Items:
@@ -166,12 +175,14 @@ _SPLIT, _COLUMN = "split_", "column_"
 def _write_samples(loaded: ReadSamples, file: Path) -> None:
     """Write everything except the items; texts are written as arrays of characters."""
     samples = loaded.samples
+    assert loaded.content is not None
     arrays = {
         "kind": np.array(samples.targets.kind),
         "values": samples.targets.values,
         "names": np.array(samples.targets.names, dtype=np.str_),
         "first": loaded.first,
         "copies": np.array(list(loaded.copies.items()), dtype=np.int64).reshape(-1, 2),
+        "content": loaded.content,
     }
     for name, texts in (("origins", samples.origins), ("groups", samples.groups)):
         if texts is not None:
@@ -198,7 +209,7 @@ def _read_samples(file: Path, rest: Path, reader_of: Callable[[np.ndarray], Read
             },
         )
         copies = {int(row): int(first) for row, first in known["copies"]}
-        return ReadSamples(samples, reader_of(known["first"]), known["first"], copies)
+        return ReadSamples(samples, reader_of(known["first"]), known["first"], copies, known["content"])
 
 
 def _strings(texts: np.ndarray) -> tuple[str, ...]:

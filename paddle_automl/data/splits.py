@@ -11,6 +11,7 @@ import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.data.augment.base import Augmenter, Place
+from paddle_automl.data.items import ItemList
 from paddle_automl.data.stores import Store
 from paddle_automl.inputs.base import Input, TensorSpec
 from paddle_automl.tasks.base import RawTargets, Task
@@ -42,6 +43,8 @@ class Everything:
     input: Input
     task: Task
     sources: tuple[Any, ...] | None = None
+    items: ItemList | None = None
+    """The items by content, with the split of each."""
 
 
 class Split:
@@ -173,6 +176,11 @@ class PreparedData:
     def specs(self) -> tuple[TensorSpec, ...]:
         """Return the arrays that a network takes."""
         return self.input.specs
+
+    @property
+    def items(self) -> ItemList | None:
+        """Return all items by content, with the split of each."""
+        return self.train.everything.items
 
     def joined(self) -> Split:
         """Return the training and the validation items as one split."""

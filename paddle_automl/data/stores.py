@@ -13,6 +13,7 @@ import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.parallel import in_threads
+from paddle_automl.data.items import UNREADABLE, content_of
 from paddle_automl.inputs.base import Reader
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class Items:
     items: np.ndarray | None
     failures: dict[int, str] = field(default_factory=dict)
     copies: dict[int, int] = field(default_factory=dict)
+    content: np.ndarray | None = None
+    """What `data.items.content_of` gives for each source, uint64 ``[N]``."""
 
 
 def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -> Items:
@@ -96,6 +99,7 @@ def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -
     items = reader.empty(len(sources)) if keep else None
     failures: dict[int, str] = {}
     digests: list[bytes | None] = [None] * len(sources)
+    content = np.full(len(sources), UNREADABLE, dtype=np.uint64)
 
     def read(row: int) -> None:
         try:
@@ -103,12 +107,13 @@ def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -
         except DataError as error:
             failures[row] = str(error)
         else:
-            digests[row] = digest_of(item)
+            found = digests[row] = digest_of(item)
+            content[row] = content_of(sources[row], found)
             if items is not None:
                 items[row] = item
 
     in_threads(read, range(len(sources)))
-    return Items(items, dict(sorted(failures.items())), _first_of_each(digests))
+    return Items(items, dict(sorted(failures.items())), _first_of_each(digests), content)
 
 
 def copies_of(items: np.ndarray) -> dict[int, int]:

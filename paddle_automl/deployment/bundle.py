@@ -38,6 +38,8 @@ from paddle_automl.tasks.base import restore as restore_task
 __all__ = ["INFO", "LABELS", "SAMPLES", "Bundle", "plain", "utc_now", "versions"]
 
 SAMPLES = "samples"
+SPLITS = "splits.json"
+"""The items of the data by content, with the split of each; see `data.items.FILE`."""
 
 
 class Bundle:
@@ -139,7 +141,9 @@ class Bundle:
     @property
     def size_mb(self) -> float:
         """Size of the network's files in the first format, in MB (10^6 bytes)."""
-        return sum(item.bytes for name, item in self.info.files.items() if "/" not in name and name != LABELS) / 1e6
+        others = (LABELS, SPLITS)
+        own = [item for name, item in self.info.files.items() if "/" not in name and name not in others]
+        return sum(item.bytes for item in own) / 1e6
 
     @property
     def formats(self) -> dict[str, PluginConfig]:

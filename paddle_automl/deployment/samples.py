@@ -16,7 +16,7 @@ from paddle_automl.core.errors import AutoMLError, BundleError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.paths import readable
 from paddle_automl.data.splits import Split
-from paddle_automl.deployment.bundle import SAMPLES, Bundle
+from paddle_automl.deployment.bundle import SAMPLES, SPLITS, Bundle
 from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.inputs.base import Arrays
@@ -57,9 +57,12 @@ class SampleCheck:
 def write_samples(bundle: Bundle, run: Callable[[Arrays], np.ndarray], split: Split, count: int) -> None:
     """Write `count` items of `split`, and the outputs of `run` for them, below ``samples/``.
 
+    Beside them goes the list of the data's items, by content alone: what a network was trained on is no test of it.
     `run` maps arrays [N, ...] to outputs [N, K]; see `as_trained`. Files are copied; items of an array data set are
     written to files. Call `Bundle.updated` afterwards.
     """
+    if split.everything.items is not None:
+        split.everything.items.without_names().write(bundle.folder / SPLITS)
     positions = spread(split.task.strata(split.codes), len(split), count)
     if not len(positions):
         return

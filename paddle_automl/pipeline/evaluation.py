@@ -1,4 +1,4 @@
-"""Evaluation of a bundle, a run or a trial: what to evaluate on, and what comes out."""
+"""Evaluation of a bundle, a run or a trial."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, open_run
 
 @dataclass(frozen=True)
 class EvaluationOutcome:
-    """What was evaluated, on which split, and the figures."""
+    """Result of an evaluation: the model, the split, and the scores."""
 
     part: str
     note: str
@@ -35,9 +35,9 @@ class EvaluationOutcome:
     result: EvaluateResult
 
     def as_dict(self) -> dict[str, Any]:
-        """Return metrics, the figures of the tables and the worst mistakes as JSON-like data.
+        """Return metrics, tables and the worst mistakes as JSON-like data.
 
-        A metric that is not defined on these items is None.
+        A metric that is undefined for these items is None.
         """
         result = self.result
         metrics = {key: value if math.isfinite(value) else None for key, value in result.metrics.items()}
@@ -61,11 +61,11 @@ def evaluation_of(
     runtime: str = "auto",
     plugins: Sequence[str] = (),
 ) -> EvaluationOutcome:
-    """Evaluate a bundle, a run or a trial on a split of its data, or of other data given by `overrides`.
+    """Evaluate a bundle, a run or a trial on a split of its data, or on other data given by `overrides`.
 
     `part` is a split, or ``all`` for every item of the data. Without it: all items of another data set, the test
-    split for a bundle or a search's folder, validation for a trial. `runtime`: who runs a bundle (see `Predictor`).
-    `plugins` are loaded first; those that a bundle names are not loaded on its word.
+    split for a bundle or a search's folder, validation for a trial. `runtime`: the runtime of a bundle (see
+    `Predictor`). `plugins` are loaded first; those that a bundle names are not loaded automatically.
     """
     load_plugins(plugins)
     note, run = "", None
@@ -104,7 +104,8 @@ def evaluation_of(
     stable_hashing()
     with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
         job = job_of("evaluate", request, Path(scratch) / "evaluate.log", config)
-        return EvaluationOutcome(part, note, source, call(executor, job, EvaluateResult))
+        result = call(executor, job, EvaluateResult)
+        return EvaluationOutcome(part, "; ".join(filter(None, (note, *result.notes))), source, result)
 
 
 def evaluate_model(
@@ -116,7 +117,7 @@ def evaluate_model(
     runtime: str = "auto",
     plugins: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Evaluate a bundle, a run or a trial; return what `evaluation_of` finds as JSON-like data."""
+    """Evaluate a bundle, a run or a trial; return the result of `evaluation_of` as JSON-like data."""
     found = evaluation_of(path, part, mistakes=mistakes, overrides=overrides, runtime=runtime, plugins=plugins)
     return found.as_dict()
 
@@ -125,5 +126,5 @@ def _bundle_config(bundle: Path) -> dict[str, Any]:
     data, _ = read_yaml(bundle / BUNDLE_FILE)
     config = data.get("config")
     if not isinstance(config, dict) or not config:
-        raise BundleError(f"{bundle / BUNDLE_FILE}: config: holds no configuration, so its data is not known")
+        raise BundleError(f"{bundle / BUNDLE_FILE}: config: holds no configuration, so its data are not known")
     return with_moved_keys(config, warn=False)

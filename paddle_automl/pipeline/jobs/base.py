@@ -1,4 +1,4 @@
-"""What all jobs share: how an executor is started, how one job is called, what a worker sets up first."""
+"""Common code of all jobs: starting an executor, calling a job, setting up a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeVar
 from paddle_automl.core import signals
 from paddle_automl.core.log import configure_logging
 from paddle_automl.core.schema import Section
+from paddle_automl.data import remembering
 from paddle_automl.data.prepare import PreparedData, prepare
+from paddle_automl.data.remembering import Remembered
 from paddle_automl.models import kernels
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
 from paddle_automl.paddle_compat.signals import keep_own_handlers
@@ -31,14 +33,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shared:
-    """What all jobs of a search have in common; where they cache and lock is the worker's (`Worker.scratch`)."""
+    """Data that all jobs of a search share; caches and locks are in the worker's folder (`Worker.scratch`)."""
 
     objectives: tuple[str, ...] = ()
-    """Metrics that the search improves: those that take time to measure are measured for it only."""
+    """Metrics that the search optimizes: metrics that take time to measure are measured only if they are among
+    them."""
 
 
 def shared_of(config: RunConfig) -> Shared:
-    """Return what the jobs of a search, or of one training, have in common."""
+    """Return the data that the jobs of a search, or of one training, share."""
     search = config.search if config.task is None else config.search.for_task(TASKS[config.task.name])
     return Shared(tuple(objective.metric for objective in search.objectives))
 
@@ -46,9 +49,9 @@ def shared_of(config: RunConfig) -> Shared:
 def start_executor(
     config: RunConfig, workers: int | Literal["auto"] | None = None, *, caching: bool = True
 ) -> Executor:
-    """Start the executor of a command; by default with as many workers as `search.workers` says.
+    """Start the executor of a command; by default with the number of workers of `search.workers`.
 
-    A job alone (`workers` 1) gets all cores. With `caching` decoded items are kept in the output folder.
+    A single job (`workers` 1) gets all cores. With `caching` decoded items are stored in the output folder.
     """
     keep_own_handlers()
     options: Any = config.search.executor
@@ -63,7 +66,7 @@ def start_executor(
 
 
 def job_of(kind: str, request: Any, log_file: Path, config: RunConfig) -> Job:
-    """Return the job that the module `kind` of this package does with its `run`."""
+    """Return the job for the function `run` of this package's module `kind`."""
     return Job(f"{__package__}.{kind}:run", request, log_file, plugins=config.plugins)
 
 
@@ -86,47 +89,55 @@ def enter(worker: Worker) -> None:
     disable_signal_handler()
     signals.ignore_in_child()
     set_threads(worker.threads)
-    # The fast layers' threads spin while they wait: with two on a busy machine a step took eight times as long.
+    # The fast layers' threads spin while waiting: with two on a busy machine a step took eight times as long.
     kernels.set_threads(1)
     set_device(worker.device)
     logger.info("device %s, threads %s", worker.device, worker.threads)
 
 
 class _Notes(logging.Handler):
-    """Keeps the warnings of this worker, each once: they are for the person, not only for the log."""
+    """Collects the warnings of this worker, each once: they are shown to the user, not only logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.texts: dict[str, None] = {}
+        self.texts: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts[record.getMessage()] = None
+        self.texts[record.getMessage()] = record.name
 
 
-def notes() -> tuple[str, ...]:
-    """Return the warnings of this worker so far."""
+def notes(of: str = "") -> tuple[str, ...]:
+    """Return the warnings of this worker so far, those of one module alone where `of` names it."""
     found = [handler for handler in logging.getLogger("paddle_automl").handlers if isinstance(handler, _Notes)]
-    return tuple(text for handler in found for text in handler.texts)
+    return tuple(text for handler in found for text, name in handler.texts.items() if of in ("", name))
 
 
-def load_data(config: RunConfig, worker: Worker, *, fold: int | None = None) -> PreparedData:
-    """Return the prepared data of a configuration, with the cache of the worker.
+def changes() -> tuple[str, ...]:
+    """Return what this worker found changed in the data since a training."""
+    return notes(remembering.__name__)
 
-    With cross validation `fold` is the one to validate on; None: the one of the configuration, or the usual split.
+
+def load_data(
+    config: RunConfig, worker: Worker, *, fold: int | None = None, remembered: Remembered | None = None
+) -> PreparedData:
+    """Return the prepared data of a configuration, with the cache of the worker; see `data.prepare.prepare`.
+
+    With cross-validation `fold` is the one to validate on; None: the one of the configuration, or the usual split.
     """
     data = with_fold(config, fold).data
-    return prepare(data, task=config.task, seed=split_seed(config), cache_dir=worker.scratch)
+    seed, cache_dir = split_seed(config), worker.scratch
+    return prepare(data, task=config.task, seed=seed, cache_dir=cache_dir, remembered=remembered)
 
 
 def with_fold(config: RunConfig, fold: int | None) -> RunConfig:
-    """Return the configuration of the network that was validated on a fold; None: the configuration as it is."""
+    """Return the configuration of the network that was validated on a fold; for None the given configuration."""
     if fold is None:
         return config
     return config.model_copy(update={"data": config.data.model_copy(update={"fold": fold})})
 
 
 def lock_of(worker: Worker) -> Path | None:
-    """Return the file under which times are measured: one process at a time of those that share a machine."""
+    """Return the file that is locked while times are measured, so that one process per machine does so."""
     if worker.scratch is None:
         return None
     os.makedirs(worker.scratch, exist_ok=True)

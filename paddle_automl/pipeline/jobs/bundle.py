@@ -1,4 +1,4 @@
-"""What a command or a stage says of a bundle."""
+"""Facts about a bundle, for commands and stages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FormatResult(Section):
     latency: Sequence[dict[str, Any]]
     """The records of its timing."""
     verified: bool
-    """Whether it was found to predict what the trained network predicts."""
+    """Whether its parity check passed."""
 
 
 class BundleResult(Section):
@@ -40,18 +40,21 @@ class BundleResult(Section):
     size_mb: float
     """Its size on disk."""
     verified: bool
-    """Whether it was found to predict what the trained network predicts."""
+    """Whether its parity check passed."""
     formats: Sequence[FormatResult] = ()
     """Its further formats."""
     fastest: str | None = None
     """Name of the fastest of its formats."""
+
+    notes: Sequence[str] = ()
+    """What has changed in the data since the training."""
 
     def parity_text(self) -> str:
         """Return one sentence: the verdict, the figures and where the difference is largest."""
         return f"{self.bundle}: {self.parity_summary}"
 
     @classmethod
-    def of(cls, bundle: Bundle) -> BundleResult:
+    def of(cls, bundle: Bundle, notes: Sequence[str] = ()) -> BundleResult:
         """Return what a command says of a bundle."""
         facts = bundle.info.model_dump(mode="json")
         return cls(
@@ -72,4 +75,5 @@ class BundleResult(Section):
             fastest=bundle.info.fastest,
             size_mb=round(bundle.size_mb, 4),
             verified=bundle.verified,
+            notes=tuple(notes),
         )

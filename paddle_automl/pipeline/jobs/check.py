@@ -1,18 +1,23 @@
-"""Before the first trial: the data is read, and every option is built once."""
+"""The check before the first trial: the data are read, and every option is built once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
+from pydantic import Field
 
 from paddle_automl.compression.candidate import check_candidate
 from paddle_automl.core.errors import AutoMLError, ConfigError
 from paddle_automl.core.schema import Sequence
 from paddle_automl.data.augment.base import build_augmenter
+from paddle_automl.data.items import ItemList
+from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import check_needs
 from paddle_automl.models.profile import profile
@@ -20,6 +25,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, notes
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
 from paddle_automl.pipeline.runs.facts import ArrayFacts, DataFacts
+from paddle_automl.pipeline.runs.remembered import data_of_teacher
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.progressive import check_resolution
@@ -33,13 +39,16 @@ class CheckRequest:
     config: RunConfig
     candidates: tuple[tuple[str, RunConfig], ...]
     shared: Shared
+    items: Path | None = None
 
 
 class CheckResult(DataFacts):
-    """The facts of the data, and what a person should hear before a search."""
+    """The facts about the data, and warnings for the user before a search."""
 
     notes: Sequence[str] = ()
     """Warnings, each once."""
+    items: dict[str, Any] = Field(default_factory=dict)
+    """The items of the data by content, with the split of each (`data.items.ItemList`)."""
 
 
 def run(request: CheckRequest, worker: Worker) -> CheckResult:
@@ -47,9 +56,13 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
     enter(worker)
     config = request.config
     check_needs(config.deployment)
-    data = load_data(config, worker)
+    if request.items is None:
+        remembered = data_of_teacher(config)
+    else:
+        remembered = Remembered(ItemList.read(request.items))
+    data = load_data(config, worker, remembered=remembered)
     goal_of_run(config, data.task, request.shared)
-    # An error that many candidates share is one mistake, named with the first of them.
+    # An error that many candidates share is reported once, with the first of them.
     issues: dict[str, str] = {}
     for number, (label, candidate) in enumerate(request.candidates, start=1):
         try:
@@ -57,13 +70,14 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
         except AutoMLError as error:
             issues.setdefault(str(error), f"{label}: {error}")
         except (ValueError, RuntimeError) as error:
-            # Paddle states a wrong shape or size as one of these two; the last line holds the reason.
+            # Paddle raises one of these two for a wrong shape or size; the last line holds the reason.
             text = str(error).strip().splitlines()[-1]
             issues.setdefault(text, f"{label}: cannot be built: {text}")
         worker.report(number, {})
     if issues:
         raise ConfigError(list(issues.values()))
-    return CheckResult(**vars(data_facts(data)), notes=notes())
+    items = {} if data.items is None else data.items.as_dict()
+    return CheckResult(**vars(data_facts(data)), notes=notes(), items=items)
 
 
 def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker: Worker) -> None:

@@ -12,7 +12,7 @@ from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, enter, with_fold
+from paddle_automl.pipeline.jobs.base import Shared, changes, enter, with_fold
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.networks import context_of, trained_with_data
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -26,7 +26,7 @@ REPORT_FILE = "compression.json"
 class CompressRequest:
     """Run the `chain` on the network of the folder `run`; write its bundles and a report below `target`.
 
-    `trials` are folders of trained trials, best first, which may teach.
+    `trials` are folders of trained trials, best first, which may be teachers.
     """
 
     config: RunConfig
@@ -38,22 +38,24 @@ class CompressRequest:
 
 
 class CompressResult(Section):
-    """The figures of a chain, also written as ``compression.json``."""
+    """The results of a chain, also written as ``compression.json``."""
 
     best: str
     """Name of the last network that was kept."""
     steps: Sequence[dict[str, Any]]
-    """The network before and the result of each step, with whether it was kept and why."""
+    """The network before the chain and the result of each step, with the decision to keep it and its reason."""
     table: Sequence[dict[str, str]]
-    """The same as texts, a row each."""
+    """The same as rows of texts."""
     bundles: Sequence[BundleResult]
     """The bundles of the steps that were kept."""
     best_bundle: Annotated[Path, Strict(False)] | None
     """The bundle of the last of them, or None if the network before compression is still the best."""
+    notes: Sequence[str] = ()
+    """What has changed in the data since the training."""
 
 
 def run(request: CompressRequest, worker: Worker) -> CompressResult:
-    """Run the chain on a trained network; write a bundle per step that is kept, and a report."""
+    """Run the chain on a trained network; write a bundle for each step that is kept, and a report."""
     from paddle_automl.compression.bundling import create_step_bundle
     from paddle_automl.compression.chain import compress
 
@@ -87,6 +89,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
         table=tuple(result.table()),
         bundles=tuple(bundles),
         best_bundle=bundles[-1].bundle if bundles else None,
+        notes=changes(),
     )
     write_json(request.target / REPORT_FILE, outcome.model_dump(mode="json"))
     return outcome

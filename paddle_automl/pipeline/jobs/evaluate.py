@@ -12,15 +12,17 @@ import numpy as np
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.data.prepare import read_all
+from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.inputs.base import Input
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import enter, load_data
+from paddle_automl.pipeline.jobs.base import changes, enter, load_data
 from paddle_automl.pipeline.jobs.costs import rounded
 from paddle_automl.pipeline.jobs.networks import trained_network
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import Figure, read_record
+from paddle_automl.pipeline.runs.remembered import data_of_bundle, data_of_run
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import Evaluation, Mistake, Table, Task
 from paddle_automl.tasks.metrics.base import Predictions
@@ -28,7 +30,7 @@ from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure
 from paddle_automl.training.evaluation import predict
 
 ALL = "all"
-"""In place of the name of a split: all items, whichever split they would be in."""
+"""Instead of the name of a split: all items, regardless of splits."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +62,24 @@ class TableResult(Section):
 
 
 class EvaluateResult(Section):
-    """The figures of an evaluation."""
+    """Results of an evaluation."""
 
     items: int
-    """How many items were evaluated."""
+    """Number of evaluated items."""
     word: str
-    """What one of them is called."""
+    """The word for one of them."""
     metrics: dict[str, Figure]
     """Metrics of the task."""
     data: dict[str, Any]
-    """The figures of the tables, for programs."""
+    """The contents of the tables, for programs."""
     tables: Sequence[TableResult]
     """The tables, for people."""
     worst_mistakes: Sequence[dict[str, Any]]
     """The worst mistakes, for programs."""
+    notes: Sequence[str] = ()
+    """What has changed in the data since the training."""
     points: dict[str, list[list[float]]]
-    """What can be drawn, such as truth and prediction of a regression, by name."""
+    """Arrays for plots, such as true and predicted values of a regression, by name."""
 
 
 def run(request: EvaluateRequest, worker: Worker) -> EvaluateResult:
@@ -83,31 +87,41 @@ def run(request: EvaluateRequest, worker: Worker) -> EvaluateResult:
     enter(worker)
     if request.bundle is not None:
         predictor = Predictor(request.bundle, threads=worker.threads, runtime=request.runtime)
-        split = _split(request, predictor.input, predictor.task, worker)
+        remembered = data_of_bundle(request.bundle)
+        split = _split(request, predictor.input, predictor.task, worker, remembered)
         return result_of(predictor.predict_split(split), split, request)
     assert request.run is not None
     folder = RunFolder(request.run)
-    trained = trained_network(request.config, folder)
-    split = _split(request, trained.input, trained.task, worker, read_record(folder).fold)
+    trained, record = trained_network(request.config, folder), read_record(folder)
+    remembered = data_of_run(folder, record.on)
+    split = _split(request, trained.input, trained.task, worker, remembered, record.fold)
     return result_of(predict(trained.network, split), split, request)
 
 
-def _split(request: EvaluateRequest, taken: Input, task: Task, worker: Worker, fold: int | None = None) -> Split:
+def _split(
+    request: EvaluateRequest,
+    taken: Input,
+    task: Task,
+    worker: Worker,
+    remembered: Remembered | None,
+    fold: int | None = None,
+) -> Split:
     """Return the items to evaluate, batched by the network's own input, their targets encoded by its own task."""
     config = request.config
     stated = taken.stated()
     if request.reads_alike and stated is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"input": stated})})
     if request.part == ALL:
-        return read_all(config.data, input=taken, task=task, cache_dir=worker.scratch)
-    split: Split = getattr(load_data(config, worker, fold=fold), request.part)
+        return read_all(config.data, input=taken, task=task, cache_dir=worker.scratch, remembered=remembered)
+    split: Split = getattr(load_data(config, worker, fold=fold, remembered=remembered), request.part)
     if not len(split):
-        raise DataError(f"data: has no {request.part} split; choose another one with --part")
+        why = "".join(f": {text}" for text in changes())
+        raise DataError(f"data: has no {request.part} split{why}; choose another one with --part")
     return split.with_input(taken).with_task(task)
 
 
 def result_of(outputs: np.ndarray, split: Split, request: EvaluateRequest) -> EvaluateResult:
-    """Return all figures of an evaluation, for outputs [N, K] of the items of a split."""
+    """Return the results of an evaluation for outputs [N, K] of the items of a split."""
     task, codes = split.task, split.codes
     keys = epoch_metrics(task, [request.config.metric] if request.config.metric else [])
     found: Evaluation = task.evaluation(outputs, codes)
@@ -123,6 +137,7 @@ def result_of(outputs: np.ndarray, split: Split, request: EvaluateRequest) -> Ev
         metrics=rounded(measure(keys, Predictions(outputs, codes, task))),
         data=dict(found.data),
         tables=tuple(_table(table) for table in tables),
+        notes=changes(),
         worst_mistakes=tuple(item.as_dict(name) for item, name in zip(worst, names, strict=True)),
         points={name: np.asarray(points).tolist() for name, points in found.points.items()},
     )

@@ -1,4 +1,4 @@
-"""From a trained network to a bundle: tested once, exported, compared with the network, timed."""
+"""From a trained network to a bundle: tested once, exported, checked for parity, timed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from paddle_automl.core.folders import leftover_prefix, replacing_folder
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, lock_of, with_fold
+from paddle_automl.pipeline.jobs.base import Shared, changes, enter, load_data, lock_of, with_fold
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.costs import network_costs, rounded
 from paddle_automl.pipeline.jobs.networks import goal_of_run, trained_with_data
 from paddle_automl.pipeline.jobs.score import tested
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.remembered import data_of_run
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.evaluation import evaluate
 
@@ -28,11 +29,11 @@ __all__ = ["BundleResult", "ExportRequest", "run"]
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Export the network of the folder `run` to the folder `bundle`, where one may stand already.
+    """Export the network of the folder `run` to the folder `bundle`, where an earlier bundle may exist.
 
-    With `test` the test split is used now. `validation` are scores measured before, in place of those that would
-    be measured now; `note` is shown with the metrics. With `keep_verified` a verified bundle is not replaced by one
-    that is not.
+    With `test` the test split is used now. `validation` are scores measured earlier, which are used instead of
+    measuring them now; `note` is shown with the metrics. With `keep_verified` a verified bundle is not replaced by
+    one that is not.
     """
 
     config: RunConfig
@@ -46,16 +47,16 @@ class ExportRequest:
 
 
 def run(request: ExportRequest, worker: Worker) -> BundleResult:
-    """Test a trained network, export it as a bundle and compare both."""
+    """Test a trained network, export it as a bundle and compare the two."""
     enter(worker)
     if not (request.keep_verified and _is_verified(request.bundle)):
-        return BundleResult.of(_exported(request, request.bundle, worker))
+        return BundleResult.of(_exported(request, request.bundle, worker), changes())
     prefix = leftover_prefix(request.bundle.name)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=request.bundle.parent) as scratch:
         made = _exported(request, Path(scratch) / request.bundle.name, worker)
         if made.verified:
             _copy(made.folder, request.bundle)
-    return BundleResult.of(Bundle.open(request.bundle))
+    return BundleResult.of(Bundle.open(request.bundle), changes())
 
 
 def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
@@ -63,7 +64,7 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     if config.compression.in_trials:
         return _shipped(request, target, worker)
     trained, data = trained_with_data(config, folder, worker)
-    # Whoever evaluates the bundle must meet the same validation split.
+    # An evaluation of the bundle must use the same validation split.
     rebuilt_by = with_fold(config, read_record(folder).fold).as_dict()
     model = trained.network
     keys = goal_of_run(config, data.task, request.shared).metrics
@@ -91,14 +92,16 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
 
 
 def _shipped(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
-    """Return a copy of the bundle that the run's own compression has made and compared."""
+    """Return a copy of the bundle that the run's own compression has made and checked."""
     made = RunFolder(request.run).bundle
     if target.resolve() != made.resolve():
         _copy(made, target)
     bundle = Bundle.open(target)
     if not request.test:
         return bundle
-    data = load_data(request.config, worker)
+    run = RunFolder(request.run)
+    remembered = data_of_run(run, read_record(run).on)
+    data = load_data(request.config, worker, remembered=remembered)
     keys = goal_of_run(request.config, data.task, request.shared).metrics
     return tested(bundle, data, keys, worker)
 
@@ -111,6 +114,6 @@ def _is_verified(folder: Path) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a bundle in one step: `target` is the old one or the new one."""
+    """Copy a bundle in one step: `target` is always complete, the old or the new one."""
     with replacing_folder(target, marker=INFO) as scratch:
         shutil.copytree(source, scratch, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Networks of configurations and of trained runs, and what compression and teachers may use of them."""
+"""Networks of configurations and of trained runs, also for compression and teachers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, load_data, lock_of
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.remembered import data_of_run
 from paddle_automl.pipeline.runs.sources import best_trials, is_search, open_run
 from paddle_automl.search.executors.base import Report, Worker
 from paddle_automl.tasks.base import Task
@@ -27,12 +28,12 @@ from paddle_automl.training.goal import Goal
 
 
 def make_model(config: RunConfig, data: PreparedData) -> Network:
-    """Return a fresh network for the data, with pretrained weights where the configuration names a file."""
+    """Return a new network for the data, with pretrained weights if the configuration names a file."""
     return build_network(config.model, data.input, data.task.outputs, seed=config.seed)
 
 
 def goal_of_run(config: RunConfig, task: Task, shared: Shared) -> Goal:
-    """Return what a training strives for, and all that it measures each epoch: the search's objectives, too.
+    """Return the goal of a training and its metrics of each epoch, including the search's objectives.
 
     Raises ConfigError for a metric that the task does not have.
     """
@@ -46,7 +47,7 @@ def goal_of_run(config: RunConfig, task: Task, shared: Shared) -> Goal:
 def trained_network(config: RunConfig, folder: RunFolder) -> TrainedNetwork:
     """Return the network of a trained run, in evaluation mode, with its own input and task.
 
-    Raises BundleError where its record is missing.
+    Raises BundleError if its record is missing.
     """
     record = read_record(folder)
     return _loaded(config, folder.weights, record.fitted_input(), record.fitted_task())
@@ -56,7 +57,11 @@ def trained_with_data(config: RunConfig, folder: RunFolder, worker: Worker) -> t
     """Return the network of a trained run and its data, split as in its training, with its own input and task."""
     record = read_record(folder)
     found = _loaded(config, folder.weights, record.fitted_input(), record.fitted_task())
-    data = load_data(config, worker, fold=record.fold)
+    stated = found.input.stated()
+    if stated is not None:
+        # What `auto` stands for may be another size today.
+        config = config.model_copy(update={"data": config.data.model_copy(update={"input": stated})})
+    data = load_data(config, worker, fold=record.fold, remembered=data_of_run(folder, record.on))
     return found, data.with_input(found.input).with_task(found.task)
 
 
@@ -69,7 +74,7 @@ def context_of(
     report: Report = go_on,
     trials: Sequence[RunFolder] = (),
 ) -> Context:
-    """Return what steps and teachers may use; `trials` are folders of trained trials, best first."""
+    """Return the context of steps and teachers; `trials` are folders of trained trials, best first."""
     return Context(
         data=data,
         training=config.training,
@@ -86,9 +91,9 @@ def context_of(
 
 
 def callbacks_of(config: RunConfig, data: PreparedData, student: Network, worker: Worker) -> list[Callback]:
-    """Return the callbacks that the section `distillation` asks for.
+    """Return the callbacks for the section `distillation`.
 
-    Raises ConfigError for a teacher that is missing, of another task, or that cannot teach this student so.
+    Raises ConfigError for a teacher that is missing, has another task, or does not support these hints.
     """
     options = config.distillation
     if options is None or not options.active:
@@ -105,7 +110,7 @@ def callbacks_of(config: RunConfig, data: PreparedData, student: Network, worker
         names = [name for name in names if name not in searches]
         trials = [trial for name in searches for trial in best_trials(name, config.epoch_metric())]
         if not trials:
-            raise ConfigError(f"distillation.best_trials: {searches[0]} has kept the weights of no trial")
+            raise ConfigError(f"distillation.best_trials: {searches[0]} has not kept the weights of any trial")
     context = context_of(config, data, student, worker, trials=trials)
     try:
         teacher = find_teacher(names, options.best_trials, context)
@@ -115,7 +120,7 @@ def callbacks_of(config: RunConfig, data: PreparedData, student: Network, worker
 
 
 def _open_network(folder: Path) -> TrainedNetwork:
-    """Return the network of a run; raises BundleError where the run, its weights or its record is missing."""
+    """Return the network of a run; raises BundleError if the run, its weights or its record is missing."""
     run = open_run(folder)
     return trained_network(run.config, run.folder)
 
@@ -123,8 +128,8 @@ def _open_network(folder: Path) -> TrainedNetwork:
 def _first(trials: Sequence[RunFolder], count: int) -> list[TrainedNetwork]:
     if count > len(trials):
         raise ConfigError(
-            f"best_trials: {count} are asked for, but the weights of {len(trials)} trials were kept; "
-            f"ask for fewer, or search with search.keep_checkpoints: {count}"
+            f"best_trials: needs {count} trials, but the weights of {len(trials)} trials were kept; "
+            f"use fewer, or search with search.keep_checkpoints: {count}"
         )
     return [_open_network(trial.path) for trial in trials[:count]]
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment.base import build_augmenter
+from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.pipeline.config import RunConfig
@@ -21,6 +22,7 @@ from paddle_automl.pipeline.jobs.costs import network_costs
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult
+from paddle_automl.pipeline.runs.remembered import data_of_training
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import restore
 from paddle_automl.training.loop import Start, TrainingResult, train
@@ -34,7 +36,7 @@ logger = logging.getLogger(__name__)
 class TrainRequest:
     """Train `config` into `folder`, `on` the training split or on it and the validation split.
 
-    Where the validation split is learned, too, nothing can be tuned on it: `tuned` is the task of an earlier
+    If it trains on the validation split too, nothing can be tuned on it: `tuned` is the task of an earlier
     training.
     """
 
@@ -48,9 +50,9 @@ class TrainRequest:
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
     """Train one configuration; weights, metrics and the result are written to the request's folder.
 
-    The result's `metrics` are those of the best epoch on validation, with what the network costs; with
+    The result's `metrics` are those of the best epoch on validation, with the network's costs; with
     `compression.in_trials` those of the compressed network. With `data.folds` a network is trained for each fold:
-    the first one reports its epochs and leaves its weights, the metrics are means over all.
+    the first one reports its epochs and leaves its weights, the metrics are means over all folds.
     """
     enter(worker)
     folds = request.config.data.folds if request.on == "train" and request.config.data.fold is None else None
@@ -77,31 +79,38 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         input=first.data.input.fitted,
         notes=notes(),
     )
-    write_json(RunFolder(request.folder).result, outcome.model_dump(mode="json"))
+    folder, items = RunFolder(request.folder), first.data.items
+    # Trials share the list of their search.
+    if items is not None and (first.remembered is None or items is not first.remembered.items):
+        items.write(folder.splits)
+    write_json(folder.result, outcome.model_dump(mode="json"))
     return outcome
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """A training that has ended."""
+    """A finished training."""
 
     data: PreparedData
     result: TrainingResult
     metrics: dict[str, float]
     costs: dict[str, float]
     compression: dict[str, Any] | None = None
+    remembered: Remembered | None = None
+    """The data that it was to keep to."""
 
 
 def _train(request: TrainRequest, worker: Worker, fold: int | None, *, alone: bool = True) -> _Trained:
-    """Train one network; one that is not `alone`, a later fold, writes and reports nothing."""
+    """Train one network; a later fold (not `alone`) writes and reports nothing."""
     config, shared = request.config, request.shared
-    data = load_data(config, worker, fold=fold)
+    remembered = data_of_training(config, RunFolder(request.folder))
+    data = load_data(config, worker, fold=fold, remembered=remembered)
     model = make_model(config, data)
-    # What a compressed network costs is known at the end alone.
+    # The costs of a compressed network are known only at the end.
     costs = {} if config.compression.in_trials else network_costs(model, data, config, shared, worker)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        # What a network costs is known from the start: with several objectives schedulers compare it too.
+        # The costs of a network are known from the start: with several objectives schedulers use them too.
         return worker.report(epoch, {**costs, **metrics})
 
     result = train(
@@ -121,8 +130,9 @@ def _train(request: TrainRequest, worker: Worker, fold: int | None, *, alone: bo
     logger.info("precision: %s", result.amp)
     if config.compression.in_trials:
         task = result.task if request.tuned is None else restore(request.tuned)
-        return _compressed(request, data.with_task(task), model, result, worker)
-    return _Trained(data, result, result.metrics, costs)
+        trained = _compressed(request, data.with_task(task), model, result, worker)
+        return replace(trained, remembered=remembered)
+    return _Trained(data, result, result.metrics, costs, remembered=remembered)
 
 
 def mean_and_error(found: list[dict[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
@@ -135,9 +145,9 @@ def mean_and_error(found: list[dict[str, float]]) -> tuple[dict[str, float], dic
 def _compressed(
     request: TrainRequest, data: PreparedData, model: Network, result: TrainingResult, worker: Worker
 ) -> _Trained:
-    """Return the training with the metrics of the compressed network and what the steps reported.
+    """Return the training with the metrics of the compressed network and the facts reported by the steps.
 
-    The network before is kept in the folder's weights, the compressed one in the folder's bundle.
+    The network before compression is kept in the folder's weights, the compressed one in the folder's bundle.
     """
     from paddle_automl.compression.candidate import make_candidate
 

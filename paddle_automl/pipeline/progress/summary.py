@@ -1,4 +1,4 @@
-"""What a search found as JSON-like data, for programs."""
+"""The result of a search as JSON-like data, for programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_summary(result: SearchResult, file: Path) -> None:
 
 
 def summary_of(result: SearchResult) -> dict[str, Any]:
-    """Return a search's result."""
+    """Return a search's result as JSON-like data."""
     choice = result.final_choice
     return {
         "ended": result.ended,
@@ -50,12 +50,12 @@ def summary_of(result: SearchResult) -> dict[str, Any]:
             for record in result.trials
         ],
         "pareto": [record.number for record in result.pareto],
-        "data": result.data.model_dump(mode="json", exclude={"fingerprint", "notes"}),
+        "data": result.data.model_dump(mode="json", exclude={"fingerprint", "notes", "items"}),
     }
 
 
 def _choice(choice: FinalChoice) -> dict[str, Any]:
-    """Return what the repeats showed: means over the runs of a configuration, in the first objective's metric."""
+    """Return the result of the repeats: means over the runs of a configuration, in the first objective's metric."""
     return {
         "metric": choice.metric,
         "trial": choice.winner.first.number,

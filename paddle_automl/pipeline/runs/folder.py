@@ -1,4 +1,4 @@
-"""Folders of results: the only place that knows the names of their files."""
+"""Folders of results: the only place with the names of their files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from paddle_automl.pipeline.config import RunConfig
 
 BUNDLE_FILE = "bundle.yaml"
-"""File by which a folder is known to be a bundle; see `deployment.bundle.INFO`."""
+"""File that identifies a bundle; see `deployment.bundle.INFO`."""
+SPLITS_FILE = "splits.json"
+"""File with the items of the data; see `data.items.FILE`."""
 SEARCH_ONLY = ("search", "budget", "compression")
-"""Sections that the configuration of one training lacks."""
+"""Sections that the configuration of a single training does not have."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of a training (a run, a trial, a refit) or of a search, which holds those of its trials.
+    """The folder of a training (a run, a trial, a refit) or of a search, which contains those of its trials.
 
-    Nothing is created by asking for a name.
+    Reading a name creates nothing.
     """
 
     path: Path
@@ -47,12 +49,18 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """What the training came to; see `runs.record.TrainResult`."""
+        """The result of the training; see `runs.record.TrainResult`."""
         return self.path / "result.json"
 
     @property
+    def splits(self) -> Path:
+        """The items of the data by content, with the split of each; the trials of a search share its list."""
+        return self.path / SPLITS_FILE
+
+    @property
     def alone(self) -> Path:
-        """Where a trial's configuration, run by itself, puts its results: the search's record stays as it is."""
+        """Folder for the results of a trial's configuration that is trained by itself, apart from the search's
+        record."""
         return self.path / "alone"
 
     # -- of a training or a search ---------------------------------------------------------------------------------
@@ -73,7 +81,7 @@ class RunFolder:
 
     @property
     def cache(self) -> Path:
-        """Decoded items and the lock of measurements, of jobs on this machine."""
+        """Decoded items, and the lock for measurements, of jobs on this machine."""
         return self.path / "cache"
 
     @property
@@ -82,7 +90,7 @@ class RunFolder:
         return self.path / "visualdl"
 
     def log(self, name: str) -> Path:
-        """Return the log of a job: in the folder of a training that of the training itself, else in ``logs``."""
+        """Return the log of a job: that of the training in its own folder, others in ``logs``."""
         return self.path / "train.log" if name == "train" else self.path / "logs" / f"{name}.log"
 
     # -- of a search -----------------------------------------------------------------------------------------------
@@ -93,12 +101,12 @@ class RunFolder:
 
     @property
     def data(self) -> Path:
-        """The facts of the data that the search began with."""
+        """The facts about the data of the search."""
         return self.path / "data.json"
 
     @property
     def best(self) -> Path:
-        """The configuration of the best trial, to be trained alone."""
+        """The configuration of the best trial, for a training by itself."""
         return self.path / "best.yaml"
 
     @property
@@ -108,12 +116,12 @@ class RunFolder:
 
     @property
     def history_picture(self) -> Path:
-        """The values of the trials, one after the other."""
+        """Plot of the values of the trials."""
         return self.path / "search_history.png"
 
     @property
     def curves_picture(self) -> Path:
-        """The learning curves of the trials."""
+        """Plot of the learning curves of the trials."""
         return self.path / "learning_curves.png"
 
     @property
@@ -140,11 +148,11 @@ class RunFolder:
         return self.path / "stages" / f"{stage}.json"
 
     def relative(self, other: RunFolder) -> str:
-        """Return the folder of a trial or of the refit as `inside` takes it, such as ``trials/0007``."""
+        """Return the name of a trial's or the refit's folder for `inside`, such as ``trials/0007``."""
         return other.path.relative_to(self.path).as_posix()
 
     def inside(self, relative: str) -> RunFolder:
-        """Return the folder of a trial or of the refit that `relative` gave the name of."""
+        """Return the folder of a trial or of the refit from its name made by `relative`."""
         return RunFolder(self.path / relative)
 
     # -- questions and writing -------------------------------------------------------------------------------------
@@ -155,12 +163,21 @@ class RunFolder:
 
     @property
     def search(self) -> RunFolder | None:
-        """The search that this folder of a trial belongs to, or None."""
-        found = RunFolder(self.path.parent.parent)
-        return found if self.path.parent == found.trials and found.is_search else None
+        """The search that this folder of a trial or of the refit belongs to, or None."""
+        above, parent = RunFolder(self.path.parent.parent), RunFolder(self.path.parent)
+        if self.path.parent == above.trials and above.is_search:
+            return above
+        return parent if self.path == parent.refit.path and parent.is_search else None
+
+    @property
+    def remembered(self) -> Path | None:
+        """The list of the items that belongs to this folder: its own, or that of its search."""
+        search = self.search
+        found = [self.splits] if search is None else [self.splits, search.splits]
+        return next((file for file in found if file.is_file()), None)
 
     def find_bundle(self) -> Path | None:
-        """Return the bundle that this folder is or holds, or None."""
+        """Return the bundle that this folder is or contains, or None."""
         for candidate in (self.path, self.bundle):
             if (candidate / BUNDLE_FILE).is_file():
                 return candidate
@@ -169,7 +186,7 @@ class RunFolder:
     def write_config(self, config: RunConfig, *, clear: bool = False) -> None:
         """Write the configuration of a training, without the sections that only a search has.
 
-        The folder is made where it is missing; with `clear` everything in it is deleted first.
+        The folder is created if it is missing; with `clear` everything in it is deleted first.
         """
         if clear:
             shutil.rmtree(self.path, ignore_errors=True)
@@ -180,12 +197,12 @@ class RunFolder:
         write_text(self.config, dump_yaml(config.as_dict()))
 
     def write_best(self, config: RunConfig) -> None:
-        """Write the configuration of the best trial, which puts its results beside the search's."""
+        """Write the configuration of the best trial, with an output folder next to the search's results."""
         again = readable((self.path / "best_again").resolve())
         write_text(self.best, dump_yaml({**config_alone(config), "output": again}))
 
     def drop_cached_items(self) -> None:
-        """Delete decoded items: they can be large, a file for each size that was searched."""
+        """Delete decoded items: they can be large, with a file for each size that was searched."""
         for decoded in self.cache.glob("*.npy"):
             decoded.unlink(missing_ok=True)
 
@@ -193,7 +210,7 @@ class RunFolder:
 def config_alone(config: RunConfig) -> dict[str, object]:
     """Return the configuration of one training as plain values, without the sections that only a search has.
 
-    The chain of compression is among them, unless each trial is compressed.
+    These include the chain of compression, unless each trial is compressed.
     """
     data = config.as_dict()
     compressed = data["compression"]["in_trials"]

@@ -225,9 +225,7 @@ class Levels(Task):
         """Return the largest errors."""
         errors = np.abs(self.level(outputs) - codes)
         order = [int(i) for i in np.argsort(-errors, kind="stable")[:count] if errors[i]]
-        return [
-            Mistake(i, self.truth(codes[i]), self.answer(outputs[i]).text, float(errors[i])) for i in order
-        ]
+        return [Mistake(i, self.truth(codes[i]), self.answer(outputs[i]).text, float(errors[i])) for i in order]
 
 
 @METRICS.register("level_error")
@@ -266,7 +264,7 @@ class Perceptron(Backbone):
         width: int = Field(16, ge=1)
         """Neurons of a layer."""
 
-    space = {"width": {"choice": [8, 16]}}
+    space = {"width": {"choice": [8, 16]}}  # noqa: RUF012
 
     def __init__(self, config, inputs, layers):
         nn.Layer.__init__(self)

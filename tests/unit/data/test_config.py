@@ -43,7 +43,10 @@ def test_short_forms():
         ({"input": {"range": [5, 5]}}, r"input.range: must be \[lowest, highest\], two rising numbers"),
         ({"input": {"range": 4095}}, r"input.range: must be \[lowest, highest\], two rising numbers, got 4095"),
         ({"input": "text"}, "input: unknown input 'text'"),
-        ({"dataset": "digit", "input": {"size": 8}}, "^dataset: unknown dataset 'digit'; did you mean 'digits'. valid: [a-z_, ]+$"),
+        (
+            {"dataset": "digit", "input": {"size": 8}},
+            r"^dataset: unknown dataset 'digit'; did you mean 'digits'. valid: [a-z_, ]+$",
+        ),
         ({"folds": 1}, "folds: input should be greater than or equal to 2"),
         ({"folds": 3, "fold": 3}, "fold: must be below folds, got 3 of 3"),
         ({"fold": 0}, "fold: must be below folds, got 0 of None"),

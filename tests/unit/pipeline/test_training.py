@@ -104,7 +104,7 @@ def test_a_complete_one_takes_the_place_and_the_old_one_is_named(run):
     outcome = train_run(config_of(run), heard)
     assert outcome.folder == run
     assert not (run / "model").exists()
-    assert set(state(run)) == {"best.pdparams", "config.yaml", "metrics.jsonl", "result.json"}
+    assert set(state(run)) == {"best.pdparams", "config.yaml", "metrics.jsonl", "result.json", "splits.json"}
     assert f"output: {run}\n" in (run / "config.yaml").read_text()
     assert (run / "train.log").is_file()
     (aside,) = beside(run)
