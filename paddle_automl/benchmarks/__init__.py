@@ -1,1 +1,1 @@
-"""The command `benchmark`: every figure this project gives can be measured again with it."""
+"""The command `benchmark`, which measures every figure that this project claims."""

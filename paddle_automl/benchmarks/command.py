@@ -1,4 +1,4 @@
-"""The command `benchmark`: one subcommand for each kind of figure."""
+"""The command `benchmark`: one subcommand for each kind of measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import import_module
 
 from paddle_automl.core.errors import AutoMLError
 
-SUMMARY = "Measure on this machine what this project claims."
+SUMMARY = "Measure the claims of this project on this machine."
 PARTS = {
     "search": "search.command",
     "schedulers": "search.schedulers",
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     parser = argparse.ArgumentParser(prog=name, description=SUMMARY)
     commands = parser.add_subparsers(dest="what", required=True)
-    # Some of them import Paddle: only the one that is asked for, all to list them.
+    # Some of them import Paddle, so only the requested one is imported; all for the help text.
     for part in words[:1] if words[:1] and words[0] in PARTS else PARTS:
         import_module(f"paddle_automl.benchmarks.{PARTS[part]}").add_arguments(commands)
     args = parser.parse_args(words)
@@ -42,6 +42,6 @@ def main(argv: Sequence[str] | None = None, name: str = "benchmark") -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; with --json the runs that ended are kept, the same command continues\n")
+        sys.stderr.write("interrupted; with --json finished runs are kept, and the same command continues\n")
         return 130
     return 0

@@ -1,4 +1,4 @@
-"""Figures in a JSON file, so that an interrupted comparison goes on where it stopped."""
+"""Results in a JSON file, so that an interrupted comparison continues where it stopped."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from paddle_automl.core.files import digest, write_json
 
 
 def read_figures(path: Path | None, name: str, **marks: Any) -> dict[str, Any]:
-    """Return the mapping `name` of the JSON file that an earlier comparison wrote; empty where there is no file.
+    """Return the mapping `name` of the JSON file of an earlier comparison; empty if there is no file.
 
-    Raises DataError for a file that cannot be read, lacks it, or does not carry these `marks`.
+    Raises DataError for a file that cannot be read, lacks it, or does not have these `marks`.
     """
     if path is None or not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot read the figures: {error}") from None
+        raise DataError(f"{path}: cannot read the results: {error}") from None
     known = isinstance(content, dict) and all(content.get(mark) == value for mark, value in marks.items())
     if not known or not isinstance(content.get(name), dict):
-        raise DataError(f"{path}: holds no figures of this command; give another file with --json")
+        raise DataError(f"{path}: holds no results of this command; give another file with --json")
     found: dict[str, Any] = content[name]
     return found
 
 
 @dataclass
 class Kept:
-    """Figures by a hash of all that was asked for; saved with every new one where there is a `path`."""
+    """Results by a hash of the request; saved with every new one if there is a `path`."""
 
     path: Path | None
     command: str
@@ -39,16 +39,16 @@ class Kept:
 
     @classmethod
     def load(cls, path: Path | None, command: str) -> Kept:
-        """Return the figures in a file, none where there is no file; raises DataError for another file."""
+        """Return the results in a file, none if there is no file; raises DataError for another file."""
         return cls(path, command, read_figures(path, "runs", command=command))
 
     def get(self, asked: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the figures of what was asked for, or None."""
+        """Return the results of a request, or None."""
         found = self.runs.get(digest(asked))
         return None if found is None else found["figures"]
 
     def put(self, asked: dict[str, Any], figures: dict[str, Any]) -> None:
-        """Keep the figures of what was asked for."""
+        """Store the results of a request."""
         self.runs[digest(asked)] = {"asked": asked, "figures": figures}
         self.save()
 

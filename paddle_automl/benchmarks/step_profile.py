@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, measured on real steps of a configuration."""
+"""The time of a training step by phase, operator and layer, measured on real steps of a configuration."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from paddle_automl.search.machine import devices_of
 from paddle_automl.training.learner import Learner
 
 WARM_UP, BLOCK = 3, 5
-"""Steps before anything is measured, and steps of a block; blocks with and without measurement take turns."""
+"""Warm-up steps, and steps of a block; blocks with and without measurement alternate."""
 
 
 def profile_step(config: RunConfig, steps: int) -> dict[str, Any]:
-    """Return the CPU time of a training step of `config` by parts, kinds of operators and layers.
+    """Return the CPU time of a training step of `config` by phases, kinds of operators and layers.
 
-    `steps` steps are taken apart, as many run undisturbed for comparison. One thread on the CPU; raises ConfigError
-    for another device.
+    `steps` steps are profiled, and as many run without profiling for comparison. One thread on the CPU; raises
+    ConfigError for another device.
     """
     if devices_of(config.device)[0] != "cpu":
-        raise ConfigError("device: a step is taken apart on the CPU only; add -o device=cpu")
+        raise ConfigError("device: steps are profiled on the CPU only; add -o device=cpu")
     set_device("cpu")
     set_threads(1)
     kernels.set_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         measurement = _Measurement(config, Worker("cpu", 1, Path(folder), lambda epoch, metrics: True))
-        # As trials do: one look of the collector at all that was imported takes as long as many small steps.
+        # As in trials: one garbage collection over all imports takes as long as many small steps.
         gc.collect()
         gc.freeze()
         try:
@@ -56,7 +56,7 @@ def profile_step(config: RunConfig, steps: int) -> dict[str, Any]:
 
 
 class _Measurement:
-    """A configuration's network, data and learner, as a training has them."""
+    """A configuration's network, data and learner, as in a training."""
 
     def __init__(self, config: RunConfig, worker: Worker) -> None:
         data = load_data(config, worker)
@@ -85,7 +85,7 @@ class _Measurement:
         return self._record(plain, apart, median(peaks))
 
     def _steps(self, batches: Iterator[Batch], count: int) -> float:
-        """Run some steps as the training loop does and return their CPU time."""
+        """Run some steps in the same way as the training loop and return their CPU time."""
         total = paddle.zeros([])
         started = process_time()
         for _ in range(count):
@@ -109,7 +109,7 @@ class _Measurement:
 
     @contextmanager
     def _apart(self) -> Iterator[None]:
-        """Measure inside; whatever nothing else takes is the data's time."""
+        """Measure inside the block; time that no other phase takes is that of the data."""
         learner, watch = self.learner, self.watch
         around = watch.around
         with ExitStack() as stack:
@@ -132,7 +132,7 @@ class _Measurement:
             watch.stop()
 
     def _peak(self) -> float:
-        """Return the most GFLOP per second that the processor does here and now in the network's type."""
+        """Return the processor's peak GFLOP per second, measured now in the network's type."""
         dtype = self.learner.precision.cpu_type or "float32"
         return max(roofline.measure([dtype])[dtype].values())
 
@@ -180,7 +180,7 @@ def _summary(
 
 
 class _TimedAugmenter(Augmenter):
-    """Another augmenter with its time charged apart from that of the data."""
+    """An augmenter whose time is counted separately from that of the data."""
 
     def __init__(self, inner: Augmenter, watch: Stopwatch) -> None:
         super().__init__(inner.augmentations, inner.main)

@@ -1,9 +1,9 @@
-"""Time of a training step by what it is spent on, each moment charged to exactly one thing.
+"""The time of a training step by phase and layer; all time is assigned to exactly one of them.
 
-Forward passes are told apart by wrapping the layers' `forward`. For backward passes there is nothing to wrap: the
-engine calls the operators. Each layer's result gets a hook instead, which the engine calls with the result's
-gradient, that is right before it computes the layer's own gradients; until the next layer's hook, time is charged
-to that layer. Hooks on layers would not do: fused layers are not called one by one.
+Forward passes are separated by wrapping the layers' `forward`. Backward passes cannot be wrapped, because the
+engine calls the operators. Instead each layer's result gets a hook, which the engine calls with the result's
+gradient, right before it computes the layer's own gradients; until the next layer's hook, time is assigned to that
+layer. Hooks on layers would not work: fused layers are not called one by one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from paddle_automl.models.kernels.memory import known
 from paddle_automl.models.profile import operations
 
 _MARK = "_has_stopwatch"
-REST = "sums, joins, other"
+REST = "sums, concatenations, other"
 _KINDS = {"norm": "normalization", "activation": "activation", "pooling": "pooling"}
 
 
 @dataclass
 class LayerFacts:
-    """What is known of a layer beside its times."""
+    """Facts about a layer besides its times."""
 
     kind: str
     operations: int = 0
@@ -35,7 +35,7 @@ class LayerFacts:
 
 @dataclass
 class Stopwatch:
-    """CPU-seconds by (part of the step, name of the layer or empty)."""
+    """CPU seconds by (phase of the step, name of the layer or empty)."""
 
     spent: dict[tuple[str, str], float] = field(default_factory=dict)
     layers: dict[str, LayerFacts] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Stopwatch:
     _since: float = 0.0
 
     def start(self, part: str) -> None:
-        """Begin to measure; time goes to `part` unless something inside takes it."""
+        """Start to measure; time is assigned to `part` unless something inside takes it."""
         self._stack = [(part, "")]
         self._since = time.process_time()
 
@@ -59,7 +59,7 @@ class Stopwatch:
 
     @contextmanager
     def on(self, part: str, layer: str = "") -> Iterator[None]:
-        """Charge the time inside to `part` and `layer`."""
+        """Assign the time inside the block to `part` and `layer`."""
         self._charge()
         self._stack.append((part, layer))
         try:
@@ -69,7 +69,7 @@ class Stopwatch:
             self._stack.pop()
 
     def pass_on(self, layer: str) -> None:
-        """Charge the time from here on to the gradients of `layer`, inside of the backward pass."""
+        """Assign the time from here on to the gradients of `layer`, during the backward pass."""
         if self._stack and self._stack[-1][0] == "backward":
             self._charge()
             self._stack[-1] = ("backward", layer)
@@ -82,7 +82,7 @@ class Stopwatch:
 
     @contextmanager
     def watching(self, model: nn.Layer) -> Iterator[None]:
-        """Tell the layers of `model` apart inside."""
+        """Measure the layers of `model` separately inside the block."""
         with ExitStack() as stack:
             for name, layer in model.named_sublayers():
                 self.layers.setdefault(name, LayerFacts(_kind(layer)))
@@ -92,7 +92,7 @@ class Stopwatch:
             yield
 
     def around(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function` with its time charged to `part`."""
+        """Return `function` with its time assigned to `part`."""
 
         def timed(*args: Any, **options: Any) -> Any:
             with self.on(part):
@@ -117,17 +117,17 @@ class Stopwatch:
         return timed
 
     def _note(self, name: str, layer: nn.Layer, x: Tensor, y: Tensor) -> None:
-        """Count the operations of a layer and wait for its gradient."""
+        """Count the operations of a layer and register for its gradient."""
         facts = self.layers[name]
         if not facts.operations and isinstance(layer, nn.Conv2D | nn.Linear):
             # Two for a multiply-accumulate; as much for the gradients of the weights and, if wanted, of the input.
             passes = 2 if x.stop_gradient else 3
             facts.operations = 2 * passes * operations(layer, y)
             facts.kind += _groups(layer, x)
-        # Between fast layers gradients flow through the memory under a result and not through the result itself.
+        # Between fast layers gradients flow through the memory of a result and not through the result itself.
         memory = known(y)
         target = y if memory is None else memory
-        # A container's result is that of its last layer, which was here first.
+        # A container's result is that of its last layer, which was registered before.
         if not target.stop_gradient and not hasattr(target, _MARK):
             setattr(target, _MARK, True)
             target.register_hook(lambda _: self.pass_on(name))
@@ -135,7 +135,7 @@ class Stopwatch:
 
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Put `value` in place of an attribute of `owner`, and take it away afterwards."""
+    """Replace an attribute of `owner` by `value`, and restore it afterwards."""
     own = name in vars(owner)
     before = vars(owner)[name] if own else None
     setattr(owner, name, value)
@@ -149,7 +149,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _kind(layer: nn.Layer) -> str:
-    """Return the kind of a layer: by the file of the class of Paddle that it is or derives from."""
+    """Return the kind of a layer, by the file of its Paddle class."""
     for ancestor in type(layer).__mro__:
         package, _, file = ancestor.__module__.rpartition(".")
         if package != "paddle.nn.layer":
@@ -161,7 +161,7 @@ def _kind(layer: nn.Layer) -> str:
 
 
 def _groups(layer: nn.Layer, x: Tensor) -> str:
-    """Return what to add to a convolution's kind where it does not see all channels of its input at once."""
+    """Return the suffix for a convolution's kind if it is grouped or depth-wise."""
     if isinstance(layer, nn.Linear) or x.shape[1] == layer.weight.shape[1]:
         return ""
     return ", depth-wise" if layer.weight.shape[1] == 1 else f", {x.shape[1] // layer.weight.shape[1]} groups"

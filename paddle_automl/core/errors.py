@@ -59,7 +59,7 @@ class InterruptedRunError(AutoMLError):
 
 
 class BundleError(AutoMLError):
-    """A folder is no bundle, or the bundle is damaged."""
+    """A folder is not a bundle, or the bundle is damaged."""
 
 
 class ParityError(AutoMLError):
@@ -67,7 +67,7 @@ class ParityError(AutoMLError):
 
 
 class UnsupportedError(AutoMLError):
-    """The combination is valid but cannot be served by the chosen part."""
+    """The combination of options is valid, but the chosen component does not support it."""
 
 
 def did_you_mean(name: object, valid: Iterable[str]) -> str:
@@ -77,7 +77,7 @@ def did_you_mean(name: object, valid: Iterable[str]) -> str:
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> str:
-    """Return the sentence for a name that no plugin carries: what was got and all that is valid."""
+    """Return the sentence for a name that no plugin has: the name and all valid names."""
     names = sorted(valid)
     listing = ", ".join(names) if names else "none"
     hint = did_you_mean(name, names)

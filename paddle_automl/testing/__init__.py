@@ -1,6 +1,6 @@
-"""Contracts that every plugin of a kind must keep, as test classes for pytest; one file per kind.
+"""Contract tests for each kind of plugin, as test classes for pytest; one file per kind.
 
-Whoever writes a plugin derives a class from the contract of its kind and names the plugin's class::
+To test a plugin, derive a class from the contract of its kind and name the plugin's class::
 
     import pytest
     from my_package.schedules import OneCycle
@@ -10,13 +10,12 @@ Whoever writes a plugin derives a class from the contract of its kind and names 
     class TestOneCycle(LrScheduleContract):
         pass
 
-The package itself is tested by the same classes. They need pytest, which an installation without the extra
-``test`` does not have.
+The package itself is tested by the same classes. They need pytest, which comes with the extra ``test``.
 """
 
 import pkgutil
 
 import pytest
 
-# Failed assertions then show what they compared.
+# Failed assertions then show the compared values.
 pytest.register_assert_rewrite(*(f"{__name__}.{info.name}" for info in pkgutil.iter_modules(__path__)))

@@ -22,7 +22,7 @@ def same(first: Any, second: Any) -> bool:
 
 
 def fits(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    """Return whether a shape is the expected one; None in the expected one stands for any length."""
+    """Return whether a shape is the expected one; None in `expected` means any length."""
     return len(shape) == len(expected) and all(
         need is None or size == need for size, need in zip(shape, expected, strict=True)
     )

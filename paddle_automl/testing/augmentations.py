@@ -1,4 +1,4 @@
-"""What every augmentation must hold to."""
+"""The contract of augmentations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from paddle_automl.testing.options import check_options, config_of
 from paddle_automl.testing.sending import sent
 
 IMAGES = ((16, 3, 12, 12), (16, 1, 8, 8), (16, 3, 28, 20), (1, 3, 9, 9), (5, 1, 1, 1))
-"""Batches of images, ``[B, C, H, W]``; the first is the one that is looked at for changes."""
+"""Batches of images, ``[B, C, H, W]``; the first one is checked for changes."""
 VECTORS = ((16, 5), (4, 7, 3))
-"""Further main arrays of float32, for an augmentation that takes any."""
+"""Further float32 main arrays, for an augmentation that takes any."""
 CLASSES = 4
 
 
 class AugmentationContract:
-    """Tests of an augmentation: parametrize `plugin` with its class; `options` are those that it needs, if any.
+    """Tests of an augmentation: parametrize `plugin` with its class; `options` are its required options, if any.
 
     One that does not take images overrides `values`.
     """
@@ -50,19 +50,19 @@ class AugmentationContract:
         return plugin(config_of(plugin, self.options))
 
     def test_options_are_described(self, plugin: type[Augmentation]) -> None:
-        """Class and options have a docstring; it is said when it runs and on what."""
+        """Class and options have a docstring; its stage and inputs are declared."""
         check_options(plugin)
         assert plugin.stage in ("item", "batch")
         assert all(taken in INPUTS for taken in plugin.takes), (
             f"takes: not all of {sorted(plugin.takes)} are inputs"
         )
-        # Without a list of inputs it is for every main array of float32, which there is in batches alone.
+        # Without a list of inputs it applies to every float32 main array, which exists only in batches.
         assert plugin.takes or plugin.stage == "batch", (
             "an augmentation of items must name the inputs that it takes"
         )
 
     def test_shapes_and_types_stay_and_targets_are_weighted_means(self, plugin: type[Augmentation]) -> None:
-        """Whatever the size of the batch."""
+        """For any size of the batch."""
         augmentation = self.make(plugin)
         for values in self.values(plugin):
             targets = one_hot(len(values))
@@ -86,7 +86,7 @@ class AugmentationContract:
             assert same(targets, kept[1]), "the targets given are changed"
 
     def test_the_generator_decides_alone(self, plugin: type[Augmentation]) -> None:
-        """The same seed gives the same changes, another one gives others."""
+        """The same seed gives the same changes, another seed gives other changes."""
         augmentation, values = self.make(plugin), self.values(plugin)[0]
         targets = one_hot(len(values))
 
@@ -111,6 +111,6 @@ class AugmentationContract:
 
 
 def one_hot(count: int) -> np.ndarray:
-    """Return targets of `count` items in turn of each class, float32 ``[count, CLASSES]``."""
+    """Return targets of `count` items, the classes in turn, float32 ``[count, CLASSES]``."""
     targets: np.ndarray = np.eye(CLASSES, dtype=np.float32)[np.arange(count) % CLASSES]
     return targets

@@ -1,4 +1,4 @@
-"""What every backbone must hold to."""
+"""The contract of backbones."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class BackboneContract:
     """
 
     options: ClassVar[dict[str, Any]] = {}
-    """Options beside those of `Backbone.small`."""
+    """Options in addition to those of `Backbone.small`."""
     stochastic: ClassVar[bool] = False
-    """Whether it computes otherwise while training, apart from normalization, such as with dropped layers."""
+    """Whether it computes differently in training, apart from normalization, for example with dropped layers."""
 
     def inputs(self, plugin: type[Backbone]) -> list[Input]:
         """Return inputs of several sizes, the smallest first."""
@@ -105,12 +105,12 @@ class BackboneContract:
 
     @pytest.mark.parametrize("norm", NORMS.names())
     def test_every_parameter_has_a_gradient(self, plugin: type[Backbone], norm: str) -> None:
-        """No weight is left out of the forward pass, and none is dead."""
+        """The forward pass uses every weight, and none is dead."""
         model = self.network(plugin, norm=norm, activation="leaky_relu")
         model.train()
         outputs = model(*self.example(plugin, 4))
         paddle.nn.functional.cross_entropy(outputs, paddle.to_tensor([0, 1, 2, 0])).backward()
-        # Running statistics count as parameters that are not to be learned.
+        # Running statistics count as parameters that are not trained.
         learned = [(key, p) for key, p in model.named_parameters() if not p.stop_gradient]
         assert any(key.startswith("backbone.") for key, _ in learned)
         for key, parameter in learned:
@@ -120,9 +120,9 @@ class BackboneContract:
             assert np.abs(gradient).max() > 0, key
 
     def test_training_and_evaluation_agree_without_batch_statistics(self, plugin: type[Backbone]) -> None:
-        """Formulas that are used while training only must be those of evaluation."""
+        """Formulas that are used only in training must equal those of evaluation."""
         if self.stochastic:
-            pytest.skip("computes otherwise while training")
+            pytest.skip("computes differently in training")
         model, tensors = self.network(plugin, norm="none", activation="mish"), self.example(plugin, 2)
         model.train()
         trained = model(*tensors).numpy()
@@ -136,7 +136,7 @@ class BackboneContract:
             assert np.array_equal(a.numpy(), b.numpy()), key
 
     def test_state_dict_round_trip(self, plugin: type[Backbone]) -> None:
-        """All that the result depends on is in the state dict."""
+        """The state dict holds everything that the result depends on."""
         first, second = self.network(plugin), self.network(plugin, seed=1)
         with paddle.no_grad():
             for tensor in first.state_dict().values():
@@ -150,7 +150,7 @@ class BackboneContract:
     def test_exports_and_reloads_with_equal_output(
         self, plugin: type[Backbone], activation: str, tmp_path: Path
     ) -> None:
-        """Paddle can trace it, for any size of batch, into a folder whose name is not ASCII."""
+        """Paddle can export it for any batch size, into a folder with a non-ASCII name."""
         norm = "none" if activation == "prelu" else "batch_norm"
         given = self.inputs(plugin)[0]
         model = self.network(plugin, given, activation=activation, norm=norm)
@@ -163,7 +163,7 @@ class BackboneContract:
         np.testing.assert_allclose(loaded(*tensors).numpy(), model(*tensors).numpy(), rtol=1e-4, atol=1e-5)
 
     def test_the_declared_space_builds_and_runs(self, plugin: type[Backbone]) -> None:
-        """What `space: auto` may propose works, for small and for large inputs."""
+        """Every proposal of `space: auto` works, for small and for large inputs."""
         inputs = self.inputs(plugin)
         for options in self.points(plugin, count=8):
             assert self.network(plugin, inputs[-1], options=options).backbone.out_features >= 1
@@ -173,7 +173,7 @@ class BackboneContract:
                 assert np.isfinite(model(*self.example(plugin, 1)).numpy()).all()
 
     def test_layers_come_from_the_factory(self, plugin: type[Backbone], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Only so do the options model.activation, norm and initializer, and fast layers, apply everywhere."""
+        """Otherwise model.activation, norm, initializer and fast layers would not apply everywhere."""
         made: list[nn.Layer] = []
         for method in ("conv", "norm", "activation", "max_pool", "avg_pool", "global_pool", "linear", "dropout"):
             monkeypatch.setattr(LayerFactory, method, _recording(getattr(LayerFactory, method), made))
@@ -193,7 +193,7 @@ class BackboneContract:
 
 
 class _Traced(nn.Layer):
-    """A network as a function of one list of tensors: Paddle's tracing knows no variable number of arguments."""
+    """A network as a function of one list of tensors: Paddle's tracing needs a fixed number of arguments."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every step of compression must hold to."""
+"""The contract of compression steps."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def trained_on_digits() -> Context:
 
 
 class CompressionStepContract:
-    """Tests of a step: parametrize `plugin` with its class; `options` are those that it needs, if any.
+    """Tests of a step: parametrize `plugin` with its class; `options` are its required options, if any.
 
-    Options that make it quick are good, such as one epoch of fine-tuning. A step that does not work on images
-    overrides `context`. The tests share one compressed network, so they must not change what the methods return.
+    Choose options that make it fast, such as one epoch of fine-tuning. A step that does not support images
+    overrides `context`. The tests share one compressed network, so they must not change the results of the methods.
     """
 
     options: ClassVar[dict[str, Any]] = {}
     largest_drop: ClassVar[float] = 0.1
-    """How much worse the network may become in the task's main metric."""
+    """Largest allowed drop of the task's main metric."""
     agreement: ClassVar[float] = 0.97
-    """Fraction of the items for which the exported network answers as the compressed one does."""
+    """Required fraction of items with the same answer of the exported and the compressed network."""
 
     _outcomes: ClassVar[dict[tuple[type, type], tuple[Network, Outcome]]] = {}
 
@@ -79,7 +79,7 @@ class CompressionStepContract:
         return plugin(config_of(plugin, self.options))
 
     def applied(self, plugin: type[Step]) -> tuple[Network, Outcome]:
-        """Return the network that was handed in, and what the step made of it; done once."""
+        """Return the given network and the step's result, which is computed once."""
         key = type(self), plugin
         if key not in self._outcomes:
             context = self.context(plugin)
@@ -92,7 +92,7 @@ class CompressionStepContract:
         return tensors(next(self.context(plugin).data.validation.batches(count)).inputs)
 
     def score(self, plugin: type[Step], outputs: np.ndarray) -> float:
-        """Return the task's main metric of outputs ``[N, K]`` of the validation items, higher being better."""
+        """Return the task's main metric for outputs ``[N, K]`` of the validation items; higher is better."""
         split = self.context(plugin).data.validation
         key = split.task.metrics[0]
         value = measure([key], Predictions(outputs, split.codes, split.task))[key]
@@ -103,9 +103,9 @@ class CompressionStepContract:
         check_options(plugin)
 
     def test_it_says_what_it_works_on_and_what_it_leaves(self, plugin: type[Step]) -> None:
-        """A chain is put together by that."""
+        """Chains are checked by that."""
         step = self.make(plugin)
-        assert step.accepts, "accepts: forms of network that it can work on"
+        assert step.accepts, "accepts: forms of network that it supports"
         assert all(isinstance(form, Form) for form in (*step.accepts, step.leaves))
         assert step.gain in ("cost", "metric", "sparsity")
         assert all(name in INPUTS for name in step.takes), f"takes: not all of {sorted(step.takes)} are inputs"
@@ -113,7 +113,7 @@ class CompressionStepContract:
         check_steps([step], context.original, context)
 
     def test_the_network_handed_in_is_untouched(self, plugin: type[Step]) -> None:
-        """A step that turns out to be no gain is undone by taking the network before it."""
+        """A rejected step is undone by using the network before it."""
         model, outcome = self.applied(plugin)
         expected = self.context(plugin).original
         assert outcome.model is not model, "apply returns the network that it was given"
@@ -126,10 +126,10 @@ class CompressionStepContract:
         twin = copy.deepcopy(model)
         twin.train()
         twin(*self.arguments(plugin, 4)).sum().backward()
-        assert any(parameter.grad is not None for parameter in twin.parameters()), "it cannot be trained any more"
+        assert any(parameter.grad is not None for parameter in twin.parameters()), "it can no longer be trained"
 
     def test_the_process_is_left_as_it_was(self, plugin: type[Step]) -> None:
-        """Static graphs and the old intermediate representation are switched off again, the device is kept."""
+        """Static graphs and the old graph format are switched off again, the device does not change."""
         device = paddle.get_device()
         self.applied(plugin)
         assert paddle.in_dynamic_mode()
@@ -137,7 +137,7 @@ class CompressionStepContract:
         assert paddle.get_device() == device
 
     def test_the_new_network_answers_nearly_as_well(self, plugin: type[Step]) -> None:
-        """It is in evaluation mode, and gives as many outputs."""
+        """It is in evaluation mode and has the same number of outputs."""
         context, model = self.context(plugin), self.applied(plugin)[1].model
         assert not any(layer.training for layer in model.sublayers(include_self=True)), "not in evaluation mode"
         assert not _hooks(model), "hooks are left in the new network"
@@ -152,7 +152,7 @@ class CompressionStepContract:
         json.dumps(self.applied(plugin)[1].facts)
 
     def test_the_new_network_can_be_exported(self, plugin: type[Step], tmp_path: Path) -> None:
-        """In the format for networks of its form; the exported one answers the same."""
+        """In the format for networks of its form; the exported network gives the same answers."""
         model, data = self.applied(plugin)[1].model, self.context(plugin).data
         form = self.make(plugin).leaves
         exported = export_network(model, exporter_for(form), tmp_path / "out", data, threads=1)
@@ -166,7 +166,7 @@ class CompressionStepContract:
         again = self.make(plugin).apply(copy.deepcopy(context.original), context).model
         arguments = self.arguments(plugin)
         first, second = (network(*arguments).numpy() for network in (self.applied(plugin)[1].model, again))
-        assert np.array_equal(first, second), "applied again it makes another network"
+        assert np.array_equal(first, second), "a second application gives another network"
 
 
 def _hooks(model: nn.Layer) -> bool:

@@ -1,4 +1,4 @@
-"""What every controller must hold to."""
+"""The contract of controllers."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ SPACE = SearchSpace.parse(
         "flags": {"choice": [True, "yes", [1, 2]]},
     }
 )
-"""Choices with decisions of their own, numbers of each kind, values of several types."""
+"""Choices with their own decisions, numbers of each kind, values of several types."""
 SMALL = SearchSpace.parse({"a": {"choice": [1, 2, 3]}, "b": {"choice": ["x", "y"]}})
 ONE = SearchSpace.parse({"a": {"choice": [5]}, "b": {"int": [3, 3]}})
 ACCURACY = SearchConfig().objectives
 TWO = SearchConfig.model_validate({"objectives": [{"metric": "accuracy"}, {"metric": "parameters"}]}).objectives
 MOST = 100
-"""Proposals within which a space of six members must have been covered; so many independent draws miss one of them
-once in ten million times."""
+"""Number of proposals that must cover a space of six members; this many independent draws miss one of them once in
+ten million times."""
 
 
 class ControllerContract:
-    """Tests of a controller: parametrize `plugin` with its class; `options` are those that it needs, if any.
+    """Tests of a controller: parametrize `plugin` with its class; `options` are its required options, if any.
 
-    Options that make it quick are good, such as few initial trials.
+    Choose options that make it fast, such as few initial trials.
     """
 
     options: ClassVar[dict[str, Any]] = {}
     seeded: ClassVar[bool] = True
     """Whether another seed gives other proposals."""
     repeats: ClassVar[bool] = False
-    """Whether it may propose again what it proposed before, although something else is left."""
+    """Whether it may repeat a proposal although other ones are left."""
 
     def make(
         self,
@@ -70,8 +70,8 @@ class ControllerContract:
     ) -> list[Params]:
         """Return the proposals of a search in which some trials fail or are stopped.
 
-        `fresh` takes a new controller for each of them; so many trials are `running` at once; `made` are arguments
-        of `make`.
+        `fresh` uses a new controller for each of them; `running` is the number of trials at a time; `made` are
+        arguments of `make`.
         """
         space, objectives = made.get("space", SPACE), made.get("objectives", ACCURACY)
         found: list[Params] = []
@@ -94,7 +94,7 @@ class ControllerContract:
         check_options(plugin)
 
     def test_proposals_are_a_function_of_seed_and_history(self, plugin: type[Controller], tmp_path: Path) -> None:
-        """A search that was killed goes on as if it had not been."""
+        """A killed search continues as if it had not been killed."""
         kept = self.proposals(plugin, tmp_path / "kept", 7)
         fresh = self.proposals(plugin, tmp_path / "fresh", 7, fresh=True)
         assert json.dumps(fresh) == json.dumps(kept), (
@@ -102,7 +102,7 @@ class ControllerContract:
         )
         if self.seeded:
             other = self.proposals(plugin, tmp_path / "seed", 3, seed=1)
-            assert other != kept[:3], "another seed gives the same proposals; if that is meant, set seeded = False"
+            assert other != kept[:3], "another seed gives the same proposals; if intended, set seeded = False"
 
     def test_running_trials_are_no_obstacle(self, plugin: type[Controller], tmp_path: Path) -> None:
         """Several workers ask for proposals before the results of earlier ones are known."""
@@ -112,11 +112,11 @@ class ControllerContract:
             assert len(keys) == len(proposals), "a proposal is repeated; if it may, set repeats = True"
 
     def test_several_objectives(self, plugin: type[Controller], tmp_path: Path) -> None:
-        """Any search may have them."""
+        """Any search may have several objectives."""
         assert len(self.proposals(plugin, tmp_path, 7, objectives=TWO)) == 7
 
     def test_a_small_space_comes_to_an_end(self, plugin: type[Controller], tmp_path: Path) -> None:
-        """The search ends when all that it would ever propose was tried."""
+        """The search ends when every possible proposal has been tried."""
         own = self.make(plugin, space=SMALL)
         with Study.open(tmp_path / "study.db", space=SMALL, objectives=ACCURACY, identity={}) as study:
             asked = 0
@@ -131,17 +131,17 @@ class ControllerContract:
             assert asked <= 6, f"{asked} proposals in a space of 6; if it may repeat some, set repeats = True"
 
     def test_one_value_is_a_space_too(self, plugin: type[Controller], tmp_path: Path) -> None:
-        """It is proposed again and again."""
+        """A space with one value has only one proposal."""
         assert self.proposals(plugin, tmp_path, 2, space=ONE) == [{"a": 5, "b": 3}] * 2
 
     def test_a_history_of_failures_only(self, plugin: type[Controller]) -> None:
-        """There is nothing to learn from yet."""
+        """A history without results must not cause an error."""
         rng = np.random.default_rng(0)
         failed = tuple(Observation(number, SPACE.sample(rng), None) for number in range(15))
         assert SPACE.contains(self._proposer(plugin).propose(15, History(failed)))
 
     def test_equal_costs_and_extreme_costs(self, plugin: type[Controller]) -> None:
-        """Models of the costs must stand both."""
+        """Models of the costs must handle both."""
         rng = np.random.default_rng(0)
         params = [SPACE.sample(rng) for _ in range(12)]
         for costs in ([1.0] * 12, [10.0**power for power in range(-6, 30, 3)]):
@@ -152,12 +152,12 @@ class ControllerContract:
     def _proposer(self, plugin: type[Controller]) -> Proposer:
         own = self.make(plugin)
         if not isinstance(own, Proposer):
-            pytest.skip("a foreign sampler is only asked by a study")
+            pytest.skip("an external sampler is only asked by a study")
         return own
 
 
 def value_of(params: Params) -> float:
-    """Return a made-up accuracy."""
+    """Return an artificial accuracy."""
     rate, drop = params.get("rate"), params.get("drop")
     if not isinstance(rate, float) or not isinstance(drop, float):
         return 0.5

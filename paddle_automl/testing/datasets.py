@@ -1,4 +1,4 @@
-"""What every data set must hold to."""
+"""The contract of data sets."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ BATCH = 4
 class DatasetContract:
     """Tests of a data set: parametrize `plugin` with its class, which is registered, and override `example`.
 
-    `options` are those that it needs beside the example's, if any. `task` names the task (or its options) for
-    targets that no task stands for by itself.
+    `options` are required options in addition to the example's, if any. `task` names the task (or its options) for
+    targets without a default task.
     """
 
     options: ClassVar[dict[str, Any]] = {}
     task: ClassVar[str | dict[str, Any] | None] = None
 
     def example(self, plugin: type[Dataset], folder: Path) -> dict[str, Any]:
-        """Make a small example in `folder`, the working directory; return its options, with relative paths.
+        """Create a small example in `folder`, the working directory; return its options, with relative paths.
 
-        Enough items for three splits: of classes at least four each.
+        It needs enough items for three splits: at least four of each class.
         """
         del plugin, folder
         return {}
@@ -64,14 +64,14 @@ class DatasetContract:
         return config
 
     def test_options_are_described(self, plugin: type[Dataset]) -> None:
-        """Class and options have a docstring; options that are paths are named; an input takes the items."""
+        """Class and options have a docstring; options that are paths are declared; an input takes the items."""
         check_options(plugin)
         assert issubclass(plugin.Config, DatasetConfig)
         assert set(plugin.Config.path_options) <= set(plugin.Config.model_fields)
         assert plugin.input in INPUTS, f"there is no input '{plugin.input}'"
 
     def test_there_is_a_target_for_each_item(self, plugin: type[Dataset], given: dict[str, Any]) -> None:
-        """Of a kind that a task reads; no item is in two splits."""
+        """A task can read the targets, and no item is in two splits."""
         samples = self.load(plugin, given)
         count, targets = len(samples), samples.targets
         assert count > 0, "example() holds no items"
@@ -83,7 +83,7 @@ class DatasetContract:
         assert all(0 <= row < count for row in taken.tolist())
 
     def test_loading_twice_gives_the_same(self, plugin: type[Dataset], given: dict[str, Any]) -> None:
-        """In the same order, whatever the file system says."""
+        """In the same order, independent of the file system."""
         first, second = self.load(plugin, given), self.load(plugin, given)
         assert same(first.targets.values, second.targets.values), "loading twice gives other targets"
         assert first.targets.names == second.targets.names
@@ -96,16 +96,16 @@ class DatasetContract:
     def test_files_that_alone_make_the_samples_are_there(
         self, plugin: type[Dataset], given: dict[str, Any]
     ) -> None:
-        """While they are unchanged, what was loaded from them is taken from the cache."""
+        """While they do not change, the loaded samples come from the cache."""
         files = plugin(plugin.Config.model_validate(given)).sources()
-        assert all(isinstance(file, Path) and file.exists() for file in files), f"not there: {files}"
+        assert all(isinstance(file, Path) and file.exists() for file in files), f"missing: {files}"
         if files:
             assert self.load(plugin, given).items is not None, "sources() is for items in memory"
 
     def test_prepared_splits_are_disjoint_and_their_batches_whole(
         self, plugin: type[Dataset], given: dict[str, Any]
     ) -> None:
-        """The network gets the arrays that the input promises."""
+        """The network gets the arrays that the input declares."""
         data = self.prepare(DataConfig.model_validate({"dataset": given}))
         splits = [data.train, data.validation, data.test]
         rows = np.concatenate([split.indices for split in splits])
@@ -124,7 +124,7 @@ class DatasetContract:
     def test_absolute_paths_hold_in_any_folder(
         self, plugin: type[Dataset], given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A trial can be trained again from its configuration, wherever one is."""
+        """A trial can be trained again from its configuration in any working directory."""
         del plugin
         config = DataConfig.model_validate({"dataset": given})
         made = DataConfig.model_validate(absolute(config).model_dump(mode="json"))
@@ -138,7 +138,7 @@ class DatasetContract:
     def test_the_cache_gives_the_same_data(
         self, plugin: type[Dataset], given: dict[str, Any], tmp_path: Path
     ) -> None:
-        """The first trial fills it, the others take from it."""
+        """The first trial fills it, the others read from it."""
         del plugin
         config = DataConfig.model_validate({"dataset": given})
         plain = self.prepare(config)
@@ -152,7 +152,7 @@ class DatasetContract:
                 assert same(_items(mine), _items(theirs))
 
     def test_a_missing_path_is_named(self, plugin: type[Dataset], given: dict[str, Any], tmp_path: Path) -> None:
-        """The message of the error holds it."""
+        """The message of the error contains it."""
         for option in plugin.Config.path_options:
             if given.get(option):
                 with pytest.raises(DataError, match="没有 this"):

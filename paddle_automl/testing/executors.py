@@ -1,4 +1,4 @@
-"""What every executor must keep."""
+"""The contract of executors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from paddle_automl.search.executors.base import (
 from paddle_automl.testing.options import check_options
 
 WAIT_S = 60.0
-"""How long a job of these checks may take; a cluster is slow to start one."""
+"""Longest time of a job in these tests; a cluster may be slow to start one."""
 
 
 @dataclass(frozen=True)
 class CountRequest:
-    """Count to `epochs`, `pause_s` seconds each, then end as `ends` says: well, error, exit."""
+    """Count to `epochs`, `pause_s` seconds each, then end in the way `ends`: well, error, exit."""
 
     epochs: int = 3
     pause_s: float = 0.0
@@ -40,7 +40,7 @@ class CountRequest:
 
 
 class CountResult(Section):
-    """What the job was given, and how far it got."""
+    """The arguments of the job, and its last number."""
 
     counted: int
     device: str
@@ -49,14 +49,14 @@ class CountResult(Section):
 
 
 def count(request: CountRequest, worker: Worker) -> CountResult:
-    """Report each number, until it is told to stop."""
+    """Report each number, until a reply says to stop."""
     number = 0
     for number in range(1, request.epochs + 1):
         time.sleep(request.pause_s)
         if not worker.report(number, {"accuracy": number / request.epochs}):
             break
     if request.ends == "error":
-        raise DataError("row 3: is no number")
+        raise DataError("row 3: is not a number")
     if request.ends == "exit":
         os._exit(3)
     scratch = None if worker.scratch is None else str(worker.scratch)
@@ -86,11 +86,11 @@ def _drain(executor: Executor, ids: Iterable[int], go_on: bool = True) -> dict[i
 
 
 class ExecutorContract:
-    """Laws of `search.executors.base.Executor`.
+    """Tests of the rules of `search.executors.base.Executor`.
 
-    Parametrize `plugin` with the executor's class. It needs two workers here; one that is made in another way
-    overrides `make`. Where jobs do not have a process of their own (`own_process` false) they are not asked to
-    survive a crash of another.
+    Parametrize `plugin` with the executor's class. It needs two workers here; an executor with another constructor
+    overrides `make`. If jobs do not have their own process (`own_process` false), they need not survive the crash
+    of another one.
     """
 
     own_process: ClassVar[bool] = True
@@ -101,7 +101,7 @@ class ExecutorContract:
         return made
 
     def test_options_are_described(self, plugin: Any) -> None:
-        """Help and pages of options print what stands under each option."""
+        """Help and pages of options print the docstring of each option."""
         check_options(plugin)
 
     def test_it_offers_its_capacity(self, plugin: Any, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ class ExecutorContract:
             assert executor.poll(0.0) == [], "killing or answering a job that is not there made an event"
 
     def test_jobs_run_side_by_side_and_report_in_order(self, plugin: Any, tmp_path: Path) -> None:
-        """A worker has what `capacity` says; each report waits for its answer."""
+        """A worker has the resources of `capacity`; each report waits for its answer."""
         with self.make(plugin, tmp_path) as executor:
             before, capacity = executor.free, executor.capacity()
             executor.submit(4, _job(tmp_path, epochs=2))
@@ -141,23 +141,23 @@ class ExecutorContract:
         with self.make(plugin, tmp_path) as executor:
             executor.submit(1, _job(tmp_path, epochs=1000))
             found = _drain(executor, (1,), go_on=False)[1]
-            assert isinstance(found[-1], Finished), f"a job that was told to stop ended with {found[-1]}"
+            assert isinstance(found[-1], Finished), f"a job that was asked to stop ended with {found[-1]}"
             assert found[-1].result["counted"] == 1
 
     def test_a_job_fails_alone_and_its_error_keeps_its_type(self, plugin: Any, tmp_path: Path) -> None:
-        """Commands show the package's own errors whole."""
+        """Commands show the package's own errors."""
         with self.make(plugin, tmp_path) as executor:
             executor.submit(1, _job(tmp_path, ends="error"))
             executor.submit(2, _job(tmp_path))
             found = _drain(executor, (1, 2))
             failed = found[1][-1]
             assert isinstance(failed, Failed), f"a job that raised an error ended with {failed}"
-            assert failed.reason == "row 3: is no number", f"reason: {failed.reason}"
+            assert failed.reason == "row 3: is not a number", f"reason: {failed.reason}"
             assert type(failed.error) is DataError, f"the error lost its type: {failed.error!r}"
-            assert isinstance(found[2][-1], Finished), "another job suffered"
+            assert isinstance(found[2][-1], Finished), "another job was affected"
 
     def test_a_killed_job_ends_once(self, plugin: Any, tmp_path: Path) -> None:
-        """It fails with the reason that was given first, and its slot is free again."""
+        """It fails with the first reason, and its slot is free again."""
         with self.make(plugin, tmp_path) as executor:
             executor.submit(1, _job(tmp_path, epochs=1000, pause_s=0.2))
             executor.kill(1, "enough")
@@ -167,7 +167,7 @@ class ExecutorContract:
             assert executor.free == executor.capacity().workers
 
     def test_one_job_is_run_until_its_time_is_up(self, plugin: Any, tmp_path: Path) -> None:
-        """As `run_job` does; the executor can be used afterwards."""
+        """With `run_job`; the executor can be used afterwards."""
         with self.make(plugin, tmp_path) as executor:
             assert run_job(executor, _job(tmp_path))["counted"] == 3
             with pytest.raises(TimeUpError):
@@ -175,7 +175,7 @@ class ExecutorContract:
             assert executor.free == executor.capacity().workers, "a job whose time was up still takes a slot"
 
     def test_a_crash_costs_one_job(self, plugin: Any, tmp_path: Path) -> None:
-        """A process that ends without a word is a failure of its job alone."""
+        """A process that ends without a message is only its job's failure."""
         if not self.own_process:
             pytest.skip("its jobs share a process")
         with self.make(plugin, tmp_path) as executor:
@@ -183,7 +183,7 @@ class ExecutorContract:
             executor.submit(2, _job(tmp_path))
             found = _drain(executor, (1, 2))
             assert isinstance(found[1][-1], Failed), f"a job whose process ended has ended with {found[1][-1]}"
-            assert isinstance(found[2][-1], Finished), "another job suffered from a crash"
+            assert isinstance(found[2][-1], Finished), "another job was affected by a crash"
 
     def test_closing_kills_what_runs(self, plugin: Any, tmp_path: Path) -> None:
         """It does not wait for jobs to end by themselves."""

@@ -1,4 +1,4 @@
-"""What every exporter must hold to."""
+"""The contract of exporters."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ImageNetwork(nn.Layer):
 
 
 class PairNetwork(nn.Layer):
-    """Numbers and ids to three raw outputs; with `used` false the ids are not looked at."""
+    """Numbers and ids to three raw outputs; with `used` false the ids are ignored."""
 
     def __init__(self, used: bool = True) -> None:
         super().__init__()
@@ -64,14 +64,14 @@ def images(count: int) -> dict[str, np.ndarray]:
 
 
 def pairs(count: int) -> dict[str, np.ndarray]:
-    """Return random arrays for `PairNetwork`, in another order than its arguments: sessions go by name."""
+    """Return random arrays for `PairNetwork`, in another order than its arguments: sessions use names."""
     rng = np.random.default_rng(count)
     numbers = rng.normal(0, 1, (count, 4)).astype("float32")
     return {"ids": rng.integers(0, 20, (count, 2 + count % 3)), "numbers": numbers}
 
 
 class ExporterContract:
-    """Tests of an exporter: parametrize `plugin` with its class; `options` are those that it needs, if any.
+    """Tests of an exporter: parametrize `plugin` with its class; `options` are its required options, if any.
 
     An exporter whose packages are not installed is skipped. One that is not exact may differ by `rounding`.
     """
@@ -99,7 +99,7 @@ class ExporterContract:
         exporter.export(network, folder, specs=IMAGES, final=Final("softmax"), calibration=images(64))
 
     def expected(self, network: nn.Layer, arrays: Arrays) -> np.ndarray:
-        """Return what the network of images answers."""
+        """Return the outputs of the network of images."""
         network.eval()
         outputs: np.ndarray = nn.functional.softmax(network(paddle.to_tensor(arrays["image"])), axis=-1).numpy()
         return outputs
@@ -119,7 +119,7 @@ class ExporterContract:
     def test_predicts_the_same_for_any_batch(
         self, exporter: Exporter, network: ImageNetwork, tmp_path: Path
     ) -> None:
-        """The batch size stays open; names of folders may hold any character."""
+        """The batch size stays open; names of folders may contain any character."""
         folder = tmp_path / "模型 m"
         folder.mkdir()
         self.export(exporter, network, folder)
@@ -146,7 +146,7 @@ class ExporterContract:
     def test_files_can_be_moved_and_the_network_forgotten(
         self, exporter: Exporter, network: ImageNetwork, tmp_path: Path
     ) -> None:
-        """The files are all that is needed."""
+        """Nothing but the files is needed."""
         (tmp_path / "a").mkdir()
         self.export(exporter, network, tmp_path / "a")
         expected = self.expected(network, images(3))
@@ -158,7 +158,7 @@ class ExporterContract:
     def test_a_second_export_replaces_the_first(
         self, exporter: Exporter, network: ImageNetwork, tmp_path: Path
     ) -> None:
-        """No file of the first is left over."""
+        """No file of the first export remains."""
         self.export(exporter, network, tmp_path)
         first = sorted(path.name for path in tmp_path.iterdir())
         network.head.bias.set_value(network.head.bias + paddle.to_tensor([3.0, 0.0, 0.0, 0.0]))
@@ -189,7 +189,7 @@ class ExporterContract:
     def test_unusable_folders_devices_and_threads(
         self, exporter: Exporter, network: ImageNetwork, tmp_path: Path
     ) -> None:
-        """Each is an error of the package that names what is wrong."""
+        """Each raises an error of the package that names the problem."""
         with pytest.raises(BundleError, match="nowhere"):
             exporter.session(tmp_path / "nowhere")
         self.export(exporter, network, tmp_path)
@@ -201,7 +201,7 @@ class ExporterContract:
 
     @pytest.mark.parametrize("final", FINALS, ids=str)
     def test_last_steps_and_arrays_by_name(self, exporter: Exporter, final: Final, tmp_path: Path) -> None:
-        """Every last step of a task is exported; arrays are taken by name, and others ignored."""
+        """Every last step of a task is exported; arrays are found by name, and others ignored."""
         session, network = self._pair_session(exporter, final, tmp_path)
         scale = max(final.scale or (1.0,))
         for count in (1, 5):
@@ -218,7 +218,7 @@ class ExporterContract:
         return exporter.session(folder), network
 
     def test_an_array_that_is_not_used_is_refused(self, exporter: Exporter, tmp_path: Path) -> None:
-        """Files must not promise an array that they do not take."""
+        """Files must not declare an array that they do not use."""
         with pytest.raises(UnsupportedError, match=r"does not use all of its arrays \(numbers, ids\)"):
             exporter.export(
                 PairNetwork(used=False), tmp_path, specs=PAIRS, final=Final("softmax"), calibration=pairs(8)

@@ -1,4 +1,4 @@
-"""What every input must hold to."""
+"""The contract of inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from paddle_automl.testing.options import check_options, config_of
 from paddle_automl.testing.sending import sent
 
 MOST_ARRAYS = 4
-"""Arrays that an exported network takes at most."""
+"""Most arrays that an exported network may take."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,24 @@ class Case:
 class InputContract:
     """Tests of an input: parametrize `plugin` with its class, and override `sources`.
 
-    `options` are those that it needs, if any. An input that takes items which a data set holds in memory overrides
-    `items` as well, and one that can read whatever it is given, such as any text, `unreadable`.
+    `options` are its required options, if any. An input that accepts items in memory also overrides `items`, and
+    one that can read everything, such as any text, overrides `unreadable`.
     """
 
     options: ClassVar[dict[str, Any]] = {}
 
     def sources(self, plugin: type[Input], folder: Path) -> list[Source]:
-        """Return about ten sources with different content; those that are files are made in `folder`."""
+        """Return about ten sources with different content; files are created in `folder`."""
         del folder
         pytest.fail(f"override sources(): return some sources that {plugin.__name__} reads")
 
     def items(self, plugin: type[Input]) -> np.ndarray | None:
-        """Return items as a data set holds them in memory, or None where the input only reads."""
+        """Return items in memory in the form of a data set, or None if the input only reads sources."""
         del plugin
         return None
 
     def unreadable(self, plugin: type[Input], folder: Path) -> list[Source]:
-        """Return sources that cannot be read; "unreadable" is part of what messages call them."""
+        """Return sources that cannot be read; messages must name them with a text that contains "unreadable"."""
         del plugin
         return [folder / "unreadable 没有"]
 
@@ -78,28 +78,28 @@ class InputContract:
         return plugin.fit(config, reader, plugin.measure(config, reader, batched(items.__getitem__, rows, size)))
 
     def test_options_are_described(self, plugin: type[Input]) -> None:
-        """Class and options have a docstring, and messages have a word for one item."""
+        """Class and options have a docstring, and there is a word for one item."""
         check_options(plugin)
         assert issubclass(plugin.Config, InputConfig)
         assert issubclass(plugin.Fitted, Fitted)
-        assert plugin.word.strip(), "word: what one item is called in messages"
+        assert plugin.word.strip(), "word: the word for one item in messages"
 
     def test_what_is_read_depends_on_source_and_options_alone(self, plugin: type[Input], tmp_path: Path) -> None:
-        """Items fit into the array that the reader makes; they are read in threads and in other processes."""
+        """Items fit into the array that the reader makes; threads and other processes read them too."""
         case = self.case(plugin, tmp_path)
         again = plugin.reader(self.config(plugin), sources=case.sources, items=None)
         for reader in (again, sent(case.reader)):
             assert repr(reader) == repr(case.reader), "the repr of a reader is the key of its items in the cache"
             with ThreadPoolExecutor(4) as threads:
                 for row, item in enumerate(threads.map(reader, case.sources)):
-                    assert same(item, case.items[row]), f"{case.sources[row]} is not read as before"
+                    assert same(item, case.items[row]), f"{case.sources[row]} gives another item than before"
         assert not re.search(r" at 0x[0-9a-f]+", repr(case.reader)), "the repr must be the same in any process"
 
     def test_items_in_memory_become_those_of_the_reader(self, plugin: type[Input]) -> None:
-        """A data set may hold them as an array."""
+        """A data set may provide them as an array."""
         items = self.items(plugin)
         if items is None:
-            pytest.skip("it only reads")
+            pytest.skip("it only reads sources")
         reader = plugin.reader(self.config(plugin), sources=None, items=items)
         kept = copy.deepcopy(items)
         converted, empty = reader.convert(items), reader.empty(len(items))
@@ -109,7 +109,7 @@ class InputContract:
         check_arrays(given, given.batch(converted), len(items))
 
     def test_batches_hold_the_promised_arrays(self, plugin: type[Input], tmp_path: Path) -> None:
-        """In the order of `specs`, for any number of items, which are not changed."""
+        """In the order of `specs`, for any number of items, which do not change."""
         case = self.case(plugin, tmp_path)
         specs = case.input.specs
         assert 1 <= len(specs) <= MOST_ARRAYS, f"a network takes 1 to {MOST_ARRAYS} arrays, got {len(specs)}"
@@ -127,7 +127,7 @@ class InputContract:
                 np.testing.assert_allclose(few[spec.name], arrays[spec.name][rows], rtol=1e-5, atol=1e-6)
 
     def test_statistics_do_not_depend_on_the_batches(self, plugin: type[Input], tmp_path: Path) -> None:
-        """They are stored as JSON, and measured batch by batch."""
+        """They are stored as JSON, and measured in batches."""
         case, config = self.case(plugin, tmp_path), self.config(plugin)
         found = plugin.measure(config, case.reader, iter([case.items]))
         stored = json.loads(json.dumps(found, allow_nan=False))
@@ -138,7 +138,7 @@ class InputContract:
             np.testing.assert_allclose(array, expected[name], rtol=1e-4, atol=1e-5)
 
     def test_what_is_fitted_survives_json(self, plugin: type[Input], tmp_path: Path) -> None:
-        """A bundle carries the fitted input, which reads and batches as in training."""
+        """A bundle contains the fitted input, which reads and batches as in training."""
         case = self.case(plugin, tmp_path)
         assert case.input.fitted.name == plugin.name
         text = json.dumps(case.input.fitted.model_dump(mode="json"), allow_nan=False)
@@ -152,7 +152,7 @@ class InputContract:
         assert all(same(array, expected[name]) for name, array in again.batch(case.items).items())
 
     def test_other_data_are_read_with_the_stated_options(self, plugin: type[Input], tmp_path: Path) -> None:
-        """An evaluation on other data reads them as the training read its own."""
+        """An evaluation on other data reads them as in training."""
         case = self.case(plugin, tmp_path)
         stated = case.input.stated()
         if stated is None:
@@ -162,7 +162,7 @@ class InputContract:
         assert same(reader(case.sources[0]), case.items[0])
 
     def test_written_items_are_found_and_read_again(self, plugin: type[Input], tmp_path: Path) -> None:
-        """A bundle holds some of them as samples; the command `predict` is given their paths."""
+        """A bundle holds some of them as samples, whose paths are given to the command `predict`."""
         case = self.case(plugin, tmp_path)
         folder = tmp_path / "样本 samples"
         folder.mkdir()
@@ -182,7 +182,7 @@ class InputContract:
             self.case(plugin, tmp_path).input.find([])
 
     def test_sources_that_cannot_be_read_are_named(self, plugin: type[Input], tmp_path: Path) -> None:
-        """Whether they are read for training or for a prediction."""
+        """Both for training and for prediction."""
         case = self.case(plugin, tmp_path)
         for source in self.unreadable(plugin, tmp_path):
             for read in (case.reader, case.input.read):
@@ -198,7 +198,7 @@ class InputContract:
             assert text.strip()
 
     def test_examples_are_like_batches(self, plugin: type[Input], tmp_path: Path) -> None:
-        """Times are measured with them; the generator alone decides."""
+        """Times are measured with them; they depend only on the generator."""
         given = self.case(plugin, tmp_path).input
         for count in (1, 5):
             arrays = given.example(count, np.random.default_rng(1))
@@ -207,7 +207,7 @@ class InputContract:
             assert all(same(array, again[name]) for name, array in arrays.items())
 
     def test_smaller_batches_are_batches_or_refused(self, plugin: type[Input], tmp_path: Path) -> None:
-        """Where there is no resolution the message names the key that asks for it."""
+        """If there is no resolution, the message names the key of the option."""
         case = self.case(plugin, tmp_path)
         arrays = case.input.batch(case.items)
         whole = case.input.shrink(arrays, 1)
@@ -238,7 +238,7 @@ def check_arrays(given: Input, arrays: Mapping[str, np.ndarray], count: int) -> 
     assert list(arrays) == [spec.name for spec in given.specs], "arrays in another order than specs"
     for spec in given.specs:
         array = arrays[spec.name]
-        assert array.dtype == np.dtype(spec.dtype), f"{spec.name}: {array.dtype}, promised {spec.dtype}"
-        assert fits(array.shape, (count, *spec.shape)), f"{spec.name}: {array.shape}, promised {spec.shape}"
+        assert array.dtype == np.dtype(spec.dtype), f"{spec.name}: {array.dtype}, declared {spec.dtype}"
+        assert fits(array.shape, (count, *spec.shape)), f"{spec.name}: {array.shape}, declared {spec.shape}"
         if array.dtype.kind == "f":
             assert np.isfinite(array).all(), f"{spec.name} is not finite"

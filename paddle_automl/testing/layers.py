@@ -1,4 +1,4 @@
-"""What every normalization, activation and initializer must hold to."""
+"""The contracts of normalizations, activations and initializers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from paddle_automl.testing.options import check_options
 
 
 class NormContract:
-    """Tests of a normalization: parametrize `plugin` with its class; `options` are those that it needs, if any."""
+    """Tests of a normalization: parametrize `plugin` with its class; `options` are its required options, if any."""
 
     options: ClassVar[dict[str, Any]] = {}
 
     def test_any_width_works_and_shapes_stay(self, plugin: type[Norm]) -> None:
-        """[N, C, H, W] comes out as it went in, finite."""
+        """The result has the shape [N, C, H, W] of the input and is finite."""
         norm = plugin(plugin.Config.model_validate(self.options))
         for channels in (1, 3, 7, 8, 12, 24):
             x = _maps(channels)
@@ -31,7 +31,7 @@ class NormContract:
                 assert np.isfinite(y.numpy()).all()
 
     def test_claims_about_offsets_and_small_maps_hold(self, plugin: type[Norm]) -> None:
-        """`normalizes` and `smallest_map` decide about biases and about networks that are refused."""
+        """`normalizes` and `smallest_map` decide about biases and refused networks, so they must be true."""
         norm = plugin(plugin.Config.model_validate(self.options))
         layer, x = norm.make(8), _maps(8)
         layer.train()
@@ -53,7 +53,7 @@ class ActivationContract:
     """Tests of an activation: parametrize `plugin` with its class."""
 
     def test_training_and_evaluation_agree(self, plugin: type[Activation]) -> None:
-        """Formulas that are used while training only must be those of evaluation."""
+        """Formulas that are used only in training must equal those of evaluation."""
         layer = plugin().make()
         x = paddle.to_tensor(np.linspace(-8, 8, 33, dtype=np.float32).reshape(1, 33, 1, 1))
         layer.train()
@@ -63,7 +63,7 @@ class ActivationContract:
         np.testing.assert_allclose(trained.numpy(), layer(x).numpy(), rtol=1e-4, atol=1e-5)
 
     def test_gradients_are_those_of_finite_differences(self, plugin: type[Activation]) -> None:
-        """At places that are no kinks of any usual function."""
+        """At points where usual functions have no kinks."""
         layer = plugin().make()
         layer.train()
         values = np.array([-5.3, -2.2, -0.7, -0.11, 0.13, 0.9, 2.4, 4.7], np.float32).reshape(1, 8, 1, 1)
@@ -74,7 +74,7 @@ class ActivationContract:
         np.testing.assert_allclose(x.grad.numpy(), (up - down) / (2 * step), rtol=1e-2, atol=1e-3)
 
     def test_extreme_inputs_stay_finite_and_layers_are_not_shared(self, plugin: type[Activation]) -> None:
-        """One layer for each place, so that what it learns is its own."""
+        """One layer for each place, so that its parameters are not shared."""
         first, second = plugin().make(), plugin().make()
         assert first is not second
         extreme = np.array([-1e4, -100, 0, 100, 1e4], np.float32).reshape(1, 5, 1, 1)
@@ -106,7 +106,7 @@ class InitializerContract:
         assert np.array_equal(first, self.weights(plugin))
 
     def test_weights_of_a_linear_layer_work_too(self, plugin: type[Initializer]) -> None:
-        """The head is made by it as well."""
+        """The head is initialized with it as well."""
         attribute = paddle.ParamAttr(initializer=plugin().make(16))
         weights = paddle.nn.Linear(16, 4, weight_attr=attribute).weight.numpy()
         assert np.isfinite(weights).all()

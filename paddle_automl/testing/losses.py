@@ -1,4 +1,4 @@
-"""What every loss must hold to."""
+"""The contract of losses."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ RAW = (
 )
 """Targets of five items, of each kind."""
 STEP = 1e-2
-"""Width of a finite difference; float32 sums of a few terms are good to about 1e-6."""
+"""Width of a finite difference; float32 sums of a few terms are accurate to about 1e-6."""
 
 
 class LossContract:
-    """Tests of a loss: parametrize `plugin` with its class; `options` are those that it needs, if any.
+    """Tests of a loss: parametrize `plugin` with its class; `options` are its required options, if any.
 
-    It is tried on each task that it trains; a loss for a task of one's own may need `tasks` overridden.
+    It is tested with each task that it trains; a loss for your own task may need `tasks` overridden.
     """
 
     options: ClassVar[dict[str, Any]] = {}
@@ -45,7 +45,7 @@ class LossContract:
             if plugin.trains(task) or plugin.name in task.losses:
                 found.append((task, task.encode(raw)))
         if not found:
-            pytest.fail(f"override tasks(): no task is known that {plugin.__name__} trains; return some")
+            pytest.fail(f"override tasks(): {plugin.__name__} trains none of the known tasks; return some")
         return found
 
     def make(self, plugin: type[Loss], task: Task, weights: np.ndarray | None = None) -> Loss:
@@ -55,7 +55,7 @@ class LossContract:
         return plugin(config, task=task, feature_dim=FEATURES, class_weights=given)
 
     def test_gradients_are_those_of_finite_differences(self, plugin: type[Loss]) -> None:
-        """Of outputs and of features, with class weights and without."""
+        """For outputs and features, with class weights and without."""
         for task, codes in self.tasks(plugin):
             outputs, features = _random(len(codes), task.outputs), _random(len(codes), FEATURES)
             targets = _mixed(task.dense(codes))
@@ -77,7 +77,7 @@ class LossContract:
                     np.testing.assert_allclose(tensors[place].grad.numpy(), numeric, atol=2e-4)
 
     def test_extreme_outputs_stay_finite(self, plugin: type[Loss]) -> None:
-        """A network that is very sure, and wrong, gives no infinite loss or gradient."""
+        """Confident wrong outputs give no infinite loss or gradient."""
         for task, codes in self.tasks(plugin):
             loss, targets = self.make(plugin, task), task.dense(codes)
             outputs = paddle.to_tensor(_answer(task, targets, -1e4), stop_gradient=False)
@@ -107,7 +107,7 @@ class LossContract:
             assert weighted == pytest.approx(value(self.make(plugin, task), *values), rel=1e-5)
 
     def test_a_heavier_class_costs_more(self, plugin: type[Loss]) -> None:
-        """Weights weigh the class or label of their place."""
+        """A weight applies to the class or label with its index."""
         if not plugin.takes_class_weights:
             pytest.skip("takes no class weights")
         for task, codes in self.tasks(plugin):
@@ -136,17 +136,17 @@ def _random(*shape: int) -> np.ndarray:
 
 
 def _mixed(targets: np.ndarray) -> np.ndarray:
-    """Return targets as mixup makes them."""
+    """Return targets mixed as by mixup."""
     return np.asarray(0.7 * targets + 0.3 * np.roll(targets, 1, axis=0), dtype=np.float32)
 
 
 def _answer(task: Task, targets: np.ndarray, sureness: float) -> np.ndarray:
-    """Return raw outputs that answer right, so surely; below 0 wrong."""
+    """Return raw outputs for right answers with this confidence; negative: wrong answers."""
     if task.final.activation == "softmax":
         return (sureness * targets).astype("float32")
     if task.final.activation == "sigmoid":
         return (sureness * (2 * targets - 1)).astype("float32")
-    # Numbers: the truth itself, or beside it by as much as is missing.
+    # Numbers: the true value, or a value that is off by the missing confidence.
     return (targets + max(5.0 - sureness, 0.0)).astype("float32")
 
 

@@ -1,4 +1,4 @@
-"""What every learning-rate schedule must hold to."""
+"""The contract of learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paddle_automl.training.lr_schedules.base import LrSchedule
 
 
 class LrScheduleContract:
-    """Tests of a schedule: parametrize `plugin` with its class; `options` are those that it needs, if any."""
+    """Tests of a schedule: parametrize `plugin` with its class; `options` are its required options, if any."""
 
     options: ClassVar[dict[str, Any]] = {}
 
@@ -27,14 +27,14 @@ class LrScheduleContract:
     def test_every_factor_is_a_positive_fraction_of_the_full_rate(
         self, plugin: type[LrSchedule], epochs: int, steps_per_epoch: int
     ) -> None:
-        """The learning rate of the configuration is the highest one; a step of rate 0 would learn nothing."""
+        """The learning rate of the configuration is the highest one; a step with rate 0 would change nothing."""
         # A comparison with NaN is false.
         assert all(0 < value <= 1 for value in self.factors(plugin, epochs, steps_per_epoch))
 
     def test_places_between_the_steps_have_a_factor_and_no_call_changes_another(
         self, plugin: type[LrSchedule]
     ) -> None:
-        """Short epochs take steps that lie further apart, and a resumed training begins anywhere."""
+        """Steps of short epochs lie further apart, and a resumed training begins anywhere."""
         schedule = plugin(plugin.Config(**self.options), epochs=3, steps_per_epoch=4)
         places = [step / 2 for step in range(24)]
         first = [schedule.factor(place) for place in places]
@@ -42,12 +42,12 @@ class LrScheduleContract:
         assert all(0 < value <= 1 for value in first)
 
     def test_the_course_does_not_depend_on_the_number_of_steps(self, plugin: type[LrSchedule]) -> None:
-        """Another batch size passes through the same schedule."""
+        """Another batch size has the same schedule."""
         fine = self.factors(plugin, steps_per_epoch=8)
         assert fine[::2] == pytest.approx(self.factors(plugin, steps_per_epoch=4))
 
     def test_warm_up_is_linear_and_complete_and_the_course_begins_after_it(self, plugin: type[LrSchedule]) -> None:
-        """The option warmup_epochs of every schedule works."""
+        """The option warmup_epochs works for every schedule."""
         values = self.factors(plugin, warmup_epochs=2)
         assert values[:8] == pytest.approx([step / 8 for step in range(1, 9)])
         assert values[8:] == pytest.approx(self.factors(plugin, epochs=8))

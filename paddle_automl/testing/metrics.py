@@ -1,4 +1,4 @@
-"""What every metric must hold to."""
+"""The contract of metrics."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from paddle_automl.testing.tasks import example_tasks, ideal_outputs, random_out
 
 NETWORK = NetworkFacts(parameters=1234, flops=56789, size_mb=0.5)
 RESERVED = {"metric", "goal", "limit", "name"}
-"""Keys of an objective; a metric's options stand beside them."""
+"""Keys of an objective, which are given together with a metric's options."""
 
 
 class MetricContract:
-    """Tests of a metric: parametrize `plugin` with its class; `options` are those that it needs, if any."""
+    """Tests of a metric: parametrize `plugin` with its class; `options` are its required options, if any."""
 
     options: ClassVar[dict[str, Any]] = {}
 
     def needed(self, plugin: type[Metric]) -> dict[str, Any]:
-        """Return the options to test a metric with."""
+        """Return the options with which a metric is tested."""
         del plugin
         return self.options
 
@@ -52,18 +52,18 @@ class MetricContract:
         assert scored, f"{plugin.__name__} scores none of the example tasks {refused}"
 
     def value(self, plugin: type[Metric], outputs: np.ndarray, codes: np.ndarray, task: Task) -> float:
-        """Return its value of outputs ``[N, K]``."""
+        """Return its value for outputs ``[N, K]``."""
         return self.metric(plugin).value(Predictions(outputs, codes, task))
 
     def test_says_what_it_is(self, plugin: type[Metric]) -> None:
-        """Direction, moment, and a name that can stand in a sum."""
+        """It declares its goal and when it is measured, and its name can be part of a sum."""
         assert plugin.goal in ("maximize", "minimize")
         assert plugin.when in ("epoch", "network", "bundle")
         assert NAME.fullmatch(plugin.name), "a name has letters, digits and underscores"
         assert not RESERVED & set(options_of(plugin.name))
 
     def test_its_key_is_read_as_it_was_written(self, plugin: type[Metric]) -> None:
-        """Keys stand in studies and logs, from where they are read again."""
+        """Keys are written to studies and logs, and read again."""
         key = parse_metric({"metric": plugin.name, **self.needed(plugin)})
         assert parse_metric(key) == key
         assert metric_of(key).config == self.metric(plugin).config
@@ -72,7 +72,7 @@ class MetricContract:
         assert terms_of(mixed)[0] == (0.5, key)
 
     def test_its_value_is_a_finite_number(self, plugin: type[Metric]) -> None:
-        """Of random predictions, of a network, of a bundle: whatever it is measured of."""
+        """For random predictions, a network or a bundle, depending on `when`."""
         if plugin.when == "epoch":
             values = [
                 self.value(plugin, random_outputs(task, len(codes)), codes, task)
@@ -85,7 +85,7 @@ class MetricContract:
         assert all(type(value) is float and np.isfinite(value) for value in values)
 
     def test_no_network_beats_the_ideal_one(self, plugin: type[Metric]) -> None:
-        """Its goal points the right way."""
+        """Its goal has the right direction."""
         if plugin.when != "epoch":
             return
         sign = 1 if plugin.goal == "maximize" else -1
@@ -97,7 +97,7 @@ class MetricContract:
             assert ideal >= max(others)
 
     def test_the_order_of_the_items_does_not_matter(self, plugin: type[Metric]) -> None:
-        """And what is measured is left as it was."""
+        """And the measured arrays do not change."""
         if plugin.when != "epoch":
             return
         for task, codes in self.tasks(plugin):

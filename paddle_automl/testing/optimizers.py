@@ -1,4 +1,4 @@
-"""What every optimizer must hold to."""
+"""The contract of optimizers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from paddle_automl.training.optimizers.base import Optimizer, ParameterGroup
 
 
 def parameter(values: Any) -> Tensor:
-    """Return a parameter of these initial values."""
+    """Return a parameter with these initial values."""
     values = np.asarray(values, "float32")
     initial = paddle.nn.initializer.Assign(values)
     return paddle.create_parameter(values.shape, "float32", default_initializer=initial)
@@ -30,9 +30,9 @@ def step(optimizer: paddle.optimizer.Optimizer, parameters: Sequence[Tensor], gr
 
 
 class OptimizerContract:
-    """Tests of an optimizer: parametrize `plugin` with its class; `options` are those that it needs, if any.
+    """Tests of an optimizer: parametrize `plugin` with its class; `options` are its required options, if any.
 
-    One whose steps are not of about the size of the learning rate states another `rate`.
+    If its steps are not of about the size of the learning rate, set another `rate`.
     """
 
     options: ClassVar[dict[str, Any]] = {}
@@ -50,7 +50,7 @@ class OptimizerContract:
         return plugin(plugin.Config(**{**self.options, **options})).build(groups, clip)
 
     def test_minimizes_a_quadratic(self, plugin: type[Optimizer]) -> None:
-        """300 steps of `rate` take x^2 to a tenth of its start."""
+        """300 steps with `rate` reduce x^2 to a tenth of its initial value."""
         p = parameter([[1.0, -2.0], [0.5, 3.0]])
         start = float((p * p).sum())
         optimizer = self.build(plugin, [ParameterGroup([p])], learning_rate=self.rate, weight_decay=0.0)
@@ -61,7 +61,7 @@ class OptimizerContract:
         assert float((p * p).sum()) < 0.1 * start
 
     def test_the_rate_is_set_from_outside_and_scaled_by_group(self, plugin: type[Optimizer]) -> None:
-        """Schedules set the rate; layers that were loaded from a file may have a factor of their own."""
+        """Schedules set the rate; layers that were loaded from a file may have their own factor."""
         full, half = parameter([[1.0, 2.0]]), parameter([[1.0, 2.0]])
         groups = [ParameterGroup([full]), ParameterGroup([half], rate=0.5)]
         optimizer = self.build(plugin, groups, learning_rate=0.1, weight_decay=0.0)
@@ -79,7 +79,7 @@ class OptimizerContract:
         np.testing.assert_allclose(other.numpy() - [[1.0, 2.0]], 2 * moved, rtol=1e-3)
 
     def test_weight_decay_pulls_only_its_group(self, plugin: type[Optimizer]) -> None:
-        """Kernels and weights are pulled towards zero, biases and scales are not."""
+        """Kernels and weight matrices are pulled towards zero, biases and scales are not."""
         decayed, left = parameter([[1.0, 2.0]]), parameter([1.0, 2.0])
         groups = [ParameterGroup([decayed]), ParameterGroup([left], decayed=False)]
         optimizer = self.build(plugin, groups, learning_rate=0.1, weight_decay=0.1)
@@ -95,7 +95,7 @@ class OptimizerContract:
         assert np.array_equal(p.numpy(), [[1.0, 2.0]])
 
     def test_frozen_parameters_rest_and_go_on_when_released(self, plugin: type[Optimizer]) -> None:
-        """Loaded layers may rest in the first epochs."""
+        """Loaded layers may be frozen in the first epochs."""
         frozen, free = parameter([[1.0, 2.0]]), parameter([[1.0, 2.0]])
         optimizer = self.build(plugin, [ParameterGroup([frozen, free])], learning_rate=0.1, weight_decay=0.1)
         frozen.stop_gradient = True
@@ -110,7 +110,7 @@ class OptimizerContract:
         assert (frozen.numpy() < [[1.0, 2.0]]).all()
 
     def test_gradients_are_clipped_by_their_common_norm(self, plugin: type[Optimizer]) -> None:
-        """Clipping a gradient of norm 10 to 1 is the same as a gradient of norm 1."""
+        """A gradient of norm 10, clipped to 1, gives the same step as a gradient of norm 1."""
         results = []
         for scale, clip in ((10.0, paddle.nn.ClipGradByGlobalNorm(1.0)), (1.0, None)):
             first, second = parameter([[1.0, 2.0]]), parameter([[3.0, 1.0]])

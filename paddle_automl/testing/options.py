@@ -1,4 +1,4 @@
-"""What the options of every plugin must hold to."""
+"""The contract of options, for every kind of plugin."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def check_options(plugin: Any) -> None:
 
 
 def config_of(plugin: Any, options: Mapping[str, Any]) -> Any:
-    """Return the options of a plugin as a configuration holds them, with the name that it is registered under."""
+    """Return the options of a plugin as in a configuration, with its registered name."""
     return plugin.Config.model_validate({"name": getattr(plugin, "name", ""), **options})

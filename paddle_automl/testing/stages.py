@@ -1,4 +1,4 @@
-"""What every stage of a search must hold to."""
+"""The contract of stages of a search."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ SEARCH = {
         "space": {"training.optimizer.learning_rate": {"log": [0.01, 0.3]}},
     },
 }
-"""A search of some seconds, which has more time than it needs."""
+"""A search of some seconds, with more time than it needs."""
 LATE_S = 15.0
-"""Seconds within which a stage must have ended whose time was up when it began."""
+"""Seconds within which a stage must end if its time is up at its start."""
 
 
 @dataclass
 class SmallSearch:
-    """A search that is taken through its stages one by one."""
+    """A search whose stages are run one by one."""
 
     run: Run
     waiting: list[Stage] = field(default_factory=in_order)
@@ -81,21 +81,21 @@ def small_search(folder: Path, overrides: Mapping[str, Any]) -> Iterator[SmallSe
 class StageContract:
     """Tests of a stage: parametrize `plugin` with its class; it need not be registered.
 
-    One of them runs a small search, which takes about half a minute. `overrides` change its configuration, by
-    dotted keys, where the stage is wanted only so.
+    One of them runs a small search of about half a minute. `overrides` change its configuration, by dotted keys, if
+    the stage is only run then.
     """
 
     overrides: ClassVar[dict[str, Any]] = {}
 
     def test_it_has_a_place_and_a_description(self, plugin: type[Stage]) -> None:
-        """Its name is that of its manifest and of its time in the summary."""
+        """Its name is used for its manifest and its time in the summary."""
         check_options(plugin)
-        assert plugin.name, "name: what the stage is called"
+        assert plugin.name, "name: the name of the stage"
         assert type(plugin.place) is int, "place: a whole number, between those of the stages before and after it"
 
     @pytest.mark.timeout(600)
     def test_a_search_with_it_ends_well(self, plugin: type[Stage], tmp_path: Path) -> None:
-        """It keeps its time, does nothing twice, and leaves the others what they need."""
+        """It keeps its time, repeats nothing, and leaves the results that others need."""
         with small_search(tmp_path, self.overrides) as search:
             check_at_work(plugin(), search)
             search.to_the_end()
@@ -103,7 +103,7 @@ class StageContract:
 
 
 def check_at_work(stage: Stage, search: SmallSearch) -> None:
-    """Assert the laws of a stage in the midst of a search, whose earlier stages are run."""
+    """Assert the rules of a stage within a search whose earlier stages have run."""
     search.up_to(stage)
     run = search.run
     assert stage.wanted(run) is True, f"{stage.name} is not wanted here; set overrides so that it is"
@@ -111,7 +111,7 @@ def check_at_work(stage: Stage, search: SmallSearch) -> None:
     assert 0 <= seconds < math.inf, f"seconds: {seconds}"
     check_late(stage, run)
     inputs = _plain(stage.inputs(run), "inputs")
-    assert _plain(stage.inputs(run), "inputs") == inputs, "called again, inputs() returns something else"
+    assert _plain(stage.inputs(run), "inputs") == inputs, "a second call of inputs() returns something else"
     calls: list[float | None] = []
     work = stage.work
 
@@ -130,7 +130,7 @@ def check_at_work(stage: Stage, search: SmallSearch) -> None:
         return
     assert _plain(result, "result") == result, "the result changes when it is written as JSON"
     assert search.only(stage) == result
-    assert len(calls) == 1, "work() ran again though nothing has changed: inputs() or stands() is wrong"
+    assert len(calls) == 1, "work() ran again although nothing has changed: inputs() or stands() is wrong"
     for path in outputs:
         aside = path.with_name(f"{path.name}.aside")
         path.rename(aside)
@@ -139,16 +139,16 @@ def check_at_work(stage: Stage, search: SmallSearch) -> None:
 
 
 def check_late(stage: Stage, run: Run) -> None:
-    """Assert that a stage whose time is up ends at once, with a result or with an error of the package."""
+    """Assert that a stage whose time is up ends at once, with a result or an error of the package."""
     started = time.monotonic()
     with suppress(AutoMLError):
         stage.work(run, started)
     took = time.monotonic() - started
-    assert took < LATE_S, f"work went on for {took:.0f} s though its time was up"
+    assert took < LATE_S, f"work continued for {took:.0f} s although its time was up"
 
 
 def _plain(value: Any, what: str) -> Any:
-    """Return a value as it comes back from a JSON file."""
+    """Return a value as it is read back from a JSON file."""
     try:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:

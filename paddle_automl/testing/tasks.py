@@ -1,4 +1,4 @@
-"""What every task must hold to, and targets, tasks and outputs to test with."""
+"""The contract of tasks, and targets, tasks and outputs for tests."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from paddle_automl.testing.options import check_options
 ITEMS = 48
 NAMES = ("cat", "dog", "red, dotted", "7", "[x]", 'a "b"', "猫", "-")
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {"regression": ({"interval": 0.9},)}
-"""Options of built-in tasks that make them answer in another form."""
+"""Options of built-in tasks that change the form of their answers."""
 
 
 def example_targets() -> tuple[RawTargets, ...]:
-    """Return targets of each kind that the package knows, of `ITEMS` items: classes, labels, numbers."""
+    """Return targets of each built-in kind, for `ITEMS` items: classes, labels, numbers."""
     rng = np.random.default_rng(0)
     classes = rng.permutation(np.arange(ITEMS) % len(NAMES)).astype(np.int64)
     labels = (rng.random((ITEMS, len(NAMES))) < 0.4).astype(np.uint8)
@@ -36,7 +36,7 @@ def example_targets() -> tuple[RawTargets, ...]:
 
 
 def fitted_task(cls: type[Task], raw: RawTargets, **options: Any) -> Task:
-    """Return a task fitted to all of `raw`, as a training would have it."""
+    """Return a task fitted to all of `raw`, as in a training."""
     task = cls.fit(cls.Config.model_validate({"name": cls.name, **options}), raw)
     return task.with_training(task.encode(raw))
 
@@ -52,28 +52,28 @@ def example_tasks() -> Iterator[tuple[Task, RawTargets]]:
 
 
 def ideal_outputs(task: Task, codes: np.ndarray) -> np.ndarray:
-    """Return the outputs ``[N, K]`` of a network that makes no mistake."""
+    """Return the outputs ``[N, K]`` of a perfect network."""
     dense = task.dense(codes)
     return task.final(dense if task.final.activation == "identity" else 40 * dense - 20)
 
 
 def random_outputs(task: Task, count: int, seed: int = 0) -> np.ndarray:
-    """Return the outputs ``[N, K]`` of a network that knows nothing."""
+    """Return the outputs ``[N, K]`` of an untrained network."""
     return task.final(np.random.default_rng(seed).normal(size=(count, task.outputs)))
 
 
 class TaskContract:
     """Tests of a task: parametrize `plugin` with its class.
 
-    `options` are those that it needs, if any; `raw` are targets of about 50 items that it reads, where it reads
-    none of `example_targets`.
+    `options` are its required options, if any; `raw` are targets of about 50 items, if it reads none of
+    `example_targets`.
     """
 
     options: ClassVar[dict[str, Any]] = {}
     raw: ClassVar[RawTargets | None] = None
 
     def targets(self, plugin: type[Task]) -> list[RawTargets]:
-        """Return the targets to test with."""
+        """Return the targets for the tests."""
         if self.raw is not None:
             return [self.raw]
         found = [raw for raw in example_targets() if plugin.can_read(raw)]
@@ -88,7 +88,7 @@ class TaskContract:
                 yield task, raw, task.encode(raw)
 
     def test_codes_and_dense_targets_have_a_row_per_item(self, plugin: type[Task]) -> None:
-        """Batches are cut out of the codes."""
+        """Batches are slices of the codes."""
         for task, raw, codes in self.cases(plugin):
             assert len(codes) == len(raw)
             dense = task.dense(codes)
@@ -100,7 +100,7 @@ class TaskContract:
             assert np.array_equal(task.dense(codes[rows]), dense[rows])
 
     def test_names_are_matched_whatever_their_order(self, plugin: type[Task]) -> None:
-        """A network is evaluated on data that list the same names in another order."""
+        """A network may be evaluated on data that list the same names in another order."""
         for task, raw, codes in self.cases(plugin):
             order = np.arange(len(raw.names))[::-1]
             names = tuple(raw.names[i] for i in order)
@@ -113,7 +113,7 @@ class TaskContract:
             assert np.array_equal(task.encode(other), codes)
 
     def test_what_is_fitted_survives_json(self, plugin: type[Task]) -> None:
-        """A bundle carries the fitted task."""
+        """A bundle contains the fitted task."""
         for task, _, codes in self.cases(plugin):
             outputs = random_outputs(task, len(codes))
             for made in (task, task.tuned(outputs, codes)):
@@ -133,7 +133,7 @@ class TaskContract:
             assert task.fitted == fitted
 
     def test_outputs_stay_finite(self, plugin: type[Task]) -> None:
-        """However sure the network is."""
+        """For any confidence of the network."""
         for task, _, codes in self.cases(plugin):
             raw = np.full((2, task.outputs), -1e4)
             raw[0, 0] = raw[1, -1] = 1e4
@@ -143,12 +143,12 @@ class TaskContract:
             assert np.isfinite(task.loss(outputs, codes[:2]))
 
     def test_better_outputs_have_a_lower_loss(self, plugin: type[Task]) -> None:
-        """The loss metric tells the ideal network from one that knows nothing."""
+        """The loss metric separates the perfect network from an untrained one."""
         for task, _, codes in self.cases(plugin):
             assert task.loss(ideal_outputs(task, codes), codes) < task.loss(random_outputs(task, len(codes)), codes)
 
     def test_agreement(self, plugin: type[Task]) -> None:
-        """Rounding does not change an answer, another network does."""
+        """Rounding does not change answers, another network does."""
         for task, _, codes in self.cases(plugin):
             ideal, other = ideal_outputs(task, codes), random_outputs(task, len(codes))
             assert task.scale > 0
@@ -163,7 +163,7 @@ class TaskContract:
             assert not task.agree(ideal, other).all()
 
     def test_the_ideal_network_answers_with_the_truth(self, plugin: type[Task]) -> None:
-        """Answers and truths are put in the same words."""
+        """Predicted and true answers are described with the same words."""
         for task, _, codes in self.cases(plugin):
             for row, code in zip(ideal_outputs(task, codes), codes, strict=True):
                 answer = task.answer(row)
@@ -186,7 +186,7 @@ class TaskContract:
             assert all(len(points) == len(codes) for points in found.points.values())
 
     def test_the_worst_mistakes_come_first(self, plugin: type[Task]) -> None:
-        """They are listed by how wrong they are."""
+        """They are sorted by their error."""
         for task, _, codes in self.cases(plugin):
             outputs = random_outputs(task, len(codes))
             worst = task.worst(outputs, codes, 5)
@@ -212,7 +212,7 @@ class TaskContract:
             assert all(type(value) is float and np.isfinite(value) for value in found.values())
 
     def test_splits_keep_strata_of_every_item(self, plugin: type[Task]) -> None:
-        """Or the task says that any split is as good."""
+        """Or the task needs no stratified splits."""
         for task, _, codes in self.cases(plugin):
             strata = task.strata(codes)
             if strata is not None:
@@ -220,12 +220,12 @@ class TaskContract:
                 assert strata.names == task.names
 
     def test_outputs_are_compared_by_name(self, plugin: type[Task]) -> None:
-        """With itself a task has all columns in common."""
+        """A task shares all columns with itself."""
         for task, _, _ in self.cases(plugin):
             assert task.columns(task) == list(range(task.outputs))
 
     def test_other_targets_are_refused(self, plugin: type[Task]) -> None:
-        """The message says what the data have, and what they would need."""
+        """The message says what the data have, and what the task needs."""
         raw = RawTargets("riddles", np.zeros(3), ("x", "y"))
         if plugin.can_read(raw):
             return

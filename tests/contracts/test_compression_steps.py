@@ -171,7 +171,7 @@ class Learning(Rounded):
         (Careless, "test_the_network_handed_in_is_untouched", r"fc\.bias was changed"),
         (Lazy, "test_the_network_handed_in_is_untouched", "apply returns the network that it was given"),
         (Harmful, "test_the_new_network_answers_nearly_as_well", "the main metric fell from 0.9"),
-        (Moody, "test_the_same_seed_gives_the_same_network", "applied again it makes another network"),
+        (Moody, "test_the_same_seed_gives_the_same_network", "a second application gives another network"),
         (Learning, "test_the_new_network_answers_nearly_as_well", "not in evaluation mode"),
     ],
 )

@@ -103,7 +103,7 @@ def test_an_input_whose_batches_break_the_promise_is_caught():
     for wrong, message in (
         (Swapped, "arrays in another order than specs"),
         (Changing, "batch changes the items"),
-        (Doubles, "length: float64, promised float32"),
+        (Doubles, "length: float64, declared float32"),
     ):
         with pytest.raises(AssertionError, match=message):
             OfTexts().test_batches_hold_the_promised_arrays(wrong, None)

@@ -71,7 +71,7 @@ class Clearing(SCHEDULERS["none"]):
 
 
 def test_a_scheduler_with_a_state_is_caught():
-    with pytest.raises(AssertionError, match="called again, it decides otherwise"):
+    with pytest.raises(AssertionError, match="a second call decides differently"):
         SchedulerContract().test_decisions_depend_on_nothing_but_the_arguments(Counting, 0)
     with pytest.raises(AssertionError, match="on the order of the trials"):
         SchedulerContract().test_decisions_depend_on_nothing_but_the_arguments(Ordering, 0)

@@ -99,12 +99,12 @@ class Tupled(Card):
     ("stage", "message"),
     [
         (Unwanted, "card is not wanted here; set overrides"),
-        (Moody, r"called again, inputs\(\) returns something else"),
+        (Moody, r"a second call of inputs\(\) returns something else"),
         (Rich, "inputs cannot be written as JSON"),
         (Silent, r"outputs: .*card\.txt was not written"),
         (Outside, "is outside of the output folder"),
         (Blind, r"stands\(\) accepts the result without .*card\.txt"),
-        (Restless, r"work\(\) ran again though nothing has changed"),
+        (Restless, r"work\(\) ran again although nothing has changed"),
         (Tupled, "the result changes when it is written as JSON"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_stage_that_does_not_mind_the_time_is_caught(finished, monkeypatch):
             time.sleep(0.3)
 
     monkeypatch.setattr(stages, "LATE_S", 0.1)
-    with pytest.raises(AssertionError, match="work went on for 0 s though its time was up"):
+    with pytest.raises(AssertionError, match="work continued for 0 s although its time was up"):
         check_late(Slow(), finished.run)
 
 

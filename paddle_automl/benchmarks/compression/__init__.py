@@ -1,1 +1,1 @@
-"""What compression gains on named networks."""
+"""The effect of compression on named networks."""

@@ -1,4 +1,4 @@
-"""The command `benchmark compression`: what pruning, 8 bits and the whole chain cost and gain."""
+"""The command `benchmark compression`: costs and gains of pruning, 8 bits and the whole chain."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from paddle_automl.benchmarks.compression.report import demands, print_figures
 from paddle_automl.deployment.exporters.onnx import OnnxExporter
 
 SUMMARY = (
-    "Train a named network, prune, quantize and distill it, and print accuracy, size and time, under ONNX Runtime "
-    "too where the extra `onnx` is installed."
+    "Train a named network, prune, quantize and distill it, and print accuracy, size and time, in ONNX Runtime "
+    "too if the extra `onnx` is installed."
 )
 DATASETS = ("digits", "fashion_mnist")
 
@@ -36,9 +36,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="folder of the networks and bundles (default: output/benchmark_compression)",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="keep all figures; what is found there is not measured again"
+        "--json", type=Path, metavar="FILE", help="write results to FILE; those already there are kept"
     )
-    parser.add_argument("--quick", action="store_true", help="few images and epochs, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="few images and epochs, to check that it runs")
     parser.set_defaults(run=_run)
 
 

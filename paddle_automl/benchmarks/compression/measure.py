@@ -1,4 +1,4 @@
-"""Making the figures with the commands' own functions: train, compress, evaluate; what is there is kept."""
+"""Measuring with the commands' own functions: train, compress, evaluate; existing results are kept."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ FIGURES = (
     "reason",
     "seconds",
 )
-"""What is kept of a network of the chain."""
+"""Fields that are kept of a network of the chain."""
 
 Tell = Callable[[str], None]
 
 
 class Figures:
-    """All figures, by network and data set, in a file from which an interrupted measurement goes on."""
+    """All results, by network and data set, in a file from which an interrupted measurement continues."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.plans: dict[str, dict[str, Any]] = read_figures(path, "plans", format=FORMAT)
 
     def measure(self, plan: Plan, tell: Tell) -> dict[str, Any]:
-        """Return the figures of a plan; makes those that are missing or were made with other settings."""
+        """Return the results of a plan; measures those that are missing or were made with other settings."""
         found = self.plans.get(plan.key)
         if found is None or found["run"] != plan.run() or not RunFolder(plan.folder).weights.is_file():
             tell(f"{plan.key}: training")
@@ -64,7 +64,7 @@ class Figures:
         self.save()
 
     def save(self, criteria: Mapping[str, Any] | None = None) -> None:
-        """Write the file, with what was reached if it is known by now."""
+        """Write the file, with the criteria if they are known."""
         if self.path is not None:
             extra = {"criteria": criteria} if criteria else {}
             write_json(self.path, {"format": FORMAT, "processor": processor_name(), **extra, "plans": self.plans})
@@ -86,7 +86,7 @@ def _base(plan: Plan) -> dict[str, Any]:
 
 
 def _case(plan: Plan, name: str, section: Mapping[str, Any]) -> dict[str, Any]:
-    """Run one chain as the command `compress` does; return its networks, the first being the one before."""
+    """Run one chain as the command `compress` does; return its networks, the first one is that before the chain."""
     target = plan.folder / "compressed" / name
     shutil.rmtree(target, ignore_errors=True)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -104,7 +104,7 @@ def _case(plan: Plan, name: str, section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figures_of(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a network of the chain; the main metric of these data sets is the accuracy."""
+    """Return the kept fields of a network of the chain; the main metric of these data sets is the accuracy."""
     found = {**step, "accuracy": step["score"]}
     formats = {name: {**facts, "accuracy": facts["score"]} for name, facts in step.get("formats", {}).items()}
     return {"name": step["name"], **{key: found[key] for key in FIGURES if key in found}, "formats": formats}

@@ -1,4 +1,4 @@
-"""What is measured: the networks, the data, the recipe of the first training, and the chains."""
+"""Plans: the networks, the data, the recipe of the first training, and the chains."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Plan:
     data: Path | None = None
     """Folder with the idx files of Fashion-MNIST."""
     quick: bool = False
-    """Few images and epochs: the figures then say nothing, but everything has run."""
+    """Few images and epochs: the results are meaningless, but everything has run."""
     formats: tuple[str, ...] = ()
-    """Further formats of each exported network, measured beside Paddle's."""
+    """Further formats of each exported network, measured together with Paddle's."""
 
     @property
     def key(self) -> str:
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the trained network and its compressed bundles lie."""
+        """Folder of the trained network and its compressed bundles."""
         return self.output / self.key
 
     def run(self) -> dict[str, Any]:
@@ -74,9 +74,9 @@ class Plan:
         }
 
     def cases(self) -> dict[str, dict[str, Any]]:
-        """Return the section `compression` of each case: three steps alone, and the chain of all.
+        """Return the section `compression` of each case: three single steps, and the chain of all.
 
-        The gates of the steps alone are open, so that a loss is measured and not only rejected.
+        Single steps have no gates, so that a drop is measured instead of rejected.
         """
         digits = self.dataset == "digits"
         epochs = (10 if digits else 4) if not self.quick else 1
@@ -102,11 +102,11 @@ class Plan:
 
     @property
     def archive(self) -> Path:
-        """The part of Fashion-MNIST that is used, as a NumPy archive."""
+        """The used items of Fashion-MNIST, as a NumPy archive."""
         return self.output / f"fashion_mnist{'_quick' if self.quick else ''}.npz"
 
     def prepare(self) -> None:
-        """Write the archive where it is needed and not there yet; raises ConfigError without --data."""
+        """Write the archive if it is needed and missing; raises ConfigError without --data."""
         make_output_folder(self.output)
         if self.dataset == "digits" or self.archive.is_file():
             return

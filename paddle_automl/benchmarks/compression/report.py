@@ -1,4 +1,4 @@
-"""The figures as tables, and which of the demands on them are reached."""
+"""The results as tables, and the requirements that they meet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from paddle_automl.benchmarks.compression.plan import CHAIN, INT8_CASES
 
 HALF = 0.505
-"""Share of the FLOPs that counts as half: filters are left in multiples of eight."""
+"""Fraction of the FLOPs that counts as half: filters remain in multiples of eight."""
 PRUNED_DROP, INT8_DROP = 1.0, 0.5
 INT8_SPEEDUP, INT8_SIZE = 1.8, 0.3
 CHAIN_S = 300.0
@@ -21,7 +21,7 @@ SPEED_BATCHES = ("8", "32")
 
 @dataclass(frozen=True)
 class Demand:
-    """One demand with what was measured."""
+    """One requirement with the measured value."""
 
     text: str
     measured: str
@@ -32,7 +32,7 @@ class Demand:
 
 
 def demands(figures: Mapping[str, Any]) -> list[Demand]:
-    """Return the demands on one network and data set, for the cases that were measured."""
+    """Return the requirements for one network and data set, for the measured cases."""
     return list(_demands(figures))
 
 
@@ -74,7 +74,7 @@ def _demands(figures: Mapping[str, Any]) -> Iterator[Demand]:
 
 def _seconds_text(case: Mapping[str, Any]) -> str:
     load = case["load_before"]
-    return f"{case['seconds']:.0f} s" + ("" if load is None else f", load {load:.1f} when it began")
+    return f"{case['seconds']:.0f} s" + ("" if load is None else f", load {load:.1f} at its start")
 
 
 def _first_and_last(case: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -82,7 +82,7 @@ def _first_and_last(case: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping
 
 
 def _drops(before: Mapping[str, Any], link: Mapping[str, Any], test: float) -> dict[str, float]:
-    """Return the points of accuracy lost, by part; a rejected link was not tested."""
+    """Return the drop of accuracy in percentage points, by split; a rejected step was not tested."""
     drops = {"validation": 100 * (before["accuracy"] - link["accuracy"])}
     if "test_accuracy" in link:
         drops["test"] = 100 * (test - link["test_accuracy"])
@@ -98,7 +98,7 @@ def _drop_text(drops: Mapping[str, float]) -> str:
 
 
 def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
-    """Print a table for one network on one data set, and its demands."""
+    """Print a table for one network on one data set, and its requirements."""
     title = (
         f"{figures['network']}, {figures['parameters']:,} parameters, on {figures['dataset']}: accuracy with "
         "points against float32; ms p50/p95 with speed-up over float32 in the same race"

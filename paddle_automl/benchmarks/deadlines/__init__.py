@@ -1,1 +1,1 @@
-"""Whether searches keep the time that they promise, and what stands at its end."""
+"""Whether searches keep their time budget, and which bundle they leave."""

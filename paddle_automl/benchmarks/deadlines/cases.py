@@ -1,4 +1,4 @@
-"""The searches whose deadline is measured: each one is a command as a user gives it."""
+"""The searches whose deadline is measured: each one is a command of a user."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "tools" / "search.py"
 MINUTES = (1, 2, 5)
 TRIALS = 1000
-"""So many that the time ends the search."""
+"""Number of trials: so many that the time ends the search."""
 PLUGIN = Path(__file__).with_name("hanging_trial.py")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One search with a budget of time."""
+    """One search with a time budget."""
 
     name: str
     """digits, photos or hanging trial."""
@@ -27,13 +27,13 @@ class Case:
     config: str
     """Configuration below ``configs``."""
     photos: str = ""
-    """The folder of photos, absolute, for the case that needs one."""
+    """The absolute path of the folder of photos, for the case that needs one."""
     hangs: bool = False
     """Whether trial 1 hangs."""
 
     @property
     def allowed_s(self) -> float:
-        """Return when the command must have ended: 2% or 10 s after its budget, whichever is later."""
+        """Return the latest allowed end of the command: 2% or 10 s after its budget, whichever is later."""
         return self.budget_s + max(0.02 * self.budget_s, 10.0)
 
     def command(self, output: Path) -> list[str]:
@@ -48,7 +48,7 @@ class Case:
         return [sys.executable, str(TOOL), "-c", str(ROOT / "configs" / self.config), *overrides]
 
     def prepare(self, output: Path) -> None:
-        """Write what the command needs beside its output folder."""
+        """Write the files that the command needs next to its output folder."""
         if self.hangs:
             shutil.copyfile(PLUGIN, self.plugin(output))
 
@@ -57,16 +57,16 @@ class Case:
         return output.with_name(f"{output.name}_plugin.py")
 
     def hung(self, output: Path) -> bool:
-        """Return whether a trial really hung."""
+        """Return whether a trial did hang."""
         return self.plugin(output).with_suffix(".hangs").exists()
 
 
 def cases(photos: Path | None, quick: bool) -> list[Case]:
-    """Return the searches, the shortest first; raises ConfigError where commands or photos are missing."""
+    """Return the searches, shortest first; raises ConfigError if commands or photos are missing."""
     if not TOOL.is_file():
         raise ConfigError(f"deadlines: runs the commands of a checkout, but there is no {TOOL}; clone one")
     if photos is not None and not photos.is_dir():
-        raise ConfigError(f"--photos: {photos} is no folder; give one with a folder of images per class")
+        raise ConfigError(f"--photos: {photos} is not a folder; give one with a folder of images per class")
     budgets = [60 * minutes for minutes in (MINUTES[:1] if quick else MINUTES)]
     found = [Case("digits", budget, "digits.yaml") for budget in budgets]
     if photos is not None:

@@ -1,4 +1,4 @@
-"""The command `benchmark deadlines`: whether whole searches end in the time that they promise."""
+"""The command `benchmark deadlines`: whether whole searches end within their time budget."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from paddle_automl.benchmarks.kept import Kept
 from paddle_automl.benchmarks.training.command import screen, tell
 from paddle_automl.core.runtime import processor_name
 
-SUMMARY = "Run whole searches under a budget of time: when they end, and what stands then."
+SUMMARY = "Run whole searches with a time budget: when they end, and which bundle they leave."
 DESCRIPTION = """Digits and your own photos with several budgets, and one search of a minute in which a trial hangs.
-The machine should be idle. With --json the figures are kept, and a search that is found there is not run again."""
+The machine should be idle. With --json results are kept, and searches that are already there are not run again."""
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,10 +25,10 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--photos",
         type=Path,
         metavar="DIR",
-        help="search on photos, too: a folder with a folder per class",
+        help="also search on photos: a folder with a folder per class",
     )
-    parser.add_argument("--quick", action="store_true", help="only the searches of a minute")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep all figures")
+    parser.add_argument("--quick", action="store_true", help="only the searches of one minute")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     parser.set_defaults(run=_run)
 
 

@@ -1,7 +1,7 @@
 """A plugin that makes one trial of a search hang. It is copied and loaded from a file, never imported.
 
-The trial is known by the name of its process, which the local executor gives. A file beside the plugin says that it
-hangs: without it the search was no test.
+The trial is identified by the name of its process, set by the local executor. A file next to the plugin shows that
+it hung: without it nothing was tested.
 """
 
 import multiprocessing
@@ -27,7 +27,7 @@ class HangInTrial1(Augmentation):
     def __call__(
         self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Return what is given, or sleep for ever."""
+        """Return the arguments, or sleep forever."""
         if multiprocessing.current_process().name == TRIAL:
             Path(__file__).with_suffix(".hangs").touch()
             while True:

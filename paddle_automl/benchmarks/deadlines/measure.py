@@ -1,4 +1,4 @@
-"""Runs one search as a command and looks from outside at what it leaves, and when."""
+"""Runs one search as a command and observes its results and their times from outside."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 
 LOOK_EVERY_S = 0.25
 GIVE_UP_S = 120.0
-"""How long after its time a command is waited for before it is killed."""
+"""Seconds after its deadline after which a command is killed."""
 LAST_LINES = 5
 
 
 def measure(case: Case) -> dict[str, Any]:
-    """Run a case in a temporary folder and return its figures.
+    """Run a case in a temporary folder and return its results.
 
-    `took_s` is from the start of the command to its end, `first_bundle_s` to the first verified bundle (None:
-    never), `stage_seconds` what `summary.json` says.
+    `took_s` is the time from the start of the command to its end, `first_bundle_s` that to the first verified
+    bundle (None: never), `stage_seconds` those of `summary.json`.
     """
     with tempfile.TemporaryDirectory() as temporary:
         output = RunFolder(Path(temporary, "output"))
@@ -39,14 +39,14 @@ def measure(case: Case) -> dict[str, Any]:
 
 
 def _watch(case: Case, output: RunFolder, log: Path) -> dict[str, Any]:
-    """Run the command to its end, or kill it long after its time."""
+    """Run the command to its end, or kill it long after its deadline."""
     first = None
     with log.open("wb") as sink:
         started = time.monotonic()
         process = subprocess.Popen(case.command(output.path), stdout=sink, stderr=subprocess.STDOUT, cwd=log.parent)
         try:
             while process.poll() is None:
-                # Once found it is not looked for again: hashing takes time from the search.
+                # After the first one it is not checked again: hashing takes time from the search.
                 if first is None and _verified(output) is not None:
                     first = time.monotonic() - started
                 if time.monotonic() - started > case.allowed_s + GIVE_UP_S:
@@ -67,7 +67,7 @@ def _watch(case: Case, output: RunFolder, log: Path) -> dict[str, Any]:
 
 
 def _verified(output: RunFolder) -> Bundle | None:
-    """Return the bundle if it is whole and verified."""
+    """Return the bundle if it is complete and verified."""
     if not output.bundle_file.exists():
         return None
     try:
@@ -78,7 +78,7 @@ def _verified(output: RunFolder) -> Bundle | None:
 
 
 def _result(output: RunFolder) -> dict[str, Any]:
-    """Return what a user has at the end: whether the bundle is verified, and its main metric."""
+    """Return the final result for a user: whether the bundle is verified, and its main metric."""
     bundle = _verified(output)
     if bundle is None:
         return {"verified": False, "metric": None, "validation": None, "test": None}
@@ -88,9 +88,9 @@ def _result(output: RunFolder) -> dict[str, Any]:
 
 
 def _summary(output: RunFolder) -> dict[str, Any]:
-    """Return the number of trials, when the first one had ended and what each stage took.
+    """Return the number of trials, the end of the first one, and the times of the stages.
 
-    A search that was cut has no summary.
+    A search that was cut short has no summary.
     """
     if not output.summary.is_file():
         return {"trials": None, "first_trial_s": None, "stage_seconds": {}}

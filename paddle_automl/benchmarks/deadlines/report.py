@@ -1,4 +1,4 @@
-"""The figures as a table, and which promises were kept."""
+"""The results as a table, and the requirements that were met."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rich.table import Table
 from paddle_automl.benchmarks.deadlines.cases import Case
 
 FIRST_BUNDLE_S, EXPORT_S = 60.0, 12.0
-"""By when a verified bundle must stand, where the first trial has ended so long before that or earlier."""
+"""Seconds by which a verified bundle must exist, if the first trial has ended this long before that."""
 COLUMNS = ("search", "promised s", "took s", "verified", "first bundle s", "trials", "validation", "test")
 
 
 def misses(case: Case, figures: Mapping[str, Any]) -> list[str]:
-    """Return what was promised and not kept."""
+    """Return the requirements that were not met."""
     found = []
     if figures["took_s"] > case.allowed_s:
         found.append(f"it took {figures['took_s']:.1f} s, allowed are {case.allowed_s:.1f} s")
@@ -25,7 +25,7 @@ def misses(case: Case, figures: Mapping[str, Any]) -> list[str]:
     first, trial = figures["first_bundle_s"], figures["first_trial_s"]
     if first is not None and trial is not None and first > FIRST_BUNDLE_S >= trial + EXPORT_S:
         found.append(
-            f"the first verified bundle stood after {first:.1f} s, though a trial had ended after {trial:.1f} s"
+            f"the first verified bundle came after {first:.1f} s, although a trial had ended after {trial:.1f} s"
         )
     if case.hangs and not figures["hung"]:
         found.append("no trial hung, so nothing was tested")
@@ -35,8 +35,8 @@ def misses(case: Case, figures: Mapping[str, Any]) -> list[str]:
 
 
 def print_figures(console: Console, found: Sequence[tuple[Case, Mapping[str, Any]]]) -> None:
-    """Print a row per search and what each one missed."""
-    table = Table(title="whole searches under a budget of time", title_justify="left")
+    """Print a row per search and the requirements that each one missed."""
+    table = Table(title="whole searches with a time budget", title_justify="left")
     for name in (*COLUMNS, "seconds of each stage"):
         table.add_column(name, justify="left" if name in ("search", "verified") else "right")
     for case, figures in found:
@@ -55,7 +55,7 @@ def print_figures(console: Console, found: Sequence[tuple[Case, Mapping[str, Any
     console.print(table)
     metrics = sorted({figures["metric"] for _, figures in found if figures["metric"]})
     console.print(
-        f"validation, test: {' or '.join(metrics) or 'not known'}; allowed are 2% or 10 s above the promise"
+        f"validation, test: {' or '.join(metrics) or 'not known'}; allowed are 2% or 10 s above the budget"
     )
     for case, figures in found:
         for miss in misses(case, figures):

@@ -1,1 +1,1 @@
-"""Whole searches that are killed at random moments: whether the same command always recovers."""
+"""Whole searches that are killed at random times: whether the same command always recovers them."""

@@ -1,4 +1,4 @@
-"""The command `benchmark kills`: whether a search that is killed at any moment recovers with the same command."""
+"""The command `benchmark kills`: whether the same command recovers a search that is killed at any time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paddle_automl.benchmarks.training.command import tell
 from paddle_automl.core.errors import SearchFailedError
 from paddle_automl.core.runtime import processor_name
 
-SUMMARY = "Kill whole searches at random moments: whether the same command recovers all of them."
+SUMMARY = "Kill whole searches at random times: whether the same command recovers all of them."
 DESCRIPTION = """Each round kills the search, one worker, the process that starts workers, or all of them, in one of
 its phases, with one or two workers, and runs the same command again. It fails (exit code 2) unless every round ends
 with a verified bundle, unchanged finished trials, the same weights with one worker, and nothing left behind. With
@@ -28,10 +28,10 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser = commands.add_parser("kills", help=SUMMARY, description=f"{SUMMARY} {DESCRIPTION}")
     all_of_them = len(PHASES) * len(VICTIMS)
     parser.add_argument(
-        "--rounds", type=int, default=100, metavar="N", help=f"how many (100; every {all_of_them} meet all phases)"
+        "--rounds", type=int, default=100, metavar="N", help=f"rounds (100; any {all_of_them} cover all phases)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="number of the first round (0)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rounds to FILE")
     parser.set_defaults(run=_run)
 
 
@@ -55,4 +55,4 @@ def _run(args: argparse.Namespace) -> None:
     kept.save({"processor": processor_name(), "rounds": len(rounds), "faulty": len(faulty)})
     sys.stdout.write(markdown(rounds))
     if faulty:
-        raise SearchFailedError(f"{len(faulty)} of {len(rounds)} rounds are not as they have to be; see {folder}")
+        raise SearchFailedError(f"{len(faulty)} of {len(rounds)} rounds have faults; see {folder}")

@@ -1,4 +1,4 @@
-"""The rounds as a table: phases and victims, and what was not as it has to be."""
+"""The rounds as a table: phases and victims, and faults."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _row(name: str, rounds: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def markdown(rounds: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table as Markdown, with a line for each round that had anything wrong."""
+    """Return the table as Markdown, with a line for each round that has a fault."""
     lines = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1), *rows(rounds)]
     text = ["| " + " | ".join(line) + " |" for line in lines]
     nothing = sum(r["phase"] == NOTHING_KILLED for r in rounds)

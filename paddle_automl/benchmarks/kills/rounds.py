@@ -1,4 +1,4 @@
-"""One round: a search is killed at a moment, the same command is run again, and everything is compared."""
+"""One round: a search is killed, the same command is run again, and everything is compared."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from paddle_automl.core.errors import SearchFailedError
 from paddle_automl.pipeline.runs.folder import RunFolder
 
 ORPHANS_S = 30.0
-"""How long processes may outlive a killed search: one that imports Paddle looks up when it has."""
+"""How long processes may outlive a killed search: a process that imports Paddle notices it only afterwards."""
 _MOMENT_S = 0.5
-"""Length of a moment between two trials."""
+"""Length of a pause between two trials."""
 _NO_VICTIM_S = 60.0
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A search that nobody kills: how long its phases take (seconds), its weights and its files."""
+    """A search without a kill: the seconds of its phases, its weights and its files."""
 
     seconds: dict[str, float]
     weights: dict[str, str | None]
@@ -35,12 +35,12 @@ class Reference:
 
 
 def workers_of(seed: int) -> int:
-    """Return with how many workers a round runs: one and two in turn, in every phase and with every victim."""
+    """Return the number of workers of a round: one and two in turn, in every phase and with every victim."""
     return 1 + (seed + seed // len(VICTIMS) + seed // (len(VICTIMS) * len(PHASES))) % 2
 
 
 def reference(folder: Path, workers: int) -> Reference:
-    """Run the search without a kill; raises SearchFailedError where even that does not end well."""
+    """Run the search without a kill; raises SearchFailedError if even that fails."""
     search = Started(folder, workers)
     began = time.time()
     code, ended = search.wait(), time.time()
@@ -54,9 +54,9 @@ def reference(folder: Path, workers: int) -> Reference:
 
 
 def killed_round(folder: Path, seed: int, workers: int, known: Reference) -> dict[str, Any]:
-    """Kill a search in `folder` at a random moment of a random phase and return the figures of the round.
+    """Kill a search in `folder` at a random time of a random phase and return the results of the round.
 
-    The folder is kept where anything is not as it has to be (`wrong` says what).
+    The folder is kept if the round has faults (see `wrong`).
     """
     chance = random.Random(seed)
     victim, phase = VICTIMS[seed % len(VICTIMS)], PHASES[seed // len(VICTIMS) % len(PHASES)]
@@ -93,7 +93,7 @@ def killed_round(folder: Path, seed: int, workers: int, known: Reference) -> dic
 
 
 def wrong(figures: dict[str, Any]) -> list[str]:
-    """Return what is not as it has to be after a round."""
+    """Return the faults after a round."""
     outside = figures["victim"] in ("worker", "fork server") and figures["first_exit"] != 0
     faults = {
         "the kill of a helper stopped the search": outside,
@@ -117,9 +117,9 @@ def _wait_for_moment(search: Started, phase: str, chance: random.Random, known: 
 
 
 def _kill(search: Started, victim: str) -> tuple[dict[str, list[psutil.Process]], int]:
-    """Kill the victim as soon as there is one.
+    """Kill the victim as soon as it exists.
 
-    Return the processes that lived at that moment, by what they are, and how many of them were killed.
+    Return the processes that lived at that time, by kind, and how many of them were killed.
     """
     give_up = time.monotonic() + _NO_VICTIM_S
     while True:
@@ -141,7 +141,7 @@ def _kill(search: Started, victim: str) -> tuple[dict[str, list[psutil.Process]]
 
 
 def _left(folder: Path, output: RunFolder, known: Reference, shared: set[str]) -> list[str]:
-    """Return what was left in the temporary folder, in shared memory and in the output folder."""
+    """Return the names that remained in the temporary folder, in shared memory and in the output folder."""
     found = [str(path.relative_to(folder)) for path in (folder / "tmp").rglob("*")]
     found += sorted(in_shared_memory() - shared)
     return found + sorted(f"output/{name}" for name in layout(output) - known.layout)

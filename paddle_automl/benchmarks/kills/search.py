@@ -1,4 +1,4 @@
-"""The tiny search that is killed, and the signs by which its phases are known from outside."""
+"""The tiny search that is killed, and the signs that show its phases from outside."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TRIALS = 4
 PHASES = ("start", "check", "trials", "between trials", "interim export", "refit", "export", "report")
 VICTIMS = ("coordinator", "worker", "fork server", "all")
 NOTHING_KILLED = "nothing killed"
-"""In place of the phase where the search ended before there was a victim, as a worker in the report."""
+"""Instead of the phase if the search ended before there was a victim, such as a worker in the report."""
 GIVE_UP_S = 300.0
 _LOOK_EVERY_S = 0.01
 
 
 def configuration(workers: int, output: Path) -> dict[str, Any]:
-    """Return the configuration: networks of a few thousand weights, nothing random but the seed."""
+    """Return the configuration: networks of a few thousand weights, only the seed is random."""
     return {
         "output": str(output),
         "data": {"dataset": "digits"},
@@ -37,7 +37,7 @@ def configuration(workers: int, output: Path) -> dict[str, Any]:
             "optimizer": {"name": "momentum", "learning_rate": 0.1},
             "ema": {"decay": 0.9},
         },
-        # Long enough to be better than the trials, so that its weights are the ones that are exported.
+        # Long enough to be better than the trials, so that its weights are exported.
         "refit": {"epochs": 8},
         "visualdl": False,
         "search": {
@@ -55,7 +55,7 @@ def configuration(workers: int, output: Path) -> dict[str, Any]:
 
 
 class Started:
-    """The command, running in a folder with an ``output`` and a temporary folder of its own (``tmp``)."""
+    """The running command, in a folder with an ``output`` and its own temporary folder (``tmp``)."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         self.folder = folder
@@ -85,7 +85,7 @@ class Started:
             return self.process.wait()
 
     def family(self) -> dict[str, list[psutil.Process]]:
-        """Return the processes that live now, by what they are."""
+        """Return the processes that are alive now, by kind."""
         found: dict[str, list[psutil.Process]] = {"coordinator": [], "fork server": [], "worker": [], "other": []}
         try:
             if self.process.poll() is not None:
@@ -97,12 +97,12 @@ class Started:
                 found["fork server" if serves else "other"].append(child)
                 found["worker" if serves else "other"] += child.children(recursive=True)
         except psutil.Error:
-            # Ended while it was looked at.
+            # It ended while it was inspected.
             return found
         return found
 
     def passed(self) -> dict[str, float]:
-        """Return the signs that stand now, by name, with the moment (epoch seconds) at which they were written."""
+        """Return the signs that exist now, by name, with the times (epoch seconds) at which they were written."""
         output = self.output
         files = {
             "check": output.log("check"),
@@ -116,7 +116,7 @@ class Started:
         return {name: file.stat().st_mtime for name, file in files.items() if file.exists()}
 
     def wait_for(self, sign: str) -> bool:
-        """Wait until a sign stands; return False where the command ended before."""
+        """Wait until a sign exists; return False if the command ended before."""
         while sign not in self.passed():
             if self.process.poll() is not None or time.monotonic() - self.started > GIVE_UP_S:
                 return False
@@ -125,7 +125,7 @@ class Started:
 
 
 def phase_of(signs: set[str], busy: bool) -> str:
-    """Return the phase in which these signs stand; `busy` tells whether a worker lived."""
+    """Return the phase for these signs; `busy` says whether a worker was alive."""
     for name in ("report", "export", "refit"):
         if name in signs:
             return name

@@ -1,4 +1,4 @@
-"""What stands after a search, and what has to be the same after a kill."""
+"""The state after a search, and what has to be the same after a kill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 SHARED_MEMORY = Path("/dev/shm")
 _DETAILS = ("trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes")
 _GROWS = ("trials", "logs")
-"""Folders in which a search that was killed may leave more than another one."""
+"""Folders in which a killed search may leave more files than another one."""
 
 
 def finished_trials(output: RunFolder) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def finished_trials(output: RunFolder) -> dict[str, Any]:
                     if row[1] in rows:
                         rows[row[1]].append([table, *map(str, row)])
         except sqlite3.OperationalError:
-            # Killed before there were tables.
+            # The search was killed before there were tables.
             return {}
     return {
         str(number): {"rows": found, "files": _hashes(output.trial(int(found[0][1])).path)}
@@ -58,7 +58,7 @@ def weights_of(output: RunFolder) -> dict[str, str | None]:
 
 
 def verified(output: RunFolder) -> bool:
-    """Tell whether a whole and verified bundle stands there; every file is compared with its hash."""
+    """Return whether there is a complete and verified bundle; every file is compared with its hash."""
     try:
         return output.bundle_file.exists() and Bundle.open(output.bundle).verified
     except BundleError:
@@ -66,7 +66,7 @@ def verified(output: RunFolder) -> bool:
 
 
 def layout(output: RunFolder) -> set[str]:
-    """Return what stands in the output folder, without that in which searches may differ."""
+    """Return the contents of the output folder, without names in which searches may differ."""
     found = set()
     for path in output.path.rglob("*"):
         inside = path.relative_to(output.path)
@@ -90,6 +90,6 @@ def _open_files() -> set[str]:
             found |= {word for line in (process / "maps").read_text().splitlines() for word in line.split()[5:6]}
             for link in list((process / "fd").iterdir()):
                 with contextlib.suppress(OSError):
-                    # That of the listing itself is closed again.
+                    # The descriptor of the listing itself is closed again.
                     found.add(os.readlink(link))
     return found

@@ -26,7 +26,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 def task_names(words: list[str], data: Path | None) -> list[str]:
-    """Return the tasks that words stand for: names, groups, or paths of tables (``file.npz:array``).
+    """Return the tasks for words: names, groups, or paths of tables (``file.npz:array``).
 
     Raises ConfigError for an unknown name, and for a table without a data folder.
     """
@@ -42,13 +42,13 @@ def task_names(words: list[str], data: Path | None) -> list[str]:
         if _path_of(name) is None and name not in known:
             raise ConfigError(f"--tasks: {unknown_name('task', name, [*known, *GROUPS, 'tables', 'all'])}")
         if data is None and _path_of(name) is None and name not in SYNTHETIC:
-            raise ConfigError(f"--tasks: '{name}' is a table; give the folder that holds it with --data DIR")
+            raise ConfigError(f"--tasks: '{name}' is a table; give its folder with --data DIR")
     return names
 
 
 @lru_cache(maxsize=32)
 def task(name: str, data: Path | None) -> Task:
-    """Return a task; tables lie in the folder `data` as in the project's data collection."""
+    """Return a task; tables are in the folder `data`, with the layout of the project's data collection."""
     path = _path_of(name)
     if path is not None:
         return _from_file(path, name)

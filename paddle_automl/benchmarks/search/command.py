@@ -38,22 +38,22 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--controllers",
         default=DEFAULT,
         help="comma-separated controllers, each NAME or NAME:option=value+option=value; "
-        f"own = all of the project but bayesian, grid and optuna; {', '.join((*SHORT, *FOREIGN))} "
+        f"own = all of the project except bayesian, grid and optuna; {', '.join((*SHORT, *FOREIGN))} "
         f"(default: {DEFAULT})",
     )
     search.add_argument("--trials", default="30,100", help="comma-separated budgets (default: 30,100)")
-    search.add_argument("--seeds", type=int, default=20, help="runs of each pair (default: 20)")
+    search.add_argument("--seeds", type=int, default=20, help="runs of each controller and task (default: 20)")
     search.add_argument("--data", type=Path, metavar="DIR", help="folder with nas/ and hpo/")
-    search.add_argument("--against", default="tpe", help="reference of the shares and tests (default: tpe)")
+    search.add_argument("--against", default="tpe", help="reference of the fractions and tests (default: tpe)")
     search.add_argument(
         "--final-choice",
         choices=("own", "all", "none"),
         default="own",
-        help="who spends a share of the budget on repeating the best few: the project's controllers, all, none",
+        help="controllers that use some of the budget for repeats of the best few: own (the project's), all, none",
     )
     search.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     search.add_argument(
-        "--json", type=Path, metavar="FILE", help="keep all figures; runs found there are not made again"
+        "--json", type=Path, metavar="FILE", help="write results to FILE; runs already there are not repeated"
     )
     search.add_argument("--html", type=Path, metavar="FILE", help="write one page with plots")
     search.set_defaults(run=_search)
@@ -63,7 +63,7 @@ def _search(args: argparse.Namespace) -> None:
     question = _question(args)
     runs = [
         Run(task, controller, seed)
-        # Seeds outermost: an interrupted comparison has looked at everything a little.
+        # Seeds outermost: an interrupted comparison covers everything a little.
         for seed in range(question.seeds)
         for task in question.tasks
         for controller in question.controllers
@@ -86,7 +86,7 @@ def _search(args: argparse.Namespace) -> None:
 
 
 def _question(args: argparse.Namespace) -> Question:
-    """Return what is asked; raises ConfigError for wrong words before anything runs."""
+    """Return the request; raises ConfigError for wrong words before anything runs."""
     controllers: list[str] = []
     for word in words(args.controllers):
         controllers.extend(
@@ -108,7 +108,7 @@ def _question(args: argparse.Namespace) -> Question:
 
 
 def own_controllers() -> list[str]:
-    """Return the project's controllers; `bayesian` takes a hundred times as long as the others together."""
+    """Return the project's controllers without `bayesian`, which takes 100 times as long as the others together."""
     return [name for name in CONTROLLERS.names() if name not in ("bayesian", "grid", "optuna")]
 
 

@@ -1,4 +1,4 @@
-"""Schedulers on tabulated learning curves: what early stopping costs and saves.
+"""Schedulers on tabulated learning curves: costs and savings of early stopping.
 
 TaskSet (Metz et al. 2020, arXiv 2002.11887): 1,000 settings of Adam on each of 12 recurrent text models, the
 validation loss at 51 points of training. Settings are drawn at random, so only the schedulers differ.
@@ -20,12 +20,12 @@ from paddle_automl.search.schedulers.base import SCHEDULERS, Decision, Scheduler
 
 CURVES_FILE = "hpo/taskset_imdb_rnn_curves.npz"
 SHARES = (0.25, 0.5, 1.0)
-"""Of the epochs of a full search, after which the best trial is looked at."""
+"""Fractions of the epochs of a full search after which the best trial is evaluated."""
 
 
 @dataclass(frozen=True, eq=False)
 class CurveTask:
-    """Learning curves [N, E] of N configurations, NaN from the epoch on where one diverged."""
+    """Learning curves [N, E] of N configurations, NaN from the epoch of a divergence on."""
 
     name: str
     curves: Array
@@ -44,7 +44,7 @@ class CurveTask:
 
 
 def curve_tasks(data: Path) -> list[CurveTask]:
-    """Return the tasks of TaskSet; raises DataError when the file cannot be read."""
+    """Return the tasks of TaskSet; raises DataError if the file cannot be read."""
     path = data / CURVES_FILE
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -62,7 +62,7 @@ def scheduler_of(text: str) -> Scheduler:
 
 @dataclass
 class _Search:
-    """A search that runs: who runs, what was seen, which costs were reached."""
+    """State of a search: running trials, reported curves, reached costs."""
 
     running: dict[int, int] = field(default_factory=dict)
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
@@ -73,11 +73,11 @@ class _Search:
 def replay(
     task: CurveTask, scheduler: Scheduler, *, trials: int, seed: int, workers: int = 4
 ) -> tuple[dict[float, float], int]:
-    """Return the regret of the best trial after shares of a full search's epochs, and the trials begun.
+    """Return the best trial's regret after fractions of a full search's epochs, and the number of started trials.
 
-    `workers` trials run side by side, one epoch each in turn; where one ends the next configuration of a random
-    order begins, until ``trials * epochs`` epochs are used or no configuration is left. A trial keeps its best
-    epoch's loss, stopped or not. One that diverges ends there.
+    `workers` trials run in parallel, one epoch each in turn; when one ends, the next configuration of a random
+    order starts, until ``trials * epochs`` epochs are used or no configuration is left. A trial's loss is that of
+    its best epoch, stopped or not. A trial that diverges ends.
     """
     order = generator(seed, "benchmark", task.name).permutation(len(task.curves))
     budget = trials * task.epochs
@@ -105,7 +105,7 @@ def _epochs(task: CurveTask, scheduler: Scheduler, search: _Search, order: Indic
             cost = float(task.curves[int(order[number]), epoch - 1])
             if not np.isfinite(cost):
                 del search.running[number]
-                # As in a real search: a failed trial's curve is no measure for others.
+                # As in a real search a failed trial's curve is not compared with others.
                 search.curves.pop(number, None)
             else:
                 curve = search.curves.setdefault(number, {})

@@ -1,4 +1,4 @@
-"""Optimizers of other projects in the referee's table, where they are installed: SMAC3 and HEBO."""
+"""Optimizers of other projects for the comparison, if they are installed: SMAC3 and HEBO."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from paddle_automl.space.domains import is_number
 
 @dataclass(frozen=True)
 class Variable:
-    """A decision as other projects know it: a number from `low` to `high`, or one of `options`, by position.
+    """A decision in the form of other projects: a number from `low` to `high`, or one of `options`, by position.
 
     `whole` numbers and options with an order are positions or values to interpolate between.
     """
@@ -50,16 +50,16 @@ class Variable:
         return cls(name, 0, len(options) - 1, ordered=ordered, options=options)
 
     def value(self, drawn: Any) -> Any:
-        """Return the stored value of what an optimizer drew."""
+        """Return the stored value for an optimizer's value."""
         if self.options:
             return self.options[int(drawn)]
         return int(drawn) if self.whole else float(drawn)
 
 
 class Foreign(BaseSampler):
-    """An optimizer with ask and tell as a sampler for one run: it is told of every trial, in order.
+    """An optimizer with an ask-and-tell interface as a sampler for one run; it receives every trial, in order.
 
-    A failed trial is told as the worst cost so far. Raises ConfigError when the package is missing.
+    A failed trial is reported with the worst cost so far. Raises ConfigError if the package is missing.
     """
 
     package: ClassVar[str]
@@ -72,15 +72,15 @@ class Foreign(BaseSampler):
 
     @abstractmethod
     def _start(self, trials: int, seed: int) -> None:
-        """Make the optimizer for a run of `trials` trials."""
+        """Create the optimizer for a run of `trials` trials."""
 
     @abstractmethod
     def _ask(self) -> Mapping[str, Any]:
-        """Return what is drawn next, by variable; inactive ones may stand among them."""
+        """Return the next values by variable, possibly including inactive ones."""
 
     @abstractmethod
     def _tell(self, cost: float) -> None:
-        """Tell the cost of what was asked last."""
+        """Report the cost of the last values."""
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return all decisions: they are taken at once."""
@@ -91,7 +91,7 @@ class Foreign(BaseSampler):
     ) -> dict[str, Any]:
         """Return the optimizer's next choices."""
         with warnings.catch_warnings():
-            # Of other projects' numerics; they would stand between the lines of the progress.
+            # Warnings of other projects' numerics, which would appear between the lines of the progress.
             warnings.simplefilter("ignore")
             drawn = self._ask()
         chosen: Params = {}
@@ -104,13 +104,13 @@ class Foreign(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Refuse: what is asked is complete."""
+        """Refuse: the values are complete."""
         raise RuntimeError(f"'{param_name}' was not decided by {self.package}")
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Tell the optimizer how the trial ended."""
+        """Report the end of the trial to the optimizer."""
         usable = values is not None and math.isfinite(values[0])
         cost = float(values[0]) if usable and values is not None else self._worst
         self._worst = cost if trial.number == 0 else max(self._worst, cost)
@@ -122,7 +122,7 @@ class Foreign(BaseSampler):
 class Smac(Foreign):
     """SMAC3's facade for hyperparameters: a random forest and log-EI (Lindauer et al. 2022, arXiv 2109.09831).
 
-    Its initial design follows from the number of trials. It knows the conditions.
+    Its initial design depends on the number of trials. It handles conditions.
     """
 
     package = "smac"
@@ -140,13 +140,13 @@ class Smac(Foreign):
                     parent.options.index(value) if parent.options else value for value in decision.condition.values
                 ]
                 space.add(configs.InCondition(made[decision.name], made[decision.condition.decision], places))
-        # It writes its runs into a folder, which goes when this object goes.
+        # It writes its runs into a folder, which is deleted with this object.
         self._folder = tempfile.TemporaryDirectory()
         scenario = smac.Scenario(
             space, deterministic=True, n_trials=trials, seed=seed, output_directory=self._folder.name
         )
         facade = smac.HyperparameterOptimizationFacade
-        # Asked and told from outside, it never calls the function.
+        # With ask and tell from outside it never calls the function.
         self._optimizer = facade(scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=50)
 
     @staticmethod
@@ -169,8 +169,8 @@ class Smac(Foreign):
 class Hebo(Foreign):
     """HEBO: a Gaussian process over transformed inputs and costs (Cowen-Rivers et al. 2020, arXiv 2012.03826).
 
-    It knows no conditions. It draws from the global generators of NumPy and PyTorch too, so two runs with one
-    seed may differ.
+    It does not handle conditions. It also draws from the global generators of NumPy and PyTorch, so two runs with
+    one seed may differ.
     """
 
     package = "hebo"
@@ -200,7 +200,7 @@ FOREIGN: dict[str, type[Foreign]] = {"smac": Smac, "hebo": Hebo}
 
 
 def imported(package: str, module: str) -> Any:
-    """Return a module of another project; raises ConfigError when it is not installed."""
+    """Return a module of another project; raises ConfigError if it is not installed."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The command `benchmark overhead`: what a proposal costs, by the length of the history."""
+"""The command `benchmark overhead`: the time of a proposal, by the length of the history."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     """Add the command's parser; its `run` does the work."""
     parser = commands.add_parser("overhead", help=SUMMARY, description=SUMMARY)
     parser.add_argument(
-        "--controllers", default=DEFAULT, help=f"as in the command search, Optuna's excepted (default: {DEFAULT})"
+        "--controllers", default=DEFAULT, help=f"as in the command search, except Optuna's (default: {DEFAULT})"
     )
     parser.add_argument("--trials", default="100,1000", help="lengths of the history (default: 100,1000)")
     parser.add_argument("--proposals", type=int, default=8, help="proposals measured at each length (default: 8)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     parser.set_defaults(run=_measure)
 
 
@@ -67,7 +67,7 @@ def _measure(args: argparse.Namespace) -> None:
         grid.add_row(name, *(_cell(times) for times in figures[name].values()))
     console = Console(width=160, highlight=False)
     console.print(grid)
-    console.print("first: a controller that meets the history for the first time, as in a continued search")
+    console.print("first: a controller that sees the history for the first time, as in a continued search")
     if args.json is not None:
         write_json(args.json, {"milliseconds": figures})
 

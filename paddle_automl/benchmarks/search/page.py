@@ -1,4 +1,4 @@
-"""The referee's results as one HTML page with plots, which needs no other file."""
+"""The results of a comparison as one HTML page with plots, which needs no other file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _plot(task: str, question: dict[str, Any], results: Results) -> str:
-    """Return a picture of the median curves with quartiles as a data address."""
+    """Return a plot of the median curves with quartiles as a data URL."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""One run of the referee: a controller searches a task through Optuna's ask and tell."""
+"""One run of the comparison: a controller searches a task through Optuna's ask and tell."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 OBJECTIVE = Objective(metric="loss", goal="minimize")
 DUPLICATES_IN_A_ROW = 20
-"""As in a real search, which then ends: nothing new is proposed any more."""
+"""As in a real search, which ends after this many known proposals."""
 SHORT = {"tpe": "optuna:sampler=TPESampler", "random": "random_search"}
 
 
@@ -67,7 +67,7 @@ def controller_of(text: str, task: Task, seed: int, trials: int = 100) -> BaseSa
 
 @dataclass
 class Trace:
-    """What a run tried: different configurations in order, their costs as observed, and the run each came from."""
+    """The history of a run: different configurations in order, their observed costs, and the runs of the table."""
 
     params: list[Params] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
@@ -82,10 +82,10 @@ class Trace:
 
 
 def play(task: Task, controller: BaseSampler, trials: int, seed: int) -> Trace:
-    """Return what `controller` tries in `trials` evaluations.
+    """Return the history of `controller` with `trials` evaluations.
 
-    As in a real search a configuration that was evaluated before is answered from the record and not counted;
-    after 20 such answers in a row the run ends. A missing or non-finite cost is a failed trial.
+    As in a real search a configuration that was evaluated before gets its known result and is not counted; after 20
+    such results in a row the run ends. A missing or non-finite cost is a failed trial.
     """
     trace = Trace()
     known: dict[str, int] = {}
@@ -134,7 +134,7 @@ def _suggested(task: Task, trial: optuna.Trial) -> Params:
 
 
 def choose(task: Task, trace: Trace, budget: int, seed: int) -> int | None:
-    """Return the position chosen when the end of the budget goes into repeats of the best few."""
+    """Return the chosen position if the end of the budget is used for repeats of the best few."""
     searched = budget - repeats(budget)
     left = budget - searched
     usable = [i for i in range(min(searched, len(trace.costs))) if math.isfinite(trace.costs[i])]
@@ -145,7 +145,7 @@ def choose(task: Task, trace: Trace, budget: int, seed: int) -> int | None:
     used = [[trace.runs[i]] for i in usable]
     while (place := next_repeat(costs, left)) is not None:
         seen = task.observe(trace.params[usable[place]], rng, used[place])
-        # A failed repeat counts as the worst cost seen: a configuration that may fail is no good choice.
+        # A failed repeat counts as the worst cost so far: such a configuration may fail again.
         finite = math.isfinite(seen.cost)
         costs[place].append(seen.cost if finite else max(trace.costs[i] for i in usable))
         used[place].append(seen.run)
@@ -154,7 +154,7 @@ def choose(task: Task, trace: Trace, budget: int, seed: int) -> int | None:
 
 
 def result_of(task: Task, trace: Trace, budgets: Sequence[int], seed: int) -> dict[str, Any]:
-    """Return the figures of a run: for each budget those of the best observation and of the final choice."""
+    """Return the results of a run: for each budget those of the best observation and of the final choice."""
     figures: dict[str, Any] = {"seconds": round(trace.seconds, 4), "asked": trace.asked, "budgets": {}}
     for budget in budgets:
         chosen = {"observed": trace.best(budget), "final": choose(task, trace, budget, seed)}

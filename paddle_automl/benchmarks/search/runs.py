@@ -1,4 +1,4 @@
-"""The referee's runs: in parallel over seeds, kept in a JSON file, continued where they stopped."""
+"""The runs of a comparison: in parallel over seeds, kept in a JSON file, continued where they stopped."""
 
 from __future__ import annotations
 
@@ -42,33 +42,33 @@ class Run:
 
 @dataclass
 class Results:
-    """Figures of runs, by key."""
+    """Results of runs, by key."""
 
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path | None) -> Results:
-        """Return the results in a file; empty ones where there is none. Raises DataError for another file."""
+        """Return the results in a file, empty if there is none. Raises DataError for another file."""
         return cls(read_figures(path, "runs", format=FORMAT))
 
     def save(self, path: Path | None, summary: dict[str, Any] | None = None) -> None:
-        """Write the results, and a summary of the figures that are printed."""
+        """Write the results, and a summary of those that are printed."""
         if path is not None:
             write_json(path, {"format": FORMAT, **({"summary": summary} if summary else {}), "runs": self.runs})
 
     def has(self, run: Run, budgets: Sequence[int]) -> bool:
-        """Tell whether a run was made for all budgets."""
+        """Return whether a run has results for all budgets."""
         return all(str(budget) in self.runs.get(run.key, {}).get("budgets", {}) for budget in budgets)
 
     def figure(self, run: Run, budget: int, how: str, name: str) -> float:
-        """Return a figure of a run; NaN where the run gave none."""
+        """Return a value of a run; NaN if the run has none."""
         value = self.runs[run.key]["budgets"][str(budget)][how].get(name)
         return math.nan if value is None else float(value)
 
     def regrets(
         self, tasks: Sequence[str], controllers: Sequence[str], seeds: int, budget: int, how: Callable[[str], str]
     ) -> Array:
-        """Return the normalized regrets [T, S, C]; infinite where nothing usable was found."""
+        """Return the normalized regrets [T, S, C]; infinite if nothing usable was found."""
         regrets = [
             [[self.figure(Run(t, c, s), budget, how(c), "regret") for c in controllers] for s in range(seeds)]
             for t in tasks
@@ -77,7 +77,7 @@ class Results:
 
 
 def make(run: Run, budgets: Sequence[int], data: Path | None) -> dict[str, Any]:
-    """Return the figures of a run."""
+    """Return the results of a run."""
     problem = task(run.task, data)
     trace = play(problem, controller_of(run.controller, problem, run.seed, max(budgets)), max(budgets), run.seed)
     return result_of(problem, trace, budgets, run.seed)
@@ -93,9 +93,9 @@ def make_all(
     workers: int,
     tell: Callable[[int, int], None],
 ) -> None:
-    """Make the runs that are missing in `results`, in `workers` processes; `path` is written now and then.
+    """Make the runs that are missing in `results`, in `workers` processes; `path` is written from time to time.
 
-    `tell(done, all)` is called after every run. What is done is kept when the command is interrupted.
+    `tell(done, all)` is called after every run. Finished runs are kept when the command is interrupted.
     """
     missing = [run for run in runs if not results.has(run, budgets)]
     saved = time.monotonic()
@@ -116,7 +116,7 @@ def make_all(
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Have the processes started inside compute with one thread: they share the cores already."""
+    """Make processes that are started inside compute with one thread, because they share the cores."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:

@@ -30,12 +30,12 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--seeds", type=int, default=20, help="orders of the configurations (default: 20)")
     parser.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder with hpo/")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     parser.set_defaults(run=_compare)
 
 
 def _compare(args: argparse.Namespace) -> None:
-    """Replay and print the mean regrets after shares of the full search's epochs."""
+    """Replay and print the mean regrets after fractions of the full search's epochs."""
     names = [word for word in args.schedulers.split(",") if word]
     if args.trials < 1 or args.seeds < 1 or args.workers < 1:
         raise ConfigError("--trials, --seeds and --workers: must be at least 1")
@@ -67,9 +67,9 @@ def _replay(data: Path, trials: int, job: tuple[str, int, int]) -> tuple[dict[fl
 
 
 def _print(names: Sequence[str], regrets: np.ndarray, begun: np.ndarray, args: argparse.Namespace) -> None:
-    title = f"Normalized regret after shares of the epochs of {args.trials} full trials: mean of {args.seeds} seeds"
+    title = f"Mean normalized regret after fractions of the epochs of {args.trials} full trials, {args.seeds} seeds"
     grid = Table(title=title)
-    for column in ("scheduler", *(f"{share:g} of the epochs" for share in SHARES), "trials begun"):
+    for column in ("scheduler", *(f"{share:g} of the epochs" for share in SHARES), "trials started"):
         grid.add_column(column)
     for i, name in enumerate(names):
         grid.add_row(name, *(f"{value:.4f}" for value in regrets[i].mean(axis=0)), f"{begun[i]:.0f}")

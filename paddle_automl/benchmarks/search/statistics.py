@@ -1,4 +1,4 @@
-"""Ranks, shares of wins and significance over the pairs of task and seed."""
+"""Ranks, fractions of wins and significance over the pairs of task and seed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CONFIDENCE = 1.96
 
 @dataclass(frozen=True)
 class Standing:
-    """How one controller did over all pairs of task and seed.
+    """The result of one controller over all pairs of task and seed.
 
-    `rank` is its mean rank (1 is best) with the half width of a 95 % interval, `wins` the share of pairs in
-    which it beats the reference, ties half, `p_value` the two-sided Wilcoxon signed rank test against it,
-    corrected by Holm 1979 over all controllers; `better` tells the direction of the signed ranks.
+    `rank` is its mean rank (1 is best) with the half width of a 95 % interval, `wins` the fraction of pairs in
+    which it beats the reference (ties count half), `p_value` that of the two-sided Wilcoxon signed rank test
+    against it, corrected by Holm 1979 over all controllers; `better` is the direction of the signed ranks.
     """
 
     controller: str
@@ -43,7 +43,7 @@ def standings(controllers: Sequence[str], regrets: Array, reference: Array) -> l
     p_values = [
         _signed_rank(np.minimum(regrets[:, c], 1e12), np.minimum(reference, 1e12)) for c in range(len(controllers))
     ]
-    # A comparison with itself is no comparison and must not make the others' correction stricter.
+    # A comparison with itself must not make the correction of the others stricter.
     asked = [c for c in range(len(controllers)) if not np.array_equal(regrets[:, c], reference)]
     corrected = dict(zip(asked, holm([p_values[c][0] for c in asked]), strict=True))
     return [
@@ -61,7 +61,7 @@ def standings(controllers: Sequence[str], regrets: Array, reference: Array) -> l
 
 def _signed_rank(one: Array, other: Array) -> tuple[float, bool]:
     differences = one - other
-    # Rounding noise of equal figures is no difference.
+    # Rounding noise of equal values is not a difference.
     differences[np.abs(differences) < 1e-12] = 0.0
     if not differences.any():
         return 1.0, False
@@ -70,7 +70,7 @@ def _signed_rank(one: Array, other: Array) -> tuple[float, bool]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for making several comparisons (Holm 1979)."""
+    """Return the p-values corrected for several comparisons (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     corrected = [0.0] * len(p_values)
     highest = 0.0

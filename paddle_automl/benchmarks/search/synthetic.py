@@ -1,4 +1,4 @@
-"""Synthetic tasks over mixed and conditional spaces, made in code: nothing needs to be downloaded."""
+"""Synthetic tasks over mixed and conditional spaces, without any download."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAMPLED, CLIMBED, ROUNDS = 20_000, 200, 60
 class Synthetic(Task):
     """A random function of a fixed space, with Gaussian noise of standard deviation 0.02.
 
-    Where its optimum lies is found once, by random sampling and mutation of the best.
+    Its optimum is found once, by random sampling and mutation of the best.
     """
 
     spec: Mapping[str, Any]
@@ -129,7 +129,7 @@ class Mixed(Synthetic):
 
 
 class Conditional(Synthetic):
-    """Two networks with options of their own, a list of blocks, and a shared recipe."""
+    """Two networks with their own options, a list of blocks, and a shared recipe."""
 
     spec = {  # noqa: RUF012
         "model.backbone": {
@@ -158,7 +158,7 @@ class Conditional(Synthetic):
         self._tables = [rng.normal(0, 0.3, column.size or 1) if column.category else None for column in columns]
         self._centre = rng.uniform(0.2, 0.8, len(columns))
         self._weight = rng.uniform(0.3, 2.5, len(columns))
-        # Numbers pull on each other only where both count.
+        # Numbers interact only if both are active.
         self._cross = np.triu(rng.normal(0, 0.6, (len(columns), len(columns))), 1)
         self._phase = rng.uniform(0, 6.28, len(columns))
 

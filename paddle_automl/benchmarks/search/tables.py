@@ -1,12 +1,12 @@
 """Tables from files: NAS-Bench-201, and any table in a documented .npz or CSV form.
 
-A ``.npz`` table holds `space`, a JSON text that maps each decision to the list of its values, and one array
-per task of shape ``[n_1, ..., n_D]`` or ``[n_1, ..., n_D, runs]`` with axes in the order of `space`. `goal`
-("minimize" or "maximize", default minimize) tells the direction. FCNet (Klein and Hutter 2019, arXiv
-1905.04970) and HPOBench's tabular MLP (Eggensperger et al. 2021, arXiv 2109.06716) come in this form.
+A ``.npz`` table holds `space`, a JSON text that maps each decision to the list of its values, and one array per
+task of shape ``[n_1, ..., n_D]`` or ``[n_1, ..., n_D, runs]`` with axes in the order of `space`. `goal` ("minimize"
+or "maximize", default minimize) is the direction. FCNet (Klein and Hutter 2019, arXiv 1905.04970) and HPOBench's
+tabular MLP (Eggensperger et al. 2021, arXiv 2109.06716) have this form.
 
 A ``.csv`` or ``.csv.gz`` table has a column per decision and the columns ``cost`` or ``score`` (several runs:
-``cost_1``, ``cost_2``, ...); every combination of values stands in it once.
+``cost_1``, ``cost_2``, ...); every combination of values has one row.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from paddle_automl.benchmarks.search.task import Table
 from paddle_automl.core.errors import DataError
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-"""Of NAS-Bench-201 (Dong and Yang 2020, arXiv 2001.00326), by their digit in the column `ops`."""
+"""Operations of NAS-Bench-201 (Dong and Yang 2020, arXiv 2001.00326), by their digit in the column `ops`."""
 EDGES = ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")
 
 
 def nas_bench_201(path: Path, data: str, short: bool = False) -> Table:
     """Return NAS-Bench-201 on one data set: single 200-epoch validation runs, accuracy as a negative cost.
 
-    `short` takes the validation accuracy after 12 epochs, the cheap signal. Shown is the test accuracy after 200.
+    `short` uses the validation accuracy after 12 epochs, a cheap signal. The test accuracy after 200 is shown.
     """
     wanted = [f"{data}_val_12ep"] if short else [f"{data}_val_200ep_run{run}" for run in range(3)]
     rows = _rows(path)
@@ -49,7 +49,7 @@ def nas_bench_201(path: Path, data: str, short: bool = False) -> Table:
 
 
 def npz_tables(path: Path, goal: str = "minimize", prefix: str = "") -> list[Table]:
-    """Return the tables of a .npz file; its own `goal` goes before the given one."""
+    """Return the tables of a .npz file; its own `goal` takes precedence over the given one."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             content = {name: arrays[name] for name in arrays.files}
@@ -63,9 +63,7 @@ def npz_tables(path: Path, goal: str = "minimize", prefix: str = "") -> list[Tab
     tables = []
     for name, values in content.items():
         if values.shape[: len(shape)] != shape or values.ndim > len(shape) + 1:
-            raise DataError(
-                f"{path}: '{name}' has shape {values.shape}; 'space' asks for {shape} or {shape} + runs"
-            )
+            raise DataError(f"{path}: '{name}' has shape {values.shape}; 'space' needs {shape} or {shape} + runs")
         runs = values if values.ndim > len(shape) else values[..., None]
         tables.append(Table(f"{prefix}{name}", _keys(choices), sign * runs))
     return tables
@@ -89,7 +87,7 @@ def csv_table(path: Path) -> Table:
     for number, row in enumerate(rows, 2):
         place = tuple(choices[key].index(_value(row[key])) for key in decisions)
         if place in seen:
-            raise DataError(f"{path}:{number}: this combination stands in the table twice")
+            raise DataError(f"{path}:{number}: duplicate combination")
         seen.add(place)
         costs[place] = [float(row[column]) if row[column] else np.nan for column in measured]
     missing = int(np.prod(costs.shape[:-1])) - len(seen)

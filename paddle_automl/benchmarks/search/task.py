@@ -1,4 +1,4 @@
-"""What a benchmark task is: a search space, noisy observations, and the true cost behind them."""
+"""The interface of benchmark tasks: a search space, noisy observations, and the true cost."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from paddle_automl.space import Params, SearchSpace
 
 @dataclass(frozen=True)
 class Observation:
-    """One evaluation: the cost that was seen, and the number of the run that it came from."""
+    """One evaluation: the observed cost, and the number of its run."""
 
     cost: float
     run: int
 
 
 class Task(ABC):
-    """A function to minimise that is known completely.
+    """A completely known function to minimize.
 
-    `best` is the lowest true cost, `typical` the median over the space. The *normalized regret* of a cost is
-    its distance to the best one in units of the distance between the two: 0 is perfect, 1 is no better than
-    half of all configurations.
+    `best` is the lowest true cost, `typical` the median over the space. The *normalized regret* of a cost is its
+    distance to the best cost divided by the distance between the two: 0 is perfect, 1 is no better than half of all
+    configurations.
     """
 
     name: str
@@ -37,14 +37,14 @@ class Task(ABC):
 
     @abstractmethod
     def observe(self, params: Params, rng: np.random.Generator, used: Sequence[int]) -> Observation:
-        """Return one noisy evaluation; a run in `used` is given again only when there is no other."""
+        """Return one noisy evaluation; a run in `used` is used again only if there is no other."""
 
     @abstractmethod
     def truth(self, params: Params) -> float:
         """Return the true cost."""
 
     def shown(self, params: Params) -> dict[str, float]:
-        """Return further figures of a configuration that are printed, never searched."""
+        """Return further values of a configuration that are printed, but not optimized."""
         return {}
 
     def regret(self, params: Params) -> float:
@@ -54,10 +54,10 @@ class Task(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Table(Task):
-    """All configurations evaluated beforehand: `costs` [n_1, ..., n_D, R] of R runs, NaN where one is missing.
+    """All configurations, evaluated beforehand: `costs` [n_1, ..., n_D, R] of R runs, NaN if one is missing.
 
-    `choices` are the values of each decision in the order of the axes. `others` are further figures
-    [n_1, ..., n_D]. The true cost is the mean of the runs.
+    `choices` are the values of each decision in the order of the axes. `others` are further values [n_1, ..., n_D].
+    The true cost is the mean of the runs.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Table(Task):
         return tuple(list(values).index(params[key]) for key, values in self.choices.items())
 
     def observe(self, params: Params, rng: np.random.Generator, used: Sequence[int]) -> Observation:
-        """Return a run drawn at random, an unused one while there is one."""
+        """Return a random run, an unused one if there is one."""
         runs = self.costs[self.index(params)]
         there = np.flatnonzero(~np.isnan(runs))
         left = [run for run in there if run not in used] or list(there)
@@ -106,6 +106,6 @@ class Table(Task):
         return float(self.means[self.index(params)])
 
     def shown(self, params: Params) -> dict[str, float]:
-        """Return the further figures."""
+        """Return the further values."""
         place = self.index(params)
         return {name: float(values[place]) for name, values in self.others.items()}

@@ -1,4 +1,4 @@
-"""The referee's tables for the terminal, and the same figures for the JSON file."""
+"""The tables of a comparison for the terminal, and the same results for the JSON file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from paddle_automl.search.learning.columns import Array
 
 SIGNIFICANT = 0.05
 FINAL_CHOICE = (
-    "'final choice': share of pairs in which repeating the best few chose better than the best observation of as "
-    "many trials without repeats, ties half."
+    "'final choice': fraction of pairs in which repeating the best few chose better than the best observation of "
+    "as many trials without repeats; ties count half."
 )
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is compared. `final` says who ends with repeats of the best few: "own", "all" or "none".
+    """The comparison. `final` says which controllers end with repeats of the best few: "own", "all" or "none".
 
-    "own" are all controllers but those of other projects and the reference.
+    "own" are all controllers except those of other projects and the reference.
     """
 
     tasks: Sequence[str]
@@ -44,7 +44,7 @@ class Question:
 
 
 def summary_of(results: Results, question: Question) -> dict[str, Any]:
-    """Return all figures that are printed."""
+    """Return all results that are printed."""
     budgets = {}
     for budget in question.budgets:
         args = (question.tasks, question.controllers, question.seeds, budget)
@@ -130,7 +130,7 @@ def _print_shown(console: Console, shown: dict[str, Any], names: Sequence[str], 
 
 
 def _shown(results: Results, question: Question, budget: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the means of the further figures: figure -> task -> controller."""
+    """Return the means of the further values: name -> task -> controller."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for task in question.tasks:
         for controller in question.controllers:
@@ -144,7 +144,7 @@ def _shown(results: Results, question: Question, budget: int) -> dict[str, dict[
 
 
 def _times(results: Results, question: Question, controller: str) -> tuple[Array, Array]:
-    """Return the seconds of processor time of all runs, and the trials that each asked for."""
+    """Return the seconds of processor time of all runs, and the number of trials of each."""
     keys = [Run(task, controller, seed).key for task in question.tasks for seed in range(question.seeds)]
     runs = [results.runs[key] for key in keys]
     return np.array([run["seconds"] for run in runs]), np.array([max(1, run["asked"]) for run in runs])

@@ -1,1 +1,1 @@
-"""Speed of training: this project, Paddle and PyTorch, and what each setting of the process is worth."""
+"""Speed of training: this project, Paddle and PyTorch, and the gain of each process setting."""

@@ -23,8 +23,8 @@ from paddle_automl.search.executors.base import Executor, Failed, Finished, Job
 SUMMARY = "Compare accuracies after training in bfloat16 and in float32, with the same seeds."
 DESCRIPTION = """For each seed a network is trained in both types from the same weights, on the same batches; its
 last weights are tested in float32. The criterion: the mean difference is at most 2 s sqrt(2 / n), with s the
-standard deviation of the float32 accuracies over the n seeds. So much, in 19 of 20 cases, would the mean change
-if float32 were run with n other seeds."""
+standard deviation of the float32 accuracies over the n seeds. In 19 of 20 cases the mean would change by at most
+that if float32 were run with n other seeds."""
 DTYPES = ("float32", "bfloat16")
 JOB = "paddle_automl.benchmarks.training.accuracy_job:run"
 _RECIPE: dict[str, Any] = {
@@ -52,12 +52,12 @@ TASKS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""What is trained: how many of the training images (none: all), and the configuration."""
+"""The tasks: number of training images (none: all), and the configuration."""
 
 
 @dataclass(frozen=True)
 class PrecisionRequest:
-    """One training: a configuration of `TASKS`, on so many of its training images (None: all), in one type."""
+    """One training: a configuration of `TASKS`, on this number of its training images (None: all), in one type."""
 
     task: str
     dtype: str
@@ -81,7 +81,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     precision.add_argument("--workers", type=int, default=usable_cores(), help="processes (default: all cores)")
     precision.add_argument(
-        "--json", type=Path, metavar="FILE", help="keep all figures; trainings found there are not made again"
+        "--json", type=Path, metavar="FILE", help="write results to FILE; trainings already there are kept"
     )
     precision.set_defaults(run=_precision)
 
@@ -92,12 +92,12 @@ def _precision(args: argparse.Namespace) -> None:
     names = chosen("--tasks", args.tasks, list(TASKS))
     if args.data is None and "fashion_mnist" in names:
         if args.tasks != "all":
-            raise ConfigError("--data: must name the folder that holds fashion_mnist/")
-        screen().print("fashion_mnist is left out: --data DIR names the folder that holds it", style="dim")
+            raise ConfigError("--data: must name the folder that contains fashion_mnist/")
+        screen().print("fashion_mnist is left out: give the folder that contains it with --data DIR", style="dim")
         names.remove("fashion_mnist")
     requests = [
         PrecisionRequest(name, dtype, seed, _config(name, args.data), TASKS[name]["images"])
-        # Seeds outermost: an interrupted comparison has looked at everything a little.
+        # Seeds outermost: an interrupted comparison covers everything a little.
         for seed in range(args.seeds)
         for name in names
         for dtype in DTYPES
@@ -134,7 +134,7 @@ def _train_all(requests: Sequence[PrecisionRequest], kept: Kept, workers: int) -
 
 
 def _take(pool: Executor, missing: Sequence[PrecisionRequest], kept: Kept) -> int:
-    """Keep what ended within a second; return how many did."""
+    """Store results that arrive within a second; return their number."""
     ended = 0
     for event in pool.poll(1.0):
         if isinstance(event, Finished):

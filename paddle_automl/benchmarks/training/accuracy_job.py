@@ -19,7 +19,7 @@ from paddle_automl.training.loop import Keep, train
 
 
 def run(request: PrecisionRequest, worker: Worker) -> dict[str, Any]:
-    """Return the test accuracy of the last weights, and the type that training really ran in.
+    """Return the test accuracy of the last weights, and the type that training used.
 
     Data and splits are the same for all seeds.
     """

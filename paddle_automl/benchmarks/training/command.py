@@ -68,11 +68,11 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, rounds: int) -> Non
     """Add the arguments that all comparisons of training steps have."""
     parser.add_argument("--nets", default="all", help=f"comma-separated networks out of {', '.join(WORKLOADS)}")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"turns of each variant (default: {rounds})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
 
 
 def networks_of(args: argparse.Namespace) -> list[str]:
-    """Return the networks that are asked for; raises ConfigError for unknown ones and for no rounds."""
+    """Return the requested networks; raises ConfigError for unknown ones and for no rounds."""
     if args.rounds < 1:
         raise ConfigError(f"--rounds: must be at least 1, got {args.rounds}")
     return chosen("--nets", args.nets, list(WORKLOADS))
@@ -88,7 +88,7 @@ def chosen(option: str, text: str, valid: Sequence[str]) -> list[str]:
 
 
 def tell(text: str) -> None:
-    """Show what is being done, on one line that is written over."""
+    """Show the progress, on one line that is overwritten."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
@@ -149,7 +149,7 @@ def _has_torch(python: str) -> bool:
 
 
 def _add_roofline(member: Member, rooflines: dict[str, list[float]]) -> None:
-    """Measure the peak once more; the better of product and convolution is the roofline."""
+    """Measure the peak once more; the faster of product and convolution is the roofline."""
     for dtype, kinds in member.ask("roofline", dtypes=list(rooflines))["gflops"].items():
         if kinds:
             rooflines[dtype].append(max(kinds.values()))
@@ -161,7 +161,7 @@ def _record(
     about: Mapping[str, Mapping[str, Any]],
     peak: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return all figures that are printed or written."""
+    """Return all results that are printed or written."""
     networks: dict[str, Any] = {}
     for network, of_variants in figures.items():
         workload = WORKLOADS[network]

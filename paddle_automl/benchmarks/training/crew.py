@@ -1,4 +1,4 @@
-"""The worker processes of a comparison and the rounds in which they take turns."""
+"""The worker processes of a comparison, which take turns in rounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from paddle_automl.core.runtime import SWITCH
 
 PACKAGE_ROOT = Path(__file__).parents[3]
 BLOCK_SECONDS = 1.0
-"""CPU time of one turn of a variant; at least one step."""
+"""CPU seconds of one turn of a variant; at least one step."""
 MOST_STEPS = 50
 _OWN = (
     "OMP_NUM_THREADS",
@@ -34,19 +34,19 @@ _OWN = (
 
 @dataclass(frozen=True)
 class Variant:
-    """What one worker trains with."""
+    """The framework and settings of one worker."""
 
     framework: str
     """project, paddle or torch."""
     dtype: str = "float32"
     settings: tuple[str, ...] = ()
-    """Of `core.runtime.SETTINGS`."""
+    """Names from `core.runtime.SETTINGS`."""
     kernels: bool = True
     """Whether the project's fast layers are on."""
     python: str = sys.executable
 
     def environment(self) -> dict[str, str]:
-        """Return the worker's environment: that of this process, without what is compared."""
+        """Return the worker's environment: that of this process, without the compared settings."""
         # Malloc options of the user would apply to every variant and hide the setting.
         kept = {k: v for k, v in os.environ.items() if k not in _OWN and not k.startswith(("MALLOC_", "GLIBC_TUN"))}
         path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [kept.get("PYTHONPATH")])])
@@ -95,7 +95,7 @@ class Member:
     def close(self) -> None:
         """End the worker."""
         assert self._process.stdin is not None
-        # A dead worker's pipe breaks once more here; why it died was said when it was asked.
+        # A dead worker's pipe breaks again here; the reason was reported at the last request.
         with suppress(OSError):
             self._process.stdin.close()
         try:
@@ -120,7 +120,7 @@ def crew(variants: Mapping[str, Variant]) -> Iterator[dict[str, Member]]:
 
 @dataclass
 class Figures:
-    """Images per second of one network and variant, a number for each round."""
+    """Images per second of one network and variant, a value for each round."""
 
     per_cpu_second: list[float] = field(default_factory=list)
     per_second: list[float] = field(default_factory=list)
@@ -148,10 +148,10 @@ def take_turns(
     each_round: Callable[[int], None],
     tell: Callable[[str], None],
 ) -> dict[str, dict[str, Figures]]:
-    """Return the figures by network and variant.
+    """Return the results by network and variant.
 
     In each round every variant trains every network for about `BLOCK_SECONDS`, one after the other, in an order
-    that moves on by one place from round to round; so a disturbance of the machine hits all alike.
+    that rotates from round to round, so that other load affects all variants alike.
     """
     steps: dict[tuple[str, str], int] = {}
     for network in networks:

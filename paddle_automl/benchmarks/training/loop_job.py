@@ -39,9 +39,9 @@ from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_optimizer
 
 EPOCH_S = 2.0
-"""CPU time of an epoch, about."""
+"""Approximate CPU seconds of an epoch."""
 FEWEST_STEPS = 12
-"""Of an epoch: in shorter ones the files, written once an epoch, would weigh more than they ever do."""
+"""Fewest steps of an epoch: in shorter ones the files, written once per epoch, would count too much."""
 VALIDATION_SHARE = 0.2
 SMALL = Workload("ResNet of 7 convolutions, 32x32", 64, (3, 32, 32), 0.0)
 RECIPE: dict[str, Any] = {
@@ -54,7 +54,7 @@ AUGMENT: dict[str, Any] = {"augment": [{"name": "random_crop", "padding": 4}, "h
 
 
 def run(request: LoopRequest, worker: Worker) -> dict[str, Any]:
-    """Return CPU seconds of epochs of the loop, of the same work by bare steps, and of the loop's parts."""
+    """Return CPU seconds of epochs of the loop, of the same work in bare steps, and of the loop's phases."""
     enter(worker)
     return _Measurement(request).run()
 
@@ -80,7 +80,7 @@ class _Measurement:
         self.seconds = _Seconds()
 
     def run(self) -> dict[str, Any]:
-        """Train so many epochs after one to warm up, each followed by the same work in bare steps."""
+        """Train the epochs after one for warm-up, each followed by the same work in bare steps."""
         seconds = self.seconds
         started = time.process_time()
 
@@ -120,7 +120,7 @@ class _Measurement:
         )
 
     def _data(self) -> PreparedData:
-        """Return random images, as many as an epoch of about `EPOCH_S` takes."""
+        """Return random images for an epoch of about `EPOCH_S`."""
         self.bare.step()
         self.steps = max(FEWEST_STEPS, min(100, round(EPOCH_S / max(_spent(self.bare.step), 1e-3))))
         count = self.steps * self.workload.batch
@@ -129,14 +129,14 @@ class _Measurement:
         return data
 
     def _bare_work(self) -> None:
-        """Measure the epoch's forward, backward and optimizer alone, and forward for the validation images."""
+        """Measure only the epoch's forward, backward and optimizer, and forward for the validation images."""
         steps = self._often(self.bare.step)
         self.forward = _spent(self.bare.evaluate)
         self.seconds.bare.append(steps + self.forward)
         self.seconds.bare_step.append(steps / self.steps)
 
     def _parts(self) -> None:
-        """Measure each part of the loop by itself, as often as an epoch needs it."""
+        """Measure each phase of the loop by itself, as often as in an epoch."""
         plain, augmented = _spent(lambda: self._pass(None)), _spent(lambda: self._pass(self.augment))
         images, targets = self.workload.inputs(), task_of_classes().dense(self.workload.labels())
         bare = self.bare
@@ -191,7 +191,7 @@ def augmenter_of(workload: Workload) -> Augmenter | None:
 
 
 def random_data(workload: Workload, training: int, validation: int) -> PreparedData:
-    """Return so many random images for training and validation, in memory."""
+    """Return random images for training and validation, in memory."""
     random = generator(0, "benchmark", "loop")
     images = random.integers(0, 256, (training + validation, *workload.shape), dtype=np.uint8)
     labels = random.integers(0, CLASSES, len(images))
@@ -203,7 +203,7 @@ def random_data(workload: Workload, training: int, validation: int) -> PreparedD
 
 
 class _Bare:
-    """Forward, backward and optimizer, with nothing around them, on one batch that stays where it is."""
+    """Only forward, backward and optimizer, on one fixed batch."""
 
     def __init__(self, model: Network, config: TrainingConfig, workload: Workload) -> None:
         self.model = model
@@ -221,12 +221,12 @@ class _Bare:
         self.optimizer.clear_grad(set_to_zero=False)
 
     def kept_gradients(self) -> list[Tensor]:
-        """Return the parameters that learn, with gradients."""
+        """Return the trainable parameters with gradients."""
         self._backward()
         return [p for p in self.model.parameters() if not p.stop_gradient and p.grad is not None]
 
     def evaluate(self) -> None:
-        """Run the forward passes of a validation, on batches that are at hand."""
+        """Run the forward passes of a validation, on prepared batches."""
         self.model.eval()
         with paddle.no_grad(), self.precision.evaluation_context():
             for inputs in self.held_out:

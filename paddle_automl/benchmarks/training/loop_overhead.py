@@ -1,4 +1,4 @@
-"""The command `benchmark loop`: what the whole training loop costs beyond forward, backward and optimizer."""
+"""The command `benchmark loop`: the training loop's overhead over forward, backward and optimizer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from paddle_automl.core.runtime import processor_name
 from paddle_automl.search.executors.base import Job, run_job
 
 SUMMARY = "Compare the whole training loop with the bare step: CPU time of one thread, interleaved."
-DESCRIPTION = """The loop: data, augmentation, moving average, clipping, validation, metrics, files.
-The bare step: forward, backward and optimizer on a batch that stays where it is, and forward for the validation
-images."""
+DESCRIPTION = """The loop: data, augmentation, moving average, clipping, validation, metrics, files. The bare step:
+forward, backward and optimizer on a fixed batch, and forward for the validation images."""
 NETS = ("cnn", "resnet18", "small")
 DTYPES = ("float32", "bfloat16")
 TARGET = 0.08
@@ -36,13 +35,13 @@ PARTS = {
     "clipping": "norm of all gradients",
     "average": "moving average of the weights",
     "scores": "probabilities and metrics of the validation images",
-    "files": "write the epoch's line, keep and write the best weights",
+    "files": "write the epoch's line, copy and write the best weights",
 }
 
 
 @dataclass(frozen=True)
 class LoopRequest:
-    """What the measured process does: so many epochs of one network in one type; files go to `folder`."""
+    """Request of the measured process: epochs of one network in one type; files go to `folder`."""
 
     net: str
     dtype: str
@@ -65,7 +64,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     loop.add_argument(
         "--rounds", type=int, default=7, help="epochs of the loop, each followed by bare steps (default: 7)"
     )
-    loop.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    loop.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     loop.set_defaults(run=_loop)
 
 
@@ -91,7 +90,7 @@ def _loop(args: argparse.Namespace) -> None:
 
 
 def summary_of(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return medians over the rounds: the loop's overhead, and each part's share of the bare time."""
+    """Return medians over the rounds: the loop's overhead, and each phase's fraction of the bare time."""
     ratios = [loop / bare for loop, bare in zip(figures["loop_s"], figures["bare_s"], strict=True)]
     bare = median(figures["bare_s"])
     parts = {name: median(seconds) / bare for name, seconds in figures["parts_s"].items()}
@@ -119,4 +118,4 @@ def print_overheads(console: Console, found: Sequence[Mapping[str, Any]]) -> Non
             f"{100 * row['rest']:.1f}%",
         )  # fmt: skip
     console.print(table)
-    console.print(f"target: at most {1 + TARGET:.2f}; shares are of the bare time; rest: not attributed, and noise")
+    console.print(f"target: at most {1 + TARGET:.2f}; percentages of the bare time; rest: unattributed, and noise")

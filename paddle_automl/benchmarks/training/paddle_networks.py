@@ -1,4 +1,4 @@
-"""The four networks and the training step as Paddle's tutorials write them.
+"""The four networks and the training step in the style of Paddle's tutorials.
 
 Convolutions keep their bias, means and maxima over axes are `mean` and `max`, the optimizer is a plain Momentum.
 """

@@ -1,4 +1,4 @@
-"""Processes of this project's own kind for measurements: from its fork server, with one thread."""
+"""Processes for measurements: from this project's fork server, with one thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from paddle_automl.search.executors.base import EXECUTORS, Executor
 
 
 def executor(workers: int, scratch: Path | None = None) -> Executor:
-    """Return an executor that runs `workers` jobs side by side on the CPU, each with one thread.
+    """Return an executor that runs `workers` parallel jobs on the CPU, each with one thread.
 
     Decoded items are kept in `scratch`.
     """

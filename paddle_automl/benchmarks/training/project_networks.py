@@ -1,4 +1,4 @@
-"""The four networks out of this project's layers, trained by its learner."""
+"""The four networks built from this project's layers, trained by its learner."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACKBONES = {
     "cnn": {"name": "vgg", "width": 32, "convs": [1, 2]},
     "resnet18": {"name": "resnet", "width": 64, "blocks": [2, 2, 2, 2]},
 }
-"""Those that are a backbone of this project with some options."""
+"""Networks that are a backbone of this project with some options."""
 
 
 def build(name: str, workload: Workload) -> Network:
@@ -59,7 +59,7 @@ def image_input(workload: Workload) -> ImageInput:
 
 
 def spec_of(workload: Workload) -> TensorSpec:
-    """Return the one array that the workload's network takes."""
+    """Return the only array that the workload's network takes."""
     if workload.tokens:
         return TensorSpec("tokens", workload.shape, "int64")
     return TensorSpec("image", workload.shape)

@@ -1,4 +1,4 @@
-"""The command `benchmark scaling`: what a second worker adds, against what the machine can give it."""
+"""The command `benchmark scaling`: the gain of a second worker, compared with the machine's own scaling."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from paddle_automl.core.files import write_json
 from paddle_automl.core.runtime import processor_name, usable_cores
 from paddle_automl.search.executors.base import Executor, Failed, Finished, Job
 
-SUMMARY = "Compare the throughput of trials side by side with that of one, by the clock on the wall."
-DESCRIPTION = """Trials train with this project's whole loop, each in a process of its own with one thread. How
-far the machine itself scales (its clock, its caches, other work on it) is measured in turn with processes that
-only multiply matrices. The machine should be idle."""
+SUMMARY = "Compare the throughput of parallel trials with that of one, by wall-clock time."
+DESCRIPTION = """Trials train with this project's whole loop, each in its own process with one thread. The scaling
+of the machine itself (clock rate, caches, other load) is measured in turn with processes that only multiply
+matrices. The machine should be idle."""
 PRODUCT = "product"
 NETS = ("cnn", "small")
 DTYPES = ("float32", "bfloat16")
 TARGET = 0.95
 JOB = "paddle_automl.benchmarks.training.scaling_job:run"
 READY_S = 4.0
-"""Time for processes to start, build their network and warm up before they are measured."""
+"""Seconds for processes to start, build their network and warm up before the measurement."""
 
 
 @dataclass(frozen=True)
 class ScalingRequest:
-    """What one process does: training of `net` or products, counted from `begin` to `end`, seconds of the clock."""
+    """Request of one process: training of `net` or products, counted from `begin` to `end` (clock seconds)."""
 
     net: str
     dtype: str
@@ -57,11 +57,11 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     scaling.add_argument("--dtypes", default="all", help=f"comma-separated types out of {', '.join(DTYPES)}")
     scaling.add_argument(
-        "--workers", type=int, default=min(2, usable_cores()), help="processes side by side (default: 2)"
+        "--workers", type=int, default=min(2, usable_cores()), help="parallel processes (default: 2)"
     )
     scaling.add_argument("--rounds", type=int, default=5, help="measurements of each kind (default: 5)")
     scaling.add_argument("--seconds", type=float, default=4.0, help="length of a measurement (default: 4)")
-    scaling.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    scaling.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     scaling.set_defaults(run=_scaling)
 
 
@@ -75,7 +75,7 @@ def _scaling(args: argparse.Namespace) -> None:
         for number in range(args.rounds):
             for index, kind in enumerate(kinds):
                 tell(f"round {number + 1} of {args.rounds}: {kind['net']}, {kind['dtype']}")
-                # One and many by turns first: a machine that warms up or slows down must not favour either.
+                # One or many processes begin in turn, so that a machine that gets faster or slower favours neither.
                 counts = (1, args.workers) if number % 2 == 0 else (args.workers, 1)
                 speed = {count: _throughput(pool, kind, count, args.seconds, Path(folder)) for count in counts}
                 rounds[index].append(speed[args.workers] / speed[1])
@@ -89,7 +89,7 @@ def _scaling(args: argparse.Namespace) -> None:
 
 
 def _throughput(pool: Executor, kind: Mapping[str, Any], count: int, seconds: float, folder: Path) -> float:
-    """Return the work per second of `count` processes together, over the same window of time."""
+    """Return the total work per second of `count` processes over the same time window."""
     begin = time.time() + READY_S
     for number in range(count):
         request = ScalingRequest(kind["net"], kind["dtype"], begin, begin + seconds)
@@ -105,7 +105,7 @@ def _throughput(pool: Executor, kind: Mapping[str, Any], count: int, seconds: fl
 
 
 def summary_of(kinds: Sequence[Mapping[str, Any]], rounds: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-    """Return for each kind of work the factor by which the throughput grew, and its share of that of products."""
+    """Return for each kind of work the factor of the throughput, and its ratio to that of products."""
     product = median(rounds[0])
     return [
         {**kind, "scaling": median(found), "over_product": median(found) / product, "rounds": list(found)}
@@ -123,7 +123,7 @@ def print_scaling(console: Console, found: Sequence[Mapping[str, Any]], workers:
         mark = "" if own or row["over_product"] >= TARGET else " !"
         share = "" if own else f"{row['over_product']:.3f}{mark}"
         extremes = (f"{bound(row['rounds']):.2f}" for bound in (min, max))
-        work = "products of matrices" if own else f"training, {row['net']}"
+        work = "matrix products" if own else f"training, {row['net']}"
         table.add_row(work, row["dtype"], f"{row['scaling']:.3f}", *extremes, share)
     console.print(table)
-    console.print(f"medians over the rounds; target: at least {TARGET} of what products of matrices gain")
+    console.print(f"medians over the rounds; target: at least {TARGET} of the gain of matrix products")

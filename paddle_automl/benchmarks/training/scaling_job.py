@@ -1,4 +1,4 @@
-"""One process of `benchmark scaling`: it works until a given time and counts what it did in a window."""
+"""One process of `benchmark scaling`: it works until a given time and counts its work in a time window."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.loop import train
 
 SIDE = 768
-"""Of the matrices: three of them fit into the caches of a core."""
+"""Size of the matrices: three of them fit into the caches of a core."""
 STEPS = 4
-"""Of an epoch: short ones let the window be met closely, and each has a validation and files as usual."""
+"""Steps of an epoch: short ones fit the window closely, and each has the usual validation and files."""
 
 
 def run(request: ScalingRequest, worker: Worker) -> dict[str, float]:
@@ -35,7 +35,7 @@ def run(request: ScalingRequest, worker: Worker) -> dict[str, float]:
 
 
 class _Window:
-    """Counts work that was done between two times."""
+    """Counts work between two times."""
 
     def __init__(self, begin: float, end: float) -> None:
         self.begin, self.end = begin, end
@@ -53,9 +53,9 @@ class _Window:
             self.marks.append((now, amount))
 
     def rate(self) -> float:
-        """Return the work per second from the first mark, which is not counted, to the last."""
+        """Return the work per second from the first mark (which is not counted) to the last."""
         if len(self.marks) < 2:
-            raise RuntimeError("too slow for the window: give more --seconds")
+            raise RuntimeError("too slow for the window: use more --seconds")
         return sum(amount for _, amount in self.marks[1:]) / (self.marks[-1][0] - self.marks[0][0])
 
 

@@ -1,4 +1,4 @@
-"""The command `benchmark runtime`: what each setting of `core.runtime` is worth, alone and together."""
+"""The command `benchmark runtime`: the gain of each setting of `core.runtime`, alone and together."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from paddle_automl.benchmarks.training.workloads import WORKLOADS
 from paddle_automl.core.files import write_json
 from paddle_automl.core.runtime import MALLOC, MKL_VARIABLE, SETTINGS, processor_name
 
-SUMMARY = "Measure what each setting of the process is worth for training on a CPU, interleaved."
+SUMMARY = "Measure the gain of each process setting for training on a CPU, interleaved."
 PATHS = {"paddle": False, "fast": True}
-"""Name of a way to compute: whether the fast layers are on."""
+"""Names of the variants, and whether the fast layers are on."""
 CHOICES: dict[str, tuple[str, ...]] = {
     "none": (),
     "KMP_BLOCKTIME": ("KMP_BLOCKTIME",),
@@ -66,7 +66,7 @@ def _add_idle(members: Mapping[str, Member], idle: Mapping[str, list[float]]) ->
 def _record(
     figures: Mapping[str, Mapping[str, Figures]], idle: Mapping[str, float], set_here: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return all figures that are printed or written."""
+    """Return all results that are printed or written."""
     networks = {}
     for network, of_variants in figures.items():
         speeds = {}

@@ -1,4 +1,4 @@
-"""The command `benchmark startup`: what a trial takes before its first step."""
+"""The command `benchmark startup`: the time of a trial before its first step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.trials import standalone
 from paddle_automl.search.executors.base import Job, run_job
 
-SUMMARY = "Measure what a trial takes from its start to its first step, part by part."
+SUMMARY = "Measure the time of a trial from its start to its first step, by phase."
 TARGET_S = 1.0
 JOB = "paddle_automl.benchmarks.training.startup_job:run"
 PARTS = {
@@ -52,7 +52,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "-o", "--set", action="append", default=[], metavar="KEY=VALUE", help="change one key of the configuration"
     )
     startup.add_argument("--rounds", type=int, default=5, help="trials after the first one (default: 5)")
-    startup.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    startup.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     startup.set_defaults(run=_startup)
 
 
@@ -89,9 +89,9 @@ def _config(args: argparse.Namespace) -> RunConfig:
 
 
 def print_startup(console: Console, trials: Sequence[Mapping[str, tuple[float, float]]]) -> None:
-    """Print the parts of the first trial, which waits for the imports and decodes, and the median of the others.
+    """Print the phases of the first trial, which waits for imports and decodes, and the median of the others.
 
-    Of each part: seconds by the clock, and of CPU time, which other work on the machine changes less.
+    For each phase: wall-clock seconds, and CPU seconds, which depend less on other load.
     """
     table = Table(title="from the start of a trial to the end of its first step, ms", title_justify="left")
     for name in ("", "first trial", "later trials", "their CPU time"):
@@ -105,5 +105,5 @@ def print_startup(console: Console, trials: Sequence[Mapping[str, tuple[float, f
         table.add_row(name, f"{1000 * spent[0][0]:.0f}", f"{clock:.0f}", f"{cpu:.0f}")
     console.print(table)
     console.print(
-        f"by the clock; target: under {1000 * TARGET_S:.0f} for later trials; the first one waits for the import"
+        f"wall-clock time; target: under {1000 * TARGET_S:.0f} for later trials; the first one waits for the import"
     )

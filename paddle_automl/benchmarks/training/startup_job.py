@@ -1,4 +1,4 @@
-"""The measured process of `benchmark startup`: what a trial does, up to its first step."""
+"""The measured process of `benchmark startup`: a trial up to its first step."""
 
 from __future__ import annotations
 

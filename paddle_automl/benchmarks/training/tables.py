@@ -16,17 +16,15 @@ COMPARISONS = (
     ("project-bf16", "torch-bf16"),
     ("project-bf16", "torch-bf16-malloc"),
 )
-"""Ratios of medians that are printed, where both were measured."""
+"""Ratios of medians that are printed if both were measured."""
 
 
 def print_speeds(console: Console, record: Mapping[str, Any]) -> None:
-    """Print images per CPU-second and per second, shares of the roofline, and the ratios."""
+    """Print images per CPU-second and per second, fractions of the roofline, and the ratios."""
     networks = record["networks"]
     roof = ", ".join(f"{dtype} {value:.0f}" for dtype, value in record["roofline_gflops"].items())
-    console.print(
-        f"{record['processor']}; one thread; most that it was seen to do here, GFLOP/s: {roof or 'not measured'}"
-    )
-    console.print("\nimages per CPU-second (per second; share of the roofline of its type)")
+    console.print(f"{record['processor']}; one thread; measured peak, GFLOP/s: {roof or 'not measured'}")
+    console.print("\nimages per CPU-second (per second; fraction of the roofline of its type)")
     grid = _grid(networks)
     for name, about in record["variants"].items():
         cells = [_cell(network["variants"][name]) for network in networks.values()]

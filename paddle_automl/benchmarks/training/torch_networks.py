@@ -1,4 +1,4 @@
-"""The four networks in PyTorch, in its fastest usual form on a CPU.
+"""The four networks in PyTorch, in the fastest common form for a CPU.
 
 Channels last (for words a convolution over maps of one row, which is faster than ``Conv1d``), no bias before a
 normalization, bfloat16 by autocast. Imported only by a worker whose interpreter has PyTorch.
@@ -119,7 +119,7 @@ class _TextCNN(nn.Module):
         self.fc = nn.Linear(TEXT_FILTERS * len(TEXT_KERNELS), CLASSES)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        # [N, 1, L, C] seen as [N, C, 1, L] is channels last without a copy.
+        # [N, 1, L, C] viewed as [N, C, 1, L] is channels last without a copy.
         x = self.embedding(tokens)[:, None].permute(0, 3, 1, 2)
         found = [F.adaptive_max_pool2d(F.relu(conv(x)), 1).flatten(1) for conv in self.convs]
         return self.fc(self.dropout(torch.cat(found, 1)))

@@ -1,4 +1,4 @@
-"""A process that trains the networks of one variant whenever it is asked to.
+"""A process that trains the networks of one variant on request.
 
 It reads lines of JSON from its input and answers each with one line that begins with `MARK`. Only the standard
 library and NumPy are imported before the framework, so that it also runs in an interpreter that has PyTorch and
@@ -25,14 +25,14 @@ Step = Callable[[], float]
 
 
 class Worker:
-    """Keeps the steps of the networks it was asked for, warm."""
+    """Caches the warmed-up steps of the requested networks."""
 
     def __init__(self, framework: str, dtype: str, settings: dict[str, str]) -> None:
         self.framework, self.dtype, self.settings = framework, dtype, settings
         self._steps: dict[str, Step] = {}
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Return the figures that `order` asks for."""
+        """Return the results that `order` requests."""
         if order["what"] == "about":
             return self._about()
         if order["what"] == "roofline":
@@ -106,7 +106,7 @@ def _project_step(name: str, workload: Workload, dtype: str) -> Step:
 
 
 def _idle_after_two_threads(seconds: float) -> float:
-    """Return the CPU time spent in `seconds` of idleness after a matrix product by two threads of MKL."""
+    """Return the CPU time spent in `seconds` of idleness after a matrix product with two threads of MKL."""
     import paddle
 
     from paddle_automl.paddle_compat.device import set_threads
@@ -122,11 +122,11 @@ def _idle_after_two_threads(seconds: float) -> float:
 
 
 def main(arguments: list[str]) -> None:
-    """Answer orders until the input ends."""
+    """Answer requests until the input ends."""
     framework, dtype, *settings = arguments
     set_here = tune_process(settings)
     silence_known_warnings()
-    # Whatever a framework prints must not get between the answers.
+    # Output of a framework must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     worker = Worker(framework, dtype, set_here)

@@ -1,4 +1,4 @@
-"""The four networks that are trained, as numbers; what each framework makes of them is in `*_networks`."""
+"""The parameters of the four networks; their implementations for each framework are in `*_networks`."""
 
 from __future__ import annotations
 

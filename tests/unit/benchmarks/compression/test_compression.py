@@ -192,7 +192,7 @@ def test_what_was_measured_is_kept(commands, tmp_path):
 
 def test_other_files_are_no_figures(tmp_path):
     path = tmp_path / "figures.json"
-    for text, message in (("{}", "holds no figures of this command"), ("{", "cannot read the figures")):
+    for text, message in (("{}", "holds no results of this command"), ("{", "cannot read the results")):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(DataError, match=message):
             Figures(path)

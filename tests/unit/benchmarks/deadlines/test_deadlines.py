@@ -139,7 +139,7 @@ def test_the_first_bundle_is_due_where_a_trial_had_ended():
     assert Case("digits", 600, "digits.yaml").allowed_s == 612.0
     assert misses(case, {**known, "first_trial_s": 49.0}) == []
     late = misses(case, {**known, "first_trial_s": 48.0})
-    assert late == ["the first verified bundle stood after 61.0 s, though a trial had ended after 48.0 s"]
+    assert late == ["the first verified bundle came after 61.0 s, although a trial had ended after 48.0 s"]
     assert misses(case, {**known, "first_trial_s": 48.0, "took_s": 130.1})[0] == (
         "it took 130.1 s, allowed are 130.0 s"
     )
@@ -186,7 +186,7 @@ def test_the_command_keeps_its_figures(fake, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("tool", "photos", "message"),
     [
-        ("search.py", "nowhere", "--photos: nowhere is no folder"),
+        ("search.py", "nowhere", "--photos: nowhere is not a folder"),
         ("nothing.py", None, "runs the commands of a checkout, but there is no "),
     ],
 )

@@ -95,7 +95,7 @@ def test_tables_from_files(tmp_path):
     assert loaded.truth({"table.rate": 0.2, "table.kind": "a"}) == 2.0
     assert loaded.truth({"table.rate": 0.1, "table.kind": "b"}) == 6.0
     (tmp_path / "t.csv").write_text(rows + "0.2,b,1,1\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"t.csv:6: this combination stands in the table twice"):
+    with pytest.raises(DataError, match=r"t.csv:6: duplicate combination"):
         csv_table(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text(rows.replace("0.1,b,6,\n", ""), encoding="utf-8")
     with pytest.raises(DataError, match=r"1 combinations are missing, the first is {'rate': 0.1, 'kind': 'b'}"):
@@ -125,7 +125,7 @@ def test_standings():
 def test_wrong_words_stop_before_anything_runs(tmp_path, capsys):
     for words, message in [
         (["--tasks", "mixxed0"], "unknown task 'mixxed0'; did you mean 'mixed0'?"),
-        (["--tasks", "nas"], "give the folder that holds it with --data DIR"),
+        (["--tasks", "nas"], "give its folder with --data DIR"),
         (["--controllers", "autos"], "did you mean 'auto'?"),
         (["--controllers", "evolution:populatoin=5"], "did you mean 'population'?"),
         (["--trials", "many"], "--trials: must be whole numbers"),

@@ -118,7 +118,7 @@ def test_commands(tmp_path, capsys):
     record = json.loads(target.read_text())
     assert record["networks"]["textcnn"]["variants"]["paddle, none"]["over_none"] == 1
     assert record["idle_cpu_ms"]["all"] < record["idle_seconds"] * 1000
-    assert "share of the roofline" in capsys.readouterr().out
+    assert "fraction of the roofline" in capsys.readouterr().out
 
 
 def test_unknown_words():

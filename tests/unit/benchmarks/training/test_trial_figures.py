@@ -104,10 +104,10 @@ class TestKept:
     def test_another_file_is_refused(self, tmp_path):
         file = tmp_path / "k.json"
         file.write_text("[]", encoding="utf-8")
-        with pytest.raises(DataError, match=r"holds no figures of this command; give another file"):
+        with pytest.raises(DataError, match=r"holds no results of this command; give another file"):
             Kept.load(file, "precision")
         file.write_text("{", encoding="utf-8")
-        with pytest.raises(DataError, match=r"cannot read the figures"):
+        with pytest.raises(DataError, match=r"cannot read the results"):
             Kept.load(file, "precision")
 
 
@@ -131,7 +131,7 @@ class TestScaling:
         for _ in range(4):
             window.note(8)
         assert window.rate() == pytest.approx(16.0)
-        with pytest.raises(RuntimeError, match="give more --seconds"):
+        with pytest.raises(RuntimeError, match="use more --seconds"):
             scaling_job._Window(0, 1).rate()
 
     def test_wrong_words(self, capsys):
@@ -160,7 +160,7 @@ class TestStartup:
         (["loop", "--nets", "small", "--dtypes", "float32", "--rounds", "1"], "ResNet of 7 convolutions"),
         (
             ["scaling", "--nets", "small", "--rounds", "1", "--seconds", "3", "--dtypes", "float32"],
-            "products of matrices",
+            "matrix products",
         ),
         (["precision", "--tasks", "digits", "--seeds", "2"], "digits: test accuracy"),
     ],
