@@ -35,7 +35,7 @@ def test_search_ends_with_a_verified_bundle_and_says_where_everything_lies(searc
     assert (output / "search_history.png").read_bytes()[:4] == b"\x89PNG"
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     assert summary["verified"] is True
-    assert summary["parity"]["max_abs_difference"] <= 1e-5
+    assert summary["parity"]["largest_difference"] <= 1e-5
     assert len(summary["trials"]) == 3
     assert summary["metrics"]["test"]["accuracy"] > 0.5
 

@@ -1,5 +1,6 @@
 """Commands in real surroundings: asked to end, watched by nobody, started twice in one folder."""
 
+import functools
 import os
 import shutil
 import signal
@@ -23,10 +24,11 @@ LONG = {**TINY["training"], "epochs": 500}
 
 @contextmanager
 def start(name: str, *words: object, **options) -> Iterator[subprocess.Popen]:
-    """Start a command; it is killed where the test fails."""
+    """Start a command; it is killed where the test fails. It heeds SIGHUP even when the tests run under nohup."""
     command = [*PYTHON, str(ROOT / "tools" / f"{name}.py"), *map(str, words)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, **{**streams, **options})
+    heed = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    process = subprocess.Popen(command, preexec_fn=heed, **{**streams, **options})
     try:
         yield process
     finally:
