@@ -124,7 +124,7 @@ class _Wrapped(io.TextIOBase, ABC):
 class Display(_Wrapped):
     """A stream for what is merely shown: the first write that fails ends the display, and never the work.
 
-    A failure, but for a reader that went away, is told on standard error.
+    A failure, but for a reader that went away, is reported on standard error.
     """
 
     def _failed(self, error: OSError | ValueError) -> None:
