@@ -45,7 +45,7 @@ def test_short_forms():
         ({"input": "text"}, "input: unknown input 'text'"),
         (
             {"dataset": "digit", "input": {"size": 8}},
-            r"^dataset: unknown dataset 'digit'; did you mean 'digits'\. valid: ",
+            r"^dataset: unknown dataset 'digit'; did you mean 'digits'\? valid: ",
         ),
         ({"folds": 1}, "folds: input should be greater than or equal to 2"),
         ({"folds": 3, "fold": 3}, "fold: must be below folds, got 3 of 3"),
