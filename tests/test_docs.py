@@ -38,7 +38,7 @@ def test_there_is_a_page_for_each_section_and_kind_with_keys_types_defaults_and_
         assert f"]({name})" in written["README.md"] or name == "README.md"
     assert "| `training.epochs` | int >= 1 | `" in written["training.md"]
     assert "## `resnet`" in written["backbone.md"]
-    assert "| `seed` | int >= 0 | `0` | Seed of everything random" in written["configuration.md"]
+    assert "| `seed` | int >= 0 | `0` | Seed of all random choices" in written["configuration.md"]
 
 
 def test_every_registry_of_the_package_has_a_page(written):
