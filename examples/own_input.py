@@ -4,6 +4,7 @@ The task, its losses and metrics, the search, the export and its check are the p
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from paddle import nn
@@ -82,8 +83,9 @@ class Row(Input):
         return {"numbers": scaled.astype(np.float32)}
 
     def find(self, paths):
-        """Return the files that the words of a command line name."""
-        return list(paths)
+        """Return the files that the words of a command line name; of a folder, its tables."""
+        given = [Path(path) for path in paths]
+        return [file for path in given for file in (sorted(path.glob("*.csv")) if path.is_dir() else [path])]
 
     def describe(self, source):
         """Return a file as tables name it."""

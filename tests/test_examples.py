@@ -30,9 +30,7 @@ def run(*words: object) -> str:
 def run_line(part: str, folder: Path) -> str:
     """Run the command of the page that has `part` in it, with its files in `folder`, and small."""
     (line,) = [line for line in COMMANDS if part in line]
-    words = shlex.split(
-        line.replace("output=output/", f"output={folder}/").replace("digits.csv", f"{folder}/digits.csv")
-    )
+    words = shlex.split(line.replace("output/", f"{folder}/").replace("digits.csv", f"{folder}/digits.csv"))
     assert words[0] == "python"
     return run(sys.executable, *words[1:], *SMALL.get(Path(words[1]).stem, []))
 
@@ -45,7 +43,7 @@ def metrics_of(folder: Path) -> dict[str, dict[str, float]]:
 
 def test_every_file_is_on_the_page():
     assert {name for name in re.findall(r"\]\((\w+\.py)\)", PAGE)} == set(FILES)
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.timeout(600)
@@ -85,7 +83,9 @@ def test_own_input(tmp_path):
     bundle = tmp_path / "own_input" / "model"
     assert metrics_of(bundle.parent)["test"]["accuracy"] > 0.8
     samples = sorted((bundle / "samples").glob("*.csv"))
-    answers = json.loads(run(sys.executable, "tools/predict.py", "-m", bundle, "--json", "-", *samples))
+    assert "benign" in run_line("predict.py", tmp_path)
+    plugin = ["--plugin", "examples/own_input.py"]
+    answers = json.loads(run(sys.executable, "tools/predict.py", "-m", bundle, *plugin, "--json", "-", *samples))
     assert {answer["label"] for answer in answers} <= {"malignant", "benign"}
     assert len(answers) == len(samples)
 
