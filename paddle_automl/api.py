@@ -58,10 +58,10 @@ def compress(config: Config, run: Config, overrides: Mapping[str, Any] | None = 
 
 
 def evaluate(
-    model: Config, part: str | None = None, *, mistakes: int = 10, overrides: Mapping[str, Any] | None = None
+    model: Config, split: str | None = None, *, mistakes: int = 10, overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Evaluate a bundle, a run or a trial, as ``tools/evaluate.py`` does."""
-    return evaluate_model(Path(model), part, mistakes=mistakes, overrides=overrides)
+    return evaluate_model(Path(model), split, mistakes=mistakes, overrides=overrides)
 
 
 def _observer(config: RunConfig, progress: bool) -> Observer:

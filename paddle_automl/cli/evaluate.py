@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from paddle_automl.pipeline.evaluation import EvaluationOutcome
     from paddle_automl.pipeline.jobs.evaluate import TableResult
 
+LOGGER = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test", "all")
+
 SUMMARY = "Evaluate a model: metrics, tables of classes, labels or numbers, and the worst mistakes."
 
 
@@ -36,11 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder")
     parser.add_argument(
-        "--part",
-        choices=("train", "validation", "test", "all"),
+        "--split",
+        choices=SPLITS,
         help="split of the data, or all items (default: test for a bundle or finished run, validation for a trial, "
         "all items for another data set)",
     )
+    parser.add_argument("--part", choices=SPLITS, help=argparse.SUPPRESS)
     parser.add_argument(
         "--runtime",
         default="auto",
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     picture = _picture(args.plot) if args.plot else None
     outcome = evaluation_of(
         args.model,
-        args.part,
+        _split(args),
         mistakes=args.mistakes,
         overrides=overrides_of(args),
         runtime=args.runtime,
@@ -84,6 +90,16 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
+def _split(args: argparse.Namespace) -> str | None:
+    """Return the split asked for, also by the option's old name."""
+    if args.part is None:
+        return args.split
+    if args.split is not None:
+        raise ConfigError("--part: is the old name of '--split', which is given too; keep '--split'")
+    LOGGER.warning("the option '--part' is now '--split'; the old name still works in this version")
+    return args.part
+
+
 def print_evaluation(screen: Console, outcome: EvaluationOutcome) -> None:
     """Print metrics and tables."""
     from paddle_automl.tasks.metrics.spelling import text_of
@@ -92,7 +108,7 @@ def print_evaluation(screen: Console, outcome: EvaluationOutcome) -> None:
     metrics = ", ".join(f"{key} {text_of(key, value)}" for key, value in result.metrics.items())
     if outcome.note:
         screen.print(Text(shown(f"note: {outcome.note}")))
-    what = "all items" if outcome.part == "all" else f"{outcome.part} split"
+    what = "all items" if outcome.split == "all" else f"{outcome.split} split"
     screen.print(f"{what}, {result.items} {result.word}s: {metrics}", markup=False)
     for table in result.tables:
         screen.print()

@@ -90,9 +90,9 @@ def _draw(table: Sequence[ChoiceValue], file: Path) -> None:
         place += 1.0 if row.decision == before else 1.8
         before = row.decision
         places.append(place)
-    colours = ["tab:green" if row.value > 0 else "tab:red" for row in table]
+    colors = ["tab:green" if row.value > 0 else "tab:red" for row in table]
     # A choice that no trial made is drawn pale.
-    bars = axes.barh(places, [row.value for row in table], xerr=[row.spread for row in table], color=colours)
+    bars = axes.barh(places, [row.value for row in table], xerr=[row.spread for row in table], color=colors)
     for bar, row in zip(bars, table, strict=True):
         bar.set_alpha(0.8 if row.count else 0.2)
     axes.set_yticks(places, [f"{row.decision} = {row.choice}  ({row.count})" for row in table], fontsize=7)

@@ -60,10 +60,10 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
     console.print(_pairs("results", rows))
     # A bundle needs the code that it was made with, and loads none by itself.
     code = "".join(f" --plugin {shlex.quote(name)}" for name in config.plugins)
-    part = "" if result.data.test else " --part validation"
+    split = "" if result.data.test else " --split validation"
     commands = [
         f"{command('predict')} -m {quoted(result.bundle.bundle)}{code} {sample_of(result.bundle.bundle)}",
-        f"{command('evaluate')} -m {quoted(result.output)}{code}{part}",
+        f"{command('evaluate')} -m {quoted(result.output)}{code}{split}",
         f"{command('train')} -c {quoted(folder.best)}",
     ]
     print_next(console, commands, visualdl=folder.visualdl if config.visualdl else None)

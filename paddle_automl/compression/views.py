@@ -58,7 +58,7 @@ class View:
 
 
 class _Images:
-    """Converts the student's normalized images to the network's normalization, size and colours."""
+    """Converts the student's normalized images to the network's normalization, size and colors."""
 
     def __init__(self, theirs: ImageInput, ours: ImageInput) -> None:
         self.theirs = theirs

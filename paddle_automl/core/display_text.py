@@ -1,6 +1,6 @@
 """Untrusted text (names of files, classes and columns) made safe for tables, logs, messages and CSV.
 
-A name may contain escape sequences that a terminal obeys (colours, the window's title), newlines that forge a row
+A name may contain escape sequences that a terminal obeys (colors, the window's title), newlines that forge a row
 of a table, characters that reverse the writing direction, or a formula that a spreadsheet computes. `shown` makes
 such characters visible, `csv_cell` and `csv_text` keep spreadsheets from computing; other text is unchanged.
 """

@@ -28,8 +28,13 @@ MOVED: dict[str, str] = {
     "deployment.parity.min_top1_agreement": "deployment.parity.min_agreement",
     "deployment.parity.min_top1_agreement_int8": "deployment.parity.min_agreement_int8",
     "deployment.parity.max_accuracy_drop_int8": "deployment.parity.max_drop_int8",
+    "search.controller.random_share": "search.controller.random_fraction",
+    "compression.steps.*.rises": "compression.steps.*.increases",
 }
-"""Old dotted key -> new dotted key. A section moves with all that is in it."""
+"""Old dotted key -> new dotted key. A section moves with all that is in it; ``*`` is any index of a list."""
+
+INDEX = "*"
+"""Stands for every index of a list in the table."""
 
 SPACE = "search.space"
 """The section whose keys are dotted keys themselves."""
@@ -41,6 +46,7 @@ def moved_key(key: str, table: Mapping[str, str] = MOVED) -> str:
     """Return the current name of a dotted key, also of one below a moved section or in `search.space`."""
     if key.startswith(f"{SPACE}."):
         return f"{SPACE}.{moved_key(key.removeprefix(f'{SPACE}.'), table)}"
+    table = _indexed(table, key)
     old = _entry(key, table)
     return key if old is None else table[old] + key[len(old) :]
 
@@ -58,12 +64,13 @@ def with_moved_keys(
     an old key given together with its new one.
     """
     places: Positions = {} if positions is None else positions
+    given, table = table, _indexed(table, data)
     found = [old for old in table if _holds(data, old)]
     issues = [_beside(old, table[old], places) for old in found if _holds(data, table[old])]
     result = copy.deepcopy(dict(data))
     space = lookup(result, SPACE) if _holds(result, SPACE) else None
     if isinstance(space, dict):
-        issues += _move_space(space, places, table, warn)
+        issues += _move_space(space, places, given, warn)
     if issues:
         raise ConfigError(issues)
     # Deeper keys are moved first: their section may move as a whole afterwards.
@@ -97,14 +104,14 @@ def _moved_override(key: str, value: Any, table: Mapping[str, str]) -> Iterator[
     new = moved_key(key, table)
     if new != key:
         _warn(key, new, f"-o {key}")
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping | list):
         yield new, value
         return
     nested = with_override({}, new, value)
     moved = with_moved_keys(nested, {}, table)
     if _holds(moved, new):
         yield new, lookup(moved, new)
-    for old, target in table.items():
+    for old, target in _indexed(table, nested).items():
         # A key that was moved out of the given mapping becomes an override of its own.
         if _holds(nested, old) and not target.startswith(f"{new}."):
             yield target, lookup(moved, target)
@@ -140,13 +147,36 @@ def _moved_options(key: Any, domain: Any, table: Mapping[str, str]) -> Any:
 
 
 def _moved_within(key: str, option: Any, table: Mapping[str, str]) -> Any:
-    if not isinstance(option, Mapping):
+    if not isinstance(option, Mapping | list):
         return option
-    prefix = f"{key}."
-    inner = {old: new for old, new in table.items() if old.startswith(prefix) and new.startswith(prefix)}
-    return with_moved_keys(
-        option, {}, {old.removeprefix(prefix): new.removeprefix(prefix) for old, new in inner.items()}, warn=False
-    )
+    nested, prefix = with_override({}, key, option), f"{key}."
+    inner = {
+        old: new
+        for old, new in _indexed(table, nested).items()
+        if old.startswith(prefix) and new.startswith(prefix)
+    }
+    return lookup(with_moved_keys(nested, {}, inner, warn=False), key)
+
+
+def _indexed(table: Mapping[str, str], data: Mapping[str, Any] | str) -> dict[str, str]:
+    """Return the table with an entry per index for `INDEX`: those of the list in `data`, or the one in a key."""
+    result = {}
+    for old, new in table.items():
+        section, _, rest = old.partition(f".{INDEX}")
+        for index in _indexes(section, data) if rest else [""]:
+            result[old.replace(INDEX, index)] = new.replace(INDEX, index)
+    return result
+
+
+def _indexes(section: str, data: Mapping[str, Any] | str) -> list[str]:
+    if isinstance(data, str):
+        index = data.removeprefix(f"{section}.").partition(".")[0]
+        return [index] if data.startswith(f"{section}.") and index.isdecimal() else []
+    found = lookup(data, section) if _holds(data, section) else None
+    if isinstance(found, list):
+        return [str(index) for index in range(len(found))]
+    # A single item of a list, named by an override or a domain, is in a mapping with its index as the key.
+    return [key for key in found if isinstance(key, str) and key.isdecimal()] if isinstance(found, Mapping) else []
 
 
 def _entry(key: str, table: Mapping[str, str]) -> str | None:
@@ -170,7 +200,7 @@ def _remove(data: dict[str, Any], key: str) -> None:
 
 
 def _path(key: str) -> tuple[Any, ...]:
-    return tuple(key.split("."))
+    return tuple(int(part) if part.isdecimal() else part for part in key.split("."))
 
 
 def _move_places(places: Positions, old: tuple[Any, ...], new: tuple[Any, ...]) -> None:

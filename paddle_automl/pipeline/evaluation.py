@@ -28,7 +28,7 @@ from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, open_run
 class EvaluationOutcome:
     """Result of an evaluation: the model, the split, and the scores."""
 
-    part: str
+    split: str
     note: str
     source: Mapping[str, str]
     """``bundle`` or ``run``, and its folder."""
@@ -42,7 +42,7 @@ class EvaluationOutcome:
         result = self.result
         metrics = {key: value if math.isfinite(value) else None for key, value in result.metrics.items()}
         return {
-            "part": self.part,
+            "split": self.split,
             "note": self.note,
             **self.source,
             f"{result.word}s": result.items,
@@ -54,7 +54,7 @@ class EvaluationOutcome:
 
 def evaluation_of(
     path: str | Path,
-    part: str | None = None,
+    split: str | None = None,
     *,
     mistakes: int = 10,
     overrides: Mapping[str, Any] | None = None,
@@ -63,7 +63,7 @@ def evaluation_of(
 ) -> EvaluationOutcome:
     """Evaluate a bundle, a run or a trial on a split of its data, or on other data given by `overrides`.
 
-    `part` is a split, or ``all`` for every item of the data. Without it: all items of another data set, the test
+    `split` is a split, or ``all`` for every item of the data. Without it: all items of another data set, the test
     split for a bundle or a search's folder, validation for a trial. `runtime`: the runtime of a bundle (see
     `Predictor`). `plugins` are loaded first; those that a bundle names are not loaded automatically.
     """
@@ -71,18 +71,18 @@ def evaluation_of(
     note, run = "", None
     changed = [f"{moved_key(key)}." for key in overrides or {}]
     if any(key.startswith("data.dataset.") for key in changed):
-        part = part or ALL
+        split = split or ALL
     bundle = RunFolder(located(path)).find_bundle()
     if bundle is not None:
         data = {**_bundle_config(bundle), KEY: list(absolute_plugins(plugins))}
         source = {"bundle": str(bundle)}
-        part = part or "test"
+        split = split or "test"
     else:
         run = open_run(path)
         data = run.config.as_dict()
         source = {"run": str(run.folder.path)}
-        part = part or ("test" if run.learned_validation else "validation")
-        if run.learned_validation and part != "test":
+        split = split or ("test" if run.learned_validation else "validation")
+        if run.learned_validation and split != "test":
             note = LEARNED_VALIDATION
     data.pop("search", None)
     given, places = overridden(data, {}, overrides or {})
@@ -94,7 +94,7 @@ def evaluation_of(
         raise ConfigError([*error.issues[:-1], f"{error.issues[-1]}{hint}"]) from None
     request = EvaluateRequest(
         config,
-        part,
+        split,
         bundle,
         run.folder.path if run else None,
         mistakes,
@@ -105,12 +105,12 @@ def evaluation_of(
     with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
         job = job_of("evaluate", request, Path(scratch) / "evaluate.log", config)
         result = call(executor, job, EvaluateResult)
-        return EvaluationOutcome(part, "; ".join(filter(None, (note, *result.notes))), source, result)
+        return EvaluationOutcome(split, "; ".join(filter(None, (note, *result.notes))), source, result)
 
 
 def evaluate_model(
     path: str | Path,
-    part: str | None = None,
+    split: str | None = None,
     *,
     mistakes: int = 10,
     overrides: Mapping[str, Any] | None = None,
@@ -118,7 +118,7 @@ def evaluate_model(
     plugins: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate a bundle, a run or a trial; return the result of `evaluation_of` as JSON-like data."""
-    found = evaluation_of(path, part, mistakes=mistakes, overrides=overrides, runtime=runtime, plugins=plugins)
+    found = evaluation_of(path, split, mistakes=mistakes, overrides=overrides, runtime=runtime, plugins=plugins)
     return found.as_dict()
 
 

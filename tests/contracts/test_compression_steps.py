@@ -29,7 +29,7 @@ from tests.contracts.toys import Lines, Texts
 
 QUICK = {
     "prune_filters": {"ratio": 0.25, "tune": {"epochs": 2}},
-    "prune_weights": {"ratio": 0.4, "rises": 1, "tune": {"epochs": 2, "average": False}},
+    "prune_weights": {"ratio": 0.4, "increases": 1, "tune": {"epochs": 2, "average": False}},
     "quantize_aware": {"tune": {"epochs": 1, "rate": 0.02, "average": False}},
     "distill": {"tune": {"epochs": 1}, "method": {"hints": "attention"}},
     "quantize_post": {"analysis": False},

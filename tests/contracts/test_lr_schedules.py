@@ -79,7 +79,7 @@ def test_falling_ones_by_hand():
 
 def test_plateau_follows_what_it_observes():
     cls = LR_SCHEDULES["plateau"]
-    config = cls.Config(gamma=0.5, patience=1, least_gain=0.1, final=0.2, warmup_epochs=1)
+    config = cls.Config(gamma=0.5, patience=1, min_gain=0.1, final=0.2, warmup_epochs=1)
     schedule = cls(config, epochs=10, steps_per_epoch=2)
     seen = []
     # Better; then twice not by more than 0.1: a fall; better; three falls, the last one to the smallest factor.

@@ -20,10 +20,10 @@ LOCALES = [pytest.param("C", marks=pytest.mark.slow), "zh_CN.GBK"]
 
 def make_photos(root: Path) -> None:
     rng = np.random.default_rng(0)
-    for name, colour in CLASSES.items():
+    for name, color in CLASSES.items():
         (root / name).mkdir(parents=True)
         for number in range(12):
-            pixels = np.clip(np.array(colour) + rng.integers(-40, 40, (20, 24, 3)), 0, 255).astype(np.uint8)
+            pixels = np.clip(np.array(color) + rng.integers(-40, 40, (20, 24, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / name / f"图 {number:02d}.jpg")
 
 

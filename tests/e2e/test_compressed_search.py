@@ -112,6 +112,6 @@ def test_a_trial_run_alone_is_compressed_in_the_same_way(compressed, tmp_path):
     assert after["accuracy"] == pytest.approx(before["accuracy"], abs=0.02)
     exported = run_tool("export", "-m", trial, "--to", tmp_path / "bundle")
     assert exported.code == 0, exported.err
-    told = json.loads(run_tool("evaluate", "-m", tmp_path / "bundle", "--part", "validation", "--json").out)
+    told = json.loads(run_tool("evaluate", "-m", tmp_path / "bundle", "--split", "validation", "--json").out)
     assert told["metrics"]["accuracy"] == pytest.approx(before["accuracy"], abs=1e-5)
     assert Bundle.open(tmp_path / "bundle").info.metrics["compression"]["parameters"] == after["parameters"]

@@ -297,7 +297,7 @@ def test_evaluating_on_other_data_goes_by_the_names_of_the_classes(tmp_path):
     size = ["-o", "data.image_size=8", "-o", "data.channels=1"]
     for model in ("run", "bundle"):
         some = run_tool(
-            "evaluate", "-m", tmp_path / model, "--part", "test", "--json", *size,
+            "evaluate", "-m", tmp_path / model, "--split", "test", "--json", *size,
             "-o", f"data.dataset={{name: image_folder, root: {tmp_path / 'some'}}}",
         )  # fmt: skip
         assert some.code == 0, some.err
@@ -307,7 +307,7 @@ def test_evaluating_on_other_data_goes_by_the_names_of_the_classes(tmp_path):
         if model == "run":
             continue
         other = run_tool(
-            "evaluate", "-m", tmp_path / model, "--part", "test", *size,
+            "evaluate", "-m", tmp_path / model, "--split", "test", *size,
             "-o", f"data.dataset={{name: image_folder, root: {tmp_path / 'other'}}}",
         )  # fmt: skip
         assert other.code == 2

@@ -58,7 +58,7 @@ class PruneWeights(Step):
         """The same fraction in every layer; false: the smallest weights of the whole network."""
         gradual: bool = True
         """Raise the fraction step by step in the first two thirds of the training; false: all at once before it."""
-        rises: int = Field(10, ge=1)
+        increases: int = Field(10, ge=1)
         """Number of times that the fraction is raised, if gradual."""
         tune: FineTuning = FineTuning(average=False)
         """Training while weights are set to zero, and afterwards, without averaged weights (they would mix zeros
@@ -80,7 +80,7 @@ class PruneWeights(Step):
             )
         rising = self._rising_epochs()
         if rising:
-            self._check_rises(rising * self._recipe(context, rising).steps(len(context.data.train)))
+            self._check_increases(rising * self._recipe(context, rising).steps(len(context.data.train)))
 
     def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
         config = self.config
@@ -89,10 +89,12 @@ class PruneWeights(Step):
         rising = self._rising_epochs()
         if rising:
             steps = rising * self._recipe(context, rising).steps(len(context.data.train))
-            pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=steps, rises=config.rises)
+            pruning = WeightPruning(
+                pruned, config.ratio, local=config.local, steps=steps, increases=config.increases
+            )
             self._tune(pruned, context, rising, model, _Rising(pruning), keep="last")
             pruning.finish()
-        pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=None, rises=1)
+        pruning = WeightPruning(pruned, config.ratio, local=config.local, steps=None, increases=1)
         if epochs > rising:
             self._tune(pruned, context, epochs - rising, model, _Applied(pruning), keep="best")
         pruning.finish()
@@ -118,11 +120,11 @@ class PruneWeights(Step):
         recipe = self._recipe(context, epochs)
         tune(pruned, context, recipe, purpose=f"{self.name} {keep}", callbacks=callbacks, keep=keep)
 
-    def _check_rises(self, steps: int) -> None:
-        needed = self.config.rises * SHORTEST_STEP
+    def _check_increases(self, steps: int) -> None:
+        needed = self.config.increases * SHORTEST_STEP
         if steps < needed:
             raise ConfigError(
                 f"prune_weights: the first two thirds of the training are {steps} steps, too few for "
-                f"{self.config.rises} rises of at least {SHORTEST_STEP} steps; set more tune.epochs, fewer rises "
-                "or gradual: false"
+                f"{self.config.increases} increases of at least {SHORTEST_STEP} steps; set more tune.epochs, fewer "
+                "increases or gradual: false"
             )

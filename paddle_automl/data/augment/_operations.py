@@ -31,7 +31,7 @@ class Ranges(NamedTuple):
     shift: float
     """Shift, as a fraction of the image's side."""
     change: float
-    """Relative change of brightness, contrast, colour and sharpness."""
+    """Relative change of brightness, contrast, color and sharpness."""
     bits: int
     """Number of the 8 bits that posterize removes."""
 

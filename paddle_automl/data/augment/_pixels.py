@@ -1,4 +1,4 @@
-"""Changes of brightness and colour of whole batches of uint8 images ``[B, C, H, W]``, in NumPy."""
+"""Changes of brightness and color of whole batches of uint8 images ``[B, C, H, W]``, in NumPy."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 @AUGMENTATIONS.register("cutout")
 class Cutout(Augmentation):
-    """Put a square of zeros, which is the mean colour of the training images, into each normalized image.
+    """Put a square of zeros, which is the mean color of the training images, into each normalized image.
 
     DeVries and Taylor, 2017, arXiv:1708.04552, section 3.2: the centre is any pixel, and the square is clipped at
     the border. It runs on the network's input, after `training.progressive` has shrunk images.

@@ -14,7 +14,7 @@ from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation, Fill
 class RandAugment(Augmentation):
     """Apply a few of fourteen operations to each image, all of one strength (Cubuk et al., 2020, arXiv:1909.13719).
 
-    Operations are drawn with replacement: identity, autocontrast, equalize, rotate, solarize, colour, posterize,
+    Operations are drawn with replacement: identity, autocontrast, equalize, rotate, solarize, color, posterize,
     contrast, brightness, sharpness, shear and shift along x and y, with the ranges of AutoAugment. The direction is
     random.
     """

@@ -40,7 +40,7 @@ def formats_of(path: str | Path | None) -> tuple[str, ...]:
 
 
 def without_texts(raw: bytes) -> bytes | None:
-    """Return a PNG file without its texts and its colour profile, or None if it has neither."""
+    """Return a PNG file without its texts and its color profile, or None if it has neither."""
     if not raw.startswith(_SIGNATURE):
         return None
     kept, position, found = [_SIGNATURE], len(_SIGNATURE), False

@@ -53,7 +53,7 @@ class ImageConfig(InputConfig):
     resizes the long side and fills up with black, stretch resizes both sides."""
 
     channels: Literal["auto", 1, 3] = "auto"
-    """1 for grey, 3 for colour; auto takes 1 for grey arrays, and for files if all files of a sample are grey."""
+    """1 for grey, 3 for color; auto takes 1 for grey arrays, and for files if all files of a sample are grey."""
 
     range: Annotated[Range | Literal["auto"] | None, BeforeValidator(_range)] = "auto"
     """[lowest, highest]: values of grey files with more than 8 bits that become black and white. auto takes 0 and

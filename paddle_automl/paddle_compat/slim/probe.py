@@ -59,7 +59,7 @@ def _prune_filters() -> None:
 
 def _prune_weights() -> None:
     net = _Tiny()
-    pruning = WeightPruning(net, 0.5, local=False, steps=None, rises=1)
+    pruning = WeightPruning(net, 0.5, local=False, steps=None, increases=1)
     pruning.finish()
 
 

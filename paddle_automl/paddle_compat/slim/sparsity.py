@@ -18,12 +18,12 @@ class WeightPruning:
     """PaddleSlim's pruner of one network, which it changes in place.
 
     Kernels of convolutions and weights of linear layers are pruned by magnitude, all together (`local` false) or
-    the same fraction of each layer. With `steps` the fraction of zeros rises gradually over that many training
-    steps (GMP: Zhu and Gupta 2017, To Prune, or Not to Prune, eq. 1) in `rises` increases; without, it is `ratio`
-    at once. Before `finish` is called the network must not be exported.
+    the same fraction of each layer. With `steps` the fraction of zeros is raised `increases` times over that many
+    training steps (GMP: Zhu and Gupta 2017, To Prune, or Not to Prune, eq. 1); without, it is `ratio` at once.
+    Before `finish` is called the network must not be exported.
     """
 
-    def __init__(self, model: nn.Layer, ratio: float, *, local: bool, steps: int | None, rises: int) -> None:
+    def __init__(self, model: nn.Layer, ratio: float, *, local: bool, steps: int | None, increases: int) -> None:
         slim = import_paddleslim()
         self.model = model
         options: dict[str, Any] = {"ratio": ratio, "local_sparsity": local}
@@ -33,7 +33,7 @@ class WeightPruning:
                 self._pruner: Any = slim.UnstructuredPruner(model, mode="ratio", **options)
                 self._pruner.step()
             else:
-                self._pruner = slim.GMPUnstructuredPruner(model, **options, configs=_schedule(steps, rises))
+                self._pruner = slim.GMPUnstructuredPruner(model, **options, configs=_schedule(steps, increases))
 
     def step(self) -> None:
         """Update the choice of zeros if the schedule says so; call after each training step."""
@@ -56,13 +56,13 @@ class WeightPruning:
                 del layer._forward_pre_hooks[key]
 
 
-def _schedule(steps: int, rises: int) -> dict[str, Any]:
+def _schedule(steps: int, increases: int) -> dict[str, Any]:
     return {
         "stable_iterations": 0,
         "pruning_iterations": steps,
         # Keeps the last ratio for longer than any training takes.
         "tunning_iterations": steps,
         "resume_iteration": 0,
-        "pruning_steps": rises,
+        "pruning_steps": increases,
         "initial_ratio": 0.0,
     }

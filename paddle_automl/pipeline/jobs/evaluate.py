@@ -35,14 +35,14 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """Evaluate `bundle`, or else the trained `run`, on the split `part` of the data of `config`, or on all of it.
+    """Evaluate `bundle`, or else the trained `run`, on the split `split` of the data of `config`, or on all of it.
 
     `mistakes` is how many of the worst ones to list; `runtime` is who runs a bundle (see `Predictor`). With
     `reads_alike` other data are read with the options that the network's own were read with.
     """
 
     config: RunConfig
-    part: str
+    split: str
     bundle: Path | None = None
     run: Path | None = None
     mistakes: int = 10
@@ -111,12 +111,12 @@ def _split(
     stated = taken.stated()
     if request.reads_alike and stated is not None:
         config = config.model_copy(update={"data": config.data.model_copy(update={"input": stated})})
-    if request.part == ALL:
+    if request.split == ALL:
         return read_all(config.data, input=taken, task=task, cache_dir=worker.scratch, remembered=remembered)
-    split: Split = getattr(load_data(config, worker, fold=fold, remembered=remembered), request.part)
+    split: Split = getattr(load_data(config, worker, fold=fold, remembered=remembered), request.split)
     if not len(split):
         why = "".join(f": {text}" for text in changes())
-        raise DataError(f"data: has no {request.part} split{why}; choose another one with --part")
+        raise DataError(f"data: has no {request.split} split{why}; choose another one with --split")
     return split.with_input(taken).with_task(task)
 
 

@@ -20,10 +20,10 @@ def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Pat
     figure, axes = _canvas(f"Search history: {objective.metric}")
     best: float | None = None
     xs, ys = [], []
-    for state, (marker, colour) in _STATES.items():
+    for state, (marker, color) in _STATES.items():
         points = [(r.number, r.values[0]) for r in records if r.state == state and r.values and r.repeat_of is None]
         if points:
-            axes.scatter(*zip(*points, strict=True), marker=marker, color=colour, label=state, zorder=3)
+            axes.scatter(*zip(*points, strict=True), marker=marker, color=color, label=state, zorder=3)
     again = [(r.number, r.values[0]) for r in records if r.values and r.repeat_of is not None]
     if again:
         axes.scatter(*zip(*again, strict=True), marker="D", color="tab:purple", label="repeat", s=20, zorder=3)

@@ -59,7 +59,7 @@ class QLearning(Learner):
         """factored: number of best trials that are edited."""
         candidates: int = Field(default=64, ge=1)
         """factored: edited configurations that compete for one proposal."""
-        random_share: float = Field(default=0.05, ge=0, le=1)
+        random_fraction: float = Field(default=0.05, ge=0, le=1)
         """factored: fraction of proposals drawn at random."""
         schedule_trials: int | None = Field(default=None, ge=1)
         """metaqnn: trials over which epsilon falls from 1 to 0.1; None: search.trials without the repeats."""
@@ -95,7 +95,7 @@ class QLearning(Learner):
 
     def _edited(self, seen: Observations, rng: np.random.Generator) -> Array | None:
         """Return the best untried candidate under weights drawn from the posterior."""
-        if rng.random() < self.config.random_share:
+        if rng.random() < self.config.random_fraction:
             return None
         weights = self._q.draw(seen.rows, seen.costs, rng)
         candidates = edits(self.encoding, seen, self.config.incumbents, self.config.candidates, rng)

@@ -43,7 +43,7 @@ class Cost(Metric):
 
         matrix: ByName | Sequence[Sequence[float]]
         """Cost by true class and answer; right answers cost 0 unless a mapping states another cost."""
-        otherwise: float = 1.0
+        default: float = 1.0
         """Cost of mistakes that a mapping does not list."""
 
         @model_validator(mode="after")
@@ -79,7 +79,7 @@ class Cost(Metric):
         matrix = self.config.matrix
         if not isinstance(matrix, dict):
             return np.array(matrix)
-        costs = np.full((task.outputs, task.outputs), float(self.config.otherwise))
+        costs = np.full((task.outputs, task.outputs), float(self.config.default))
         np.fill_diagonal(costs, 0.0)
         for true, row in matrix.items():
             for answer, cost in row.items():

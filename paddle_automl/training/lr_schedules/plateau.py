@@ -15,7 +15,7 @@ class Plateau(LrSchedule):
     """The rate is multiplied by `gamma` after some epochs without improvement (He et al. 2016, arXiv:1512.03385).
 
     See section 3.4 there. The rate falls after more than `patience` epochs in a row whose merit (see `observe`) is
-    not above the best one so far by more than `least_gain`; the count then starts again. PyTorch's
+    not above the best one so far by more than `min_gain`; the count then starts again. PyTorch's
     ``ReduceLROnPlateau`` does the same. Epochs are compared by the validation split, without one by the training
     loss.
     """
@@ -27,7 +27,7 @@ class Plateau(LrSchedule):
         """Factor at each fall."""
         patience: int = Field(3, ge=0)
         """Epochs in a row without improvement that do not lower the rate yet."""
-        least_gain: float = Field(0.0, ge=0)
+        min_gain: float = Field(0.0, ge=0)
         """Smallest gain that counts as an improvement, in units of the metric."""
         final: float = Field(1e-3, gt=0, le=1)
         """Smallest factor."""
@@ -39,7 +39,7 @@ class Plateau(LrSchedule):
         self._factor, self._best, self._waited = 1.0, -math.inf, 0
 
     def observe(self, merit: float) -> None:  # noqa: D102
-        if merit > self._best + self.config.least_gain:
+        if merit > self._best + self.config.min_gain:
             self._best, self._waited = merit, 0
             return
         self._waited += 1

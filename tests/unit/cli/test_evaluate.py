@@ -7,6 +7,7 @@ from rich.console import Console
 
 from paddle_automl.cli.evaluate import main, print_evaluation
 from paddle_automl.cli.residuals import plot_residuals
+from paddle_automl.pipeline import evaluation
 from paddle_automl.pipeline.evaluation import EvaluationOutcome
 from paddle_automl.pipeline.jobs.evaluate import EvaluateResult, TableResult
 
@@ -40,7 +41,7 @@ def test_tables_are_printed_as_they_are(capsys):
 
 def test_programs_get_figures_and_mistakes_but_no_tables():
     assert outcome().as_dict() == {
-        "part": "all",
+        "split": "all",
         "note": "a note",
         "run": "x",
         "texts": 3,
@@ -56,6 +57,29 @@ def test_a_picture_has_a_row_for_each_column(tmp_path):
     plot_residuals({"residuals.a": pairs, "residuals.b": pairs}, tmp_path / "two.png")
     one, two = (Image.open(tmp_path / f"{name}.png").size for name in ("one", "two"))
     assert two == (one[0], 2 * one[1])
+
+
+def evaluated(monkeypatch):
+    """Return the list that receives the split of every evaluation, none of which is run."""
+    splits = []
+    monkeypatch.setattr(evaluation, "evaluation_of", lambda path, split, **_: splits.append(split) or outcome())
+    return splits
+
+
+def test_the_old_name_of_the_split_works_with_a_warning(monkeypatch, caplog):
+    splits = evaluated(monkeypatch)
+    assert main(["-m", "run", "--split", "test"]) == 0
+    assert caplog.records == []
+    assert main(["-m", "run", "--part", "all"]) == 0
+    assert "the option '--part' is now '--split'" in caplog.text
+    assert splits == ["test", "all"]
+
+
+def test_the_old_name_of_the_split_beside_the_new_one_is_a_mistake(monkeypatch, capsys):
+    splits = evaluated(monkeypatch)
+    assert main(["-m", "run", "--part", "all", "--split", "test"]) == 2
+    assert "keep '--split'" in capsys.readouterr().err
+    assert splits == []
 
 
 @pytest.mark.parametrize("path", ["picture.jpg", "folder.png"])

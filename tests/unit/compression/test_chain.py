@@ -81,7 +81,7 @@ def test_mistakes_are_found_before_the_first_step(monkeypatch):
         match=r"compression.steps.1: quantize_post.skip: no layer is called 'backbone.stem.conv.con'.*did you mean",
     ):
         compress(trained(), config("distill", {**POST, "skip": ["backbone.stem.conv.con"]}), context())
-    with pytest.raises(ConfigError, match="too few for 10 rises"):
+    with pytest.raises(ConfigError, match="too few for 10 increases"):
         compress(trained(), config("distill", "prune_weights"), context())
     with pytest.raises(ConfigError, match=r"tune.epochs: must be at least 1"):
         compress(trained(), config({"name": "quantize_aware", "tune": {"epochs": 0}}), context())

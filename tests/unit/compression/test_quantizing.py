@@ -66,7 +66,7 @@ def test_without_calibration_data_nothing_runs(monkeypatch):
     ("name", "options"),
     [
         ("prune_filters", {"ratio": 0.25, "tune": {"epochs": 2}}),
-        ("prune_weights", {"ratio": 0.4, "rises": 1, "tune": {"epochs": 2, "average": False}}),
+        ("prune_weights", {"ratio": 0.4, "increases": 1, "tune": {"epochs": 2, "average": False}}),
         ("distill", {"tune": {"epochs": 2}, "method": {"hints": "fitnets"}}),
         ("quantize_aware", {"tune": {"epochs": 1, "average": False}}),
     ],

@@ -143,7 +143,7 @@ def test_zeros_are_as_many_as_asked(local):
 
 def test_gradual_pruning_ends_with_all_zeros_and_without_masks():
     model = trained()
-    outcome = step("prune_weights", ratio=0.5, rises=2, tune={"epochs": 3, "average": False}).apply(
+    outcome = step("prune_weights", ratio=0.5, increases=2, tune={"epochs": 3, "average": False}).apply(
         model, context()
     )
     assert outcome.facts["sparsity"] == pytest.approx(0.5, abs=0.01)

@@ -124,7 +124,7 @@ def test_an_8_bit_export_that_answers_otherwise_than_its_network_is_rejected(tar
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("prune_weights", {"ratio": 0.4, "rises": 1, "tune": {"epochs": 3, "average": False}}),
+        ("prune_weights", {"ratio": 0.4, "increases": 1, "tune": {"epochs": 3, "average": False}}),
         ("quantize_aware", {"tune": {"epochs": 1, "rate": 0.02, "average": False}}),
         ("distill", {"tune": {"epochs": 2}, "method": {"hints": "relations"}}),
         ("prune_filters", {"ratio": 0.25, "sensitivity": False, "tune": {"epochs": 3}, "teacher": None}),
@@ -217,7 +217,7 @@ def test_steps_for_images_refuse_other_inputs(name):
 def test_steps_for_any_input_take_other_inputs():
     data = context().data
     other = replace(data, input=Vectors(data.input.fitted))
-    check_candidate(trained(), config("distill", {"name": "prune_weights", "rises": 1}), context(data=other))
+    check_candidate(trained(), config("distill", {"name": "prune_weights", "increases": 1}), context(data=other))
 
 
 def test_outputs_that_are_not_finite_fail_the_step(target, monkeypatch):

@@ -1,4 +1,4 @@
-"""Teachers of other trainings: their normalization, size, colours and order of classes; and relations by hand."""
+"""Teachers of other trainings: their normalization, size, colors and order of classes; and relations by hand."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_an_equal_view_changes_nothing():
     assert same.outputs(p) is p
 
 
-def test_normalization_colours_size_and_classes_are_the_teachers():
-    grey, colour = seen_as(mean=0.5, std=0.25), seen_as((16, 16), 3, mean=0.2, std=0.1)
+def test_normalization_colors_size_and_classes_are_the_teachers():
+    grey, color = seen_as(mean=0.5, std=0.25), seen_as((16, 16), 3, mean=0.2, std=0.1)
     pixel = paddle.full([1, 1, 8, 8], (0.75 - 0.5) / 0.25)
-    found = image(view(colour, "abc", grey, "cab"), pixel)
+    found = image(view(color, "abc", grey, "cab"), pixel)
     assert found.shape == [1, 3, 16, 16]
     np.testing.assert_allclose(found.numpy(), (0.75 - 0.2) / 0.1, rtol=1e-5)
-    back = view(grey, "ab", colour, "ab")
+    back = view(grey, "ab", color, "ab")
     pixels = paddle.to_tensor(np.array([0.2, 0.4, 0.6], dtype="float32").reshape(1, 3, 1, 1)).expand([1, 3, 16, 16])
     luminance = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
     found = image(back, (pixels - 0.2) / 0.1)

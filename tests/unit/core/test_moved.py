@@ -16,6 +16,7 @@ TABLE = {
     "data.fit": "data.input.fit",
     "final": "refit",
     "training.warm.share": "training.warm.fraction",
+    "steps.*.rises": "steps.*.increases",
 }
 
 
@@ -33,6 +34,9 @@ def in_use(monkeypatch):
 @pytest.mark.parametrize(
     ("key", "new"),
     [
+        ("steps.0.rises", "steps.0.increases"),
+        ("steps.rises", "steps.rises"),
+        ("search.space.steps.12.rises", "search.space.steps.12.increases"),
         ("data.size", "data.input.size"),
         ("data.sizes", "data.sizes"),
         ("final", "refit"),
@@ -80,6 +84,34 @@ def test_keys_of_the_search_space_move_in_their_order():
     assert with_moved_keys({"search": {"space": "auto"}}, table=TABLE) == {"search": {"space": "auto"}}
 
 
+def test_keys_of_all_items_of_a_list_move(caplog):
+    places = {("steps", 1, "rises"): "a.yaml:5"}
+    data = {
+        "steps": ["distill", {"rises": 3, "ratio": 0.5}, {"rises": 4}],
+        "search": {
+            "space": {
+                "steps.1.rises": {"int": [1, 3]},
+                "steps.0": {"choice": [{"rises": 1}, "distill"]},
+                "steps": {"choice": [["distill", {"rises": 2}], []]},
+            }
+        },
+    }
+    found = with_moved_keys(data, places, TABLE)
+    assert found["steps"] == ["distill", {"increases": 3, "ratio": 0.5}, {"increases": 4}]
+    assert found["search"]["space"] == {
+        "steps.1.increases": {"int": [1, 3]},
+        "steps.0": {"choice": [{"increases": 1}, "distill"]},
+        "steps": {"choice": [["distill", {"increases": 2}], []]},
+    }
+    assert places["steps", 1, "increases"] == "a.yaml:5"
+    assert "the key 'steps.1.rises' is now 'steps.1.increases'" in caplog.text
+
+
+def test_an_old_key_beside_its_new_one_in_a_list_is_a_mistake():
+    with pytest.raises(ConfigError, match=r"^steps\.0\.rises: is the old name of 'steps\.0\.increases'"):
+        with_moved_keys({"steps": [{"rises": 3, "increases": 3}]}, table=TABLE)
+
+
 def test_an_old_key_beside_its_new_one_is_a_mistake():
     data = {
         "data": {"size": 32, "input": {"size": 16}},
@@ -122,6 +154,9 @@ def test_a_file_that_no_one_edits_gives_no_warning(caplog):
         ({"final.epochs": 3, "seed": 1}, {"refit.epochs": 3, "seed": 1}),
         ({"final": {"epochs": 3}}, {"refit": {"epochs": 3}}),
         ({"data": {"size": 32, "dataset": "digits"}}, {"data": {"dataset": "digits", "input": {"size": 32}}}),
+        ({"steps.1.rises": 3}, {"steps.1.increases": 3}),
+        ({"steps.1": {"rises": 3}}, {"steps.1": {"increases": 3}}),
+        ({"steps": [{"rises": 3}]}, {"steps": [{"increases": 3}]}),
         ({"training.warm": {"share": 0.5}}, {"training.warm": {"fraction": 0.5}}),
         ({"search.space.data.size": {"int": [1, 2]}}, {"search.space.data.input.size": {"int": [1, 2]}}),
         ({"search.space": {"data.size": {"int": [1, 2]}}}, {"search.space": {"data.input.size": {"int": [1, 2]}}}),
@@ -173,11 +208,14 @@ def test_the_table_has_no_chains_and_no_key_on_both_sides():
         ("deployment.parity.min_top1_agreement", 0.9),
         ("deployment.parity.min_top1_agreement_int8", 0.9),
         ("deployment.parity.max_accuracy_drop_int8", 0.02),
+        ("search.controller.random_share", 0.1),
+        ("compression.steps.*.rises", 4),
     ],
 )
 def test_every_old_key_works_in_the_configuration(old, value):
-    config = validate(RunConfig, with_moved_keys(with_override({}, old, value)))
-    assert lookup(config.model_dump(mode="json"), MOVED[old]) == value
+    base = {"search": {"controller": {"name": "q_learning"}}, "compression": {"steps": ["prune_weights"]}}
+    config = validate(RunConfig, with_moved_keys(with_override(base, old.replace("*", "0"), value)))
+    assert lookup(config.model_dump(mode="json"), MOVED[old].replace("*", "0")) == value
 
 
 def test_every_entry_is_tried_above():

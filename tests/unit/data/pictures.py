@@ -8,13 +8,13 @@ from PIL import Image
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
-def plain(colour, size=(12, 10)):
-    """Return a one-coloured RGB image; `size` is (width, height)."""
-    return Image.new("RGB", size, colour)
+def plain(color, size=(12, 10)):
+    """Return a one-colored RGB image; `size` is (width, height)."""
+    return Image.new("RGB", size, color)
 
 
 def halves(left, right, size=(16, 8)):
-    """Return an RGB image whose left and right half have one colour each."""
+    """Return an RGB image whose left and right half have one color each."""
     image = Image.new("RGB", size, left)
     image.paste(right, (size[0] // 2, 0, size[0], size[1]))
     return image

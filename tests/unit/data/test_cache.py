@@ -27,7 +27,7 @@ def _prepare_in_child(dataset, cache, queue):
 
 @pytest.fixture
 def archive(tmp_path):
-    """The file of an npz data set with 40 colour images of 6 x 8 pixels."""
+    """The file of an npz data set with 40 color images of 6 x 8 pixels."""
     rng = np.random.default_rng(0)
     file = tmp_path / "数据 1.npz"
     np.savez(file, x_train=rng.integers(0, 256, (40, 6, 8, 3), np.uint8), y_train=np.array(["猫", "dog"] * 20))

@@ -1,4 +1,4 @@
-"""Augmentations of colour, sharpness and parts of images, against formulas, Pillow and SciPy."""
+"""Augmentations of color, sharpness and parts of images, against formulas, Pillow and SciPy."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ class TestGeometry:
         assert (call("random_resized_crop", images, area=1.0, ratio=1.0) == images).all()
 
 
-class TestColours:
+class TestColors:
     def test_brightness_and_contrast_follow_the_formula(self):
         images = smooth()
         result = call("brightness_contrast", images, brightness=0.5, contrast=0.4)
@@ -81,36 +81,36 @@ class TestColours:
             expected = np.clip(c * b * image + (1 - c) * b * mean, 0, 255)
             assert np.abs(got - expected).max() <= 0.51
 
-    def test_jitter_without_colour_is_brightness_and_contrast(self):
+    def test_jitter_without_color_is_brightness_and_contrast(self):
         images = smooth()
         options = {"brightness": 0.3, "contrast": 0.3}
-        both = call("colour_jitter", images, saturation=0.0, hue=0.0, **options).astype(int)
+        both = call("color_jitter", images, saturation=0.0, hue=0.0, **options).astype(int)
         bright, contrast, *_ = 1 + np.random.default_rng(0).uniform(-1, 1, (4, 4)) * 0.3
         grey = images[:, 0] * 0.299 + images[:, 1] * 0.587 + images[:, 2] * 0.114
         offsets = (1 - contrast) * bright * grey.mean(axis=(1, 2))
         expected = images * (contrast * bright)[:, None, None, None] + offsets[:, None, None, None]
         assert np.abs(both - np.clip(expected, 0, 255)).max() <= 0.52
-        # The same for images of one channel, which have no colour.
-        one = call("colour_jitter", images[:, :1], **options)
-        assert np.abs(one - call("colour_jitter", images[:, :1], hue=0.5, **options).astype(int)).max() == 0
+        # The same for images of one channel, which have no color.
+        one = call("color_jitter", images[:, :1], **options)
+        assert np.abs(one - call("color_jitter", images[:, :1], hue=0.5, **options).astype(int)).max() == 0
 
     def test_saturation_by_hand(self):
         images = np.broadcast_to(np.array([60, 120, 90], dtype=np.uint8)[None, :, None, None], (5, 3, 2, 2))
-        result = call("colour_jitter", images, brightness=0.0, contrast=0.0, saturation=1.0, hue=0.0)
+        result = call("color_jitter", images, brightness=0.0, contrast=0.0, saturation=1.0, hue=0.0)
         grey = 0.299 * 60 + 0.587 * 120 + 0.114 * 90
         factors = 1 + np.random.default_rng(0).uniform(-1, 1, (4, 5))[2]
         expected = grey + factors[:, None] * (np.array([60, 120, 90]) - grey)
         assert np.abs(result[:, :, 0, 0] - expected).max() <= 0.51
 
-    def test_hue_keeps_the_grey_value_and_turns_the_colour(self):
+    def test_hue_keeps_the_grey_value_and_turns_the_color(self):
         images = np.broadcast_to(np.array([140, 120, 100], dtype=np.uint8)[None, :, None, None], (60, 3, 1, 1))
-        result = call("colour_jitter", images, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.5)[..., 0, 0]
+        result = call("color_jitter", images, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.5)[..., 0, 0]
         grey = result @ [0.299, 0.587, 0.114]
         assert np.abs(grey - (0.299 * 140 + 0.587 * 120 + 0.114 * 100)).max() < 0.6
         yiq = (result - grey[:, None]) @ np.array([[0.596, -0.274, -0.322], [0.211, -0.523, 0.312]]).T
         lengths = np.hypot(*yiq.T)
         assert lengths.max() - lengths.min() < 1.5
-        assert {tuple(np.argsort(colour)) for colour in result.astype(int)} > {(2, 1, 0), (0, 1, 2)}
+        assert {tuple(np.argsort(color)) for color in result.astype(int)} > {(2, 1, 0), (0, 1, 2)}
 
     def test_noise_has_the_strength_drawn(self):
         images = np.full((6, 1, 100, 100), 128, dtype=np.uint8)

@@ -37,7 +37,7 @@ class TestFolder:
                 pictures.save(image, tmp_path / name / f"{number}.png")
         assert prepare(configure(folder(tmp_path)), seed=0).input.shape == (1, 64, 64)
         assert prepare(configure(folder(tmp_path), channels=3), seed=0).input.shape == (3, 64, 64)
-        pictures.save(pictures.plain(pictures.RED), tmp_path / "a" / "colour.png")
+        pictures.save(pictures.plain(pictures.RED), tmp_path / "a" / "color.png")
         assert prepare(configure(folder(tmp_path)), seed=0).input.shape == (3, 64, 64)
         assert prepare(configure(folder(tmp_path), channels=1), seed=0).input.shape == (1, 64, 64)
 
@@ -225,7 +225,7 @@ class TestDeepImages:
         assert other.input.fitted.range == data.input.fitted.range
 
     def test_nearly_black_images_are_said(self, tmp_path, configure, caplog):
-        """What a program that saved 12 bits as colour leaves: eight bits with few of them used."""
+        """What a program that saved 12 bits as color leaves: eight bits with few of them used."""
         rng = np.random.default_rng(0)
         for label in "ab":
             for number in range(4):

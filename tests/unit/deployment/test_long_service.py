@@ -17,7 +17,7 @@ MOST_GROWTH = 8 << 20
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Return a predictor of coloured photos, and their paths, some of them damaged or missing."""
+    """Return a predictor of colored photos, and their paths, some of them damaged or missing."""
     folder = tmp_path_factory.mktemp("photos")
     data = file_data(folder / "files")
     bundle = create_bundle(

@@ -21,14 +21,14 @@ def decoder(size=(8, 8), fit="crop", channels=3):
     return Decoder(size[0], size[1], fit, channels)
 
 
-def colour(pixels):
-    """Return the one colour of uint8 ``[C, H, W]`` pixels."""
+def color(pixels):
+    """Return the one color of uint8 ``[C, H, W]`` pixels."""
     first = pixels[:, 0, 0]
     assert (pixels == first[:, None, None]).all()
     return tuple(int(value) for value in first)
 
 
-def test_modes_of_one_colour(tmp_path):
+def test_modes_of_one_color(tmp_path):
     files = {
         "rgb.png": (pictures.plain(RED), RED),
         "grey.png": (Image.new("L", (9, 7), 77), (77, 77, 77)),
@@ -46,14 +46,14 @@ def test_modes_of_one_colour(tmp_path):
     }
     for name, (image, expected) in files.items():
         path = pictures.save(image, tmp_path / name)
-        assert colour(decoder()(path)) == expected, name
+        assert color(decoder()(path)) == expected, name
 
 
 def test_transparent_palette_entry_is_laid_over_white(tmp_path):
     image = pictures.plain(RED).convert("P", palette=Image.Palette.ADAPTIVE)
     index = image.getpixel((0, 0))
     path = pictures.save(image, tmp_path / "cut out.png", transparency=index)
-    assert colour(decoder()(path)) == WHITE
+    assert color(decoder()(path)) == WHITE
 
 
 def test_cmyk_jpeg(tmp_path):
@@ -68,7 +68,7 @@ def test_grey_output_uses_luma(tmp_path):
     path = pictures.save(pictures.plain(GREEN), tmp_path / "a.png")
     pixels = decoder(channels=1)(path)
     assert pixels.shape == (1, 8, 8)
-    assert colour(pixels) == (150,)  # ITU-R 601: 0.587 * 255 = 149.7
+    assert color(pixels) == (150,)  # ITU-R 601: 0.587 * 255 = 149.7
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -95,15 +95,15 @@ def test_exif_orientation(tmp_path, orientation):
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_exif_does_not_matter(tmp_path):
     path = pictures.save(pictures.plain(RED), tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\xff\xff broken")
-    assert colour(decoder()(path)) == RED
+    assert color(decoder()(path)) == RED
 
 
 def test_crop_keeps_the_centre():
     image = pictures.halves(RED, BLUE, (40, 10))
     image.paste(GREEN, (15, 0, 25, 10))
-    assert colour(decoder((10, 10), "crop")(image)) == GREEN
+    assert color(decoder((10, 10), "crop")(image)) == GREEN
     # At half the size the filter reaches one pixel beyond the cut, as if the image were resized before.
-    assert colour(decoder((5, 5), "crop")(image)[:, :, 1:-1]) == GREEN
+    assert color(decoder((5, 5), "crop")(image)[:, :, 1:-1]) == GREEN
 
 
 def test_pad_puts_black_around():
@@ -269,15 +269,15 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch, tmp_path):
     assert most > 1
 
 
-def test_grey_files_are_told_from_coloured_ones(tmp_path):
+def test_grey_files_are_told_from_colored_ones(tmp_path):
     grey = pictures.save(Image.new("L", (4, 4), 5), tmp_path / "a.png")
     deep = pictures.save(Image.fromarray(np.zeros((4, 4), np.uint16)), tmp_path / "b.png")
     grey_palette = pictures.save(Image.new("L", (4, 4), 5).convert("P"), tmp_path / "c.png")
-    colour_file = pictures.save(pictures.plain(RED), tmp_path / "d.png")
-    colour_palette = pictures.save(pictures.plain(RED).convert("P"), tmp_path / "e.png")
+    color_file = pictures.save(pictures.plain(RED), tmp_path / "d.png")
+    color_palette = pictures.save(pictures.plain(RED).convert("P"), tmp_path / "e.png")
     assert look_at(grey).grey
     assert look_at(deep).grey
     assert look_at(grey_palette).grey
-    assert not look_at(colour_file).grey
-    assert not look_at(colour_palette).grey
+    assert not look_at(color_file).grey
+    assert not look_at(color_palette).grey
     assert look_at(tmp_path / "missing.png") is None

@@ -164,23 +164,23 @@ class TestTexts:
             DECODER(path)
 
 
-def bomb(width, height, depth=8, colour=2):
-    """Return a PNG of one colour, packed to little."""
+def bomb(width, height, depth=8, color=2):
+    """Return a PNG of one color, packed to little."""
 
     def chunk(kind, data):
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    row = 1 + width * depth // 8 * {0: 1, 2: 3}[colour]
+    row = 1 + width * depth // 8 * {0: 1, 2: 3}[color]
     packer = zlib.compressobj(1)
     packed = b"".join(packer.compress(bytes(row)) for _ in range(height)) + packer.flush()
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, colour, 0, 0, 0])
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, color, 0, 0, 0])
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 class TestLimits:
     def test_too_many_pixels_are_refused(self):
         with pytest.raises(DataError, match=r"image: cannot be decoded: .*decompression bomb"):
-            DECODER(bomb(20000, 10000, depth=1, colour=0))
+            DECODER(bomb(20000, 10000, depth=1, color=0))
 
     def test_a_file_too_large_to_be_read(self, tmp_path):
         path = tmp_path / "huge.png"

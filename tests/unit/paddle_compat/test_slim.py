@@ -204,7 +204,7 @@ def test_a_network_that_cannot_be_traced_leaves_dynamic_mode_on():
 @pytest.mark.parametrize("steps", [None, 24])
 def test_masks_stay_float_and_leave_no_trace(net, steps):
     names = set(net.state_dict())
-    pruning = WeightPruning(net, 0.5, local=False, steps=steps, rises=2)
+    pruning = WeightPruning(net, 0.5, local=False, steps=steps, increases=2)
     net.train()
     for _ in range(30):
         net(paddle.to_tensor(IMAGES)).sum().backward()
@@ -309,7 +309,7 @@ def test_repairs_can_be_applied_twice_and_are_quiet(capsys):
     first, second = import_paddleslim(), import_paddleslim()
     assert first is second
     FilterPruning(Net(), "l1", SHAPE).prune({"c1": 0.5})
-    WeightPruning(Net(), 0.5, local=False, steps=None, rises=1)
+    WeightPruning(Net(), 0.5, local=False, steps=None, increases=1)
     printed = capsys.readouterr()
     assert printed.out + printed.err == ""
     assert logging.getLogger("paddleslim.prune.collections").level == logging.ERROR

@@ -198,7 +198,7 @@ def test_a_verified_bundle_is_not_replaced_by_one_that_is_not(executor, labels, 
 
 
 def test_all_items_of_a_folder_are_scored_whatever_their_number(executor, tmp_path):
-    """One image per class, in colour and of another size: nothing is split, all are read as the network's were."""
+    """One image per class, in color and of another size: nothing is split, all are read as the network's were."""
     folder, few = tmp_path / "run", tmp_path / "few"
     train(executor, folder)
     for digit in range(10):
@@ -207,7 +207,7 @@ def test_all_items_of_a_folder_are_scored_whatever_their_number(executor, tmp_pa
         Image.fromarray(pixels).save(few / str(digit) / "one.png")
     other = {"data.dataset": {"name": "image_folder", "root": str(few)}}
     outcome = evaluation_of(folder, mistakes=20, overrides=other)
-    assert (outcome.part, outcome.as_dict()["images"]) == ("all", 10)
+    assert (outcome.split, outcome.as_dict()["images"]) == ("all", 10)
     assert sum(map(sum, outcome.as_dict()["confusion_matrix"])) == 10
     assert all(str(few) in item["file"] for item in outcome.result.worst_mistakes)
     (few / "ten").mkdir()

@@ -183,7 +183,7 @@ def test_costs_by_name_and_by_row():
     named = {"metric": "cost", "matrix": {"cat": {"dog": 5}, "fox": {"cat": 0.5}}}
     assert value(named, facts) == pytest.approx(expected)
     assert value({"metric": "cost", "matrix": matrix.tolist()}, facts) == pytest.approx(expected)
-    half = {"metric": "cost", "matrix": {"cat": {"dog": 0.0}}, "otherwise": 0.0}
+    half = {"metric": "cost", "matrix": {"cat": {"dog": 0.0}}, "default": 0.0}
     assert value(half, facts) == 0
 
 

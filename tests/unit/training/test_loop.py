@@ -282,7 +282,7 @@ def test_the_schedule_observes_each_epoch(on, digits, make_model, monkeypatch):
 
 def test_plateau_lowers_the_rate(digits, make_model):
     rates = []
-    schedule = {"name": "plateau", "patience": 0, "gamma": 0.5, "least_gain": 1.0}
+    schedule = {"name": "plateau", "patience": 0, "gamma": 0.5, "min_gain": 1.0}
     train(
         make_model(),
         digits,

@@ -1,4 +1,4 @@
-"""Random changes of colour."""
+"""Random changes of color."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _YIQ = np.array([LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 """From red, green and blue to luma and two chroma axes (YIQ of NTSC)."""
 
 
-@AUGMENTATIONS.register("colour_jitter")
-class ColourJitter(Augmentation):
+@AUGMENTATIONS.register("color_jitter")
+class ColorJitter(Augmentation):
     """Change brightness, contrast, saturation and hue of each image, as in Howard, 2013, arXiv:1312.5402.
 
     All four at once, as one matrix per image: x' = c b S H x + (1 - c) b m 1, with the mean grey value m; b, c and
@@ -55,14 +55,14 @@ class ColourJitter(Augmentation):
         offsets = ((1 - contrast) * bright * grey_means(images)).astype(np.float32)
         if images.shape[1] != len(LUMA):
             return stretched(images, contrast * bright, offsets), targets
-        matrices = _colours(saturation, 2 * np.pi * config.hue * draws[3]) * (contrast * bright)[:, None, None]
+        matrices = _colors(saturation, 2 * np.pi * config.hue * draws[3]) * (contrast * bright)[:, None, None]
         flat = images.reshape(count, len(LUMA), -1).astype(np.float32)
         values = np.matmul(matrices.astype(np.float32), flat)
         values += offsets[:, None, None]
         return rounded(values).reshape(images.shape), targets
 
 
-def _colours(saturation: np.ndarray, angles: np.ndarray) -> np.ndarray:
+def _colors(saturation: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Return the matrices ``[B, 3, 3]`` of saturation and hue; both keep the grey value."""
     turn = np.zeros((len(angles), 3, 3))
     turn[:, 0, 0] = 1
