@@ -16,7 +16,7 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.create import add_formats, add_parity, create_bundle, time_formats
 from paddle_automl.deployment.integrity import INFO
-from paddle_automl.deployment.parity import Limits
+from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.samples import write_samples
 
 
@@ -67,8 +67,8 @@ def create_step_bundle(
         )
         session = bundle.session(threads=deployment.latency.threads)
         write_samples(bundle, session, data.validation, deployment.samples)
-        bundle = add_parity(bundle, result.model, data, chosen, Limits(None, compression.min_agreement))
-        limits = Limits(None, compression.min_agreement, compression.max_drop)
+        bundle = add_parity(bundle, result.model, data, chosen, ParityLimits(None, compression.min_agreement))
+        limits = ParityLimits(None, compression.min_agreement, compression.max_drop)
         bundle = add_formats(bundle, result.source, formats, data, chosen, limits)
         time_formats(bundle, chosen, context.lock)
     return Bundle.open(folder)

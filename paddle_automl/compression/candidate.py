@@ -35,7 +35,7 @@ AS_ASKED = "compressed according to its configuration; the search judges the res
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CompressedCandidate:
     """A compressed candidate in the form in which it would be used."""
 
     bundle: Bundle
@@ -60,7 +60,7 @@ def make_candidate(
     deployment: DeploymentConfig,
     rebuilt_by: Mapping[str, Any],
     objectives: Sequence[str] = (),
-) -> Candidate:
+) -> CompressedCandidate:
     """Run the chain on a copy of `model`, without gates, and measure the resulting bundle in `folder`.
 
     `rebuilt_by` is the configuration stored in the bundle, `objectives` are keys of metrics to measure besides the
@@ -100,7 +100,7 @@ def make_candidate(
     keys = epoch_metrics(split.task, objectives)
     seen = measure(keys, Predictions(outputs, split.codes, split.task), known=costs)
     metrics = {"validation": _rounded(seen), "costs": _rounded(costs), "compression": result.as_dict()}
-    return Candidate(bundle.updated(metrics=metrics), {**seen, **costs}, result.facts)
+    return CompressedCandidate(bundle.updated(metrics=metrics), {**seen, **costs}, result.facts)
 
 
 def _steps(config: CompressionConfig) -> list[Step]:

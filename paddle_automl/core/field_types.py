@@ -14,7 +14,7 @@ from typing import Any, Literal, Union
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Plugin, Section
-from paddle_automl.core.yaml_nodes import Place, Positions, short
+from paddle_automl.core.yaml_nodes import Positions, SourceLocation, short
 
 _SIMPLE: dict[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}
 
@@ -73,7 +73,7 @@ def with_texts(
     result = dict(data)
     issues = {}
     for path, place in positions.items():
-        if not isinstance(place, Place) or not place.text:
+        if not isinstance(place, SourceLocation) or not place.text:
             continue
         field = field_type(model, result, path)
         value = _at(result, path)

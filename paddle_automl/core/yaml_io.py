@@ -20,15 +20,15 @@ from paddle_automl.core.yaml_nodes import (
     TAG,
     Builder,
     Loader,
-    Place,
     Positions,
+    SourceLocation,
     UnreadableError,
     WordLoader,
     compose,
     short,
 )
 
-__all__ = ["LARGEST_FILE", "Place", "Positions", "dump_yaml", "parse_value", "read_word", "read_yaml"]
+__all__ = ["LARGEST_FILE", "Positions", "SourceLocation", "dump_yaml", "parse_value", "read_word", "read_yaml"]
 
 LARGEST_FILE = 4 << 20
 """Most bytes of a file; configurations and bundle descriptions are far smaller."""
@@ -76,15 +76,15 @@ def read_word(text: str, where: str) -> tuple[Any, Positions]:
         node = compose(whole, WordLoader)
         value = builder.build(node)
     except UnreadableError as error:
-        return whole, {(): Place(where, whole, error=error.reason, whole=True)}
+        return whole, {(): SourceLocation(where, whole, error=error.reason, whole=True)}
     if isinstance(value, str) and not whole.startswith(("'", '"', "!")):
         # Its lines were folded into one, or taken for a block indicator.
         value = whole
-    return value, {**builder.positions, (): Place(where, whole, whole=True)}
+    return value, {**builder.positions, (): SourceLocation(where, whole, whole=True)}
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], Positions]:
-    """Return the mapping in a YAML file and, for each path in it, its `Place`.
+    """Return the mapping in a YAML file and, for each path in it, its `SourceLocation`.
 
     Raises ConfigError for a missing file, a syntax error, a value that cannot be built, a duplicate key, a file
     beyond the limits, or one that is not a mapping.

@@ -21,7 +21,7 @@ _PLAIN_TAGS = {f"{TAG}map", f"{TAG}seq"}
 _MERGE = f"{TAG}merge"
 
 
-class Place(str):
+class SourceLocation(str):
     """The place of a value, as ``file:line`` or ``-o key``, and the text that it was read from.
 
     `text` is empty if `value` is that text itself. `error` says why a text of the command line is not YAML; it can
@@ -33,7 +33,9 @@ class Place(str):
     error: str
     whole: bool
 
-    def __new__(cls, where: str, text: str = "", value: Any = None, error: str = "", whole: bool = False) -> Place:
+    def __new__(
+        cls, where: str, text: str = "", value: Any = None, error: str = "", whole: bool = False
+    ) -> SourceLocation:
         """Return the place: the text `where`, with the rest as attributes."""
         place = super().__new__(cls, where)
         place.text, place.value, place.error, place.whole = text, value, error, whole
@@ -41,7 +43,7 @@ class Place(str):
 
 
 Positions = dict[Path_, str]
-"""The place of each path of a mapping; an instance of `Place` if it was read from text."""
+"""The place of each path of a mapping; an instance of `SourceLocation` if it was read from text."""
 
 
 class Loader(yaml.SafeLoader):
@@ -142,11 +144,11 @@ class Builder:
         self._count += 1
         if self._count > MOST_VALUES:
             raise UnreadableError(f"is not valid YAML here: {_beyond(0)}, with all that its aliases repeat", line)
-        place = self.positions.setdefault(path, Place(self._where(line)))
+        place = self.positions.setdefault(path, SourceLocation(self._where(line)))
         if isinstance(node, yaml.ScalarNode):
             value = _scalar(node, line)
             if not isinstance(value, str):
-                self.positions[path] = Place(place, node.value, value)
+                self.positions[path] = SourceLocation(place, node.value, value)
             return value
         if node.tag not in _PLAIN_TAGS:
             raise UnreadableError(f"is not valid YAML here: the tag '{short(node.tag)}' is refused", line)
@@ -180,7 +182,7 @@ class Builder:
             if name in result:
                 raise UnreadableError(f"duplicate key '{name}'; keep one of them", line)
             inner = (*path, name)
-            self.positions[inner] = Place(self._where(line))
+            self.positions[inner] = SourceLocation(self._where(line))
             result[name] = self.build(value, inner)
         return {**merged, **result}
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.augment.base import Augmenter, Place
+from paddle_automl.data.augment.base import Augmenter, BatchPosition
 from paddle_automl.data.items import ItemList
 from paddle_automl.data.stores import Store
 from paddle_automl.inputs.base import Input, TensorSpec
@@ -147,7 +147,7 @@ class Split:
         for batch, items in zip(rows, stream, strict=True):
             codes = self.codes[batch]
             targets = self.task.dense(codes)
-            place = None if epoch is None else Place(self.indices[batch], epoch)
+            place = None if epoch is None else BatchPosition(self.indices[batch], epoch)
             if augment is not None and rng is not None:
                 items, targets = augment.items(items, targets, rng, place)
             inputs = self.input.batch(items)

@@ -16,9 +16,9 @@ from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.latency import measure_sessions
 from paddle_automl.deployment.network import as_trained
-from paddle_automl.deployment.parity import Limits, check_parity
+from paddle_automl.deployment.parity import ParityLimits, check_parity
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.records import FormatRecord, Latency, ParityCertificate
+from paddle_automl.deployment.records import FormatRecord, Latency, ParityRecord
 from paddle_automl.deployment.samples import write_samples
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import spread
@@ -27,11 +27,11 @@ CALIBRATION_ITEMS = 256
 """Number of training items with which an 8-bit format is calibrated."""
 
 
-def limits_of(parity: ParityConfig, *, exact: bool) -> Limits:
+def limits_of(parity: ParityConfig, *, exact: bool) -> ParityLimits:
     """Return the limits for a format that equals its network up to rounding (`exact`), or for one in 8 bits."""
     if exact:
-        return Limits(parity.max_difference, parity.min_agreement)
-    return Limits(None, parity.min_agreement_int8, parity.max_drop_int8)
+        return ParityLimits(parity.max_difference, parity.min_agreement)
+    return ParityLimits(None, parity.min_agreement_int8, parity.max_drop_int8)
 
 
 def create_bundle(
@@ -83,10 +83,10 @@ def check_needs(deployment: DeploymentConfig) -> tuple[PluginConfig, ...]:
 
 
 def add_parity(
-    bundle: Bundle, model: Any, data: PreparedData, deployment: DeploymentConfig, limits: Limits
+    bundle: Bundle, model: Any, data: PreparedData, deployment: DeploymentConfig, limits: ParityLimits
 ) -> Bundle:
     """Compare the bundle's first format with the network; return the bundle with the result."""
-    return bundle.updated(parity=_certificate(bundle, bundle.info.exporter.name, model, data, deployment, limits))
+    return bundle.updated(parity=_parity_of(bundle, bundle.info.exporter.name, model, data, deployment, limits))
 
 
 def add_formats(
@@ -95,7 +95,7 @@ def add_formats(
     formats: Sequence[PluginConfig],
     data: PreparedData,
     deployment: DeploymentConfig,
-    int8: Limits | None = None,
+    int8: ParityLimits | None = None,
 ) -> Bundle:
     """Export `model` to further formats of the bundle and compare each; `int8`: limits of those in 8 bits."""
     calibration = calibration_arrays(data, formats)
@@ -107,7 +107,7 @@ def add_formats(
         others = list(bundle.info.formats)
         bundle = bundle.updated(formats=[*others, FormatRecord(exporter=config)])
         limits = limits_of(deployment.parity, exact=plugin.exact) if plugin.exact or int8 is None else int8
-        parity = _certificate(bundle, config.name, model, data, deployment, limits)
+        parity = _parity_of(bundle, config.name, model, data, deployment, limits)
         bundle = bundle.updated(formats=[*others, FormatRecord(exporter=config, parity=parity)])
     return bundle
 
@@ -139,9 +139,9 @@ def calibration_arrays(data: PreparedData, formats: Sequence[PluginConfig]) -> A
     return data.input.batch(data.train.raw(spread(strata, len(data.train), CALIBRATION_ITEMS)))
 
 
-def _certificate(
-    bundle: Bundle, name: str, model: Any, data: PreparedData, deployment: DeploymentConfig, limits: Limits
-) -> ParityCertificate:
+def _parity_of(
+    bundle: Bundle, name: str, model: Any, data: PreparedData, deployment: DeploymentConfig, limits: ParityLimits
+) -> ParityRecord:
     return check_parity(
         model,
         Predictor(bundle, runtime=name),

@@ -7,7 +7,7 @@ from typing import Any
 
 from paddle_automl.core.errors import BundleError
 
-_CERTIFICATE = {
+_PARITY_KEYS = {
     "top1_agreement": "agreement",
     "max_abs_difference": "largest_difference",
     "raw_max_abs_difference": "raw_largest_difference",
@@ -40,20 +40,20 @@ def converted(data: Mapping[str, Any], class_names: Sequence[str], *, to: int) -
     if shape is not None:
         result["inputs"] = [{"name": "image", "shape": shape, "dtype": "float32"}]
     if "parity" in result:
-        result["parity"] = _certificate(result["parity"])
+        result["parity"] = _renamed_parity(result["parity"])
     formats = result.get("formats", [])
     if isinstance(formats, list):
         result["formats"] = [
-            {**item, "parity": _certificate(item.get("parity"))} if isinstance(item, Mapping) else item
+            {**item, "parity": _renamed_parity(item.get("parity"))} if isinstance(item, Mapping) else item
             for item in formats
         ]
     return result
 
 
-def _certificate(old: Any) -> Any:
+def _renamed_parity(old: Any) -> Any:
     if not isinstance(old, Mapping):
         return old
-    new = {_CERTIFICATE.get(key, key): value for key, value in old.items()}
+    new = {_PARITY_KEYS.get(key, key): value for key, value in old.items()}
     if new.get("raw_source") == "written images":
         new["raw_source"] = "written files"
     new["scale"] = 1.0

@@ -17,7 +17,7 @@ from paddle_automl.data.splits import Split
 from paddle_automl.deployment.network import as_trained
 from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.records import ParityCertificate, Source
+from paddle_automl.deployment.records import ParityRecord, Source
 from paddle_automl.tasks.base import Task, spread
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
@@ -27,7 +27,7 @@ Kind = Literal["split", "file"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ParityLimits:
     """Limits within which an export counts as equal to its network.
 
     `max_difference` of outputs, in units of their scale; None: any. `min_agreement`: fraction of items with the
@@ -39,13 +39,13 @@ class Limits:
     max_drop: float | None = None
 
 
-EXACT = Limits()
+EXACT = ParityLimits()
 """Limits of an export that equals its network up to rounding."""
 
 
 def check_parity(
-    model: Any, predictor: Predictor, split: Split, *, limits: Limits = EXACT, raw_files: int = 20
-) -> ParityCertificate:
+    model: Any, predictor: Predictor, split: Split, *, limits: ParityLimits = EXACT, raw_files: int = 20
+) -> ParityRecord:
     """Compare the trained network with the bundle, on the whole of `split` and on files.
 
     `model` maps the arrays of the split's input to raw outputs of its task; it runs as a dynamic graph in
@@ -59,7 +59,7 @@ def check_parity(
     comparison = _Comparison(split, predictor.task)
     comparison.compare_split(run, predictor)
     source = comparison.compare_files(run, predictor, raw_files)
-    return comparison.certificate(limits, source)
+    return comparison.record(limits, source)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class _Comparison:
         source = " read from its file" if kind == "file" else ""
         return f"validation {self.split.input.word} {position}{named}{source}"
 
-    def certificate(self, limits: Limits, source: Source) -> ParityCertificate:
+    def record(self, limits: ParityLimits, source: Source) -> ParityRecord:
         """Return the results of the check."""
         metric = self.task.metrics[0]
         expected, got = self._scores(metric)
@@ -155,7 +155,7 @@ class _Comparison:
         if expected is not None and got is not None:
             drop = expected - got if goal_of(metric) == "maximize" else got - expected
         worst = self.worst
-        found = ParityCertificate(
+        found = ParityRecord(
             samples=len(self.split),
             agreement=self.agreed / self.count if self.count else 0.0,
             largest_difference=self.largest["split"],

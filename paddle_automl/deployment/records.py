@@ -23,7 +23,7 @@ ROUNDING = 1e-3
 Source = Literal["original files", "written files", "none"]
 
 
-class ParityCertificate(Section):
+class ParityRecord(Section):
     """Result of the parity check: how far the exported network's outputs are from the trained network's.
 
     The trained network runs as a dynamic graph in float32; the exported one is the one that users of the bundle
@@ -173,7 +173,7 @@ class FormatRecord(Section):
     exporter: Annotated[PluginConfig, Plugin(EXPORTERS)]
     """Exporter that wrote the files and can load them."""
 
-    parity: ParityCertificate | None = None
+    parity: ParityRecord | None = None
     """Its own parity check; none while the bundle is being made."""
 
     latency: Sequence[Latency] = ()
@@ -232,7 +232,7 @@ class BundleInfo(Section):
     metrics: dict[str, Any]
     """Scores of the network, measured by the exporting command."""
 
-    parity: ParityCertificate | None
+    parity: ParityRecord | None
     """Result of the parity check of the first format; none while the bundle is being made."""
 
     latency: Sequence[Latency]

@@ -9,7 +9,7 @@ from paddle_automl.core.errors import AutoMLError, BundleError, UnsupportedError
 from paddle_automl.core.paths import located
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.integrity import file_problems, read_info
-from paddle_automl.deployment.records import ParityCertificate
+from paddle_automl.deployment.records import ParityRecord
 from paddle_automl.deployment.samples import DEFAULT_DIFFERENCE, SampleCheck, check_samples
 
 
@@ -56,9 +56,9 @@ def verify_bundle(
     root = located(folder)
     info = read_info(root)
     problems = file_problems(root, info)
-    certificates = {info.exporter.name: info.parity} | {item.exporter.name: item.parity for item in info.formats}
-    for name, certificate in certificates.items():
-        problems += _verdict_problems(name, certificate)
+    records = {info.exporter.name: info.parity} | {item.exporter.name: item.parity for item in info.formats}
+    for name, record in records.items():
+        problems += _verdict_problems(name, record)
     samples: dict[str, SampleCheck] = {}
     skipped: dict[str, str] = {}
     try:
@@ -77,15 +77,15 @@ def verify_bundle(
             except AutoMLError as error:
                 problems.append(f"{name}: {error}")
     problems += [f"{name}: {check.describe()}" for name, check in samples.items() if not check.passed]
-    parity = {name: "not compared" if item is None else item.describe() for name, item in certificates.items()}
+    parity = {name: "not compared" if item is None else item.describe() for name, item in records.items()}
     return Verification(root, len(info.files), parity, samples, skipped, tuple(problems))
 
 
-def _verdict_problems(name: str, certificate: ParityCertificate | None) -> list[str]:
-    if certificate is None:
+def _verdict_problems(name: str, record: ParityRecord | None) -> list[str]:
+    if record is None:
         return [f"{name}: was never compared with the trained network; export the bundle again"]
-    if certificate.verified and not certificate.within_limits:
-        return [f"{name}: is recorded as verified, but its values contradict that: {certificate.describe()}"]
-    if not certificate.verified:
-        return [f"{name}: {certificate.describe()}"]
+    if record.verified and not record.within_limits:
+        return [f"{name}: is recorded as verified, but its values contradict that: {record.describe()}"]
+    if not record.verified:
+        return [f"{name}: {record.describe()}"]
     return []

@@ -15,7 +15,7 @@ from paddle_automl.space.tree import Decision, Params
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateConfig:
     """A configuration that tries one option of one decision."""
 
     label: str
@@ -23,14 +23,14 @@ class Candidate:
     config: RunConfig
 
 
-def covering(config: RunConfig, space: SearchSpace, base: Mapping[str, Any]) -> list[Candidate]:
+def covering(config: RunConfig, space: SearchSpace, base: Mapping[str, Any]) -> list[CandidateConfig]:
     """Return candidates that use every option of every choice, and both bounds of every number, at least once.
 
     Each differs from `base` in one decision and in the decisions that it depends on. Raises one ConfigError that
     names every option that gives no valid configuration.
     """
     by_name = {decision.name: decision for decision in space.decisions}
-    found: dict[str, Candidate] = {}
+    found: dict[str, CandidateConfig] = {}
     issues: dict[str, str] = {}
     for decision in space.decisions:
         domain = decision.domain
@@ -43,7 +43,7 @@ def covering(config: RunConfig, space: SearchSpace, base: Mapping[str, Any]) -> 
                 continue
             label = f"search.space.{decision.name}: option {value!r}"
             try:
-                found[key] = Candidate(label, params, trial_config(config, space, params, config.folder))
+                found[key] = CandidateConfig(label, params, trial_config(config, space, params, config.folder))
             except ConfigError as error:
                 for issue in error.issues:
                     # An invalid option affects every decision below it; it is reported once.
@@ -53,10 +53,10 @@ def covering(config: RunConfig, space: SearchSpace, base: Mapping[str, Any]) -> 
     return list(found.values())
 
 
-def corners(config: RunConfig, space: SearchSpace) -> list[Candidate]:
+def corners(config: RunConfig, space: SearchSpace) -> list[CandidateConfig]:
     """Return candidates with every number at its lowest and at its highest, for each set of option names."""
     return [
-        Candidate(f"corner {index}", params, trial_config(config, space, params, config.folder))
+        CandidateConfig(f"corner {index}", params, trial_config(config, space, params, config.folder))
         for index, params in enumerate(space.corners())
     ]
 

@@ -28,7 +28,7 @@ from paddle_automl.pipeline.jobs.timing import TimeRequest, TimeResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.place import Place, place_of_bundle
+from paddle_automl.pipeline.runs.place import LockedFolder, place_of_bundle
 from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, TrainedRun, best_trials, open_run
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
@@ -133,7 +133,7 @@ def compress_run(
     # What is made of a run belongs to its folder.
     with (
         _interruptible(f"complete bundles in '{folder}' are kept"),
-        Place(folder if target else given.path, "a compression"),
+        LockedFolder(folder if target else given.path, "a compression"),
     ):
         make_output_folder(folder)
         delete_leftovers(folder)
@@ -174,7 +174,7 @@ def dry_run(config: RunConfig) -> DryRun:
     # An output folder among the class folders is known by its lock as none of them.
     empty = folder.is_dir() and not any(folder.iterdir())
     with (
-        Place(folder, "a dry run") if empty else nullcontext(),
+        LockedFolder(folder, "a dry run") if empty else nullcontext(),
         start_executor(config, caching=False) as executor,
         tempfile.TemporaryDirectory() as scratch,
     ):

@@ -18,7 +18,7 @@ from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.place import Place
+from paddle_automl.pipeline.runs.place import LockedFolder
 from paddle_automl.pipeline.runs.trials import needed_paths, standalone
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.search.executors.base import Executor
@@ -39,7 +39,7 @@ def train_run(config: RunConfig, observer: Observer | None = None, *, fresh: boo
     """
     stable_hashing()
     observer = observer or Observer()
-    with signals.as_ctrl_c(), Place(config.folder, "a training") as place:
+    with signals.as_ctrl_c(), LockedFolder(config.folder, "a training") as place:
         _refuse_others(place, fresh=fresh)
         earlier = not place.is_empty
         if earlier:
@@ -53,7 +53,7 @@ def train_run(config: RunConfig, observer: Observer | None = None, *, fresh: boo
     return TrainingOutcome(folder=place.folder.path, **vars(result))
 
 
-def _refuse_others(place: Place, *, fresh: bool) -> None:
+def _refuse_others(place: LockedFolder, *, fresh: bool) -> None:
     folder = place.folder
     if folder.search is not None or (folder.is_search and not fresh):
         hint = "" if folder.search is not None else ", or rename it with --fresh"
@@ -68,7 +68,7 @@ def _refuse_others(place: Place, *, fresh: bool) -> None:
 class _Training:
     """One training into `place`: right there, or beside an `earlier` one, whose place it takes in the end."""
 
-    def __init__(self, place: Place, observer: Observer, earlier: bool) -> None:
+    def __init__(self, place: LockedFolder, observer: Observer, earlier: bool) -> None:
         self.place = place
         self.observer = observer
         self.earlier = earlier

@@ -21,7 +21,7 @@ from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.executors.base import Event, Executor, Failed, Finished, Job, Reported
 from paddle_automl.search.interrupt import CtrlC
 from paddle_automl.search.learning.final_choice import FINALISTS
-from paddle_automl.search.limits import Ending, Limits
+from paddle_automl.search.limits import Ending, SearchLimits
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.progress import Progress, common_failure, nothing_usable
 from paddle_automl.search.records import INTERRUPTED, NO_TIME, TrialRecord
@@ -39,9 +39,9 @@ class Coordinator:
     """Runs one search. `make_job` turns a trial's record into the job that evaluates it.
 
     First the controller's proposals, then, as long as there is time, the planned repeats of the best
-    (`Limits.repeats`), for whatever reason the proposals ended. A job's result is ``{"metrics": {name: number}}``
-    with the metrics of all objectives. A study without trials begins with `baseline`, then `first`. `background`
-    may use a free slot between two trials.
+    (`SearchLimits.repeats`), for whatever reason the proposals ended. A job's result is
+    ``{"metrics": {name: number}}`` with the metrics of all objectives. A study without trials begins with
+    `baseline`, then `first`. `background` may use a free slot between two trials.
     """
 
     def __init__(  # noqa: PLR0913  each argument is a separate choice of the caller
@@ -52,7 +52,7 @@ class Coordinator:
         executor: Executor,
         make_job: Callable[[TrialRecord], Job],
         *,
-        limits: Limits,
+        limits: SearchLimits,
         listeners: Sequence[Listener] = (),
         baseline: Params | None = None,
         first: Sequence[Params] = (),

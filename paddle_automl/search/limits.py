@@ -14,7 +14,7 @@ MARGIN = 1.25
 
 
 @dataclass(frozen=True)
-class Limits:
+class SearchLimits:
     """When a search ends.
 
     `repeats` of the `trials` run the best configurations again at the end; auto: `final_choice.repeats`. `deadline`

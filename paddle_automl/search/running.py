@@ -28,7 +28,7 @@ class RunningTrial:
     kill_at: float | None = None
 
     @property
-    def told(self) -> dict[str, float]:
+    def usable_metrics(self) -> dict[str, float]:
         """Its best reported metrics, if they may be used as its result."""
         return {} if self.job.provisional else self.metrics
 
@@ -59,9 +59,9 @@ class Running:
         """
         self._points.pop(record.number, None)
         if record.finished and record.duplicate_of is None and record.repeat_of is None:
-            told = record.reports or {epoch: self._alone(value) for epoch, value in record.curve.items()}
+            reports = record.reports or {epoch: self._alone(value) for epoch, value in record.curve.items()}
             self._points[record.number] = {
-                epoch: self._point(record.curve[epoch], values) for epoch, values in told.items()
+                epoch: self._point(record.curve[epoch], reported) for epoch, reported in reports.items()
             }
 
     def report(self, event: Reported) -> bool:
@@ -75,11 +75,11 @@ class Running:
             ):
                 trial.metrics = dict(event.metrics)
             trial.curve[event.epoch] = value
-            told = self._told(event.metrics)
+            values = self._values(event.metrics)
             if len(self.study.objectives) > 1:
-                trial.reports[event.epoch] = told
+                trial.reports[event.epoch] = values
             if trial.record.repeat_of is None:
-                self._points.setdefault(event.id, {})[event.epoch] = self._point(value, told)
+                self._points.setdefault(event.id, {})[event.epoch] = self._point(value, values)
         last = trial.job.epochs is not None and event.epoch >= trial.job.epochs
         if not last:
             if trial.kill_at is not None:
@@ -109,7 +109,7 @@ class Running:
         try:
             metrics = _metrics(event.result)
             if trial.stopped:
-                return self.study.prune(event.id, metrics or trial.told, trial.curve, trial.stopped)
+                return self.study.prune(event.id, metrics or trial.usable_metrics, trial.curve, trial.stopped)
             return self.study.complete(event.id, metrics, trial.curve)
         except TrialError as error:
             return self.study.fail(event.id, str(error), trial.curve)
@@ -120,23 +120,23 @@ class Running:
             return self.study.interrupt(number)
         if event.cause == "killed":
             return self.study.killed(number, reason)
-        if reason == NO_TIME and trial.told:
-            return self.study.prune(number, trial.told, trial.curve, NO_TIME)
+        if reason == NO_TIME and trial.usable_metrics:
+            return self.study.prune(number, trial.usable_metrics, trial.curve, NO_TIME)
         return self.study.fail(number, reason, trial.curve)
 
-    def _told(self, metrics: Mapping[str, Any]) -> tuple[float | None, ...]:
+    def _values(self, metrics: Mapping[str, Any]) -> tuple[float | None, ...]:
         values = (objective.measured(metrics) for objective in self.study.objectives)
         return tuple(float(value) if value is not None and math.isfinite(value) else None for value in values)
 
     def _alone(self, value: float) -> tuple[float | None, ...]:
         return tuple(value if objective is self._objective else None for objective in self.study.objectives)
 
-    def _point(self, value: float, told: tuple[float | None, ...]) -> Point:
+    def _point(self, value: float, values: tuple[float | None, ...]) -> Point:
         """Return the value that schedulers compare (`schedulers.base.Point`)."""
         cost = self._objective.cost(value)
         if len(self.study.objectives) == 1:
             return cost
-        pairs = list(zip(self.study.objectives, told, strict=True))
+        pairs = list(zip(self.study.objectives, values, strict=True))
         known: list[tuple[Objective, float]] = [(o, v) for o, v in pairs if v is not None]
         excess = excess_of([v for _, v in known], [o for o, _ in known]) if known else 0.0
         others = [math.nan if v is None else o.cost(v) for o, v in pairs if o is not self._objective]

@@ -16,7 +16,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Section
 from paddle_automl.space.domains import OptionNames, Stored
 from paddle_automl.space.parsing import Parser, is_key, overlaps
-from paddle_automl.space.tree import Decision, Node, Params, Place, encode_at
+from paddle_automl.space.tree import Decision, Node, NodePosition, Params, encode_at
 from paddle_automl.space.whole_numbers import fractions_of_whole_numbers
 
 MOST_DECISIONS = 10_000
@@ -36,7 +36,7 @@ class SearchSpace:
         self.spec = dict(spec)
         self._nodes = {key: nodes[key] for key in order}
         self.decisions: tuple[Decision, ...] = tuple(
-            decision for key, node in self._nodes.items() for decision in node.decisions(Place(key, key))
+            decision for key, node in self._nodes.items() for decision in node.decisions(NodePosition(key, key))
         )
         self._by_name = {decision.name: decision for decision in self.decisions}
 
@@ -64,7 +64,7 @@ class SearchSpace:
             issues += fractions_of_whole_numbers(nodes, where, config)
         if issues:
             raise ConfigError(issues)
-        decisions = (decision for key, node in nodes.items() for decision in node.decisions(Place(key, key)))
+        decisions = (decision for key, node in nodes.items() for decision in node.decisions(NodePosition(key, key)))
         if next(islice(decisions, MOST_DECISIONS, None), None) is not None:
             raise ConfigError(f"{where}: has more than {MOST_DECISIONS} decisions; repeat fewer items")
         space = cls(spec, nodes)

@@ -50,7 +50,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Place:
+class NodePosition:
     """The place of a node: its decision's name, its configuration key, and the conditions that make it active."""
 
     name: str
@@ -63,7 +63,7 @@ class Node(ABC):
     """A part of the search space that yields one configuration value."""
 
     @abstractmethod
-    def decisions(self, place: Place) -> Iterator[Decision]:
+    def decisions(self, place: NodePosition) -> Iterator[Decision]:
         """Yield the decisions below, parents first."""
 
     @abstractmethod
@@ -85,7 +85,7 @@ class Constant(Node):
 
     fixed: Any
 
-    def decisions(self, place: Place) -> Iterator[Decision]:
+    def decisions(self, place: NodePosition) -> Iterator[Decision]:
         """Yield nothing."""
         return iter(())
 
@@ -106,7 +106,7 @@ class Leaf(Node):
 
     domain: Domain
 
-    def decisions(self, place: Place) -> Iterator[Decision]:
+    def decisions(self, place: NodePosition) -> Iterator[Decision]:
         """Yield the decision."""
         yield Decision(place.name, place.key, self.domain, place.condition, place.repeated)
 
@@ -134,14 +134,14 @@ class Options(Node):
         """The domain of the name."""
         return OptionNames(tuple(self.options))
 
-    def decisions(self, place: Place) -> Iterator[Decision]:
+    def decisions(self, place: NodePosition) -> Iterator[Decision]:
         """Yield the choice of the name, then every option's decisions."""
         yield Decision(place.name, place.key, self.names, place.condition, place.repeated)
         for option, children in self.options.items():
             condition = Condition(place.name, (option,))
             for child, node in children.items():
                 inner = _child(place.name, option, child)
-                yield from node.decisions(Place(inner, f"{place.key}.{child}", condition, place.repeated))
+                yield from node.decisions(NodePosition(inner, f"{place.key}.{child}", condition, place.repeated))
 
     def value(self, params: Mapping[str, Any], name: str) -> Any:
         """Return the mapping of the chosen name and its options."""
@@ -188,7 +188,7 @@ class Repeat(Node):
             return [self.times]
         return sorted(int(value) for value in self.times.values(self.times.size or 1))  # type: ignore[arg-type]
 
-    def decisions(self, place: Place) -> Iterator[Decision]:
+    def decisions(self, place: NodePosition) -> Iterator[Decision]:
         """Yield the length, then each item's decisions."""
         lengths = self.lengths
         if not isinstance(self.times, int):
@@ -198,7 +198,7 @@ class Repeat(Node):
             if not isinstance(self.times, int):
                 long_enough = tuple(length for length in lengths if length > position)
                 condition = Condition(f"{place.name}.times", long_enough)
-            yield from self.item.decisions(Place(f"{place.name}.{position}", place.key, condition, True))
+            yield from self.item.decisions(NodePosition(f"{place.name}.{position}", place.key, condition, True))
 
     def value(self, params: Mapping[str, Any], name: str) -> Any:
         """Return the list."""

@@ -130,11 +130,11 @@ def check_at_work(stage: Stage, search: SmallSearch) -> None:
         return
     assert _plain(result, "result") == result, "the result changes when it is written as JSON"
     assert search.only(stage) == result
-    assert len(calls) == 1, "work() ran again although nothing has changed: inputs() or stands() is wrong"
+    assert len(calls) == 1, "work() ran again although nothing has changed: inputs() or is_intact() is wrong"
     for path in outputs:
         aside = path.with_name(f"{path.name}.aside")
         path.rename(aside)
-        assert not stage.stands(run, result), f"stands() accepts the result without {path}"
+        assert not stage.is_intact(run, result), f"is_intact() accepts the result without {path}"
         aside.rename(path)
 
 

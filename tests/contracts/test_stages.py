@@ -81,12 +81,12 @@ class Outside(Card):
 
 
 class Blind(Card):
-    def stands(self, run, result):
+    def is_intact(self, run, result):
         return True
 
 
 class Restless(Card):
-    def stands(self, run, result):
+    def is_intact(self, run, result):
         return False
 
 
@@ -103,7 +103,7 @@ class Tupled(Card):
         (Rich, "inputs cannot be written as JSON"),
         (Silent, r"outputs: .*card\.txt was not written"),
         (Outside, "is outside of the output folder"),
-        (Blind, r"stands\(\) accepts the result without .*card\.txt"),
+        (Blind, r"is_intact\(\) accepts the result without .*card\.txt"),
         (Restless, r"work\(\) ran again although nothing has changed"),
         (Tupled, "the result changes when it is written as JSON"),
     ],

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paddle_automl.pipeline.runs.place import Place
+from paddle_automl.pipeline.runs.place import LockedFolder
 from tests.e2e.conftest import ROOT, TINY, run_tool, write_config
 
 PYTHON = [sys.executable, "-W", "ignore"]
@@ -127,7 +127,7 @@ def test_one_command_at_a_time_and_nothing_is_renamed_before_it_is_checked(searc
     out = shutil.copytree(other, tmp_path / "out")
     file = write_config(tmp_path, {**TINY, "output": str(out)})
     chain = write_config(tmp_path, {"compression": {"steps": ["quantize_post"]}}, "chain.yaml")
-    with Place(out, "a search"):
+    with LockedFolder(out, "a search"):
         for command in (
             ("search", "-c", file),
             ("search", "-c", file, "--fresh", "-o", "seed=7"),

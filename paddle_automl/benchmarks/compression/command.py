@@ -10,7 +10,7 @@ from rich.console import Console
 
 from paddle_automl.benchmarks.compression.measure import Figures
 from paddle_automl.benchmarks.compression.plan import NETWORKS, Plan
-from paddle_automl.benchmarks.compression.report import demands, print_figures
+from paddle_automl.benchmarks.compression.report import print_figures, requirements
 from paddle_automl.deployment.exporters.onnx import OnnxExporter
 
 SUMMARY = (
@@ -53,7 +53,7 @@ def _run(args: argparse.Namespace) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     for plan in plans:
         print_figures(console, figures.measure(plan, _tell))
-    figures.save({key: [str(demand) for demand in demands(found)] for key, found in figures.plans.items()})
+    figures.save({key: list(map(str, requirements(found))) for key, found in figures.plans.items()})
 
 
 def _tell(text: str) -> None:

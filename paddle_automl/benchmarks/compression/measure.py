@@ -19,7 +19,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.evaluation import evaluate_model
 from paddle_automl.pipeline.runs.folder import RunFolder
 
-FORMAT = 1
+FORMAT = 2
 FIGURES = (
     "form",
     "accuracy",
@@ -93,14 +93,14 @@ def _case(plan: Plan, name: str, section: Mapping[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     outcome = compress_run(validate(CompressFile, {"compression": section}), plan.folder, target)
     seconds = time.perf_counter() - started
-    links = [_figures_of(step) for step in outcome.steps]
-    for position, link in enumerate(links):
-        bundle = target / f"{position}_{link['name']}"
-        if position and link["kept"]:
-            link["test_accuracy"] = _test_accuracy(bundle, "paddle")
-            for name, facts in link.get("formats", {}).items():
+    steps = [_figures_of(step) for step in outcome.steps]
+    for position, step in enumerate(steps):
+        bundle = target / f"{position}_{step['name']}"
+        if position and step["kept"]:
+            step["test_accuracy"] = _test_accuracy(bundle, "paddle")
+            for name, facts in step.get("formats", {}).items():
                 facts["test_accuracy"] = _test_accuracy(bundle, name)
-    return {"compression": dict(section), "seconds": round(seconds, 1), "load_before": load, "links": links}
+    return {"compression": dict(section), "seconds": round(seconds, 1), "load_before": load, "steps": steps}
 
 
 def _figures_of(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ SPEED_BATCHES = ("8", "32")
 
 
 @dataclass(frozen=True)
-class Demand:
+class Requirement:
     """One requirement with the measured value."""
 
     text: str
@@ -31,17 +31,17 @@ class Demand:
         return f"{'reached' if self.reached else 'not reached'}: {self.text}: {self.measured}"
 
 
-def demands(figures: Mapping[str, Any]) -> list[Demand]:
+def requirements(figures: Mapping[str, Any]) -> list[Requirement]:
     """Return the requirements for one network and data set, for the measured cases."""
-    return list(_demands(figures))
+    return list(_requirements(figures))
 
 
-def _demands(figures: Mapping[str, Any]) -> Iterator[Demand]:
+def _requirements(figures: Mapping[str, Any]) -> Iterator[Requirement]:
     cases, test = figures["cases"], figures["test_accuracy"]
     if "prune_filters" in cases:
-        before, link = _first_and_last(cases["prune_filters"])
-        share, drops = link["flops"] / before["flops"], _drops(before, link, test)
-        yield Demand(
+        before, step = _first_and_last(cases["prune_filters"])
+        share, drops = step["flops"] / before["flops"], _drops(before, step, test)
+        yield Requirement(
             f"filters pruned to half the FLOPs, at most {PRUNED_DROP:g} point lost",
             f"{share:.3f} of the FLOPs, {_drop_text(drops)}",
             share <= HALF and _within(drops, PRUNED_DROP),
@@ -49,27 +49,29 @@ def _demands(figures: Mapping[str, Any]) -> Iterator[Demand]:
     for name in INT8_CASES:
         if name not in cases:
             continue
-        before, link = _first_and_last(cases[name])
-        drops = _drops(before, link, test)
-        yield Demand(
+        before, step = _first_and_last(cases[name])
+        drops = _drops(before, step, test)
+        yield Requirement(
             f"{name}: int8 at most {INT8_DROP:g} points below float32",
             _drop_text(drops),
             _within(drops, INT8_DROP),
         )
-        times = {size: pace["speedup"] for size, pace in link["latency"]["int8"].items()}
-        yield Demand(
+        times = {size: pace["speedup"] for size, pace in step["latency"]["int8"].items()}
+        yield Requirement(
             f"{name}: int8 at least {INT8_SPEEDUP:g} times as fast as float32 at batch 8 or 32",
             ", ".join(f"batch {size}: {value:.2f}" for size, value in times.items()),
             max(times[size] for size in SPEED_BATCHES) >= INT8_SPEEDUP,
         )
-        yield Demand(
+        yield Requirement(
             f"{name}: weights at most {INT8_SIZE:g} of float32's",
-            f"{link['weights_ratio']:.3f}",
-            link["weights_ratio"] <= INT8_SIZE,
+            f"{step['weights_ratio']:.3f}",
+            step["weights_ratio"] <= INT8_SIZE,
         )
     if CHAIN in cases and figures["dataset"] == "digits":
         seconds = cases[CHAIN]["seconds"]
-        yield Demand(f"the whole chain within {CHAIN_S:.0f} s", _seconds_text(cases[CHAIN]), seconds <= CHAIN_S)
+        yield Requirement(
+            f"the whole chain within {CHAIN_S:.0f} s", _seconds_text(cases[CHAIN]), seconds <= CHAIN_S
+        )
 
 
 def _seconds_text(case: Mapping[str, Any]) -> str:
@@ -78,14 +80,14 @@ def _seconds_text(case: Mapping[str, Any]) -> str:
 
 
 def _first_and_last(case: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    return case["links"][0], case["links"][-1]
+    return case["steps"][0], case["steps"][-1]
 
 
-def _drops(before: Mapping[str, Any], link: Mapping[str, Any], test: float) -> dict[str, float]:
+def _drops(before: Mapping[str, Any], step: Mapping[str, Any], test: float) -> dict[str, float]:
     """Return the drop of accuracy in percentage points, by split; a rejected step was not tested."""
-    drops = {"validation": 100 * (before["accuracy"] - link["accuracy"])}
-    if "test_accuracy" in link:
-        drops["test"] = 100 * (test - link["test_accuracy"])
+    drops = {"validation": 100 * (before["accuracy"] - step["accuracy"])}
+    if "test_accuracy" in step:
+        drops["test"] = 100 * (test - step["test_accuracy"])
     return drops
 
 
@@ -113,29 +115,29 @@ def print_figures(console: Console, figures: Mapping[str, Any]) -> None:
     console.print(table)
     seconds = {name: _seconds_text(case) for name, case in figures["cases"].items()}
     console.print("; ".join(f"{name} took {text}" for name, text in seconds.items()), markup=False)
-    for demand in demands(figures):
-        console.print(str(demand), markup=False)
+    for requirement in requirements(figures):
+        console.print(str(requirement), markup=False)
 
 
 def _rows(case: str, facts: Mapping[str, Any], test: float) -> Iterator[list[str]]:
-    before = facts["links"][0]
-    for position, link in enumerate(facts["links"]):
-        drops = _drops(before, link, test)
-        tested = test if position == 0 else link.get("test_accuracy")
+    before = facts["steps"][0]
+    for position, step in enumerate(facts["steps"]):
+        drops = _drops(before, step, test)
+        tested = test if position == 0 else step.get("test_accuracy")
         head = [
             case if position == 0 else "",
-            link["name"] + ("" if link["kept"] else " (rejected)"),
-            f"{link['accuracy']:.4f} ({0.0 - drops['validation']:+.2f})",
+            step["name"] + ("" if step["kept"] else " (rejected)"),
+            f"{step['accuracy']:.4f} ({0.0 - drops['validation']:+.2f})",
             "-" if tested is None else f"{tested:.4f} ({100 * (tested - test):+.2f})",
-            f"{link['flops'] / max(before['flops'], 1):.2f}",
-            f"{link['parameters']:,}",
-            f"{link['weights_ratio']:.3f}",
+            f"{step['flops'] / max(before['flops'], 1):.2f}",
+            f"{step['parameters']:,}",
+            f"{step['weights_ratio']:.3f}",
         ]
-        if not link["latency"]:
-            yield [case if position == 0 else "", f"{link['name']} ({link['reason']})"]
-        for runtime, sizes in link["latency"].items():
-            if runtime in link.get("formats", {}):
-                found = link["formats"][runtime]
+        if not step["latency"]:
+            yield [case if position == 0 else "", f"{step['name']} ({step['reason']})"]
+        for runtime, sizes in step["latency"].items():
+            if runtime in step.get("formats", {}):
+                found = step["formats"][runtime]
                 head[2:4] = [f"{found[key]:.4f}" if key in found else "-" for key in ("accuracy", "test_accuracy")]
             times = [f"{pace['p50_ms']:.2f}/{pace['p95_ms']:.2f} {pace['speedup']:.2f}x" for pace in sizes.values()]
             yield [*head, runtime, *times]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.augment.base import AUGMENTATIONS, Place, PlacedAugmentation
+from paddle_automl.data.augment.base import AUGMENTATIONS, BatchPosition, PlacedAugmentation
 
 
 @AUGMENTATIONS.register("alternating_flip")
@@ -27,7 +27,7 @@ class AlternatingFlip(PlacedAugmentation):
         return _mirrored(images, rng.random(len(images)) < 0.5), targets
 
     def placed(  # noqa: D102
-        self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: Place
+        self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: BatchPosition
     ) -> tuple[np.ndarray, np.ndarray]:
         # The seed alone, without drawing a number: the same in all epochs of a training.
         salt = rng.bit_generator.seed_seq.generate_state(1, np.uint64)

@@ -18,7 +18,7 @@ Fill = Literal["zero", "reflect"]
 
 
 @dataclass(frozen=True)
-class Place:
+class BatchPosition:
     """The items of a batch, and the number of the pass over the data."""
 
     items: np.ndarray
@@ -59,7 +59,7 @@ class PlacedAugmentation(Augmentation):
 
     @abstractmethod
     def placed(
-        self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: Place
+        self, values: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: BatchPosition
     ) -> tuple[np.ndarray, np.ndarray]:
         """Do the same as a call, for known items and a known epoch."""
 
@@ -78,7 +78,7 @@ class Augmenter:
         self.main = main
 
     def items(
-        self, items: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: Place | None = None
+        self, items: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: BatchPosition | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Apply the item stage to items ``[B, ...]`` as returned by the reader, and to targets ``[B, K]``.
 
@@ -87,7 +87,7 @@ class Augmenter:
         return self._apply("item", items, targets, rng, place)
 
     def batch(
-        self, arrays: Arrays, targets: np.ndarray, rng: np.random.Generator, place: Place | None = None
+        self, arrays: Arrays, targets: np.ndarray, rng: np.random.Generator, place: BatchPosition | None = None
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Apply the batch stage to the main array of the network's inputs, and to targets ``[B, K]``."""
         values, targets = self._apply("batch", arrays[self.main], targets, rng, place)
@@ -99,7 +99,7 @@ class Augmenter:
         values: np.ndarray,
         targets: np.ndarray,
         rng: np.random.Generator,
-        place: Place | None,
+        place: BatchPosition | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         for augmentation in self.augmentations:
             if augmentation.stage != stage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paddle import nn
 
-from paddle_automl.paddle_compat.slim.mends import import_paddleslim
+from paddle_automl.paddle_compat.slim.repairs import import_paddleslim
 
 
 def relational_loss() -> nn.Layer:

@@ -12,8 +12,8 @@ import paddle
 from paddle import nn
 
 from paddle_automl.core.errors import UnsupportedError
-from paddle_automl.paddle_compat.slim.mends import import_paddleslim, quiet
 from paddle_automl.paddle_compat.slim.old_ir import old_ir
+from paddle_automl.paddle_compat.slim.repairs import import_paddleslim, quiet
 
 Criterion = Literal["l1", "l2", "fpgm"]
 _PRUNERS: dict[str, str] = {"l1": "L1NormFilterPruner", "l2": "L2NormFilterPruner", "fpgm": "FPGMFilterPruner"}

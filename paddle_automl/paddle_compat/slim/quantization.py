@@ -10,7 +10,7 @@ from typing import Any, Literal
 from paddle import nn
 
 from paddle_automl.core.errors import UnsupportedError
-from paddle_automl.paddle_compat.slim.mends import import_paddleslim, quiet
+from paddle_automl.paddle_compat.slim.repairs import import_paddleslim, quiet
 
 Observer = Literal["abs_max", "avg", "hist", "kl", "mse", "emd"]
 _OBSERVERS: dict[str, str] = {

@@ -7,7 +7,7 @@ from typing import Any
 import paddle
 from paddle import nn
 
-from paddle_automl.paddle_compat.slim.mends import import_paddleslim, quiet
+from paddle_automl.paddle_compat.slim.repairs import import_paddleslim, quiet
 
 _MASK = "_mask"
 SHORTEST_STEP = 11

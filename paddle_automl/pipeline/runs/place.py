@@ -22,7 +22,7 @@ BESIDE_RESULTS = frozenset({LOCK, "cache", "logs", "visualdl", "train.log"})
 """What a command leaves that failed before it had a result: a folder with nothing else counts as empty."""
 
 
-class Place:
+class LockedFolder:
     """A folder of results that this process has to itself, until `close`.
 
     It is made where it is missing. Raises OutputError where another command works in it, or where it cannot be
@@ -67,7 +67,7 @@ class Place:
         self._lock.release(remove=not entries <= BESIDE_RESULTS or entries == {LOCK})
         self._delete_made()
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> LockedFolder:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -186,7 +186,7 @@ def place_of_bundle(target: Path, task: str) -> Iterator[None]:
     """
     run = RunFolder(target.parent)
     if target in (run.bundle, run.compressed.path) and run.config.is_file():
-        with Place(run.path, task):
+        with LockedFolder(run.path, task):
             yield
         return
     real = Path(os.path.realpath(target))

@@ -47,8 +47,8 @@ class Deadline:
 class Stage(ABC):
     """One step of a command; stages run in the order of `place`, each until only the time for later ones is left.
 
-    A stage whose `inputs` are not None has a manifest: if it ran before with the same inputs and `stands` says that
-    its results are intact, its recorded result is used. A new stage is one file in this folder, or a plugin.
+    A stage whose `inputs` are not None has a manifest: if it ran before with equal inputs and `is_intact` accepts
+    its results, its recorded result is used. A new stage is one file in this folder, or a plugin.
     """
 
     name: ClassVar[str] = ""
@@ -71,7 +71,7 @@ class Stage(ABC):
         del run
         return None
 
-    def stands(self, run: Run, result: Any) -> bool:
+    def is_intact(self, run: Run, result: Any) -> bool:
         """Return whether an earlier result, recorded as `work` returned it, still exists intact."""
         del result
         return all(path.exists() for path in self.outputs(run))

@@ -39,7 +39,7 @@ class Compress(Stage):
             "weights": [stat.st_size, stat.st_mtime_ns],
         }
 
-    def stands(self, run: Run, result: Any) -> bool:
+    def is_intact(self, run: Run, result: Any) -> bool:
         """Return whether all its bundles exist intact; a chain that was cut short is run again."""
         if result is None:
             return False

@@ -50,7 +50,7 @@ class Export(Stage):
             "weights": [stat.st_size, stat.st_mtime_ns],
         }
 
-    def stands(self, run: Run, result: Any) -> bool:
+    def is_intact(self, run: Run, result: Any) -> bool:
         """Return whether the bundle exists intact, by the hashes of all files."""
         if not isinstance(result, dict) or not run.folder.inside(str(result.get("source"))).weights.exists():
             return False

@@ -18,13 +18,13 @@ logger = logging.getLogger(__name__)
 def run_once(
     manifest: Path,
     inputs: Any,
-    stands: Callable[[Any], bool],
+    is_intact: Callable[[Any], bool],
     work: Callable[[], Any],
     outputs: Callable[[], Iterable[Path]] = tuple,
 ) -> Any:
     """Return the recorded result if it was made from the same inputs and is still intact, else that of `work`.
 
-    It is intact if `stands` says so and the files of `outputs` have the same content as then. The manifest holds
+    It is intact if `is_intact` says so and the files of `outputs` have the same content as then. The manifest holds
     the hash of the inputs, those of the files, and the result; it is written after the work, so work that was
     killed is done again.
     """
@@ -32,7 +32,7 @@ def run_once(
     recorded = read_manifest(manifest)
     if recorded is not None and recorded.get("inputs") == key and "result" in recorded:
         result = recorded["result"]
-        if stands(result) and _unchanged(recorded.get("files"), outputs()):
+        if is_intact(result) and _unchanged(recorded.get("files"), outputs()):
             logger.debug("%s: nothing has changed, its earlier result is used", manifest.stem)
             return result
     manifest.unlink(missing_ok=True)

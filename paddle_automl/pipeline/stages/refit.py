@@ -45,7 +45,7 @@ class Refit(Stage):
         folder = run.folder.refit
         return folder.weights, folder.config, folder.result
 
-    def stands(self, run: Run, result: Any) -> bool:
+    def is_intact(self, run: Run, result: Any) -> bool:
         """Return whether the refit exists with readable weights; one that was skipped is tried again."""
         if result is None or not all(path.is_file() for path in self.outputs(run)):
             return False

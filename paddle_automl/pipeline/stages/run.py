@@ -12,7 +12,7 @@ from typing import Any
 from paddle_automl.core import signals
 from paddle_automl.core.errors import ConfigError, InterruptedRunError
 from paddle_automl.core.paths import located
-from paddle_automl.pipeline.candidates import Candidate, covering
+from paddle_automl.pipeline.candidates import CandidateConfig, covering
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, shared_of, start_executor
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
@@ -21,7 +21,7 @@ from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.pipeline.progress.summary import describe_trial
 from paddle_automl.pipeline.progress.visualdl_log import VisualDLLog
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.place import Place
+from paddle_automl.pipeline.runs.place import LockedFolder
 from paddle_automl.pipeline.runs.trials import identity, needed_paths
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
@@ -51,7 +51,7 @@ class Run:
     deadline: Deadline
     space: SearchSpace
     baseline: Params | None
-    candidates: list[Candidate]
+    candidates: list[CandidateConfig]
     logs: VisualDLLog | None
     opened: Study | None
     executor: Executor
@@ -93,7 +93,7 @@ class Run:
         return run_once(
             self.folder.manifest(stage.name),
             inputs,
-            lambda result: stage.stands(self, result),
+            lambda result: stage.is_intact(self, result),
             lambda: stage.work(self, self.until(stage)),
             lambda: stage.outputs(self),
         )
@@ -129,7 +129,7 @@ def run_search(
     with signals.as_ctrl_c():
         try:
             # Before the data are read: by its lock the folder is known as none of them.
-            with Place(config.folder, "a search") as place, start_executor(config) as executor, observer:
+            with LockedFolder(config.folder, "a search") as place, start_executor(config) as executor, observer:
                 config = settled(config, executor)
                 observer.begin(config)
                 with begun(config, executor, observer, deadline, place=place, fresh=fresh) as run:
@@ -150,7 +150,7 @@ def begun(
     observer: Observer,
     deadline: Deadline,
     *,
-    place: Place | None = None,
+    place: LockedFolder | None = None,
     fresh: bool = False,
 ) -> Iterator[Run]:
     """Yield a search in its output folder (`place`), before its first stage; `config` is settled.
@@ -162,7 +162,7 @@ def begun(
     baseline = baseline_of(config, space)
     candidates = covering(config, space, baseline or {})
     with ExitStack() as stack:
-        place = place or stack.enter_context(Place(config.folder, "a search"))
+        place = place or stack.enter_context(LockedFolder(config.folder, "a search"))
         folder = place.folder
         if fresh and not place.is_empty:
             place.check_movable(needed_paths(config))

@@ -18,7 +18,7 @@ from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.controllers.base import CONTROLLERS, Controller
 from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors.base import Job
-from paddle_automl.search.limits import Ending, Limits
+from paddle_automl.search.limits import Ending, SearchLimits
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.search.schedulers.base import SCHEDULERS, Scheduler
@@ -69,10 +69,10 @@ class Search(Stage):
         run.observer.on_message(f"budget {budget:.0f} s, left {left:.0f} s; reserved for now: {kept}")
 
 
-def limits_of(run: Run, until: float | None) -> Limits:
+def limits_of(run: Run, until: float | None) -> SearchLimits:
     """Return the limits of the trials; running ones are asked to stop shortly before `until`."""
     search = run.config.search
-    return Limits(
+    return SearchLimits(
         trials=search.trials,
         deadline=None if until is None else until - GRACE_S,
         stop_after=search.stop_after,
@@ -82,7 +82,7 @@ def limits_of(run: Run, until: float | None) -> Limits:
     )
 
 
-def controller_of(run: Run, limits: Limits) -> Controller:
+def controller_of(run: Run, limits: SearchLimits) -> Controller:
     """Return the controller that proposes the trials."""
     search = run.config.search
     options: Any = search.controller

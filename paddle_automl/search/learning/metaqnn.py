@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from paddle_automl.core.seeds import generator
 from paddle_automl.search.learning.bins import Bins, Step
 from paddle_automl.search.learning.observations import Observations
-from paddle_automl.search.learning.rewards import shares
+from paddle_automl.search.learning.rewards import rank_rewards
 
 SCHEDULE = ((1.0, 1500), (0.9, 100), (0.8, 100), (0.7, 100), *((e / 10, 150) for e in range(6, 0, -1)))
 """Values of epsilon and their numbers of models (Baker et al. 2016, table 2), 2,700 in total."""
@@ -84,7 +84,7 @@ class Replay:
             self._table, done = Table(self.bins, self.start), 0
         played = [self.bins.steps(row) for row in seen.rows]
         for count in range(done + 1, len(seen) + 1):
-            rewards = shares(seen.costs[:count]).tolist()
+            rewards = rank_rewards(seen.costs[:count]).tolist()
             rng = generator(self.seed, "metaqnn", count)
             # The trial itself once, then a sample of all trials so far, including it.
             for index in [count - 1, *rng.integers(count, size=self.samples).tolist()]:
@@ -95,7 +95,7 @@ class Replay:
     def rewards(self, seen: Observations) -> dict[tuple[State, int], list[float]]:
         """Return the rewards of the trials that took an action in a state."""
         found: dict[tuple[State, int], list[float]] = {}
-        for row, reward in zip(seen.rows, shares(seen.costs).tolist(), strict=True):
+        for row, reward in zip(seen.rows, rank_rewards(seen.costs).tolist(), strict=True):
             steps = self.bins.steps(row)
             for place, (_, action) in enumerate(steps):
                 found.setdefault((state_at(steps, place), action), []).append(reward)

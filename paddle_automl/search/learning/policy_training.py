@@ -11,7 +11,7 @@ from paddle_automl.search.learning.bins import Bins, Step
 from paddle_automl.search.learning.columns import Array
 from paddle_automl.search.learning.observations import Observations
 from paddle_automl.search.learning.policies import Actions, Adam, Batch, Policy, probabilities
-from paddle_automl.search.learning.rewards import shares
+from paddle_automl.search.learning.rewards import rank_rewards
 
 BASELINE_DECAY, ADVANTAGE_LIMIT = 0.9, 3.0
 CLIP, EPOCHS = 0.2, 4
@@ -89,7 +89,7 @@ class Ppo(Trainer):
 
     def update(self, batch: Batch, costs: Array) -> None:
         """Learn from one batch."""
-        ranks = shares(costs)[-len(batch.actions) :]
+        ranks = rank_rewards(costs)[-len(batch.actions) :]
         advantages = ((ranks - ranks.mean()) / (ranks.std() + 1e-8))[:, None]
         logits, _ = self.policy.forward(batch)
         old = (probabilities(logits, batch.allowed) * batch.taken).sum(-1)

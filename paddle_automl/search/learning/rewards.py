@@ -12,7 +12,7 @@ POWERS, FINER = np.linspace(-6.0, 6.0, 49), np.linspace(-0.25, 0.25, 41)
 """Exponents that are tried first, and steps around the best of them."""
 
 
-def shares(costs: Array) -> Array:
+def rank_rewards(costs: Array) -> Array:
     """Return each cost's rank as a reward in 0..1: 1 for the best, 0 for the worst, equal for ties."""
     if len(costs) < 2:
         return np.full(len(costs), 0.5)

@@ -87,6 +87,6 @@ def curve_cost(point: Point) -> float:
     return point[1] if isinstance(point, tuple) else point
 
 
-def costs_told(point: Point) -> tuple[float, ...]:
+def reported_costs(point: Point) -> tuple[float, ...]:
     """Return the reported costs of all objectives."""
     return point[1:] if isinstance(point, tuple) else (point,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Point, Scheduler, costs_told
+from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Point, Scheduler, reported_costs
 
 
 @SCHEDULERS.register("patience")
@@ -31,11 +31,11 @@ class Patience(Scheduler):
         best: list[tuple[float, ...]] = []
         since = epoch
         for at in sorted(own):
-            told = costs_told(own[at])
-            if at <= epoch and all(self._better(told, known) for known in best):
-                best.append(told)
+            costs = reported_costs(own[at])
+            if at <= epoch and all(self._better(costs, known) for known in best):
+                best.append(costs)
                 since = at
         return Decision.STOP if epoch - since >= self.config.epochs else Decision.CONTINUE
 
-    def _better(self, told: tuple[float, ...], known: tuple[float, ...]) -> bool:
-        return any(new < old - self.config.min_change for new, old in zip(told, known, strict=True))
+    def _better(self, costs: tuple[float, ...], known: tuple[float, ...]) -> bool:
+        return any(new < old - self.config.min_change for new, old in zip(costs, known, strict=True))

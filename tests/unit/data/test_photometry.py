@@ -9,7 +9,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment._operations import ALL, STANDARD, WIDE, apply
-from paddle_automl.data.augment.base import Place, build_augmenter
+from paddle_automl.data.augment.base import BatchPosition, build_augmenter
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.prepare import prepare
 from paddle_automl.data.warp import warp
@@ -201,7 +201,7 @@ class TestAlternatingFlip:
     def test_no_random_number_is_drawn(self):
         images = np.zeros((4, 1, 2, 2), dtype=np.uint8)
         rng = np.random.default_rng(3)
-        build("alternating_flip").placed(images, targets(4), rng, Place(np.arange(4), 1))
+        build("alternating_flip").placed(images, targets(4), rng, BatchPosition(np.arange(4), 1))
         assert rng.random() == np.random.default_rng(3).random()
 
 

@@ -20,7 +20,7 @@ from paddle_automl.deployment.create import create_bundle, time_formats
 from paddle_automl.deployment.exporters import onnx
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.latency import measure_in_turn
-from paddle_automl.deployment.parity import Limits, check_parity
+from paddle_automl.deployment.parity import ParityLimits, check_parity
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.records import FormatRecord
 from paddle_automl.deployment.samples import check_samples
@@ -139,14 +139,14 @@ def test_networks_are_timed_in_turn():
 def test_a_drop_of_the_metric_fails_the_check(net, bundle, data):
     other = make_net(seed=4)
     predictor = Predictor(bundle)
-    certificate = check_parity(other, predictor, data.validation, limits=Limits(None, 0.0))
-    assert certificate.verified
-    gain = certificate.network_value - certificate.value
-    assert certificate.drop == gain
+    record = check_parity(other, predictor, data.validation, limits=ParityLimits(None, 0.0))
+    assert record.verified
+    gain = record.network_value - record.value
+    assert record.drop == gain
     for allowed, verified in ((max(gain, 0.0), True), (max(gain, 0.0) - 0.01, gain <= -0.01)):
-        certificate = check_parity(other, predictor, data.validation, limits=Limits(None, 0.0, allowed))
-        assert certificate.verified is verified
-        assert f"may lose {allowed:g}" in certificate.describe()
+        record = check_parity(other, predictor, data.validation, limits=ParityLimits(None, 0.0, allowed))
+        assert record.verified is verified
+        assert f"may lose {allowed:g}" in record.describe()
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def test_a_bundle_of_format_1_is_read(copy):
     assert predictor.predict_arrays(np.zeros((2, 1, 8, 8), np.uint8)).shape == (2, 10)
 
 
-def test_further_formats_keep_their_certificates(copy):
+def test_further_formats_keep_their_parity_records(copy):
     def two(facts):
         parity = {**facts["parity"], "accuracy": 0.2, "max_accuracy_drop": 0.01, "max_difference": 1.0}
         record = {"exporter": "onnx_int8", "parity": parity, "latency": facts["latency"]}

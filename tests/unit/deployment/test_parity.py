@@ -1,4 +1,4 @@
-"""The certificate must hold for a sound export and must fail for every kind of wrong one."""
+"""The parity record must hold for a sound export and must fail for every kind of wrong one."""
 
 import shutil
 from dataclasses import replace
@@ -14,7 +14,7 @@ from paddle_automl.data.stores import ArrayStore
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.integrity import read_info
-from paddle_automl.deployment.parity import Limits, check_parity
+from paddle_automl.deployment.parity import ParityLimits, check_parity
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.samples import check_samples
 from tests.unit.deployment.conftest import (
@@ -30,7 +30,7 @@ from tests.unit.deployment.conftest import (
 
 
 def parity(net, bundle, data, *, raw_files=20, **limits):
-    return check_parity(net, Predictor(bundle), data.validation, limits=Limits(**limits), raw_files=raw_files)
+    return check_parity(net, Predictor(bundle), data.validation, limits=ParityLimits(**limits), raw_files=raw_files)
 
 
 def reseal(folder):
@@ -45,16 +45,16 @@ def with_input(bundle, folder, **changes):
 
 def test_sound_export_of_arrays(net, bundle, data):
     net.train()
-    certificate = parity(net, bundle, data, raw_files=7)
+    record = parity(net, bundle, data, raw_files=7)
     assert net.training
     assert net.drop.training
-    assert certificate.verified
-    assert certificate.samples == 80
-    assert certificate.agreement == 1.0
-    assert 0 < certificate.largest_difference < 1e-5
-    assert (certificate.raw_files, certificate.raw_source) == (7, "written files")
-    assert certificate.raw_largest_difference < 1e-5
-    assert certificate.describe().startswith("verified: 80 items and 7 files")
+    assert record.verified
+    assert record.samples == 80
+    assert record.agreement == 1.0
+    assert 0 < record.largest_difference < 1e-5
+    assert (record.raw_files, record.raw_source) == (7, "written files")
+    assert record.raw_largest_difference < 1e-5
+    assert record.describe().startswith("verified: 80 items and 7 files")
 
 
 def test_rgb_arrays(tmp_path):
@@ -90,21 +90,21 @@ def test_pixels_that_training_kept_but_the_file_no_longer_has(tmp_path):
     store = ArrayStore(data.validation.raw(np.arange(80)))
     everything = replace(data.validation.everything, store=store, codes=data.validation.codes, sources=files)
     kept = Split(everything, np.arange(80))
-    certificate = parity(make_net(3), bundle, replace(data, validation=kept))
-    assert certificate.largest_difference < 1e-5
-    assert certificate.raw_largest_difference > 1e-3
-    assert not certificate.verified
-    assert "read from its file" in certificate.worst
-    assert certificate.worst_item == f"photos/{files[certificate.worst_index].name}"
+    record = parity(make_net(3), bundle, replace(data, validation=kept))
+    assert record.largest_difference < 1e-5
+    assert record.raw_largest_difference > 1e-3
+    assert not record.verified
+    assert "read from its file" in record.worst
+    assert record.worst_item == f"photos/{files[record.worst_index].name}"
 
 
 @pytest.mark.parametrize("change", [{"mean": [0.45]}, {"std": [0.21]}])
 def test_wrong_normalization_is_caught(net, bundle, data, tmp_path, change):
     folder = with_input(bundle, tmp_path / "b", **change)
-    certificate = parity(net, folder, data)
-    assert not certificate.verified
-    assert certificate.largest_difference > 1e-3
-    assert certificate.describe().startswith("NOT verified")
+    record = parity(net, folder, data)
+    assert not record.verified
+    assert record.largest_difference > 1e-3
+    assert record.describe().startswith("NOT verified")
     assert not check_samples(folder).passed
 
 
@@ -112,10 +112,10 @@ def test_swapped_labels_are_caught(net, bundle, data, tmp_path):
     swapped = [NAMES[1], NAMES[0], NAMES[2]]
     folder = edited(tampered(bundle, tmp_path / "b"), lambda facts: facts["task"].update(names=swapped))
     (folder / "labels.txt").write_text("".join(f"{name}\n" for name in swapped), encoding="utf-8")
-    certificate = parity(net, reseal(folder), data)
-    assert not certificate.verified
-    assert certificate.agreement < 0.9
-    assert certificate.largest_difference > 0.1
+    record = parity(net, reseal(folder), data)
+    assert not record.verified
+    assert record.agreement < 0.9
+    assert record.largest_difference > 0.1
     check = check_samples(folder)
     assert not check.passed
     assert check.describe().startswith("FAILED: 5 samples")
@@ -124,8 +124,8 @@ def test_swapped_labels_are_caught(net, bundle, data, tmp_path):
 def test_stale_weights_are_caught(net, bundle, data, tmp_path):
     trained = make_net()
     trained.head.weight.set_value(trained.head.weight * 1.05)
-    certificate = parity(trained, bundle, data)
-    assert not certificate.verified
+    record = parity(trained, bundle, data)
+    assert not record.verified
     folder = tampered(bundle, tmp_path / "b")
     other = create_bundle(trained, folder=tmp_path / "o", data=data, deployment=quick(), config={}, metrics={})
     shutil.copy(other.folder / "inference.pdiparams", folder / "inference.pdiparams")
@@ -146,13 +146,13 @@ def test_worst_is_where_the_difference_is(bundle, data):
             self.seen += len(logits)
             return paddle.to_tensor(logits)
 
-    certificate = parity(OneWrong(), bundle, data, raw_files=0)
-    assert certificate.worst_index == 70
-    assert certificate.worst_item is None
-    assert certificate.worst.startswith("validation image 70, 'rose': network 0.")
-    assert (certificate.raw_files, certificate.raw_source) == (0, "none")
-    assert certificate.raw_largest_difference is None
-    assert not certificate.verified
+    record = parity(OneWrong(), bundle, data, raw_files=0)
+    assert record.worst_index == 70
+    assert record.worst_item is None
+    assert record.worst.startswith("validation image 70, 'rose': network 0.")
+    assert (record.raw_files, record.raw_source) == (0, "none")
+    assert record.raw_largest_difference is None
+    assert not record.verified
 
 
 def test_agreement_is_judged_on_its_own(net, bundle, data):
@@ -183,20 +183,20 @@ def test_ties_agree(bundle, data, tmp_path):
 def test_not_a_number_is_never_verified(bundle, data):
     net = make_net()
     net.head.bias.set_value(paddle.to_tensor([float("nan"), 0.0, 0.0]))
-    certificate = parity(net, bundle, data)
-    assert not certificate.verified
-    assert certificate.largest_difference == 1.0
-    assert certificate.not_finite == 100
-    assert certificate.value is None
-    assert "100 items without finite outputs" in certificate.describe()
+    record = parity(net, bundle, data)
+    assert not record.verified
+    assert record.largest_difference == 1.0
+    assert record.not_finite == 100
+    assert record.value is None
+    assert "100 items without finite outputs" in record.describe()
     assert not parity(net, bundle, data, max_difference=None, min_agreement=0.0).verified
 
 
 def test_nothing_to_compare_is_not_verified(net, bundle, data):
     empty = data.validation.with_indices(np.arange(0))
-    certificate = check_parity(net, Predictor(bundle), empty)
-    assert not certificate.verified
-    assert certificate.worst == "no items to compare"
+    record = check_parity(net, Predictor(bundle), empty)
+    assert not record.verified
+    assert record.worst == "no items to compare"
 
 
 def test_other_classes_are_an_error(net, bundle, data):

@@ -18,7 +18,7 @@ from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.exporters.onnx import OnnxExporter
 from paddle_automl.deployment.integrity import read_info
 from paddle_automl.deployment.network import as_trained
-from paddle_automl.deployment.parity import Limits, check_parity
+from paddle_automl.deployment.parity import ParityLimits, check_parity
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.samples import check_samples
 from paddle_automl.deployment.verify import verify_bundle
@@ -129,14 +129,14 @@ def test_differences_count_in_units_of_each_column(tmp_path):
     moved.set_state_dict(net.state_dict())
     # A thousandth of each column's deviation: 0.2 of the price, 0.00001 of the size.
     moved.head.bias.set_value(net.head.bias + paddle.to_tensor([0.0, 0.001 / net.scale]))
-    certificate = check_parity(moved, predictor, data.validation)
-    assert not certificate.verified
-    assert certificate.largest_difference == pytest.approx(
+    record = check_parity(moved, predictor, data.validation)
+    assert not record.verified
+    assert record.largest_difference == pytest.approx(
         0.001 * data.task.fitted.scale[1] / data.task.scales[1], rel=0.01
     )
-    assert "'size'" in certificate.worst
-    assert "of their scale" in certificate.describe()
-    assert certificate.agreement == 1.0
+    assert "'size'" in record.worst
+    assert "of their scale" in record.describe()
+    assert record.agreement == 1.0
 
 
 def test_a_drop_of_a_metric_that_is_to_shrink(tmp_path, monkeypatch):
@@ -148,16 +148,16 @@ def test_a_drop_of_a_metric_that_is_to_shrink(tmp_path, monkeypatch):
     far.set_state_dict(net.state_dict())
     far.head.bias.set_value(net.head.bias + paddle.to_tensor([50.0]))
     # Here the "network" is worse than the bundle: the drop is negative.
-    certificate = check_parity(far, predictor, data.validation, limits=Limits(None, 0.0, 0.0))
-    assert certificate.metric == "rmse"
-    assert certificate.value < certificate.network_value
-    assert certificate.drop == certificate.value - certificate.network_value < 0
-    assert certificate.verified
+    record = check_parity(far, predictor, data.validation, limits=ParityLimits(None, 0.0, 0.0))
+    assert record.metric == "rmse"
+    assert record.value < record.network_value
+    assert record.drop == record.value - record.network_value < 0
+    assert record.verified
     far_bundle = Predictor(make(tmp_path / "far", far, data))
-    certificate = check_parity(net, far_bundle, data.validation, limits=Limits(None, 0.0, 0.01))
-    assert certificate.drop > 0.01
-    assert not certificate.verified
-    assert "rmse" in certificate.describe()
+    record = check_parity(net, far_bundle, data.validation, limits=ParityLimits(None, 0.0, 0.01))
+    assert record.drop > 0.01
+    assert not record.verified
+    assert "rmse" in record.describe()
 
 
 def test_other_columns_are_an_error(tmp_path):

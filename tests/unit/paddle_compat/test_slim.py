@@ -14,11 +14,11 @@ from paddle.nn import functional as F
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.paddle_compat.slim.conversion import plain_convolution, plain_linear
 from paddle_automl.paddle_compat.slim.filters import FilterPruning
-from paddle_automl.paddle_compat.slim.mends import import_paddleslim
 from paddle_automl.paddle_compat.slim.old_ir import new_ir_is_on, old_ir
 from paddle_automl.paddle_compat.slim.packing import is_quantized, pack_int8
 from paddle_automl.paddle_compat.slim.probe import capabilities
 from paddle_automl.paddle_compat.slim.quantization import AwareTraining, PostTraining
+from paddle_automl.paddle_compat.slim.repairs import import_paddleslim
 from paddle_automl.paddle_compat.slim.sparsity import WeightPruning
 
 SHAPE = (3, 16, 16)

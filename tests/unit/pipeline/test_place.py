@@ -10,13 +10,13 @@ import pytest
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.locking import LOCK, beside, holder_of, holding
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.place import Place, place_of_bundle
+from paddle_automl.pipeline.runs.place import LockedFolder, place_of_bundle
 
 WORK = """
 import sys, time
 from pathlib import Path
-from paddle_automl.pipeline.runs.place import Place
-place = Place(Path(sys.argv[1]), "a search")
+from paddle_automl.pipeline.runs.place import LockedFolder
+place = LockedFolder(Path(sys.argv[1]), "a search")
 print("works", flush=True)
 time.sleep(60)
 """
@@ -42,23 +42,26 @@ def test_the_second_command_hears_who_works_there(tmp_path):
     with subprocess.Popen([sys.executable, "-c", WORK, str(folder)], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         with pytest.raises(OutputError, match=rf"run': another command works .*a search, process {process.pid} "):
-            Place(folder, "a training")
+            LockedFolder(folder, "a training")
         assert folder.is_dir()
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with Place(folder, "a training") as place:
+    with LockedFolder(folder, "a training") as place:
         assert place.is_empty
 
 
 def test_a_link_to_the_folder_is_the_same_folder(tmp_path, old):
     (tmp_path / "link").symlink_to(old.path)
-    with Place(tmp_path / "link", "x"), pytest.raises(OutputError, match="another command"):
-        Place(old.path, "y")
+    with LockedFolder(tmp_path / "link", "x"), pytest.raises(OutputError, match="another command"):
+        LockedFolder(old.path, "y")
 
 
 @pytest.mark.parametrize("first", ["place", "bundle"])
 def test_an_export_to_a_folder_and_work_in_it_exclude_each_other(tmp_path, first):
-    makers = {"place": lambda: Place(tmp_path / "x", "a"), "bundle": lambda: place_of_bundle(tmp_path / "x", "b")}
+    makers = {
+        "place": lambda: LockedFolder(tmp_path / "x", "a"),
+        "bundle": lambda: place_of_bundle(tmp_path / "x", "b"),
+    }
     with makers.pop(first)(), pytest.raises(OutputError, match="another command works"), makers.popitem()[1]():
         pass
     assert not beside(tmp_path / "x").exists()
@@ -68,27 +71,27 @@ def test_the_bundle_of_a_run_belongs_to_the_run(tmp_path):
     run = RunFolder(tmp_path)
     run.config.touch()
     with place_of_bundle(run.bundle, "an export"), pytest.raises(OutputError, match="another command works"):
-        Place(run.path, "a training")
+        LockedFolder(run.path, "a training")
     with place_of_bundle(run.bundle, "an export"), place_of_bundle(tmp_path / "other", "an export"):
         assert names(tmp_path) == sorted([LOCK, beside(tmp_path / "other").name, "config.yaml"])
 
 
 # -- folders -------------------------------------------------------------------------------------------------------
 def test_a_folder_that_was_made_for_nothing_goes_again(tmp_path):
-    Place(tmp_path / "a" / "b", "x").close()
+    LockedFolder(tmp_path / "a" / "b", "x").close()
     assert names(tmp_path) == []
     (tmp_path / "mine").mkdir()
-    Place(tmp_path / "mine", "x").close()
+    LockedFolder(tmp_path / "mine", "x").close()
     assert names(tmp_path / "mine") == []
 
 
 def test_what_failed_before_it_had_a_result_is_in_nobodys_way(tmp_path):
-    with Place(tmp_path / "run", "x") as place:
+    with LockedFolder(tmp_path / "run", "x") as place:
         place.folder.cache.mkdir()
         place.folder.log("check").parent.mkdir()
     # By this file others know that it is no class of a data set.
     assert (tmp_path / "run" / LOCK).exists()
-    with Place(tmp_path / "run", "x") as place:
+    with LockedFolder(tmp_path / "run", "x") as place:
         assert place.is_empty
         place.refuse_strangers([place.folder.study], "search")
         assert place.put_aside() is None
@@ -96,7 +99,10 @@ def test_what_failed_before_it_had_a_result_is_in_nobodys_way(tmp_path):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "precious.txt").touch()
-    with Place(tmp_path, "x") as place, pytest.raises(OutputError, match=r"holds files, but no search; .*--fresh"):
+    with (
+        LockedFolder(tmp_path, "x") as place,
+        pytest.raises(OutputError, match=r"holds files, but no search; .*--fresh"),
+    ):
         place.refuse_strangers([place.folder.study], "search")
     assert names(tmp_path) == ["precious.txt"]
 
@@ -105,14 +111,14 @@ def test_what_killed_writers_left_is_deleted(tmp_path, old):
     (old.path / ".model.partial-x").mkdir()
     (tmp_path / ".run.partial-x").mkdir()
     (tmp_path / ".other.partial-x").mkdir()
-    Place(old.path, "x").close()
+    LockedFolder(old.path, "x").close()
     assert names(tmp_path) == [".other.partial-x", "run"]
     assert names(old.path) == ["cache", "study.db"]
 
 
 # -- putting aside -------------------------------------------------------------------------------------------------
 def test_put_aside_the_old_is_whole_and_the_new_is_locked(tmp_path, old):
-    with Place(old.path, "x") as place:
+    with LockedFolder(old.path, "x") as place:
         aside = place.put_aside()
         assert names(old.path) == [LOCK, "cache"]
         assert holder_of(old.path / LOCK).startswith("x, ")
@@ -128,23 +134,27 @@ def test_nothing_is_renamed_under_a_command_that_works(tmp_path, old):
     with subprocess.Popen([sys.executable, "-c", WORK, str(old.path)], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         with pytest.raises(OutputError, match="another command"):
-            Place(old.path, "x")
+            LockedFolder(old.path, "x")
         process.kill()
     for below in (old.trial(3).path / LOCK, beside(old.bundle)):
         below.parent.mkdir(parents=True, exist_ok=True)
-        with Place(old.path, "x") as place, holding(below, "an export"):
+        with LockedFolder(old.path, "x") as place, holding(below, "an export"):
             with pytest.raises(OutputError, match="an export"):
                 place.put_aside()
             assert old.study.read_text() == "old"
     from filelock import FileLock
 
-    with FileLock(f"{old.study}.lock"), Place(old.path, "x") as place, pytest.raises(OutputError, match="study"):
+    with (
+        FileLock(f"{old.study}.lock"),
+        LockedFolder(old.path, "x") as place,
+        pytest.raises(OutputError, match="study"),
+    ):
         place.put_aside()
     assert [name for name in names(tmp_path) if name != "run"] == []
 
 
 def test_two_within_a_second_get_two_names(tmp_path, old):
-    with Place(old.path, "x") as place:
+    with LockedFolder(old.path, "x") as place:
         first = place.put_aside()
         old.study.touch()
         assert place.put_aside() not in (None, first)
@@ -153,7 +163,7 @@ def test_two_within_a_second_get_two_names(tmp_path, old):
 
 def test_what_is_needed_is_not_put_aside(tmp_path, old):
     (old.path / "photos").mkdir()
-    with Place(old.path, "x") as place:
+    with LockedFolder(old.path, "x") as place:
         place.check_movable([tmp_path / "elsewhere", tmp_path / "run2"])
         for needed in ("photos/a.txt", "photos", "."):
             with pytest.raises(OutputError, match="which is needed here"):
@@ -161,7 +171,7 @@ def test_what_is_needed_is_not_put_aside(tmp_path, old):
 
 
 def test_a_successor_takes_over_or_goes_or_stays_beside(tmp_path, old):
-    with Place(old.path, "x") as place:
+    with LockedFolder(old.path, "x") as place:
         with place.successor() as scratch:
             (scratch / "weights").touch()
         assert names(tmp_path) == ["run"]
@@ -181,7 +191,7 @@ def test_a_successor_takes_over_or_goes_or_stays_beside(tmp_path, old):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may rename anything")
 def test_where_nothing_can_be_renamed_the_old_stays(tmp_path, old):
-    with Place(old.path, "x") as place:
+    with LockedFolder(old.path, "x") as place:
         tmp_path.chmod(0o500)
         try:
             with pytest.raises(OutputError, match="cannot rename"):

@@ -19,6 +19,7 @@ from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.runs.trials import identity, trial_config
 from paddle_automl.pipeline.space import make_space
 from paddle_automl.pipeline.stages.base import STAGES, Deadline, Stage, in_order
+from paddle_automl.pipeline.stages.check import _Watch
 from paddle_automl.pipeline.stages.choice import best_run, source_of, winner
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, REPORT_S, Estimates
 from paddle_automl.pipeline.stages.interim import REST, InterimBundle, interim_of
@@ -26,7 +27,7 @@ from paddle_automl.pipeline.stages.manifest import read_manifest, run_once
 from paddle_automl.pipeline.stages.run import Run, _from_other_studies
 from paddle_automl.pipeline.stages.search import controller_of, limits_of, scheduler_of
 from paddle_automl.search.executors.base import Failed, Finished
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from tests.unit.search.helpers import controller, open_study, script, search
 
 SPACE = {"training.optimizer.learning_rate": {"log": [0.001, 0.5]}}
@@ -234,9 +235,9 @@ def test_a_record_of_a_bundle_that_makes_no_sense_does_not_stand(tmp_path, monke
     run.folder.trial(0).path.mkdir(parents=True)
     run.folder.trial(0).weights.touch()
     good = {**result_of(run).model_dump(mode="json"), "source": "trials/0000"}
-    assert stage.stands(run, good)
+    assert stage.is_intact(run, good)
     for wrong in (None, {}, {**good, "source": "trials/0001"}, {**good, "metrics": 5}, {"source": "trials/0000"}):
-        assert not stage.stands(run, wrong)
+        assert not stage.is_intact(run, wrong)
 
 
 # -- what the search stage makes of the configuration ------------------------------------------------------------
@@ -245,7 +246,7 @@ def test_controllers_know_the_proposals_and_schedulers_the_epochs(tmp_path):
     own = controller_of(run, limits_of(run, None))
     assert (own.planned, own._schedule) == (80, 80)
     options = {"controller": {"name": "q_learning", "schedule_trials": 50}, "cost_aware": True}
-    own = controller_of(run_of(tmp_path, search=options), Limits(trials=20))
+    own = controller_of(run_of(tmp_path, search=options), SearchLimits(trials=20))
     assert (own._schedule, own.cost_aware) == (50, True)
     hyperband = {"scheduler": "hyperband"}
     assert scheduler_of(run_of(tmp_path, search=hyperband)).bracket(0) == 2
@@ -301,7 +302,7 @@ def test_weights_that_the_repeats_may_choose_stay_until_the_choice(tmp_path, rep
         def left():
             return {int(folder.path.name) for folder in run.folder.each_trial() if folder.weights.exists()}
 
-        _, heard = search(study, script_of, limits=Limits(trials=6))
+        _, heard = search(study, script_of, limits=SearchLimits(trials=6))
         keeper.on_end(heard.ended[-1])
         assert left() == kept
         if repeats:
@@ -321,7 +322,7 @@ def test_the_better_weights_on_validation_are_exported(tmp_path):
     with open_study(tmp_path) as study:
         run = run_of(tmp_path, study)
         assert best_run(run) is None
-        search(study, lambda record: script(0.1 * (record.number + 1)), limits=Limits(trials=3))
+        search(study, lambda record: script(0.1 * (record.number + 1)), limits=SearchLimits(trials=3))
         assert best_run(run) is None, "weights are gone"
         make_weights(run, 2)
         best = winner(run)
@@ -348,7 +349,7 @@ def test_nothing_within_the_limits_is_an_error_that_names_the_nearest(tmp_path):
     with open_study(tmp_path) as study:
         run = run_of(tmp_path, study, search={"objectives": [{"metric": "accuracy", "limit": 0.9}]})
         study.objectives = tuple(run.config.search.objectives)
-        search(study, lambda record: script(0.1 * (record.number + 1)), limits=Limits(trials=3))
+        search(study, lambda record: script(0.1 * (record.number + 1)), limits=SearchLimits(trials=3))
         make_weights(run, 2)
         assert best_run(run) is None
         with pytest.raises(SearchFailedError, match=r"accuracy 0.9.*the nearest is trial 2 with accuracy 0.3"):
@@ -371,7 +372,7 @@ def result_of(run, verified=True):
 
 def interim_with(tmp_path, study, values=(0.5,), end=None):
     run = run_of(tmp_path, study, budget=100.0, observer=Messages())
-    search(study, lambda record: script(values[record.number]), limits=Limits(trials=len(values)))
+    search(study, lambda record: script(values[record.number]), limits=SearchLimits(trials=len(values)))
     for number in range(len(values)):
         make_weights(run, number)
         run.folder.trial(number).write_config(run.config)
@@ -395,7 +396,7 @@ def test_the_first_trial_is_exported_at_once_and_a_better_one_after_a_rest(tmp_p
         assert interim_of(run.folder) == (0, result_of(run))
         assert run.observer.texts == [f"a verified bundle of trial 0 is now in {run.folder.bundle}"]
         assert interim.next() is None, "nothing better"
-        search(study, lambda record: script(0.6), limits=Limits(trials=2))
+        search(study, lambda record: script(0.6), limits=SearchLimits(trials=2))
         make_weights(run, 1)
         run.folder.trial(1).write_config(run.config)
         interim._not_before = time.monotonic() + 100
@@ -452,3 +453,56 @@ def test_the_final_bundle_of_an_earlier_start_is_not_replaced_meanwhile(tmp_path
         run.folder.manifest("interim").parent.mkdir()
         run.folder.manifest("interim").write_text(json.dumps({"trial": "x"}))
         assert interim_of(run.folder) is None
+
+
+# -- the check's part of the budget ------------------------------------------------------------------------------
+def watched(tmp_path, budget, passed, labels=("resnet", "vgg", "inception")):
+    run = run_of(tmp_path, budget=budget)
+    run.deadline = Deadline(budget, time.monotonic() - passed)
+    return _Watch(run, list(labels), lambda number, metrics: None)
+
+
+def test_a_check_within_its_part_builds_every_option(tmp_path):
+    for budget in (None, 100.0):
+        watch = watched(tmp_path, budget, passed=1)
+        assert all(watch.on_report(number, {}) for number in range(4))
+        assert not watch.left_out
+
+
+def test_a_check_that_takes_too_long_is_ended_and_names_the_option(tmp_path):
+    watch = watched(tmp_path, 100.0, passed=20)
+    assert watch.on_report(0, {})
+    assert watch.on_report(1, {})
+    watch.reached -= 8
+    watch.run.deadline.started -= 8
+    assert not watch.on_report(2, {})
+    assert watch.blame() == (
+        "the check has taken 28 s, 8 s of them for vgg; 1 of 3 options were not built, because the check may use 25% "
+        "of budget.time; the trials will tell whether they work"
+    )
+
+
+@pytest.mark.parametrize(("reports", "what"), [(0, "reading the data"), (1, "resnet"), (3, "inception")])
+def test_a_check_without_end_names_what_it_was_doing(tmp_path, reports, what):
+    watch = watched(tmp_path, 100.0, passed=20)
+    for number in range(reports):
+        watch.on_report(number, {})
+    watch.reached -= 60
+    assert watch.blame() == f"the check has taken 20 s, 60 s of them for {what}"
+
+
+def test_the_last_option_of_a_slow_check_leaves_nothing_out(tmp_path):
+    watch = watched(tmp_path, 100.0, passed=90, labels=["resnet"])
+    assert not watch.on_report(0, {})
+    assert watch.left_out == 1
+    watch = watched(tmp_path, 100.0, passed=90, labels=["resnet"])
+    assert watch.on_report(1, {})
+    assert not watch.left_out
+
+
+def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=100.0).config)
+    assert not found.trial_fits(1000)
+    found.epoch_s = 2.0
+    assert found.trial_fits(22)
+    assert not found.trial_fits(21)

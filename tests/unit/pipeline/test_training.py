@@ -7,7 +7,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.place import Place
+from paddle_automl.pipeline.runs.place import LockedFolder
 from paddle_automl.pipeline.training import train_run
 
 TINY = {
@@ -133,7 +133,7 @@ def test_one_interrupted_before_its_first_epoch_leaves_nothing_that_looks_like_o
     with pytest.raises(InterruptedRunError, match="nothing was written"):
         train_run(config_of(tmp_path / "run"))
     assert beside(tmp_path / "run") == []
-    with Place(tmp_path / "run", "x") as place:
+    with LockedFolder(tmp_path / "run", "x") as place:
         assert place.is_empty
 
 

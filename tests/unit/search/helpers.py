@@ -8,7 +8,7 @@ from paddle_automl.search.config import SearchConfig
 from paddle_automl.search.controllers.base import CONTROLLERS
 from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors.base import Capacity, Executor, Failed, Finished, Job, Reported
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.schedulers.base import SCHEDULERS
 from paddle_automl.search.study import Study
@@ -135,7 +135,7 @@ def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=No
         parts.get("scheduler") or scheduler(),
         executor,
         make_job,
-        limits=limits or Limits(trials=5),
+        limits=limits or SearchLimits(trials=5),
         listeners=[recorder],
         baseline=parts.get("baseline"),
         first=parts.get("first", ()),

@@ -9,7 +9,7 @@ from pathlib import Path
 from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors.base import Job, target_of
 from paddle_automl.search.executors.local import Local
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from tests.unit.search import jobs
 from tests.unit.search.helpers import controller, open_study, scheduler
 
@@ -22,7 +22,7 @@ def main(folder, trials, sleep):
 
     with open_study(folder) as study, Local(Local.Config(), workers=2, device="cpu") as executor:
         coordinator = Coordinator(
-            study, controller(), scheduler(), executor, make_job, limits=Limits(trials=trials)
+            study, controller(), scheduler(), executor, make_job, limits=SearchLimits(trials=trials)
         )
         sys.stdout.write(f"{coordinator.run().reason}\n")
 

@@ -8,7 +8,7 @@ from paddle_automl.core.errors import SearchFailedError
 from paddle_automl.search.background import BACKGROUND, Background
 from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors.base import Failed, Finished, Job
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from tests.unit.search.helpers import Recorder, Scripted, controller, open_study, scheduler, script
 
 
@@ -41,7 +41,7 @@ def run(study, background, *, limits=None, workers=1, trial=("a",)):
         scheduler(),
         executor,
         make_job,
-        limits=limits or Limits(trials=4),
+        limits=limits or SearchLimits(trials=4),
         listeners=[heard],
         background=background,
     )
@@ -87,7 +87,7 @@ def test_a_job_that_runs_when_the_search_ends_is_killed(tmp_path):
 
 def test_at_the_deadline_both_are_killed(tmp_path):
     with open_study(tmp_path) as study:
-        limits = Limits(trials=9, deadline=time.monotonic() + 0.3, grace_s=0.1)
+        limits = SearchLimits(trials=9, deadline=time.monotonic() + 0.3, grace_s=0.1)
         with pytest.raises(SearchFailedError):
             run(study, Jobs(study, [0], ["hang"]), limits=limits, workers=2, trial=["hang"])
         assert time.monotonic() < limits.deadline + 3

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from paddle_automl.core.errors import ConfigError, SearchFailedError
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
 from tests.unit.search.helpers import (
     SMALL,
@@ -26,13 +26,13 @@ from tests.unit.search.helpers import (
 
 def test_runs_as_many_trials_as_asked_and_tells_the_listener(tmp_path):
     with open_study(tmp_path) as study:
-        ending, heard = search(study, lambda record: script(0.1, 0.2), limits=Limits(trials=3))
+        ending, heard = search(study, lambda record: script(0.1, 0.2), limits=SearchLimits(trials=3))
         assert ending.reason == "trials"
         assert [record.number for record in heard.started] == [0, 1, 2]
         assert [record.state for record in heard.ended] == ["complete"] * 3
         assert heard.reports[:2] == [(0, 1, {"accuracy": 0.1}), (0, 2, {"accuracy": 0.2})]
         assert study.records()[2].curve == {1: 0.1, 2: 0.2}
-        more, heard = search(study, lambda record: script(0.1), limits=Limits(trials=4))
+        more, heard = search(study, lambda record: script(0.1), limits=SearchLimits(trials=4))
         assert [record.number for record in heard.started] == [3]
         assert more.message == "all 4 trials are done"
 
@@ -40,7 +40,7 @@ def test_runs_as_many_trials_as_asked_and_tells_the_listener(tmp_path):
 def test_baseline_is_trial_0(tmp_path):
     baseline = {"a": 3, "b": "x"}
     with open_study(tmp_path, space=SMALL) as study:
-        _, heard = search(study, lambda record: script(0.1), limits=Limits(trials=2), baseline=baseline)
+        _, heard = search(study, lambda record: script(0.1), limits=SearchLimits(trials=2), baseline=baseline)
         assert heard.started[0].params == baseline
 
 
@@ -50,7 +50,7 @@ def test_a_small_space_ends_exhausted(tmp_path):
             ending, _ = search(
                 study,
                 lambda record: script(0.1),
-                limits=Limits(trials=50),
+                limits=SearchLimits(trials=50),
                 controller=controller(name, space=SMALL),
                 workers=2,
             )
@@ -62,7 +62,7 @@ def test_twenty_duplicates_in_a_row_end_the_search(tmp_path):
     always = controller(space=SPACE)
     always.propose = lambda number, history: {"net": "plain", "rate": 0.1, "drop": 0.1, "flags": "yes"}
     with open_study(tmp_path) as study:
-        ending, heard = search(study, lambda record: script(0.3), limits=Limits(trials=50), controller=always)
+        ending, heard = search(study, lambda record: script(0.3), limits=SearchLimits(trials=50), controller=always)
         assert ending.reason == "exhausted"
         assert ending.message == "the last 20 proposals were known trials"
         assert len(heard.started) == 1
@@ -74,11 +74,11 @@ def test_stops_without_improvement(tmp_path):
     accuracies = [0.1, 0.5, 0.4, 0.3, 0.6, 0.2, 0.6, 0.1, 0.9]
     with open_study(tmp_path) as study:
         ending, _ = search(
-            study, lambda record: script(accuracies[record.number]), limits=Limits(trials=9, stop_after=3)
+            study, lambda record: script(accuracies[record.number]), limits=SearchLimits(trials=9, stop_after=3)
         )
         assert ending.reason == "no improvement"
         assert len(study.records()) == 8
-        again, heard = search(study, lambda record: script(0.1), limits=Limits(trials=20, stop_after=3))
+        again, heard = search(study, lambda record: script(0.1), limits=SearchLimits(trials=20, stop_after=3))
         assert (again.reason, heard.started) == ("no improvement", [])
 
 
@@ -87,7 +87,7 @@ def test_all_trials_failing_says_what_they_had_in_common(tmp_path):
     rates = iter([0.1, 0.2, 0.3, 0.4])
     fixed.propose = lambda number, history: {"net": "plain", "rate": next(rates), "drop": 0.1, "flags": "yes"}
     with open_study(tmp_path) as study, pytest.raises(SearchFailedError) as caught:
-        search(study, lambda r: ["diverged: nan"], limits=Limits(9, max_failures=3), controller=fixed)
+        search(study, lambda r: ["diverged: nan"], limits=SearchLimits(9, max_failures=3), controller=fixed)
     message = str(caught.value)
     assert "the first 3 trials all failed; 3 of 3 because: diverged: nan" in message
     assert "in common they had net=plain, drop=0.1, flags=yes" in message
@@ -96,13 +96,13 @@ def test_all_trials_failing_says_what_they_had_in_common(tmp_path):
 
 def test_a_search_without_a_usable_trial_is_an_error(tmp_path):
     with open_study(tmp_path) as study, pytest.raises(SearchFailedError, match="all 2 trials are done, and no"):
-        search(study, lambda record: ["broke"], limits=Limits(trials=2))
+        search(study, lambda record: ["broke"], limits=SearchLimits(trials=2))
 
 
 def test_failures_after_a_success_end_nothing(tmp_path):
     with open_study(tmp_path) as study:
         scripts = [script(0.2), *[["broke"]] * 7]
-        ending, _ = search(study, lambda r: scripts[r.number], limits=Limits(8, max_failures=3))
+        ending, _ = search(study, lambda r: scripts[r.number], limits=SearchLimits(8, max_failures=3))
         assert ending.reason == "trials"
         assert study.best().number == 0
 
@@ -118,7 +118,7 @@ def test_failures_after_a_success_end_nothing(tmp_path):
 )
 def test_results_without_usable_metrics_are_failures(tmp_path, result, reason):
     with open_study(tmp_path) as study:
-        search(study, lambda r: script(0.1) if r.number else script(0.1, end=result), limits=Limits(2))
+        search(study, lambda r: script(0.1) if r.number else script(0.1, end=result), limits=SearchLimits(2))
         assert (study.records()[0].state, study.records()[0].reason) == ("failed", reason)
 
 
@@ -129,7 +129,7 @@ def test_a_job_that_cannot_be_made_is_a_failed_trial(tmp_path):
         return script(0.2)
 
     with open_study(tmp_path) as study:
-        search(study, script_of, limits=Limits(trials=2))
+        search(study, script_of, limits=SearchLimits(trials=2))
         assert study.records()[0].reason == "model.backbone.width: too small"
 
 
@@ -139,7 +139,7 @@ def test_the_scheduler_stops_trials_but_never_after_the_last_epoch(tmp_path):
         search(
             study,
             lambda record: script(*curves[record.number]),
-            limits=Limits(trials=3),
+            limits=SearchLimits(trials=3),
             scheduler=scheduler("asha", min_epochs=1, reduction=3),
             epochs=3,
         )
@@ -156,7 +156,7 @@ def test_pruning_with_two_objectives(tmp_path):
         search(
             study,
             lambda record: script(*curves[record.number], end=end),
-            limits=Limits(trials=2),
+            limits=SearchLimits(trials=2),
             scheduler=scheduler("asha"),
             controller=controller(objectives=TWO),
         )
@@ -179,7 +179,7 @@ def test_schedulers_compare_all_objectives_also_after_a_restart(tmp_path):
         for trials in (*cuts, 6):
             with open_study(folder, objectives=objectives) as study:
                 own = controller(objectives=objectives)
-                search(study, script_of, limits=Limits(trials), scheduler=asha, controller=own, epochs=2)
+                search(study, script_of, limits=SearchLimits(trials), scheduler=asha, controller=own, epochs=2)
                 records = study.records()
         assert records[0].reports == {1: (0.8, 90.0), 2: (0.8, 90.0)}
         return [record.state for record in records]
@@ -199,7 +199,7 @@ def test_provisional_reports_are_no_result_of_a_trial_that_time_ends(tmp_path):
 
     scripts = [script(0.95, end={"metrics": {"accuracy": 0.9}}), [*script(0.97)[:1], "hang"]]
     with open_study(tmp_path) as study:
-        limits = Limits(trials=2, deadline=time.monotonic() + 0.4, grace_s=0.1)
+        limits = SearchLimits(trials=2, deadline=time.monotonic() + 0.4, grace_s=0.1)
         search(study, lambda r: scripts[r.number], limits=limits, executor=Slow(1), provisional=True)
         whole, killed = study.records()
         assert (whole.state, whole.values) == ("complete", (0.9,))
@@ -223,7 +223,7 @@ def test_deadline_stops_politely_then_kills(tmp_path):
         ending, heard = search(
             study,
             lambda record: scripts[record.number],
-            limits=Limits(trials=9, deadline=deadline, grace_s=0.3),
+            limits=SearchLimits(trials=9, deadline=deadline, grace_s=0.3),
             executor=Slow(3),
         )
         assert ending.reason == "deadline"
@@ -247,7 +247,7 @@ def test_nothing_starts_after_a_proposal_that_took_too_long(tmp_path, monkeypatc
 
     slow.propose = late
     with open_study(tmp_path) as study:
-        limits = Limits(trials=9, deadline=now[0] + 0.4)
+        limits = SearchLimits(trials=9, deadline=now[0] + 0.4)
         ending, heard = search(study, lambda record: script(0.1), limits=limits, controller=slow)
         assert ending.reason == "deadline"
         assert len(heard.started) == 1
@@ -255,7 +255,7 @@ def test_nothing_starts_after_a_proposal_that_took_too_long(tmp_path, monkeypatc
 
 
 def test_no_trial_in_time_is_an_error(tmp_path):
-    limits = Limits(trials=9, deadline=time.monotonic() - 1)
+    limits = SearchLimits(trials=9, deadline=time.monotonic() - 1)
     with open_study(tmp_path) as study, pytest.raises(SearchFailedError, match="give more time"):
         search(study, lambda record: script(0.1), limits=limits)
 
@@ -272,7 +272,7 @@ def test_ctrl_c_ends_cleanly_and_the_trial_is_asked_again(tmp_path):
         ending, heard = search(
             study,
             lambda record: script(0.1) if record.number < 2 else ["hang"],
-            limits=Limits(trials=6),
+            limits=SearchLimits(trials=6),
             executor=Interrupted(1),
         )
         assert ending.reason == "interrupted"
@@ -281,7 +281,7 @@ def test_ctrl_c_ends_cleanly_and_the_trial_is_asked_again(tmp_path):
         interrupted = study.records()[2]
     assert signal.getsignal(signal.SIGINT) is before
     with open_study(tmp_path) as study:
-        _, heard = search(study, lambda record: script(0.1), limits=Limits(trials=6))
+        _, heard = search(study, lambda record: script(0.1), limits=SearchLimits(trials=6))
         assert heard.started[0].params == interrupted.params
         assert heard.started[0].retry_of == 2
         assert sum(record.counted for record in study.records()) == 6
@@ -296,7 +296,7 @@ def test_an_error_of_ours_loses_no_trial(tmp_path):
             return ["hang"]
 
         with pytest.raises(RuntimeError, match="a bug"):
-            search(study, script_of, limits=Limits(trials=6), executor=Scripted(2))
+            search(study, script_of, limits=SearchLimits(trials=6), executor=Scripted(2))
         assert study.records()[0].reason == "interrupted"
 
 
@@ -309,7 +309,9 @@ def test_an_interrupted_search_proposes_what_the_whole_one_would_have(tmp_path, 
         for trials in (*cuts, 6):
             with open_study(folder) as study:
                 parts = controller(name, **options.get(name, {}))
-                search(study, lambda r: script(r.params["rate"]), limits=Limits(trials=trials), controller=parts)
+                search(
+                    study, lambda r: script(r.params["rate"]), limits=SearchLimits(trials=trials), controller=parts
+                )
                 if trials < 6:
                     study.ask(parts)  # killed in the middle of a trial
                 proposed = [record.params for record in study.records() if record.counted]

@@ -14,7 +14,7 @@ from paddle_automl.search.coordinator import Coordinator
 from paddle_automl.search.executors._fork_server import fork_server
 from paddle_automl.search.executors.base import Failed, Finished, Job, run_job, target_of
 from paddle_automl.search.executors.local import Local
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.records import KILLED_TWICE
 from tests.unit.search import jobs
 from tests.unit.search.helpers import (
@@ -50,7 +50,7 @@ def run(tmp_path, *ends, trials=3):
         _, recorder = search(
             study,
             lambda record: script(0.5, end=waiting.pop(0)) if waiting else script(0.5),
-            limits=Limits(trials=trials),
+            limits=SearchLimits(trials=trials),
             executor=Faulty(),
             baseline={"a": 2, "b": "y"},
         )
@@ -104,7 +104,7 @@ def test_two_trials_killed_together_are_both_tried_again(tmp_path):
         search(
             study,
             lambda record: script(0.5, end=next(ends, {"metrics": {"accuracy": 0.5}})),
-            limits=Limits(trials=3),
+            limits=SearchLimits(trials=3),
             executor=Faulty(workers=2),
         )
         found = study.records()
@@ -135,7 +135,7 @@ class Beside(Background):
 def test_a_job_beside_the_trials_never_stops_the_search(tmp_path, cause):
     beside = Beside(cause)
     with open_study(tmp_path, space=SMALL) as study:
-        limits = Limits(trials=2)
+        limits = SearchLimits(trials=2)
         search(study, lambda record: script(0.5), limits=limits, executor=Faulty(), background=beside)
         assert [record.state for record in study.records()] == ["complete", "complete"]
     assert [event.cause for event in beside.heard] == [cause]
@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_made_stops_the_search(tmp_path, error):
             search(study, fail, executor=Faulty())
         assert study.records()[0].reason == "interrupted"
         with pytest.raises(SearchFailedError if isinstance(error, OutputError) else FileNotFoundError):
-            search(study, raising(error), executor=Faulty(), limits=Limits(trials=1))
+            search(study, raising(error), executor=Faulty(), limits=SearchLimits(trials=1))
 
 
 def raising(error):
@@ -282,7 +282,7 @@ def test_a_search_goes_on_when_the_process_of_a_trial_is_killed(tmp_path):
         return Job(target_of(end_by), request, tmp_path / f"{record.number}.log")
 
     with open_study(tmp_path, space=SMALL) as study, Local(Local.Config(), workers=1, device="cpu") as local:
-        limits, heard = Limits(trials=2), Recorder()
+        limits, heard = SearchLimits(trials=2), Recorder()
         asking = controller(space=SMALL)
         Coordinator(study, asking, scheduler(), local, make_job, limits=limits, listeners=[heard]).run()
         found = study.records()

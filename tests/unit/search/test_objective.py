@@ -7,7 +7,7 @@ from paddle_automl.core.errors import ConfigError, StudyError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.registry import registrations, take_back
 from paddle_automl.search.config import SearchConfig
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import (
     Objective,
     costs_of,
@@ -193,7 +193,7 @@ def run(folder, **options):
 
     stops = scheduler("median", warmup_epochs=1, startup_trials=1)
     with open_study(folder, objectives=objectives) as study:
-        search(study, script_of, limits=Limits(trials=3), scheduler=stops, epochs=3)
+        search(study, script_of, limits=SearchLimits(trials=3), scheduler=stops, epochs=3)
         return study.best().number, [record.state for record in study.records()]
 
 

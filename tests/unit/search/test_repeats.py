@@ -7,7 +7,7 @@ import pytest
 
 from paddle_automl.search.configurations import final_choice, ranked_configurations
 from paddle_automl.search.learning.final_choice import repeats, repeats_after
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History
 from tests.unit.search.helpers import (
@@ -38,7 +38,7 @@ def noisy(first, again):
 
 
 def run(folder, first, again, **parts):
-    limits = parts.pop("limits", Limits(trials=len(first) + 6, repeats=6))
+    limits = parts.pop("limits", SearchLimits(trials=len(first) + 6, repeats=6))
     with open_study(folder) as study:
         ending, heard = search(study, noisy(first, again), limits=limits, **parts)
         return ending, heard, study.records(), study.configurations()
@@ -62,17 +62,17 @@ def test_the_last_trials_repeat_the_best_and_the_mean_decides(tmp_path):
 
 
 def test_the_automatic_number_of_repeats():
-    assert [Limits(trials, repeats="auto").planned for trials in (1, 30, 50, 100)] == [0, 0, 3, 20]
-    assert [Limits(trials, repeats=4).planned for trials in (3, 30)] == [2, 4]
+    assert [SearchLimits(trials, repeats="auto").planned for trials in (1, 30, 50, 100)] == [0, 0, 3, 20]
+    assert [SearchLimits(trials, repeats=4).planned for trials in (3, 30)] == [2, 4]
     for trials in range(1, 200):
         assert 0 <= repeats_after(trials - repeats(trials)) <= repeats(trials)
     # Time ends a search of at most 1,000 trials after 20 or 80: no repeats, and as many as 100 trials have.
-    limits = Limits(1000, repeats="auto")
+    limits = SearchLimits(1000, repeats="auto")
     assert [limits.planned_after(explored) for explored in (20, 80, 800)] == [0, 20, 200]
 
 
 def test_without_repeats_nothing_is_different(tmp_path):
-    ending, _, _, found = run(tmp_path, [0.1, 0.9, 0.5], {}, limits=Limits(trials=3))
+    ending, _, _, found = run(tmp_path, [0.1, 0.9, 0.5], {}, limits=SearchLimits(trials=3))
     assert ending.message == "all 3 trials are done"
     assert [item.first.number for item in found] == [1, 2, 0]
     assert final_choice(found, ACCURACY) is None
@@ -80,7 +80,7 @@ def test_without_repeats_nothing_is_different(tmp_path):
 
 def test_a_failed_repeat_counts_as_the_worst_and_one_cut_short_does_not_count(tmp_path):
     again = {1: ["diverged"], 2: 0.5}
-    _, _, records, found = run(tmp_path, [0.1, 0.9, 0.55], again, limits=Limits(trials=5, repeats=2))
+    _, _, records, found = run(tmp_path, [0.1, 0.9, 0.55], again, limits=SearchLimits(trials=5, repeats=2))
     assert [(r.repeat_of, r.state) for r in records[3:]] == [(1, "failed"), (2, "complete")]
     # 1: (0.9 + 0.1) / 2 against 2: (0.55 + 0.5) / 2.
     assert [item.first.number for item in found] == [2, 1, 0]
@@ -95,7 +95,7 @@ def test_repeats_are_never_stopped_by_the_scheduler_nor_do_they_raise_the_bar(tm
     asha = scheduler("asha", min_epochs=1, reduction=3)
     curves = {0: (0.5, 0.6), 1: (0.6, 0.7), 2: (0.7, 0.8)}
     with open_study(tmp_path) as study:
-        limits = Limits(trials=6, repeats=3)
+        limits = SearchLimits(trials=6, repeats=3)
         search(
             study,
             lambda r: script(*(curves[r.number] if r.repeat_of is None else (0.1, 0.2))),
@@ -104,7 +104,7 @@ def test_repeats_are_never_stopped_by_the_scheduler_nor_do_they_raise_the_bar(tm
             epochs=2,
         )
         assert [record.state for record in study.records()] == ["complete"] * 6
-        more = Limits(trials=7, repeats=3)
+        more = SearchLimits(trials=7, repeats=3)
         search(study, lambda r: script(0.75, 0.76), limits=more, scheduler=asha, epochs=2)
         assert study.records()[6].state == "complete"
 
@@ -123,12 +123,12 @@ def test_an_exhausted_space_and_no_improvement_still_spend_the_repeats(tmp_path)
     grid = controller("grid", space=SMALL)
     truth = lambda record: script(TRUTH[record.params["b"]][record.params["a"] - 1])  # noqa: E731
     with open_study(tmp_path / "grid", space=SMALL) as study:
-        ending, _ = search(study, truth, limits=Limits(trials=50, repeats=4), controller=grid)
+        ending, _ = search(study, truth, limits=SearchLimits(trials=50, repeats=4), controller=grid)
         assert ending.reason == "exhausted"
         assert ending.message.endswith("was tried, 4 repeats for the final choice")
         assert len(study.records()) == 10
     with open_study(tmp_path / "stop") as study:
-        limits = Limits(trials=50, repeats=4, stop_after=3)
+        limits = SearchLimits(trials=50, repeats=4, stop_after=3)
         ending, _ = search(study, lambda record: script(0.5), limits=limits)
         assert ending.message == "no improvement in the last 3 trials, 4 repeats for the final choice"
         assert len(study.records()) == 8
@@ -138,7 +138,7 @@ def test_an_exhausted_space_and_no_improvement_still_spend_the_repeats(tmp_path)
 
 @pytest.mark.parametrize(("stop_after", "space"), [(10, None), (None, SMALL)])
 def test_a_search_that_ends_early_repeats_as_a_short_one_does(tmp_path, stop_after, space):
-    limits = Limits(trials=400, repeats="auto", stop_after=stop_after)
+    limits = SearchLimits(trials=400, repeats="auto", stop_after=stop_after)
     parts = {"space": space} if space else {}
     with open_study(tmp_path, **parts) as study:
         chosen = controller("grid", space=space) if space else controller()
@@ -160,7 +160,7 @@ def test_the_deadline_leaves_time_for_the_repeats(tmp_path, monkeypatch, deadlin
             now[0] += 0.1
             return super().poll(timeout_s)
 
-    limits = Limits(trials=500, repeats=4, deadline=1000 + deadline)
+    limits = SearchLimits(trials=500, repeats=4, deadline=1000 + deadline)
     first, worse = [n / 500 for n in range(500)], dict.fromkeys(range(500), 0.3)
     ending, _, records, _ = run(tmp_path, first, worse, limits=limits, executor=Slow(1))
     repeated = [record.repeat_of is not None for record in records]
@@ -175,9 +175,9 @@ def test_the_deadline_leaves_time_for_the_repeats(tmp_path, monkeypatch, deadlin
 def test_continuing_with_more_trials_searches_on_and_repeats_again(tmp_path):
     first = {0: 0.1, 1: 0.9, 2: 0.5, 5: 0.95, 6: 0.2}
     with open_study(tmp_path) as study:
-        search(study, noisy(first, {1: 0.8, 2: 0.5}), limits=Limits(trials=5, repeats=2))
+        search(study, noisy(first, {1: 0.8, 2: 0.5}), limits=SearchLimits(trials=5, repeats=2))
         before = study.records()
-        search(study, noisy(first, {5: 0.94, 6: 0.2}), limits=Limits(trials=9, repeats=4))
+        search(study, noisy(first, {5: 0.94, 6: 0.2}), limits=SearchLimits(trials=9, repeats=4))
         after = study.records()
         assert after[:5] == before
         assert [record.repeat_of for record in after[5:]] == [None, None, 5, 6]
@@ -186,7 +186,7 @@ def test_continuing_with_more_trials_searches_on_and_repeats_again(tmp_path):
 
 def test_a_killed_repeat_is_run_again_with_the_same_seed(tmp_path):
     with open_study(tmp_path) as study:
-        search(study, lambda r: script(r.number / 9), limits=Limits(trials=3))
+        search(study, lambda r: script(r.number / 9), limits=SearchLimits(trials=3))
         study.repeat(1)
         study.repeat(1)
         left = study.ask(controller())
@@ -205,7 +205,7 @@ def test_a_killed_repeat_is_run_again_with_the_same_seed(tmp_path):
 def test_a_search_killed_among_its_repeats_ends_as_the_whole_one(tmp_path):
     first = [0.1, 0.9, 0.5, 0.8]
     again = dict(enumerate(first))
-    limits = Limits(trials=10, repeats=6)
+    limits = SearchLimits(trials=10, repeats=6)
 
     class Dies(Scripted):
         def poll(self, timeout_s):
@@ -224,7 +224,7 @@ def test_a_search_killed_among_its_repeats_ends_as_the_whole_one(tmp_path):
 
 def test_what_can_be_repeated(tmp_path):
     with open_study(tmp_path) as study:
-        search(study, lambda r: ["broke"] if r.number == 1 else script(0.2), limits=Limits(trials=2))
+        search(study, lambda r: ["broke"] if r.number == 1 else script(0.2), limits=SearchLimits(trials=2))
         for number in (1, 7):
             with pytest.raises(ValueError, match="nothing to repeat"):
                 study.repeat(number)
@@ -239,7 +239,7 @@ def test_what_can_be_repeated(tmp_path):
 
 def test_a_lone_repeat_of_another_configuration_decides_nothing(tmp_path):
     with open_study(tmp_path) as study:
-        search(study, lambda r: script(0.2 + r.number / 10), limits=Limits(trials=3))
+        search(study, lambda r: script(0.2 + r.number / 10), limits=SearchLimits(trials=3))
         study.repeat(0)
         study.complete(study.ask(controller()).number, {"accuracy": 0.1}, {})
         assert study.best().number == 2
@@ -255,7 +255,7 @@ def test_repeats_keep_to_the_limits_and_serve_the_first_objective(tmp_path):
         return script(accuracy, end=end)
 
     with open_study(tmp_path, objectives=objectives) as study:
-        limits = Limits(trials=8, repeats=3)
+        limits = SearchLimits(trials=8, repeats=3)
         search(study, script_of, limits=limits, controller=controller(objectives=objectives))
         assert [record.repeat_of for record in study.records()[5:]] == [1, 2, 3]
         assert study.best().number == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.search.limits import Limits
+from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History, Observation
 from paddle_automl.search.warm_start import first_proposals, nearest, transferred
@@ -110,11 +110,11 @@ def test_they_are_tried_after_the_baseline_and_once(tmp_path):
     baseline, *others = [SPACE.sample(rng) for _ in range(4)]
     with open_study(tmp_path) as study:
         parts = {"baseline": baseline, "first": others}
-        _, heard = search(study, lambda r: script(0.1), limits=Limits(trials=3), **parts)
+        _, heard = search(study, lambda r: script(0.1), limits=SearchLimits(trials=3), **parts)
         assert [record.params for record in heard.started] == [baseline, *others[:2]]
         assert [(r.baseline, r.warm_start) for r in heard.started] == [(True, False), (False, True), (False, True)]
     with open_study(tmp_path) as study:
-        _, heard = search(study, lambda r: script(0.1), limits=Limits(trials=5), **parts)
+        _, heard = search(study, lambda r: script(0.1), limits=SearchLimits(trials=5), **parts)
         assert heard.started[0].params == others[2]
         assert heard.started[1].params not in (baseline, *others)
 

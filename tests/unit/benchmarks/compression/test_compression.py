@@ -13,7 +13,7 @@ from paddle_automl.benchmarks.command import main
 from paddle_automl.benchmarks.compression import measure
 from paddle_automl.benchmarks.compression.measure import Figures
 from paddle_automl.benchmarks.compression.plan import CHAIN, NETWORKS, Plan
-from paddle_automl.benchmarks.compression.report import demands, print_figures
+from paddle_automl.benchmarks.compression.report import print_figures, requirements
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.loading import validate
 from paddle_automl.data.samples import Samples
@@ -32,7 +32,7 @@ def pace(p50: float, speedup: float) -> dict[str, float]:
     return {"p50_ms": p50, "p95_ms": 2 * p50, "speedup": speedup}
 
 
-def link(name: str, accuracy: float, **changes):
+def step(name: str, accuracy: float, **changes):
     data = {
         "name": name,
         "accuracy": accuracy,
@@ -48,14 +48,14 @@ def link(name: str, accuracy: float, **changes):
 
 def figures():
     int8 = {"int8": {"1": pace(1.0, 1.2), "8": pace(1.0, 1.9), "32": pace(1.0, 1.7)}}
-    before = link("before", 0.98)
+    before = step("before", 0.98)
     small = {"latency": int8, "weights_ratio": 0.27, "test_accuracy": 0.97}
     compression = {"speed": {"batch_sizes": [1, 8, 32]}}
     cases = {
-        "prune_filters": [before, link("prune_filters", 0.975, flops=50, test_accuracy=0.965)],
-        "quantize_post": [before, link("quantize_post", 0.98, **small)],
-        "quantize_aware": [before, link("quantize_aware", 0.975, **small)],
-        CHAIN: [before, link("prune_filters", 0.9, kept=False, latency={}, reason="failed")],
+        "prune_filters": [before, step("prune_filters", 0.975, flops=50, test_accuracy=0.965)],
+        "quantize_post": [before, step("quantize_post", 0.98, **small)],
+        "quantize_aware": [before, step("quantize_aware", 0.975, **small)],
+        CHAIN: [before, step("prune_filters", 0.9, kept=False, latency={}, reason="failed")],
     }
     return {
         "network": "resnet",
@@ -63,14 +63,14 @@ def figures():
         "parameters": 1000,
         "test_accuracy": 0.97,
         "cases": {
-            name: {"compression": compression, "seconds": 200.0, "load_before": 0.5, "links": links}
-            for name, links in cases.items()
+            name: {"compression": compression, "seconds": 200.0, "load_before": 0.5, "steps": steps}
+            for name, steps in cases.items()
         },
     }
 
 
 def verdicts(found) -> dict[str, bool]:
-    return {demand.text: demand.reached for demand in demands(found)}
+    return {requirement.text: requirement.reached for requirement in requirements(found)}
 
 
 def test_the_named_networks_are_large_enough():
@@ -92,7 +92,7 @@ def test_plans_are_valid_configurations(dataset, quick, tmp_path):
     assert [step["name"] for step in plan.cases()[CHAIN]["steps"]] == ["prune_filters", "distill", "quantize_aware"]
 
 
-def test_all_demands_are_reached():
+def test_all_requirements_are_reached():
     assert len(verdicts(figures())) == 8
     assert all(verdicts(figures()).values())
 
@@ -109,9 +109,9 @@ def test_all_demands_are_reached():
         ("quantize_post", {"latency": {"int8": {s: pace(1, 1.7) for s in ("1", "8", "32")}}}, "at least 1.8"),
     ],
 )
-def test_a_demand_that_is_missed_is_said(case, change, broken):
+def test_a_requirement_that_is_missed_is_said(case, change, broken):
     found = copy.deepcopy(figures())
-    found["cases"][case]["links"][-1].update(change)
+    found["cases"][case]["steps"][-1].update(change)
     missed = [text for text, reached in verdicts(found).items() if not reached]
     assert len(missed) == 1
     assert broken in missed[0]
@@ -146,7 +146,7 @@ def commands(monkeypatch, tmp_path):
 
     class Outcome:
         steps = tuple(
-            {**link(name, 0.0), "score": score, "facts": {}}
+            {**step(name, 0.0), "score": score, "facts": {}}
             for name, score in (("before", 0.98), ("quantize_post", 0.97))
         )
 
@@ -178,9 +178,9 @@ def test_what_was_measured_is_kept(commands, tmp_path):
         *(text for case in cases for text in (f"resnet_digits: {case}", case)),
     ]
     assert commands == told
-    after = found["cases"]["quantize_post"]["links"][1]
+    after = found["cases"]["quantize_post"]["steps"][1]
     assert (after["accuracy"], after["test_accuracy"]) == (0.97, 0.96)
-    assert "facts" not in found["cases"]["quantize_post"]["links"][0]
+    assert "facts" not in found["cases"]["quantize_post"]["steps"][0]
     again = Figures(path)
     assert again.measure(plan, commands.append) == found
     assert commands == told

@@ -8,7 +8,7 @@ from paddle_automl.search.learning.bins import Bins
 from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.learning.moves import mutate, neighbours
 from paddle_automl.search.learning.observations import Reader
-from paddle_automl.search.learning.rewards import even_out, normal_scores, power_transform, shares
+from paddle_automl.search.learning.rewards import even_out, normal_scores, power_transform, rank_rewards
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History, Observation
 from paddle_automl.space import SearchSpace
@@ -119,7 +119,7 @@ def test_repeats_of_a_configuration_count_by_their_mean():
 
 
 def test_rewards():
-    assert shares(np.array([3.0, 1.0, 2.0])).tolist() == [0.0, 1.0, 0.5]
+    assert rank_rewards(np.array([3.0, 1.0, 2.0])).tolist() == [0.0, 1.0, 0.5]
     scores = normal_scores(np.array([1.0, 5.0, 9.0]))
     assert scores == pytest.approx([0.9674, 0.0, -0.9674], abs=1e-4)
     assert even_out(np.full(6, 0.1)).tolist() == [0.0] * 6
