@@ -12,7 +12,7 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from paddle_automl.paddle_compat.pickled_objects import Array, Function, Maker, NoArraysError, filled
+from paddle_automl.paddle_compat.pickled_objects import Array, Maker, NoArraysError, filled
 
 MOST_INSTRUCTIONS = 2_000_000
 """Most instructions; a network of ten thousand arrays needs three hundred thousand."""
@@ -32,7 +32,7 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 }
 
 
-class _Bounded:
+class Bounded:
     """The rest of a file; reading more than it has fails before any memory is reserved."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -59,7 +59,7 @@ def read_arrays(file: BinaryIO, size: int) -> Any:
 
     Raises NoArraysError, or ValueError if an instruction cannot be read.
     """
-    content = _Machine(size).run(_Bounded(file, size))
+    content = Machine(Maker(size)).run(Bounded(file, size))
     if not isinstance(content, dict):
         return _numbers_of(content)
     return {key: _numbers_of(value) for key, value in content.items()}
@@ -72,11 +72,11 @@ def _numbers_of(value: Any) -> Any:
     return value.content if isinstance(value, Array) else value
 
 
-class _Machine:
-    """The stack and the memo of the instructions."""
+class Machine:
+    """The stack and the memo of the instructions; `make` makes the objects that they name."""
 
-    def __init__(self, size: int) -> None:
-        self._make = Maker(size)
+    def __init__(self, make: Maker) -> None:
+        self._make = make
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
@@ -88,10 +88,10 @@ class _Machine:
             **{f"TUPLE{count}": self._short_tuple(count) for count in (1, 2, 3)},
         }
         own = ("MARK", "POP", "POP_MARK", "DUP", "MEMOIZE", "TUPLE", "LIST", "DICT", "APPEND", "APPENDS", "SETITEM")
-        for name in (*own, "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"):
+        for name in (*own, "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "BINPERSID"):
             self._by_name[name] = getattr(self, f"_{name.lower()}")
 
-    def run(self, file: _Bounded) -> Any:
+    def run(self, file: Bounded) -> Any:
         """Return the object that the instructions produce."""
         # typeshed asks for a BytesIO; any object with read and readline does.
         for number, (opcode, arg, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
@@ -178,11 +178,14 @@ class _Machine:
         self._stack.append(filled(self._pop(), items))
 
     def _global(self, arg: Any) -> None:
-        self._stack.append(Function(*str(arg).split(" ", 1)))
+        self._stack.append(self._make.function(*str(arg).split(" ", 1)))
 
     def _stack_global(self, arg: Any) -> None:
         name, module = self._pop(), self._pop()
-        self._stack.append(Function(module, name))
+        self._stack.append(self._make.function(module, name))
+
+    def _binpersid(self, arg: Any) -> None:
+        self._stack.append(self._make.outside(self._pop()))
 
     def _reduce(self, arg: Any) -> None:
         given, function = self._pop(), self._pop()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Container
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,11 +38,11 @@ class NoArraysError(Exception):
 
 
 class Function:
-    """A function or class that the file names; raises NoArraysError for any that arrays do not need."""
+    """A function or class that the file names; raises NoArraysError for any that is not `known`."""
 
-    def __init__(self, module: Any, name: Any) -> None:
+    def __init__(self, module: Any, name: Any, known: Container[str]) -> None:
         full = f"{module}.{name}".replace("__builtin__.", "builtins.") if isinstance(module, str) else ""
-        if not isinstance(name, str) or (full not in _ARRAYS and full not in _CONTAINERS):
+        if not isinstance(name, str) or full not in known:
             raise NoArraysError(f"it holds '{_short(full)}', which no weight file needs")
         self.name = full
 
@@ -70,10 +71,21 @@ class Array:
 class Maker:
     """Makes objects from the content of a file of `size` bytes, and counts their size."""
 
+    known: ClassVar[frozenset[str]] = frozenset((*_ARRAYS, *_CONTAINERS))
+    """Names of functions and classes that a file may use."""
+
     def __init__(self, size: int) -> None:
         self._left = _COPIES * size
 
-    def _spend(self, amount: int) -> None:
+    def function(self, module: Any, name: Any) -> Function:
+        """Return a function or class that the file names; raises NoArraysError for any that is not known."""
+        return Function(module, name, self.known)
+
+    def outside(self, name: Any) -> Any:
+        """Return an object whose content is outside of the pickle; raises NoArraysError."""
+        raise NoArraysError("it refers to an object outside of it")
+
+    def spend(self, amount: int) -> None:
         """Count the size of what is made; otherwise data that are used repeatedly could grow without bound."""
         self._left -= amount
         if self._left < 0:
@@ -85,7 +97,7 @@ class Maker:
             raise NoArraysError("it calls something that is not a function")
         if function.name in _CONTAINERS:
             return self._container(_CONTAINERS[function.name], given)
-        return self._called(_ARRAYS[function.name], given)
+        return self.called(function.name, given)
 
     def give_state(self, target: Any, state: Any) -> None:
         """Complete a number type or an array; raises NoArraysError."""
@@ -103,7 +115,7 @@ class Maker:
         if len(given) > 1 or not all(type(item) in (tuple, list, dict) for item in given):
             raise NoArraysError(f"it makes a {kind.__name__} from a wrong type")
         source = given[0] if given else ()
-        self._spend(len(source))
+        self.spend(len(source))
         if kind is not dict:
             return kind(source)
         if type(source) is dict:
@@ -112,9 +124,11 @@ class Maker:
             raise NoArraysError("it makes a mapping from something that is not a list of pairs")
         return filled({}, [item for pair in source for item in pair])
 
-    def _called(self, name: str, given: tuple[Any, ...]) -> Any:
+    def called(self, full: str, given: tuple[Any, ...]) -> Any:
+        """Return the result of the function with this name, which is `known`; raises NoArraysError."""
+        name = _ARRAYS[full]
         if name == "encode" and len(given) == 2 and isinstance(given[0], str) and given[1] in ("latin1", "latin-1"):
-            self._spend(len(given[0]))
+            self.spend(len(given[0]))
             return given[0].encode("latin-1")
         if name == "bytes" and not given:
             return b""
@@ -143,7 +157,7 @@ class Maker:
         expected = math.prod(shape) * dtype.numpy.itemsize
         if expected != len(content):
             raise NoArraysError(f"an array of shape {list(shape)} needs {expected} bytes, it holds {len(content)}")
-        self._spend(len(content))
+        self.spend(len(content))
         flat = np.frombuffer(content, dtype.numpy) if content else np.empty(0, dtype.numpy)
         # A writable copy in the machine's byte order.
         return flat.reshape(shape, order="F" if fortran else "C").astype(dtype.numpy.newbyteorder("="))
