@@ -44,6 +44,8 @@ class TrainingConfig(Section):
     """Items per step."""
     eval_batch_size: int = Field(256, ge=1)
     """Items per batch in evaluations; has no effect on results."""
+    steps_per_epoch: int | None = Field(None, ge=1)
+    """Most steps of an epoch; the next epoch draws other items. None: an epoch goes over all training data."""
     optimizer: Annotated[PluginConfig, Plugin(OPTIMIZERS, "momentum")] = default("momentum")
     """Rule that updates the weights, with learning rate and weight decay."""
     lr_schedule: Annotated[PluginConfig, Plugin(LR_SCHEDULES, "cosine")] = default("cosine")
@@ -68,8 +70,13 @@ class TrainingConfig(Section):
     """Stop after this many epochs without a better validation metric."""
 
     def steps(self, items: int) -> int:
-        """Return the number of steps in a pass over `items` items: whole batches, at least one."""
-        return max(items // self.batch_size, 1)
+        """Return the number of steps in an epoch on `items` items: whole batches, at least one."""
+        whole = max(items // self.batch_size, 1)
+        return whole if self.steps_per_epoch is None else min(whole, self.steps_per_epoch)
+
+    def items(self, items: int) -> int:
+        """Return how many of `items` items an epoch uses."""
+        return items if self.steps_per_epoch is None else min(items, self.steps_per_epoch * self.batch_size)
 
     def for_task(self, task: Task) -> TrainingConfig:
         """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""

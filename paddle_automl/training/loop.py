@@ -253,7 +253,7 @@ class _Run:
     def _steps(self, epoch: int) -> tuple[float, int]:
         """Run the steps of one epoch; return the mean loss and the number of items."""
         size, begins = self.config.batch_size, self.config.progressive
-        count = begins.count(epoch, len(self.split), size)
+        count = self.config.items(begins.count(epoch, len(self.split), size))
         self.learner.begin(epoch, self.config.steps(count))
         total = paddle.zeros([])
         steps = items = 0

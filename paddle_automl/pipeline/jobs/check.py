@@ -64,7 +64,9 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
     goal_of_run(config, data.task, request.shared)
     # An error that many candidates share is reported once, with the first of them.
     issues: dict[str, str] = {}
-    for number, (label, candidate) in enumerate(request.candidates, start=1):
+    # Each report says what is done; it is not for this job to know how much time the check may take.
+    left = len(request.candidates) if worker.report(0, {}) else 0
+    for number, (label, candidate) in enumerate(request.candidates[:left], start=1):
         try:
             try_out(candidate, config, data, worker)
         except AutoMLError as error:
@@ -73,7 +75,8 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
             # Paddle raises one of these two for a wrong shape or size; the last line holds the reason.
             text = str(error).strip().splitlines()[-1]
             issues.setdefault(text, f"{label}: cannot be built: {text}")
-        worker.report(number, {})
+        if not worker.report(number, {}):
+            break
     if issues:
         raise ConfigError(list(issues.values()))
     items = {} if data.items is None else data.items.as_dict()

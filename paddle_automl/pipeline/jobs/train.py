@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from paddle_automl.core.errors import TrialError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment.base import build_augmenter
@@ -25,6 +27,7 @@ from paddle_automl.pipeline.runs.record import TrainResult
 from paddle_automl.pipeline.runs.remembered import data_of_training
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import restore
+from paddle_automl.training.fitting import fit_epochs, measure_pace
 from paddle_automl.training.loop import Start, TrainingResult, train
 
 __all__ = ["TrainRequest", "TrainResult", "run"]
@@ -38,6 +41,10 @@ class TrainRequest:
 
     If it trains on the validation split too, nothing can be tuned on it: `tuned` is the task of an earlier
     training.
+
+    With `within_s`, seconds from the start of the job, it has as many of its epochs as fit (see
+    `training.fitting`); TrialError if these would be fewer than `least_epochs`. The configuration in `folder` then
+    states them.
     """
 
     config: RunConfig
@@ -45,6 +52,8 @@ class TrainRequest:
     shared: Shared
     on: Literal["train", "train+validation"] = "train"
     tuned: PluginConfig | None = None
+    within_s: float | None = None
+    least_epochs: float = 0.0
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -54,14 +63,19 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     `compression.in_trials` those of the compressed network. With `data.folds` a network is trained for each fold:
     the first one reports its epochs and leaves its weights, the metrics are means over all folds.
     """
+    started = time.monotonic()
     enter(worker)
     folds = request.config.data.folds if request.on == "train" and request.config.data.fold is None else None
-    first = _train(request, worker, None if folds is None else 0)
+    fold = None if folds is None else 0
+    loaded = _load(request, worker, fold)
+    if request.within_s is not None:
+        request = _fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
+    first = _train(request, worker, loaded)
     result, all_of = first.result, [first]
     metrics = first.metrics
     errors: dict[str, float] = {}
     if folds is not None and result.stopped != "report":
-        all_of += [_train(request, worker, fold, alone=False) for fold in range(1, folds)]
+        all_of += [_train(request, worker, _load(request, worker, other), alone=False) for other in range(1, folds)]
         metrics, errors = mean_and_error([item.metrics for item in all_of])
         logger.info("cross validation: %s", metrics)
     outcome = TrainResult(
@@ -74,7 +88,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         seconds=round(sum(item.result.seconds for item in all_of), 3),
         skipped_files=tuple((first.data.input.describe(item), reason) for item, reason in first.data.skipped),
         on=request.on,
-        fold=None if folds is None else 0,
+        fold=fold,
         task=request.tuned or result.task.fitted,
         input=first.data.input.fitted,
         notes=notes(),
@@ -85,6 +99,40 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         items.write(folder.splits)
     write_json(folder.result, outcome.model_dump(mode="json"))
     return outcome
+
+
+def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[PreparedData, Remembered | None]:
+    """Return the data, and what an earlier training remembers of them."""
+    remembered = data_of_training(request.config, RunFolder(request.folder))
+    return load_data(request.config, worker, fold=fold, remembered=remembered), remembered
+
+
+def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: float) -> TrainRequest:
+    """Return the request with the epochs that fit into `left` seconds, which its folder's configuration states."""
+    config = request.config
+    split = data.train if request.on == "train" else data.joined()
+    model = make_model(config, data)
+    pace = measure_pace(
+        model,
+        data,
+        config.training,
+        start=Start(config.model.frozen_epochs, config.model.pretrained_rate),
+        augment=build_augmenter(config.data.augment, data.input),
+        split=split,
+        device=worker.device,
+        callbacks=callbacks_of(config, data, model, worker),
+    )
+    training = fit_epochs(config.training, pace, len(split), left / (config.data.folds or 1))
+    if training is config.training:
+        return request
+    steps, whole = training.steps(len(split)), config.training.steps(len(split))
+    told = f"{training.epochs} of {config.training.epochs} epochs" + (f" of {steps} steps" if steps < whole else "")
+    if training.epochs * steps / whole < request.least_epochs:
+        raise TrialError(f"too little time is left: {told} fit into {left:.0f} s")
+    logger.warning("because of the time left it has %s", told)
+    config = config.model_copy(update={"training": training})
+    RunFolder(request.folder).write_config(config)
+    return replace(request, config=config)
 
 
 @dataclass(frozen=True)
@@ -100,11 +148,12 @@ class _Trained:
     """The data that it was to keep to."""
 
 
-def _train(request: TrainRequest, worker: Worker, fold: int | None, *, alone: bool = True) -> _Trained:
-    """Train one network; a later fold (not `alone`) writes and reports nothing."""
+def _train(
+    request: TrainRequest, worker: Worker, loaded: tuple[PreparedData, Remembered | None], *, alone: bool = True
+) -> _Trained:
+    """Train one network; that of a later fold (not `alone`) writes and reports nothing."""
     config, shared = request.config, request.shared
-    remembered = data_of_training(config, RunFolder(request.folder))
-    data = load_data(config, worker, fold=fold, remembered=remembered)
+    data, remembered = loaded
     model = make_model(config, data)
     # The costs of a compressed network are known only at the end.
     costs = {} if config.compression.in_trials else network_costs(model, data, config, shared, worker)

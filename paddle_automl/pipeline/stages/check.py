@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Mapping
 
 from paddle_automl.core.errors import ConfigError, TimeUpError
 from paddle_automl.core.files import write_text
@@ -11,6 +13,48 @@ from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
 from paddle_automl.pipeline.runs.facts import remember_data
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.run import Run
+
+FRACTION = 0.25
+"""Fraction of the budget after which no further option is built; the trials find out about the others."""
+
+
+class _Watch:
+    """Measures what the check spends its time on, and ends it when its part of the budget is used up."""
+
+    def __init__(self, run: Run, labels: list[str], shown: Callable[[int, Mapping[str, float]], object]) -> None:
+        self.run = run
+        self.labels = labels
+        self.shown = shown
+        self.times: list[tuple[float, str]] = []
+        self.reached = time.monotonic()
+        self.left_out = 0
+
+    def on_report(self, number: int, metrics: Mapping[str, float]) -> bool:
+        """Note the time of what was just done: 0 stands for the data, then the options from 1."""
+        now = time.monotonic()
+        self.times.append((now - self.reached, "reading the data" if number == 0 else self.labels[number - 1]))
+        self.reached = now
+        if number:
+            self.shown(number, metrics)
+        budget = self.run.deadline.budget_s
+        if budget is not None and self.run.deadline.passed > FRACTION * budget:
+            self.left_out = len(self.labels) - number
+        return not self.left_out
+
+    def blame(self) -> str:
+        """Return a sentence that names what took longest, or what was being done when the time was up."""
+        now = time.monotonic()
+        doing = (
+            "reading the data" if not self.times else self.labels[min(len(self.times) - 1, len(self.labels) - 1)]
+        )
+        longest, what = max([*self.times, (0.0 if self.left_out else now - self.reached, doing)])
+        took = f"the check has taken {self.run.deadline.passed:.0f} s, {longest:.0f} s of them for {what}"
+        if not self.left_out:
+            return took
+        return (
+            f"{took}; {self.left_out} of {len(self.labels)} options were not built, because the check may use "
+            f"{FRACTION:.0%} of budget.time; the trials will tell whether they work"
+        )
 
 
 @STAGES.register("check")
@@ -21,20 +65,23 @@ class Check(Stage):
 
     def work(self, run: Run, until: float | None) -> CheckResult:
         """Return the facts about the data; raises ConfigError with every option that cannot work."""
-        on_report = run.observer.job(f"checking the data and {len(run.candidates)} options")
+        labels = [item.label for item in run.candidates]
+        watch = _Watch(run, labels, run.observer.job(f"checking the data and {len(labels)} options"))
         candidates = tuple((item.label, item.config) for item in run.candidates)
         has_trials = run.opened is not None and bool(run.study.records())
         known = run.folder.splits if has_trials and run.folder.splits.is_file() else None
         request = CheckRequest(run.config, candidates, run.shared, known)
         job = job_of("check", request, run.folder.log("check"), run.config)
         try:
-            facts = call(run.executor, job, CheckResult, on_report, until)
+            facts = call(run.executor, job, CheckResult, watch.on_report, until)
         except TimeUpError:
+            budget = run.config.budget.time or 0.0
             raise ConfigError(
-                f"budget.time: {run.config.budget.time:.0f} s are too short: reading the data and building "
-                f"{len(candidates)} options took {run.deadline.passed:.0f} s of them; raise budget.time, or "
-                "use smaller items (data.input) or fewer options (search.space)"
+                f"budget.time: {budget:.0f} s are too short: {watch.blame()}; raise budget.time, or use smaller "
+                "items (data.input) or fewer options (search.space)"
             ) from None
+        if watch.left_out:
+            run.observer.on_message(watch.blame())
         run.begin()
         remember_data(run.folder, facts, has_trials)
         if known is None and facts.items:

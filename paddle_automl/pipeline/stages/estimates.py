@@ -47,6 +47,10 @@ class Estimates:
             return None
         return record.seconds / self.config.training.progressive.whole_epochs(max(record.curve))
 
+    def trial_fits(self, seconds: float) -> bool:
+        """Return whether all epochs of a trial surely fit into `seconds`, as far as earlier trials tell."""
+        return self.epoch_s is not None and MARGIN * self.config.training.epochs * self.epoch_s <= seconds
+
     def export(self) -> float:
         """Return the seconds to reserve for test, export and parity check."""
         return EXPORT_S if self.export_s is None else max(LEAST_EXPORT_S, MARGIN * self.export_s + 1.0)

@@ -68,14 +68,11 @@ class Refit(Stage):
     def _train(self, run: Run, best: TrialRecord, until: float | None) -> dict[str, Any]:
         planned = run.estimates.planned_epochs
         left = None if until is None else until - time.monotonic()
-        epochs = min(planned, run.estimates.fitting_epochs(best, left))
-        if epochs < run.estimates.least_epochs:
+        if min(planned, run.estimates.fitting_epochs(best, left)) < run.estimates.least_epochs:
             raise TrialError("too little time is left for it")
-        if epochs < planned:
-            run.observer.on_message(f"the refit has {epochs} of {planned} epochs, because of the time left")
-        config, folder = refit_config(run, best, epochs), run.folder.refit
+        config, folder = refit_config(run, best, planned), run.folder.refit
         folder.write_config(config, clear=True)
-        shown = run.observer.job("refitting the best configuration", epochs)
+        shown = run.observer.job("refitting the best configuration", planned)
         if run.logs is not None:
             run.logs.open(LOG)
 
@@ -87,9 +84,12 @@ class Refit(Stage):
 
         on = run.config.refit.data
         tuned = None if on == "train" else tuned_task(run, best)
-        request = TrainRequest(config, folder.path, run.shared, on, tuned)
+        request = TrainRequest(config, folder.path, run.shared, on, tuned, left, run.estimates.least_epochs)
         job = job_of("train", request, folder.log("train"), run.config)
-        return call(run.executor, job, TrainResult, on_report, until).model_dump(mode="json")
+        result = call(run.executor, job, TrainResult, on_report, until)
+        for note in result.notes:
+            run.observer.on_message(f"refit: {note}")
+        return result.model_dump(mode="json")
 
 
 def tuned_task(run: Run, best: TrialRecord) -> PluginConfig | None:

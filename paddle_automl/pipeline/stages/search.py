@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
+from paddle_automl.core.errors import BundleError
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
+from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.trials import trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.estimates import GRACE_S
@@ -24,6 +28,9 @@ from paddle_automl.search.records import TrialRecord
 from paddle_automl.search.schedulers.base import SCHEDULERS, Scheduler
 
 EPOCHS_KEY = "training.epochs"
+TRIAL_FRACTION = 0.4
+"""Fraction of the trials' time that one trial may take: what is left is enough to export the first one, and a trial
+that was cut at the end of the search has seen only the begin of its learning-rate schedule."""
 logger = logging.getLogger(__name__)
 
 
@@ -40,19 +47,29 @@ class Search(Stage):
         listeners: list[Listener] = [run.observer, keeper]
         if run.logs is not None:
             listeners.append(run.logs)
+        left = _left(limits.deadline)
+        longest_s = None if left is None else max(0.0, TRIAL_FRACTION * left)
+        limited: set[int] = set()
+
+        def make_job(record: TrialRecord) -> Job:
+            if longest_s is None or run.estimates.trial_fits(longest_s):
+                return trial_job(run, record)
+            limited.add(record.number)
+            return trial_job(run, record, longest_s)
+
         coordinator = Coordinator(
             run.study,
             controller_of(run, limits),
             scheduler_of(run),
             run.executor,
-            lambda record: trial_job(run, record),
+            make_job,
             limits=limits,
             listeners=listeners,
             baseline=run.baseline,
             first=run.first,
             background=InterimBundle(run, lambda: coordinator.limits.deadline),
         )
-        coordinator.listeners += (_Reserve(coordinator, run, self),)
+        coordinator.listeners += (_Reserve(coordinator, run, self), _Shortened(run, limited))
         self._announce(run)
         run.observer.plan(run.study.records(), run.describe, lambda: _left(coordinator.limits.deadline))
         ending = coordinator.run()
@@ -102,14 +119,18 @@ def scheduler_of(run: Run) -> Scheduler:
     return SCHEDULERS[options.name](options, epochs=max(most))
 
 
-def trial_job(run: Run, record: TrialRecord) -> Job:
-    """Return the job of a trial, whose configuration is written to its folder."""
+def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> Job:
+    """Return the job of a trial, whose configuration is written to its folder.
+
+    With `within_s` it has as many of its epochs as fit into that many seconds.
+    """
     folder = run.folder.trial(record.number)
     config = trial_config(run.config, run.space, record.params, folder.alone, record.repeat)
     folder.write_config(config)
     search = run.config.search
+    request = TrainRequest(config, folder.path, run.shared, within_s=within_s)
     return replace(
-        job_of("train", TrainRequest(config, folder.path, run.shared), folder.log("train"), run.config),
+        job_of("train", request, folder.log("train"), run.config),
         timeout_s=search.trial_timeout_s,
         memory_mb=search.trial_memory_mb,
         epochs=config.training.epochs,
@@ -133,3 +154,18 @@ class _Reserve(Listener):
         until = self.run.until(self.stage)
         if until is not None:
             self.coordinator.limits = replace(self.coordinator.limits, deadline=until - GRACE_S)
+
+
+class _Shortened(Listener):
+    """Tells which of the trials with limited time had fewer epochs than configured."""
+
+    def __init__(self, run: Run, limited: Collection[int]) -> None:
+        self.run, self.limited = run, limited
+
+    def on_end(self, record: TrialRecord) -> None:
+        """Show the notes of the trial's own record."""
+        if record.number not in self.limited or not record.finished:
+            return
+        with contextlib.suppress(BundleError):
+            for note in read_record(self.run.folder.trial(record.number)).notes:
+                self.run.observer.on_message(f"trial {record.number}: {note}")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddle_automl.core.errors import ConfigError, DataError, TimeUpError
-from paddle_automl.core.loading import validate
+from paddle_automl.core.errors import ConfigError, DataError, TimeUpError, TrialError
+from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.commands import export_run
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.evaluation import evaluation_of
@@ -109,7 +109,7 @@ def test_the_check_names_every_candidate_that_cannot_be_built(executor, tmp_path
     job = job_of("check", request, tmp_path / "log", config)
     with pytest.raises(ConfigError, match=r"loaded: .*nowhere"):
         call(executor, job, CheckResult, lambda number, metrics: seen.append(number))
-    assert seen == [1, 2]
+    assert seen == [0, 1, 2]
     request = CheckRequest(config, (("good", config),), shared_of(config))
     facts = call(executor, job_of("check", request, tmp_path / "log", config), CheckResult)
     assert (facts.task, facts.train, facts.validation, facts.test) == ("single_label", 1079, 359, 359)
@@ -247,3 +247,28 @@ def test_a_trial_imports_nothing_that_the_fork_server_has_not():
         [sys.executable, "-c", code, json.dumps(SMALL)], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_a_training_with_little_time_has_fewer_epochs_and_its_configuration_says_so(executor, tmp_path):
+    many = {**SMALL["training"], "epochs": 100_000}
+    config = settled(config_of(data=dataset("digit"), training=many), executor)
+    RunFolder(tmp_path).write_config(config)
+    request = TrainRequest(config, tmp_path, shared_of(config), within_s=2.0)
+    started = time.monotonic()
+    result = call(executor, job_of("train", request, tmp_path / "log", config), TrainResult)
+    assert time.monotonic() - started < 10
+    stated = load_config(RunConfig, RunFolder(tmp_path).config).training
+    assert result.epochs_run == stated.epochs < 100_000
+    assert result.notes == (f"because of the time left it has {stated.epochs} of 100000 epochs",)
+    # Alone it does the same again.
+    again = tmp_path / "again"
+    other = train(executor, again, data=dataset("digit"), training={**many, "epochs": stated.epochs})
+    assert other.metrics["accuracy"] == result.metrics["accuracy"]
+
+
+def test_a_training_that_would_be_too_short_is_not_begun(executor, tmp_path):
+    config = settled(config_of(training={**SMALL["training"], "epochs": 100_000}), executor)
+    request = TrainRequest(config, tmp_path, shared_of(config), within_s=3.0, least_epochs=50_000)
+    with pytest.raises(TrialError, match=r"too little time is left: \d+ of 100000 epochs fit into \d s"):
+        call(executor, job_of("train", request, tmp_path / "log", config), TrainResult)
+    assert not RunFolder(tmp_path).weights.exists()

@@ -477,8 +477,8 @@ def test_a_check_that_takes_too_long_is_ended_and_names_the_option(tmp_path):
     watch.run.deadline.started -= 8
     assert not watch.on_report(2, {})
     assert watch.blame() == (
-        "the check has taken 28 s, 8 s of them for vgg; 1 of 3 options were not built, because the check may use 25% "
-        "of budget.time; the trials will tell whether they work"
+        "the check has taken 28 s, 8 s of them for vgg; 1 of 3 options were not built, because the check may use "
+        "25% of budget.time; the trials will tell whether they work"
     )
 
 

@@ -1,0 +1,90 @@
+"""Epochs that fit into a time."""
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.errors import TrialError
+from paddle_automl.core.loading import validate
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.fitting import FEW_EPOCHS, MARGIN, Pace, fit_epochs, measure_pace, with_epochs
+from paddle_automl.training.learner import Learner
+from paddle_automl.training.loop import train
+
+ITEMS = 1000
+PACE = Pace(step_s=0.1, evaluation_s=0.5)  # 10 steps and 1.5 s an epoch with batches of 100
+
+
+def config(**options):
+    return validate(TrainingConfig, {"epochs": 20, "batch_size": 100, **options})
+
+
+def fitted(seconds, **options):
+    return fit_epochs(config(**options), PACE, ITEMS, seconds * MARGIN)
+
+
+def test_a_training_that_fits_is_left_as_it_is():
+    recipe = config()
+    assert fit_epochs(recipe, PACE, ITEMS, 30.1 * MARGIN) is recipe
+
+
+def test_whole_epochs_are_dropped_and_warm_up_shrinks_with_them():
+    found = fitted(15.2, lr_schedule={"name": "cosine", "warmup_epochs": 4})
+    assert (found.epochs, found.steps_per_epoch) == (10, None)
+    assert found.lr_schedule.warmup_epochs == 2
+
+
+def test_few_epochs_are_made_of_fewer_steps():
+    found = fitted(2.9)
+    assert (found.epochs, found.steps_per_epoch) == (2, 9)
+    assert PACE.seconds(found, ITEMS) <= 2.9
+    assert fitted(1.0).epochs == 1
+    assert fitted(1.0).steps_per_epoch == 5
+    assert fitted(FEW_EPOCHS * 1.5 + 0.1).steps_per_epoch is None
+
+
+def test_cheap_epochs_shrink_too():
+    cheap = {"epochs": 8, "data_fraction": 0.5}
+    found = fitted(9.1, progressive=cheap)
+    assert found.progressive.epochs < found.epochs < 20
+    assert PACE.seconds(found, ITEMS) <= 9.1
+    assert with_epochs(config(progressive=cheap), 3).progressive.epochs == 2
+
+
+def test_too_little_time_for_one_step():
+    with pytest.raises(
+        TrialError, match=r"0\.5 s are too short for one step of 0\.1 s and an evaluation of 0\.5 s"
+    ):
+        fit_epochs(config(), PACE, ITEMS, 0.5)
+    with pytest.raises(TrialError, match=r"^0\.0 s are too short"):
+        fit_epochs(config(), PACE, ITEMS, -3)
+
+
+def test_an_epoch_of_some_steps_uses_that_many_items():
+    recipe = config(steps_per_epoch=3)
+    assert (recipe.steps(ITEMS), recipe.items(ITEMS)) == (3, 300)
+    assert (recipe.steps(150), recipe.items(150)) == (1, 150)
+    assert (config().steps(ITEMS), config().items(ITEMS)) == (10, ITEMS)
+
+
+def test_measuring_changes_no_weights_and_no_training(digits, make_model):
+    recipe = validate(TrainingConfig, {"epochs": 2, "batch_size": 32, "steps_per_epoch": 4, "ema": {"decay": 0.9}})
+    seen = []
+    for measured in (False, True):
+        model = make_model()
+        before = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+        if measured:
+            pace = measure_pace(model, digits, recipe)
+            assert pace.step_s > 0
+            assert pace.evaluation_s > 0
+            for name, tensor in model.state_dict().items():
+                np.testing.assert_array_equal(before[name], tensor.numpy(), err_msg=name)
+        result = train(model, digits, recipe, seed=3, folder=None)
+        assert result.epochs_run == 2
+        seen.append({name: tensor.numpy() for name, tensor in model.state_dict().items()})
+    for name in seen[0]:
+        np.testing.assert_array_equal(seen[0][name], seen[1][name], err_msg=name)
+
+
+def test_the_schedule_ends_with_the_last_step(digits, make_model):
+    recipe = validate(TrainingConfig, {"epochs": 2, "batch_size": 32, "steps_per_epoch": 4})
+    assert Learner.on(make_model(), digits, recipe).schedule.steps == 8
