@@ -15,10 +15,10 @@ from statistics import fmean
 
 from paddle_automl.core.errors import AutoMLError, OutputError, SearchFailedError
 from paddle_automl.core.machine_faults import is_machine_fault
-from paddle_automl.search.background import BACKGROUND, Background
+from paddle_automl.search.background import BACKGROUND, POLL_S, Background, BackgroundSlot
 from paddle_automl.search.configurations import to_repeat
 from paddle_automl.search.controllers.base import Controller
-from paddle_automl.search.executors.base import Event, Executor, Failed, Finished, Job, Reported
+from paddle_automl.search.executors.base import KILL_WAIT_S, Event, Executor, Failed, Finished, Job, Reported
 from paddle_automl.search.interrupt import CtrlC
 from paddle_automl.search.learning.final_choice import FINALISTS
 from paddle_automl.search.limits import Ending, SearchLimits
@@ -30,9 +30,7 @@ from paddle_automl.search.schedulers.base import Scheduler
 from paddle_automl.search.study import Study
 from paddle_automl.space import Params
 
-POLL_S = 0.25
 DUPLICATES_IN_A_ROW = 20
-KILL_WAIT_S = 15.0
 
 
 class Coordinator:
@@ -66,14 +64,13 @@ class Coordinator:
         self.listeners = tuple(listeners)
         self.baseline = baseline
         self.first = tuple(first)
-        self.background = background
-        self._background_runs = False
         self._running = Running(study, scheduler)
         self._started = time.monotonic()
         self._log: Path | None = None
         self._failures: list[TrialRecord] = []
         self._duplicates = 0
         self._inbox: deque[Event] = deque()
+        self._background = BackgroundSlot(executor, background, self._inbox)
         self._ctrl_c = CtrlC()
         self._progress = Progress(study.objectives)
 
@@ -107,11 +104,11 @@ class Coordinator:
                 self._abandon()
                 return ending
             if ending is None:
-                self._start_background()
+                self._background.start()
             if self.executor.free > 0 and (ending is None or self._repeats(ending)):
                 self._ask()
             elif ending is not None and not self._running:
-                self._end_background()
+                self._background.end()
                 return ending
             else:
                 self._inbox.extend(self.executor.poll(POLL_S))
@@ -148,7 +145,7 @@ class Coordinator:
         seconds = [record.seconds for record in self.study.ranking()[:FINALISTS]]
         if not seconds:
             return False
-        workers = self.executor.free + len(self._running) + self._background_runs
+        workers = self.executor.free + len(self._running) + self._background.busy
         ends = self.limits.exploring_ends(self._started, self._progress.explored, fmean(seconds) / workers)
         return ends is not None and time.monotonic() >= ends
 
@@ -212,30 +209,9 @@ class Coordinator:
         for listener in self.listeners:
             listener.on_start(record)
 
-    def _start_background(self) -> None:
-        if self.background is None or self._background_runs or self.executor.free == 0:
-            return
-        job = self.background.next()
-        if job is not None:
-            self._background_runs = True
-            self.executor.submit(BACKGROUND, job)
-
-    def _end_background(self) -> None:
-        """Kill the background job; a result that it had just finished is kept."""
-        if not self._background_runs:
-            return
-        self.executor.kill(BACKGROUND, INTERRUPTED)
-        give_up = time.monotonic() + KILL_WAIT_S
-        while self._background_runs and time.monotonic() < give_up:
-            for event in self.executor.poll(POLL_S):
-                if event.id == BACKGROUND:
-                    self._handle(event)
-                else:
-                    self._inbox.append(event)
-
     def _handle(self, event: Event) -> None:
         if event.id == BACKGROUND:
-            self._handle_background(event)
+            self._background.handle(event)
             return
         if not isinstance(event, Reported):
             records = self._running.end(event)
@@ -249,14 +225,6 @@ class Coordinator:
         for listener in self.listeners:
             listener.on_report(self._running.trials[event.id].record, event.epoch, event.metrics)
         self.executor.reply(event.id, go_on=go_on)
-
-    def _handle_background(self, event: Event) -> None:
-        assert self.background is not None
-        if isinstance(event, Reported):
-            self.executor.reply(BACKGROUND, go_on=True)
-            return
-        self._background_runs = False
-        self.background.on_end(event)
 
     def _ended(self, records: Sequence[TrialRecord]) -> None:
         for record in records:
@@ -278,7 +246,7 @@ class Coordinator:
     def _keep_deadline(self) -> None:
         if not self._late():
             return
-        self._end_background()
+        self._background.end()
         now = time.monotonic()
         fresh = [trial for trial in self._running.trials.values() if trial.kill_at is None]
         for trial in fresh:
@@ -291,7 +259,7 @@ class Coordinator:
 
     def _abandon(self) -> None:
         """Kill running jobs; results that had just finished are kept, the other trials are run again later."""
-        self._end_background()
+        self._background.end()
         for number in self._running.trials:
             self.executor.kill(number, INTERRUPTED)
         ended: list[TrialRecord] = []

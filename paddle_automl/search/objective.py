@@ -111,7 +111,7 @@ def costs_of(values: Sequence[float], objectives: Sequence[Objective]) -> Costs:
 
 
 def excess_of(values: Sequence[float], objectives: Sequence[Objective]) -> float:
-    """Return the largest excess over a limit, relative to the limit; 0 if all limits are met."""
+    """Return by how much the limits are exceeded: the largest excess, relative to its limit; 0 if all are met."""
     return max(
         objective.excess(value) / (abs(objective.limit or 0.0) or 1.0)
         for objective, value in zip(objectives, values, strict=True)
@@ -119,7 +119,7 @@ def excess_of(values: Sequence[float], objectives: Sequence[Objective]) -> float
 
 
 def dominates(one: Costs, other: Costs) -> bool:
-    """Return whether `one` is nowhere worse than `other` and somewhere better."""
+    """Return whether `one` has no higher cost than `other` and at least one lower cost (Pareto dominance)."""
     return all(a <= b for a, b in zip(one, other, strict=True)) and one != other
 
 

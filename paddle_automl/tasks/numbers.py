@@ -1,4 +1,4 @@
-"""Errors and R2 of predicted numbers, and how numbers are printed."""
+"""Reading numbers, errors and R2 of predicted ones, and how numbers are printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.tasks.base import Row, Table
+from paddle_automl.core.errors import DataError
+from paddle_automl.tasks.base import RawTargets, Row, Table
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -20,6 +21,24 @@ def as_numbers(names: Sequence[str]) -> list[float] | None:
     except ValueError:
         return None
     return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def finite_values(raw: RawTargets) -> np.ndarray:
+    """Return targets as finite numbers, float64 ``[N, D]``; raises DataError that names the item."""
+    if raw.kind == "classes":
+        numbers = as_numbers(raw.names)
+        assert numbers is not None
+        return np.array(numbers)[raw.values][:, None]
+    values = np.asarray(raw.values, dtype=np.float64)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = map(int, bad[0])
+        more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise DataError(
+            f"data.dataset: '{raw.names[column]}' of item {row} is {values[row, column]}{more}; "
+            "targets must be finite numbers: correct or remove these items"
+        )
+    return values
 
 
 def number_text(value: float, size: float | None = None) -> str:

@@ -22,7 +22,7 @@ from paddle_automl.tasks.base import (
     by_name,
     check_readable,
 )
-from paddle_automl.tasks.numbers import as_numbers, number_text, r_squared, residual_table
+from paddle_automl.tasks.numbers import as_numbers, finite_values, number_text, r_squared, residual_table
 
 COLUMN = "value"
 """Name of the column if classes are read as numbers."""
@@ -95,7 +95,7 @@ class Regression(Task):
         """Return the task of these columns, standardized by all data; see `with_training`."""
         check_readable(cls, raw)
         names = raw.names if raw.kind == "numbers" else (COLUMN,)
-        values = _values(raw)
+        values = finite_values(raw)
         for column, name in enumerate(names):
             if len(values) and np.ptp(values[:, column]) == 0:
                 raise DataError(
@@ -163,7 +163,7 @@ class Regression(Task):
     def encode(self, raw: RawTargets) -> np.ndarray:
         """Return the numbers, float64 ``[N, D]``, columns matched by name; raises DataError for other columns."""
         check_readable(type(self), raw)
-        values = _values(raw)
+        values = finite_values(raw)
         if raw.kind == "classes":
             given: tuple[str, ...] = (COLUMN,)
             if len(self.names) == 1:
@@ -281,21 +281,3 @@ class Regression(Task):
         if len(texts) == 1:
             return texts[0]
         return ", ".join(f"{name} {text}" for name, text in zip(self.names, texts, strict=True))
-
-
-def _values(raw: RawTargets) -> np.ndarray:
-    """Return targets as finite numbers, float64 [N, D]; raises DataError that names the item."""
-    if raw.kind == "classes":
-        numbers = as_numbers(raw.names)
-        assert numbers is not None
-        return np.array(numbers)[raw.values][:, None]
-    values = np.asarray(raw.values, dtype=np.float64)
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = map(int, bad[0])
-        more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise DataError(
-            f"data.dataset: '{raw.names[column]}' of item {row} is {values[row, column]}{more}; "
-            "targets must be finite numbers: correct or remove these items"
-        )
-    return values

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment._pixels import changed, rounded
+from paddle_automl.data.augment._ranges import check_range
 from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 
@@ -31,13 +31,7 @@ class Blur(Augmentation):
         probability: float = Field(default=0.5, ge=0, le=1)
         """Probability that an image is blurred."""
 
-        @model_validator(mode="after")
-        def _ordered(self) -> Blur.Config:
-            if self.low > self.high:
-                raise PydanticCustomError(
-                    "stated", f"low must not be above high, got low {self.low} and high {self.high}"
-                )
-            return self
+        _check_range = model_validator(mode="after")(check_range)
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment._pixels import blocks
+from paddle_automl.data.augment._ranges import check_range
 from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
 
 
@@ -40,13 +40,7 @@ class Erasing(Augmentation):
         fill: Literal["noise", "black", "mean"] = "noise"
         """Values of the rectangle: random pixels, black, or the mean of the image's channel."""
 
-        @model_validator(mode="after")
-        def _ordered(self) -> Erasing.Config:
-            if self.low > self.high:
-                raise PydanticCustomError(
-                    "stated", f"low must not be above high, got low {self.low} and high {self.high}"
-                )
-            return self
+        _check_range = model_validator(mode="after")(check_range)
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.data.augment._ranges import check_range
 from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation, Fill
 from paddle_automl.data.warp import warp
 
@@ -30,13 +30,7 @@ class Scale(Augmentation):
         fill: Fill = "zero"
         """Values of the border of a shrunk image: zero (black) or reflect (the mirrored image)."""
 
-        @model_validator(mode="after")
-        def _ordered(self) -> Scale.Config:
-            if self.low > self.high:
-                raise PydanticCustomError(
-                    "stated", f"low must not be above high, got low {self.low} and high {self.high}"
-                )
-            return self
+        _check_range = model_validator(mode="after")(check_range)
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -154,6 +154,7 @@ def test_the_deadline_leaves_time_for_the_repeats(tmp_path, monkeypatch, deadlin
     clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr("paddle_automl.search.coordinator.time", clock)
     monkeypatch.setattr("paddle_automl.search.study.time", clock)
+    monkeypatch.setattr("paddle_automl.search.recording.time", clock)
 
     class Slow(Scripted):
         def poll(self, timeout_s):
