@@ -45,7 +45,8 @@ class ModelConfig(Section):
     backbone: Annotated[PluginConfig, Plugin(BACKBONES, "resnet")] = default("resnet")
     """Feature extractor and its options."""
     activation: Annotated[str, RegisteredName(ACTIVATIONS)] = "relu"
-    """Activation function after every convolution."""
+    """Activation function after every convolution. Some backbones have another default for this option, `norm` and
+    `initializer`, which their page names."""
     norm: Annotated[PluginConfig, Plugin(NORMS, "batch_norm")] = default("batch_norm")
     """Normalization after every convolution."""
     initializer: Annotated[str, RegisteredName(INITIALIZERS)] = "kaiming_normal"
@@ -58,6 +59,18 @@ class ModelConfig(Section):
     """Epochs at the start in which the loaded layers of the backbone do not change."""
     pretrained_rate: float = Field(1.0, gt=0)
     """Factor of the learning rate for the loaded layers of the backbone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_backbone(cls, data: Any) -> Any:
+        """Fill in what the backbone brings for options of this section that are not given."""
+        if not isinstance(data, dict):
+            return data
+        backbone = data.get("backbone", "resnet")
+        name = backbone.get("name", "resnet") if isinstance(backbone, dict) else getattr(backbone, "name", backbone)
+        if not isinstance(name, str) or name not in BACKBONES:
+            return data
+        return {**BACKBONES[name].section, **data}
 
     @model_validator(mode="after")
     def _options_of_pretrained(self) -> ModelConfig:

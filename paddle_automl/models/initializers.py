@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
+import numpy as np
+from paddle import Tensor
 from paddle.nn import initializer
 
 from paddle_automl.core.registry import Registry
@@ -73,3 +76,33 @@ class Orthogonal(Initializer):
 
     def make(self, fan_in: int) -> initializer.Initializer:  # noqa: D102
         return initializer.Orthogonal(gain=math.sqrt(2.0))
+
+
+@INITIALIZERS.register("dirac")
+class Dirac(Initializer):
+    """The first kernels of a convolution pass one input channel each unchanged, the others are uniform.
+
+    Jordan 2024, arXiv:2404.00498, section 3.3, after Zagoruyko and Komodakis 2017: of a kernel [out, in, h, w] the
+    first min(in, out) outputs are the identity, so that the layers of a deep network pass on their input at the
+    start. The rest, and linear layers, are uniform within 1 / sqrt(fan_in).
+    """
+
+    def make(self, fan_in: int) -> initializer.Initializer:  # noqa: D102
+        return _Dirac(1.0 / math.sqrt(fan_in))
+
+
+class _Dirac(initializer.Initializer):
+    def __init__(self, bound: float) -> None:
+        super().__init__()
+        self._uniform = initializer.Uniform(-bound, bound)
+
+    def forward(self, var: Tensor, block: Any = None) -> Any:
+        made = self._uniform(var, block)
+        if var.ndim > 2:
+            weights = var.numpy()
+            same = np.arange(min(weights.shape[:2]))
+            centres = (same, same, *(side // 2 for side in weights.shape[2:]))
+            weights[same] = 0
+            weights[centres] = 1
+            var.set_value(weights)
+        return made

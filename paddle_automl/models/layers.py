@@ -13,6 +13,7 @@ from paddle_automl.models.activations import ACTIVATIONS
 from paddle_automl.models.initializers import INITIALIZERS
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.norms import NORMS, Norm
+from paddle_automl.models.whitening import Whitening
 
 
 class LayerFactory:
@@ -102,10 +103,18 @@ class LayerFactory:
         # `x.mean([2, 3])` takes ten times as long on a CPU.
         return fast.AdaptiveAvgPool2D(1)
 
-    def linear(self, in_features: int, out_features: int) -> nn.Layer:
-        """Return a linear layer with bias: [N, in_features] -> [N, out_features]."""
+    def global_max_pool(self) -> nn.Layer:
+        """Return the maximum over all pixels: [N, C, H, W] -> [N, C, 1, 1]."""
+        return fast.AdaptiveMaxPool2D(1)
+
+    def whitening(self, in_channels: int, kernel: int, *, stride: int = 1) -> Whitening:
+        """Return a convolution that makes the pixels of a window uncorrelated; see `Whitening`."""
+        return Whitening(in_channels, kernel, stride=stride)
+
+    def linear(self, in_features: int, out_features: int, *, bias: bool = True) -> nn.Layer:
+        """Return a linear layer: [N, in_features] -> [N, out_features]."""
         weight = ParamAttr(initializer=self._initializer.make(in_features))
-        return fast.Linear(in_features, out_features, weight_attr=weight)
+        return fast.Linear(in_features, out_features, weight_attr=weight, bias_attr=None if bias else False)
 
     def dropout(self, rate: float) -> nn.Layer:
         """Return a layer that sets a fraction `rate` of the values to zero while training."""

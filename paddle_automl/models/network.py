@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 
 from paddle import Tensor, nn
 
@@ -27,9 +28,16 @@ class Network(nn.Layer):
         self.outputs = outputs
         self.loaded_names: frozenset[str] = frozenset()
         """Names of the parameters and buffers that were loaded from a file of weights."""
+        self.needs_preparation = bool(backbone.statistics)
+        """Whether `prepare` must be called before the first step: not for weights that came from a file."""
         self.pool = layers.global_pool()
         self.dropout = layers.dropout(dropout)
-        self.fc = layers.linear(self.feature_dim, outputs)
+        self.fc = backbone.head(layers, outputs)
+
+    def prepare(self, batches: Iterable[Sequence[Tensor]]) -> None:
+        """Let the backbone set weights from training items; see `Backbone.prepare`."""
+        self.backbone.prepare(batches)
+        self.needs_preparation = False
 
     def features(self, *inputs: Tensor) -> Tensor:
         """Map the input's arrays, in the order of `Input.specs`, to the features before the head [N, F]."""

@@ -64,6 +64,8 @@ def load_pretrained(model: Network, file: str | Path) -> LoadReport:
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
         raise ConfigError(f"{KEY}: no tensor in {path} fits the network:\n{reasons}")
     model.loaded_names = frozenset(loaded)
+    if all(f"backbone.{name}" in loaded for name in model.backbone.statistics):
+        model.needs_preparation = False
     return LoadReport(path, tuple(loaded), skipped)
 
 
@@ -90,6 +92,7 @@ def load_checkpoint(model: nn.Layer, file: str | Path) -> None:
     with paddle.no_grad():
         for name, array in weights.items():
             own[name].set_value(_as_type_of(own[name], array))
+    model.needs_preparation = False
 
 
 def _as_type_of(target: paddle.Tensor, array: np.ndarray) -> np.ndarray:

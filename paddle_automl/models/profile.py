@@ -10,9 +10,10 @@ import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.inputs.base import TensorSpec
+from paddle_automl.models.whitening import Whitening
 from paddle_automl.paddle_compat.modes import evaluating
 
-COUNTED = nn.Conv1D | nn.Conv2D | nn.Linear
+COUNTED = nn.Conv1D | nn.Conv2D | nn.Linear | Whitening
 """Layers whose multiply-accumulates are counted."""
 
 

@@ -28,6 +28,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import predict
 from paddle_automl.training.goal import Goal
 from paddle_automl.training.learner import Learner, Start, copy_of_weights
+from paddle_automl.training.preparing import prepare
 from paddle_automl.training.progressive import check_resolution
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     are replaced. With `on` "train+validation" the network learns from both splits, nothing is evaluated,
     `config.patience` does not apply, and the last weights are kept.
 
-    `start` applies to the layers of the backbone that were loaded from a file. Each of `callbacks` may change loss
-    and weights. An epoch leaves out items that do not fill a batch. On a CPU with one thread equal arguments give
-    equal results.
+    A network that needs statistics of training items gets them first (`preparing.prepare`). `start` applies to the
+    layers of the backbone that were loaded from a file. Each of `callbacks` may change loss and weights. An epoch
+    leaves out items that do not fill a batch. On a CPU with one thread equal arguments give equal results.
 
     Raises TrialError if the loss is not finite, ConfigError for a recipe that does not fit the task or the input.
     """
@@ -113,6 +114,7 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     random = _seeded(seed, keep.purpose)
     split = data.train if on == "train" else data.joined()
     check_resolution(model, data.input, config.progressive)
+    prepare(model, data, seed)
     learner = Learner.on(model, data, config, split=split, start=start, device=device, callbacks=callbacks)
     return _Run(
         learner=learner,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from paddle import Tensor, nn
@@ -34,6 +35,11 @@ class Backbone(nn.Layer):
     """Name of the input whose arrays it takes, such as ``image``."""
     space: ClassVar[dict[str, Any]] = {}
     """Domains of the options, as a sub-space of `search.space`; used by `space: auto`."""
+    section: ClassVar[dict[str, Any]] = {}
+    """Values of `model.activation`, `norm` and `initializer` that take the place of the section's own defaults with
+    this backbone; a configuration that sets them decides."""
+    statistics: ClassVar[tuple[str, ...]] = ()
+    """Names of the tensors that `prepare` sets; none: it is not called."""
     small: ClassVar[dict[str, Any]] = {}
     """Options that make a small network, for tests; an empty mapping: the defaults are small enough."""
 
@@ -53,6 +59,17 @@ class Backbone(nn.Layer):
         """Map the input's arrays, in the order of `Input.specs`, to features [N, F].
 
         Feature maps [N, F, h, w] are allowed too: the network averages them over all pixels.
+        """
+
+    def head(self, layers: LayerFactory, outputs: int) -> nn.Layer:
+        """Return the linear layer from features [N, F] to raw outputs [N, outputs]."""
+        return layers.linear(self.out_features, outputs)
+
+    def prepare(self, batches: Iterable[Sequence[Tensor]]) -> None:
+        """Set the tensors `statistics` from training items, before the first step of a training from scratch.
+
+        `batches` give the arguments of `forward` for up to 5,000 items of the training split. It draws no random
+        numbers, and raises ConfigError if there are no items.
         """
 
 

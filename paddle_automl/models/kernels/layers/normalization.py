@@ -7,6 +7,7 @@ from typing import Any
 
 import paddle
 from paddle import Tensor, nn
+from paddle.nn import functional as F
 
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.layers.fast import Fast, Ordinary, attempt
@@ -28,6 +29,25 @@ class BatchNorm(Fast):
 
     def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
         return self.normalize(x, relu=False)
+
+    def slow(self, x: Tensor) -> Tensor:  # noqa: D102
+        if not self.training or self.weight is None or not self.weight.stop_gradient:
+            return self.base.forward(self, x)
+        # With a fixed scale Paddle computes no gradient of the offset either: let it compute both, of a copy.
+        scale = self.weight.detach()
+        scale.stop_gradient = False
+        return F.batch_norm(
+            x,
+            self._mean,
+            self._variance,
+            scale,
+            self.bias,
+            training=True,
+            momentum=self._momentum,
+            epsilon=self._epsilon,
+            data_format=self._data_format,
+            use_global_stats=self._use_global_stats,
+        )
 
     def normalize(self, x: Tensor, *, relu: bool) -> Tensor | None:
         """Return the normalized `x`, with `relu` its positive part; None if the fast path does not apply."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from paddle import Tensor, nn
+from paddle.nn import functional as F
 
 from paddle_automl.models.kernels.layers.fast import Fast, attempt, numbers, padding_pairs
 from paddle_automl.models.kernels.pooling import Kind, Window, global_pool, pool
@@ -85,7 +86,11 @@ class AdaptiveAvgPool2D(_GlobalPool, nn.AdaptiveAvgPool2D):
 
 
 class AdaptiveMaxPool2D(_GlobalPool, nn.AdaptiveMaxPool2D):
-    """``paddle.nn.AdaptiveMaxPool2D``."""
+    """``paddle.nn.AdaptiveMaxPool2D``; to one pixel it is exported as a pooling over the whole map, which inference
+    and PaddleSlim know."""
+
+    def slow(self, x: Tensor) -> Tensor:  # noqa: D102
+        return F.max_pool2d(x, x.shape[2:]) if self.whole else self.base.forward(self, x)
 
 
 class AdaptiveAvgPool1D(_GlobalPool, nn.AdaptiveAvgPool1D):
