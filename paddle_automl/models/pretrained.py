@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from paddle_automl.models.network import Network
 
 KEY = "model.pretrained"
+BACKBONE = "backbone."
+"""Begin of the names of a backbone's tensors in the state dict of a network."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,29 @@ def load_pretrained(model: Network, file: str | Path) -> LoadReport:
     if all(f"backbone.{name}" in loaded for name in model.backbone.statistics):
         model.needs_preparation = False
     return LoadReport(path, tuple(loaded), skipped)
+
+
+def load_backbone(model: Network, arrays: Mapping[str, np.ndarray], source: str) -> None:
+    """Copy all weights of a backbone into that of `model`, and store the names in the model.
+
+    `arrays` have the names of the backbone's state dict. Raises ConfigError for those of another architecture: one
+    is missing, left over, or has another shape.
+    """
+    own = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(BACKBONE)}
+    given = {f"{BACKBONE}{name}": array for name, array in arrays.items()}
+    reasons = {name: "is not in the weights" for name in own if name not in given}
+    reasons.update({name: _mismatch(array, own.get(name)) for name, array in given.items()})
+    problems = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    if problems:
+        listing = "\n".join(f"  {line}" for line in problems[:5])
+        raise ConfigError(
+            f"{KEY}: {source}: are weights of another architecture than model.backbone "
+            f"({len(problems)} of {len(own)} tensors do not fit):\n{listing}"
+        )
+    with paddle.no_grad():
+        for name, array in given.items():
+            own[name].set_value(_as_type_of(own[name], array))
+    model.loaded_names = frozenset(own)
 
 
 def _mismatch(array: np.ndarray, target: paddle.Tensor | None) -> str:

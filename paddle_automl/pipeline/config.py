@@ -15,6 +15,7 @@ from paddle_automl.core.schema import Duration, Plugin, PluginConfig, Section, S
 from paddle_automl.data.config import DataConfig
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.pipeline.weights import with_input_of_weights
 from paddle_automl.search.config import SearchConfig
 from paddle_automl.tasks.base import TASKS
 from paddle_automl.tasks.metrics.spelling import MetricKey, epoch_metrics, epoch_part, goal_of, when_of
@@ -83,6 +84,12 @@ class RunConfig(Section):
     """The chain of compression, after a search or in each of its trials; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()
     """How the final network is exported, compared with the trained one, and timed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_as_the_weights_were_learned(cls, values: Any) -> Any:
+        """Let published weights decide how images are read; raises ValueError for an option that contradicts."""
+        return with_input_of_weights(values)
 
     @field_validator("device")
     @classmethod

@@ -29,6 +29,7 @@ from paddle_automl.inputs.base import Reader
 from paddle_automl.inputs.image.formats import formats_of, without_texts
 
 Fit = Literal["crop", "pad", "stretch"]
+Interpolation = Literal["bilinear", "bicubic"]
 Source = str | Path | bytes | Image.Image
 
 _BROKEN = (
@@ -60,6 +61,7 @@ DEEP = 65535
 _CHUNK = 2**20
 _one_at_a_time = threading.Lock()
 
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -91,6 +93,7 @@ class Decoder(Reader):
     fit: Fit
     channels: int
     range: tuple[float, float] | None = None
+    interpolation: Interpolation = "bilinear"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -153,7 +156,7 @@ class Decoder(Reader):
             width = min(self.width, max(1, round(image.width * ratio)))
             height = min(self.height, max(1, round(image.height * ratio)))
             canvas = Image.new(image.mode, (self.width, self.height))
-            inner = _resize(image, width, height, (0, 0, image.width, image.height))
+            inner = self._resize(image, width, height, (0, 0, image.width, image.height))
             canvas.paste(inner, ((self.width - width) // 2, (self.height - height) // 2))
             return canvas
         box = (0.0, 0.0, float(image.width), float(image.height))
@@ -162,7 +165,12 @@ class Decoder(Reader):
             left = max(0.0, (image.width - self.width / ratio) / 2)
             top = max(0.0, (image.height - self.height / ratio) / 2)
             box = (left, top, image.width - left, image.height - top)
-        return _resize(image, self.width, self.height, box)
+        return self._resize(image, self.width, self.height, box)
+
+    def _resize(
+        self, image: Image.Image, width: int, height: int, box: tuple[float, float, float, float]
+    ) -> Image.Image:
+        return image.resize((width, height), _FILTERS[self.interpolation], box=box, reducing_gap=3.0)
 
 
 @dataclass(frozen=True)
@@ -199,10 +207,6 @@ def _look(raw: bytes, source: str | Path) -> Look:
             return Look(image.mode in _GREY_MODES)
         pixels = np.asarray(image.convert("RGB"))
         return Look(bool((pixels == pixels[..., :1]).all()))
-
-
-def _resize(image: Image.Image, width: int, height: int, box: tuple[float, float, float, float]) -> Image.Image:
-    return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
 
 
 def _bytes_of(source: str | Path | bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from paddle_automl.core.errors import DataError
+from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.paths import readable
 from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Statistics, TensorSpec
 from paddle_automl.inputs.image.decoding import DEEP, Decoder, look_at
@@ -54,7 +54,8 @@ class ImageInput(Input):
             height, width = config.sides or (FILE_SIZE, FILE_SIZE)
             found = _sample(config, sources or ())
         channels = (1 if found.grey else 3) if config.channels == "auto" else config.channels
-        return Decoder(height, width, config.fit, channels, found.range if config.range == "auto" else config.range)
+        deep = found.range if config.range == "auto" else config.range
+        return Decoder(height, width, config.fit, channels, deep, config.interpolation)
 
     @classmethod
     def measure(cls, config: ImageConfig, reader: Decoder, batches: Iterable[np.ndarray]) -> Statistics:
@@ -79,16 +80,21 @@ class ImageInput(Input):
 
     @classmethod
     def fit(cls, config: ImageConfig, reader: Decoder, statistics: Statistics) -> ImageInput:
-        """Return the input of this decoder with the mean and the deviation that `measure` found."""
+        """Return the input of this decoder, with the mean and the deviation that `measure` found unless given.
+
+        Raises ConfigError for a given mean or deviation with another number of channels.
+        """
+        values = {key: _given(key, getattr(config, key), reader.channels) for key in ("mean", "std")}
         return cls(
             ImageFitted(
                 name=cls.name,
                 size=(reader.height, reader.width),
                 fit=reader.fit,
                 channels=1 if reader.channels == 1 else 3,
-                mean=tuple(statistics["mean"]),
-                std=tuple(statistics["std"]),
+                mean=values["mean"] or tuple(statistics["mean"]),
+                std=values["std"] or tuple(statistics["std"]),
                 range=reader.range,
+                interpolation=reader.interpolation,
             )
         )
 
@@ -110,7 +116,8 @@ class ImageInput(Input):
     @property
     def decoder(self) -> Decoder:
         """Return the decoder of these settings."""
-        return Decoder(*self.size, self.fitted.fit, self.channels, self.fitted.range)
+        fitted = self.fitted
+        return Decoder(*self.size, fitted.fit, self.channels, fitted.range, fitted.interpolation)
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -126,6 +133,7 @@ class ImageInput(Input):
             fit=fitted.fit,
             channels=fitted.channels,
             range=fitted.range,
+            interpolation=fitted.interpolation,
         )
 
     def read(self, source: Any) -> np.ndarray:
@@ -183,6 +191,16 @@ class ImageInput(Input):
         """Return brightness and contrast of each image: mean and deviation of its pixels scaled to 0..1."""
         pixels = items.reshape(len(items), -1)
         return {"brightness": pixels.mean(axis=1) / 255, "contrast": pixels.std(axis=1) / 255}
+
+
+def _given(key: str, values: Any, channels: int) -> tuple[float, ...] | None:
+    if values == "auto":
+        return None
+    if len(values) != channels:
+        raise ConfigError(
+            f"data.input.{key}: needs one number for each of the {channels} channels, got {len(values)}"
+        )
+    return tuple(values)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import Sequence as Tuple
 from paddle_automl.inputs.base import Fitted, InputConfig
-from paddle_automl.inputs.image.decoding import Fit
+from paddle_automl.inputs.image.decoding import Fit, Interpolation
 
 
 def _size(value: Any) -> Any:
@@ -59,6 +59,17 @@ class ImageConfig(InputConfig):
     """[lowest, highest]: values of grey files with more than 8 bits that become black and white. auto takes 0 and
     the largest number of the bits that a sample of the files uses, such as 4095; null takes 0 and 65535."""
 
+    interpolation: Interpolation = "bilinear"
+    """Filter with which images are resized. Published weights bring their own."""
+
+    mean: Literal["auto"] | Tuple[float] = "auto"
+    """Mean of each channel, of pixels scaled to 0..1, which is subtracted; auto measures the training images.
+    Published weights bring their own."""
+
+    std: Literal["auto"] | Tuple[Annotated[float, Field(gt=0)]] = "auto"
+    """Standard deviation of each channel, of pixels scaled to 0..1, by which it is divided; auto measures the
+    training images. Published weights bring their own."""
+
     @property
     def sides(self) -> tuple[int, int] | None:
         """Return (height, width), or None if the data determine the size."""
@@ -85,6 +96,9 @@ class ImageFitted(Fitted):
 
     range: Annotated[Range | None, BeforeValidator(_range)] = None
     """Values of grey files of more than 8 bits that become black and white; null for 0 and 65535."""
+
+    interpolation: Interpolation = "bilinear"
+    """Filter with which images are resized."""
 
     @model_validator(mode="after")
     def _one_value_per_channel(self) -> ImageFitted:

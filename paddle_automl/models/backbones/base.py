@@ -11,6 +11,7 @@ from paddle import Tensor, nn
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.published import Published
 
 if TYPE_CHECKING:
     from paddle_automl.inputs.base import Input
@@ -53,6 +54,12 @@ class Backbone(nn.Layer):
 
         Raises ConfigError if the options cannot work for the input's arrays.
         """
+
+    @classmethod
+    def published(cls, config: Any) -> dict[str, Published]:
+        """Return the published weights for these options, by the names that `model.pretrained` takes."""
+        del config
+        return {}
 
     @abstractmethod
     def forward(self, *inputs: Tensor) -> Tensor:

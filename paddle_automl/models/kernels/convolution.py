@@ -44,6 +44,17 @@ class Geometry(NamedTuple):
             )
         ]
 
+    def same(self, sizes: Sequence[int], kernel: Sequence[int]) -> Geometry:
+        """Return the geometry with TensorFlow's SAME padding for a map of `sizes`.
+
+        A side of n pixels gives ceil(n / stride); what is missing is padded, the odd zero after the map.
+        """
+        padding = []
+        for size, width, stride, dilation in zip(sizes, kernel, self.stride, self.dilation, strict=True):
+            missing = max((-(-size // stride) - 1) * stride + dilation * (width - 1) + 1 - size, 0)
+            padding.append((missing // 2, missing - missing // 2))
+        return self._replace(padding=tuple(padding))
+
 
 class Convolution(Weighted):
     """Convolution of [N, C, ...] with weights [O, C / groups, ...] for one set of shapes."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.loading import validate
@@ -84,6 +85,7 @@ class TestFit:
             "mean": (1.0, 0.0, 0.0),
             "std": (0.003922,) * 3,
             "range": None,
+            "interpolation": "bilinear",
         }
         assert image.stated().model_dump() == {
             "name": "image",
@@ -91,8 +93,32 @@ class TestFit:
             "fit": "stretch",
             "channels": 3,
             "range": None,
+            "interpolation": "bilinear",
+            "mean": "auto",
+            "std": "auto",
         }
         assert INPUTS["image"] is ImageInput
+
+    def test_given_statistics_win(self):
+        items = np.random.default_rng(0).integers(0, 256, (5, 6, 4, 3), dtype=np.uint8)
+        image = self.fit(ImageConfig(name="image", mean=[0.5, 0.4, 0.3], std=[0.1, 0.2, 0.3]), items=items)
+        assert (image.fitted.mean, image.fitted.std) == ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
+        with pytest.raises(
+            ConfigError, match=r"data\.input\.mean: needs one number for each of the 3 channels, got 1"
+        ):
+            self.fit(ImageConfig(name="image", mean=[0.5]), items=items)
+
+    def test_the_filter_is_part_of_the_input(self, tmp_path):
+        noise = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+        path = pictures.save(Image.fromarray(noise), tmp_path / "noise.png")
+        linear, cubic = (
+            self.fit(ImageConfig(name="image", size=5, interpolation=name), sources=[path])
+            for name in ("bilinear", "bicubic")
+        )
+        assert not np.array_equal(linear.read(path), cubic.read(path))
+        assert restore(validate(ImageFitted, cubic.fitted.model_dump(mode="json"))).decoder == cubic.decoder
+        assert repr(linear.decoder) != repr(cubic.decoder), "the cache's key"
+        assert cubic.stated().interpolation == "bicubic"
 
 
 class TestUse:

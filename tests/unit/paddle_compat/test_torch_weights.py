@@ -59,7 +59,7 @@ def test_a_program_in_the_file_does_not_run(tmp_path, monkeypatch):
         written(monkeypatch, {"a": Tensor(MATRIX, "0"), "b": Attack()}),
         written(monkeypatch, {"a": Tensor(MATRIX, "0")}, magic=Attack()),
     ):
-        with pytest.raises(ConfigError, match="holds '.*system', which no weight file needs"):
+        with pytest.raises(ConfigError, match=r"holds '.*system', which no weight file needs"):
             load_torch_weights(file_of(tmp_path, content))
     assert not (tmp_path / "ran").exists()
 

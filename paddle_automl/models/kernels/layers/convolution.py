@@ -25,10 +25,14 @@ class _Convolution(Fast):
     axes: ClassVar[int]
     geometry: Geometry | None = None
     """None: padding or order of axes has a form that is left to Paddle."""
+    same: bool
+    """Whether the padding is TensorFlow's SAME, which depends on the size of the map."""
 
     def remember(self, options: Mapping[str, Any]) -> None:
         self.options = {key: options[key] for key in ("stride", "padding", "dilation")}
-        pairs = padding_pairs(options["padding"], self.axes)
+        padding = options["padding"]
+        self.same = isinstance(padding, str) and padding.upper() == "SAME"
+        pairs = ((0, 0),) * self.axes if self.same else padding_pairs(padding, self.axes)
         if pairs is None or options["padding_mode"] != "zeros" or options["data_format"] not in ("NCL", "NCHW"):
             return
         self.geometry = Geometry(
@@ -44,7 +48,10 @@ class _Convolution(Fast):
         # Groups follow from the shapes, which pruning may change.
         if x.ndim != self.axes + 2 or x.shape[1] % self.weight.shape[1]:
             raise UnsupportedError("the input does not have the shape of a feature map")
-        return convolution(x, self.weight, self.bias, self.geometry, dtype)
+        geometry = self.geometry
+        if self.same:
+            geometry = geometry.same(x.shape[2:], self.weight.shape[2:])
+        return convolution(x, self.weight, self.bias, geometry, dtype)
 
 
 class Conv2D(_Convolution, nn.Conv2D):

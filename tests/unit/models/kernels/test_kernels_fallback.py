@@ -197,7 +197,6 @@ class TestInputs:
     def test_padding_by_name_and_other_modes(self, messages):
         x = images()
         for options in (
-            {"padding": "SAME"},
             {"padding": 1, "padding_mode": "reflect"},
             {"padding": [[0, 0], [0, 0], [1, 2], [0, 1]]},
         ):
@@ -206,6 +205,25 @@ class TestInputs:
             with kernels.use("float32"):
                 np.testing.assert_array_equal(fast(x).numpy(), plain(x).numpy())
         assert len(messages.messages) == 1
+
+    def test_same_padding_depends_on_the_size(self, messages):
+        rng = np.random.default_rng(0)
+        shapes = (((8, 7), 3, 2), ((5, 6), 5, 2), ((1, 2), 3, 2), ((6, 6), 3, 1), ((9, 4), 1, 3))
+        for size, kernel, stride in shapes:
+            plain = nn.Conv2D(4, 4, kernel, stride=stride, padding="SAME", groups=2, bias_attr=False)
+            fast = layers.Conv2D(4, 4, kernel, stride=stride, padding="SAME", groups=2, bias_attr=False)
+            fast.set_state_dict(plain.state_dict())
+            x = paddle.to_tensor(helpers.normal(rng, 2, 4, *size), stop_gradient=False)
+            same = x.detach().clone()
+            same.stop_gradient = False
+            with kernels.use("float32"):
+                y = fast(same)
+            expected = plain(x)
+            np.testing.assert_allclose(y.numpy(), expected.numpy(), atol=1e-5)
+            y.sum().backward()
+            expected.sum().backward()
+            np.testing.assert_allclose(same.grad.numpy(), x.grad.numpy(), atol=1e-5)
+        assert not messages.messages
 
     def test_other_pools(self):
         x = images()
