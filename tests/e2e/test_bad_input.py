@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import ROOT, TINY, run_tool, write_config
+from tests.e2e.conftest import ROOT, TINY, run_forked, run_tool, write_config
 
 
 def attempt(folder: Path, *words: str, **changes):
@@ -31,7 +31,8 @@ def attempt(folder: Path, *words: str, **changes):
     ],
 )
 def test_mistakes_stop_the_start_with_their_key(tmp_path, words, message):
-    ran = attempt(tmp_path, *words)
+    file = write_config(tmp_path, {**TINY, "output": str(tmp_path / "out")})
+    ran = run_forked("search", "-c", file, *words)
     assert ran.code == 2, ran.out + ran.err
     assert message in ran.err
     assert "Traceback" not in ran.err
@@ -107,7 +108,7 @@ def test_a_bundle_beyond_the_allowed_difference_is_kept_marked_and_makes_the_exi
 
 @pytest.mark.parametrize("path", ["nowhere", "tests"])
 def test_model_path_that_is_none(path):
-    ran = run_tool("evaluate", "-m", path, cwd=ROOT)
+    ran = run_forked("evaluate", "-m", ROOT / path)
     assert ran.code == 2
     assert path in ran.err
     assert "Traceback" not in ran.err

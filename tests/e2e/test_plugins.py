@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import ROOT, TINY, run_tool, write_config
+from tests.e2e.conftest import ROOT, TINY, run_forked, run_tool, write_config
 from tests.test_contributing import block
 
 
@@ -60,10 +60,11 @@ def test_a_plugin_is_searched_trained_exported_and_predicted_with(tmp_path):
         ),
     ],
 )
-def test_a_plugin_that_cannot_be_used_stops_the_start(tmp_path, text, message):
+def test_a_plugin_that_cannot_be_used_stops_the_start(tmp_path, text, message, monkeypatch):
     if text is not None:
         (tmp_path / "mine.py").write_text(text, encoding="utf-8")
-    ran = run_tool("train", "-c", ROOT / "configs/digits.yaml", "-o", "plugins=[./mine.py]", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ran = run_forked("train", "-c", ROOT / "configs/digits.yaml", "-o", "plugins=[./mine.py]")
     assert ran.code == 2
     assert ran.err.startswith("error: -o plugins: plugins: ./mine.py: ")
     assert message in ran.err
