@@ -77,7 +77,7 @@ def run_forked(name: str, *words: object) -> Ran:
                 os.dup2(err.fileno(), 2)
                 sys.argv = [f"tools/{name}.py", *map(str, words)]
                 code = command.main()
-            except BaseException:
+            except BaseException:  # noqa: BLE001  the parent shows it
                 traceback.print_exc()
             finally:
                 for stream in (sys.stdout, sys.stderr):

@@ -71,6 +71,7 @@ def test_all_trials_failing_ends_the_search_saying_what_they_share(tmp_path):
     assert "train.log" in ran.err
 
 
+@pytest.mark.slow
 def test_hanging_and_hungry_trials_are_ended(tmp_path):
     training = {**TINY["training"], "epochs": 500}
     search = {**TINY["search"], "trial_timeout_s": 2.0, "max_failures": 2}

@@ -180,6 +180,7 @@ def children_of(pid: int) -> list[psutil.Process]:
         return []
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_keeps_what_is_finished_and_leaves_no_orphan(tmp_path):
     search = {**TINY["search"], "trials": 6, "workers": 1}
     training = {**TINY["training"], "epochs": 5}
@@ -262,6 +263,7 @@ def test_results_never_overwrite_images_or_a_searchs_record(searched, tmp_path):
     assert "test" in bundle["metrics"]
 
 
+@pytest.mark.slow
 def test_a_new_training_takes_the_old_export_away(tmp_path):
     config = {key: value for key, value in TINY.items() if key not in ("search", "refit")}
     file = write_config(tmp_path, {**config, "output": str(tmp_path / "run")})
@@ -278,6 +280,7 @@ def test_a_new_training_takes_the_old_export_away(tmp_path):
     assert (tmp_path / "run/model/inference.pdiparams").read_bytes() != first
 
 
+@pytest.mark.slow
 def test_evaluating_on_other_data_goes_by_the_names_of_the_classes(tmp_path):
     from PIL import Image
     from sklearn.datasets import load_digits

@@ -92,6 +92,7 @@ def test_a_search_that_is_asked_to_end_records_its_trials_as_interrupted(tmp_pat
     assert set(os.listdir("/dev/shm")) <= shared
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_costs_a_finished_training_nothing(tmp_path, temporary):
     config = {key: value for key, value in TINY.items() if key not in ("search", "final")}
     file = write_config(tmp_path, {**config, "output": str(tmp_path / "run")})
@@ -107,7 +108,7 @@ def test_a_closed_terminal_costs_a_finished_training_nothing(tmp_path, temporary
         _, err = end(process, signal.SIGHUP)
     assert process.returncode == 129
     assert err.startswith(
-        f"ended by SIGHUP; '{tmp_path / 'run'}' is as it was, and the best epoch so far is kept in"
+        f"ended by SIGHUP; '{tmp_path / 'run'}' is unchanged, and the best epoch so far is kept in"
     )
     assert err.count("\n") == 1
     assert (tmp_path / "run/best.pdparams").read_bytes() == before
@@ -122,6 +123,7 @@ def test_a_closed_terminal_costs_a_finished_training_nothing(tmp_path, temporary
     assert names(temporary) == []
 
 
+@pytest.mark.slow
 def test_one_command_at_a_time_and_nothing_is_renamed_before_it_is_checked(searched, tmp_path):
     _, other, _ = searched
     out = shutil.copytree(other, tmp_path / "out")
@@ -142,7 +144,7 @@ def test_one_command_at_a_time_and_nothing_is_renamed_before_it_is_checked(searc
     wrong = (
         ("data.dataset={name: image_folder, root: nowhere}", "nowhere"),
         ("model.backbone={name: resnet, blocks: [1], strides: [64]}", "option"),
-        (f"distillation={{teacher: ['{out}']}}", "which is needed here"),
+        (f"distillation={{teacher: ['{out}']}}", "which this command needs"),
     )
     for override, message in wrong:
         ran = run_tool("search", "-c", file, "--fresh", "-o", override)
@@ -211,6 +213,7 @@ def test_results_that_cannot_be_written_are_one_error(searched):
         assert err.strip() == "error: standard output: cannot be written: No space left on device"
 
 
+@pytest.mark.slow
 def test_what_was_damaged_or_deleted_since_is_made_again(searched, tmp_path):
     _, other, _ = searched
     out = shutil.copytree(other, tmp_path / "out")

@@ -129,7 +129,7 @@ def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: flo
     told = f"{training.epochs} of {config.training.epochs} epochs" + (f" of {steps} steps" if steps < whole else "")
     if training.epochs * steps / whole < request.least_epochs:
         raise TrialError(f"too little time is left: {told} fit into {left:.0f} s")
-    logger.warning("because of the time left it has %s", told)
+    logger.warning("%s, because of the time left", told)
     config = config.model_copy(update={"training": training})
     RunFolder(request.folder).write_config(config)
     return replace(request, config=config)

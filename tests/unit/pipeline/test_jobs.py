@@ -259,7 +259,7 @@ def test_a_training_with_little_time_has_fewer_epochs_and_its_configuration_says
     assert time.monotonic() - started < 10
     stated = load_config(RunConfig, RunFolder(tmp_path).config).training
     assert result.epochs_run == stated.epochs < 100_000
-    assert result.notes == (f"because of the time left it has {stated.epochs} of 100000 epochs",)
+    assert result.notes == (f"{stated.epochs} of 100000 epochs, because of the time left",)
     # Alone it does the same again.
     again = tmp_path / "again"
     other = train(executor, again, data=dataset("digit"), training={**many, "epochs": stated.epochs})

@@ -155,6 +155,7 @@ def test_a_damaged_list_is_told_and_none_is_no_error(trained):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_search_has_one_list_and_goes_on_with_its_items(tmp_path):
     photos, output = tmp_path / "photos", RunFolder(tmp_path / "out")
     add(photos, range(60))
@@ -179,6 +180,7 @@ def test_a_search_has_one_list_and_goes_on_with_its_items(tmp_path):
     assert evaluation_of(output.trial(0).path).result.items == first.data.validation
 
 
+@pytest.mark.slow
 def test_a_trial_that_splits_in_its_own_way_has_a_list_of_its_own(tmp_path):
     photos, output = tmp_path / "photos", RunFolder(tmp_path / "out")
     add(photos, range(60))

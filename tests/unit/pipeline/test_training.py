@@ -90,7 +90,7 @@ def test_one_that_diverges_or_is_interrupted_costs_the_finished_one_nothing(run)
     assert beside(run) == []
     assert "diverged" in RunFolder(run).log("training").read_text()
     with pytest.raises(
-        InterruptedRunError, match=r"is as it was, and the best epoch so far is kept in .*-unfinished"
+        InterruptedRunError, match=r"is unchanged, and the best epoch so far is kept in .*-unfinished"
     ):
         train_run(config_of(run, epochs=50), Heard(interrupt_after=2))
     assert state(run) == before
@@ -183,6 +183,7 @@ def test_an_empty_output_folder_among_the_class_folders_is_no_class(photos):
     assert train_run(photo_config(photos)).task.names == ("a", "b")
 
 
+@pytest.mark.slow
 def test_nor_is_it_one_for_a_search_or_a_dry_run(photos):
     from paddle_automl.pipeline.commands import dry_run
     from paddle_automl.pipeline.stages.run import run_search
