@@ -71,12 +71,6 @@ class ItemList:
             splits[drawn] = np.where(self.folds[drawn] == fold, SPLITS.index("validation"), SPLITS.index("train"))
         return {name: np.flatnonzero(splits == number).astype(np.int64) for number, name in enumerate(SPLITS)}
 
-    @property
-    def trained_content(self) -> np.ndarray:
-        """The content of the items that a network was trained on."""
-        numbers = [SPLITS.index(name) for name in self.learned]
-        return self.content[np.isin(self.splits, numbers)]
-
     # -- files -----------------------------------------------------------------------------------------------------
     def write(self, file: Path) -> None:
         """Write the list as JSON."""
@@ -129,20 +123,6 @@ class Match:
     def folds_of(self, remembered: ItemList) -> np.ndarray | None:
         """Return the fold of each item of the data, int16 ``[M]``."""
         return None if remembered.folds is None else _taken(remembered.folds, self.rows)
-
-    def describe(self, now: ItemList, remembered: ItemList, word: str) -> str:
-        """Return what differs, such as ``30 images were added (for example a/1.png)``; empty for nothing."""
-        parts = []
-        for rows, items, verb in (
-            (self.added, now, "added"),
-            (self.changed, now, "changed"),
-            (self.missing, remembered, "removed"),
-        ):
-            if len(rows):
-                count = f"{len(rows)} {word}{'s' if len(rows) > 1 else ''}"
-                example = "" if items.names is None else f" (for example {shown(items.names[rows[0]])})"
-                parts.append(f"{count} {'were' if len(rows) > 1 else 'was'} {verb}{example}")
-        return ", ".join(parts)
 
 
 def content_of(source: Any, item: bytes) -> int:

@@ -84,6 +84,7 @@ def prepare(
         task=fitted,
         sources=samples.sources,
         items=items,
+        hashes=data.hashes,
     )
     return PreparedData(
         train=Split(everything, indices["train"]),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.files import digest
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.datasets.base import DatasetConfig
@@ -19,7 +20,9 @@ from paddle_automl.tasks.base import RawTargets
 log = logging.getLogger(__name__)
 
 SAME_DATA = 0.5
-"""Fraction of the remembered items that must be there; with fewer it is another data set."""
+"""Fraction that the remembered items and those of today must share, of the fewer of the two; with less it is
+another data set."""
+_SHOWN_NAMES = 3
 Splits = dict[str, np.ndarray]
 
 
@@ -28,11 +31,19 @@ class Remembered:
     """The items that a network has seen, and what they are remembered for.
 
     Of its ``own`` data each item keeps its split, and items that were added since are left out. For the network of
-    a ``student`` the items that its teacher has seen keep their split, and added ones are for training.
+    a ``student`` the items that its teacher has seen keep their split, and added ones are for training. `fold` is
+    the one that the network was validated on, with cross validation.
     """
 
     items: ItemList
     role: Literal["own", "student"] = "own"
+    fold: int | None = None
+
+    @property
+    def trained(self) -> np.ndarray:
+        """The content of the items that the network was trained on."""
+        indices = self.items.indices(self.fold)
+        return self.items.content[np.concatenate([indices[name] for name in self.items.learned])]
 
 
 @dataclass(frozen=True)
@@ -72,18 +83,65 @@ def known_splits(
         now = replace(now, names=name_items())
     found = match(now, old)
     in_common = np.isin(old.content, now.content).sum()
-    if in_common < SAME_DATA * len(old):
+    if in_common < SAME_DATA * min(len(old), len(now)):
         return None
     splits, folds = found.splits_of(old), found.folds_of(old)
     if remembered.role == "student":
-        splits[found.added] = SPLITS.index("train")
-    targets, usable = with_names(targets, old.target_names)
-    splits[~usable] = NOWHERE
-    _tell(found, now, old, remembered.role, word)
+        splits[found.added] = _splits_of_copies(now.content[found.added], old)
+    readable_targets, usable = with_names(targets, old.target_names)
+    out = _Out(_of_other_splits(now, old, found), np.flatnonzero(~usable & (splits != NOWHERE)))
+    for values in (splits, folds):
+        if values is not None:
+            values[out.mixed] = NOWHERE
+            values[~usable] = NOWHERE
+    # Targets can be unknown only where they are classes, one for each item.
+    unknown = (
+        [targets.names[number] for number in np.unique(targets.values[out.unknown])] if len(out.unknown) else []
+    )
+    _tell(found, now, remembered, out, unknown, word)
     listed = replace(now, splits=splits, folds=folds, target_names=old.target_names)
     # The list that was read stays the run's, whatever is missing today.
     items = listed if remembered.role == "student" else old
-    return Known(listed.indices(config.fold), targets, items)
+    return Known(listed.indices(config.fold), readable_targets, items)
+
+
+@dataclass(frozen=True)
+class _Out:
+    """Rows of remembered items that can be in no split any more: int64 each.
+
+    `mixed` have become the content of an item of another split, `unknown` have a class that the network lacks.
+    """
+
+    mixed: np.ndarray
+    unknown: np.ndarray
+
+
+def _splits_of_copies(content: np.ndarray, old: ItemList) -> np.ndarray:
+    """Return the splits of added items: where a copy of them is, or else for training."""
+    places = dict(zip(old.content.tolist(), old.splits.tolist(), strict=True))
+    return np.array([places.get(item, SPLITS.index("train")) for item in content.tolist()], dtype=np.int8)
+
+
+def _of_other_splits(now: ItemList, old: ItemList, found: Match) -> np.ndarray:
+    """Return the changed items that are now copies of an item remembered in another split.
+
+    A photo of the test that was overwritten by one of the training would be tested on what was trained on.
+    """
+    own = (
+        old.splits.tolist()
+        if old.folds is None
+        else list(zip(old.splits.tolist(), old.folds.tolist(), strict=True))
+    )
+    places: dict[int, set[Any]] = {}
+    for content, place in zip(old.content.tolist(), own, strict=True):
+        places.setdefault(content, set()).add(place)
+    content = now.content.tolist()
+    mixed = [
+        row
+        for row, known in zip(found.changed.tolist(), found.rows[found.changed].tolist(), strict=True)
+        if old.content[known] != now.content[row] and not places.get(content[row], set()) <= {own[known]}
+    ]
+    return np.array(mixed, dtype=np.int64)
 
 
 def _has_fold(items: ItemList, config: DataConfig) -> bool:
@@ -119,7 +177,7 @@ def without_trained(now: ItemList, indices: Mapping[str, np.ndarray], remembered
     They are left out of the network's own validation and test; a student is only warned of those that its teacher
     has seen.
     """
-    seen = np.isin(now.content, remembered.items.trained_content)
+    seen = np.isin(now.content, remembered.trained)
     result = dict(indices)
     for name in ("validation", "test"):
         rows = indices[name]
@@ -137,19 +195,47 @@ def without_trained(now: ItemList, indices: Mapping[str, np.ndarray], remembered
 
 def warn_of_trained(content: np.ndarray, remembered: Remembered, word: str) -> None:
     """Warn of items with these hashes that a network was trained on."""
-    count = int(np.isin(content, remembered.items.trained_content).sum())
+    count = int(np.isin(content, remembered.trained).sum())
     if count:
         text = "%d of %d %ss were in the training split of this network: scores on them are too good"
         log.warning(text, count, len(content), word)
 
 
-def _tell(found: Match, now: ItemList, old: ItemList, role: str, word: str) -> None:
-    text = found.describe(now, old, word)
-    if text:
-        added = "are left out" if role == "own" else "are for training"
-        log.warning(
-            "the data changed since the training: %s; every %s keeps its split, and added ones %s",
-            text,
-            word,
-            added,
-        )
+def _tell(found: Match, now: ItemList, remembered: Remembered, out: _Out, unknown: list[str], word: str) -> None:
+    """Log in one line what differs, and what becomes of it."""
+    text = describe(found, now, remembered.items, word)
+    if not text:
+        return
+    added = "left out" if remembered.role == "own" else "for training"
+    every = "every other" if len(out.mixed) or len(out.unknown) else "every"
+    parts = [f"{every} {word} keeps its split" + (f", and added ones are {added}" if len(found.added) else "")]
+    if len(out.mixed):
+        count = counted(now, out.mixed, word, "is left out", "are left out")
+        parts.append(f"{count}: the content is now that of one in another split")
+    if len(out.unknown):
+        names = ", ".join(repr(shown(name)) for name in unknown[:_SHOWN_NAMES])
+        names += ", ..." if len(unknown) > _SHOWN_NAMES else ""
+        whose = "the network" if remembered.role == "own" else "the teacher"
+        count = counted(now, out.unknown, word, "is left out", "are left out")
+        parts.append(f"{count}: {whose} does not know {names}")
+    log.warning("the data changed since the training: %s; %s", text, "; ".join(parts))
+
+
+def describe(found: Match, now: ItemList, old: ItemList, word: str) -> str:
+    """Return what differs, such as ``30 images were added (for example a/1.png)``; empty for nothing."""
+    same = old.content[found.rows[found.changed]] == now.content[found.changed]
+    parts = [
+        counted(now, found.added, word, "was added", "were added"),
+        counted(now, found.changed[~same], word, "was changed", "were changed"),
+        counted(now, found.changed[same], word, "has another target", "have another target"),
+        counted(old, found.missing, word, "was removed", "were removed"),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def counted(items: ItemList, rows: np.ndarray, word: str, one: str, many: str) -> str:
+    """Return such as ``2 images were added (for example a/1.png)``, with the first of the items; empty for none."""
+    if not len(rows):
+        return ""
+    example = "" if items.names is None else f" (for example {shown(items.names[rows[0]])})"
+    return f"{len(rows)} {word}{'s' if len(rows) > 1 else ''} {many if len(rows) > 1 else one}{example}"

@@ -44,7 +44,9 @@ class Everything:
     task: Task
     sources: tuple[Any, ...] | None = None
     items: ItemList | None = None
-    """The items by content, with the split of each."""
+    """The items by content, with the split of each; of remembered data those that are remembered."""
+    hashes: np.ndarray | None = None
+    """The content of each item as it is now (`items.content_of`), uint64."""
 
 
 class Split:

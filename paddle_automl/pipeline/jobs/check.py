@@ -14,15 +14,16 @@ from pydantic import Field
 
 from paddle_automl.compression.candidate import check_candidate
 from paddle_automl.core.errors import AutoMLError, ConfigError
+from paddle_automl.core.files import digest
 from paddle_automl.core.schema import Sequence
 from paddle_automl.data.augment.base import build_augmenter
-from paddle_automl.data.items import ItemList
+from paddle_automl.data.items import ItemList, targets_of
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import check_needs
 from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, notes
+from paddle_automl.pipeline.jobs.base import Shared, changes, enter, load_data, notes
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
 from paddle_automl.pipeline.runs.facts import ArrayFacts, DataFacts
 from paddle_automl.pipeline.runs.remembered import data_of_teacher
@@ -120,16 +121,35 @@ def data_facts(data: PreparedData) -> DataFacts:
         inputs=tuple(ArrayFacts(name=spec.name, shape=spec.shape, dtype=spec.dtype) for spec in data.specs),
         skipped_files=tuple((data.input.describe(item), reason) for item, reason in data.skipped),
         fingerprint=fingerprint(data),
+        content=content_hash(data),
+        changes=changes(),
     )
 
 
 def fingerprint(data: PreparedData) -> str:
     """Return a hash of the targets, the names of the files and the statistics of the items of all splits."""
-    digest = hashlib.sha256()
-    digest.update("\n".join(data.task.names).encode("utf-8"))
-    digest.update(data.input.fitted.model_dump_json().encode("utf-8"))
+    hashed = hashlib.sha256()
+    hashed.update("\n".join(data.task.names).encode("utf-8"))
+    hashed.update(data.input.fitted.model_dump_json().encode("utf-8"))
     for split in (data.train, data.validation, data.test):
-        digest.update(np.ascontiguousarray(split.codes).tobytes())
+        hashed.update(np.ascontiguousarray(split.codes).tobytes())
         for source in split.sources or ():
-            digest.update(os.fsencode(os.path.basename(data.input.describe(source))))
-    return digest.hexdigest()[:16]
+            hashed.update(os.fsencode(os.path.basename(data.input.describe(source))))
+    return hashed.hexdigest()[:16]
+
+
+def content_hash(data: PreparedData) -> str:
+    """Return a hash of the items that trials learn from and are compared on, whatever their files are called.
+
+    Items of the test split are no part of it: trials are not compared on them.
+    """
+    everything = data.train.everything
+    if everything.hashes is None:
+        return ""
+    found: list[Any] = [list(data.task.names), *([spec.name, spec.shape, spec.dtype] for spec in data.specs)]
+    targets = targets_of(everything.targets)
+    for split in (data.train, data.validation):
+        rows = split.indices
+        order = np.lexsort((targets[rows], everything.hashes[rows]))
+        found.append([values[rows][order].tobytes().hex() for values in (everything.hashes, targets)])
+    return digest(found)

@@ -87,13 +87,13 @@ def run(request: EvaluateRequest, worker: Worker) -> EvaluateResult:
     enter(worker)
     if request.bundle is not None:
         predictor = Predictor(request.bundle, threads=worker.threads, runtime=request.runtime)
-        remembered = data_of_bundle(request.bundle)
+        remembered = data_of_bundle(request.bundle, predictor.bundle.info.config)
         split = _split(request, predictor.input, predictor.task, worker, remembered)
         return result_of(predictor.predict_split(split), split, request)
     assert request.run is not None
     folder = RunFolder(request.run)
     trained, record = trained_network(request.config, folder), read_record(folder)
-    remembered = data_of_run(folder, record.on)
+    remembered = data_of_run(folder, record)
     split = _split(request, trained.input, trained.task, worker, remembered, record.fold)
     return result_of(predict(trained.network, split), split, request)
 

@@ -100,7 +100,7 @@ def _shipped(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     if not request.test:
         return bundle
     run = RunFolder(request.run)
-    remembered = data_of_run(run, read_record(run).on)
+    remembered = data_of_run(run, read_record(run))
     data = load_data(request.config, worker, remembered=remembered)
     keys = goal_of_run(request.config, data.task, request.shared).metrics
     return tested(bundle, data, keys, worker)

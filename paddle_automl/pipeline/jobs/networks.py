@@ -61,7 +61,7 @@ def trained_with_data(config: RunConfig, folder: RunFolder, worker: Worker) -> t
     if stated is not None:
         # What `auto` stands for may be another size today.
         config = config.model_copy(update={"data": config.data.model_copy(update={"input": stated})})
-    data = load_data(config, worker, fold=record.fold, remembered=data_of_run(folder, record.on))
+    data = load_data(config, worker, fold=record.fold, remembered=data_of_run(folder, record))
     return found, data.with_input(found.input).with_task(found.task)
 
 

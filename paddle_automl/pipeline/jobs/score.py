@@ -32,9 +32,10 @@ class ScoreRequest:
 def run(request: ScoreRequest, worker: Worker) -> BundleResult:
     """Test an existing bundle once; without a test split it does not change."""
     enter(worker)
-    data = load_data(request.config, worker, remembered=data_of_bundle(request.bundle))
+    bundle = Bundle.open(request.bundle)
+    data = load_data(request.config, worker, remembered=data_of_bundle(request.bundle, bundle.info.config))
     metrics = goal_of_run(request.config, data.task, request.shared).metrics
-    return BundleResult.of(tested(Bundle.open(request.bundle), data, metrics, worker), changes())
+    return BundleResult.of(tested(bundle, data, metrics, worker), changes())
 
 
 def tested(bundle: Bundle, data: PreparedData, metrics: Sequence[str], worker: Worker) -> Bundle:

@@ -50,7 +50,9 @@ def summary_of(result: SearchResult) -> dict[str, Any]:
             for record in result.trials
         ],
         "pareto": [record.number for record in result.pareto],
-        "data": result.data.model_dump(mode="json", exclude={"fingerprint", "notes", "items"}),
+        "data": result.data.model_dump(
+            mode="json", exclude={"fingerprint", "content", "changes", "notes", "items"}
+        ),
     }
 
 

@@ -46,20 +46,29 @@ class DataFacts(Section):
     """Items that could not be read and were left out: name and reason."""
     fingerprint: str
     """A hash of the targets, the names of the files and the statistics of the items."""
+    content: str = ""
+    """A hash of what trials are compared on: the items of the training and the validation split, by content."""
+    changes: Sequence[str] = ()
+    """What has changed in the data since a training."""
 
 
 def remember_data(folder: RunFolder, facts: DataFacts, has_trials: bool) -> None:
     """Record the data's facts with the study; raises StudyError if the data have changed since its trials."""
-    now = facts.model_dump(mode="json", include=set(DataFacts.model_fields))
+    now = facts.model_dump(mode="json", include=set(DataFacts.model_fields), exclude={"changes"})
     known = _read(folder)
-    if known and has_trials and known.get("fingerprint") != now["fingerprint"]:
-        changes = [
+    # Earlier versions recorded no hash of the content.
+    compared = "content" if known.get("content") and facts.content else "fingerprint"
+    if known and has_trials and known.get(compared) != now[compared]:
+        counts = [
             f"{key}: {known[key]} -> {now[key]}" for key in COMPARED if key in known and known[key] != now[key]
         ]
+        text = "the data changed since this search began"
+        text += f" ({'; '.join(counts)})" if counts else "" if facts.changes else " (other items or targets)"
+        # In the words of the list of items, but for what becomes of them, as nothing does.
+        text += "".join(f"; {change.partition(': ')[2].partition('; ')[0]}" for change in facts.changes)
         raise StudyError(
-            f"{folder.path}: the data changed since this search began "
-            f"({'; '.join(changes) or 'other items or targets'}), "
-            "so new trials cannot be compared with the old ones; use another folder (-o output=PATH), or --fresh"
+            f"{folder.path}: {text}; new trials cannot be compared with the old ones: restore the files, use "
+            "another folder (-o output=PATH), or --fresh"
         )
     write_json(folder.data, now)
 

@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located
 from paddle_automl.data.items import FILE, ItemList
 from paddle_automl.data.remembering import Remembered, split_key
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import TrainResult
 from paddle_automl.pipeline.runs.trials import split_seed
 
 LEARNED = {"train": ("train",), "train+validation": ("train", "validation")}
 """The splits that a network was trained on, by what its record says (`TrainResult.on`)."""
 
 
-def data_of_run(folder: RunFolder, on: str = "train") -> Remembered | None:
+def data_of_run(folder: RunFolder, record: TrainResult | None = None) -> Remembered | None:
     """Return the data of a trained run, or None for one of an earlier version.
 
-    Raises DataError for a list that is damaged.
+    `record` says on which of them the network was trained; without it on the training split. Raises DataError for a
+    list that is damaged.
     """
     file = folder.remembered
     if file is None:
         return None
-    return Remembered(replace(ItemList.read(file), learned=LEARNED[on]))
+    items = ItemList.read(file)
+    if record is None:
+        return Remembered(items)
+    return Remembered(replace(items, learned=LEARNED[record.on]), fold=record.fold)
 
 
-def data_of_bundle(folder: Path) -> Remembered | None:
-    """Return the data of the network in a bundle, or None for one of an earlier version."""
+def data_of_bundle(folder: Path, config: Mapping[str, Any] | None = None) -> Remembered | None:
+    """Return the data of the network in a bundle, or None for one of an earlier version.
+
+    `config` is the configuration that the bundle was made with, which names the fold that it was validated on.
+    """
     file = folder / FILE
-    return Remembered(ItemList.read(file)) if file.is_file() else None
+    if not file.is_file():
+        return None
+    items = ItemList.read(file)
+    fold = (config or {}).get("data", {}).get("fold")
+    return Remembered(_named(items, folder.resolve().parent / FILE), fold=fold)
+
+
+def _named(items: ItemList, beside: Path) -> ItemList:
+    """Return the list of a bundle with the names in the list of the run around it, which a bundle does not carry.
+
+    By name a file that was changed is told from one that was added.
+    """
+    try:
+        own = ItemList.read(beside)
+    except DataError:
+        return items
+    same = np.array_equal(own.content, items.content) and np.array_equal(own.targets, items.targets)
+    return replace(items, names=own.names) if same and items.names is None else items
 
 
 def data_of_training(config: RunConfig, folder: RunFolder) -> Remembered | None:

@@ -13,7 +13,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.items import NOWHERE, ItemList, contents_of, match, names_of, targets_of
 from paddle_automl.data.prepare import prepare, read_all
-from paddle_automl.data.remembering import Remembered
+from paddle_automl.data.remembering import Remembered, describe
 from paddle_automl.tasks.base import RawTargets
 
 
@@ -75,11 +75,11 @@ def test_what_was_added_changed_moved_and_removed_is_found():
     assert found.rows.tolist() == [1, 0, 2, NOWHERE, 4]
     assert (found.changed.tolist(), found.added.tolist(), found.missing.tolist()) == ([2, 4], [3], [3])
     assert found.splits_of(old).tolist() == [1, 0, 2, NOWHERE, 1]
-    assert found.describe(now, old, "image") == (
-        "1 image was added (for example f), 2 images were changed (for example c), "
-        "1 image was removed (for example d)"
+    assert describe(found, now, old, "image") == (
+        "1 image was added (for example f), 1 image was changed (for example c), "
+        "1 image has another target (for example e), 1 image was removed (for example d)"
     )
-    assert match(old, old).describe(old, old, "image") == ""
+    assert describe(match(old, old), old, old, "image") == ""
 
 
 def test_copies_are_told_apart_by_name_and_never_counted_twice():
@@ -206,6 +206,60 @@ def test_moved_renamed_changed_and_deleted_files_keep_their_splits(photos, caplo
     changed = 2 if test[0] in {path.name for path in (photos / "b").iterdir()} else 1
     assert f"{changed} image{'s were' if changed > 1 else ' was'} changed" in caplog.text
     assert "1 image was removed" in caplog.text
+
+
+def test_a_file_overwritten_with_one_of_another_split_is_left_out(photos, caplog):
+    first = prepare(config_of(photos), seed=3)
+    tested, trained = sorted(names(first.test)), sorted(names(first.train))
+    target, source = next(photos.rglob(tested[0])), next(photos.rglob(trained[0]))
+    shutil.copy(source, target)
+    again = prepare(config_of(photos), seed=3, remembered=Remembered(first.items))
+    assert names(again.test) == set(tested[1:])
+    assert names(again.train) == set(trained)
+    assert f"1 image is left out (for example {target.parent.name}/{tested[0]}): the content is now" in caplog.text
+    assert "every other image keeps its split" in caplog.text
+    # A new photo stays in the test.
+    photo(target.parent, target.name, 999)
+    assert names(prepare(config_of(photos), seed=3, remembered=Remembered(first.items)).test) == set(tested)
+
+
+@pytest.mark.parametrize("sections", [{}, {"folds": 3, "fold": 1}])
+def test_a_class_with_another_name_is_left_out_and_named(photos, caplog, sections):
+    first = prepare(config_of(photos, **sections), seed=3)
+    (photos / "b").rename(photos / "wolf")
+    again = prepare(config_of(photos, **sections), seed=3, remembered=Remembered(first.items))
+    for name in ("train", "validation", "test"):
+        assert {source.parent.name for source in getattr(again, name).sources} == {"a"}
+    assert "30 images have another target (for example wolf/001.png)" in caplog.text
+    assert "30 images are left out (for example wolf/001.png): the network does not know 'wolf'" in caplog.text
+
+
+def test_a_few_of_the_items_are_the_same_data(photos, caplog):
+    first = prepare(config_of(photos), seed=3)
+    kept = {path for name in ("train", "test") for path in sorted(names(getattr(first, name)))[:4]}
+    for path in photos.rglob("*.png"):
+        if path.name not in kept:
+            path.unlink()
+    again = prepare(config_of(photos), seed=3, remembered=Remembered(first.items))
+    assert names(again.test) == names(first.test) & kept
+    assert names(again.train) == names(first.train) & kept
+    assert "52 images were removed" in caplog.text
+
+
+def test_a_students_copy_of_a_test_image_is_no_training_image(photos):
+    first = prepare(config_of(photos), seed=3)
+    tested = next(photos.rglob(min(names(first.test))))
+    shutil.copy(tested, tested.with_name("copy.png"))
+    student = prepare(config_of(photos), seed=3, remembered=Remembered(first.items, "student"))
+    assert "copy.png" in names(student.test)
+    assert "copy.png" not in names(student.train)
+
+
+def test_with_folds_all_are_known_that_a_network_was_trained_on(photos):
+    made = prepare(config_of(photos, folds=3, fold=1), seed=3)
+    trained = set(Remembered(made.items, fold=1).trained.tolist())
+    assert trained == set(made.train.everything.hashes[made.train.indices].tolist())
+    assert trained != set(Remembered(made.items).trained.tolist())
 
 
 def test_a_class_that_was_added_since_changes_nothing_of_the_task(photos):

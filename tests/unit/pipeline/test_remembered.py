@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddle_automl.core.errors import DataError
+from paddle_automl.core.errors import DataError, StudyError
 from paddle_automl.core.loading import validate
 from paddle_automl.data.items import FILE, ItemList
 from paddle_automl.deployment.bundle import SPLITS, Bundle
@@ -179,6 +179,19 @@ def test_a_search_has_one_list_and_goes_on_with_its_items(tmp_path):
     assert "30 images were added" in after.note
     assert evaluation_of(output.trial(0).path).result.items == first.data.validation
 
+    # Other names are the same data; another class of a trained image is not.
+    (photos / "a" / "000.png").rename(photos / "a" / "renamed.png")
+    assert len(run_search(more).trials) == 3
+    moved = next(name for name, split in zip(*_listed(output), strict=True) if split == 0 and name[0] == "b")
+    (photos / moved).rename(photos / "a" / "moved.png")
+    with pytest.raises(StudyError, match=r"1 image has another target \(for example a/moved\.png\); new trials"):
+        run_search(more)
+
+
+def _listed(output):
+    listed = ItemList.read(output.splits)
+    return listed.names, listed.splits
+
 
 @pytest.mark.slow
 def test_a_trial_that_splits_in_its_own_way_has_a_list_of_its_own(tmp_path):
@@ -189,3 +202,13 @@ def test_a_trial_that_splits_in_its_own_way_has_a_list_of_its_own(tmp_path):
     has = {json.dumps(ItemList.read(f.splits).key) for f in output.each_trial() if f.splits.exists()}
     assert len(has) == 1
     assert [folder.splits.exists() for folder in output.each_trial()].count(True) == 1
+
+
+def test_the_bundle_in_a_run_knows_the_names_of_the_run(tmp_path):
+    add(tmp_path / "photos", range(60))
+    train_run(config_of(tmp_path / "photos", tmp_path / "run"))
+    export_run(tmp_path / "run")
+    photo(tmp_path / "photos" / "a", 0)
+    Image.new("L", (8, 8), 90).save(tmp_path / "photos" / "a" / "000.png")
+    note = evaluation_of(RunFolder(tmp_path / "run").bundle).note
+    assert "1 image was changed (for example a/000.png); every image keeps its split" in note
