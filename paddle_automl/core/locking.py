@@ -1,6 +1,7 @@
-"""Locks between processes: a file that one process at a time can hold, and that says who does.
+"""File locks between processes: one process at a time holds the lock, and the file names that process.
 
-A lock ends with its process, however that ends. Its file may stay behind; it locks nothing by itself.
+The system releases a lock when its process ends, also after a kill. The file may remain: it is locked only while a
+process holds it.
 """
 
 from __future__ import annotations
@@ -28,27 +29,28 @@ except ImportError:  # on Windows
 log = logging.getLogger(__name__)
 
 LOCK = ".paddle_automl.lock"
-"""Name of the lock inside a folder that somebody works in, and end of the name of one beside a folder."""
+"""Name of the lock file in a folder that a command works in; a lock file beside a folder ends with it."""
 _FAR = 1 << 30
-"""Byte that is locked on Windows: all others can still be read."""
+"""Offset of the byte that is locked on Windows, where a locked byte cannot be read; it lies behind the text."""
 _BUSY = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 _NONE_HERE = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 _HOLDER = re.compile(r"[\x20-\x7e]{0,200}")
 
 
 class InUseError(OutputError):
-    """Another process holds a lock; `holder` says who, as far as it is known."""
+    """Another process holds the lock; `holder` describes it, or is "another process" if the file does not say."""
 
     def __init__(self, file: Path, holder: str) -> None:
-        super().__init__(f"{file}: is held by {holder}")
+        super().__init__(f"{file}: is locked by {holder}")
         self.holder = holder
 
 
 class Lock:
-    """A lock in a file; `task` is what its holder does, for the message of whoever is refused.
+    """A lock on a file, held from the start until `release`.
 
-    Raises InUseError where another process, or another part of this one, holds it, and OutputError where the file
-    cannot be made.
+    `task` says what this process does; a process that does not get the lock shows it in its error message. Raises
+    InUseError if the lock is held already, by another process or by this one, and OutputError if the file cannot be
+    created.
     """
 
     def __init__(self, file: Path, task: str) -> None:
@@ -57,16 +59,17 @@ class Lock:
         _say(self._handle, task)
 
     def moved_to(self, file: Path) -> None:
-        """Note that the file was renamed, with the folder around it, while it was held."""
+        """Set the new path of the lock file after its folder was renamed."""
         self.file = file
 
     def release(self, *, remove: bool = False) -> None:
-        """Let others take it; with `remove` its file goes, too."""
+        """Release the lock; with `remove` also delete its file."""
         if self._handle is None:
             return
         handle, self._handle = self._handle, None
         try:
-            # Before it is free: whoever opens the file now finds it gone, and makes a new one.
+            # Deleted while still locked: another process that has opened this file sees that it is gone (`_is_at`),
+            # and creates a new one.
             if remove and _is_at(handle, self.file):
                 self.file.unlink(missing_ok=True)
             else:
@@ -75,14 +78,14 @@ class Lock:
             log.debug("%s: %s", self.file, error)
         finally:
             if fcntl is not None:
-                # A forked child may have the same file open; closing it here alone would not free it.
+                # Closing the file is not enough: a forked child may have it open too, and would keep the lock.
                 fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
 
 
 @contextmanager
 def holding(file: Path, task: str, *, remove: bool = False) -> Iterator[Lock]:
-    """Hold a lock for a while; see `Lock`."""
+    """Hold a `Lock` during the context."""
     lock = Lock(file, task)
     try:
         yield lock
@@ -91,12 +94,12 @@ def holding(file: Path, task: str, *, remove: bool = False) -> Iterator[Lock]:
 
 
 def beside(folder: Path) -> Path:
-    """Return the lock of a folder that is replaced as a whole: it lies beside the folder."""
+    """Return the path of the lock file of a folder that is replaced as a whole: the file lies beside the folder."""
     return folder.with_name(f".{folder.name}{LOCK}")
 
 
 def holder_of(file: Path) -> str | None:
-    """Return who holds a lock at this moment, or None where nobody does."""
+    """Return a description of the process that holds the lock now, or None if it is free."""
     try:
         handle = os.open(file, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError:
@@ -123,7 +126,7 @@ def _held(file: Path) -> int:
             raise InUseError(file, holder)
         if _is_at(handle, file):
             return handle
-        # Its last holder removed or renamed it between the two calls.
+        # The process that held the lock before deleted or renamed the file between the opening and the locking.
         os.close(handle)
 
 
@@ -141,7 +144,10 @@ def _lock(handle: int) -> bool:
             return False
         if error.errno not in _NONE_HERE:
             raise
-        log.warning("this file system has no locks (%s): see to it that one command works here", error.strerror)
+        log.warning(
+            "this file system does not support locks (%s): do not run two commands in one folder at the same time",
+            error.strerror,
+        )
     return True
 
 
@@ -159,7 +165,7 @@ def _say(handle: int | None, task: str) -> None:
         os.ftruncate(handle, 0)
         os.pwrite(handle, text.encode("ascii", "replace"), 0)
     except OSError as error:
-        # On a full disk the lock holds all the same.
+        # Without the text, as on a full disk, the lock still works.
         log.debug("%s", error)
 
 

@@ -1,4 +1,4 @@
-"""Signals that ask a program to end: SIGTERM (docker stop, systemd, Slurm) and SIGHUP are answered as Ctrl-C is."""
+"""Signals that ask a program to end: SIGTERM (docker stop, systemd, Slurm) and SIGHUP are handled like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from multiprocessing import parent_process
 from typing import Any
 
 ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What ends a program beside Ctrl-C, as far as this system has it."""
+"""The signals besides SIGINT (Ctrl-C) that ask a program to end; Windows has no SIGHUP."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP arrived; whatever handles Ctrl-C handles it, too."""
+    """SIGTERM or SIGHUP arrived; code that handles KeyboardInterrupt (Ctrl-C) handles this too."""
 
 
 class _State:
@@ -23,7 +23,7 @@ class _State:
 
 
 def note(number: int) -> bool:
-    """Remember which signal asked the program to end; return whether it is the first."""
+    """Record a signal that asks the program to end; return whether it is the first. Only the first is kept."""
     first = _State.received is None
     if first:
         _State.received = number
@@ -31,7 +31,7 @@ def note(number: int) -> bool:
 
 
 def forget() -> None:
-    """Forget what was received: a new command begins."""
+    """Clear the recorded signal, at the start of a new command."""
     _State.received = None
 
 
@@ -41,22 +41,22 @@ def exit_code() -> int:
 
 
 def how() -> str:
-    """Return how the program was interrupted, as a message says it."""
+    """Return how the program was interrupted, to begin a message: "interrupted" or "ended by SIGTERM"."""
     number = _State.received
     return "interrupted" if number in (None, signal.SIGINT) else f"ended by {signal.Signals(int(number or 0)).name}"
 
 
 def can_handle() -> bool:
-    """Return whether handlers can be set here: Python delivers signals to the main thread alone."""
+    """Return whether this thread can set signal handlers: in Python only the main thread can."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """Have the first SIGTERM or SIGHUP raise KeyboardInterrupt, as Ctrl-C does; later ones are left unanswered.
+    """Make the first SIGTERM or SIGHUP raise KeyboardInterrupt, as Ctrl-C does; ignore later ones.
 
-    One that this process ignores (as ``nohup`` has it do with SIGHUP) or handles in its own way stays so. Outside
-    the main thread nothing changes.
+    A signal that the process ignores already (SIGHUP under ``nohup``), or that the program handles itself, is not
+    changed. Outside the main thread this does nothing.
     """
     if can_handle() and signal.getsignal(ASKING[0] if ASKING else signal.SIGINT) is not _raise:
         forget()
@@ -66,13 +66,13 @@ def as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def handling(handler: Any, *, ctrl_c: bool = False) -> Iterator[None]:
-    """Handle SIGTERM and SIGHUP, with `ctrl_c` SIGINT too, by ``handler(number, frame)`` for a while.
+    """Handle SIGTERM and SIGHUP, with `ctrl_c` also SIGINT, by ``handler(number, frame)`` during the context.
 
-    SIGTERM and SIGHUP are left to a handler that the program has set itself.
+    Where the program has set its own handler for SIGTERM or SIGHUP, that handler stays.
     """
     before: dict[int, Any] = {}
     if can_handle():
-        # None: set by a library, below Python.
+        # getsignal returns None for a handler that a library has set in C.
         free = [number for number in ASKING if signal.getsignal(number) in (None, signal.SIG_DFL, _raise)]
         for number in [signal.SIGINT, *free] if ctrl_c else free:
             before[number] = signal.getsignal(number)
@@ -85,7 +85,7 @@ def handling(handler: Any, *, ctrl_c: bool = False) -> Iterator[None]:
 
 
 def set_again() -> None:
-    """Set the handlers that Python knows of once more, after a library has put its own in their place."""
+    """Install the handlers known to Python again, after a library has replaced them by its own in C."""
     if not can_handle():
         return
     for number in (signal.SIGINT, *ASKING):
@@ -95,9 +95,10 @@ def set_again() -> None:
 
 
 def ignore_in_child() -> None:
-    """In a process that multiprocessing started, leave the answer to the one that started it, and ends it.
+    """Ignore SIGTERM and SIGHUP in a process that multiprocessing started: its parent process ends it.
 
-    A system that ends a command asks all processes of its group; the command decides what becomes of their work.
+    The system sends such a signal to all processes of a command at once. Only the command itself reacts, so that it
+    can save the results of its child processes first.
     """
     server = "multiprocessing.forkserver" in " ".join(sys.orig_argv) and sys.argv[:1] == ["-c"]
     if can_handle() and (server or parent_process() is not None):

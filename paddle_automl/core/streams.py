@@ -1,4 +1,4 @@
-"""Standard streams that a command does not depend on: what it shows is never a reason to stop its work."""
+"""Standard streams whose failure does not stop a command: work goes on if the display cannot be written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from paddle_automl.core.errors import OutputError
 
 
 def prepare_streams() -> None:
-    """Make standard output and error usable, whatever the caller of this process did to them.
+    """Make the standard streams usable even if the caller of this process closed them.
 
-    One that is closed leads nowhere, so that no file opened later gets its number. A terminal whose encoding
-    lacks a character shows an escape instead.
+    A closed stream is connected to the null device; otherwise a file that is opened later would get its descriptor.
+    A character that the encoding of the terminal lacks is shown as an escape sequence.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         _fill(number)
@@ -31,7 +31,7 @@ def prepare_streams() -> None:
 
 
 def _fill(number: int) -> None:
-    """Let a closed descriptor of a standard stream lead nowhere."""
+    """Connect the descriptor of a standard stream to the null device if it is closed."""
     try:
         os.fstat(number)
     except OSError:
@@ -42,7 +42,7 @@ def _fill(number: int) -> None:
 
 
 def complain(text: str) -> None:
-    """Write a message to standard error, where that is possible; names in it do not control the terminal."""
+    """Write a message to standard error if possible; control characters in it are shown as escape sequences."""
     try:
         sys.stderr.write("".join(f"{shown(line)}\n" for line in text.split("\n")))
         sys.stderr.flush()
@@ -51,23 +51,23 @@ def complain(text: str) -> None:
 
 
 def silence(stream: Any) -> None:
-    """Let all that was or will be written to a stream of the system lead nowhere, without an error at the end."""
+    """Connect a stream to the null device: buffered and later output is discarded without errors."""
     try:
         number = stream.fileno()
         opened = os.open(os.devnull, os.O_WRONLY)
         os.dup2(opened, number)
         os.close(opened)
     except (OSError, ValueError, AttributeError):
-        # It has no descriptor, or is closed: nothing of it is left to be written.
+        # It has no descriptor, or is closed: nothing is left to discard.
         return
 
 
-class ReaderGone(Exception):  # noqa: N818  no error: whoever read the output has seen enough
-    """Nobody reads a stream any more, as after ``| head``."""
+class ReaderGone(Exception):  # noqa: N818  not an error: the reader needs no more output
+    """The program that reads the output has ended, as in ``| head``."""
 
 
 class _Wrapped(io.TextIOBase, ABC):
-    """A stream that decides what a failed write means; after one, nothing is written any more."""
+    """A stream around another one; subclasses define what a failed write does. After one, output is discarded."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -75,20 +75,20 @@ class _Wrapped(io.TextIOBase, ABC):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Return the encoding of the stream behind."""
+        """Return the encoding of the wrapped stream."""
         return getattr(self.stream, "encoding", None) or "utf-8"
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]
-        """Return how the stream behind treats characters that it lacks."""
+        """Return how the wrapped stream handles characters that its encoding lacks."""
         return getattr(self.stream, "errors", None)
 
     def fileno(self) -> int:
-        """Return the descriptor of the stream behind; raises OSError where it has none."""
+        """Return the descriptor of the wrapped stream; raises OSError if it has none."""
         return self.stream.fileno()
 
     def isatty(self) -> bool:
-        """Return whether it shows on a terminal."""
+        """Return whether the output goes to a terminal."""
         try:
             return not self.broken and self.stream.isatty()
         except (OSError, ValueError):
@@ -99,12 +99,12 @@ class _Wrapped(io.TextIOBase, ABC):
         return True
 
     def write(self, text: str) -> int:
-        """Write a text."""
+        """Write a text; return its length."""
         self._try(lambda: self.stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
+        """Write what is buffered."""
         self._try(self.stream.flush)
 
     def _try(self, action: Callable[[], object]) -> None:
@@ -122,18 +122,18 @@ class _Wrapped(io.TextIOBase, ABC):
 
 
 class Display(_Wrapped):
-    """A stream for what is merely shown: the first write that fails ends the display, and never the work.
+    """A stream for progress and other display: after a failed write nothing more is shown, and the work goes on.
 
-    A failure, but for a reader that went away, is reported on standard error.
+    The failure is reported on standard error, except a closed pipe (``| head``).
     """
 
     def _failed(self, error: OSError | ValueError) -> None:
         if not isinstance(error, BrokenPipeError):
-            complain(f"what is shown cannot be written ({_reason(error)}); the work goes on without it")
+            complain(f"the display cannot be written ({_reason(error)}); the work goes on without it")
 
 
 class Results(_Wrapped):
-    """A stream for what was asked for: a failed write is an OutputError, a reader that went away is ReaderGone."""
+    """A stream for the results of a command: a failed write raises OutputError, a closed pipe ReaderGone."""
 
     def _failed(self, error: OSError | ValueError) -> None:
         if isinstance(error, BrokenPipeError):
@@ -143,7 +143,7 @@ class Results(_Wrapped):
 
 @contextmanager
 def results() -> Iterator[None]:
-    """Have standard output be `Results` for a while."""
+    """Replace standard output by `Results` during the context."""
     before = sys.stdout
     sys.stdout = cast(TextIO, Results(before))
     try:
@@ -154,7 +154,7 @@ def results() -> Iterator[None]:
 
 
 def display(stream: TextIO | None = None) -> TextIO:
-    """Return a stream, by default standard output, as a `Display`."""
+    """Return a `Display` on a stream, by default standard output."""
     stream = stream or sys.stdout
     return cast(TextIO, Display(stream.stream if isinstance(stream, _Wrapped) else stream))
 

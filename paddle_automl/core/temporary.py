@@ -1,4 +1,4 @@
-"""One temporary folder for a command and all processes that it starts, so that nothing of them stays behind."""
+"""One temporary folder for a command and all its child processes, which is deleted at the end."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 PREFIX = "paddle_automl-command-"
 VARIABLE = "TMPDIR"
 LONGEST = 48
-"""Longest path of the system's temporary folder: those of sockets inside have to stay below about 100."""
+"""Longest path of the system's temporary folder, in bytes: the paths of sockets in it must be below about 100."""
 _AFTER_SOCKETS = -200
-"""Priority of the end: multiprocessing removes the folder of its sockets at -100."""
+"""Priority of the deletion at exit: after multiprocessing has removed the folder of its sockets, at -100."""
 
 
 @contextmanager
 def own_temporary_folder() -> Iterator[None]:
-    """Have this process and those that it starts put their temporary files into a folder of its own.
+    """Use one new folder for the temporary files of this process and of all its child processes.
 
-    The folder is deleted when this process ends, whichever of them wrote to it. A command that was killed leaves
-    its folder; the next one deletes it. Where such a folder cannot be made, all is as it was.
+    The folder is deleted when this process ends. If the process is killed, the next command deletes the folder.
+    If the folder cannot be created, the system's temporary folder is used.
     """
     place = Path(tempfile.gettempdir())
     if os.name != "posix" or len(os.fsencode(place)) > LONGEST:
@@ -63,7 +63,7 @@ def _delete(folder: Path, lock: Lock) -> None:
 
 
 def _delete_abandoned(place: Path) -> None:
-    """Delete the folders of this user's commands that were killed: nobody holds their lock any more."""
+    """Delete the folders of this user's killed commands: those whose lock is free."""
     try:
         found = [entry for entry in os.scandir(place) if entry.name.startswith(PREFIX)]
     except OSError:

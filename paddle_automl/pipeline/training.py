@@ -1,4 +1,4 @@
-"""The command `train`: one training, whose results take the place of an earlier one's when they are complete."""
+"""The command `train`: one training. Earlier results in its folder are kept until the new ones are complete."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from paddle_automl.search.executors.base import Executor
 
 
 class TrainingOutcome(TrainResult):
-    """A training by itself: what it came to, and where."""
+    """Result of a training, and its folder."""
 
     folder: Path
     """Folder with the weights."""
 
 
 def train_run(config: RunConfig, observer: Observer | None = None, *, fresh: bool = False) -> TrainingOutcome:
-    """Train a configuration's own values into its output folder; raises TrialError where it diverges.
+    """Train the values of a configuration itself into its output folder; raises TrialError if it diverges.
 
-    An earlier training in the folder, finished or not, stays as it is until this one is complete; then it is
-    renamed. With `fresh` so is a folder of anything else, such as a search.
+    An earlier training in the folder, finished or not, is kept unchanged until this one is complete; then its
+    folder is renamed. With `fresh` a folder with other content, such as a search, is renamed in the same way.
     """
     stable_hashing()
     observer = observer or Observer()
@@ -58,7 +58,7 @@ def _refuse_others(place: LockedFolder, *, fresh: bool) -> None:
     if folder.search is not None or (folder.is_search and not fresh):
         hint = "" if folder.search is not None else ", or rename it with --fresh"
         raise OutputError(
-            f"output: '{shown(folder.path)}' belongs to a search, whose record this training would overwrite; "
+            f"output: '{shown(folder.path)}' belongs to a search, whose results this training would overwrite; "
             f"set another folder with -o output=PATH{hint}"
         )
     if not fresh:
@@ -66,21 +66,21 @@ def _refuse_others(place: LockedFolder, *, fresh: bool) -> None:
 
 
 class _Training:
-    """One training into `place`: right there, or beside an `earlier` one, whose place it takes in the end."""
+    """One training into the folder `place`; with an `earlier` training there, first into a new folder beside it."""
 
     def __init__(self, place: LockedFolder, observer: Observer, earlier: bool) -> None:
         self.place = place
         self.observer = observer
         self.earlier = earlier
-        self.kept = "nothing was written" + (f"; '{place.folder.path}' is as it was" if earlier else "")
+        self.kept = "nothing was written" + (f"; '{place.folder.path}' is unchanged" if earlier else "")
 
     @property
     def _log(self) -> Path:
-        """The log, where it stays when the training fails."""
+        """The log file; it stays in the output folder if the training fails."""
         return self.place.folder.log("training" if self.earlier else "train")
 
     def run(self, config: RunConfig, executor: Executor) -> TrainResult:
-        """Return what it came to; an interrupted one keeps its best epoch so far."""
+        """Train; return the result. An interrupted training keeps the weights of its best epoch so far."""
         config = settled(config, executor)
         if not self.earlier:
             return self._into(self.place.folder, config, executor)
@@ -101,7 +101,7 @@ class _Training:
         display = self.observer.job("training", config.training.epochs)
 
         def begun() -> None:
-            # Not before there is something that it describes.
+            # Only now: a folder without results gets no configuration.
             if not folder.config.exists():
                 folder.write_config(own)
                 if not self.earlier:
@@ -122,12 +122,12 @@ class _Training:
     def _keep_unfinished(self, folder: RunFolder) -> None:
         if folder.weights.exists():
             kept = self.place.keep_beside(folder.path)
-            self.kept = f"'{self.place.folder.path}' is as it was, and the best epoch so far is kept in '{kept}'"
+            self.kept = f"'{self.place.folder.path}' is unchanged, and the best epoch so far is kept in '{kept}'"
 
 
 @contextmanager
 def _epoch_log(config: RunConfig, folder: RunFolder) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Give the function that writes an epoch's metrics to VisualDL, where the configuration wants that."""
+    """Provide the function that writes an epoch's metrics to VisualDL; it does nothing if `visualdl` is off."""
     if not config.visualdl:
         yield lambda epoch, metrics: None
         return

@@ -19,14 +19,14 @@ from paddle_automl.core.paths import readable
 from paddle_automl.pipeline.runs.folder import RunFolder
 
 BESIDE_RESULTS = frozenset({LOCK, "cache", "logs", "visualdl", "train.log"})
-"""What a command leaves that failed before it had a result: a folder with nothing else counts as empty."""
+"""Files that may be in a folder without results, as after a failed command; a folder with only these is empty."""
 
 
 class LockedFolder:
-    """A folder of results that this process has to itself, until `close`.
+    """A folder of results that is locked for this process until `close`.
 
-    It is made where it is missing. Raises OutputError where another command works in it, or where it cannot be
-    written. `task` is what this command does, for the message of another one.
+    A missing folder is created. Raises OutputError if another command works in it, or if it cannot be written.
+    `task` says what this command does; another command that needs the folder shows it in its error message.
     """
 
     def __init__(self, path: Path, task: str) -> None:
@@ -44,7 +44,7 @@ class LockedFolder:
 
     @property
     def _real(self) -> Path:
-        """The folder itself where `path` is a link to it."""
+        """The real path of the folder, with links resolved."""
         return Path(os.path.realpath(self.folder.path))
 
     def _locked(self) -> Lock:
@@ -53,7 +53,7 @@ class LockedFolder:
             lock = Lock(self._real / LOCK, self._task)
         except InUseError as error:
             raise in_use(path, error.holder) from None
-        # An export replaces a folder as a whole, and has its lock beside it.
+        # An export replaces a folder as a whole, so its lock file lies beside the folder.
         holder = holder_of(beside(self._real))
         if holder is not None:
             lock.release()
@@ -61,9 +61,9 @@ class LockedFolder:
         return lock
 
     def close(self) -> None:
-        """Let others in; a folder that this command has made for nothing is deleted again."""
+        """Release the lock; delete folders that this command created and left empty."""
         entries = set(os.listdir(self._real)) if self._real.is_dir() else set()
-        # A folder without results keeps the file: by it others know that it is none of their data.
+        # A folder without results, but with other files, keeps the lock file, which marks it as a command's output.
         self._lock.release(remove=not entries <= BESIDE_RESULTS or entries == {LOCK})
         self._delete_made()
 
@@ -78,14 +78,14 @@ class LockedFolder:
             with suppress(OSError):
                 path.rmdir()
 
-    # -- what is there already -------------------------------------------------------------------------------------
+    # -- existing content ------------------------------------------------------------------------------------------
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing but what commands leave beside their results."""
+        """Whether the folder holds no results: nothing but files of `BESIDE_RESULTS`."""
         return set(os.listdir(self._real)) <= BESIDE_RESULTS
 
     def refuse_strangers(self, expected: Iterable[Path], what: str) -> None:
-        """Raise OutputError where the folder holds files, but none of the `expected`: it is no `what`."""
+        """Raise OutputError if the folder holds files but none of the `expected` ones: it is not a `what`."""
         if self.is_empty or any(path.exists() for path in expected):
             return
         raise OutputError(
@@ -93,26 +93,26 @@ class LockedFolder:
             "-o output=PATH, or rename the old one with --fresh"
         )
 
-    # -- changing places -------------------------------------------------------------------------------------------
+    # -- renaming --------------------------------------------------------------------------------------------------
     def check_movable(self, needed: Iterable[str | Path]) -> None:
-        """Raise OutputError where the folder cannot be put aside: it is a mount, or holds what is `needed`."""
+        """Raise OutputError if the folder cannot be renamed: it is a mount point, or a `needed` path lies in it."""
         real = self._real
         if os.path.ismount(real):
             raise OutputError(
-                f"output: '{shown(self.folder.path)}' is where a file system is mounted, so it cannot be renamed; "
+                f"output: '{shown(self.folder.path)}' is a mount point, so it cannot be renamed; "
                 "set another folder with -o output=PATH"
             )
         for path in needed:
             place = Path(os.path.realpath(path))
             if place == real or real in place.parents:
                 raise OutputError(
-                    f"output: '{shown(self.folder.path)}' holds '{shown(readable(path))}', which is needed here, "
-                    "so it cannot be put aside; set another folder with -o output=PATH"
+                    f"output: '{shown(self.folder.path)}' holds '{shown(readable(path))}', which this command "
+                    "needs, so it cannot be renamed; set another folder with -o output=PATH"
                 )
 
     @contextmanager
     def successor(self) -> Iterator[Path]:
-        """Give a new folder beside this one for work that may take its place (`take_over`); else it is deleted."""
+        """Provide a folder beside this one, deleted at the end unless `take_over` or `keep_beside` moves it."""
         real = self._real
         try:
             scratch = Path(tempfile.mkdtemp(prefix=leftover_prefix(real.name), dir=real.parent))
@@ -125,10 +125,10 @@ class LockedFolder:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def put_aside(self) -> Path | None:
-        """Rename the folder, and go on in a new one of the old name; return where the old one is now.
+        """Rename the folder, and create an empty one with its name; return the new path of the old folder.
 
-        None where there was nothing to keep. The cache goes on in the new one. Raises OutputError where that is
-        impossible, or where a command works in a folder inside.
+        None if the folder holds no results. The cache moves to the new folder. Raises OutputError if the folder
+        cannot be renamed, or if a command works in a folder inside it.
         """
         if self.is_empty:
             return None
@@ -136,13 +136,13 @@ class LockedFolder:
             return self.take_over(scratch)
 
     def keep_beside(self, scratch: Path) -> Path:
-        """Give a `successor` that is not complete a name of its own beside the folder; return it."""
+        """Rename an unfinished `successor` so that it is kept beside the folder; return its path."""
         kept = _free_name(self._real, "-unfinished")
         os.rename(scratch, kept)
         return self._as_given(kept)
 
     def take_over(self, scratch: Path) -> Path:
-        """Put this folder aside, let its `successor` take its place; return where the old one is now."""
+        """Rename this folder, and give its name to its `successor`; return the new path of the old folder."""
         real = self._real
         _refuse_work_below(self.folder.path, real)
         aside = _free_name(real)
@@ -161,29 +161,26 @@ class LockedFolder:
         lock.moved_to(real / LOCK)
         old.moved_to(aside / LOCK)
         old.release(remove=True)
-        # Decoded items serve the new work as well, and the old one no more.
+        # The cache of decoded items is only useful to the new work.
         with suppress(OSError):
             os.rename(RunFolder(aside).cache, self.folder.cache)
         return self._as_given(aside)
 
     def _as_given(self, path: Path) -> Path:
-        """Return a path beside the folder in the way in which the folder was named."""
+        """Return a path beside the folder as the user wrote the folder: relative if that was relative."""
         given = self.folder.path
         return path if given.is_symlink() else given.with_name(path.name)
 
     def _immovable(self, error: OSError) -> OutputError:
         return OutputError(
-            f"output: cannot rename '{shown(self.folder.path)}' to put it aside: {error.strerror}; set another "
+            f"output: cannot rename '{shown(self.folder.path)}' to keep its content: {error.strerror}; set another "
             "folder with -o output=PATH"
         )
 
 
 @contextmanager
 def place_of_bundle(target: Path, task: str) -> Iterator[None]:
-    """Have the folder of a bundle to oneself while it is written, in the same way.
-
-    A bundle inside the folder of a run belongs to the run.
-    """
+    """Lock the folder of a bundle while it is written; for a bundle inside a run's folder, lock that folder."""
     run = RunFolder(target.parent)
     if target in (run.bundle, run.compressed.path) and run.config.is_file():
         with LockedFolder(run.path, task):
@@ -196,7 +193,7 @@ def place_of_bundle(target: Path, task: str) -> Iterator[None]:
     except InUseError as error:
         raise in_use(target, error.holder) from None
     except OSError as error:
-        raise OutputError(f"'{shown(target)}': cannot be made: {error.strerror}") from None
+        raise OutputError(f"'{shown(target)}': cannot be created: {error.strerror}") from None
     try:
         holder = holder_of(real / LOCK)
         if holder is not None:
@@ -207,19 +204,19 @@ def place_of_bundle(target: Path, task: str) -> Iterator[None]:
 
 
 def in_use(path: Path, holder: str) -> OutputError:
-    """Return the error of a command that would work in a folder where another one works."""
+    """Return the error for a folder in which another command works."""
     return OutputError(
         f"'{shown(path)}': another command works in this folder ({holder}); wait for it, or use another folder"
     )
 
 
 def _refuse_work_below(path: Path, real: Path) -> None:
-    """Raise OutputError where somebody works in a folder inside: it must not be renamed with this one."""
+    """Raise OutputError if a command works in a folder inside, which would be renamed with this one."""
     for file in real.rglob(f"*{LOCK}"):
         holder = holder_of(file) if file != real / LOCK else None
         if holder is not None:
             raise in_use(file.parent, holder)
-    # A program that writes the study itself, or a search of an earlier version, has no other lock.
+    # A search of an earlier version, or another program that writes the study, locks only the study's file.
     study = RunFolder(real).study
     if holder_of(study.with_name(f"{study.name}.lock")) is not None:
         raise in_use(path, "a program that writes its study")
@@ -235,7 +232,7 @@ def _free_name(path: Path, end: str = "") -> Path:
 
 
 def _missing(path: Path) -> list[Path]:
-    """Return the folders that have to be made for `path`, the innermost first."""
+    """Return the folders that must be created for `path`, the innermost first."""
     absolute = Path(os.path.realpath(path))
     found = [absolute, *absolute.parents]
     return [folder for folder in found if not folder.exists()]

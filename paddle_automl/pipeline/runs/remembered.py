@@ -1,4 +1,4 @@
-"""The data that a run, a bundle or a teacher has seen: so that no item it was trained on counts as its test."""
+"""The data that a run, a bundle or a teacher was trained on, so that no training item is used as a test item."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from paddle_automl.pipeline.runs.record import TrainResult
 from paddle_automl.pipeline.runs.trials import split_seed
 
 LEARNED = {"train": ("train",), "train+validation": ("train", "validation")}
-"""The splits that a network was trained on, by what its record says (`TrainResult.on`)."""
+"""The splits that a network was trained on, by the value of `TrainResult.on`."""
 
 
 def data_of_run(folder: RunFolder, record: TrainResult | None = None) -> Remembered | None:
-    """Return the data of a trained run, or None for one of an earlier version.
+    """Return the data of a trained run, or None if an earlier version made it, which records none.
 
     `record` says on which of them the network was trained; without it on the training split. Raises DataError for a
     list that is damaged.
@@ -38,7 +38,7 @@ def data_of_run(folder: RunFolder, record: TrainResult | None = None) -> Remembe
 
 
 def data_of_bundle(folder: Path, config: Mapping[str, Any] | None = None) -> Remembered | None:
-    """Return the data of the network in a bundle, or None for one of an earlier version.
+    """Return the data of the network in a bundle, or None if an earlier version made it, which records none.
 
     `config` is the configuration that the bundle was made with, which names the fold that it was validated on.
     """
@@ -64,9 +64,9 @@ def _named(items: ItemList, beside: Path) -> ItemList:
 
 
 def data_of_training(config: RunConfig, folder: RunFolder) -> Remembered | None:
-    """Return the data that a training in `folder` is to keep to: those of its search, or of its teacher.
+    """Return the data whose splits a training in `folder` must reuse: those of its search, or of its teacher.
 
-    A trial that splits its data in its own way remembers them itself.
+    None if there are none, or if the configuration of a trial splits the data in another way than its search.
     """
     found = data_of_run(folder) if folder.search is not None else data_of_teacher(config)
     if found is None or found.role == "student" or found.items.key == key_of(config):
@@ -75,7 +75,7 @@ def data_of_training(config: RunConfig, folder: RunFolder) -> Remembered | None:
 
 
 def data_of_teacher(config: RunConfig) -> Remembered | None:
-    """Return the data that a teacher of the configuration has seen: of one with the same splits before others."""
+    """Return the data that a teacher was trained on; of several teachers, one with the same splits is preferred."""
     options = config.distillation
     if options is None or not options.active:
         return None
@@ -91,5 +91,5 @@ def data_of_teacher(config: RunConfig) -> Remembered | None:
 
 
 def key_of(config: RunConfig) -> str:
-    """Return what the splits of a configuration are drawn by; see `data.remembering.split_key`."""
+    """Return the key that identifies the splits of a configuration; see `data.remembering.split_key`."""
     return split_key(config.data, split_seed(config))

@@ -166,7 +166,7 @@ def test_what_is_needed_is_not_put_aside(tmp_path, old):
     with LockedFolder(old.path, "x") as place:
         place.check_movable([tmp_path / "elsewhere", tmp_path / "run2"])
         for needed in ("photos/a.txt", "photos", "."):
-            with pytest.raises(OutputError, match="which is needed here"):
+            with pytest.raises(OutputError, match="which this command needs"):
                 place.check_movable([os.path.join(old.path, needed)])
 
 
