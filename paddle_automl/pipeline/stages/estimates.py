@@ -11,7 +11,7 @@ from paddle_automl.search.records import TrialRecord
 
 EXPORT_S, LEAST_EXPORT_S = 12.0, 4.0
 """Seconds for test, export, parity check and timing before any export was timed; also the minimum."""
-REPORT_S = 3.0
+REPORT_S = 2.0
 """Seconds for plots and summary."""
 FIRST_FRACTION, LARGEST_FRACTION = 0.25, 0.5
 """Fraction of the budget reserved for refit and export before any trial has ended; also the maximum."""
@@ -19,9 +19,9 @@ COMPRESS_FRACTION = 0.25
 """Fraction of the budget reserved for a chain of compression after the export."""
 WORTHWHILE = 0.5
 """Fraction of a trial's epochs below which a refit is not started."""
-MARGIN = 1.2
+MARGIN = 1.1
 """Safety factor for the time of an epoch or an export."""
-GRACE_S = 3.0
+GRACE_S = 2.0
 """Seconds that a running trial may take to stop at its next epoch."""
 LEADERS = 3
 """Number of best trials from whose epochs the time of the refit is estimated: they probably include the winner."""

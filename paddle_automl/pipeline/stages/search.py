@@ -52,10 +52,12 @@ class Search(Stage):
         limited: set[int] = set()
 
         def make_job(record: TrialRecord) -> Job:
-            if longest_s is None or run.estimates.trial_fits(longest_s):
+            within_s = _shorter(longest_s, _left(coordinator.limits.deadline))
+            # A repeat with fewer epochs would be compared with whole trainings.
+            if within_s is None or record.repeat or run.estimates.trial_fits(within_s):
                 return trial_job(run, record)
             limited.add(record.number)
-            return trial_job(run, record, longest_s)
+            return trial_job(run, record, within_s)
 
         coordinator = Coordinator(
             run.study,
@@ -136,6 +138,10 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
         epochs=config.training.epochs,
         provisional=config.compression.in_trials,
     )
+
+
+def _shorter(longest_s: float | None, left: float | None) -> float | None:
+    return None if longest_s is None or left is None else max(0.0, min(longest_s, left))
 
 
 def _left(deadline: float | None) -> float | None:

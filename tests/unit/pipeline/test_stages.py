@@ -21,7 +21,7 @@ from paddle_automl.pipeline.space import make_space
 from paddle_automl.pipeline.stages.base import STAGES, Deadline, Stage, in_order
 from paddle_automl.pipeline.stages.check import _Watch
 from paddle_automl.pipeline.stages.choice import best_run, source_of, winner
-from paddle_automl.pipeline.stages.estimates import EXPORT_S, REPORT_S, Estimates
+from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, Estimates
 from paddle_automl.pipeline.stages.interim import REST, InterimBundle, interim_of
 from paddle_automl.pipeline.stages.manifest import read_manifest, run_once
 from paddle_automl.pipeline.stages.run import Run, _from_other_studies
@@ -89,7 +89,7 @@ def test_estimates_follow_the_slowest_of_the_leaders():
     estimates = Estimates(validate(RunConfig, sections))
     assert estimates.refit() == pytest.approx(0.25 * 200 - EXPORT_S)
     estimates.learn([record_of(10, 10.0), record_of(10, 5.0), record_of(10, 1.0), record_of(1, 900.0)])
-    assert estimates.refit() == pytest.approx(1.2 * 20 * 1.0)
+    assert estimates.refit() == pytest.approx(MARGIN * 20 * 1.0)
     estimates.learn([record_of(1, 12.0)])
     assert estimates.refit() + estimates.export() == pytest.approx(100.0)
     # Too slow for a refit of half the epochs in half the time: nothing is kept back for it.
@@ -504,5 +504,5 @@ def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
     found = Estimates(run_of(tmp_path, budget=100.0).config)
     assert not found.trial_fits(1000)
     found.epoch_s = 2.0
-    assert found.trial_fits(22)
-    assert not found.trial_fits(21)
+    assert found.trial_fits(MARGIN * 18 + 0.1)
+    assert not found.trial_fits(MARGIN * 18 - 0.1)
