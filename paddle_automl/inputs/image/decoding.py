@@ -27,6 +27,7 @@ from paddle_automl.core.parallel import in_threads
 from paddle_automl.core.paths import located, readable
 from paddle_automl.inputs.base import Reader
 from paddle_automl.inputs.image.formats import formats_of, without_texts
+from paddle_automl.inputs.image.modes import flat
 
 Fit = Literal["crop", "pad", "stretch"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -56,9 +57,6 @@ MOST_PIXELS = 178_956_970
 """Largest image that is decoded, in at most 3 GB. Pillow's own limit, which other code may have lifted."""
 LARGE = 2**25
 """Images with more pixels are decoded one at a time, whatever the number of threads."""
-DEEP = 65535
-"""Largest value of a 16-bit pixel."""
-_CHUNK = 2**20
 _one_at_a_time = threading.Lock()
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -72,7 +70,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
@@ -144,7 +141,7 @@ class Decoder(Reader):
     def _pixels(self, image: Image.Image) -> np.ndarray:
         # Pillow reports damaged pixels only once; the next call returns what was read so far as the image.
         image.load()
-        resized = self._resized(_flat(_upright(image), self.channels, self.range))
+        resized = self._resized(flat(_upright(image), self.channels, self.range))
         array = np.asarray(resized, dtype=np.uint8)
         return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
 
@@ -252,41 +249,6 @@ def _upright(image: Image.Image) -> Image.Image:
         # Damaged EXIF data do not concern the pixels, which are read next and checked by themselves.
         turn = None
     return image if turn is None else image.transpose(turn)
-
-
-def _flat(image: Image.Image, channels: int, deep: tuple[float, float] | None) -> Image.Image:
-    """Return the image in mode L or RGB, without alpha and with 8 bits."""
-    if image.mode == "F" and deep is None:
-        raise ValueError(
-            "32-bit float pixels have no known range; set data.input.range: [lowest, highest], "
-            "or save the image with 8 or 16 bits"
-        )
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _eight_bits(image, deep)
-    if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("L" if channels == 1 else "RGB")
-
-
-def _eight_bits(image: Image.Image, deep: tuple[float, float] | None) -> Image.Image:
-    values = np.asarray(image)
-    if deep is None and (values.min() < 0 or values.max() > DEEP):
-        raise ValueError(
-            "32-bit integer pixels beyond 16 bits; set data.input.range: [lowest, highest], "
-            "or save the image with 8 or 16 bits"
-        )
-    result = np.empty(values.shape, dtype=np.uint8)
-    rows = max(1, _CHUNK // values.shape[1])
-    for start in range(0, len(values), rows):
-        part = values[start : start + rows]
-        if deep is None:
-            result[start : start + rows] = (part.astype(np.int64) * 255 + DEEP // 2) // DEEP
-        else:
-            low, high = deep
-            scaled = (np.clip(np.nan_to_num(part.astype(np.float64)), low, high) - low) * (255 / (high - low))
-            result[start : start + rows] = np.rint(scaled)
-    return Image.fromarray(result)
 
 
 def _described(source: Source) -> str:

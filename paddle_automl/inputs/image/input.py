@@ -15,8 +15,9 @@ from PIL import Image
 from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.paths import readable
 from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Statistics, TensorSpec
-from paddle_automl.inputs.image.decoding import DEEP, Decoder, look_at
+from paddle_automl.inputs.image.decoding import Decoder, look_at
 from paddle_automl.inputs.image.files import expand
+from paddle_automl.inputs.image.modes import DEEP
 from paddle_automl.inputs.image.options import ImageConfig, ImageFitted
 from paddle_automl.inputs.image.shrinking import shrink
 

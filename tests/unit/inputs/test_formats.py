@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.inputs.image import decoding
+from paddle_automl.inputs.image import decoding, modes
 from paddle_automl.inputs.image.decoding import Decoder, look_at
 from paddle_automl.inputs.image.files import find_images, is_image_name, look_into
 from paddle_automl.inputs.image.formats import formats_of, image_suffixes, without_texts
@@ -250,7 +250,7 @@ class TestDepth:
         values = np.random.default_rng(0).integers(0, 65536, (50, 40)).astype(np.uint16)
         path = pictures.save(Image.fromarray(values), tmp_path / "a.png")
         whole = Decoder(50, 40, "crop", 1)(path)
-        monkeypatch.setattr(decoding, "_CHUNK", 100)
+        monkeypatch.setattr(modes, "_CHUNK", 100)
         assert (Decoder(50, 40, "crop", 1)(path) == whole).all()
         assert (whole[0] == (values.astype(int) * 255 + 32767) // 65535).all()
 
