@@ -12,6 +12,7 @@ from rich.console import Console
 
 from paddle_automl.core import streams
 from paddle_automl.core.loading import load_config
+from paddle_automl.core.moved import moved_argument
 from paddle_automl.pipeline import commands
 from paddle_automl.pipeline.commands import TrainingOutcome
 from paddle_automl.pipeline.config import RunConfig
@@ -58,9 +59,15 @@ def compress(config: Config, run: Config, overrides: Mapping[str, Any] | None = 
 
 
 def evaluate(
-    model: Config, split: str | None = None, *, mistakes: int = 10, overrides: Mapping[str, Any] | None = None
+    model: Config,
+    split: str | None = None,
+    *,
+    mistakes: int = 10,
+    overrides: Mapping[str, Any] | None = None,
+    part: str | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a bundle, a run or a trial, as ``tools/evaluate.py`` does."""
+    """Evaluate a bundle, a run or a trial, as ``tools/evaluate.py`` does; `part` is the old name of `split`."""
+    split = moved_argument("part", "split", part, split)
     return evaluate_model(Path(model), split, mistakes=mistakes, overrides=overrides)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +23,12 @@ from paddle_automl.cli.common import (
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
+from paddle_automl.core.moved import moved_argument
 from paddle_automl.pipeline.jobs import warmup
 
 if TYPE_CHECKING:
     from paddle_automl.pipeline.evaluation import EvaluationOutcome
     from paddle_automl.pipeline.jobs.evaluate import TableResult
-
-LOGGER = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test", "all")
 
@@ -73,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     picture = _picture(args.plot) if args.plot else None
     outcome = evaluation_of(
         args.model,
-        _split(args),
+        moved_argument("--part", "--split", args.part, args.split),
         mistakes=args.mistakes,
         overrides=overrides_of(args),
         runtime=args.runtime,
@@ -88,16 +86,6 @@ def run(args: argparse.Namespace) -> int:
     if picture is not None:
         _draw(outcome, picture)
     return OK
-
-
-def _split(args: argparse.Namespace) -> str | None:
-    """Return the split asked for, also by the option's old name."""
-    if args.part is None:
-        return args.split
-    if args.split is not None:
-        raise ConfigError("--part: is the old name of '--split', which is given too; keep '--split'")
-    LOGGER.warning("the option '--part' is now '--split'; the old name still works in this version")
-    return args.part
 
 
 def print_evaluation(screen: Console, outcome: EvaluationOutcome) -> None:

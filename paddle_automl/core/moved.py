@@ -9,13 +9,15 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.merging import lookup, with_override
 from paddle_automl.core.yaml_io import Positions
 
 LOGGER = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MOVED: dict[str, str] = {
     "data.image_size": "data.input.size",
@@ -98,6 +100,21 @@ def moved_overrides(overrides: Mapping[str, Any], table: Mapping[str, str] = MOV
                 raise ConfigError(f"-o {old}: is the old name of '{new}', which -o {other} gives too; keep one")
             result[new], given[new] = part, key
     return result
+
+
+def moved_argument(old: str, new: str, old_value: T | None, value: T | None) -> T | None:
+    """Return the value of an argument that is now called `new`, given by either name; None if it is not given.
+
+    Raises ConfigError if both are given.
+    """
+    if old_value is None:
+        return value
+    if value is not None:
+        raise ConfigError(f"{old}: is the old name of '{new}', which is given too; keep '{new}'")
+    if old not in _warned:
+        _warned.add(old)
+        LOGGER.warning("the argument '%s' is now '%s'; the old name still works in this version", old, new)
+    return old_value
 
 
 def _moved_override(key: str, value: Any, table: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

@@ -5,8 +5,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from paddle_automl import api
 from paddle_automl.cli.evaluate import main, print_evaluation
 from paddle_automl.cli.residuals import plot_residuals
+from paddle_automl.core import moved
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.pipeline import evaluation
 from paddle_automl.pipeline.evaluation import EvaluationOutcome
 from paddle_automl.pipeline.jobs.evaluate import EvaluateResult, TableResult
@@ -62,6 +65,7 @@ def test_a_picture_has_a_row_for_each_column(tmp_path):
 def evaluated(monkeypatch):
     """Return the list that receives the split of every evaluation, none of which is run."""
     splits = []
+    monkeypatch.setattr(moved, "_warned", set())
     monkeypatch.setattr(evaluation, "evaluation_of", lambda path, split, **_: splits.append(split) or outcome())
     return splits
 
@@ -71,8 +75,22 @@ def test_the_old_name_of_the_split_works_with_a_warning(monkeypatch, caplog):
     assert main(["-m", "run", "--split", "test"]) == 0
     assert caplog.records == []
     assert main(["-m", "run", "--part", "all"]) == 0
-    assert "the option '--part' is now '--split'" in caplog.text
+    assert "the argument '--part' is now '--split'" in caplog.text
     assert splits == ["test", "all"]
+
+
+def test_the_old_name_of_the_split_works_in_python(monkeypatch, caplog):
+    splits = []
+    monkeypatch.setattr(moved, "_warned", set())
+    monkeypatch.setattr(api, "evaluate_model", lambda path, split, **_: splits.append(split) or {})
+    for _ in range(2):
+        api.evaluate("run", part="validation")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the argument 'part' is now 'split'; the old name still works in this version"
+    ]
+    with pytest.raises(ConfigError, match="keep 'split'"):
+        api.evaluate("run", "test", part="validation")
+    assert splits == ["validation"] * 2
 
 
 def test_the_old_name_of_the_split_beside_the_new_one_is_a_mistake(monkeypatch, capsys):
