@@ -12,7 +12,9 @@ from paddle_automl.core.schema import Section
 from paddle_automl.models.network import Network
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.kinds import Ends
 from paddle_automl.training.loop import Keep, TrainingResult, train
+from paddle_automl.training.optimizers.base import OptimizerConfig
 from paddle_automl.training.progressive import Progressive
 
 
@@ -28,8 +30,8 @@ class FineTuning(Section):
 
     def recipe(self, training: TrainingConfig) -> TrainingConfig:
         """Return the recipe of the fine-tuning."""
-        optimizer, schedule = training.optimizer, training.lr_schedule
-        slower = {"learning_rate": optimizer.learning_rate * self.rate}  # type: ignore[attr-defined]
+        optimizer: OptimizerConfig = training.optimizer  # type: ignore[assignment]
+        schedule = training.lr_schedule
         if schedule.warmup_epochs >= self.epochs:  # type: ignore[attr-defined]
             schedule = schedule.model_copy(update={"warmup_epochs": 0.0})
         return training.model_copy(
@@ -37,9 +39,11 @@ class FineTuning(Section):
                 "epochs": max(self.epochs, 1),
                 "patience": None,
                 "progressive": Progressive(),
-                "optimizer": optimizer.model_copy(update=slower),
+                "optimizer": optimizer.scaled(self.rate),
                 "lr_schedule": schedule,
                 "ema": training.ema if self.average else None,
+                # Nothing is learned from the beginning here.
+                "ends": Ends(),
             }
         )
 

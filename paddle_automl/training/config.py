@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
 from paddle_automl.tasks.base import Task
+from paddle_automl.training.kinds import Ends, Rates
 from paddle_automl.training.losses.base import LOSSES, loss_for
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrScheduleConfig
 from paddle_automl.training.optimizers.base import OPTIMIZERS
@@ -48,6 +49,10 @@ class TrainingConfig(Section):
     """Most steps of an epoch; the next epoch draws other items. None: an epoch goes over all training data."""
     optimizer: Annotated[PluginConfig, Plugin(OPTIMIZERS, "momentum")] = default("momentum")
     """Rule that updates the weights, with learning rate and weight decay."""
+    rates: Rates = Rates()
+    """Factors of the learning rate by kind of parameter."""
+    ends: Ends = Ends()
+    """When a kind of parameter stops to change."""
     lr_schedule: Annotated[PluginConfig, Plugin(LR_SCHEDULES, "cosine")] = default("cosine")
     """How the learning rate changes over the steps."""
     loss: Annotated[PluginConfig | None, Plugin(LOSSES, "cross_entropy", optional=True)] = None

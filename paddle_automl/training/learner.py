@@ -19,6 +19,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.ema import ExponentialMovingAverage
 from paddle_automl.training.freezing import Freezer
 from paddle_automl.training.gradients import centralize, centralized_parameters
+from paddle_automl.training.kinds import Stopper
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 from paddle_automl.training.optimizers.base import TwoPassOptimizer
 from paddle_automl.training.precision import Precision
@@ -67,6 +68,7 @@ class Learner:
         )
         self.loss = build_loss(config, task=task, codes=codes, feature_dim=model.feature_dim)
         self.freezer = Freezer(model, start.frozen_epochs)
+        self._stopper = Stopper(model, config.ends)
         optimizer = build_optimizer(
             model,
             config,
@@ -134,6 +136,7 @@ class Learner:
 
         `inputs` are the network's arguments [B, ...] in the order of `Input.specs`; targets [B, K].
         """
+        self._stopper.at(self._place / self.schedule.steps)
         self.optimizer.set_lr(self._base_rate * self.schedule.factor(self._place))
         loss = self._forward(tuple(inputs), targets)
         self.precision.backward(loss)
@@ -189,6 +192,7 @@ class Learner:
     def finish(self, weights: dict[str, Tensor]) -> None:
         """Put the network into float32 and evaluation mode, with `weights`, and make all parameters trainable."""
         self.freezer.release()
+        self._stopper.release()
         self.precision.restore(self.model)
         self.model.set_state_dict(weights)
         self.model.eval()

@@ -9,10 +9,11 @@ import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.models.kinds import kind_of, parameter_kinds
 from paddle_automl.tasks.base import Task
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.losses.base import LOSSES, Loss, loss_for
-from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
+from paddle_automl.training.optimizers.base import OPTIMIZERS, OptimizerConfig, ParameterGroup
 
 
 def build_optimizer(
@@ -25,9 +26,11 @@ def build_optimizer(
 ) -> paddle.optimizer.Optimizer:
     """Return Paddle's optimizer for `model` and for the parameters `beside`, which are not part of it.
 
-    Parameters named in `loaded` have `loaded_rate` times the learning rate of the others. Weight decay applies to
-    parameters with two axes or more: kernels and weights, not biases and scales.
+    Parameters named in `loaded` have `loaded_rate` times the learning rate of the others, and each its factor of
+    `config.rates` by its kind. Weight decay applies to parameters with two axes or more: kernels and weights, not
+    biases and scales.
     """
+    kinds = parameter_kinds(model)
     groups: dict[tuple[bool, bool], list[tuple[str, Tensor]]] = {}
     for name, parameter in model.named_parameters():
         if parameter.stop_gradient:
@@ -36,17 +39,21 @@ def build_optimizer(
         groups.setdefault((name in loaded, parameter.ndim > 1), []).append((name, parameter))
     for parameter in beside:
         groups.setdefault((False, parameter.ndim > 1), []).append(("", parameter))
-    parameter_groups = [
-        ParameterGroup(
-            [parameter for _, parameter in named],
-            rate=loaded_rate if is_loaded else 1.0,
-            decayed=decayed,
-            names=[name for name, _ in named],
+    options: OptimizerConfig = config.optimizer  # type: ignore[assignment]
+    parameter_groups = []
+    for (is_loaded, decayed), named in groups.items():
+        own = [kinds.get(name) or kind_of(parameter) for name, parameter in named]
+        parameter_groups.append(
+            ParameterGroup(
+                [parameter for _, parameter in named],
+                rate=loaded_rate if is_loaded else 1.0,
+                decayed=decayed,
+                kinds=own,
+                factors=[getattr(config.rates, kind) * options.unit(kind, config.batch_size) for kind in own],
+            )
         )
-        for (is_loaded, decayed), named in groups.items()
-    ]
     clip = None if config.clip_global_norm is None else paddle.nn.ClipGradByGlobalNorm(config.clip_global_norm)
-    return OPTIMIZERS[config.optimizer.name](config.optimizer).build(parameter_groups, clip)  # type: ignore[arg-type]
+    return OPTIMIZERS[config.optimizer.name](options).build(parameter_groups, clip)
 
 
 def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature_dim: int) -> Loss:

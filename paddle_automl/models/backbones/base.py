@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from paddle import Tensor, nn
 
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.models.kinds import Kind
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.published import Published
 
@@ -71,6 +72,10 @@ class Backbone(nn.Layer):
     def head(self, layers: LayerFactory, outputs: int) -> nn.Layer:
         """Return the linear layer from features [N, F] to raw outputs [N, outputs]."""
         return layers.linear(self.out_features, outputs)
+
+    def kinds(self) -> Mapping[str, Kind]:
+        """Return the kinds of parameters, by name, for which they do not follow from the layer alone."""
+        return {}
 
     def prepare(self, batches: Iterable[Sequence[Tensor]]) -> None:
         """Set the tensors `statistics` from training items, before the first step of a training from scratch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from paddle import Tensor, nn
@@ -12,6 +12,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.backbones.base import BACKBONES, KEY, ImageBackbone, Size
 from paddle_automl.models.kernels import layers as fast
+from paddle_automl.models.kinds import Kind
 from paddle_automl.models.layers import LayerFactory
 
 FIRST, LATER = 64, 256
@@ -98,6 +99,10 @@ class SpeedNet(ImageBackbone):
         weights = linear.weight.numpy()
         linear.weight.set_value(weights / weights.std())
         return linear
+
+    def kinds(self) -> Mapping[str, Kind]:
+        """Return the kind of the first convolution's bias."""
+        return {"whiten.bias": "whitening_bias"}
 
     def prepare(self, batches: Iterable[Sequence[Tensor]]) -> None:
         """Compute the whitening from training images."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import paddle
 from pydantic import Field, model_validator
@@ -12,7 +12,11 @@ from pydantic_core import PydanticCustomError, core_schema
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import Plugin, PluginConfig, default
+from paddle_automl.models.kinds import Kind
 from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, OptimizerConfig, ParameterGroup
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 OUTER = frozenset({"learning_rate", "weight_decay"})
 """Options of the base that are given next to `base`, at the level where every optimizer has them."""
@@ -63,6 +67,16 @@ class WrapperConfig(OptimizerConfig):
     """Weight decay of the base, by default the base's own default."""
     base: Annotated[PluginConfig, _Base(BASES, "momentum")] = default("momentum")
     """The optimizer that takes the steps; its learning_rate and weight_decay are set next to it, not in it."""
+
+    def unit(self, kind: Kind, batch_size: int) -> float:
+        """Return the unit of the base."""
+        base: OptimizerConfig = self.base  # type: ignore[assignment]
+        return base.unit(kind, batch_size)
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same options with all learning rates times `factor`, those in the base too."""
+        base: OptimizerConfig = self.base  # type: ignore[assignment]
+        return super().scaled(factor).model_copy(update={"base": base.scaled(factor)})
 
     @model_validator(mode="before")
     @classmethod

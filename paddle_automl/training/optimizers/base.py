@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import paddle
 from paddle import Tensor
@@ -14,6 +14,10 @@ from pydantic import Field
 
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.models.kinds import Kind, kind_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,16 @@ class ParameterGroup:
     parameters: Sequence[Tensor]
     rate: float = 1.0
     decayed: bool = True
-    names: Sequence[str] = ()
-    """Names of the parameters in the network, in their order; parameters outside the network have the name ""."""
+    kinds: Sequence[Kind] = ()
+    """Kind of each parameter; by default it follows from the number of axes."""
+    factors: Sequence[float] = ()
+    """Factor of the learning rate of each parameter in addition to `rate`; by default 1."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Kind, float]]:
+        """Yield each parameter with its kind and its factor of the learning rate."""
+        for index, parameter in enumerate(self.parameters):
+            kind = self.kinds[index] if self.kinds else kind_of(parameter)
+            yield parameter, kind, self.rate * (self.factors[index] if self.factors else 1.0)
 
 
 class OptimizerConfig(PluginConfig):
@@ -34,6 +46,28 @@ class OptimizerConfig(PluginConfig):
     """Largest step size; the schedule multiplies it."""
     weight_decay: float = Field(0.0, ge=0)
     """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
+
+    def unit(self, kind: Kind, batch_size: int) -> float:
+        """Return the unit in which the learning rate of this kind of parameter is given, as a step's rate."""
+        del kind, batch_size
+        return 1.0
+
+    def scaled(self, factor: float) -> Self:
+        """Return the same options with all learning rates times `factor`."""
+        return self.model_copy(update={"learning_rate": self.learning_rate * factor})
+
+
+Units = Literal["step", "decoupled"]
+
+
+def decoupled_unit(momentum: float, batch_size: int) -> float:
+    """Return the decoupled unit of a learning rate: batch_size / (1024 (1 + 1 / (1 - momentum))).
+
+    Jordan 2024, arXiv:2404.00498, appendix A: the rate of a step on the sum of the items' losses is one
+    1024 (1 + 1 / (1 - momentum))-th of the learning rate, so that it is that of 1,024 items at any batch size and
+    momentum. The factor batch_size is there because the loss is a mean.
+    """
+    return batch_size / (1024 * (1 + 1 / (1 - momentum)))
 
 
 class Optimizer(ABC):
@@ -66,8 +100,8 @@ class Optimizer(ABC):
         decay = self.config.weight_decay if self.decay_in_gradient else 0.0
         parameters = []
         for group in groups:
-            for parameter in group.parameters:
-                parameter.optimize_attr["learning_rate"] = group.rate
+            for parameter, _, rate in group:
+                parameter.optimize_attr["learning_rate"] = rate
                 parameter.regularizer = L2Decay(decay) if decay and group.decayed else None
                 parameters.append(parameter)
         return {"learning_rate": self.config.learning_rate, "grad_clip": clip, "parameters": parameters}

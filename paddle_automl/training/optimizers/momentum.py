@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import paddle
 from pydantic import Field
 
-from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, OptimizerConfig, ParameterGroup
+from paddle_automl.models.kinds import Kind
+from paddle_automl.training.optimizers.base import (
+    OPTIMIZERS,
+    Optimizer,
+    OptimizerConfig,
+    ParameterGroup,
+    Units,
+    decoupled_unit,
+)
 
 
 @OPTIMIZERS.register("momentum")
@@ -23,6 +31,13 @@ class Momentum(Optimizer):
         """Fraction of the last step's velocity that is kept."""
         nesterov: bool = False
         """Look ahead along the velocity (Sutskever et al. 2013)."""
+        units: Units = "step"
+        """Unit of the learning rate. step: the rate of a step on the mean loss. decoupled: batch_size /
+        (1024 (1 + 1 / (1 - momentum))) of that, so that learning rate, batch size and momentum can be searched
+        apart (Jordan 2024, arXiv:2404.00498; there 11.5 for Nesterov's momentum of 0.85)."""
+
+        def unit(self, kind: Kind, batch_size: int) -> float:  # noqa: D102
+            return 1.0 if self.units == "step" else decoupled_unit(self.momentum, batch_size)
 
     config: Config
 

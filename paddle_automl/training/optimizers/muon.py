@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import paddle
 from paddle import Tensor
 from pydantic import Field
 
-from paddle_automl.core.schema import Section
+from paddle_automl.models.kinds import Kind
 from paddle_automl.training.optimizers._rule import RuleOptimizer
 from paddle_automl.training.optimizers.base import (
     OPTIMIZERS,
     Optimizer,
     OptimizerConfig,
     ParameterGroup,
+    Units,
     decay_by_name,
+    decoupled_unit,
 )
 
-Kind = Literal["kernel", "matrix", "head", "vector"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of Jordan et al. 2024: singular values between about 0.7 and 1.2 after five iterations."""
 
 
-class MuonRates(Section):
-    """Factors of the learning rate by group."""
-
-    kernel: float = Field(1.0, gt=0)
-    """Kernels of convolutions."""
-    matrix: float = Field(1.0, gt=0)
-    """Weights of linear layers other than the head."""
-    head: float = Field(2.5, gt=0)
-    """Weight of the network's last linear layer."""
-    vector: float = Field(2.5, gt=0)
-    """Biases and the scales of normalizations."""
+ORTHOGONAL: frozenset[Kind] = frozenset({"kernel", "matrix"})
+"""Kinds of parameters whose steps are made orthogonal."""
+REFERENCE_BATCH = 2000
+"""Batch size of airbench94_muon, for which a learning rate in decoupled units is given."""
 
 
 @OPTIMIZERS.register("muon")
@@ -47,18 +43,21 @@ class Muon(Optimizer):
     p <- p - rate (sqrt(max(1, out / in)) u + decay p). A kernel [out, in, *window] counts as a matrix
     [out, in window]; `orthogonal` is `iterations` steps of Newton and Schulz's iteration
     X <- a X + b X X' X + c (X X')^2 X. The head, biases and scales take steps of gradient descent with Nesterov's
-    momentum, p <- p - rate (g + momentum v + decay p). `rates` names the groups.
+    momentum, p <- p - rate (g + momentum v + decay p), with the rate descent_rate.
 
     For convolutions that a normalization follows, Jordan's CIFAR-10 speed run (2024, airbench94_muon) rescales each
     kernel to the norm sqrt(out) before a step and takes three iterations: here normalize_kernels, iterations 3,
-    momentum 0.6 and learning_rate about 0.24 sqrt(batch_size / 2000).
+    momentum 0.6, and in decoupled units learning_rate 0.24, descent_rate 416, descent_momentum 0.85 and
+    training.rates.head 12.6.
     """
 
     class Config(OptimizerConfig):
         """Options of Muon."""
 
         learning_rate: float = Field(0.02, gt=0)
-        """Largest step size; the schedule multiplies it."""
+        """Largest step size of kernels and matrices; the schedule multiplies it."""
+        descent_rate: float = Field(0.05, gt=0)
+        """Largest step size of head, biases and scales; the schedule multiplies it."""
         weight_decay: float = Field(0.0, ge=0)
         """Pull of kernels and weights towards zero; biases and the scales of normalizations are left alone."""
         momentum: float = Field(0.95, ge=0, lt=1)
@@ -69,8 +68,20 @@ class Muon(Optimizer):
         """Newton-Schulz iterations of a step."""
         normalize_kernels: bool = False
         """Rescale each kernel to the norm sqrt(out) before its step; only for networks with normalization."""
-        rates: MuonRates = MuonRates()
-        """Factors of the learning rate by group of parameters."""
+        units: Units = "step"
+        """Unit of the rates. step: those of a step on the mean loss. decoupled: a step has sqrt(batch_size / 2000)
+        of learning_rate, and as with momentum batch_size / (1024 (1 + 1 / (1 - descent_momentum))) of
+        descent_rate."""
+
+        def unit(self, kind: Kind, batch_size: int) -> float:  # noqa: D102
+            if self.units == "step":
+                return 1.0
+            if kind in ORTHOGONAL:
+                return math.sqrt(batch_size / REFERENCE_BATCH)
+            return decoupled_unit(self.descent_momentum, batch_size)
+
+        def scaled(self, factor: float) -> Self:  # noqa: D102
+            return super().scaled(factor).model_copy(update={"descent_rate": self.descent_rate * factor})
 
     config: Config
     decay_in_gradient = False
@@ -79,22 +90,12 @@ class Muon(Optimizer):
         self, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
     ) -> paddle.optimizer.Optimizer:
         options = self.options(groups, clip)
-        kinds = kinds_by_name(groups)
+        kinds = {parameter.name: kind for group in groups for parameter, kind, _ in group}
         for parameter in options["parameters"]:
-            parameter.optimize_attr["learning_rate"] *= getattr(self.config.rates, kinds[parameter.name])
+            if kinds[parameter.name] not in ORTHOGONAL:
+                # Paddle knows one learning rate, which the schedule sets.
+                parameter.optimize_attr["learning_rate"] *= self.config.descent_rate / self.config.learning_rate
         return _Muon(self.config, kinds, decay=decay_by_name(groups, self.config.weight_decay), **options)
-
-
-def kinds_by_name(groups: Sequence[ParameterGroup]) -> dict[str, Kind]:
-    """Return the group of each parameter by Paddle's name."""
-    kinds: dict[str, Kind] = {}
-    for group in groups:
-        names = group.names or [""] * len(group.parameters)
-        for parameter, name in zip(group.parameters, names, strict=True):
-            axes = len(parameter.shape)
-            head = name.startswith("fc.")
-            kinds[parameter.name] = "vector" if axes < 2 else "kernel" if axes > 2 else "head" if head else "matrix"
-    return kinds
 
 
 class _Muon(RuleOptimizer):
@@ -105,7 +106,7 @@ class _Muon(RuleOptimizer):
     def update(self, name: str, parameter: Tensor, gradient: Tensor, rate: Tensor, *states: Tensor) -> None:
         config, (velocity,) = self._config, states
         kind = self._kinds[name]
-        orthogonal = kind in ("kernel", "matrix")
+        orthogonal = kind in ORTHOGONAL
         momentum = config.momentum if orthogonal else config.descent_momentum
         velocity.scale_(momentum).add_(gradient)
         step = gradient + velocity * momentum

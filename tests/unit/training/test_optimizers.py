@@ -13,7 +13,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.learner import Learner
 from paddle_automl.training.loop import train
 from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
-from paddle_automl.training.optimizers.muon import QUINTIC, kinds_by_name, orthogonal
+from paddle_automl.training.optimizers.muon import QUINTIC, orthogonal
 from paddle_automl.training.recipe import build_optimizer
 
 GRADIENTS = np.random.default_rng(0).normal(size=(12, 2, 3))
@@ -162,31 +162,39 @@ class TestMuon:
         singular = np.linalg.svd(orthogonal(paddle.to_tensor(matrix), 6).numpy(), compute_uv=False)
         assert 0.6 < singular.min() < singular.max() < 1.3
 
-    def test_every_parameter_of_a_network_is_in_a_named_group(self, make_model):
+    def test_each_kind_has_the_rate_of_its_rule(self, make_model):
         model = make_model()
-        named = [(name, item) for name, item in model.named_parameters() if not item.stop_gradient]
-        names, items = zip(*named, strict=True)
-        kinds = kinds_by_name([ParameterGroup(items, names=names)])
-        found = {name: kinds[item.name] for name, item in named}
-        assert (found["fc.weight"], found["fc.bias"]) == ("head", "vector")
-        assert set(found.values()) == {"kernel", "head", "vector"}
-        config = validate(TrainingConfig, {"optimizer": {"name": "muon", "rates": {"head": 3.0, "vector": 0.5}}})
-        build_optimizer(model, config, loaded=["fc.weight"], loaded_rate=0.1)
-        rates = {name: item.optimize_attr["learning_rate"] for name, item in named}
-        assert rates["fc.weight"] == pytest.approx(0.3)
-        assert rates["fc.bias"] == 0.5
+        options = {"name": "muon", "learning_rate": 0.02, "descent_rate": 0.06}
+        config = validate(TrainingConfig, {"optimizer": options, "rates": {"head": 5.0, "norm_bias": 2.0}})
+        optimizer = build_optimizer(model, config, loaded=["fc.weight"], loaded_rate=0.1)
+        rates = {name: item.optimize_attr["learning_rate"] for name, item in model.named_parameters()}
+        assert optimizer.get_lr() == 0.02
+        assert rates["fc.weight"] == pytest.approx(3 * 5 * 0.1)
+        assert rates["fc.bias"] == pytest.approx(3)
+        assert rates["backbone.stem.conv.norm.bias"] == pytest.approx(6)
         assert rates["backbone.stem.conv.conv.weight"] == 1.0
+
+    def test_decoupled_rates_are_the_published_ones(self, make_model):
+        model = make_model()
+        options = {"name": "muon", "units": "decoupled", "learning_rate": 0.24, "descent_rate": 416.0}
+        options["descent_momentum"] = 0.85
+        config = validate(TrainingConfig, {"batch_size": 500, "optimizer": options, "rates": {"head": 12.64}})
+        build_optimizer(model, config)
+        steps = {name: 0.24 * item.optimize_attr["learning_rate"] for name, item in model.named_parameters()}
+        assert steps["backbone.stem.conv.conv.weight"] == pytest.approx(0.24 * 0.5)
+        # The published rates are those of the sum of the losses.
+        assert steps["fc.weight"] == pytest.approx(0.67 * 500, rel=2e-3)
+        assert steps["backbone.stem.conv.norm.bias"] == pytest.approx(0.053 * 500, rel=2e-3)
 
     def test_head_and_vectors_take_nesterov_steps(self):
         head, vector, matrix = parameter([[1.0]]), parameter([1.0]), parameter([[1.0]])
-        group = ParameterGroup([head, vector, matrix], names=["fc.weight", "fc.bias", "backbone.fc.weight"])
-        rates = {"head": 2.0, "vector": 3.0}
-        optimizer = build("muon", [group], learning_rate=0.1, descent_momentum=0.9, rates=rates)
+        group = ParameterGroup([head, vector, matrix], kinds=["head", "bias", "matrix"], factors=[2.0, 3.0, 1.0])
+        optimizer = build("muon", [group], learning_rate=0.1, descent_rate=0.2, descent_momentum=0.9)
         for _ in range(2):
             step(optimizer, [head, vector, matrix], [[[1.0]], [1.0], [[1.0]]])
         moved = 1.9 + (1 + 0.9 * 1.9)
-        assert head.item() == pytest.approx(1 - 0.2 * moved, rel=1e-5)
-        assert vector.item() == pytest.approx(1 - 0.3 * moved, rel=1e-5)
+        assert head.item() == pytest.approx(1 - 0.4 * moved, rel=1e-5)
+        assert vector.item() == pytest.approx(1 - 0.6 * moved, rel=1e-5)
         one = float(newton_schulz(np.ones((1, 1)), 5)[0, 0])
         assert matrix.item() == pytest.approx(1 - 0.1 * 2 * one, rel=1e-4)
 
@@ -200,7 +208,7 @@ class TestMuon:
 def test_own_rules_step_float32_copies_of_low_precision():
     for name, moved in (("lion", 0.001), ("muon", 0.001)):
         p = paddle.create_parameter([1], "bfloat16", default_initializer=paddle.nn.initializer.Constant(1.0))
-        options = {"descent_momentum": 0.0, "rates": {"vector": 1.0}} if name == "muon" else {"weight_decay": 0.0}
+        options = {"descent_momentum": 0.0, "descent_rate": moved} if name == "muon" else {"weight_decay": 0.0}
         optimizer = build(name, [ParameterGroup([p])], learning_rate=moved, **options)
         for _ in range(8):
             p.sum().backward()

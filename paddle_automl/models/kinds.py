@@ -1,0 +1,41 @@
+"""Kinds of parameters, by which a training sets rates."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from paddle import Tensor, nn
+
+Kind = Literal["kernel", "matrix", "head", "bias", "norm_scale", "norm_bias", "whitening_bias"]
+"""kernel: kernels of convolutions; matrix: weights of linear layers other than the last one, and tables of vectors;
+head: weights of the last linear layer; bias: biases, and other parameters of one axis; norm_scale and norm_bias:
+those of normalizations; whitening_bias: the bias of a first convolution that is computed from training images."""
+
+_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.GroupNorm, nn.InstanceNorm1D, nn.InstanceNorm2D, nn.LayerNorm)
+
+
+def parameter_kinds(model: nn.Layer) -> dict[str, Kind]:
+    """Return the kind of each parameter of a network by its name, running statistics included.
+
+    They follow from the layers, but the backbone may choose another (`Backbone.kinds`).
+    """
+    kinds: dict[str, Kind] = {}
+    for path, layer in model.named_sublayers(include_self=True):
+        for name, parameter in layer.named_parameters(include_sublayers=False):
+            full = f"{path}.{name}" if path else name
+            kinds[full] = _kind(layer, full, name, parameter)
+    backbone = getattr(model, "backbone", None)
+    chosen = {} if backbone is None else backbone.kinds()
+    return {**kinds, **{f"backbone.{name}": kind for name, kind in chosen.items()}}
+
+
+def kind_of(parameter: Tensor) -> Kind:
+    """Return the kind that follows from the number of axes alone."""
+    axes = len(parameter.shape)
+    return "kernel" if axes > 2 else "matrix" if axes == 2 else "bias"
+
+
+def _kind(layer: nn.Layer, full: str, name: str, parameter: Tensor) -> Kind:
+    if isinstance(layer, _NORMS):
+        return "norm_bias" if name == "bias" else "norm_scale"
+    return "head" if full == "fc.weight" else kind_of(parameter)
