@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from paddle_automl.search.learning.columns import Array
 from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.learning.moves import mutate
 from paddle_automl.search.learning.observations import Observations
-from paddle_automl.search.learning.rewards import normal_scores
+from paddle_automl.search.learning.rewards import average_ranks, normal_scores
 from paddle_automl.search.learning.values import Features, Weights, draw_by_kernel, posterior
 
 RIDGE = 1.0
@@ -33,7 +32,7 @@ class FactoredQ:
 
     def importance(self, costs: Array) -> Array:
         """Return the weights [N] of trials."""
-        weights: Array = np.exp(-LOCALITY * (rankdata(costs) - 1.0) / len(costs))
+        weights: Array = np.exp(-LOCALITY * (average_ranks(costs) - 1.0) / len(costs))
         return weights
 
     def posterior(self, rows: Array, costs: Array) -> Weights:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from paddle_automl.search.learning.columns import Array
 
@@ -12,16 +11,25 @@ POWERS, FINER = np.linspace(-6.0, 6.0, 49), np.linspace(-0.25, 0.25, 41)
 """Exponents that are tried first, and steps around the best of them."""
 
 
+def average_ranks(costs: Array) -> Array:
+    """Return the rank of each cost from 1, the mean rank for ties."""
+    # Imported late: scipy.stats takes a third of a second, which every command would pay at its start.
+    from scipy.stats import rankdata
+
+    ranks: Array = rankdata(costs)
+    return ranks
+
+
 def rank_rewards(costs: Array) -> Array:
     """Return each cost's rank as a reward in 0..1: 1 for the best, 0 for the worst, equal for ties."""
     if len(costs) < 2:
         return np.full(len(costs), 0.5)
-    return 1.0 - (rankdata(costs) - 1.0) / (len(costs) - 1.0)
+    return 1.0 - (average_ranks(costs) - 1.0) / (len(costs) - 1.0)
 
 
 def normal_scores(costs: Array) -> Array:
     """Return each cost's rank as a standard normal reward, the best highest: ``-ppf((rank - 0.5) / n)``."""
-    scores: Array = -ndtri((rankdata(costs) - 0.5) / max(1, len(costs)))
+    scores: Array = -ndtri((average_ranks(costs) - 0.5) / max(1, len(costs)))
     return scores
 
 
