@@ -65,6 +65,9 @@ class TrainingConfig(Section):
     """Exponential moving average of the weights; none if left out."""
     clip_global_norm: float | None = Field(None, gt=0)
     """Largest norm of all gradients together; larger gradients are scaled down to it."""
+    recalibrate: int | None = Field(None, ge=1)
+    """Training batches over which mean and variance of batch normalization are computed anew before each
+    evaluation, for the weights as they are then; none: the running ones are used."""
     gradient_centralization: bool = False
     """Subtract from the gradient of each output's weights its mean (Yong et al. 2020), before clipping."""
     amp: AmpConfig | None = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -178,16 +178,18 @@ class Learner:
         return loss
 
     @contextmanager
-    def evaluated(self) -> Iterator[Network]:
-        """Yield the network for evaluation and saving: with the averaged weights if there are any."""
+    def evaluated(self, before: Callable[[Network], None] | None = None) -> Iterator[Network]:
+        """Yield the network for evaluation and saving: with the averaged weights if there are any.
+
+        `before` may change its statistics first.
+        """
         for callback in self.callbacks:
             callback.before_evaluation()
-        with self.precision.evaluation_context():
-            if self.ema is None:
-                yield self.model
-                return
-            with self.ema.applied():
-                yield self.model
+        averaged = nullcontext() if self.ema is None else self.ema.applied()
+        with self.precision.evaluation_context(), averaged:
+            if before is not None:
+                before(self.model)
+            yield self.model
 
     def finish(self, weights: dict[str, Tensor]) -> None:
         """Put the network into float32 and evaluation mode, with `weights`, and make all parameters trainable."""

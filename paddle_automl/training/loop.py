@@ -30,6 +30,7 @@ from paddle_automl.training.goal import Goal
 from paddle_automl.training.learner import Learner, Start, copy_of_weights
 from paddle_automl.training.preparing import prepare
 from paddle_automl.training.progressive import check_resolution
+from paddle_automl.training.recalibration import Recalibration
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
@@ -125,6 +126,7 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
         folder=folder,
         augment=augment,
         random=random,
+        recalibrate=Recalibration.of(config, split, augment, seed=seed, purpose=keep.purpose),
     ).run(report)
 
 
@@ -179,6 +181,7 @@ class _Run:
     folder: Path | None
     augment: Augmenter | None
     random: np.random.Generator
+    recalibrate: Recalibration | None
 
     def run(self, report: Report | None) -> TrainingResult:
         with ExitStack() as stack:
@@ -202,7 +205,7 @@ class _Run:
                 break
         if self.validation is None:
             self.best.epoch = epoch
-            with self.learner.evaluated() as model:
+            with self.learner.evaluated(self.recalibrate) as model:
                 self._keep(model)
         self.learner.finish(self.best.weights)
         return TrainingResult(
@@ -236,7 +239,7 @@ class _Run:
             "items_per_second": items / (time.perf_counter() - started),
         }
         if self.validation is not None:
-            with self.learner.evaluated() as model:
+            with self.learner.evaluated(self.recalibrate) as model:
                 outputs = predict(model, self.validation, self.config.eval_batch_size)
                 measured = self._measure(outputs, self.validation)
                 _check_finite(measured["loss"], "validation", epoch)

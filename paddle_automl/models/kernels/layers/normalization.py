@@ -69,6 +69,13 @@ class BatchNorm1D(BatchNorm, nn.BatchNorm1D):
     """``paddle.nn.BatchNorm1D``; only [N, C, L] has a fast path."""
 
 
+def set_momentum(norm: nn.Layer, momentum: float) -> None:
+    """Set the fraction of running mean and variance that a batch normalization keeps in a step."""
+    norm._momentum = momentum
+    if isinstance(norm, BatchNorm) and norm.options is not None:
+        norm.options = momentum, norm.options[1]
+
+
 class GroupNorm(Ordinary, nn.GroupNorm):
     """``paddle.nn.GroupNorm``."""
 
