@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 ROUNDING = 1e-9
 """Tolerance, so that a drop of exactly the limit passes in spite of rounding."""
+LEAST_GAIN = 0.02
+"""Fraction by which three of four rounds must be faster for a gain: less is within the noise of a quiet machine."""
 
 
 def compress(model: Network, config: CompressionConfig, context: Context) -> ChainResult:
@@ -88,7 +90,7 @@ class _Chain:
             self.results.append(result)
             return
         self.results.append(result)
-        self._compare_speed(result)
+        self._compare_speed(result, last)
         result.kept, result.reason = self._gate(step, result, last)
         logger.info("compression: %s %s: %s", step.name, "kept" if result.kept else "rejected", result.reason)
 
@@ -117,11 +119,12 @@ class _Chain:
             result.task = self.context.tuned(export.outputs)
             data = data.with_task(result.task)
         result.score = main_score(export.outputs, data.validation)
-        result.weights_mb = weights_mb(export.folder)
+        result.weights_mb, result.export_mb = weights_mb(export.folder), weights_mb(export.folder, "*")
         if self.results:
             before = self.results[0]
             result.drop = drop_of(result.task, before.score, result.score)
             result.weights_ratio = result.weights_mb / before.weights_mb
+            result.export_ratio = result.export_mb / before.export_mb
         result.count(model, data.specs, last)
         expected = predict(model, data.validation)
         result.agreement = float(result.task.agree(expected, export.outputs).mean())
@@ -151,14 +154,18 @@ class _Chain:
         data, speed = self.context.data, self.config.speed
         return time_networks(sessions, data.input, batch_size, speed, lock=self.context.lock)
 
-    def _compare_speed(self, result: StepResult) -> None:
-        """Fill in the speed-up over the network before the chain; `result` is the last one."""
-        before, after = self.sessions[0], self.sessions[len(self.results) - 1]
-        found = self._time(
-            {"before": next(iter(before.values())), "after": next(iter(after.values()))},
-            self.config.speed.gate_batch_size,
-        )
-        result.speedup = found["after"].speedup_over(found["before"])
+    def _compare_speed(self, result: StepResult, last: StepResult) -> None:
+        """Fill in the speed-up over the networks before the chain and before the step; `result` is the newest."""
+        places = {"first": 0, "last": self.results.index(last), "new": len(self.results) - 1}
+        sessions = {name: next(iter(self.sessions[place].values())) for name, place in places.items()}
+        if last is self.results[0]:
+            del sessions["last"]
+        gate = self.config.speed.gate_batch_size
+        for size in {gate, 1}:
+            found = self._time(sessions, size)
+            result.step_speedups[str(size)] = found["new"].quartiles_over(found.get("last", found["first"]))
+            if size == gate:
+                result.speedup = found["new"].speedup_over(found["first"])
 
     def _gate(self, step: Step, result: StepResult, last: StepResult) -> tuple[bool, str]:
         """Return whether the network is kept, and the reason."""
@@ -182,13 +189,21 @@ class _Chain:
 
     def _gate_cost(self, result: StepResult, last: StepResult) -> tuple[bool, str]:
         least, size = self.config.min_speedup, self.config.speed.gate_batch_size
-        facts = f"{result.speedup:.2f} times as fast (batch {size}), weights {result.weights_ratio:.2f} of the size"
+        facts = f"{result.speedup:.2f} times as fast (batch {size}), files {result.export_ratio:.2f} of the size"
         if least is not None:
             if result.speedup < least:
                 return False, f"{facts}; required is {least:g} times as fast"
             return True, facts
-        if result.speedup <= last.speedup and result.weights_mb >= last.weights_mb:
-            return False, f"{facts}: neither faster nor smaller than before the step"
+        if result.export_mb < last.export_mb:
+            return True, facts
+        if result.step_speedups[str(size)][0] < 1 + LEAST_GAIN:
+            return False, f"{facts}: neither clearly faster nor smaller than before the step"
+        slowest = result.step_speedups["1"][1]
+        if slowest < 1 - LEAST_GAIN:
+            return (
+                False,
+                f"{facts}: not smaller than before the step, and slower for one item ({slowest:.2f} times)",
+            )
         return True, facts
 
     def _time_all(self) -> None:

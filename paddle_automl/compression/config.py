@@ -52,7 +52,8 @@ class CompressionConfig(Section):
     of the targets' variance."""
     min_speedup: float | None = Field(None, gt=0)
     """Speed-up over the network before compression that each step which is to save time must reach. None:
-    faster or smaller than before the step is enough."""
+    it is enough to be faster than before the step by more than the noise, and not slower for one item, or to be
+    smaller, with all files of the export."""
     min_agreement: float = Field(0.95, ge=0, le=1)
     """Smallest fraction of validation items to which an 8-bit export and its network give the same answer: the same
     class, all the same labels, or numbers within a fifth of the targets' standard deviation."""

@@ -142,7 +142,14 @@ class Timings:
         It is the median over the rounds of the ratio of each round's fastest runs, so that load in some runs or
         rounds does not matter.
         """
-        return float(np.median(other.times.min(axis=1) / self.times.min(axis=1)))
+        return float(np.median(self._ratios(other)))
+
+    def quartiles_over(self, other: Timings) -> list[float]:
+        """Return the lower and the upper quartile over the rounds of the speed-up, which shows its noise."""
+        return [round(float(value), 4) for value in np.percentile(self._ratios(other), (25, 75))]
+
+    def _ratios(self, other: Timings) -> np.ndarray:
+        return np.asarray(other.times.min(axis=1) / self.times.min(axis=1))
 
 
 def time_networks(

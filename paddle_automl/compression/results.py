@@ -49,9 +49,17 @@ class StepResult:
     """Size of the file of weights, MB (10^6 bytes)."""
     weights_ratio: float = 1.0
     """`weights_mb` divided by that of the network before the chain."""
+    export_mb: float = 0.0
+    """Size of all files of the export, MB: an 8-bit network of few weights can be larger than the float one, as its
+    program has more operators."""
+    export_ratio: float = 1.0
+    """`export_mb` divided by that of the network before the chain."""
     speedup: float = 1.0
     """Time of a run of the network before the chain divided by that of this one, both timed in turn with the batch
     size of the gate."""
+    step_speedups: dict[str, list[float]] = field(default_factory=dict)
+    """The lower and the upper quartile of the speed-up over the network before the step in the rounds, by batch
+    size: that of the gate, and 1."""
     agreement: float = 1.0
     """Fraction of the validation items for which the export and the network give the same answer."""
     seconds: float = 0.0

@@ -11,9 +11,10 @@ import pytest
 from paddle_automl.compression import chain as chain_module
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.bundling import create_step_bundle
-from paddle_automl.compression.chain import compress
+from paddle_automl.compression.chain import _Chain, compress
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.measuring import Timings, time_networks
+from paddle_automl.compression.results import StepResult
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.config import DeploymentConfig
@@ -148,10 +149,40 @@ def test_without_a_kept_step_the_network_before_is_the_best(fakes):
 
 
 def test_a_step_that_makes_nothing_faster_nor_smaller_is_rejected(fakes, monkeypatch):
-    monkeypatch.setattr(Timings, "speedup_over", lambda *_: 0.9)
+    monkeypatch.setattr(Timings, "quartiles_over", lambda *_: [0.9, 0.95])
     result = compress(trained(), fakes(same=(lambda model: trained(), "cost")), context())
     assert not result.steps[1].kept
-    assert "neither faster nor smaller" in result.steps[1].reason
+    assert "neither clearly faster nor smaller" in result.steps[1].reason
+
+
+@pytest.mark.parametrize(
+    ("gate", "single", "export_mb", "kept"),
+    [
+        ([1.3, 1.4], [1.0, 1.1], 2.0, True),
+        ([1.01, 1.5], [1.0, 1.1], 2.0, False),  # the gain is in the noise
+        ([1.3, 1.4], [0.8, 0.9], 2.0, False),  # slower for one item, and the bundle is no smaller
+        ([1.3, 1.4], [0.9, 1.01], 2.0, True),
+        ([0.8, 0.9], [0.8, 0.9], 0.9, True),
+        ([0.8, 0.9], [0.8, 0.9], 1.0, False),
+    ],
+)
+def test_what_is_a_gain(gate, single, export_mb, kept):
+    small = StepResult("quantize_post", False, "", Form.QUANTIZED, None, None, weights_mb=0.1, export_mb=export_mb)
+    small.step_speedups, small.speedup, small.weights_ratio = {"4": gate, "1": single}, 1.35, 0.1
+    last = StepResult("before", True, "", Form.DENSE, None, None, weights_mb=0.9, export_mb=1.0)
+    chain = _Chain(config(POST), None, None)
+    found, reason = chain._gate_cost(small, last)
+    assert found is kept
+    assert "1.35 times as fast (batch 4)" in reason
+
+
+def test_weights_alone_are_no_smaller_bundle(quantized):
+    """The size is that of all files: the program of a quantized network has more operators."""
+    before, after = quantized.steps
+    assert before.export_mb > before.weights_mb
+    assert after.export_mb > after.weights_mb
+    assert after.export_ratio == pytest.approx(after.export_mb / before.export_mb)
+    assert set(after.step_speedups) == {"1", str(config(POST).speed.gate_batch_size)}
 
 
 def test_min_speedup_gates(fakes, monkeypatch):
@@ -233,6 +264,7 @@ def test_timings_are_compared_round_by_round():
     slow = Timings(np.array([[4.0, 5.0], [40.0, 44.0], [4.0, 90.0]]))
     fast = Timings(np.array([[2.0, 2.5], [20.0, 21.0], [2.0, 2.0]]))
     assert fast.speedup_over(slow) == 2.0
+    assert fast.quartiles_over(slow) == [2.0, 2.0]
     assert slow.p50_ms == 22.5
 
 
