@@ -17,6 +17,7 @@ def registries() -> dict[str, Registry[Any]]:
     from paddle_automl.inputs.base import INPUTS
     from paddle_automl.models.activations import ACTIVATIONS
     from paddle_automl.models.backbones.base import BACKBONES
+    from paddle_automl.models.heads.base import HEADS
     from paddle_automl.models.initializers import INITIALIZERS
     from paddle_automl.models.norms import NORMS
     from paddle_automl.search.controllers.base import CONTROLLERS
@@ -38,6 +39,7 @@ def registries() -> dict[str, Registry[Any]]:
         DATASETS,
         AUGMENTATIONS,
         BACKBONES,
+        HEADS,
         ACTIVATIONS,
         NORMS,
         INITIALIZERS,

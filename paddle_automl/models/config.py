@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import PydanticCustomError, core_schema
@@ -12,6 +12,7 @@ from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, default
 from paddle_automl.models.activations import ACTIVATIONS
 from paddle_automl.models.backbones.base import BACKBONES
+from paddle_automl.models.heads.base import HEADS
 from paddle_automl.models.initializers import INITIALIZERS
 from paddle_automl.models.norms import NORMS
 from paddle_automl.models.published import IMAGENET, Published
@@ -52,12 +53,21 @@ class ModelConfig(Section):
     """Normalization after every convolution."""
     initializer: Annotated[str, RegisteredName(INITIALIZERS)] = "kaiming_normal"
     """Initial weights of convolutions and of the head."""
+    head: Annotated[PluginConfig, Plugin(HEADS, "linear")] = default("linear")
+    """Layers from the features to the outputs of the task."""
+    feature_norm: Literal["none", "unit", "standard"] = "none"
+    """Normalization of the features before the head. unit: the features of an item are divided by their root mean
+    square; standard (only with freeze): each feature has mean 0 and deviation 1 over the training items."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Fraction of the features set to zero before the head while training."""
     pretrained: str | None = None
     """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained`; they bring
     their own activation, norm, and preprocessing (`data.input`). A file (.pdparams): tensors of the same name and
     shape are loaded, the others are listed."""
+    freeze: Literal["backbone"] | None = None
+    """backbone: the pretrained backbone does not change. Its features are computed once for each item, without
+    augmentation, and only the head is trained, in seconds. Augmentations that mix any arrays, such as mixup, mix
+    features; others are left out."""
     frozen_epochs: int = Field(0, ge=0)
     """Epochs at the start in which the loaded layers of the backbone do not change."""
     pretrained_rate: float = Field(1.0, gt=0)
@@ -82,6 +92,16 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _options_of_freeze(self) -> ModelConfig:
+        if self.freeze and self.pretrained is None:
+            raise ValueError("freeze: backbone needs pretrained: weights that are worth keeping")
+        if self.freeze and (self.frozen_epochs or self.pretrained_rate != 1.0):
+            raise ValueError("freeze: backbone keeps it frozen in all epochs; leave frozen_epochs and pretrained_rate")
+        if self.feature_norm == "standard" and not self.freeze:
+            raise ValueError("feature_norm: standard needs freeze: backbone, with which features do not change")
+        return self
+
+    @model_validator(mode="after")
     def _as_the_weights_were_learned(self) -> ModelConfig:
         """Replace the options that published weights bring."""
         weights = self.published()
@@ -89,6 +109,11 @@ class ModelConfig(Section):
             return self
         norm = NORMS[weights.norm["name"]].Config(**weights.norm)
         return self.model_copy(update={"activation": weights.activation, "norm": norm})
+
+    @property
+    def weights_path(self) -> str | None:
+        """Return the path that `pretrained` names; None for published weights and for nothing."""
+        return None if self.pretrained == IMAGENET else self.pretrained
 
     def published(self) -> Published | None:
         """Return the published weights that `pretrained` names, or None for a file and for nothing.

@@ -1,27 +1,43 @@
-"""Backbone, pooling, dropout and a linear head: from the arrays of an input to the raw outputs of a task."""
+"""Backbone, pooling, dropout and a head: from the arrays of an input to the raw outputs of a task."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from paddle import Tensor, nn
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import PluginConfig
 from paddle_automl.inputs.base import Input
 from paddle_automl.models.backbones.base import BACKBONES, KEY, Backbone
 from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.feature_norms import FEATURE_NORMS
+from paddle_automl.models.heads.base import HEADS
 from paddle_automl.models.layers import LayerFactory
-from paddle_automl.models.pretrained import load_backbone, load_pretrained
+from paddle_automl.models.pretrained import check_whole_backbone, load_backbone, load_pretrained
 from paddle_automl.paddle_compat.device import seed_everything
 
 logger = logging.getLogger(__name__)
 
 
 class Network(nn.Layer):
-    """A backbone with a linear head of `outputs` outputs."""
+    """A backbone with a head of `outputs` outputs, by default a linear one.
 
-    def __init__(self, backbone: Backbone, layers: LayerFactory, *, outputs: int, dropout: float) -> None:
+    `head` are the options of a registered head, `feature_norm` a layer that maps features [N, F] before it.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layers: LayerFactory,
+        *,
+        outputs: int,
+        dropout: float,
+        head: PluginConfig | None = None,
+        feature_norm: nn.Layer | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.feature_dim = backbone.out_features
@@ -32,7 +48,9 @@ class Network(nn.Layer):
         """Whether `prepare` must be called before the first step: not for weights that came from a file."""
         self.pool = layers.global_pool()
         self.dropout = layers.dropout(dropout)
-        self.fc = backbone.head(layers, outputs)
+        self.feature_norm = feature_norm
+        kind = HEADS["linear" if head is None else head.name]
+        self.fc = kind(head).make(backbone, layers, outputs)
 
     def prepare(self, batches: Iterable[Sequence[Tensor]]) -> None:
         """Let the backbone set weights from training items; see `Backbone.prepare`."""
@@ -46,6 +64,8 @@ class Network(nn.Layer):
 
     def head(self, features: Tensor) -> Tensor:
         """Map features [N, F] to raw outputs [N, K]."""
+        if self.feature_norm is not None:
+            features = self.feature_norm(features)
         return self.fc(self.dropout(features))
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -67,14 +87,57 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
         seed_everything(seed, "weights")
     layers = LayerFactory(config.activation, config.norm, config.initializer)
     backbone = kind.build(config.backbone, input=input, layers=layers)
-    model = Network(backbone, layers, outputs=outputs, dropout=config.dropout)
+    model = _network(config, backbone, layers, outputs)
     published = config.published()
     if published is not None:
         load_backbone(model, published.read(), str(published.file))
     elif config.pretrained is not None:
         report = load_pretrained(model, config.pretrained)
         logger.log(logging.WARNING if report.skipped else logging.INFO, "model.pretrained: %s", report)
+        if config.freeze is not None:
+            check_whole_backbone(model, report)
     return model
+
+
+def build_head(config: ModelConfig, features: int, outputs: int, *, seed: int) -> Network:
+    """Return the head of `config` alone, as a network whose input are features [N, `features`].
+
+    Its tensors have the names of the head of the whole network, so that both fit the same weights.
+    """
+    seed_everything(seed, "weights")
+    layers = LayerFactory(config.activation, config.norm, config.initializer)
+    return _network(config, Given(features), layers, outputs)
+
+
+class Given(Backbone):
+    """Stands for a backbone whose features are given; it has no tensors."""
+
+    takes = "features"
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.out_features = features
+
+    @classmethod
+    def build(cls, config: Any, *, input: Input, layers: LayerFactory) -> Given:
+        """Return it for the features `input`."""
+        return cls(int(input.specs[0].shape[0] or 0))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the features [N, F]."""
+        return inputs[0]
+
+
+def _network(config: ModelConfig, backbone: Backbone, layers: LayerFactory, outputs: int) -> Network:
+    norm = FEATURE_NORMS[config.feature_norm]
+    return Network(
+        backbone,
+        layers,
+        outputs=outputs,
+        dropout=config.dropout,
+        head=config.head,
+        feature_norm=None if norm is None else norm(backbone.out_features),
+    )
 
 
 def _wrong_input(name: str, kind: type[Backbone], input: Input) -> str:

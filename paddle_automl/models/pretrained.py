@@ -72,6 +72,16 @@ def load_pretrained(model: Network, file: str | Path) -> LoadReport:
     return LoadReport(path, tuple(loaded), skipped)
 
 
+def check_whole_backbone(model: Network, report: LoadReport) -> None:
+    """Raise ConfigError if a tensor of the backbone was not loaded: frozen, it would stay at its initial value."""
+    missing = [name for name in model.state_dict() if name.startswith(BACKBONE) and name in report.skipped]
+    if missing:
+        raise ConfigError(
+            f"model.freeze: {report.file}: lacks {len(missing)} tensors of the backbone, which would stay at their "
+            f"initial values, such as {missing[0]}: {report.skipped[missing[0]]}"
+        )
+
+
 def load_backbone(model: Network, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Copy all weights of a backbone into that of `model`, and store the names in the model.
 
@@ -105,10 +115,20 @@ def _mismatch(array: np.ndarray, target: paddle.Tensor | None) -> str:
     return ""
 
 
-def load_checkpoint(model: nn.Layer, file: str | Path) -> None:
-    """Copy a checkpoint of this network into it; raises ConfigError if a tensor is missing or does not fit."""
+def has_backbone(file: str | Path) -> bool:
+    """Return whether a checkpoint holds more than a head; raises ConfigError if it is no file of weights."""
+    return any(name.startswith(BACKBONE) for name in load_weights(file))
+
+
+def load_checkpoint(model: nn.Layer, file: str | Path, *, head_alone: bool = False) -> None:
+    """Copy a checkpoint of this network into it; with `head_alone` it has none of the backbone.
+
+    Raises ConfigError if a tensor is missing or does not fit.
+    """
     weights = load_weights(file)
     own = model.state_dict()
+    if head_alone:
+        own = {name: tensor for name, tensor in own.items() if not name.startswith(BACKBONE)}
     reasons = {name: "is not in the file" for name in own if name not in weights}
     reasons.update({name: _mismatch(array, own.get(name)) for name, array in weights.items()})
     problems = [f"{name}: {reason}" for name, reason in reasons.items() if reason]

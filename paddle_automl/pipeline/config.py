@@ -113,6 +113,14 @@ class RunConfig(Section):
         return value
 
     @model_validator(mode="after")
+    def _features_are_all_that_a_head_sees(self) -> RunConfig:
+        if self.model.freeze and self.distillation is not None and self.distillation.active:
+            raise ValueError("model.freeze: cannot be used with distillation: a teacher needs the items themselves")
+        if self.model.freeze and self.training.progressive.shrink_factor(1) < 1:
+            raise ValueError("model.freeze: cannot be used with training.progressive.resolution below 1")
+        return self
+
+    @model_validator(mode="after")
     def _validation_stays_unseen(self) -> RunConfig:
         if self.compression.in_trials and self.refit.data != "train":
             raise ValueError(

@@ -97,7 +97,7 @@ class _Training:
 
     def _into(self, folder: RunFolder, config: RunConfig, executor: Executor) -> TrainResult:
         own = validate(RunConfig, standalone(config, self.place.folder.path))
-        job = job_of("train", TrainRequest(own, folder.path, shared_of(config)), self._log, config)
+        job = job_of("train", TrainRequest(own, folder.path, shared_of(config), whole=True), self._log, config)
         display = self.observer.job("training", config.training.epochs)
 
         def begun() -> None:

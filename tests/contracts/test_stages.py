@@ -4,12 +4,17 @@ import time
 
 import pytest
 
+from paddle_automl.core.loading import validate
+from paddle_automl.models.network import build_network
+from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.stages.base import STAGES, Stage, in_order
 from paddle_automl.testing import stages
-from paddle_automl.testing.stages import StageContract, check_at_work, check_late, small_search
+from paddle_automl.testing.backbones import image_input
+from paddle_automl.testing.stages import SEARCH, StageContract, check_at_work, check_late, small_search
 
 COMPRESSED = {"compression.steps": [{"name": "quantize_post", "analysis": False}]}
-"""A chain, so that each stage of the package is wanted."""
+"""A chain of compression; with a frozen backbone too each stage of the package is wanted."""
 
 
 @pytest.mark.parametrize("name", STAGES.names())
@@ -20,7 +25,11 @@ def test_every_stage_is_described(name):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A search whose stages have run, each checked at its turn."""
-    with small_search(tmp_path_factory.mktemp("stages"), COMPRESSED) as search:
+    folder = tmp_path_factory.mktemp("stages")
+    config = validate(RunConfig, {"model": SEARCH["model"]})
+    save_weights(folder / "w.pdparams", build_network(config.model, image_input(1, 8, 8), 10, seed=0).state_dict())
+    frozen = {"model.pretrained": str(folder / "w.pdparams"), "model.freeze": "backbone"}
+    with small_search(folder, {**COMPRESSED, **frozen}) as search:
         for stage in in_order():
             check_at_work(stage, search)
         yield search
@@ -29,7 +38,8 @@ def finished(tmp_path_factory):
 @pytest.mark.timeout(300)
 def test_every_stage_keeps_its_laws_in_a_search(finished):
     assert not finished.waiting
-    assert list(finished.run.results) == ["check", "search", "refit", "export", "compress", "report"]
+    names = ["check", "features", "search", "refit", "export", "compress", "report"]
+    assert list(finished.run.results) == names
     assert finished.run.results["report"].bundle.verified
 
 

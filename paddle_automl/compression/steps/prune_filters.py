@@ -7,6 +7,7 @@ import time
 from typing import Annotated, Any
 
 import paddle
+from paddle import nn
 from pydantic import Field, model_validator
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
@@ -76,6 +77,10 @@ class PruneFilters(Step):
     leaves = Form.DENSE
 
     def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
+        if not isinstance(model.fc, nn.Linear):
+            raise UnsupportedError(
+                f"{self.name}: removes inputs of a linear head only; use model.head: linear, or leave this step out"
+            )
         pruned = copy_of(model)
         pruning = FilterPruning(pruned, self.config.criterion, context.input_shape)
         filters = pruning.layers

@@ -16,14 +16,13 @@ from paddle_automl.compression.candidate import check_candidate
 from paddle_automl.core.errors import AutoMLError, ConfigError
 from paddle_automl.core.files import digest
 from paddle_automl.core.schema import Sequence
-from paddle_automl.data.augment.base import build_augmenter
 from paddle_automl.data.items import ItemList, targets_of
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import check_needs
-from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, changes, enter, load_data, notes
+from paddle_automl.pipeline.jobs.learning import tried_out
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
 from paddle_automl.pipeline.runs.facts import ArrayFacts, DataFacts
 from paddle_automl.pipeline.runs.remembered import data_of_teacher
@@ -88,21 +87,22 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker:
     """Build a candidate's data, network, loss and optimizer, and run one small batch through them."""
     if candidate.data.model_copy(update={"augment": ()}) != config.data.model_copy(update={"augment": ()}):
         data = load_data(candidate, worker)
-    model = make_model(candidate, data)
+    work, read = tried_out(candidate, data), data
+    model, data = work.model, work.data
     loss = build_loss(candidate.training, task=data.task, codes=data.train.codes, feature_dim=model.feature_dim)
     callbacks = callbacks_of(candidate, data, model, worker)
     if candidate.compression.in_trials:
-        check_candidate(model, candidate.compression, context_of(candidate, data, model, worker))
+        whole = make_model(candidate, read) if work.frozen else model
+        check_candidate(whole, candidate.compression, context_of(candidate, read, whole, worker))
     build_optimizer(
         model,
         candidate.training,
         beside=[parameter for callback in callbacks for parameter in callback.parameters()],
     )
     check_resolution(model, data.input, candidate.training.progressive)
-    flops = profile(model, data.specs).flops * candidate.training.batch_size
+    flops = work.profile.flops * candidate.training.batch_size
     Precision(candidate.training.amp, worker.device, flops)
-    augmenter = build_augmenter(candidate.data.augment, data.input)
-    batch = next(data.train.batches(2, rng=np.random.default_rng(0), augment=augmenter))
+    batch = next(data.train.batches(2, rng=np.random.default_rng(0), augment=work.augment))
     model.eval()
     with paddle.no_grad():
         features = model.features(*(paddle.to_tensor(array) for array in batch.inputs.values()))

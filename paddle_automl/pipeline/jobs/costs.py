@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.latency import measure_model_latency
 from paddle_automl.models.network import Network
-from paddle_automl.models.profile import profile
+from paddle_automl.models.profile import Profile, profile
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, lock_of
 from paddle_automl.search.executors.base import Worker
@@ -16,14 +16,25 @@ from paddle_automl.tasks.metrics.spelling import measure_bundle, measure_network
 
 
 def network_costs(
-    model: Network, data: PreparedData, config: RunConfig, shared: Shared, worker: Worker
+    model: Network | Callable[[], Network],
+    data: PreparedData,
+    config: RunConfig,
+    shared: Shared,
+    worker: Worker,
+    facts: Profile | None = None,
 ) -> dict[str, float]:
-    """Return the costs of every network, and further ones that are objectives, such as latency_ms."""
-    facts = profile(model, data.specs)
+    """Return the costs of every network, and further ones that are objectives, such as latency_ms.
+
+    With the `facts` of its profile, `model` may be a function that returns the network, called only for the others.
+    """
+    if facts is None:
+        model = model if isinstance(model, Network) else model()
+        facts = profile(model, data.specs)
 
     def latency_ms() -> float:
+        network = model if isinstance(model, Network) else model()
         return measure_model_latency(
-            model, data.input, data.task.final, config.deployment.latency, lock=lock_of(worker)
+            network, data.input, data.task.final, config.deployment.latency, lock=lock_of(worker)
         )
 
     network = NetworkFacts(facts.parameters, facts.flops, facts.size_mb)

@@ -11,13 +11,13 @@ from paddle_automl.compression.teachers import find_teacher
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.data.augment.base import build_augmenter
 from paddle_automl.data.splits import PreparedData
-from paddle_automl.inputs.base import Input
 from paddle_automl.models.network import Network, build_network
-from paddle_automl.models.pretrained import load_checkpoint
+from paddle_automl.models.pretrained import has_backbone, load_checkpoint
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.frozen import weights_key
 from paddle_automl.pipeline.jobs.base import Shared, load_data, lock_of
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_run
 from paddle_automl.pipeline.runs.sources import best_trials, is_search, open_run
 from paddle_automl.search.executors.base import Report, Worker
@@ -50,13 +50,13 @@ def trained_network(config: RunConfig, folder: RunFolder) -> TrainedNetwork:
     Raises BundleError if its record is missing.
     """
     record = read_record(folder)
-    return _loaded(config, folder.weights, record.fitted_input(), record.fitted_task())
+    return _loaded(config, folder.weights, record)
 
 
 def trained_with_data(config: RunConfig, folder: RunFolder, worker: Worker) -> tuple[TrainedNetwork, PreparedData]:
     """Return the network of a trained run and its data, split as in its training, with its own input and task."""
     record = read_record(folder)
-    found = _loaded(config, folder.weights, record.fitted_input(), record.fitted_task())
+    found = _loaded(config, folder.weights, record)
     stated = found.input.stated()
     if stated is not None:
         # What `auto` stands for may be another size today.
@@ -134,8 +134,24 @@ def _first(trials: Sequence[RunFolder], count: int) -> list[TrainedNetwork]:
     return [_open_network(trial.path) for trial in trials[:count]]
 
 
-def _loaded(config: RunConfig, weights: Path, taken: Input, task: Task) -> TrainedNetwork:
-    model = build_network(config.model.model_copy(update={"pretrained": None}), taken, task.outputs)
-    load_checkpoint(model, weights)
+def _loaded(config: RunConfig, weights: Path, record: TrainResult) -> TrainedNetwork:
+    taken, task = record.fitted_input(), record.fitted_task()
+    head_alone = bool(record.frozen) and not has_backbone(weights)
+    if head_alone and weights_key(config.model) != record.frozen:
+        raise ConfigError(
+            f"{weights}: is a head for a frozen backbone, and model.pretrained ({config.model.pretrained}) no "
+            "longer holds the weights that it was trained on"
+        )
+    options = config.model if head_alone else config.model.model_copy(update={"pretrained": None})
+    model = build_network(options, taken, task.outputs)
+    load_checkpoint(model, weights, head_alone=head_alone)
     model.eval()
     return TrainedNetwork(model, taken, task)
+
+
+def with_backbone(config: RunConfig, data: PreparedData, head: Network) -> Network:
+    """Return the whole network, in evaluation mode, for a head that was trained on the features of a backbone."""
+    model = make_model(config, data)
+    model.set_state_dict({**model.state_dict(), **head.state_dict()})
+    model.eval()
+    return model

@@ -14,14 +14,15 @@ from typing import Any, Literal
 from paddle_automl.core.errors import TrialError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.augment.base import build_augmenter
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
+from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.frozen import weights_key
 from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, notes
-from paddle_automl.pipeline.jobs.costs import network_costs
-from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
+from paddle_automl.pipeline.jobs.learning import costs_of, learnable
+from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, with_backbone
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult
 from paddle_automl.pipeline.runs.remembered import data_of_training
@@ -39,6 +40,9 @@ logger = logging.getLogger(__name__)
 class TrainRequest:
     """Train `config` into `folder`, `on` the training split or on it and the validation split.
 
+    With a frozen backbone only the head's weights are written, unless `whole` asks for those of the network, with
+    which the folder does not need the pretrained weights any more.
+
     If it trains on the validation split too, nothing can be tuned on it: `tuned` is the task of an earlier
     training.
 
@@ -54,6 +58,7 @@ class TrainRequest:
     tuned: PluginConfig | None = None
     within_s: float | None = None
     least_epochs: float = 0.0
+    whole: bool = False
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -91,6 +96,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         fold=fold,
         task=request.tuned or result.task.fitted,
         input=first.data.input.fitted,
+        frozen=weights_key(request.config.model) if request.config.model.freeze else "",
         notes=notes(),
     )
     folder, items = RunFolder(request.folder), first.data.items
@@ -110,17 +116,17 @@ def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[Prep
 def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: float) -> TrainRequest:
     """Return the request with the epochs that fit into `left` seconds, which its folder's configuration states."""
     config = request.config
-    split = data.train if request.on == "train" else data.joined()
-    model = make_model(config, data)
+    work = learnable(config, data, worker)
+    split = work.data.train if request.on == "train" else work.data.joined()
     pace = measure_pace(
-        model,
-        data,
+        work.model,
+        work.data,
         config.training,
         start=Start(config.model.frozen_epochs, config.model.pretrained_rate),
-        augment=build_augmenter(config.data.augment, data.input),
+        augment=work.augment,
         split=split,
         device=worker.device,
-        callbacks=callbacks_of(config, data, model, worker),
+        callbacks=callbacks_of(config, data, work.model, worker),
     )
     training = fit_epochs(config.training, pace, len(split), left / (config.data.folds or 1))
     if training is config.training:
@@ -154,9 +160,10 @@ def _train(
     """Train one network; that of a later fold (not `alone`) writes and reports nothing."""
     config, shared = request.config, request.shared
     data, remembered = loaded
-    model = make_model(config, data)
+    work = learnable(config, data, worker)
+    model = work.model
     # The costs of a compressed network are known only at the end.
-    costs = {} if config.compression.in_trials else network_costs(model, data, config, shared, worker)
+    costs = {} if config.compression.in_trials else costs_of(work, data, config, shared, worker)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         # The costs of a network are known from the start: with several objectives schedulers use them too.
@@ -164,19 +171,23 @@ def _train(
 
     result = train(
         model,
-        data,
+        work.data,
         config.training,
         goal_of_run(config, data.task, shared),
         Start(config.model.frozen_epochs, config.model.pretrained_rate),
         seed=config.seed,
         folder=request.folder if alone else None,
-        augment=build_augmenter(config.data.augment, data.input),
+        augment=work.augment,
         report=report if alone else None,
         on=request.on,
         device=worker.device,
         callbacks=callbacks_of(config, data, model, worker),
     )
     logger.info("precision: %s", result.amp)
+    if work.frozen and (request.whole or config.compression.in_trials):
+        model = with_backbone(config, data, model)
+        if alone:
+            save_weights(RunFolder(request.folder).weights, model.state_dict())
     if config.compression.in_trials:
         task = result.task if request.tuned is None else restore(request.tuned)
         trained = _compressed(request, data.with_task(task), model, result, worker)

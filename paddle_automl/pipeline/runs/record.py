@@ -51,6 +51,8 @@ class TrainResult(Section):
     """The task, including values chosen on validation, such as thresholds."""
     input: Annotated[PluginConfig, FittedPlugin(INPUTS)]
     """The input, including statistics of the training items."""
+    frozen: str = ""
+    """SHA-256 of the pretrained weights of a frozen backbone; empty if the backbone was trained."""
     notes: Sequence[str] = ()
     """Warnings of the training, each once."""
 

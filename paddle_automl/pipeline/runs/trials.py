@@ -23,8 +23,8 @@ def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
     split = config.data.split.model_copy(update={"seed": split_seed(config)})
     section = absolute(config.data).model_copy(update={"split": split})
     model = config.model
-    if model.pretrained is not None:
-        model = model.model_copy(update={"pretrained": absolute_path(model.pretrained)})
+    if model.weights_path is not None:
+        model = model.model_copy(update={"pretrained": absolute_path(model.weights_path)})
     changes = {"data": section, "model": model, "metric": config.epoch_metric()}
     data = config_alone(_with_absolute_teachers(config.model_copy(update=changes)))
     return {**data, "output": readable(output.resolve())}
@@ -43,7 +43,7 @@ def needed_paths(config: RunConfig) -> list[str]:
     dataset = config.data.dataset
     names = [getattr(dataset, name) for name in dataset.path_options] if isinstance(dataset, DatasetConfig) else []
     teachers = config.distillation.teacher if config.distillation is not None else ()
-    return [name for name in (*names, config.model.pretrained, *teachers, *config.search.warm_start) if name]
+    return [name for name in (*names, config.model.weights_path, *teachers, *config.search.warm_start) if name]
 
 
 def split_seed(config: RunConfig) -> int:

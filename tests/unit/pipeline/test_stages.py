@@ -59,12 +59,13 @@ def record_of(epochs, seconds):
 
 # -- deadline and estimates --------------------------------------------------------------------------------------
 def test_stages_run_in_the_order_of_their_places():
-    assert [stage.name for stage in in_order()] == ["check", "search", "refit", "export", "compress", "report"]
+    names = ["check", "features", "search", "refit", "export", "compress", "report"]
+    assert [stage.name for stage in in_order()] == names
 
 
 def test_each_stage_ends_where_the_later_ones_begin(tmp_path):
     run = run_of(tmp_path, budget=200.0)
-    check, trials, refit, export, _, report = run.stages
+    check, _, trials, refit, export, _, report = run.stages
     start = run.deadline.started
     assert run.until(report) == start + 200
     assert run.until(export) == start + 200 - REPORT_S
@@ -79,9 +80,9 @@ def test_each_stage_ends_where_the_later_ones_begin(tmp_path):
 def test_a_chain_of_compression_keeps_time_back(tmp_path):
     chain = {"compression": {"steps": ["quantize_post"]}}
     run = run_of(tmp_path, budget=200.0, **chain)
-    assert run.reserved(run.stages[3]) == {"compress": 50.0, "report": REPORT_S}
+    assert run.reserved(run.stages[4]) == {"compress": 50.0, "report": REPORT_S}
     chain["compression"]["in_trials"] = True
-    assert "compress" not in run_of(tmp_path, budget=200.0, **chain).reserved(run.stages[3])
+    assert "compress" not in run_of(tmp_path, budget=200.0, **chain).reserved(run.stages[4])
 
 
 def test_estimates_follow_the_slowest_of_the_leaders():
@@ -117,7 +118,7 @@ def test_a_stage_of_ones_own_takes_its_place_and_its_time(tmp_path, monkeypatch)
 
     run = run_of(tmp_path, budget=100.0)
     run.stages = sorted([*run.stages, Mail()], key=lambda stage: stage.place)
-    assert run.until(run.stages[3]) == run.deadline.started + 100 - 7 - REPORT_S
+    assert run.until(run.stages[4]) == run.deadline.started + 100 - 7 - REPORT_S
     run.stages = [Mail()]
     run.go()
     assert run.results == {"mail": "sent"}

@@ -1,0 +1,246 @@
+"""Features of a frozen backbone: computed once for each item, stored by content, shared by all trials.
+
+With `model.freeze: backbone` a backbone is a fixed function of the items. Its features [N, F] are computed without
+augmentation and kept in the folder ``features`` of the output's cache, under a key made from everything that they
+depend on: the content of all items, the weights, the backbone, and how items are read. Every process maps the same
+file into memory. A training then sees only features, as data whose input is a vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import paddle
+from filelock import FileLock
+
+from paddle_automl.core.errors import ConfigError, DataError, OutputError
+from paddle_automl.core.files import open_regular, reason_of, replacing, write_json
+from paddle_automl.core.paths import located
+from paddle_automl.core.version import VERSION
+from paddle_automl.data.items import UNREADABLE
+from paddle_automl.data.splits import PreparedData, Split
+from paddle_automl.data.stores import ArrayStore
+from paddle_automl.inputs.features import FeatureInput
+from paddle_automl.models import kernels
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import Network
+from paddle_automl.models.profile import Profile, profile
+from paddle_automl.models.published import KEY
+from paddle_automl.paddle_compat.modes import evaluating
+
+logger = logging.getLogger(__name__)
+
+BATCH = 16
+"""Items in one forward pass: more are not faster on a CPU, and need more memory."""
+
+Progress = Callable[[int, int], bool]
+"""Called with the number of items that are done and of all; returns whether to go on."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of all items of a data set, and the size and cost of the backbone that computed them.
+
+    `values` float32 ``[N, F]``, in the order of the data set; rows of unreadable items are zero.
+    """
+
+    values: np.ndarray
+    backbone: Profile
+
+    def data(self, data: PreparedData) -> PreparedData:
+        """Return `data` with the features in place of the items, in the same splits and with the same task."""
+        given = FeatureInput.of(self.values.shape[1])
+        everything = replace(data.train.everything, store=ArrayStore(self.values), input=given)
+        train = Split(everything, data.train.indices)
+        return replace(
+            data,
+            input=given,
+            train=train,
+            validation=train.with_indices(data.validation.indices),
+            test=train.with_indices(data.test.indices),
+        )
+
+    def whole(self, head: Network) -> Profile:
+        """Return size and cost of the backbone with a head."""
+        own = profile(head, FeatureInput.of(self.values.shape[1]).specs)
+        return Profile(
+            self.backbone.parameters + own.parameters,
+            self.backbone.flops + own.flops,
+            self.backbone.size_mb + own.size_mb,
+        )
+
+
+def weights_key(config: ModelConfig) -> str:
+    """Return the SHA-256 of the weights that `config.pretrained` names; raises ConfigError if there are none."""
+    published = config.published()
+    if published is not None:
+        return published.sha256
+    try:
+        with open_regular(located(str(config.pretrained))) as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{KEY}: {config.pretrained}: cannot read the weights: {reason_of(error)}") from None
+
+
+def features_key(config: ModelConfig, data: PreparedData) -> str:
+    """Return a hash of everything that the features of `data` depend on."""
+    assert data.items is not None, "prepared data know their items"
+    options = {"backbone", "activation", "norm"}
+    settings = (
+        VERSION,
+        weights_key(config),
+        config.model_dump_json(include=options),
+        data.input.name,
+        data.input.fitted.model_dump_json(),
+    )
+    digest = hashlib.sha256(repr(settings).encode("utf-8"))
+    digest.update(np.ascontiguousarray(data.items.content).tobytes())
+    return digest.hexdigest()[:32]
+
+
+class FeatureStore:
+    """A folder of features; processes that need the same ones wait for the first."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = None if folder is None else folder / "features"
+
+    def get(
+        self, config: ModelConfig, data: PreparedData, make: Callable[[], Network], progress: Progress | None = None
+    ) -> Features:
+        """Return the features of all items, computed with the network that `make` returns unless they are stored.
+
+        `progress` is asked after each batch; the rest is computed all the same if it says no. A folder that cannot
+        be written leads to a warning, and nothing is stored.
+        """
+        if self.folder is None:
+            return _computed(make(), data, progress)
+        file = self.folder / f"{features_key(config, data)}.npy"
+        try:
+            with _locked(file):
+                known = _stored(file, data)
+                if known is None:
+                    known = _store(file, _joined(file, data, make) or _computed(make(), data, progress))
+                return known
+        except (OSError, OutputError) as error:
+            logger.warning("%s: features cannot be stored (%s)", self.folder, error)
+            return _computed(make(), data, progress)
+
+    def compute(
+        self,
+        config: ModelConfig,
+        data: PreparedData,
+        make: Callable[[], Network],
+        part: tuple[int, int],
+        progress: Progress | None = None,
+    ) -> None:
+        """Compute and store one of several parts, ``(index, number of parts)``, from which `get` takes them."""
+        if self.folder is None or self.holds(config, data):
+            return
+        file = _part(self.folder / f"{features_key(config, data)}.npy", part)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _save(file, _forward(make(), data, np.array_split(_readable(data), part[1])[part[0]], progress))
+
+    def holds(self, config: ModelConfig, data: PreparedData) -> bool:
+        """Return whether the features are stored."""
+        if self.folder is None:
+            return False
+        return _stored(self.folder / f"{features_key(config, data)}.npy", data) is not None
+
+
+def _computed(model: Network, data: PreparedData, progress: Progress | None) -> Features:
+    """Compute the features of all items that can be read."""
+    assert data.items is not None
+    rows = _readable(data)
+    values = np.zeros((len(data.items), model.feature_dim), dtype=np.float32)
+    values[rows] = _forward(model, data, rows, progress)
+    return Features(values, profile(model.backbone, data.specs))
+
+
+def _readable(data: PreparedData) -> np.ndarray:
+    assert data.items is not None
+    return np.flatnonzero(data.items.content != UNREADABLE)
+
+
+def _forward(model: Network, data: PreparedData, rows: np.ndarray, progress: Progress | None) -> np.ndarray:
+    """Return the features of the items at `rows` of the data set, float32 ``[len(rows), F]``."""
+    split = data.train.with_indices(rows)
+    values = np.zeros((len(rows), model.feature_dim), dtype=np.float32)
+    done = 0
+    with evaluating(model), paddle.no_grad(), kernels.use("float32"):
+        for batch in split.batches(BATCH):
+            found = model.features(*(paddle.to_tensor(array) for array in batch.inputs.values()))
+            values[batch.rows] = kernels.plain(found).astype("float32").numpy()
+            done += len(batch.rows)
+            if progress is not None:
+                progress(done, len(rows))
+    if not np.isfinite(values).all():
+        raise DataError(f"{KEY}: the features of some items are not finite; the weights do not fit this input")
+    return values
+
+
+def _part(file: Path, part: tuple[int, int]) -> Path:
+    return file.with_name(f"{file.stem}.part-{part[0]}-{part[1]}.npy")
+
+
+def _joined(file: Path, data: PreparedData, make: Callable[[], Network]) -> Features | None:
+    """Return the features whose parts are all stored, and delete the parts; None if some are missing."""
+    assert data.items is not None
+    found = sorted(file.parent.glob(f"{file.stem}.part-0-*.npy"))
+    if not found:
+        return None
+    parts = [
+        _part(file, (index, count)) for count in [int(found[-1].stem.rpartition("-")[2])] for index in range(count)
+    ]
+    try:
+        stored = np.concatenate([np.load(path) for path in parts])
+        values = np.zeros((len(data.items), stored.shape[1]), dtype=np.float32)
+        values[_readable(data)] = stored
+    except (OSError, ValueError, IndexError, EOFError):
+        return None
+    finally:
+        for path in file.parent.glob(f"{file.stem}.part-*.npy"):
+            path.unlink(missing_ok=True)
+    return Features(values, profile(make().backbone, data.specs))
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        yield
+
+
+def _stored(file: Path, data: PreparedData) -> Features | None:
+    """Return stored features, or None if there are none, or damaged ones."""
+    facts = file.with_suffix(".json")
+    if not (file.exists() and facts.exists()):
+        return None
+    try:
+        known = Profile(**json.loads(facts.read_text("utf-8")))
+        values = np.load(file, mmap_mode="r")
+    except (ValueError, TypeError, EOFError) as error:
+        logger.warning("%s: is damaged (%s); the features are computed again", file, error)
+        return None
+    assert data.items is not None
+    if values.dtype != np.float32 or values.ndim != 2 or len(values) != len(data.items):
+        logger.warning("%s: does not hold the features of these items; they are computed again", file)
+        return None
+    return Features(values, known)
+
+
+def _store(file: Path, found: Features) -> Features:
+    _save(file, found.values)
+    write_json(file.with_suffix(".json"), asdict(found.backbone))
+    return Features(np.load(file, mmap_mode="r"), found.backbone)
+
+
+def _save(file: Path, values: np.ndarray) -> None:
+    with replacing(file, durable=False) as temporary, open(temporary, "wb") as target:
+        np.save(target, values)

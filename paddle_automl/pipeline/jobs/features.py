@@ -1,0 +1,47 @@
+"""Compute a part of the features of a frozen backbone, before the trials use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddle_automl.core.schema import Section
+from paddle_automl.data.items import ItemList
+from paddle_automl.data.remembering import Remembered
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.frozen import FeatureStore
+from paddle_automl.pipeline.jobs.base import enter, load_data
+from paddle_automl.pipeline.jobs.networks import make_model
+from paddle_automl.search.executors.base import Worker
+
+
+@dataclass(frozen=True)
+class FeaturesRequest:
+    """Compute the part ``(index, number of parts)`` of the features for `config`; `items` is the file with the list
+    of its data."""
+
+    config: RunConfig
+    part: tuple[int, int]
+    items: Path | None = None
+
+
+class FeaturesResult(Section):
+    """The end of a part."""
+
+    items: int
+    """Number of items of the data."""
+
+
+def run(request: FeaturesRequest, worker: Worker) -> FeaturesResult:
+    """Compute and store the features; reports the number of items that are done."""
+    enter(worker)
+    config = request.config
+    remembered = None if request.items is None else Remembered(ItemList.read(request.items))
+    data = load_data(config, worker, remembered=remembered)
+
+    def progress(done: int, items: int) -> bool:
+        return worker.report(done, {"items": float(items)})
+
+    store = FeatureStore(worker.scratch)
+    store.compute(config.model, data, lambda: make_model(config, data), request.part, progress)
+    return FeaturesResult(items=len(data.train.everything.codes))

@@ -1,0 +1,134 @@
+"""The stage that computes the features of frozen backbones, with all workers, before the trials use them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from paddle_automl.core.errors import ConfigError, TimeUpError
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import job_of
+from paddle_automl.pipeline.jobs.features import FeaturesRequest
+from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.run import Run
+from paddle_automl.search.executors.base import Executor, Failed, Job, Reported
+
+KEEPS = {"backbone", "activation", "norm", "pretrained"}
+"""Options of `model` that the features depend on."""
+
+
+@STAGES.register("features")
+class Features(Stage):
+    """Computes the features of frozen backbones once, each worker a part of the items.
+
+    Trials would compute missing ones themselves, while others wait.
+    """
+
+    place = 15
+
+    def wanted(self, run: Run) -> bool:
+        """Return whether a trial can freeze its backbone."""
+        return bool(_settings(run))
+
+    def work(self, run: Run, until: float | None) -> None:
+        """Compute and store the features of each backbone and input; raises ConfigError without time for it."""
+        for config in _settings(run):
+            started = time.monotonic()
+            count = run.executor.capacity().workers
+            jobs = [self._job(run, config, (number, count)) for number in range(count)]
+            shown = run.observer.job(f"computing the features of {_name(config.model)} once for each item")
+            progress = _Progress(shown)
+            try:
+                run_together(run.executor, jobs, progress.on_report, until)
+            except TimeUpError:
+                seconds, budget = time.monotonic() - started, run.config.budget.time or 0.0
+                raise ConfigError(
+                    f"budget.time: {budget:.0f} s are too short: in {seconds:.0f} s the features of "
+                    f"{progress.done} of {progress.items} items were computed; raise it, or use smaller items "
+                    "(data.input.size)"
+                ) from None
+            run.observer.on_message(
+                f"features of {_name(config.model)} ({config.model.pretrained}): "
+                f"{time.monotonic() - started:.0f} s; trials only train heads"
+            )
+
+    def _job(self, run: Run, config: RunConfig, part: tuple[int, int]) -> Job:
+        items = run.folder.splits if run.folder.splits.is_file() else None
+        return job_of("features", FeaturesRequest(config, part, items), run.folder.log("features"), run.config)
+
+
+@dataclass
+class _Progress:
+    """Items that are done in all parts."""
+
+    shown: Callable[[int, Mapping[str, float]], None]
+    parts: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Return the items that are done."""
+        return sum(done for done, _ in self.parts.values())
+
+    @property
+    def items(self) -> int:
+        """Return the items of the parts that have begun."""
+        return sum(items for _, items in self.parts.values())
+
+    def on_report(self, part: int, done: int, metrics: Mapping[str, float]) -> None:
+        """Show the progress of a part."""
+        self.parts[part] = (done, int(metrics["items"]))
+        self.shown(self.done, {"items": self.items})
+
+
+def run_together(
+    executor: Executor,
+    jobs: list[Job],
+    on_report: Callable[[int, int, Mapping[str, float]], None],
+    until: float | None,
+) -> None:
+    """Run as many jobs as the executor has workers, at the same time; `on_report(job, epoch, metrics)`.
+
+    Raises the error of the first that fails, and TimeUpError at `until`, on the monotonic clock; then the others
+    are killed.
+    """
+    running: set[int] = set()
+    try:
+        for number, job in enumerate(jobs):
+            executor.submit(number, job)
+            running.add(number)
+        while running:
+            left = 1.0 if until is None else min(1.0, until - time.monotonic())
+            if left <= 0:
+                raise TimeUpError("the time for the features was up")
+            for event in executor.poll(left):
+                if isinstance(event, Reported):
+                    on_report(event.id, event.epoch, event.metrics)
+                    executor.reply(event.id, True)
+                    continue
+                running.discard(event.id)
+                if isinstance(event, Failed) and event.error is not None:
+                    raise event.error
+                # A part whose process died is computed again by the first trial.
+    finally:
+        for number in running:
+            executor.kill(number, "cancelled")
+        while running:
+            running -= {event.id for event in executor.poll(1.0) if not isinstance(event, Reported)}
+
+
+def _settings(run: Run) -> list[RunConfig]:
+    """Return one configuration for each frozen backbone and input that trials can choose."""
+    found: dict[str, RunConfig] = {}
+    for item in run.candidates:
+        config = item.config
+        if config.model.freeze is not None:
+            key = config.model.model_dump_json(include=KEEPS) + config.data.input.model_dump_json()
+            found.setdefault(key, config)
+    return list(found.values())
+
+
+def _name(model: ModelConfig) -> str:
+    variant = getattr(model.backbone, "variant", "")
+    return f"{model.backbone.name} {variant}".strip()
