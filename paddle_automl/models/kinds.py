@@ -23,7 +23,11 @@ def parameter_kinds(model: nn.Layer) -> dict[str, Kind]:
     for path, layer in model.named_sublayers(include_self=True):
         for name, parameter in layer.named_parameters(include_sublayers=False):
             full = f"{path}.{name}" if path else name
-            kinds[full] = _kind(layer, full, name, parameter)
+            kinds[full] = _kind(layer, name, parameter)
+    # A head may have several layers.
+    last = [name for name, kind in kinds.items() if name.startswith("fc.") and kind == "matrix"]
+    if last:
+        kinds[last[-1]] = "head"
     backbone = getattr(model, "backbone", None)
     chosen = {} if backbone is None else backbone.kinds()
     return {**kinds, **{f"backbone.{name}": kind for name, kind in chosen.items()}}
@@ -35,7 +39,7 @@ def kind_of(parameter: Tensor) -> Kind:
     return "kernel" if axes > 2 else "matrix" if axes == 2 else "bias"
 
 
-def _kind(layer: nn.Layer, full: str, name: str, parameter: Tensor) -> Kind:
+def _kind(layer: nn.Layer, name: str, parameter: Tensor) -> Kind:
     if isinstance(layer, _NORMS):
         return "norm_bias" if name == "bias" else "norm_scale"
-    return "head" if full == "fc.weight" else kind_of(parameter)
+    return kind_of(parameter)

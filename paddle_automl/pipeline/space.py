@@ -18,6 +18,7 @@ _AUTO_COMMON: dict[str, Any] = {
     "training.optimizer": {
         "momentum": {"learning_rate": {"log": [0.005, 0.3]}},
         "adamw": {"learning_rate": {"log": [0.0005, 0.02]}},
+        "muon": {"learning_rate": {"log": [0.01, 0.3]}},
     },
 }
 

@@ -38,6 +38,10 @@ def test_each_parameter_has_a_kind(make_model, speednet):
     assert kinds["backbone.stem.conv.norm.weight"] == "norm_scale"
     assert kinds["backbone.stem.conv.norm.bias"] == "norm_bias"
     assert (kinds["fc.weight"], kinds["fc.bias"]) == ("head", "bias")
+    model = make_model()
+    model.fc = paddle.nn.Sequential(paddle.nn.Linear(8, 4), paddle.nn.Linear(4, 2))
+    kinds = parameter_kinds(model)
+    assert (kinds["fc.0.weight"], kinds["fc.1.weight"], kinds["fc.1.bias"]) == ("matrix", "head", "bias")
     kinds = parameter_kinds(speednet)
     assert kinds["backbone.whiten.bias"] == "whitening_bias"
     assert kinds.keys() == dict(speednet.named_parameters()).keys()
