@@ -13,7 +13,7 @@ from rich.text import Text
 
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.paths import readable
-from paddle_automl.core.program import command
+from paddle_automl.core.program import command, script
 from paddle_automl.deployment.bundle import SAMPLES
 from paddle_automl.pipeline.commands import DryRun, TrainingOutcome
 from paddle_automl.pipeline.config import RunConfig
@@ -58,15 +58,19 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
         "time": _stages_text(result, config),
     }
     console.print(_pairs("results", rows))
+    print_next(console, search_commands(config, result), visualdl=folder.visualdl if config.visualdl else None)
+
+
+def search_commands(config: RunConfig, result: SearchResult) -> list[str]:
+    """Return the commands that work on the results of a search."""
     # A bundle needs the code that it was made with, and loads none by itself.
-    code = "".join(f" --plugin {shlex.quote(name)}" for name in config.plugins)
+    code = "".join(f" --plugin {quoted(name)}" for name in config.plugins)
     split = "" if result.data.test else " --split validation"
-    commands = [
+    return [
         f"{command('predict')} -m {quoted(result.bundle.bundle)}{code} {sample_of(result.bundle.bundle)}",
         f"{command('evaluate')} -m {quoted(result.output)}{code}{split}",
-        f"{command('train')} -c {quoted(folder.best)}",
+        f"{command('train')} -c {quoted(RunFolder(result.output).best)}",
     ]
-    print_next(console, commands, visualdl=folder.visualdl if config.visualdl else None)
 
 
 def _print_gain(console: Console, result: SearchResult) -> None:
@@ -208,7 +212,7 @@ def print_next(console: Console, commands: list[str], visualdl: Path | None) -> 
     """Print the next commands to try, ready to be copied."""
     lines = [f"  {line}" for line in commands]
     if visualdl is not None:
-        lines.append(f"  visualdl --logdir {quoted(visualdl)} --disable-telemetry")
+        lines.append(f"  {script('visualdl')} --logdir {quoted(visualdl)} --disable-telemetry")
     console.print("\nnext:")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
@@ -220,7 +224,7 @@ def sample_of(bundle: Path) -> str:
     return quoted(found[0]) if found else "FILE"
 
 
-def quoted(path: Path) -> str:
+def quoted(path: str | Path) -> str:
     """Return a path as it can be pasted into a shell."""
     text = readable(path)
     if shown(text) == text:

@@ -1,12 +1,15 @@
-"""Commands that are printed can be pasted into a shell."""
+"""Commands that are printed can be pasted into a shell and work; tables show names as they are."""
 
+import io
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from paddle_automl.cli.results import quoted
+from paddle_automl.cli.results import print_dry_run, quoted, search_commands
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -20,3 +23,43 @@ def test_a_path_can_be_pasted_and_does_not_control_the_terminal(name):
         ["bash", "-c", f"printf %s {text}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
     )
     assert found.stdout.decode() == name
+
+
+@pytest.mark.parametrize(("test", "last"), [(0, "out --split validation"), (3, "out")])
+def test_a_search_without_a_test_split_suggests_the_validation_split(test, last):
+    result = SimpleNamespace(
+        output=Path("out"), data=SimpleNamespace(test=test), bundle=SimpleNamespace(bundle=Path("out/model"))
+    )
+    _, evaluate, train = search_commands(SimpleNamespace(plugins=()), result)
+    assert evaluate.endswith(f" -m {last}")
+    assert train.endswith(" -c out/best.yaml")
+
+
+def test_the_plugins_of_a_search_are_in_its_commands():
+    result = SimpleNamespace(
+        output=Path("out"), data=SimpleNamespace(test=1), bundle=SimpleNamespace(bundle=Path("out/model"))
+    )
+    predict, evaluate, train = search_commands(SimpleNamespace(plugins=("a.b", "./my\nown.py")), result)
+    code = r" --plugin a.b --plugin $'./my\nown.py'"
+    assert (code in predict, code in evaluate, code in train) == (True, True, False)
+
+
+def test_a_dry_run_names_the_files_that_are_left_out():
+    candidate = SimpleNamespace(flops=1, parameters=1, epoch_s=1, trial_s=1)
+    data = SimpleNamespace(
+        names=["cat [a]"],
+        inputs=[],
+        task="single_label",
+        word="image",
+        train=3,
+        validation=2,
+        test=1,
+        skipped_files=[("p/[bold]x\n.png", "is not a regular file"), ("p/y.png", "is damaged")],
+    )
+    times = SimpleNamespace(data=data, smallest=candidate, largest=candidate)
+    stream = io.StringIO()
+    print_dry_run(Console(file=stream, width=200), SimpleNamespace(times=times, size=1, decisions=0, fits="1"))
+    rows = [line.split() for line in stream.getvalue().splitlines()]
+    assert ["left", "out:", "p/[bold]x\\n.png", "is", "not", "a", "regular", "file"] in rows
+    assert ["left", "out:", "p/y.png", "is", "damaged"] in rows
+    assert ["task", "single_label:", "cat", "[a]"] in rows
