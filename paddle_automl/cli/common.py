@@ -93,6 +93,11 @@ def run_command(command: Callable[[argparse.Namespace], int], args: argparse.Nam
     except KeyboardInterrupt:
         complain(signals.how())
         return signals.exit_code()
+    except ImportError as error:
+        if not signals.caused(error):
+            raise
+        complain(signals.how())
+        return signals.exit_code()
     return code
 
 

@@ -27,7 +27,7 @@ def replacing_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
     if target.exists() and not _replaceable(target, marker):
         raise OutputError(
             f"'{readable(folder)}' exists and is not an earlier result (it has no {marker}): it is not replaced; "
-            "choose another folder"
+            "move it away, or choose another folder"
         )
     prefix = leftover_prefix(target.name)
     try:
@@ -76,11 +76,13 @@ def _swap(scratch: Path, target: Path, prefix: str) -> None:
         os.rename(scratch, target)
         return
     old = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent)) / "old"
-    os.rename(target, old)
     try:
+        os.rename(target, old)
         os.rename(scratch, target)
-    except OSError:
-        os.rename(old, target)
+    except BaseException:
+        # A signal can arrive between the two, too.
+        if old.exists() and not target.exists():
+            os.rename(old, target)
         raise
 
 

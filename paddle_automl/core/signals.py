@@ -46,6 +46,19 @@ def how() -> str:
     return "interrupted" if number in (None, signal.SIGINT) else f"ended by {signal.Signals(int(number or 0)).name}"
 
 
+def caused(error: BaseException) -> bool:
+    """Return whether an error stems from an interrupt.
+
+    A library in C that is being loaded, such as Paddle's, turns the interrupt into an ImportError.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def can_handle() -> bool:
     """Return whether this thread can set signal handlers: in Python only the main thread can."""
     return threading.current_thread() is threading.main_thread()

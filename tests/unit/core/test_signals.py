@@ -1,5 +1,6 @@
 """SIGTERM and SIGHUP are answered as Ctrl-C is."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import threading
 
 import pytest
 
+from paddle_automl.cli import common
 from paddle_automl.core import signals
 from paddle_automl.search.interrupt import CtrlC
 
@@ -80,6 +82,7 @@ def test_outside_the_main_thread_nothing_changes():
 
 CODE = """
 import os, signal
+from paddle_automl.cli import common
 from paddle_automl.core import signals
 from paddle_automl.paddle_compat.signals import keep_own_handlers
 if {early}:
@@ -106,3 +109,22 @@ def test_paddle_does_not_answer_in_place_of_the_program(early):
     )
     assert run.returncode == 143, run.stderr
     assert "C++" not in run.stdout + run.stderr
+
+
+def test_an_interrupt_that_a_library_turned_into_an_import_error_is_one(monkeypatch, capsys):
+    """Paddle's library does so while it is being loaded, in the first seconds of a command."""
+
+    def load(args):
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error
+
+    assert common.run_command(load, argparse.Namespace()) == 129
+    assert capsys.readouterr().err == "ended by SIGHUP\n"
+
+    def other(args):
+        raise ImportError("no module")
+
+    with pytest.raises(ImportError, match="no module"):
+        common.run_command(other, argparse.Namespace())

@@ -185,7 +185,8 @@ def test_other_folders_are_left_alone(net, tmp_path):
         make(tmp_path / "photo.jpg" / "model", net)
 
 
-def test_replacing_puts_the_old_folder_back(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError("disk on fire"), KeyboardInterrupt()])
+def test_replacing_puts_the_old_folder_back(tmp_path, monkeypatch, error):
     target = tmp_path / "model"
     target.mkdir()
     (target / "mark").write_text("old", encoding="utf-8")
@@ -194,11 +195,11 @@ def test_replacing_puts_the_old_folder_back(tmp_path, monkeypatch):
     def failing(source, destination):
         calls.append(source)
         if len(calls) == 2:
-            raise OSError("disk on fire")
+            raise error
         real(source, destination)
 
     monkeypatch.setattr(os, "rename", failing)
-    with pytest.raises(OSError, match="disk on fire"), replacing_folder(target, marker="mark") as scratch:
+    with pytest.raises(type(error)), replacing_folder(target, marker="mark") as scratch:
         (scratch / "mark").write_text("new", encoding="utf-8")
     assert (target / "mark").read_text(encoding="utf-8") == "old"
 
