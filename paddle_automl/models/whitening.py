@@ -67,6 +67,9 @@ class Whitening(nn.Layer):
         values, vectors = np.linalg.eigh(total / windows)
         # In ascending order, so the last ones are the largest.
         scaled = (vectors / np.sqrt(np.maximum(values, 0) + EPSILON)).T[::-1][: self._components]
+        # The sign of an eigenvector is arbitrary: fix it, so that it is the same with any linear algebra library.
+        large = np.abs(scaled) > 0.5 * np.abs(scaled).max(axis=1, keepdims=True)
+        scaled = scaled * np.sign(np.take_along_axis(scaled, large.argmax(axis=1)[:, None], axis=1))
         kernels = np.concatenate([scaled, -scaled]).astype(np.float32)
         self.weight.set_value(kernels.reshape(self.weight.shape))
 

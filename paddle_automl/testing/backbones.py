@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import paddle
@@ -14,6 +14,7 @@ from paddle import Tensor, nn
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.inputs.base import INPUTS, Input
 from paddle_automl.models.backbones.base import Backbone
+from paddle_automl.models.kinds import Kind
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.network import Network
 from paddle_automl.models.norms import NORMS
@@ -161,6 +162,28 @@ class BackboneContract:
         paddle.jit.save(layer, path, input_spec=[specs])
         loaded, tensors = paddle.jit.load(path), self.example(plugin, 3)
         np.testing.assert_allclose(loaded(*tensors).numpy(), model(*tensors).numpy(), rtol=1e-4, atol=1e-5)
+
+    def test_what_it_says_about_its_tensors_holds(self, plugin: type[Backbone]) -> None:
+        """`prepare` sets the tensors in `statistics` alone, alike in every call; `kinds` names parameters."""
+        model, items = self.network(plugin), self.example(plugin, 8)
+        assert set(model.backbone.kinds()) <= {name for name, _ in model.backbone.named_parameters()}
+        assert set(model.backbone.kinds().values()) <= set(get_args(Kind))
+        assert model.needs_preparation == bool(plugin.statistics)
+        before = {name: tensor.numpy().copy() for name, tensor in model.backbone.state_dict().items()}
+        assert set(plugin.statistics) <= set(before)
+        if not plugin.statistics:
+            return
+        model.prepare([items])
+        after = {name: tensor.numpy() for name, tensor in model.backbone.state_dict().items()}
+        changed = {name for name, array in before.items() if not np.array_equal(array, after[name])}
+        assert changed == set(plugin.statistics)
+        assert all(np.isfinite(after[name]).all() for name in changed)
+        twin = self.network(plugin, seed=1)
+        twin.prepare([[array[:4] for array in items], [array[4:] for array in items]])
+        for name in plugin.statistics:
+            np.testing.assert_allclose(
+                twin.backbone.state_dict()[name].numpy(), after[name], atol=1e-4, err_msg=name
+            )
 
     def test_the_declared_space_builds_and_runs(self, plugin: type[Backbone]) -> None:
         """Every proposal of `space: auto` works, for small and for large inputs."""

@@ -57,6 +57,15 @@ def test_wide_windows_keep_the_largest_components():
     assert layer(paddle.randn([2, 5, 9, 8])).shape == [2, 32, 4, 4]
 
 
+def test_signs_of_the_components_are_fixed(monkeypatch):
+    layer, images = Whitening(1, 2), paddle.to_tensor(smooth(20, 1, 8))
+    layer.measure([images])
+    expected, eigh = layer.weight.numpy().copy(), np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (eigh(matrix)[0], -eigh(matrix)[1]))
+    layer.measure([images])
+    assert np.array_equal(layer.weight.numpy(), expected)
+
+
 def test_a_constant_direction_does_not_blow_up():
     layer = Whitening(1, 2)
     layer.measure([paddle.full([4, 1, 5, 5], 0.25)])
@@ -94,8 +103,8 @@ def test_the_fast_path_has_the_same_results_and_gradients():
     assert fast_loss == pytest.approx(plain, rel=1e-4)
     assert slow.keys() == quick.keys()
     for name, gradient in slow.items():
-        scale = np.abs(gradient).max()
-        np.testing.assert_allclose(quick[name], gradient, atol=2e-3 * scale, err_msg=name)
+        # Where two pixels are almost equal, rounding decides which one is the maximum and gets the gradient.
+        assert np.linalg.norm(quick[name] - gradient) < 0.02 * np.linalg.norm(gradient), name
 
 
 def test_the_head_is_scaled():
