@@ -28,7 +28,7 @@ def build_optimizer(
 
     Parameters named in `loaded` have `loaded_rate` times the learning rate of the others, and each its factor of
     `config.rates` by its kind. Weight decay applies to parameters with two axes or more: kernels and weights, not
-    biases and scales.
+    biases and scales. Raises ConfigError if the optimizer's options do not fit the network.
     """
     kinds = parameter_kinds(model)
     groups: dict[tuple[bool, bool], list[tuple[str, Tensor]]] = {}
@@ -40,6 +40,7 @@ def build_optimizer(
     for parameter in beside:
         groups.setdefault((False, parameter.ndim > 1), []).append(("", parameter))
     options: OptimizerConfig = config.optimizer  # type: ignore[assignment]
+    options.check(set(kinds.values()))
     parameter_groups = []
     for (is_loaded, decayed), named in groups.items():
         own = [kinds.get(name) or kind_of(parameter) for name, parameter in named]

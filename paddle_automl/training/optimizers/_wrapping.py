@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import paddle
@@ -72,6 +72,11 @@ class WrapperConfig(OptimizerConfig):
         """Return the unit of the base."""
         base: OptimizerConfig = self.base  # type: ignore[assignment]
         return base.unit(kind, batch_size)
+
+    def check(self, kinds: Collection[Kind]) -> None:
+        """Raise ConfigError if the base cannot train a network that has parameters of these kinds."""
+        base: OptimizerConfig = self.base  # type: ignore[assignment]
+        base.check(kinds)
 
     def scaled(self, factor: float) -> Self:
         """Return the same options with all learning rates times `factor`, those in the base too."""

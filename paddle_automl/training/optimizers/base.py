@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -51,6 +51,9 @@ class OptimizerConfig(PluginConfig):
         """Return the unit in which the learning rate of this kind of parameter is given, as a step's rate."""
         del kind, batch_size
         return 1.0
+
+    def check(self, kinds: Collection[Kind]) -> None:
+        """Raise ConfigError if the options cannot train a network that has parameters of these kinds."""
 
     def scaled(self, factor: float) -> Self:
         """Return the same options with all learning rates times `factor`."""

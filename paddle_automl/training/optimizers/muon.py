@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import paddle
 from paddle import Tensor
 from pydantic import Field
 
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.models.kinds import Kind
 from paddle_automl.training.optimizers._rule import RuleOptimizer
 from paddle_automl.training.optimizers.base import (
@@ -79,6 +80,13 @@ class Muon(Optimizer):
             if kind in ORTHOGONAL:
                 return math.sqrt(batch_size / REFERENCE_BATCH)
             return decoupled_unit(self.descent_momentum, batch_size)
+
+        def check(self, kinds: Collection[Kind]) -> None:  # noqa: D102
+            if self.normalize_kernels and "kernel" in kinds and not {"norm_scale", "norm_bias"} & set(kinds):
+                raise ConfigError(
+                    "training.optimizer.normalize_kernels: must be false for a network without normalization: its "
+                    "outputs depend on the norm of its kernels; or set model.norm: batch_norm"
+                )
 
         def scaled(self, factor: float) -> Self:  # noqa: D102
             return super().scaled(factor).model_copy(update={"descent_rate": self.descent_rate * factor})

@@ -186,6 +186,14 @@ class TestMuon:
         assert steps["fc.weight"] == pytest.approx(0.67 * 500, rel=2e-3)
         assert steps["backbone.stem.conv.norm.bias"] == pytest.approx(0.053 * 500, rel=2e-3)
 
+    def test_rescaled_kernels_need_a_normalization(self, make_model):
+        muon = {"name": "muon", "normalize_kernels": True}
+        for optimizer in (muon, {"name": "lookahead", "base": muon}):
+            config = validate(TrainingConfig, {"optimizer": optimizer})
+            build_optimizer(make_model(), config)
+            with pytest.raises(ConfigError, match="normalize_kernels: must be false for a network without norm"):
+                build_optimizer(make_model(norm="none"), config)
+
     def test_head_and_vectors_take_nesterov_steps(self):
         head, vector, matrix = parameter([[1.0]]), parameter([1.0]), parameter([[1.0]])
         group = ParameterGroup([head, vector, matrix], kinds=["head", "bias", "matrix"], factors=[2.0, 3.0, 1.0])
