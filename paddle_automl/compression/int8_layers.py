@@ -56,8 +56,15 @@ def ready_for_int8(model: Network, specs: Sequence[TensorSpec]) -> tuple[Network
 
 
 def layers_for_int8(model: nn.Layer) -> dict[str, str]:
-    """Return the layers that can have 8-bit weights, by name: each name maps to itself."""
-    return {name: name for name, layer in model.named_sublayers() if isinstance(layer, nn.Conv2D | nn.Linear)}
+    """Return the layers that can have 8-bit weights, by name: each name maps to itself.
+
+    Layers with the attribute `float_only` cannot.
+    """
+    return {
+        name: name
+        for name, layer in model.named_sublayers()
+        if isinstance(layer, nn.Conv2D | nn.Linear) and not getattr(layer, "float_only", False)
+    }
 
 
 def observed_outputs(model: nn.Layer) -> list[str]:

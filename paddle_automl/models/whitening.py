@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 import paddle
@@ -31,6 +32,9 @@ class Whitening(nn.Layer):
     It is no `nn.Conv2D` on purpose: pruning would break its pairs of opposite maps, and its kernels span too wide
     a range for 8 bits, so compression leaves it as it is.
     """
+
+    float_only: ClassVar[bool] = True
+    """For exporters that make 8-bit weights."""
 
     def __init__(self, in_channels: int, kernel: int, *, stride: int = 1) -> None:
         super().__init__()

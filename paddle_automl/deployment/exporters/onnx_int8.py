@@ -27,7 +27,8 @@ class OnnxInt8Exporter(OnnxExporter):
     """ONNX, quantized to 8 bits by ONNX Runtime from the float network. Needs the extra `onnx`.
 
     Weights get a scale per output channel; the ranges of activations are those of training items. If the outputs
-    are numbers, the last layer stays in float32: in 8 bits they would be rounded to 256 values.
+    are numbers, the last layer stays in float32: in 8 bits they would be rounded to 256 values. So do layers with
+    the attribute `float_only`, such as the whitening of speednet.
     """
 
     class Config(OnnxConfig):
@@ -53,7 +54,8 @@ class OnnxInt8Exporter(OnnxExporter):
             folded, target = scratch / "folded.onnx", scratch / "int8" / PROGRAM
             target.parent.mkdir()
             _fold(plain, folded)
-            _quantize(folded, target, calibration, final)
+            exact = [*_last_nodes(folded, final), *_float_only(folded, model)]
+            _quantize(folded, target, calibration, exact)
             put(target, folder)
 
 
@@ -68,7 +70,7 @@ def _fold(source: Path, target: Path) -> None:
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
 
 
-def _quantize(source: Path, target: Path, calibration: Arrays, final: Final) -> None:
+def _quantize(source: Path, target: Path, calibration: Arrays, excluded: Sequence[str]) -> None:
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -91,7 +93,7 @@ def _quantize(source: Path, target: Path, calibration: Arrays, final: Final) -> 
             per_channel=True,
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
-            nodes_to_exclude=_last_nodes(source, final),
+            nodes_to_exclude=list(excluded),
         )
 
 
@@ -112,6 +114,27 @@ def _last_nodes(source: Path, final: Final) -> list[str]:
     if final.activation == "identity" and node is not None:
         names.append(node.name)
     return names
+
+
+def _float_only(source: Path, model: Any) -> list[str]:
+    """Return the convolutions of layers that say `float_only`, found by their kernels."""
+    import onnx
+    from onnx import numpy_helper
+
+    kernels = [layer.weight.numpy() for layer in model.sublayers() if getattr(layer, "float_only", False)]
+    if not kernels:
+        return []
+    graph = onnx.load(str(source)).graph
+    values = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "Conv" and _is_one_of(values.get(node.input[1]), kernels)
+    ]
+
+
+def _is_one_of(array: np.ndarray | None, kernels: Sequence[np.ndarray]) -> bool:
+    return array is not None and any(np.array_equal(array, kernel) for kernel in kernels)
 
 
 @contextlib.contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 from paddle_automl.compression.base import STEPS, Form
 from paddle_automl.compression.measuring import export_network, exporter_for, main_score
+from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.models.profile import profile
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import evaluate, predict
@@ -69,6 +72,24 @@ def test_8_bit_weights_leave_the_whitening_in_float(name, options, speednet, tmp
     assert (export.outputs.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.95
     before = evaluate(speednet, data.validation, ["accuracy"])["accuracy"]
     assert main_score(export.outputs, data.validation) >= before - 0.04
+
+
+@pytest.mark.skipif(find_spec("paddle2onnx") is None, reason="needs the extra onnx")
+def test_onnx_keeps_the_whitening_in_float(speednet, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    exporter = EXPORTERS["onnx_int8"]
+    images, _ = context_of(speednet).sample(64, "onnx")
+    final = digits().task.final
+    exporter(exporter.Config(name="onnx_int8")).export(
+        speednet, tmp_path, specs=SPECS, final=final, calibration=images
+    )
+    (file,) = tmp_path.rglob("*.onnx")
+    values = [numpy_helper.to_array(item) for item in onnx.load(str(file)).graph.initializer]
+    kernels = [value for value in values if value.ndim == 4]
+    assert sorted(str(kernel.dtype) for kernel in kernels) == ["float32", *["int8"] * 4]
+    assert any(np.array_equal(kernel, whitening_of(speednet)) for kernel in kernels)
 
 
 def test_filters_are_removed_but_not_those_of_the_whitening(speednet):
