@@ -15,6 +15,9 @@ from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.norms import NORMS, Norm
 from paddle_automl.models.whitening import Whitening
 
+Kernel = int | tuple[int, int]
+"""Height and width of a convolution's kernel in pixels; one number for both."""
+
 
 class LayerFactory:
     """Makes layers with one activation, one normalization and one initializer.
@@ -31,7 +34,7 @@ class LayerFactory:
         self,
         in_channels: int,
         out_channels: int,
-        kernel: int,
+        kernel: Kernel,
         *,
         stride: int = 1,
         groups: int = 1,
@@ -39,7 +42,7 @@ class LayerFactory:
         bias: bool | None = None,
         same: bool = False,
     ) -> nn.Layer:
-        """Return a convolution padded so that a stride of 1 keeps the size (odd `kernel`).
+        """Return a convolution padded so that a stride of 1 keeps the size (odd `kernel`, of both sides or a pair).
 
         With a larger stride the zeros are on both sides; with `same` they are where TensorFlow puts them, for an
         even side only after the map (padding SAME).
@@ -48,13 +51,15 @@ class LayerFactory:
         takes half as long as the convolution itself on a CPU.
         """
         bias = not self.norm_kind.normalizes if bias is None else bias
-        weight = ParamAttr(initializer=self._initializer.make(in_channels // groups * kernel * kernel))
+        high, wide = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = dilation * (high // 2) if high == wide else [dilation * (high // 2), dilation * (wide // 2)]
+        weight = ParamAttr(initializer=self._initializer.make(in_channels // groups * high * wide))
         return fast.Conv2D(
             in_channels,
             out_channels,
             kernel,
             stride=stride,
-            padding="SAME" if same else dilation * (kernel // 2),
+            padding="SAME" if same else padding,
             dilation=dilation,
             groups=groups,
             weight_attr=weight,
@@ -73,7 +78,7 @@ class LayerFactory:
         self,
         in_channels: int,
         out_channels: int,
-        kernel: int,
+        kernel: Kernel,
         *,
         stride: int = 1,
         groups: int = 1,
@@ -124,6 +129,14 @@ class LayerFactory:
     def dropout(self, rate: float) -> nn.Layer:
         """Return a layer that sets a fraction `rate` of the values to zero while training."""
         return fast.Dropout(rate) if rate > 0 else nn.Identity()
+
+    def stochastic_depth(self, rate: float) -> nn.Layer:
+        """Return a layer that sets a fraction `rate` of the items to zero while training: skips a residual branch.
+
+        Huang et al., Deep Networks with Stochastic Depth (2016), eq. 2 and 5, for each item by itself; what is kept
+        is divided by 1 - rate, so that nothing changes in evaluation.
+        """
+        return fast.Dropout(rate, axis=0) if rate > 0 else nn.Identity()
 
 
 class ConvNormAct(nn.Layer):

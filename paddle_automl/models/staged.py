@@ -124,7 +124,7 @@ def check_final_size(layers: LayerFactory, size: Size) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """The position of a block (stage, and index in the stage, from 0), its channels and its stride."""
+    """The position of a block (stage, and index in the stage, from 0), its channels, its stride and its depth."""
 
     stage: int
     index: int
@@ -132,6 +132,8 @@ class Place:
     width: int
     """Channels of the stage."""
     stride: int
+    depth: float
+    """Number of the block in the network, from 1, divided by the number of all blocks."""
 
 
 class Staged(ImageBackbone):
@@ -162,6 +164,7 @@ class Staged(ImageBackbone):
         self.stages = nn.LayerList()
         channels = config.width
         widths = config.channels(len(depths))
+        count = 0
         for number, (width, depth, stride) in enumerate(zip(widths, depths, strides, strict=True)):
             stage = nn.Sequential()
             pool = self._pool(config, layers) if stride == 2 else None
@@ -169,7 +172,9 @@ class Staged(ImageBackbone):
                 stage.add_sublayer("pool", pool)
             for index in range(depth):
                 step = stride if index == 0 and pool is None else 1
-                block = self._block(config, layers, Place(number, index, channels, width, step))
+                count += 1
+                place = Place(number, index, channels, width, step, count / sum(depths))
+                block = self._block(config, layers, place)
                 stage.add_sublayer(str(index), block)
                 channels = self._channels(config, width)
             self.stages.append(stage)

@@ -8,6 +8,7 @@ from paddle import Tensor, nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Sequence
+from paddle_automl.models.attention import Attention, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
@@ -35,14 +36,23 @@ class MobileNet(Staged):
         """Channels inside a block divided by its input channels, after the first stage."""
         last: float = Field(4.0, ge=1.0, le=8.0)
         """Channels of the last 1 x 1 convolution divided by those of the last stage."""
+        attention: Attention = "none"
+        """Attention block after each depth-wise convolution: weights for channels from all channels (se) or from
+        neighbouring ones (eca), or for channels and pixels (cbam)."""
+        stochastic_depth: float = Field(0.0, ge=0, lt=1)
+        """Probability that an item skips the last block that it can skip while training; it grows linearly from
+        block to block."""
 
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [8, 16, 24]},
         "blocks": {"repeat": {"int": [1, 3]}, "times": {"int": [2, 5]}},
         "kernel": {"choice": [3, 5]},
         "expansion": {"choice": [3, 4, 6]},
+        "attention": {"choice": ["none", "se", "eca", "cbam"]},
+        "stochastic_depth": {"choice": [0.0, 0.1, 0.2]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
+    small: ClassVar[dict[str, Any]] = {"width": 8, "blocks": [1, 2]}
 
     def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
         super().__init__(config, in_channels=in_channels, layers=layers, image_size=image_size)
@@ -58,12 +68,24 @@ class MobileNet(Staged):
         adds = same and (place.stage, place.index) != (0, 0)
         expansion = config.expansion if place.stage else 1
         return InvertedResidual(
-            layers, place.in_channels, place.width, config.kernel, place.stride, expansion, adds
+            layers,
+            place.in_channels,
+            place.width,
+            config.kernel,
+            place.stride,
+            expansion,
+            adds,
+            attention=attention_block(config.attention, layers, place.in_channels * expansion),
+            skipped=config.stochastic_depth * place.depth,
         )
 
 
 class InvertedResidual(nn.Layer):
-    """A block that is wide inside and narrow outside; with `adds` the input, of the output's shape, is added."""
+    """A block that is wide inside and narrow outside; with `adds` the input, of the output's shape, is added.
+
+    `attention` follows the depth-wise convolution; `skipped` is the fraction of the items for which the sum is only
+    the input, while training.
+    """
 
     def __init__(
         self,
@@ -74,15 +96,20 @@ class InvertedResidual(nn.Layer):
         stride: int,
         expansion: int,
         adds: bool,
+        *,
+        attention: nn.Layer | None = None,
+        skipped: float = 0.0,
     ) -> None:
         super().__init__()
         inner = in_channels * expansion
         steps = [] if expansion == 1 else [layers.conv_norm_act(in_channels, inner, 1)]
-        steps += [
-            layers.conv_norm_act(inner, inner, kernel, stride=stride, groups=inner),
-            layers.conv_norm_act(inner, width, 1, activation=False),
-        ]
+        steps += [layers.conv_norm_act(inner, inner, kernel, stride=stride, groups=inner)]
         self.residual = nn.Sequential(*steps)
+        if attention is not None:
+            self.residual.add_sublayer("attention", attention)
+        self.residual.add_sublayer(str(len(steps)), layers.conv_norm_act(inner, width, 1, activation=False))
+        if adds and skipped:
+            self.residual.add_sublayer("stochastic_depth", layers.stochastic_depth(skipped))
         self.adds = adds
 
     def forward(self, x: Tensor) -> Tensor:

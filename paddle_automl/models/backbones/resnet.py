@@ -1,4 +1,4 @@
-"""Residual networks (He et al. 2016a, 2016b) of any width, depth, kernel size and block order."""
+"""Residual networks (He et al. 2016a, 2016b, and wide ones) of any width, depth, kernel size and block order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from paddle import Tensor, nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Sequence
+from paddle_automl.models.attention import Attention, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
@@ -21,8 +22,10 @@ EXPANSION = 4
 class ResNet(Staged):
     """Residual network: blocks of two or three convolutions whose input is added to their output.
 
-    He et al., Deep Residual Learning for Image Recognition (2016), and, for the order `pre`, Identity Mappings
-    in Deep Residual Networks (2016).
+    He et al., Deep Residual Learning for Image Recognition (2016), and, for the order `pre` (pre-activation),
+    Identity Mappings in Deep Residual Networks (2016), arXiv:1603.05027. `widen` and `dropout` make it a wide
+    residual network (Zagoruyko and Komodakis 2016, arXiv:1605.07146): WRN-16-4 is `order: pre`, `width: 16`,
+    `widen: 4`, `blocks: [2, 2, 2]`.
     """
 
     class Config(StagedConfig):
@@ -37,6 +40,19 @@ class ResNet(Staged):
         bottleneck: bool = False
         """Blocks of three convolutions (1 x 1, kernel, 1 x 1), the last with four times the width, instead of
         two."""
+        widen: int = Field(1, ge=1, le=16)
+        """Factor of the channels of all stages; the first convolution keeps `width`."""
+        dropout: float = Field(0.0, ge=0, lt=1)
+        """Fraction of the values before the last convolution of a block that are set to zero while training."""
+        attention: Attention = "none"
+        """Attention block at the end of each block, before the sum: weights for channels from all channels (se) or
+        from neighbouring ones (eca), or for channels and pixels (cbam)."""
+        stochastic_depth: float = Field(0.0, ge=0, lt=1)
+        """Probability that an item skips the last block while training; it grows linearly from block to block."""
+
+        def channels(self, stages: int) -> list[int]:
+            """Return the width of each stage."""
+            return [channels * self.widen for channels in super().channels(stages)]
 
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [8, 16, 32]},
@@ -44,6 +60,9 @@ class ResNet(Staged):
         "kernel": {"choice": [3, 5]},
         "order": {"choice": ["post", "pre"]},
         "bottleneck": {"choice": [False, True]},
+        "widen": {"choice": [1, 2]},
+        "attention": {"choice": ["none", "se", "eca", "cbam"]},
+        "stochastic_depth": {"choice": [0.0, 0.1, 0.2]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
 
@@ -54,7 +73,7 @@ class ResNet(Staged):
 
     @classmethod
     def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:
-        return _Block(config, layers, place.in_channels, place.width, place.stride)
+        return _Block(config, layers, place)
 
     @classmethod
     def _channels(cls, config: Config, width: int) -> int:
@@ -68,11 +87,9 @@ class ResNet(Staged):
 class _Block(nn.Layer):
     """Residual block in either order; the shortcut is a 1 x 1 convolution if the shapes differ."""
 
-    def __init__(
-        self, config: ResNet.Config, layers: LayerFactory, in_channels: int, width: int, stride: int
-    ) -> None:
+    def __init__(self, config: ResNet.Config, layers: LayerFactory, place: Place) -> None:
         super().__init__()
-        kernel = config.kernel
+        kernel, in_channels, width, stride = config.kernel, place.in_channels, place.width, place.stride
         # (kernel, channels in, channels out, stride) of each convolution.
         out_channels = ResNet._channels(config, width)
         if config.bottleneck:
@@ -97,7 +114,7 @@ class _Block(nn.Layer):
             if projected:
                 self.shortcut = layers.conv_norm_act(in_channels, out_channels, 1, stride=stride, activation=False)
             self.activation = layers.activation()
-        self.residual = nn.Sequential(*steps)
+        self.residual = _branch(config, layers, steps, out_channels, config.stochastic_depth * place.depth)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, out_channels, h, w]."""
@@ -109,3 +126,20 @@ class _Block(nn.Layer):
         x, one = fast.fork(x)
         shortcut = x if self.shortcut is None else self.shortcut(x)
         return fast.add_act(shortcut, self.residual(one), self.activation)
+
+
+def _branch(
+    config: ResNet.Config, layers: LayerFactory, steps: list[nn.Layer], channels: int, skipped: float
+) -> nn.Sequential:
+    """Return the convolutions in sequence, with what the options put between and after them."""
+    branch = nn.Sequential()
+    for index, step in enumerate(steps):
+        if config.dropout and index == len(steps) - 1:
+            branch.add_sublayer("dropout", layers.dropout(config.dropout))
+        branch.add_sublayer(str(index), step)
+    attention = attention_block(config.attention, layers, channels)
+    if attention is not None:
+        branch.add_sublayer("attention", attention)
+    if skipped:
+        branch.add_sublayer("stochastic_depth", layers.stochastic_depth(skipped))
+    return branch
