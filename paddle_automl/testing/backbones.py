@@ -147,7 +147,8 @@ class BackboneContract:
         first.eval(), second.eval()
         assert np.array_equal(first(*tensors).numpy(), second(*tensors).numpy())
 
-    @pytest.mark.parametrize("activation", ["relu", "mish", "prelu", "gelu"])
+    # One without parameters and one with; that each can be exported is in the contract of activations.
+    @pytest.mark.parametrize("activation", ["relu", "prelu"])
     def test_exports_and_reloads_with_equal_output(
         self, plugin: type[Backbone], activation: str, tmp_path: Path
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,6 +83,15 @@ class ActivationContract:
         first(x).sum().backward()
         assert np.isfinite(first(x).numpy()).all()
         assert np.isfinite(x.grad.numpy()).all()
+
+    def test_exports_and_reloads_with_equal_output(self, plugin: type[Activation], tmp_path: Path) -> None:
+        """Paddle can export it for any batch size."""
+        layer = plugin().make()
+        layer.eval()
+        path = str(tmp_path / "activation")
+        paddle.jit.save(layer, path, input_spec=[paddle.static.InputSpec([None, 33, 1, 1], "float32")])
+        x = paddle.to_tensor(np.linspace(-8, 8, 66, dtype=np.float32).reshape(2, 33, 1, 1))
+        np.testing.assert_allclose(paddle.jit.load(path)(x).numpy(), layer(x).numpy(), rtol=1e-4, atol=1e-5)
 
     def test_options_are_described(self, plugin: type[Activation]) -> None:
         """The class has a docstring."""

@@ -120,3 +120,40 @@ def test_inception_shares_the_channels():
     widths = [branch(paddle.zeros([1, 10, 8, 8])).shape[1] for branch in branches]
     assert widths == [3, 3, 2, 2]
     assert model.feature_dim == 10
+
+
+def test_densenet_adds_its_growth_with_each_layer():
+    options = {"name": "densenet", "width": 8, "growth": 4, "layers": [2, 1], "compression": 0.5}
+    model = build(options, (8, 8))
+    # Stem; two layers of two; to half of 8 + 2 x 4; one layer of two.
+    assert [(conv._in_channels, conv._out_channels) for conv in convolutions(model)] == [
+        (1, 8), (16, 8), (8, 16), (16, 4), (12, 16), (16, 4), (8, 16), (16, 4)
+    ]  # fmt: skip
+    assert model.feature_dim == 8 + 4
+    assert model.backbone(paddle.zeros([1, 1, 8, 8])).shape == [1, 12, 4, 4]
+    with pytest.raises(ConfigError, match=r"model\.backbone\.strides\.3: halves a map of 1 x 1 pixels"):
+        build({"name": "densenet", "layers": [1] * 5, "strides": [2] * 5}, (8, 8))
+
+
+def test_inception_v3_splits_its_kernels():
+    model = build({"name": "inception_v3", "width": 12, "modules": [1, 2, 1], "flat": 5}, (8, 8))
+    kernels = {tuple(conv.weight.shape[2:]) for conv in convolutions(model.backbone.stages[1]["1"])}
+    assert kernels == {(1, 1), (1, 5), (5, 1)}
+    assert {tuple(conv.weight.shape[2:]) for conv in convolutions(model.backbone.stages[0])} == {(1, 1), (3, 3)}
+    # The last stage halves the map, so it begins with the strided module.
+    assert model.feature_dim == 48
+    split = build({"name": "inception_v3", "width": 12, "modules": [1, 2]}, (8, 8)).backbone.stages[1]["1"]
+    assert {(1, 3), (3, 1)} < {tuple(conv.weight.shape[2:]) for conv in convolutions(split)}
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3", "pp_lcnet"])
+def test_networks_with_a_wide_layer_after_the_pooling(name):
+    model = build({"name": name, "width": 8, "blocks": [1, 1, 1], "features": 24}, (16, 16))
+    assert model.backbone(paddle.zeros([2, 1, 16, 16])).shape == [2, 24]
+    # Larger kernels in the late stages.
+    depthwise = [conv.weight.shape[2] for conv in convolutions(model) if conv._groups > 1]
+    assert depthwise == ([3, 3, 5])
+    attention = [key for key in model.state_dict() if "attention.squeeze.weight" in key]
+    assert len(attention) == (3 if name == "mobilenet_v3" else 1)
+    assert validate(ModelConfig, {"backbone": name}).activation == "hardswish"
+    assert validate(ModelConfig, {"backbone": name, "activation": "relu"}).activation == "relu"
