@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import open_regular
@@ -99,3 +101,35 @@ def _decoded(raw: bytes) -> str:
         except UnicodeDecodeError:
             continue
     return raw.decode("utf-8", "backslashreplace")
+
+
+def without_folders(value: Any, bases: Iterable[str | Path] = ()) -> Any:
+    """Return JSON-like data in which no path tells where the files are on this machine.
+
+    An absolute path that exists becomes relative to the first of `bases` that it is in, or else only its last part;
+    all other texts are unchanged. `with_folders` is the inverse.
+    """
+    roots = [os.path.abspath(base) for base in bases]
+    if isinstance(value, Mapping):
+        return {key: without_folders(item, roots) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item, roots) for item in value]
+    if not isinstance(value, str) or not os.path.isabs(value) or not os.path.lexists(located(value)):
+        return value
+    path = os.path.normpath(value)
+    for root in roots:
+        if path != root and os.path.commonpath([path, root]) == root:
+            return os.path.relpath(path, root)
+    return os.path.basename(path) or value
+
+
+def with_folders(value: Any, known: Any) -> Any:
+    """Return the result of `without_folders` with the absolute paths of `known`, similar data that has them."""
+    if isinstance(value, Mapping):
+        near = known if isinstance(known, Mapping) else {}
+        return {key: with_folders(item, near.get(key)) for key, item in value.items()}
+    if isinstance(value, list) and isinstance(known, list | tuple) and len(value) == len(known):
+        return [with_folders(item, other) for item, other in zip(value, known, strict=True)]
+    if isinstance(value, str) and isinstance(known, str) and os.path.isabs(known):
+        return known if os.path.basename(known) == value else value
+    return value

@@ -14,7 +14,7 @@ import numpy as np
 from paddle_automl.core.errors import BundleError, ConfigError
 from paddle_automl.core.files import write_text
 from paddle_automl.core.loading import validate
-from paddle_automl.core.paths import located, readable
+from paddle_automl.core.paths import located, readable, without_folders
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.version import VERSION
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
@@ -96,8 +96,9 @@ class Bundle:
         """Write a bundle into the empty `folder`, without parity check, times and samples (see `create_bundle`).
 
         `model` maps the arrays of `input` to the raw outputs of `task`. `calibration` are training items as arrays
-        of `input`, for an exporter that needs them. The key ``output`` of `config` is left out: a bundle contains
-        no paths of the machine on which it was made, except those of the data.
+        of `input`, for an exporter that needs them. The key ``output`` of `config` is left out, and of absolute
+        paths only the names stay: a bundle says nothing of the machine on which it was made, and knows its data by
+        content.
         """
         names = checked_labels(task.names)
         EXPORTERS[exporter.name](exporter).export(
@@ -114,7 +115,9 @@ class Bundle:
             "metrics": plain(metrics or {}),
             "parity": None,
             "latency": [],
-            "config": {key: value for key, value in plain(config or {}).items() if key != "output"},
+            "config": without_folders(
+                {key: value for key, value in plain(config or {}).items() if key != "output"}
+            ),
             "versions": versions(),
             "files": {},
         }

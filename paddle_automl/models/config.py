@@ -96,7 +96,9 @@ class ModelConfig(Section):
         if self.freeze and self.pretrained is None:
             raise ValueError("freeze: backbone needs pretrained: weights that are worth keeping")
         if self.freeze and (self.frozen_epochs or self.pretrained_rate != 1.0):
-            raise ValueError("freeze: backbone keeps it frozen in all epochs; leave frozen_epochs and pretrained_rate")
+            raise ValueError(
+                "freeze: backbone keeps it frozen in all epochs; leave frozen_epochs and pretrained_rate"
+            )
         if self.feature_norm == "standard" and not self.freeze:
             raise ValueError("feature_norm: standard needs freeze: backbone, with which features do not change")
         return self

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.errors import BundleError, ConfigError
+from paddle_automl.core.errors import BundleError, ConfigError, DataError
 from paddle_automl.core.loading import overridden, validate
 from paddle_automl.core.moved import moved_key, with_moved_keys
-from paddle_automl.core.paths import located
+from paddle_automl.core.paths import located, with_folders
 from paddle_automl.core.plugins import KEY, absolute_plugins, load_plugins, plugins_of
 from paddle_automl.core.yaml_io import read_yaml
 from paddle_automl.deployment.integrity import declared_plugins, plugins_hint
@@ -22,6 +22,9 @@ from paddle_automl.pipeline.jobs.evaluate import ALL, EvaluateRequest, EvaluateR
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.runs.folder import BUNDLE_FILE, RunFolder
 from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, open_run
+
+_LEVELS = 3
+"""How far above a bundle its run is looked for: ``trials/0001/model``, ``compressed/1_quantize_post``."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,12 @@ def evaluation_of(
     stable_hashing()
     with start_executor(config, 1, caching=False) as executor, tempfile.TemporaryDirectory() as scratch:
         job = job_of("evaluate", request, Path(scratch) / "evaluate.log", config)
-        result = call(executor, job, EvaluateResult)
+        try:
+            result = call(executor, job, EvaluateResult)
+        except DataError as error:
+            if bundle is None or any(key.startswith("data.dataset.") for key in changed):
+                raise
+            raise DataError(f"{error}{_data_hint(config)}") from None
         return EvaluationOutcome(split, "; ".join(filter(None, (note, *result.notes))), source, result)
 
 
@@ -127,4 +135,25 @@ def _bundle_config(bundle: Path) -> dict[str, Any]:
     config = data.get("config")
     if not isinstance(config, dict) or not config:
         raise BundleError(f"{bundle / BUNDLE_FILE}: config: holds no configuration, so its data are not known")
-    return with_moved_keys(config, warn=False)
+    return with_folders(with_moved_keys(config, warn=False), _run_config(bundle))
+
+
+def _run_config(bundle: Path) -> dict[str, Any]:
+    """Return the configuration of the run that a bundle lies in, which names the data with their folders; or {}."""
+    for folder in list(bundle.resolve().parents)[:_LEVELS]:
+        file = RunFolder(folder).config
+        if file.is_file():
+            return with_moved_keys(read_yaml(file)[0], warn=False)
+    return {}
+
+
+def _data_hint(config: RunConfig) -> str:
+    """Return what to do where the data of a bundle are not found: it names them without their folders."""
+    options = getattr(config.data.dataset, "path_options", ())
+    missing = [
+        name for name in options if (path := getattr(config.data.dataset, name)) and not located(path).exists()
+    ]
+    if not missing:
+        return ""
+    given = " ".join(f"-o data.dataset.{name}=PATH" for name in missing)
+    return f"; a bundle knows its data by name and content only: say where they are with {given} --split test"

@@ -10,6 +10,7 @@ from pydantic import Strict
 
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.files import write_json
+from paddle_automl.core.paths import without_folders
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, changes, enter, with_fold
@@ -91,5 +92,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
         best_bundle=bundles[-1].bundle if bundles else None,
         notes=changes(),
     )
-    write_json(request.target / REPORT_FILE, outcome.model_dump(mode="json"))
+    # The folder of the bundles can be moved.
+    report = without_folders(outcome.model_dump(mode="json"), (request.target,))
+    write_json(request.target / REPORT_FILE, report)
     return outcome

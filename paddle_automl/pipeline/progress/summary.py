@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.files import write_json
-from paddle_automl.core.paths import readable
+from paddle_automl.core.paths import readable, without_folders
 from paddle_automl.pipeline.progress.results import SearchResult
+from paddle_automl.pipeline.runs.trials import needed_paths
 from paddle_automl.search.configurations import FinalChoice
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space import SearchSpace
 
 
 def write_summary(result: SearchResult, file: Path) -> None:
-    """Write a search's result as JSON."""
-    write_json(file, summary_of(result))
+    """Write a search's result as JSON; paths are relative to the output folder or the data's folder."""
+    write_json(file, without_folders(summary_of(result), (result.output, *needed_paths(result.best_config))))
 
 
 def summary_of(result: SearchResult) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.paths import absolute_path, located, read_lines, readable
+from paddle_automl.core.paths import absolute_path, located, read_lines, readable, with_folders, without_folders
 
 GBK_NAME = os.fsdecode("向日葵".encode("gbk"))
 
@@ -128,3 +128,38 @@ def test_chinese_folders_in_every_locale(flowers, tmp_path_factory, encoding):
     assert done.stdout.split()[:4] == ["12", "('sun", "flower',", ascii("郁金香") + ")"]
     expected = {"ascii": {"ascii", "ansi_x3.4-1968"}, "utf-8": {"utf-8"}, "gbk": {"gbk", "gb2312"}}
     assert done.stdout.split()[4].lower() in expected[encoding]
+
+
+def test_data_without_folders_have_no_absolute_path(tmp_path):
+    root = tmp_path / "data" / "图 1"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "x.png").touch()
+    data = {
+        "root": str(root),
+        "files": [str(root / "a" / "x.png"), ("a.png", 3, None)],
+        "group": "/(cat)/",
+        "relative": "./data",
+        "place": "/",
+    }
+    found = without_folders(data)
+    assert found == {
+        "root": "图 1",
+        "files": ["x.png", ["a.png", 3, None]],
+        "group": "/(cat)/",
+        "relative": "./data",
+        "place": "/",
+    }
+    assert without_folders(data, (tmp_path / "elsewhere", root))["files"][0] == os.path.join("a", "x.png")
+    assert without_folders(str(root / "a"), (root / "a",)) == "a"
+
+
+def test_folders_come_back_from_similar_data(tmp_path):
+    data = {"data": {"root": str(tmp_path / "photos"), "size": 3}, "teacher": [str(tmp_path / "t")], "plugins": []}
+    for folder in ("photos", "t"):
+        (tmp_path / folder).mkdir()
+    bare = without_folders(data)
+    assert with_folders(bare, data) == data
+    assert with_folders(bare, {}) == bare
+    # Of other data nothing is taken over.
+    other = {"data": {"root": str(tmp_path / "others"), "size": 9}, "teacher": "x", "plugins": ["y"]}
+    assert with_folders(bare, other) == bare

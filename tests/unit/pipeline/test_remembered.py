@@ -33,6 +33,16 @@ SEARCH = {
 }
 
 
+PLUGIN = """
+from paddle_automl.models.activations import ACTIVATIONS
+import paddle
+
+@ACTIVATIONS.register("test_remembered_own")
+class Own(paddle.nn.ReLU):
+    pass
+"""
+
+
 def photo(folder, number):
     folder.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(number).integers(0, 255, (8, 8), dtype=np.uint8)
@@ -62,6 +72,11 @@ def files_of(outcome) -> set[str]:
     return {item["file"] for item in outcome.result.worst_mistakes}
 
 
+def at(folder):
+    """Where the data of a bundle are that is in no run."""
+    return {"data.dataset.root": str(folder / "photos")}
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A training on sixty photos, exported; then thirty photos were added and one removed."""
@@ -70,7 +85,7 @@ def trained(tmp_path_factory):
     train_run(config_of(folder / "photos", folder / "run"))
     export_run(folder / "run", folder / "bundle")
     before = {part: evaluation_of(folder / "run", part).result for part in ("train", "validation", "test")}
-    bundle = evaluation_of(folder / "bundle").result
+    bundle = evaluation_of(folder / "bundle", "test", overrides=at(folder)).result
     add(folder / "photos", range(100, 130))
     gone = next(iter(sorted((folder / "photos" / "a").iterdir())))
     gone.unlink()
@@ -92,13 +107,13 @@ def test_an_evaluation_keeps_to_the_items_of_the_training(trained):
             in outcome.note
         )
     assert sorted(counts) == [0, 0, 1], "the one that is gone"
-    after = evaluation_of(folder / "bundle")
+    after = evaluation_of(folder / "bundle", "test", overrides=at(folder))
     assert bundle.items - after.result.items in (0, 1)
     assert (
         "30 images were added (for example a/100.png), 1 image was removed; every image keeps its split"
         in after.note
     )
-    everything = evaluation_of(folder / "bundle", "all")
+    everything = evaluation_of(folder / "bundle", "all", overrides=at(folder))
     assert everything.result.items == 89
     assert "of 89 images were in the training split of this network" in everything.note
 
@@ -212,3 +227,38 @@ def test_the_bundle_in_a_run_knows_the_names_of_the_run(tmp_path):
     Image.new("L", (8, 8), 90).save(tmp_path / "photos" / "a" / "000.png")
     note = evaluation_of(RunFolder(tmp_path / "run").bundle).note
     assert "1 image was changed (for example a/000.png); every image keeps its split" in note
+
+
+@pytest.mark.timeout(300)
+def test_results_that_can_be_moved_say_nothing_of_the_machine(tmp_path):
+    add(tmp_path / "photos", range(60))
+    (tmp_path / "photos" / "a" / "broken.png").write_bytes(b"x")
+    (tmp_path / "my_own.py").write_text(PLUGIN, encoding="utf-8")
+    output = RunFolder(tmp_path / "out")
+    config = config_of(
+        tmp_path / "photos", output.path, search={**SEARCH, "trials": 1}, refit={"epochs": 1},
+        plugins=[str(tmp_path / "my_own.py")],
+    )  # fmt: skip
+    config = config.model_copy(update={"data": config.data.model_copy(update={"on_error": "skip"})})
+    run_search(config)
+    steps = [{"name": "quantize_post", "analysis": False}]
+    chain = validate(CompressFile, {"compression": {"steps": steps, "min_speedup": 0.01, "max_drop": 1.0}})
+    compress_run(chain, output.path)
+    written = [output.summary, *(path for path in output.bundle.rglob("*") if path.suffix != ".png")]
+    written += [path for path in (output.path / "compressed").rglob("*") if path.suffix not in (".png", ".log")]
+    assert len([path for path in written if path.name in ("bundle.yaml", "compression.json")]) >= 2
+    for path in written:
+        if path.is_file():
+            assert str(tmp_path).encode() not in path.read_bytes(), path
+    facts = json.loads(output.summary.read_text(encoding="utf-8"))
+    assert facts["bundle"] == "model"
+    assert facts["data"]["skipped_files"][0][0] == "a/broken.png"
+    kept = Bundle.open(output.bundle).info.config
+    assert (kept["data"]["dataset"]["root"], kept["plugins"]) == ("photos", ["my_own.py"])
+    # In its run the bundle finds the data; elsewhere the user says where they are.
+    tested = evaluation_of(output.path).result.metrics
+    moved = shutil.copytree(output.bundle, tmp_path / "elsewhere" / "model")
+    with pytest.raises(DataError, match=r"by name and content only: .* -o data\.dataset\.root=PATH --split test"):
+        evaluation_of(moved)
+    again = evaluation_of(moved, "test", overrides={"data.dataset.root": str(tmp_path / "photos")})
+    assert again.result.metrics == tested
