@@ -60,7 +60,10 @@ def test_a_command_that_is_asked_to_end_leaves_nothing(
             _, err = end(process, number, all_of_them=all_of_them) if running else process.communicate()
         if running and process.returncode != 0:
             # Before the command has begun, in the first imports, the signal ends Python by itself.
-            assert (process.returncode, err) in ((code, f"ended by {number.name}\n"), (-number, ""))
+            assert process.returncode in (code, -number)
+            # Paddle has a line of its own about an import that was interrupted.
+            assert err.splitlines()[-1:] == [f"ended by {number.name}"] * (process.returncode == code)
+            assert "Traceback" not in err
         assert names(scratch) == []
         assert set(os.listdir("/dev/shm")) <= shared
         assert run_tool("verify", "-m", run / "model").code == 0
