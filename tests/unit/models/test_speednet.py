@@ -9,7 +9,7 @@ from paddle import nn
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
-from paddle_automl.models import kernels
+from paddle_automl.models import kernels, whitening
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.network import build_network
@@ -64,6 +64,13 @@ def test_signs_of_the_components_are_fixed(monkeypatch):
     monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (eigh(matrix)[0], -eigh(matrix)[1]))
     layer.measure([images])
     assert np.array_equal(layer.weight.numpy(), expected)
+
+
+def test_not_every_window_of_a_large_image_is_looked_at(monkeypatch):
+    layer, images = Whitening(1, 2), smooth(3, 1, 10)
+    assert layer._windows(images).shape == (3 * 81, 4)
+    monkeypatch.setattr(whitening, "WINDOWS", 30)
+    assert layer._windows(images).shape == (3 * 25, 4)
 
 
 def test_a_constant_direction_does_not_blow_up():

@@ -14,6 +14,7 @@ from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.kinds import parameter_kinds
 from paddle_automl.models.network import build_network
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.kinds import Rates
 from paddle_automl.training.learner import Learner
 from paddle_automl.training.loop import train
@@ -52,6 +53,22 @@ def test_it_trains_every_task(target, metric, bound, head):
     changed = recipe(epochs=5, rates=Rates(head=head)).for_task(data.task)
     result = train(model, data, changed, seed=0, folder=None)
     assert result.metrics[metric] >= bound, result.metrics
+
+
+def test_the_form_with_gradient_descent_trains_at_the_published_rate():
+    data = data_of(900, dataset="digits")
+    backbone = {"name": "speednet", "width": 0.125, "feature_scale": 1 / 9}
+    model = build_network(validate(ModelConfig, {"backbone": backbone}), data.input, 10, seed=0)
+    nesterov = {"name": "momentum", "momentum": 0.85, "nesterov": True, "units": "decoupled"}
+    options = {
+        "epochs": 5,
+        "batch_size": 50,
+        "optimizer": {"name": "lookahead", "learning_rate": 11.5, "weight_decay": 0.00133, "base": nesterov},
+        "rates": {"norm_bias": 64.0},
+        "lr_schedule": "triangle",
+    }
+    result = train(model, data, validate(TrainingConfig, options), seed=0, folder=None)
+    assert result.metrics["accuracy"] >= 0.9
 
 
 def test_images_above_64_pixels_get_a_stride_and_train():
