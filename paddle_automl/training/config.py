@@ -63,6 +63,9 @@ class TrainingConfig(Section):
     labels per item: weight of each label where it applies; balanced: (n - n_label) / n_label."""
     ema: EmaConfig | None = None
     """Exponential moving average of the weights; none if left out."""
+    l1: float | None = Field(None, gt=0)
+    """Penalty on the sum of the magnitudes of kernels and weights, added to the loss, such as 1.0e-5; many weights
+    become small. None: no penalty. Weight decay, a penalty on their squares, is an option of the optimizer."""
     clip_global_norm: float | None = Field(None, gt=0)
     """Largest norm of all gradients together; larger gradients are scaled down to it."""
     recalibrate: int | None = Field(None, ge=1)

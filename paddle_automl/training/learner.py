@@ -22,6 +22,7 @@ from paddle_automl.training.gradients import centralize, centralized_parameters
 from paddle_automl.training.kinds import Stopper
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 from paddle_automl.training.optimizers.base import TwoPassOptimizer
+from paddle_automl.training.penalties import penalties
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer
 
@@ -59,7 +60,7 @@ class Learner:
         step_flops: int = 0,
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        self.callbacks = tuple(callbacks)
+        self.callbacks = (*callbacks, *penalties(model, config))
         steps_per_epoch = config.steps(len(codes))
         self.schedule = LR_SCHEDULES[config.lr_schedule.name](
             config.lr_schedule,  # type: ignore[arg-type]
@@ -67,6 +68,7 @@ class Learner:
             steps_per_epoch=steps_per_epoch,
         )
         self.loss = build_loss(config, task=task, codes=codes, feature_dim=model.feature_dim)
+        self.loss.attach(model)
         self.freezer = Freezer(model, start.frozen_epochs)
         self._stopper = Stopper(model, config.ends)
         optimizer = build_optimizer(

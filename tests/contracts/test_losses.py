@@ -1,11 +1,14 @@
 """Every loss against its contract, and our own against their formulas."""
 
 import math
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import paddle
 import pytest
 
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.tasks.base import TASKS, RawTargets
 from paddle_automl.testing.losses import LossContract, value
 from paddle_automl.training.losses.base import LOSSES
@@ -14,13 +17,19 @@ CLASSES = [LOSSES[name] for name in LOSSES.names()]
 SINGLE = [cls.name for cls in CLASSES if "single_label" in cls.tasks]
 
 
-@pytest.mark.parametrize("plugin", CLASSES, ids=lambda cls: cls.name)
+@pytest.mark.parametrize("plugin", [cls for cls in CLASSES if cls.name != "mse_one_hot"], ids=lambda cls: cls.name)
 class TestLosses(LossContract):
     def tasks(self, plugin):
         found = super().tasks(plugin)
         if plugin.name == "quantile":
             found.append(regression(interval=0.8, names=("u", "v")))
         return found
+
+
+@pytest.mark.parametrize("plugin", [LOSSES["mse_one_hot"]], ids=lambda cls: cls.name)
+class TestMseOneHot(LossContract):
+    # The contract's surest right answer is 5; with the height 1 it would be far too sure.
+    options: ClassVar = {"height": 6.0, "weight": 1.5}
 
 
 def regression(interval=None, names=("u",)):
@@ -167,6 +176,45 @@ def test_asymmetric_by_hand():
     assert cost(same, outputs, targets) == pytest.approx(cost(binary, outputs, targets), rel=1e-5)
 
 
+def cosine_head(scale):
+    return SimpleNamespace(fc=SimpleNamespace(scale=paddle.to_tensor([scale])))
+
+
+def test_arcface_by_hand():
+    loss = make("arcface", 3, margin=0.3)
+    loss.attach(cosine_head(4.0))
+    angles = np.array([[0.5, 1.2, 2.0]])
+    logits = 4 * np.cos(angles + np.array([0.3, 0, 0]))
+    expected = math.log(np.exp(logits).sum()) - logits[0, 0]
+    assert cost(loss, 4 * np.cos(angles), [[1, 0, 0]]) == pytest.approx(expected, rel=1e-5)
+    # Without a margin, and beyond 180 degrees.
+    plain = make("arcface", 3, margin=0.0)
+    outputs = 10 * np.cos(angles)
+    assert cost(plain, outputs, [[0, 1, 0]]) == pytest.approx(
+        cost(make("cross_entropy", 3), outputs, [[0, 1, 0]]), rel=1e-5
+    )
+    logits = 4 * np.array([math.cos(3.0) - 0.3 * math.sin(0.3), 1.0, 0.0])
+    expected = math.log(np.exp(logits).sum()) - logits[0]
+    assert cost(loss, [[4 * math.cos(3.0), 4.0, 0.0]], [[1, 0, 0]]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_arcface_needs_cosines():
+    loss = make("arcface", 3)
+    with pytest.raises(ConfigError, match=r"training\.loss: arcface .* set model\.head: cosine"):
+        loss.attach(paddle.nn.Linear(2, 3))
+    loss.attach(cosine_head(2.0))
+    assert not list(loss.parameters())
+
+
+def test_mse_of_classes_by_hand():
+    outputs, targets = np.array([[1.0, 0.5], [0.0, 3.0]]), np.eye(2)
+    assert cost(make("mse_one_hot", 2), outputs, targets) == pytest.approx((0.25 + 4) / 4)
+    scaled = make("mse_one_hot", 2, height=2.0, weight=3.0)
+    assert cost(scaled, outputs, targets) == pytest.approx((3 + 0.25 + 3) / 4)
+    weighted = make("mse_one_hot", 2, weights=[3.0, 1.0])
+    assert cost(weighted, outputs, targets) == pytest.approx((3 * 0.25 / 2 + 4 / 2) / 4)
+
+
 def test_errors_of_numbers_by_hand():
     outputs, targets = np.array([[1.0, 0.5], [4.0, 0.0]]), [[0.0, 0.5], [1.0, -0.5]]
     # Differences 1, 0, 3, 0.5.
@@ -203,7 +251,9 @@ def test_which_loss_trains_which_task():
     def fitting(task):
         return sorted(cls.name for cls in CLASSES if cls.trains(task))
 
-    assert fitting(task_of("single_label", 2)) == ["center_loss", "cross_entropy", "focal"]
+    assert fitting(task_of("single_label", 2)) == [
+        "arcface", "center_loss", "cross_entropy", "focal", "mse_one_hot"
+    ]  # fmt: skip
     assert fitting(task_of("multi_label", 2)) == ["asymmetric", "binary_cross_entropy"]
     assert fitting(task_of("regression", 2)) == ["huber", "mae", "mse", "quantile"]
     # A loss of differences would pull all three numbers to the same place.

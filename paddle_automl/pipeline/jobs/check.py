@@ -90,6 +90,7 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker:
     work, read = tried_out(candidate, data), data
     model, data = work.model, work.data
     loss = build_loss(candidate.training, task=data.task, codes=data.train.codes, feature_dim=model.feature_dim)
+    loss.attach(model)
     callbacks = callbacks_of(candidate, data, model, worker)
     if candidate.compression.in_trials:
         whole = make_model(candidate, read) if work.frozen else model

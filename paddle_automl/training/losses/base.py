@@ -42,6 +42,12 @@ class Loss(nn.Layer):
         """Return whether it can train `task`; a task may also name a loss itself (`Task.losses`)."""
         return bool(cls.tasks & {vars(base).get("name") for base in type(task).__mro__})
 
+    def attach(self, network: nn.Layer) -> None:
+        """Take what the loss needs from the network that it trains; called once, before the first step.
+
+        Raises ConfigError for a network whose outputs it cannot judge.
+        """
+
     @abstractmethod
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, shape []."""

@@ -98,7 +98,7 @@ def test_the_loss_follows_the_task():
     assert loss_of(numbers, loss={"name": "huber", "delta": 0.5}) == "huber"
     assert loss_of(single, loss={"label_smoothing": 0.1}) == "cross_entropy"
     with pytest.raises(
-        ConfigError, match=r"loss: 'mse' cannot train the task single_label; valid: center_loss, cross"
+        ConfigError, match=r"loss: 'mse' cannot train the task single_label; valid: arcface, center_loss, cross"
     ):
         loss_of(single, loss="mse")
     with pytest.raises(ConfigError, match=r"loss: 'mae' cannot train the task regression; valid: quantile$"):
