@@ -12,6 +12,7 @@ from pydantic import Field
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig, Sequence
 from paddle_automl.models.backbones.base import KEY, ImageBackbone, Size
+from paddle_automl.models.drop_block import DropBlock
 from paddle_automl.models.layers import LayerFactory
 
 
@@ -30,6 +31,12 @@ class StagedConfig(PluginConfig):
     """Stride of the first convolution. auto: 1 up to 48 pixels on the short side, else 2."""
     stem_pool: Literal["auto", True, False] = "auto"
     """Max pooling with stride 2 after the first convolution. auto: for more than 112 pixels on the short side."""
+
+    drop_block: float = Field(0.0, ge=0, lt=1)
+    """Fraction of the feature maps after each of the last two stages that is set to zero while training, in squares
+    of `drop_block_side` pixels (DropBlock)."""
+    drop_block_side: int = Field(3, ge=1)
+    """Side of such a square in pixels."""
 
     def channels(self, stages: int) -> list[int]:
         """Return the width of each stage."""
@@ -62,6 +69,12 @@ def stage_strides(config: StagedConfig, stages: int, size: Size) -> list[int]:
             )
         size = halved(size) if stride == 2 else size
     return list(config.strides)
+
+
+def add_drop_block(config: StagedConfig, stage: nn.Sequential, number: int, stages: int) -> None:
+    """Add to the end of a stage, number `number` of `stages` from 0, what the options drop there."""
+    if config.drop_block and number >= stages - 2:
+        stage.add_sublayer("drop_block", DropBlock(config.drop_block, config.drop_block_side))
 
 
 def final_size(size: Size, strides: list[int]) -> Size:
@@ -177,6 +190,7 @@ class Staged(ImageBackbone):
                 block = self._block(config, layers, place)
                 stage.add_sublayer(str(index), block)
                 channels = self._channels(config, width)
+            add_drop_block(config, stage, number, len(depths))
             self.stages.append(stage)
         self.out_channels = channels
         self.last: nn.Layer | None = None

@@ -11,7 +11,14 @@ from paddle_automl.core.schema import Sequence
 from paddle_automl.models.backbones.base import BACKBONES, ImageBackbone, Size
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
-from paddle_automl.models.staged import StagedConfig, Stem, check_final_size, final_size, stage_strides
+from paddle_automl.models.staged import (
+    StagedConfig,
+    Stem,
+    add_drop_block,
+    check_final_size,
+    final_size,
+    stage_strides,
+)
 
 BOTTLENECK = 4
 """Channels between the two convolutions of a layer divided by the growth rate."""
@@ -63,11 +70,10 @@ class DenseNet(ImageBackbone):
         for number, (depth, stride) in enumerate(zip(config.layers, strides, strict=True)):
             left = max(int(channels * config.compression), 1) if number else channels
             self.transitions.append(_transition(layers, channels, left, stride=stride, first=number == 0))
-            self.blocks.append(
-                nn.Sequential(
-                    *(_DenseLayer(config, layers, left + index * config.growth) for index in range(depth))
-                )
-            )
+            made = (_DenseLayer(config, layers, left + index * config.growth) for index in range(depth))
+            block = nn.Sequential(*made)
+            add_drop_block(config, block, number, count)
+            self.blocks.append(block)
             channels = left + depth * config.growth
         self.last = layers.norm_act(channels)
         self.out_channels = channels

@@ -63,6 +63,7 @@ class ResNet(Staged):
         "widen": {"choice": [1, 2]},
         "attention": {"choice": ["none", "se", "eca", "cbam"]},
         "stochastic_depth": {"choice": [0.0, 0.1, 0.2]},
+        "drop_block": {"choice": [0.0, 0.1]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
 
