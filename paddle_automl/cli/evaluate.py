@@ -97,7 +97,7 @@ def print_evaluation(screen: Console, outcome: EvaluationOutcome) -> None:
     if outcome.note:
         screen.print(Text(shown(f"note: {outcome.note}")))
     what = "all items" if outcome.split == "all" else f"{outcome.split} split"
-    screen.print(f"{what}, {result.items} {result.word}s: {metrics}", markup=False)
+    screen.print(Text(shown(f"{what}, {result.items} {result.word}s: {metrics}")))
     for table in result.tables:
         screen.print()
         screen.print(_table(table))
@@ -106,7 +106,7 @@ def print_evaluation(screen: Console, outcome: EvaluationOutcome) -> None:
 def _table(found: TableResult) -> Table:
     # As Text: a class name may look like markup.
     columns = [Column(Text(shown(name))) for name in found.columns]
-    table = Table(*columns, box=None, title=Text(found.title), title_justify="left")
+    table = Table(*columns, box=None, title=Text(shown(found.title)), title_justify="left")
     for row in found.rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     return table

@@ -9,7 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from paddle_automl.cli.common import OK, console, main_of
+from paddle_automl.core.display_text import plot_text, shown
 from paddle_automl.core.errors import SearchFailedError
 from paddle_automl.core.files import replacing
 
@@ -50,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     file = args.png or args.output / "q_table.png"
     if args.variant == "factored":
         _draw(table, file)
-        console().print(f"\ndrawn: {file}", soft_wrap=True, markup=False)
+        console().print(Text(shown(f"drawn: {file}")), soft_wrap=True)
     return OK
 
 
@@ -72,9 +75,9 @@ def _print(table: Sequence[ChoiceValue], variant: str) -> None:
     console().print(grid)
 
 
-def _plain(text: str) -> str:
+def _plain(text: str) -> Text:
     """Return text whose brackets are not markup: names of decisions contain them."""
-    return text.replace("[", r"\[")
+    return Text(shown(text))
 
 
 def _draw(table: Sequence[ChoiceValue], file: Path) -> None:
@@ -95,7 +98,9 @@ def _draw(table: Sequence[ChoiceValue], file: Path) -> None:
     bars = axes.barh(places, [row.value for row in table], xerr=[row.spread for row in table], color=colors)
     for bar, row in zip(bars, table, strict=True):
         bar.set_alpha(0.8 if row.count else 0.2)
-    axes.set_yticks(places, [f"{row.decision} = {row.choice}  ({row.count})" for row in table], fontsize=7)
+    axes.set_yticks(
+        places, [plot_text(f"{row.decision} = {row.choice}  ({row.count})") for row in table], fontsize=7
+    )
     axes.invert_yaxis()
     axes.axvline(0.0, color="black", linewidth=0.8)
     axes.margins(y=0.01)

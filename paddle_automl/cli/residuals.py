@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from paddle_automl.core.display_text import plot_text
 from paddle_automl.core.files import replacing
 
 PREFIX = "residuals"
@@ -38,7 +39,7 @@ def _draw(pairs: np.ndarray, column: str, left: Any, right: Any) -> None:
     low, high = float(pairs.min()), float(pairs.max())
     left.plot([low, high], [low, high], color="tab:green", linewidth=1)
     left.scatter(truth, predicted, s=8, alpha=0.5)
-    left.set(xlabel="truth", ylabel="prediction", title=column or "prediction")
+    left.set(xlabel="truth", ylabel="prediction", title=plot_text(column or "prediction"))
     right.axhline(0.0, color="tab:green", linewidth=1)
     right.scatter(predicted, predicted - truth, s=8, alpha=0.5)
     right.set(xlabel="prediction", ylabel="prediction - truth", title="residuals")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from paddle_automl.core.display_text import shown
@@ -84,14 +84,13 @@ def _print_gain(console: Console, result: SearchResult) -> None:
             first = (choice.observed.first.values or (0.0,))[0]
             text += f"the best single observation, trial {choice.observed.first.number} with {first:.4g}, "
             text += f"has a mean of {choice.observed_mean:.4g}: gain {choice.gain:.4g}"
-        console.print(Text(text))
+        console.print(Text(shown(text)))
     own = next((item for item in result.configurations if item.first.baseline), None)
     if own is None or own is result.configurations[0]:
         return
     name, before, after = result.objectives[0].metric, own.values[0], result.configurations[0].values[0]
-    console.print(
-        Text(f"the configuration's own values (trial {own.first.number}): {name} {before:.4g}; best: {after:.4g}")
-    )
+    text = f"the configuration's own values (trial {own.first.number}): {name} {before:.4g}; best: {after:.4g}"
+    console.print(Text(shown(text)))
 
 
 def _source_text(result: SearchResult) -> str:
@@ -165,13 +164,13 @@ def print_compression(console: Console, outcome: CompressResult) -> None:
     keys = list(dict.fromkeys(key for row in outcome.table for key in row))
     keys = [key for key in keys if key not in ("kept", "why")] + ["kept"]
     title = "compression, on the validation split; times are p50/p95, speed-up is over the float32 network before"
-    table = Table(*keys, title=title, title_justify="left", box=None)
+    table = Table(*(Column(Text(shown(key))) for key in keys), title=title, title_justify="left", box=None)
     for row in outcome.table:
-        table.add_row(*(Text(row.get(key, "")) for key in keys))
+        table.add_row(*(Text(shown(row.get(key, ""))) for key in keys))
     console.print()
     console.print(table)
     for step in outcome.steps[1:]:
-        console.print(Text(f"{step['name']}: {'kept' if step['kept'] else 'rejected'}: {step['reason']}"))
+        console.print(Text(shown(f"{step['name']}: {'kept' if step['kept'] else 'rejected'}: {step['reason']}")))
     for bundle in outcome.bundles:
         console.print(Text(shown(f"{bundle.bundle}: {bundle.size_mb:.3f} MB, {bundle.parity_summary}")))
         for extra in bundle.formats:

@@ -50,6 +50,11 @@ def _visible(character: str) -> str:
     return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
+def plot_text(text: object) -> str:
+    r"""Return a text for a plot: as by `shown`, and ``$`` begins no formula (``$x_1$`` stays as it is)."""
+    return shown(text).replace("$", r"\$")
+
+
 def csv_cell(value: object) -> str:
     r"""Return a value for a cell of a CSV file, so that no spreadsheet takes it for a formula.
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from paddle_automl.core import signals
+from paddle_automl.core.errors import BundleError, DataError
 from paddle_automl.core.log import configure_logging
 from paddle_automl.core.schema import Section
 from paddle_automl.data import remembering
 from paddle_automl.data.prepare import PreparedData, prepare
 from paddle_automl.data.remembering import Remembered
+from paddle_automl.deployment.integrity import checked_labels
 from paddle_automl.models import kernels
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
 from paddle_automl.paddle_compat.signals import keep_own_handlers
@@ -127,6 +129,14 @@ def load_data(
     data = with_fold(config, fold).data
     seed, cache_dir = split_seed(config), worker.scratch
     return prepare(data, task=config.task, seed=seed, cache_dir=cache_dir, remembered=remembered)
+
+
+def check_names(data: PreparedData) -> None:
+    """Raise DataError for a name that no bundle can hold, before anything is trained."""
+    try:
+        checked_labels(data.task.names)
+    except BundleError as error:
+        raise DataError(f"data: {str(error).partition(': ')[2]}") from None
 
 
 def with_fold(config: RunConfig, fold: int | None) -> RunConfig:

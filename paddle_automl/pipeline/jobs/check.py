@@ -21,7 +21,7 @@ from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import check_needs
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, changes, enter, load_data, notes
+from paddle_automl.pipeline.jobs.base import Shared, changes, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import tried_out
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
 from paddle_automl.pipeline.runs.facts import ArrayFacts, DataFacts
@@ -61,6 +61,7 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
     else:
         remembered = Remembered(ItemList.read(request.items))
     data = load_data(config, worker, remembered=remembered)
+    check_names(data)
     goal_of_run(config, data.task, request.shared)
     # An error that many candidates share is reported once, with the first of them.
     issues: dict[str, str] = {}

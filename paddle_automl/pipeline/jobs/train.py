@@ -20,7 +20,7 @@ from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import weights_key
-from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, notes
+from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import costs_of, learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, with_backbone
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -110,7 +110,9 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
 def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[PreparedData, Remembered | None]:
     """Return the data, and what an earlier training remembers of them."""
     remembered = data_of_training(request.config, RunFolder(request.folder))
-    return load_data(request.config, worker, fold=fold, remembered=remembered), remembered
+    data = load_data(request.config, worker, fold=fold, remembered=remembered)
+    check_names(data)
+    return data, remembered
 
 
 def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: float) -> TrainRequest:

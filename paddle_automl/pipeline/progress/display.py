@@ -119,7 +119,7 @@ class Display(Observer):
         return ranked_configurations(self.finished, self.objectives)
 
     def _render(self) -> Group:
-        parts: list[Any] = [Text(self._headline(), style="bold")]
+        parts: list[Any] = [Text(shown(self._headline()), style="bold")]
         if self.running:
             parts.append(self._running_table())
         if self.finished:
@@ -155,7 +155,7 @@ class Display(Observer):
     def _running_table(self) -> Table:
         table = Table(title="running", title_justify="left", box=None, pad_edge=False)
         for name in ("trial", "epoch", self.objectives[0].metric, "choices"):
-            table.add_column(Text(name), overflow="fold" if name == "choices" else "ellipsis")
+            table.add_column(Text(shown(name)), overflow="fold" if name == "choices" else "ellipsis")
         for record, epoch, value in list(self.running.values()):
             table.add_row(
                 str(record.number),
@@ -185,7 +185,7 @@ def best_table(
     table.add_column("trial", justify="right")
     table.add_column("state")
     for number, objective in enumerate(objectives):
-        table.add_column(Text(f"mean {objective.metric}" if repeated else objective.metric), justify="right")
+        table.add_column(Text(shown(f"mean {objective.metric}" if repeated else objective.metric)), justify="right")
         if repeated and number == 0:
             table.add_column("runs", justify="right")
             table.add_column("from - to", justify="right")

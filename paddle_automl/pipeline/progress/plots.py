@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from paddle_automl.core.display_text import plot_text
 from paddle_automl.core.files import replacing
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import TrialRecord
@@ -41,7 +42,7 @@ def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Pat
     if failed:
         axes.plot([], [], color="tab:red", alpha=0.3, label="failed")
     axes.set_xlabel("trial")
-    axes.set_ylabel(objective.metric)
+    axes.set_ylabel(plot_text(objective.metric))
     axes.legend(loc="best", fontsize=8)
     _save(figure, file)
 
@@ -58,7 +59,7 @@ def plot_curves(records: Sequence[TrialRecord], metric: str, best: int | None, f
             label = f"trial {record.number}" if len(drawn) <= _MAX_LEGEND else None
             axes.plot(epochs, values, linewidth=1, alpha=0.6, label=label, marker="." if len(epochs) == 1 else None)
     axes.set_xlabel("epoch")
-    axes.set_ylabel(metric)
+    axes.set_ylabel(plot_text(metric))
     if drawn:
         axes.legend(loc="best", fontsize=8)
     _save(figure, file)
@@ -73,7 +74,7 @@ def _canvas(title: str) -> tuple[Any, Any]:
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(title)
+    axes.set_title(plot_text(title))
     axes.grid(alpha=0.25)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, axes

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.search.listener import Listener
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space import Integer, Real, SearchSpace
@@ -48,7 +49,7 @@ class VisualDLLog(Listener):
         writer = LogWriter(logdir=str(self.root / name), display_name=name)
         if row:
             # The row must come before the scalars that it names.
-            writer.add_hparams(dict(row), list(self.compared))
+            writer.add_hparams(dict(row), [_tag(name) for name in self.compared])
         writer.flush()
         self._writers[name] = writer
 
@@ -59,7 +60,7 @@ class VisualDLLog(Listener):
             return
         for tag, value in metrics.items():
             if tag not in self._constant:
-                writer.add_scalar(tag=tag, value=float(value), step=epoch)
+                writer.add_scalar(tag=_tag(tag), value=float(value), step=epoch)
         writer.flush()
 
     def close(self, name: str) -> None:
@@ -107,9 +108,14 @@ def _columns(space: SearchSpace) -> dict[str, tuple[str, bool]]:
     return columns
 
 
+def _tag(metric: str) -> str:
+    """Return a metric's tag; VisualDL refuses a percent sign, which the name of a class can have."""
+    return shown(metric).replace("%", "\N{FULLWIDTH PERCENT SIGN}")
+
+
 def _text(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shown(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

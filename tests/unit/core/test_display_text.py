@@ -7,8 +7,9 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import cbook
 
-from paddle_automl.core.display_text import csv_cell, csv_text, shown
+from paddle_automl.core.display_text import csv_cell, csv_text, plot_text, shown
 
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -118,3 +119,15 @@ def test_csv_is_read_as_it_was_written(rows):
     read = list(csv.reader(io.StringIO(csv_text(rows), newline="")))
     assert read == [[csv_cell(cell) for cell in row] for row in rows]
     assert not any(cell.lstrip(" \u00a0")[:1] in tuple("=@\t\r\n") for row in read for cell in row if cell)
+
+
+def test_no_text_of_a_plot_is_a_formula():
+    """Matplotlib reads two dollars as a formula, and raises where it is none."""
+    from matplotlib.figure import Figure
+
+    for name in ("$x_1$", r"$\bad{$", "a\x1b[31m\u202eb", r"\$x$", "5 $"):
+        figure = Figure()
+        text = figure.text(0.5, 0.5, plot_text(name))
+        figure.canvas.draw()
+        assert text.get_text().isprintable()
+        assert not cbook.is_math_text(text.get_text()), name
