@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.extras import installed
 from paddle_automl.core.field_types import with_texts
 from paddle_automl.core.merging import merge, path_in, with_override
 from paddle_automl.core.moved import moved_key, moved_overrides, with_moved_keys
@@ -17,13 +19,17 @@ from paddle_automl.core.schema import Section, issues_of
 from paddle_automl.core.yaml_io import Positions, read_word, read_yaml
 
 S = TypeVar("S", bound=Section)
+logger = logging.getLogger(__name__)
+_told: set[Path] = set()
 
 
 def read_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], Positions]:
     """Return the merged mapping of a file, its bases and `overrides`, and where each key comes from.
 
-    ``_base_`` (a path or a list, relative to the file that names it) is merged first. Keys that have moved
-    (`core.moved`) are under their new names. Raises ConfigError.
+    ``_base_`` (a path or a list, relative to the file that names it) is merged first. A mapping in place of a path,
+    ``{extra: pretrained, file: a.yaml, otherwise: b.yaml}``, is `file` where that extra of the package is installed
+    and `otherwise` elsewhere, with one warning. Keys that have moved (`core.moved`) are under their new names.
+    Raises ConfigError.
     """
     return overridden(*_read_with_bases(Path(path), ()), overrides or {})
 
@@ -109,10 +115,7 @@ def _read_with_bases(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any
     # Before merging: a file may use an old name for what its base sets under the new one.
     data = with_moved_keys(data, positions)
     bases = data.pop("_base_", [])
-    if isinstance(bases, str):
-        bases = [bases]
-    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
-        raise ConfigError(f"{path}: _base_: must be a path or a list of paths, got {bases!r}")
+    bases = [_base_file(path, base) for base in (bases if isinstance(bases, list) else [bases])]
     merged: dict[str, Any] = {}
     places: Positions = {}
     for base in bases:
@@ -121,6 +124,27 @@ def _read_with_bases(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any
         places.update(base_places)
     places.update(positions)
     return merge(merged, data), places
+
+
+def _base_file(path: Path, base: Any) -> str:
+    """Return the path of a base: as written, or the one that fits the installed extras."""
+    if isinstance(base, str):
+        return base
+    keys = ("extra", "file", "otherwise")
+    if not isinstance(base, dict) or set(base) != set(keys) or not all(isinstance(base[key], str) for key in keys):
+        raise ConfigError(
+            f"{path}: _base_: must be a path, a list of paths, or a mapping of {', '.join(keys)}, got {base!r}"
+        )
+    if installed(base["extra"]):
+        return str(base["file"])
+    if path not in _told:
+        _told.add(path)
+        logger.warning(
+            '%s: uses %s, because the extra "%s" is not installed; with it (pip install "paddle_automl[%s]") it '
+            "uses %s",
+            *(path, base["otherwise"], base["extra"], base["extra"], base["file"]),
+        )
+    return str(base["otherwise"])
 
 
 def _locator(positions: Positions) -> Callable[[tuple[Any, ...]], str]:

@@ -7,12 +7,21 @@ import math
 import numpy as np
 import paddle
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 
 from paddle_automl.models.kernels import plain
 
+SMALLEST = 1e-12
+"""Length of a vector below which it counts as zero."""
 EPSILON = 1e-6
 """Deviation of a feature below which it counts as constant."""
+
+
+def directions(x: Tensor, axis: int) -> Tensor:
+    """Return vectors along `axis` divided by their length; zero stays zero."""
+    # Written with square and mean or sum, the exported program gives other numbers in Paddle Inference 3.3,
+    # and F.normalize cannot be traced for the older kind of program.
+    lengths = paddle.linalg.norm(plain(x), 2.0, axis=axis, keepdim=True)
+    return x / paddle.clip(lengths, min=SMALLEST)
 
 
 class Unit(nn.Layer):
@@ -23,8 +32,7 @@ class Unit(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, F] to the same shape."""
-        # Written with square and mean, the exported program gives other numbers in Paddle Inference 3.3 (oneDNN).
-        return F.normalize(plain(x), axis=1) * math.sqrt(x.shape[1])
+        return directions(x, axis=1) * math.sqrt(x.shape[1])
 
 
 class Standard(nn.Layer):

@@ -70,13 +70,16 @@ class HeadContract:
         for (key, a), b in zip(first.named_parameters(), second.parameters(), strict=True):
             assert np.array_equal(a.numpy(), b.numpy()), key
 
-    def test_the_exported_head_answers_as_the_trained_one(self, plugin: type[Head], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("format", ["paddle_inference", "paddle_program"])
+    def test_the_exported_head_answers_as_the_trained_one(
+        self, plugin: type[Head], format: str, tmp_path: Path
+    ) -> None:
         """Paddle Inference fuses and replaces operators, not always correctly."""
         model, given = self.network(plugin), FeatureInput.of(12)
         x = given.example(5, np.random.default_rng(1))
-        kind = EXPORTERS["paddle_inference"]
-        exporter = kind(kind.Config(name="paddle_inference"))
-        exporter.export(model, tmp_path, specs=given.specs, final=Final("none"))
+        kind = EXPORTERS[format]
+        exporter = kind(kind.Config(name=format))
+        exporter.export(model, tmp_path, specs=given.specs, final=Final("identity"))
         with evaluating(model), paddle.no_grad():
             expected = model(paddle.to_tensor(x["features"])).numpy()
         np.testing.assert_allclose(exporter.session(tmp_path)(x), expected, rtol=1e-4, atol=1e-5)

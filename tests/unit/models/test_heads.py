@@ -62,10 +62,12 @@ def test_a_head_alone_has_the_names_and_the_answers_of_the_whole(head, norm, tmp
         expected = whole(paddle.to_tensor(images)).numpy()
         np.testing.assert_allclose(alone(features).numpy(), expected, rtol=1e-4, atol=1e-5)
     # An exported program is checked here, because Paddle Inference computed some formulas of the norm wrongly.
-    kind = EXPORTERS["paddle_inference"]
-    exporter = kind(kind.Config(name="paddle_inference"))
-    exporter.export(whole, tmp_path, specs=image_input(1, 8, 8).specs, final=Final("none"))
-    np.testing.assert_allclose(exporter.session(tmp_path)({"image": images}), expected, rtol=1e-4, atol=1e-5)
+    for name in ("paddle_inference", "paddle_program"):
+        (tmp_path / name).mkdir()
+        exporter = EXPORTERS[name](EXPORTERS[name].Config(name=name))
+        exporter.export(whole, tmp_path / name, specs=image_input(1, 8, 8).specs, final=Final("identity"))
+        found = exporter.session(tmp_path / name)({"image": images})
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
