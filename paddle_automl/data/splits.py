@@ -12,6 +12,7 @@ import numpy as np
 from paddle_automl.core.errors import DataError
 from paddle_automl.data.augment.base import Augmenter, BatchPosition
 from paddle_automl.data.items import ItemList
+from paddle_automl.data.sampling import balanced_order
 from paddle_automl.data.stores import Store
 from paddle_automl.inputs.base import Input, TensorSpec
 from paddle_automl.tasks.base import RawTargets, Task
@@ -117,6 +118,7 @@ class Split:
         count: int | None = None,
         shrink: float = 1.0,
         epoch: int | None = None,
+        balanced: bool = False,
     ) -> Iterator[Batch]:
         """Yield one pass over the split, with `rng` in a random order that depends only on it.
 
@@ -124,18 +126,27 @@ class Split:
         is the only one. With `count` the pass has only that many items, the first in its order. With `shrink`
         below 1 the arrays have that fraction of their resolution (`Input.shrink`), after the augmentation of
         single items and before that of whole batches. `epoch` is the number of the pass, from 1, for an
-        augmentation that depends on it.
+        augmentation that depends on it. With `balanced` the pass has each class equally often (`balanced_order`);
+        it needs `rng`, and a task with one class per item.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if augment is not None and rng is None:
-            raise ValueError("augmentation needs a random generator: give rng")
-        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        if rng is None and (augment is not None or balanced):
+            raise ValueError("augmentation or balancing needs a random generator: give rng")
+        order = np.arange(len(self)) if rng is None else self._order(rng, balanced)
         order = order[:count]
         rows = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         if drop_last and len(rows) > 1 and len(rows[-1]) < batch_size:
             rows.pop()
         return self._batches(rows, rng, augment, shrink, epoch)
+
+    def _order(self, rng: np.random.Generator, balanced: bool) -> np.ndarray:
+        if not balanced:
+            return rng.permutation(len(self))
+        strata = self.task.strata(self.codes)
+        if strata is None or strata.values.ndim != 1:
+            raise ValueError(f"the task {self.task.name} has no single class per item to balance")
+        return balanced_order(strata.values, rng)
 
     def _batches(
         self,

@@ -47,6 +47,9 @@ class TrainingConfig(Section):
     """Items per batch in evaluations; has no effect on results."""
     steps_per_epoch: int | None = Field(None, ge=1)
     """Most steps of an epoch; the next epoch draws other items. None: an epoch goes over all training data."""
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    """Items of an epoch. shuffled: each once; balanced: as many items, but each class equally often, so that small
+    classes have theirs several times (one class per item only). See also class_weights, which acts on the loss."""
     optimizer: Annotated[PluginConfig, Plugin(OPTIMIZERS, "momentum")] = default("momentum")
     """Rule that updates the weights, with learning rate and weight decay."""
     rates: Rates = Rates()

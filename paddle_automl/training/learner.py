@@ -24,7 +24,7 @@ from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 from paddle_automl.training.optimizers.base import TwoPassOptimizer
 from paddle_automl.training.penalties import penalties
 from paddle_automl.training.precision import Precision
-from paddle_automl.training.recipe import build_loss, build_optimizer
+from paddle_automl.training.recipe import build_loss, build_optimizer, check_sampling
 
 if TYPE_CHECKING:
     from paddle_automl.data.splits import PreparedData, Split
@@ -60,6 +60,7 @@ class Learner:
         step_flops: int = 0,
         callbacks: Sequence[Callback] = (),
     ) -> None:
+        check_sampling(config, task, codes)
         self.callbacks = (*callbacks, *penalties(model, config))
         steps_per_epoch = config.steps(len(codes))
         self.schedule = LR_SCHEDULES[config.lr_schedule.name](

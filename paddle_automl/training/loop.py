@@ -270,6 +270,7 @@ class _Run:
             count=count,
             shrink=begins.shrink_factor(epoch),
             epoch=epoch,
+            balanced=self.config.sampling == "balanced",
         ):
             inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
             total.add_(self.learner.step(inputs, paddle.to_tensor(batch.targets)))

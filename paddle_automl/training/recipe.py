@@ -102,3 +102,13 @@ def class_weights(config: TrainingConfig, task: Task, codes: np.ndarray) -> np.n
     if not any(config.class_weights):
         raise ConfigError("training.class_weights: at least one weight must be above 0")
     return np.asarray(config.class_weights, dtype=np.float64)
+
+
+def check_sampling(config: TrainingConfig, task: Task, codes: np.ndarray) -> None:
+    """Raise ConfigError if `config.sampling` cannot be done for items with these codes [N, ...]."""
+    strata = task.strata(codes)
+    if config.sampling == "balanced" and (strata is None or strata.values.ndim != 1):
+        raise ConfigError(
+            f"training.sampling: balanced needs one class per item, which the task {task.name} does not have; use "
+            "shuffled"
+        )

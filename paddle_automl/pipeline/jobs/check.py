@@ -29,7 +29,7 @@ from paddle_automl.pipeline.runs.remembered import data_of_teacher
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.progressive import check_resolution
-from paddle_automl.training.recipe import build_loss, build_optimizer
+from paddle_automl.training.recipe import build_loss, build_optimizer, check_sampling
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker:
     model, data = work.model, work.data
     loss = build_loss(candidate.training, task=data.task, codes=data.train.codes, feature_dim=model.feature_dim)
     loss.attach(model)
+    check_sampling(candidate.training, data.task, data.train.codes)
     callbacks = callbacks_of(candidate, data, model, worker)
     if candidate.compression.in_trials:
         whole = make_model(candidate, read) if work.frozen else model
