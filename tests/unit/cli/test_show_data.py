@@ -1,0 +1,89 @@
+"""The picture of augmented training images."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paddle_automl.cli.common import BAD_INPUT, OK
+from paddle_automl.cli.show_data import draw, main
+from paddle_automl.core.loading import validate
+from paddle_automl.pipeline.augmented import AugmentedItem, Picture, augmented_items
+from paddle_automl.pipeline.config import RunConfig
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"output: {tmp_path / 'output'}\ndata: {{dataset: digits, augment: [mixup]}}\n", encoding="utf-8"
+    )
+    return path
+
+
+def items(*augment, target="digit", **options):
+    data = {"dataset": {"name": "digits", "target": target}, "augment": list(augment)}
+    return augmented_items(validate(RunConfig, {"data": data, **options}), items=4, versions=3)
+
+
+def test_a_picture_is_written_and_nothing_else(config, tmp_path, capsys):
+    target = tmp_path / "data.png"
+    assert main(["-c", str(config), "--to", str(target), "--items", "3", "--versions", "2"]) == OK
+    assert capsys.readouterr().out == f"{target}: 3 images, 2 versions of each; mixup\n"
+    with Image.open(target) as picture:
+        assert picture.width > 300
+    assert {file.name for file in tmp_path.iterdir()} == {"config.yaml", "data.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--to", "picture.jpg"], "--to picture.jpg: must name a .png file"),
+        (["--to", "x.png", "--items", "0"], "--items: must be from 1 to 40, got 0"),
+        (["--to", "x.png", "--versions", "41"], "--versions: must be from 1 to 40, got 41"),
+        (["--to", "x.png", "-o", "data.augmen=[]"], "did you mean 'augment'"),
+    ],
+)
+def test_mistakes_are_named(config, capsys, arguments, message):
+    assert main(["-c", str(config), *arguments]) == BAD_INPUT
+    assert message in capsys.readouterr().err
+
+
+def test_versions_differ_and_the_seed_decides():
+    first, again = items({"name": "random_crop", "padding": 2}), items({"name": "random_crop", "padding": 2})
+    other = items({"name": "random_crop", "padding": 2}, seed=1)
+    for one, same in zip(first, again, strict=True):
+        assert np.array_equal(one.original.pixels, same.original.pixels)
+        assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(one.versions, same.versions, strict=True))
+        assert {version.label for version in one.versions} == {one.original.label}
+        assert one.original.pixels.shape == (8, 8, 3)
+    assert not all(np.array_equal(*(v.pixels for v in one.versions[:2])) for one in first)
+    assert not all(
+        np.array_equal(one.original.pixels, two.original.pixels) for one, two in zip(first, other, strict=True)
+    )
+
+
+def test_without_augmentation_versions_are_the_image_as_it_was_read():
+    for item in items():
+        assert all(np.array_equal(version.pixels, item.original.pixels) for version in item.versions)
+        assert item.original.pixels.max() > 200
+
+
+def test_mixed_targets_are_named():
+    labels = [v.label for item in items({"name": "mixup", "alpha": 5.0, "probability": 1.0}) for v in item.versions]
+    mixed = [label for label in labels if "," in label]
+    assert mixed
+    for label in mixed:
+        parts = [part.split() for part in label.split(", ")]
+        assert sum(float(fraction) for _, fraction in parts) == pytest.approx(1.0, abs=0.02)
+        assert float(parts[0][1]) >= float(parts[-1][1])
+    several = items({"name": "mixup", "alpha": 5.0, "probability": 1.0}, target="digit_and_parity")
+    assert any("even" in version.label for item in several for version in item.versions)
+    numbers = items({"name": "mixup", "alpha": 5.0, "probability": 1.0}, target="ink")
+    assert {version.label for item in numbers for version in item.versions} >= {"mixed"}
+
+
+def test_long_and_odd_labels_are_drawn(tmp_path):
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    item = AugmentedItem(Picture(pixels, "$x_" + "y" * 90), (Picture(pixels, "\x1b[1m"),))
+    draw([item], tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 0
