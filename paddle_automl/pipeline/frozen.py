@@ -34,6 +34,7 @@ from paddle_automl.models.network import Network
 from paddle_automl.models.profile import Profile, profile
 from paddle_automl.models.published import KEY
 from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.pipeline.runs.starting import run_of_weights, weights_of_run
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,9 @@ def weights_key(config: ModelConfig) -> str:
     published = config.published()
     if published is not None:
         return published.sha256
+    run = run_of_weights(config)
+    if run is not None:
+        return weights_of_run(run)
     try:
         with open_regular(located(str(config.pretrained))) as file:
             return hashlib.sha256(file.read()).hexdigest()

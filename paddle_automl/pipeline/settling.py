@@ -8,6 +8,7 @@ from pathlib import Path
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.settle import SettleRequest, SettleResult
+from paddle_automl.pipeline.runs.starting import with_input_of_run
 from paddle_automl.search.executors.base import Executor
 from paddle_automl.tasks.base import TASKS, restore
 from paddle_automl.tasks.metrics.spelling import check_metrics
@@ -15,6 +16,8 @@ from paddle_automl.tasks.metrics.spelling import check_metrics
 
 def settled(config: RunConfig, executor: Executor) -> RunConfig:
     """Return the configuration with the task of the data, the default objective of the task, and the loss.
+
+    If it starts from the weights of another run, items are read as there.
 
     Raises ConfigError if the data contradict the configured task, or if a metric or the loss does not fit it, and
     DataError if the data cannot be found.
@@ -27,5 +30,6 @@ def settled(config: RunConfig, executor: Executor) -> RunConfig:
     check_metrics([objective.metric for objective in search.objectives], task)
     if config.metric is not None:
         check_metrics([config.metric], task, "metric")
+    config = with_input_of_run(config)
     changes = {"task": options, "search": search, "training": config.training.for_task(task)}
     return config.model_copy(update=changes)

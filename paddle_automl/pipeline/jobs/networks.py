@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from paddle_automl.compression.teachers import find_teacher
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.data.augment.base import build_augmenter
 from paddle_automl.data.splits import PreparedData
+from paddle_automl.inputs.base import Input
+from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import Network, build_network
-from paddle_automl.models.pretrained import has_backbone, load_checkpoint
+from paddle_automl.models.pretrained import has_backbone, load_backbone, load_checkpoint
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import weights_key
 from paddle_automl.pipeline.jobs.base import Shared, load_data, lock_of
@@ -20,16 +23,51 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_run
 from paddle_automl.pipeline.runs.sources import best_trials, is_search, open_run
+from paddle_automl.pipeline.runs.starting import run_of_weights, same_head
 from paddle_automl.search.executors.base import Report, Worker
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.spelling import check_metrics, epoch_metrics
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.goal import Goal
 
+logger = logging.getLogger(__name__)
+
 
 def make_model(config: RunConfig, data: PreparedData) -> Network:
-    """Return a new network for the data, with pretrained weights if the configuration names a file."""
-    return build_network(config.model, data.input, data.task.outputs, seed=config.seed)
+    """Return a new network for the data, with pretrained weights if the configuration names some."""
+    return _built(config.model, data.input, data.task, config.seed)
+
+
+def _built(options: ModelConfig, taken: Input, task: Task, seed: int | None = None) -> Network:
+    """Return a new network, from the weights of another run if `pretrained` is its folder."""
+    run = run_of_weights(options)
+    if run is None:
+        return build_network(options, taken, task.outputs, seed=seed)
+    _check_layers(options, run.config.model, run.folder.path)
+    model = build_network(options.model_copy(update={"pretrained": None}), taken, task.outputs, seed=seed)
+    other = trained_network(run.config, run.folder)
+    arrays = {name: tensor.numpy() for name, tensor in other.network.backbone.state_dict().items()}
+    load_backbone(model, arrays, str(run.folder.path))
+    if same_head(options, run.config.model) and task.name == other.task.name and task.names == other.task.names:
+        model.set_state_dict(other.network.state_dict())
+    else:
+        logger.warning(
+            "model.pretrained: %s: the head is new, because the classes or the head are others than there",
+            run.folder.path,
+        )
+    return model
+
+
+def _check_layers(options: ModelConfig, theirs: ModelConfig, folder: Path) -> None:
+    """Raise ConfigError if the same weights would mean something else here."""
+    for key in ("backbone", "activation", "norm"):
+        own, other = getattr(options, key), getattr(theirs, key)
+        if own != other:
+            shown = [value if isinstance(value, str) else value.model_dump(mode="json") for value in (other, own)]
+            raise ConfigError(
+                f"model.pretrained: {folder}: was trained with model.{key}: {shown[0]}, got {shown[1]}; "
+                "use the same"
+            )
 
 
 def goal_of_run(config: RunConfig, task: Task, shared: Shared) -> Goal:
@@ -143,7 +181,7 @@ def _loaded(config: RunConfig, weights: Path, record: TrainResult) -> TrainedNet
             "longer holds the weights that it was trained on"
         )
     options = config.model if head_alone else config.model.model_copy(update={"pretrained": None})
-    model = build_network(options, taken, task.outputs)
+    model = _built(options, taken, task)
     load_checkpoint(model, weights, head_alone=head_alone)
     model.eval()
     return TrainedNetwork(model, taken, task)

@@ -151,9 +151,13 @@ class TestBasesByExtra:
         assert caplog.text.count('pip install "paddle_automl[pretrained]"') == 1
         assert "uses without.yaml, because the extra" in caplog.text
 
-    @pytest.mark.parametrize("base", ["7", "{extra: pretrained}", "[[a.yaml]]", "{extra: 1, file: a, otherwise: b}"])
+    @pytest.mark.parametrize(
+        "base", ["7", "{extra: pretrained}", "[[a.yaml]]", "{extra: 1, file: a, otherwise: b}"]
+    )
     def test_anything_else_is_a_mistake(self, tmp_path, base):
-        with pytest.raises(ConfigError, match=r"_base_: must be a path, a list of paths, or a mapping of extra, file"):
+        with pytest.raises(
+            ConfigError, match=r"_base_: must be a path, a list of paths, or a mapping of extra, file"
+        ):
             read_config(write(tmp_path, "d.yaml", f"_base_: {base}\n"))
 
     def test_an_unknown_extra_is_named(self, tmp_path):

@@ -1,0 +1,116 @@
+"""Trainings that start from the network of another run."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.paddle_compat.weights import load_weights
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.frozen import weights_key
+from paddle_automl.pipeline.jobs.base import load_data, start_executor
+from paddle_automl.pipeline.jobs.networks import make_model
+from paddle_automl.pipeline.runs.starting import with_input_of_run
+from paddle_automl.pipeline.settling import settled
+from paddle_automl.pipeline.training import train_run
+from paddle_automl.search.executors.base import Worker
+
+SMALL = {
+    "device": "cpu",
+    "visualdl": False,
+    "training": {"epochs": 2, "batch_size": 64, "optimizer": {"name": "adamw", "learning_rate": 0.02}},
+}
+BACKBONE = {"name": "resnet", "width": 4, "blocks": [1]}
+
+
+def config_of(output, *, target="digit", start=None, model=None, **data):
+    chosen = {"backbone": BACKBONE, "pretrained": None if start is None else str(start), **(model or {})}
+    section = {"dataset": {"name": "digits", "target": target}, **data}
+    return validate(RunConfig, {**SMALL, "output": str(output), "model": chosen, "data": section})
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A trained run."""
+    folder = tmp_path_factory.mktemp("other") / "run"
+    train_run(config_of(folder))
+    return folder
+
+
+def made(config, tmp_path):
+    data = load_data(config, Worker("cpu", 1, None, lambda epoch, metrics: True))
+    return make_model(config, data)
+
+
+def test_the_same_classes_give_the_same_network(other, tmp_path, caplog):
+    config = config_of(tmp_path, start=other)
+    with caplog.at_level(logging.WARNING, logger="paddle_automl"):
+        model = made(config, tmp_path)
+    weights = load_weights(other / "best.pdparams")
+    assert all(np.array_equal(tensor.numpy(), weights[name]) for name, tensor in model.state_dict().items())
+    assert "the head is new" not in caplog.text
+
+
+def test_other_classes_give_a_new_head_and_say_so(other, tmp_path, caplog):
+    config = config_of(tmp_path, start=other, target="digit_and_parity")
+    with caplog.at_level(logging.WARNING, logger="paddle_automl"):
+        model = made(config, tmp_path)
+    weights = load_weights(other / "best.pdparams")
+    for name, tensor in model.state_dict().items():
+        if name.startswith("backbone."):
+            assert np.array_equal(tensor.numpy(), weights[name]), name
+    assert model.outputs == 12
+    assert "the head is new, because the classes or the head are others than there" in caplog.text
+    assert model.loaded_names == {name for name in weights if name.startswith("backbone.")}
+
+
+def test_a_training_and_a_frozen_one_from_there(other, tmp_path):
+    frozen = {"freeze": "backbone", "feature_norm": "standard"}
+    result = train_run(config_of(tmp_path / "new", start=other, target="digit_and_parity", model=frozen))
+    assert result.input.mean == load_input(other).mean
+    weights, theirs = load_weights(tmp_path / "new" / "best.pdparams"), load_weights(other / "best.pdparams")
+    assert all(np.array_equal(weights[name], theirs[name]) for name in theirs if name.startswith("backbone."))
+
+
+def load_input(folder):
+    from paddle_automl.pipeline.runs.folder import RunFolder
+    from paddle_automl.pipeline.runs.record import read_record
+
+    return read_record(RunFolder(folder)).input
+
+
+def test_its_preprocessing_comes_too(other, tmp_path):
+    config = config_of(tmp_path, start=other, split={"validation": 0.4, "test": 0.1})
+    with start_executor(config, 1, caching=False) as executor:
+        found = settled(config, executor)
+    assert found.data.input.mean == load_input(other).mean
+    assert found.data.input.channels == 1
+    assert with_input_of_run(found) == found
+    with pytest.raises(ConfigError, match=r"input\.mean: must be .* where the weights come from, got \(0\.9,\)"):
+        with_input_of_run(config_of(tmp_path, start=other, input={"mean": [0.9]}))
+
+
+def test_weights_of_another_architecture_are_refused(other, tmp_path):
+    wide = {"backbone": {**BACKBONE, "width": 8}}
+    with pytest.raises(ConfigError, match=r"was trained with model\.backbone: .*'width': 4.*got .*'width': 8"):
+        made(config_of(tmp_path, start=other, model=wide), tmp_path)
+    with pytest.raises(ConfigError, match=r"was trained with model\.activation: relu, got gelu; use the same"):
+        made(config_of(tmp_path, start=other, model={"activation": "gelu"}), tmp_path)
+
+
+def test_a_folder_without_a_network(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"model\.pretrained: .*empty.*: holds neither"):
+        made(config_of(tmp_path / "new", start=tmp_path / "empty"), tmp_path)
+
+
+def test_its_weights_are_part_of_the_features_key(other, tmp_path):
+    config = config_of(tmp_path, start=other, model={"freeze": "backbone"})
+    first = weights_key(config.model)
+    content = (other / "best.pdparams").read_bytes()
+    (other / "best.pdparams").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert weights_key(config.model) != first
+    (other / "best.pdparams").write_bytes(content)
+    assert weights_key(config.model) == first
