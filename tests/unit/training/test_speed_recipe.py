@@ -72,11 +72,12 @@ def test_the_form_with_gradient_descent_trains_at_the_published_rate():
 
 
 def test_images_above_64_pixels_get_a_stride_and_train():
-    data = data_of(300, dataset="digits", input={"size": 72})
+    data = data_of(150, dataset="digits", input={"size": 66})
     model = network(data, width=0.0625)
     assert model.backbone.whiten.stride == 2
-    result = train(model, data, recipe(epochs=4, batch_size=25), seed=0, folder=None)
-    assert result.metrics["accuracy"] >= 0.6
+    result = train(model, data, recipe(epochs=4, batch_size=15, recalibrate=4), seed=0, folder=None)
+    # A guess has 0.1.
+    assert result.metrics["accuracy"] >= 0.4
 
 
 def test_its_sections_agree_with_those_of_the_backbone():
