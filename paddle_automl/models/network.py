@@ -49,6 +49,8 @@ class Network(nn.Layer):
         self.pool = layers.global_pool()
         self.dropout = layers.dropout(dropout)
         self.feature_norm = feature_norm
+        self.normalized = False
+        """Whether the features that `head` is given were normalized before."""
         kind = HEADS["linear" if head is None else head.name]
         self.fc = kind(head).make(backbone, layers, outputs)
 
@@ -64,7 +66,7 @@ class Network(nn.Layer):
 
     def head(self, features: Tensor) -> Tensor:
         """Map features [N, F] to raw outputs [N, K]."""
-        if self.feature_norm is not None:
+        if self.feature_norm is not None and not self.normalized:
             features = self.feature_norm(features)
         return self.fc(self.dropout(features))
 

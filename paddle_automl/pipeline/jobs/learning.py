@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import paddle
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment.base import AUGMENTATIONS, Augmenter, build_augmenter
@@ -62,9 +63,7 @@ def tried_out(config: RunConfig, data: PreparedData) -> Learnable:
 
 def _on_features(config: RunConfig, data: PreparedData, found: Features) -> Learnable:
     model = build_head(config.model, found.values.shape[1], data.task.outputs, seed=config.seed)
-    if isinstance(model.feature_norm, Standard):
-        model.feature_norm.fit(found.values[data.train.indices])
-    given = found.data(data)
+    given = _normalized(model, found, data).data(data)
     kept, left_out = split_augmentations(config.data.augment)
     if left_out:
         logger.warning(
@@ -73,6 +72,18 @@ def _on_features(config: RunConfig, data: PreparedData, found: Features) -> Lear
             ", ".join(left_out),
         )
     return Learnable(model, given, build_augmenter(kept, given.input), found.whole(model), frozen=True)
+
+
+def _normalized(model: Network, found: Features, data: PreparedData) -> Features:
+    """Return the features as the head of `model` gets them: they do not change, so each step need not do it."""
+    norm = model.feature_norm
+    if norm is None:
+        return found
+    if isinstance(norm, Standard):
+        norm.fit(found.values[data.train.indices])
+    model.normalized = True
+    with paddle.no_grad():
+        return Features(norm(paddle.to_tensor(np.asarray(found.values))).numpy(), found.backbone)
 
 
 def split_augmentations(configs: tuple[PluginConfig, ...]) -> tuple[list[PluginConfig], list[str]]:
