@@ -16,6 +16,7 @@ PARTS = {
     "overhead": "search.overhead",
     "compression": "compression.command",
     "deadlines": "deadlines.command",
+    "accuracy": "accuracy.command",
     "kills": "kills.command",
     "training": "training.command",
     "runtime": "training.settings",

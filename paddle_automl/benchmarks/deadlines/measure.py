@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from paddle_automl.benchmarks.deadlines.cases import Case
 from paddle_automl.core.errors import BundleError
@@ -30,7 +30,7 @@ def measure(case: Case) -> dict[str, Any]:
         output = RunFolder(Path(temporary, "output"))
         case.prepare(output.path)
         log = Path(temporary, "log")
-        figures = {**_watch(case, output, log), **_result(output), **_summary(output)}
+        figures = {**watch(case, output, log), **result_of(output), **summary_of(output)}
         if case.hangs:
             figures["hung"] = case.hung(output.path)
         if figures["exit_code"] != 0:
@@ -38,8 +38,23 @@ def measure(case: Case) -> dict[str, Any]:
         return figures
 
 
-def _watch(case: Case, output: RunFolder, log: Path) -> dict[str, Any]:
-    """Run the command to its end, or kill it long after its deadline."""
+class Search(Protocol):
+    """A command with an end."""
+
+    @property
+    def allowed_s(self) -> float:
+        """Return the latest allowed end, in seconds from its start."""
+
+    def command(self, output: Path) -> list[str]:
+        """Return the words of the command, whose results go to the folder `output`."""
+
+
+def watch(case: Search, output: RunFolder, log: Path) -> dict[str, Any]:
+    """Run the command to its end, or kill it long after its deadline.
+
+    Returns the seconds to its end (`took_s`) and to the first verified bundle (`first_bundle_s`, None: never), and
+    its exit code.
+    """
     first = None
     with log.open("wb") as sink:
         started = time.monotonic()
@@ -77,7 +92,7 @@ def _verified(output: RunFolder) -> Bundle | None:
     return bundle if bundle.verified else None
 
 
-def _result(output: RunFolder) -> dict[str, Any]:
+def result_of(output: RunFolder) -> dict[str, Any]:
     """Return the final result for a user: whether the bundle is verified, and its main metric."""
     bundle = _verified(output)
     if bundle is None:
@@ -87,7 +102,7 @@ def _result(output: RunFolder) -> dict[str, Any]:
     return {"verified": True, "metric": metric, **values}
 
 
-def _summary(output: RunFolder) -> dict[str, Any]:
+def summary_of(output: RunFolder) -> dict[str, Any]:
     """Return the number of trials, the end of the first one, and the times of the stages.
 
     A search that was cut short has no summary.

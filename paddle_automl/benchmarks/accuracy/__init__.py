@@ -1,0 +1,1 @@
+"""How good the model is that a whole search leaves after some minutes."""

@@ -1,0 +1,140 @@
+"""The command `benchmark accuracy`: what whole searches reach in a given time, over several seeds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from paddle_automl.benchmarks.deadlines.cases import ROOT, TOOL
+from paddle_automl.benchmarks.deadlines.measure import LAST_LINES, result_of, summary_of, watch
+from paddle_automl.benchmarks.kept import Kept
+from paddle_automl.benchmarks.training.command import screen, tell
+from paddle_automl.core.errors import BundleError, ConfigError, SearchFailedError
+from paddle_automl.core.runtime import processor_name
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.pipeline.runs.folder import RunFolder
+
+SUMMARY = (
+    "Run whole searches of a configuration with a time budget: what their models reach on validation and test."
+)
+DESCRIPTION = """From the start of the command to the verified bundle. Each seed has its own random splits, unless
+the data set gives them, and its own trials. The machine should be idle. With --json results are kept, and searches that
+are already there are not run again."""
+
+
+@dataclass(frozen=True)
+class TimedSearch:
+    """One search: a configuration with changes (``key=value``), a budget in minutes, and a seed."""
+
+    config: str
+    changes: tuple[str, ...]
+    minutes: float
+    seed: int
+
+    @property
+    def allowed_s(self) -> float:
+        """Return the latest allowed end of the command: 2% or 10 s after its budget, whichever is later."""
+        return 60 * self.minutes + max(1.2 * self.minutes, 10.0)
+
+    def command(self, output: Path) -> list[str]:
+        """Return the words of the command."""
+        own = (f"output={output}", f"budget.time={60 * self.minutes:g}s", f"seed={self.seed}")
+        words = [word for change in (*self.changes, *own) for word in ("-o", change)]
+        return [sys.executable, str(TOOL), "-c", self.config, *words]
+
+    def measure(self) -> dict[str, Any]:
+        """Run it in a temporary folder and return its results, with size and latency of the model."""
+        with tempfile.TemporaryDirectory() as temporary:
+            output, log = RunFolder(Path(temporary, "output")), Path(temporary, "log")
+            figures = {**watch(self, output, log), **result_of(output), **summary_of(output), **_model_of(output)}
+            if figures["exit_code"] != 0:
+                text = log.read_text(encoding="utf-8", errors="replace")
+                figures["last_lines"] = text.splitlines()[-LAST_LINES:]
+            return figures
+
+
+def _model_of(output: RunFolder) -> dict[str, Any]:
+    """Return the size of the model on disk in MB, and its latency in ms at batch 1; None where not known."""
+    try:
+        bundle = Bundle.open(output.bundle)
+    except BundleError:
+        return {"size_mb": None, "latency_ms": None}
+    single = [found.p50_ms for found in bundle.info.latency if found.batch_size == 1]
+    return {"size_mb": round(bundle.size_mb, 3), "latency_ms": min(single, default=None)}
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser; its `run` does the work."""
+    parser = commands.add_parser("accuracy", help=SUMMARY, description=f"{SUMMARY} {DESCRIPTION}")
+    parser.add_argument("-c", "--config", required=True, metavar="FILE", help="configuration of the search")
+    parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="change one key")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 5], metavar="M", help="budgets (1 5)")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 of each (3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    wanted = searches(args.config, args.override, args.minutes, args.seeds)
+    kept = Kept.load(args.json, "accuracy")
+    found = []
+    for number, search in enumerate(wanted, start=1):
+        tell(f"{search.minutes:g} min, seed {search.seed} ({number} of {len(wanted)})")
+        figures = kept.get(asdict(search))
+        if figures is None:
+            figures = search.measure()
+            kept.put(asdict(search), figures)
+        found.append((search, figures))
+    tell("")
+    kept.save({"processor": processor_name(), "config": args.config})
+    print_figures(screen(), found)
+    failed = [search for search, figures in found if not figures["verified"]]
+    if failed:
+        raise SearchFailedError(f"{len(failed)} of {len(found)} searches left no verified bundle")
+
+
+def searches(config: str, changes: list[str], minutes: list[float], seeds: int) -> list[TimedSearch]:
+    """Return the searches, shortest first; raises ConfigError for what cannot be run."""
+    if not TOOL.is_file():
+        raise ConfigError(f"accuracy: runs the commands of a checkout, but there is no {TOOL}; clone one")
+    file = next((path for path in (Path(config), ROOT / config) if path.is_file()), None)
+    if file is None:
+        raise ConfigError(f"accuracy: there is no configuration {config}")
+    if seeds < 1 or min(minutes) <= 0:
+        raise ConfigError("accuracy: --seeds must be at least 1 and --minutes more than 0")
+    absolute, given = str(file.resolve()), tuple(changes)
+    return [TimedSearch(absolute, given, budget, seed) for budget in sorted(minutes) for seed in range(seeds)]
+
+
+def print_figures(console: Console, found: list[tuple[TimedSearch, dict[str, Any]]]) -> None:
+    """Print a row per search, and the mean over the seeds of each budget with its standard error."""
+    metric = next((figures["metric"] for _, figures in found if figures["metric"]), "metric not known")
+    table = Table(title=f"{metric} of whole searches", title_justify="left")
+    for name in ("minutes", "seed", "took s", "first bundle s", "trials", "validation", "test", "MB", "ms"):
+        table.add_column(name, justify="right")
+    for search, figures in found:
+        forms = {"first_bundle_s": ".1f", "trials": "d", "validation": ".4f", "test": ".4f"}
+        cells = [
+            _text(figures[key], form) for key, form in {**forms, "size_mb": ".2f", "latency_ms": ".2f"}.items()
+        ]
+        late = " !" if figures["took_s"] > search.allowed_s else ""
+        table.add_row(f"{search.minutes:g}", str(search.seed), f"{figures['took_s']:.1f}{late}", *cells)
+    console.print(table)
+    for minutes in sorted({search.minutes for search, _ in found}):
+        scores = [figures["test"] for search, figures in found if search.minutes == minutes]
+        known = [score for score in scores if score is not None]
+        if len(known) > 1:
+            error = stdev(known) / len(known) ** 0.5
+            console.print(f"{minutes:g} min: test {fmean(known):.4f} +- {error:.4f} over {len(known)} seeds")
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

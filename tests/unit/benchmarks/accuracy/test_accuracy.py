@@ -1,0 +1,65 @@
+"""The benchmark of accuracy, with a fake in place of the search command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from paddle_automl.benchmarks.accuracy import command
+from paddle_automl.benchmarks.command import main
+
+BUNDLE = Path(__file__).parents[3] / "data" / "bundle_format2"
+FAKE = f"""
+import pathlib, shutil, sys, yaml
+given = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+assert given["budget.time"] == "3s" and given["training.epochs"] == "2"
+output = pathlib.Path(given["output"])
+output.mkdir()
+if given["seed"] == "2":
+    print("error: the reason")
+    sys.exit(2)
+shutil.copytree({str(BUNDLE)!r}, output / "model")
+file = output / "model" / "bundle.yaml"
+info = yaml.safe_load(file.read_text(encoding="utf-8"))
+info["metrics"]["test"] = {{"accuracy": 0.9 + 0.02 * int(given["seed"])}}
+file.write_text(yaml.safe_dump(info), encoding="utf-8")
+"""
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    file = tmp_path / "search.py"
+    file.write_text(FAKE, encoding="utf-8")
+    monkeypatch.setattr(command, "TOOL", file)
+    config = tmp_path / "config.yaml"
+    config.write_text("{}", encoding="utf-8")
+    kept = tmp_path / "kept.json"
+    return ["accuracy", "-c", str(config), "-o", "training.epochs=2", "--minutes", "0.05", "--json", str(kept)]
+
+
+def test_means_over_seeds_and_results_that_are_kept(words, capsys):
+    assert main([*words, "--seeds", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "0.05 min: test 0.9100 +- 0.0100 over 2 seeds" in out
+    runs = json.loads(Path(words[-1]).read_text(encoding="utf-8"))["runs"]
+    assert sorted(run["asked"]["seed"] for run in runs.values()) == [0, 1]
+    assert all(run["figures"]["verified"] for run in runs.values())
+    # A search without a bundle is told; the others are not run again.
+    before = Path(words[-1]).read_text(encoding="utf-8")
+    assert main([*words, "--seeds", "3"]) == 2
+    shown = capsys.readouterr()
+    assert "1 of 3 searches left no verified bundle" in shown.err
+    after = json.loads(Path(words[-1]).read_text(encoding="utf-8"))["runs"]
+    assert {key: after[key] for key in json.loads(before)["runs"]} == json.loads(before)["runs"]
+    (failed,) = [run["figures"] for run in after.values() if run["asked"]["seed"] == 2]
+    assert failed["last_lines"] == ["error: the reason"]
+    assert failed["test"] is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [(["-c", "nowhere.yaml"], "no configuration nowhere.yaml"), (["--seeds", "0"], "at least 1")],
+)
+def test_what_cannot_be_run(words, more, message, capsys):
+    assert main([*words, *more]) == 2
+    assert message in capsys.readouterr().err
