@@ -26,8 +26,8 @@ SUMMARY = (
     "Run whole searches of a configuration with a time budget: what their models reach on validation and test."
 )
 DESCRIPTION = """From the start of the command to the verified bundle. Each seed has its own random splits, unless
-the data set gives them, and its own trials. The machine should be idle. With --json results are kept, and searches that
-are already there are not run again."""
+the data set gives them, and its own trials. The machine should be idle. With --json results are kept, and searches
+that are already there are not run again."""
 
 
 @dataclass(frozen=True)
