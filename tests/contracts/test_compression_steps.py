@@ -18,6 +18,7 @@ from paddle_automl.data.config import DataConfig
 from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.prepare import prepare
 from paddle_automl.inputs.base import INPUTS
+from paddle_automl.models.backbones.base import Backbone
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.network import Network
 from paddle_automl.models.norms import NORMS
@@ -73,14 +74,20 @@ class TestOfAnyInput(CompressionStepContract):
     pass
 
 
-class Sum(nn.Layer):
+class Sum(Backbone):
     """Two arrays of a text to features."""
+
+    takes = "toy_text"
 
     def __init__(self):
         super().__init__()
         self.out_features = 3
         self.words = nn.Embedding(200, 3)
         self.rest = nn.Linear(1, 3)
+
+    @classmethod
+    def build(cls, config, *, input, layers):
+        return cls()
 
     def forward(self, ids, length):
         return self.words(ids).mean(axis=1) + self.rest(length)
