@@ -1,0 +1,71 @@
+"""The stage that computes features: all workers at once, the time, and what fails."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from paddle_automl.core.errors import DataError, TimeUpError
+from paddle_automl.pipeline.stages.features import run_together
+from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
+
+
+class Scripted:
+    """An executor whose jobs have events that a test writes down."""
+
+    def __init__(self, *events):
+        self.events, self.running, self.killed, self.replies = list(events), set(), [], []
+
+    def submit(self, id, job):
+        self.running.add(id)
+
+    def poll(self, timeout_s):
+        if self.killed:
+            return [Failed(id, "cancelled") for id in self.killed]
+        if not self.events:
+            time.sleep(0.01)
+            return []
+        return [self.events.pop(0)]
+
+    def reply(self, id, go_on):
+        self.replies.append((id, go_on))
+
+    def kill(self, id, reason):
+        self.killed.append(id)
+
+
+JOBS = [Job("x:y", None, Path("log")), Job("x:y", None, Path("log"))]
+
+
+def go(executor, until=None):
+    seen = []
+    run_together(executor, JOBS, lambda *report: seen.append(report), until)
+    return seen
+
+
+def test_all_parts_run_and_report():
+    executor = Scripted(
+        Reported(1, 16, {"items": 30.0}), Finished(0, {}), Reported(1, 30, {"items": 30.0}), Finished(1, {})
+    )
+    assert go(executor) == [(1, 16, {"items": 30.0}), (1, 30, {"items": 30.0})]
+    assert executor.running == {0, 1}
+    assert executor.replies == [(1, True), (1, True)]
+    assert not executor.killed
+
+
+def test_the_error_of_a_part_ends_the_others():
+    executor = Scripted(Failed(0, "bad", DataError("data: bad")))
+    with pytest.raises(DataError, match="data: bad"):
+        go(executor)
+    assert executor.killed == [1]
+
+
+def test_a_part_that_died_is_left_to_the_trials():
+    assert go(Scripted(Failed(0, "killed", cause="killed"), Finished(1, {}))) == []
+
+
+def test_the_end_of_the_time_kills_all_parts():
+    executor = Scripted()
+    with pytest.raises(TimeUpError):
+        go(executor, until=time.monotonic() + 0.05)
+    assert sorted(executor.killed) == [0, 1]
