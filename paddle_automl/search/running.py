@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddle_automl.core.errors import MachineError, TrialError
+from paddle_automl.core.errors import MachineError, TimeUpError, TrialError
 from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
 from paddle_automl.search.objective import Objective, curve_objective, excess_of
 from paddle_automl.search.records import NO_TIME, TrialRecord
@@ -120,6 +120,9 @@ class Running:
             return self.study.interrupt(number)
         if event.cause == "killed":
             return self.study.killed(number, reason)
+        if isinstance(event.error, TimeUpError):
+            # It found out by itself that the time left is too short for it.
+            reason = NO_TIME
         if reason == NO_TIME and trial.usable_metrics:
             return self.study.prune(number, trial.usable_metrics, trial.curve, NO_TIME)
         return self.study.fail(number, reason, trial.curve)

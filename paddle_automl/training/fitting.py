@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import paddle
 
-from paddle_automl.core.errors import TrialError
+from paddle_automl.core.errors import TimeUpError
 from paddle_automl.core.seeds import generator
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
@@ -110,7 +110,7 @@ def fit_epochs(config: TrainingConfig, pace: Pace, items: int, seconds: float) -
 
     Where they all fit it is returned as it is. Fewer than `FEW_EPOCHS` are made of fewer steps each
     (`steps_per_epoch`), so that the time is used. The schedule follows: it ends with the last step. Raises
-    TrialError if not even one step fits.
+    TimeUpError if not even one step fits.
     """
     limit = seconds / MARGIN
     if pace.seconds(config, items) <= limit:
@@ -123,7 +123,7 @@ def fit_epochs(config: TrainingConfig, pace: Pace, items: int, seconds: float) -
     if whole and steps < 1:
         return with_epochs(config, whole)
     if steps < 1:
-        raise TrialError(
+        raise TimeUpError(
             f"{max(seconds, 0):.1f} s are too short for one step of {pace.step_s:.1f} s and an evaluation of "
             f"{pace.evaluation_s:.1f} s; raise the time, or use a smaller network or batch"
         )

@@ -65,7 +65,7 @@ class Scripted(Executor):
     def _step(self, id, go_on):
         job = self._jobs[id]
         if go_on is False:
-            job = itertools.dropwhile(lambda step: not isinstance(step, dict | str), job)
+            job = itertools.dropwhile(lambda step: not isinstance(step, dict | str | Exception), job)
         step = next(job)
         if isinstance(step, tuple):
             self._events.append(Reported(id, *step))
@@ -73,6 +73,8 @@ class Scripted(Executor):
             self._events.append(Finished(id, step))
         elif step == "hang":
             pass
+        elif isinstance(step, Exception):
+            self._events.append(Failed(id, str(step), step))
         else:
             self._events.append(Failed(id, step))
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from paddle_automl.core.errors import ConfigError, SearchFailedError
+from paddle_automl.core.errors import ConfigError, SearchFailedError, TimeUpError
 from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
 from tests.unit.search.helpers import (
@@ -205,6 +205,16 @@ def test_provisional_reports_are_no_result_of_a_trial_that_time_ends(tmp_path):
         assert (whole.state, whole.values) == ("complete", (0.9,))
         assert (killed.state, killed.reason, killed.values) == ("failed", "no time left", None)
         assert study.best().number == whole.number
+
+
+def test_a_trial_that_finds_its_time_too_short_has_not_failed(tmp_path):
+    scripts = [script(0.9), [TimeUpError("0.1 s are too short for one step")], script(0.8)]
+    with open_study(tmp_path) as study:
+        limits = SearchLimits(trials=3, max_failures=1)
+        search(study, lambda record: scripts[min(record.number, 2)], limits=limits, executor=Scripted(1))
+        short = study.records()[1]
+        assert (short.state, short.reason, short.counted) == ("failed", "no time left", False)
+        assert sum(record.counted for record in study.records()) == 3
 
 
 def test_deadline_stops_politely_then_kills(tmp_path):

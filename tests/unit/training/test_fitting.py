@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from paddle_automl.core.errors import TrialError
+from paddle_automl.core.errors import TimeUpError
 from paddle_automl.core.loading import validate
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import FEW_EPOCHS, MARGIN, Pace, fit_epochs, measure_pace, with_epochs
@@ -55,7 +55,7 @@ def test_too_little_time_for_one_step():
         TrialError, match=r"0\.5 s are too short for one step of 0\.1 s and an evaluation of 0\.5 s"
     ):
         fit_epochs(config(), PACE, ITEMS, 0.5)
-    with pytest.raises(TrialError, match=r"^0\.0 s are too short"):
+    with pytest.raises(TimeUpError, match=r"^0\.0 s are too short"):
         fit_epochs(config(), PACE, ITEMS, -3)
 
 
