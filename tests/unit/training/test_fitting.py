@@ -52,7 +52,7 @@ def test_cheap_epochs_shrink_too():
 
 def test_too_little_time_for_one_step():
     with pytest.raises(
-        TrialError, match=r"0\.5 s are too short for one step of 0\.1 s and an evaluation of 0\.5 s"
+        TimeUpError, match=r"0\.5 s are too short for one step of 0\.1 s and an evaluation of 0\.5 s"
     ):
         fit_epochs(config(), PACE, ITEMS, 0.5)
     with pytest.raises(TimeUpError, match=r"^0\.0 s are too short"):
