@@ -70,14 +70,19 @@ class LayerList(ImageBackbone):
     space: ClassVar[dict[str, Any]] = {
         "layers": {
             "repeat": {
+                # The smallest layer first and the largest last, for the corners of the space.
                 "choice": [
-                    *({"conv": channels, "kernel": kernel} for channels in (16, 32, 64) for kernel in (3, 5)),
+                    {"conv": 16, "kernel": 3},
+                    {"dropout": 0.2},
                     {"pool": "max"},
                     {"pool": "mean"},
-                    {"dropout": 0.2},
+                    {"conv": 32, "kernel": 3},
+                    {"conv": 32, "kernel": 5},
+                    {"conv": 64, "kernel": 3},
+                    {"conv": 64, "kernel": 5},
                 ]
             },
-            "times": {"int": [2, 8]},
+            "times": {"int": [3, 6]},
         }
     }
     small: ClassVar[dict[str, Any]] = {"layers": [{"conv": 8}, {"pool": "max"}, {"conv": 8}]}

@@ -48,8 +48,7 @@ class MobileNet(Staged):
         "blocks": {"repeat": {"int": [1, 3]}, "times": {"int": [2, 5]}},
         "kernel": {"choice": [3, 5]},
         "expansion": {"choice": [3, 4, 6]},
-        "attention": {"choice": ["none", "se", "eca", "cbam"]},
-        "stochastic_depth": {"choice": [0.0, 0.1, 0.2]},
+        "attention": {"choice": ["none", "se"]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
     small: ClassVar[dict[str, Any]] = {"width": 8, "blocks": [1, 2]}

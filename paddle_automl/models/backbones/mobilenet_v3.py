@@ -57,8 +57,7 @@ class MobileNetV3(Staged):
         "kernel": {"choice": [3, 5]},
         "late_kernel": {"choice": [3, 5]},
         "expansion": {"choice": [3, 4, 6]},
-        "attention": {"choice": ["none", "se", "eca", "cbam"]},
-        "stochastic_depth": {"choice": [0.0, 0.1, 0.2]},
+        "attention": {"choice": ["none", "se"]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
     small: ClassVar[dict[str, Any]] = {"width": 8, "blocks": [1, 2], "features": 16}

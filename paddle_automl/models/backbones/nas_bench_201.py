@@ -46,7 +46,7 @@ class NasBench201(Staged):
         "width": {"choice": [8, 16, 32]},
         "cells": {"repeat": {"int": [1, 3]}, "times": 3},
         "edges": {
-            "repeat": {"choice": ["conv_3x3", "conv_1x1", "avg_pool_3x3", "skip", "none"]},
+            "repeat": {"choice": ["skip", "none", "avg_pool_3x3", "conv_1x1", "conv_3x3"]},
             "times": 6,
         },
         "stem_stride": {"choice": ["auto", 1, 2]},

@@ -49,7 +49,7 @@ class PPLCNet(Staged):
         "kernel": {"choice": [3, 5]},
         "late_kernel": {"choice": [3, 5]},
         "features": {"choice": [128, 256, 512]},
-        "attention": {"choice": ["none", "se", "eca", "cbam"]},
+        "attention": {"choice": ["none", "se"]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
     small: ClassVar[dict[str, Any]] = {"width": 8, "blocks": [1, 1], "features": 16}

@@ -60,10 +60,8 @@ class ResNet(Staged):
         "kernel": {"choice": [3, 5]},
         "order": {"choice": ["post", "pre"]},
         "bottleneck": {"choice": [False, True]},
-        "widen": {"choice": [1, 2]},
         "attention": {"choice": ["none", "se", "eca", "cbam"]},
         "stochastic_depth": {"choice": [0.0, 0.1, 0.2]},
-        "drop_block": {"choice": [0.0, 0.1]},
         "stem_stride": {"choice": ["auto", 1, 2]},
     }
 

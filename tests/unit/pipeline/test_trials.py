@@ -89,6 +89,24 @@ def test_covering_uses_every_option_once():
     assert names == {"resnet", "vgg"}
 
 
+def test_all_items_of_a_repeated_list_are_covered_together():
+    layers = [{"conv": 8}, {"pool": "max"}, {"dropout": 0.2}, {"conv": 16}]
+    lists = {"layers": {"repeat": {"choice": layers}, "times": {"int": [2, 6]}}}
+    space = {"model.backbone": {"resnet": {}, "layer_list": lists}}
+    config = config_of(search={"space": space})
+    parsed = make_space(config)
+    found = covering(config, parsed, {"model.backbone": "resnet"})
+    seen = {(name, value) for item in found for name, value in item.params.items()}
+    for decision in parsed.decisions:
+        for value in decision.domain.ends():
+            assert (decision.name, value) in seen
+    places = [decision for decision in parsed.decisions if decision.repeated]
+    assert len(places) == 6
+    assert all((decision.name, value) in seen for decision in places for value in decision.domain.stored)
+    # The two backbones, the two lengths, and one candidate for each kind of layer.
+    assert len(found) <= 2 + 2 + 4
+
+
 def test_a_bad_option_is_named_once_with_its_key():
     space = {"model.backbone": {"resnet": {}, "vgg": {"blocks": {"choice": [[1], [2]]}}}}
     config = config_of(search={"space": space})
