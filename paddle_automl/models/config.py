@@ -71,6 +71,9 @@ class ModelConfig(Section):
     features; others are left out."""
     frozen_epochs: int = Field(0, ge=0)
     """Epochs at the start in which the loaded layers of the backbone do not change."""
+    frozen_norm: bool = False
+    """Whether the loaded running statistics of batch normalization stay as they are in all epochs: a fine-tuning of
+    few and small batches would only spoil them."""
     pretrained_rate: float = Field(1.0, gt=0)
     """Factor of the learning rate for the loaded layers of the backbone."""
 
@@ -88,8 +91,10 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _options_of_pretrained(self) -> ModelConfig:
-        if self.pretrained is None and (self.frozen_epochs or self.pretrained_rate != 1.0):
-            raise ValueError("frozen_epochs and pretrained_rate need pretrained: a file of weights to start from")
+        if self.pretrained is None and (self.frozen_epochs or self.frozen_norm or self.pretrained_rate != 1.0):
+            raise ValueError(
+                "frozen_epochs, frozen_norm and pretrained_rate need pretrained: a file of weights to start from"
+            )
         return self
 
     @model_validator(mode="after")
@@ -100,8 +105,11 @@ class ModelConfig(Section):
             raise ValueError(
                 "freeze: backbone keeps it frozen in all epochs; leave frozen_epochs and pretrained_rate"
             )
-        if self.feature_norm == "standard" and not self.freeze:
-            raise ValueError("feature_norm: standard needs freeze: backbone, with which features do not change")
+        if self.feature_norm == "standard" and not self.freeze and self.weights_path is None:
+            raise ValueError(
+                "feature_norm: standard needs freeze: backbone, with which features do not change, or the weights "
+                "of such a run"
+            )
         return self
 
     @model_validator(mode="after")

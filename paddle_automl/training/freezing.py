@@ -1,4 +1,4 @@
-"""Freezing the loaded layers of a backbone in the first epochs."""
+"""Freezing the loaded layers of a backbone in the first epochs, and its running statistics for longer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ class Freezer:
     """Keeps the backbone's loaded parameters from changing in the first `epochs` epochs.
 
     Meanwhile normalizations with loaded running statistics are used as in evaluation, so that the statistics do not
-    change either. `names` are the loaded parameters of the backbone.
+    change either; with `norm` in all epochs. `names` are the loaded parameters of the backbone.
     """
 
-    def __init__(self, model: Network, epochs: int) -> None:
+    def __init__(self, model: Network, epochs: int, *, norm: bool = False) -> None:
         loaded = {name for name in model.loaded_names if name.startswith("backbone.")}
         self.epochs = epochs
+        self.norm = norm
         named = dict(model.named_parameters())
         # Paddle counts running statistics as parameters that are not trained.
         statistics = {name for name, parameter in named.items() if parameter.stop_gradient}
@@ -27,7 +28,7 @@ class Freezer:
         """Freeze or release for epoch `epoch`, from 1; call after the network was set to training mode."""
         frozen = epoch <= self.epochs
         self._set(frozen)
-        if frozen:
+        if frozen or self.norm:
             for layer in self._layers:
                 layer.eval()
 

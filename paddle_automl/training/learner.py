@@ -38,6 +38,8 @@ class Start:
     """Epochs at the start in which they do not change."""
     rate: float = 1.0
     """Factor of their learning rate."""
+    frozen_norm: bool = False
+    """Whether the running statistics of their normalizations do not change in any epoch."""
 
 
 class Learner:
@@ -70,7 +72,7 @@ class Learner:
         )
         self.loss = build_loss(config, task=task, codes=codes, feature_dim=model.feature_dim)
         self.loss.attach(model)
-        self.freezer = Freezer(model, start.frozen_epochs)
+        self.freezer = Freezer(model, start.frozen_epochs, norm=start.frozen_norm)
         self._stopper = Stopper(model, config.ends)
         optimizer = build_optimizer(
             model,

@@ -115,6 +115,11 @@ def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[Prep
     return data, remembered
 
 
+def _start(config: RunConfig) -> Start:
+    model = config.model
+    return Start(model.frozen_epochs, model.pretrained_rate, model.frozen_norm)
+
+
 def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: float) -> TrainRequest:
     """Return the request with the epochs that fit into `left` seconds, which its folder's configuration states."""
     config = request.config
@@ -124,7 +129,7 @@ def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: flo
         work.model,
         work.data,
         config.training,
-        start=Start(config.model.frozen_epochs, config.model.pretrained_rate),
+        start=_start(config),
         augment=work.augment,
         split=split,
         device=worker.device,
@@ -176,7 +181,7 @@ def _train(
         work.data,
         config.training,
         goal_of_run(config, data.task, shared),
-        Start(config.model.frozen_epochs, config.model.pretrained_rate),
+        _start(config),
         seed=config.seed,
         folder=request.folder if alone else None,
         augment=work.augment,

@@ -31,8 +31,9 @@ def test_the_schema_lists_the_names():
         ({"backbone": {"name": "resnet", "blocks": []}}, r"backbone\.blocks"),
         ({"backbone": {"name": "inception", "branches": ["1x1", "1x1"]}}, "duplicate branch 1x1"),
         ({"dropout": 1.0}, "dropout: input should be less than 1, got 1.0"),
-        ({"frozen_epochs": 2}, "frozen_epochs and pretrained_rate need pretrained"),
-        ({"pretrained_rate": 0.1}, "frozen_epochs and pretrained_rate need pretrained"),
+        ({"frozen_epochs": 2}, "frozen_epochs, frozen_norm and pretrained_rate need pretrained"),
+        ({"frozen_norm": True}, "frozen_epochs, frozen_norm and pretrained_rate need pretrained"),
+        ({"pretrained_rate": 0.1}, "frozen_epochs, frozen_norm and pretrained_rate need pretrained"),
     ],
 )
 def test_mistakes_are_named(data, message):

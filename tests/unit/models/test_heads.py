@@ -75,7 +75,10 @@ def test_a_head_alone_has_the_names_and_the_answers_of_the_whole(head, norm, tmp
     [
         ({"freeze": "backbone"}, "freeze: backbone needs pretrained"),
         ({"freeze": "backbone", "pretrained": "x", "frozen_epochs": 1}, "keeps it frozen in all epochs"),
-        ({"feature_norm": "standard", "pretrained": "x"}, "feature_norm: standard needs freeze: backbone"),
+        (
+            {"feature_norm": "standard", "pretrained": "imagenet", "backbone": "efficientnet_lite"},
+            "standard needs freeze",
+        ),
         ({"head": "cosin"}, "cosin.*cosine"),
     ],
 )

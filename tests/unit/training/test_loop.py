@@ -227,6 +227,19 @@ def test_frozen_layers_rest_and_then_learn_at_their_own_rate(digits, make_model,
     assert distance(1e-3) < 0.1 * distance(1.0)
 
 
+def test_frozen_statistics_stay_while_the_weights_learn(digits, make_model, tmp_path):
+    file = tmp_path / "a.pdparams"
+    save_weights(file, make_model(seed=3).state_dict())
+    for frozen in (True, False):
+        model = make_model(seed=4, pretrained=str(file))
+        start = weights(model)
+        train(model, digits, config(epochs=2), seed=0, folder=None, start=Start(frozen_norm=frozen))
+        end = weights(model)
+        kept = {name for name in start if np.array_equal(start[name], end[name])}
+        statistics = {name for name in start if name.endswith(("_mean", "_variance"))}
+        assert kept == (statistics if frozen else set())
+
+
 def test_layers_that_were_not_loaded_are_not_frozen(digits, make_model):
     model = make_model()
     start = weights(model)
