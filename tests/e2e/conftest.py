@@ -9,6 +9,7 @@ import sys
 import tempfile
 import traceback
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,9 @@ def run_forked(name: str, *words: object) -> Ran:
                 os.dup2(out.fileno(), 1)
                 os.dup2(err.fileno(), 2)
                 sys.argv = [f"tools/{name}.py", *map(str, words)]
+                # The fork server of an earlier test is a child of the parent, not of this process.
+                for state in ("address", "alive_fd", "pid"):
+                    setattr(forkserver._forkserver, f"_forkserver_{state}", None)
                 code = command.main()
             except BaseException:  # noqa: BLE001  the parent shows it
                 traceback.print_exc()
