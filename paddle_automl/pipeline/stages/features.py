@@ -17,6 +17,10 @@ from paddle_automl.search.executors.base import Executor, Failed, Job, Reported
 
 KEEPS = {"backbone", "activation", "norm", "pretrained"}
 """Options of `model` that the features depend on."""
+SURE = 0.1
+"""Fraction of the items whose time tells that of all."""
+TOLERANCE = 1.2
+"""How much longer than the time left all items may seem to take: the first ones include the start."""
 
 
 @STAGES.register("features")
@@ -39,15 +43,15 @@ class Features(Stage):
             count = run.executor.capacity().workers
             jobs = [self._job(run, config, (number, count)) for number in range(count)]
             shown = run.observer.job(f"computing the features of {_name(config.model)} once for each item")
-            progress = _Progress(shown)
+            progress = _Progress(shown, count, until)
             try:
                 run_together(run.executor, jobs, progress.on_report, until)
             except TimeUpError:
-                seconds, budget = time.monotonic() - started, run.config.budget.time or 0.0
+                budget, seconds = run.config.budget.time or 0.0, time.monotonic() - started
                 raise ConfigError(
-                    f"budget.time: {budget:.0f} s are too short: in {seconds:.0f} s the features of "
-                    f"{progress.done} of {progress.items} items were computed; raise it, or use smaller items "
-                    "(data.input.size)"
+                    f"budget.time: {budget:.0f} s are too short: {progress.done} of {progress.items} items had "
+                    f"their features after {seconds:.0f} s, so all would take {progress.needed:.0f} s; raise it, or "
+                    "use smaller items (data.input.size)"
                 ) from None
             run.observer.on_message(
                 f"features of {_name(config.model)} ({config.model.pretrained}): "
@@ -61,9 +65,12 @@ class Features(Stage):
 
 @dataclass
 class _Progress:
-    """Items that are done in all parts."""
+    """Items that are done in all of `count` parts, and whether the rest can be done until `until`."""
 
     shown: Callable[[int, Mapping[str, float]], None]
+    count: int
+    until: float | None
+    started: float = field(default_factory=time.monotonic)
     parts: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -76,10 +83,18 @@ class _Progress:
         """Return the items of the parts that have begun."""
         return sum(items for _, items in self.parts.values())
 
+    @property
+    def needed(self) -> float:
+        """Return the seconds that all items need at the pace so far."""
+        return (time.monotonic() - self.started) * self.items / max(self.done, 1)
+
     def on_report(self, part: int, done: int, metrics: Mapping[str, float]) -> None:
-        """Show the progress of a part."""
+        """Show the progress of a part; raises TimeUpError as soon as the rest cannot be done in time."""
         self.parts[part] = (done, int(metrics["items"]))
         self.shown(self.done, {"items": self.items})
+        measured = len(self.parts) == self.count and self.done > SURE * self.items
+        if self.until is not None and measured and self.started + self.needed / TOLERANCE > self.until:
+            raise TimeUpError("the time for the features is too short")
 
 
 def run_together(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from paddle_automl.core.errors import DataError, TimeUpError
-from paddle_automl.pipeline.stages.features import run_together
+from paddle_automl.pipeline.stages.features import _Progress, run_together
 from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
 
 
@@ -69,3 +69,23 @@ def test_the_end_of_the_time_kills_all_parts():
     with pytest.raises(TimeUpError):
         go(executor, until=time.monotonic() + 0.05)
     assert sorted(executor.killed) == [0, 1]
+
+
+def test_a_time_that_is_too_short_is_known_early():
+    shown = []
+
+    def progress(left):
+        now = time.monotonic()
+        return _Progress(lambda done, metrics: shown.append(done), 2, now + left, started=now - 10.0)
+
+    slow = progress(left=20.0)
+    # 50 of 1000 items in 10 s say nothing yet, and neither do those of one part alone.
+    slow.on_report(0, 50, {"items": 500.0})
+    slow.on_report(1, 40, {"items": 500.0})
+    with pytest.raises(TimeUpError):
+        slow.on_report(1, 60, {"items": 500.0})
+    assert slow.needed == pytest.approx(10.0 * 1000 / 110, rel=0.01)
+    fast = progress(left=200.0)
+    fast.on_report(0, 50, {"items": 500.0})
+    fast.on_report(1, 60, {"items": 500.0})
+    assert shown == [50, 90, 110, 50, 110]
