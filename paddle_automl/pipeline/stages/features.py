@@ -50,8 +50,8 @@ class Features(Stage):
                 budget, seconds = run.config.budget.time or 0.0, time.monotonic() - started
                 raise ConfigError(
                     f"budget.time: {budget:.0f} s are too short: {progress.done} of {progress.items} items had "
-                    f"their features after {seconds:.0f} s, so all would take {progress.needed:.0f} s; raise it, or "
-                    "use smaller items (data.input.size)"
+                    f"their features after {seconds:.0f} s, so all would take {progress.needed:.0f} s; raise it, "
+                    "or use smaller items (data.input.size)"
                 ) from None
             run.observer.on_message(
                 f"features of {_name(config.model)} ({config.model.pretrained}): "
