@@ -66,6 +66,12 @@ setup(
     packages=find_packages(include=["paddle_automl", "paddle_automl.*"]),
     package_data={"paddle_automl": ["py.typed"]},
     install_requires=REQUIRES,
-    extras_require={"onnx": ONNX, "pretrained": PRETRAINED, "test": TEST, "lint": LINT, "dev": [*TEST, *LINT, *PRETRAINED]},
+    extras_require={
+        "onnx": ONNX,
+        "pretrained": PRETRAINED,
+        "test": TEST,
+        "lint": LINT,
+        "dev": [*TEST, *LINT, *PRETRAINED],
+    },
     entry_points={"console_scripts": ["paddle-automl = paddle_automl.cli.main:main"]},
 )
