@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,7 +43,9 @@ def plugins_hint(names: Sequence[str]) -> str:
     """Return the end of a message about a bundle that needs these plugins; empty if there are none."""
     if not names:
         return ""
-    words = " ".join(f"--plugin {shlex.quote(name)}" for name in names)
+    # A bundle keeps the name of a file alone: its path holds on one machine only.
+    known = [f"PATH/{name}" if name.endswith(".py") and os.path.basename(name) == name else name for name in names]
+    words = " ".join(f"--plugin {shlex.quote(name)}" for name in known)
     return (
         f"; it was made with the plugins {', '.join(names)}. They are code, which a bundle alone never loads: "
         f"if you trust it, add {words}"

@@ -57,7 +57,7 @@ def test_predict_and_evaluate_speak_of_levels(searched, tmp_path):
     (tmp_path / "short.vec").write_text("1 2\n")
     refused = run_tool("predict", "-m", output, tmp_path / "0.vec")
     assert refused.code == 2
-    assert f"--plugin {TOY}" in refused.err
+    assert f"--plugin PATH/{TOY.name}" in refused.err
     ran = run_tool("predict", "-m", output, "--plugin", TOY, "--json", "-", *sorted(tmp_path.glob("[01].vec")))
     assert ran.code == 0, ran.err
     answers = json.loads(ran.out)
@@ -66,7 +66,7 @@ def test_predict_and_evaluate_speak_of_levels(searched, tmp_path):
     assert run_tool("predict", "-m", output, "--plugin", TOY, tmp_path / "short.vec").code == 1
     refused = run_tool("evaluate", "-m", output)
     assert refused.code == 2
-    assert f"--plugin {TOY}" in refused.err
+    assert f"--plugin PATH/{TOY.name}" in refused.err
     ran = run_tool("evaluate", "-m", output, "--plugin", TOY)
     assert ran.code == 0, ran.err
     assert "right answers" in ran.out

@@ -125,7 +125,7 @@ def test_evaluate_a_bundle_a_run_and_a_trial(searched):
     bundle = run_tool("evaluate", "-m", output, "--json")
     facts = json.loads(bundle.out)
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
-    assert facts["part"] == "test"
+    assert facts["split"] == "test"
     assert facts["metrics"]["accuracy"] == pytest.approx(summary["metrics"]["test"]["accuracy"], abs=1e-6)
     assert sum(map(sum, facts["confusion_matrix"])) == facts["images"] == 359
     with_weights, without = trials_by_weights(output)

@@ -3,6 +3,7 @@
 import pytest
 
 from paddle_automl.data.config import DataConfig
+from paddle_automl.inputs.base import INPUTS
 
 
 @pytest.fixture
@@ -10,7 +11,7 @@ def configure():
     """Return the `data` section for a mapping; options of the input may stand beside the others."""
 
     def build(dataset, **options):
-        given = {key: options.pop(key) for key in ("size", "fit", "channels", "range") if key in options}
+        given = {key: options.pop(key) for key in [*options] if key in INPUTS["image"].Config.model_fields}
         return DataConfig.model_validate({"dataset": dataset, "input": given, **options})
 
     return build

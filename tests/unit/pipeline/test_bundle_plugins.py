@@ -63,7 +63,9 @@ def test_code_that_a_bundle_names_is_not_run(stranger, tmp_path, way, name, caps
     except AutoMLError as error:
         told = str(error)
     assert f"made with the plugins {name}" in told.replace("\n", " ")
-    assert f"--plugin {name}" in told.replace("\n", " ")
+    # Of a file beside the bundle nobody knows the path here.
+    stated = "PATH/beside.py" if name == "beside.py" else name
+    assert f"--plugin {stated}" in told.replace("\n", " ")
     assert list(tmp_path.rglob("*.ran")) == []
 
 
