@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.search.records import TrialRecord
@@ -21,6 +21,8 @@ WORTHWHILE = 0.5
 """Fraction of a trial's epochs below which a refit is not started."""
 MARGIN = 1.1
 """Safety factor for the time of an epoch or an export."""
+START_S = 1.0
+"""Seconds before the first step of a training: its process starts, and the data are read."""
 GRACE_S = 2.0
 """Seconds that a running trial may take to stop at its next epoch."""
 LEADERS = 3
@@ -34,6 +36,8 @@ class Estimates:
     config: RunConfig
     epoch_s: float | None = None
     export_s: float | None = None
+    trained_s: dict[int, float] = field(default_factory=dict)
+    """Seconds of the training itself by a trial's number: of all its folds, without start and reading of data."""
 
     def learn(self, ranking: Sequence[TrialRecord]) -> None:
         """Store the slowest epoch of the trials that may win."""
@@ -42,14 +46,22 @@ class Estimates:
             self.epoch_s = max(known)
 
     def epoch_of(self, record: TrialRecord) -> float | None:
-        """Return the time of an epoch over all data in a trial, with cheap first epochs weighted by their cost."""
-        if not record.curve or not record.seconds:
+        """Return the time of an epoch of one network of a trial, with cheap first epochs weighted by their cost."""
+        seconds = self.trained_s.get(record.number, record.seconds)
+        if not record.curve or not seconds:
             return None
-        return record.seconds / self.config.training.progressive.whole_epochs(max(record.curve))
+        return seconds / self.networks / self.config.training.progressive.whole_epochs(max(record.curve))
+
+    @property
+    def networks(self) -> int:
+        """Return how many networks a trial trains: one for each fold."""
+        return self.config.data.folds or 1
 
     def trial_fits(self, seconds: float) -> bool:
         """Return whether all epochs of a trial surely fit into `seconds`, as far as earlier trials tell."""
-        return self.epoch_s is not None and MARGIN * self.config.training.epochs * self.epoch_s <= seconds
+        if self.epoch_s is None:
+            return False
+        return MARGIN * self.networks * self.config.training.epochs * self.epoch_s + START_S <= seconds
 
     def export(self) -> float:
         """Return the seconds to reserve for test, export and parity check."""
@@ -61,7 +73,7 @@ class Estimates:
         if self.epoch_s is None:
             return max(0.0, FIRST_FRACTION * budget - self.export())
         most = max(0.0, LARGEST_FRACTION * budget - self.export())
-        wanted = MARGIN * self.planned_epochs * self.epoch_s
+        wanted = MARGIN * self.planned_epochs * self.epoch_s + START_S
         # If even the maximum is too short for a useful refit, the trials get the time.
         return min(wanted, most) if most >= MARGIN * self.least_epochs * self.epoch_s else 0.0
 
@@ -80,4 +92,4 @@ class Estimates:
         epoch_s = self.epoch_of(best)
         if seconds is None or epoch_s is None:
             return sys.maxsize
-        return max(0, int(seconds / (MARGIN * epoch_s)))
+        return max(0, int((seconds - START_S) / (MARGIN * epoch_s)))

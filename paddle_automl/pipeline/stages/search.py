@@ -156,6 +156,8 @@ class _Reserve(Listener):
 
     def on_end(self, record: TrialRecord) -> None:
         """Update the estimates."""
+        with contextlib.suppress(BundleError):
+            self.run.estimates.trained_s[record.number] = read_record(self.run.folder.trial(record.number)).seconds
         self.run.estimates.learn(self.run.study.ranking())
         until = self.run.until(self.stage)
         if until is not None:

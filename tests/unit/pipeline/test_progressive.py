@@ -11,7 +11,7 @@ from paddle_automl.pipeline.commands import what_fits
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.stages.estimates import MARGIN, Estimates
+from paddle_automl.pipeline.stages.estimates import MARGIN, START_S, Estimates
 from paddle_automl.pipeline.stages.refit import refit_config
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.training.progressive import Progressive
@@ -58,10 +58,10 @@ def test_time_is_estimated_by_whole_epochs():
     config = configured(budget={"time": 1000})
     estimates = Estimates(config)
     # 4 epochs at 0.25 * 0.5 * 0.5 and 16 whole ones.
-    record = SimpleNamespace(curve={20: 0.9}, seconds=16.25)
+    record = SimpleNamespace(number=0, curve={20: 0.9}, seconds=16.25)
     estimates.learn([record])
-    assert estimates.refit() == pytest.approx(MARGIN * 20 * 1.0)
-    assert estimates.fitting_epochs(record, 988.0) == int(988 / MARGIN)
+    assert estimates.refit() == pytest.approx(MARGIN * 20 * 1.0 + START_S)
+    assert estimates.fitting_epochs(record, 988.0) == int((988 - START_S) / MARGIN)
     # A whole refit takes more than a trial that is cheap nearly to its end.
     long = configured(progressive={**CHEAP, "epochs": 18}, budget={"time": 1000})
     assert what_fits(config, 1, 10.0, 100.0).startswith("between 8 and 20")

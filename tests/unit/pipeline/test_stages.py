@@ -21,7 +21,7 @@ from paddle_automl.pipeline.space import make_space
 from paddle_automl.pipeline.stages.base import STAGES, Deadline, Stage, in_order
 from paddle_automl.pipeline.stages.check import _Watch
 from paddle_automl.pipeline.stages.choice import best_run, source_of, winner
-from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, Estimates
+from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, Estimates
 from paddle_automl.pipeline.stages.interim import REST, InterimBundle, interim_of
 from paddle_automl.pipeline.stages.manifest import read_manifest, run_once
 from paddle_automl.pipeline.stages.run import Run, _from_other_studies
@@ -53,8 +53,8 @@ def run_of(tmp_path, study=None, space=SPACE, budget=None, observer=None, **sect
     )
 
 
-def record_of(epochs, seconds):
-    return SimpleNamespace(curve={epochs: 0.9}, seconds=seconds)
+def record_of(epochs, seconds, number=0):
+    return SimpleNamespace(curve={epochs: 0.9}, seconds=seconds, number=number)
 
 
 # -- deadline and estimates --------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def test_estimates_follow_the_slowest_of_the_leaders():
     estimates = Estimates(validate(RunConfig, sections))
     assert estimates.refit() == pytest.approx(0.25 * 200 - EXPORT_S)
     estimates.learn([record_of(10, 10.0), record_of(10, 5.0), record_of(10, 1.0), record_of(1, 900.0)])
-    assert estimates.refit() == pytest.approx(MARGIN * 20 * 1.0)
+    assert estimates.refit() == pytest.approx(MARGIN * 20 * 1.0 + START_S)
     estimates.learn([record_of(1, 12.0)])
     assert estimates.refit() + estimates.export() == pytest.approx(100.0)
     # Too slow for a refit of half the epochs in half the time: nothing is kept back for it.
@@ -100,7 +100,7 @@ def test_estimates_follow_the_slowest_of_the_leaders():
     assert estimates.export() == 4.0
     estimates.export_s = 10.0
     assert estimates.export() == pytest.approx(MARGIN * 10 + 1)
-    assert estimates.fitting_epochs(record_of(10, 10.0), 12.0) == 10
+    assert estimates.fitting_epochs(record_of(10, 10.0), 12.1) == 10
     assert estimates.fitting_epochs(record_of(10, 10.0), None) > 10**6
 
 
@@ -505,5 +505,14 @@ def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
     found = Estimates(run_of(tmp_path, budget=100.0).config)
     assert not found.trial_fits(1000)
     found.epoch_s = 2.0
-    assert found.trial_fits(MARGIN * 18 + 0.1)
-    assert not found.trial_fits(MARGIN * 18 - 0.1)
+    assert found.trial_fits(MARGIN * 18 + START_S + 0.1)
+    assert not found.trial_fits(MARGIN * 18 + START_S - 0.1)
+
+
+def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=100.0, data={"folds": 5}).config, trained_s={3: 20.0})
+    assert found.epoch_of(record_of(10, 30.0, number=3)) == pytest.approx(0.4)
+    assert found.epoch_of(record_of(10, 30.0, number=4)) == pytest.approx(0.6)
+    found.learn([record_of(10, 30.0, number=3)])
+    assert found.refit() == pytest.approx(MARGIN * 9 * 0.4 + START_S)
+    assert not found.trial_fits(MARGIN * 5 * 9 * 0.4)
