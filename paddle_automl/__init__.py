@@ -9,11 +9,11 @@ from paddle_automl.core.runtime import silence_known_warnings
 from paddle_automl.core.version import VERSION
 
 if TYPE_CHECKING:
-    from paddle_automl.api import compress, evaluate, export, run_search, train
+    from paddle_automl.api import compress, evaluate, export, refit, run_search, train
     from paddle_automl.deployment.predictor import Predictor
 
 __version__ = VERSION
-__all__ = ["Predictor", "__version__", "compress", "evaluate", "export", "run_search", "train"]
+__all__ = ["Predictor", "__version__", "compress", "evaluate", "export", "refit", "run_search", "train"]
 
 
 def __getattr__(name: str) -> Any:

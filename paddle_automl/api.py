@@ -22,6 +22,8 @@ from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import Display
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.progress.results import SearchResult
+from paddle_automl.pipeline.refitting import RefitOutcome, refit_run
+from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.stages import run as stages
 
 Config = str | os.PathLike[str]
@@ -46,6 +48,26 @@ def train(
     """Train a configuration's own values, as ``tools/train.py`` does."""
     settings = load_config(RunConfig, Path(config), overrides)
     return commands.train_run(settings, _observer(settings, progress), fresh=fresh)
+
+
+def refit(
+    output: Config,
+    data: Config,
+    to: Config | None = None,
+    *,
+    epochs: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+) -> RefitOutcome:
+    """Train the winner of a search further with the images in the folder `data`, as ``tools/refit.py`` does.
+
+    The result holds the training, the accuracies before and after (`comparison`), and the exported bundle. `to` is
+    the folder of the results, by default `output` with the end ``_refit``.
+    """
+    observer = _observer(open_run(Path(output)).config, progress)
+    target = None if to is None else Path(to)
+    return refit_run(Path(output), Path(data), target, observer, epochs=epochs, overrides=overrides, fresh=fresh)
 
 
 def export(run: Config, bundle: Config | None = None) -> BundleResult:

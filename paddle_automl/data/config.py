@@ -122,7 +122,9 @@ def _input_of(dataset: Any) -> str | None:
 def absolute(config: DataConfig) -> DataConfig:
     """Return `config` with the data set's paths made absolute, so that it holds in any working directory."""
     dataset = config.dataset
-    names = dataset.path_options if isinstance(dataset, DatasetConfig) else ()
-    paths = {name: getattr(dataset, name) for name in names}
-    changed = {name: absolute_path(path) for name, path in paths.items() if path is not None}
+    changed: dict[str, Any] = {}
+    for name, paths in dataset.given_paths().items() if isinstance(dataset, DatasetConfig) else ():
+        found = tuple(map(absolute_path, paths))
+        if found:
+            changed[name] = found[0] if isinstance(getattr(dataset, name), str) else found
     return config.model_copy(update={"dataset": dataset.model_copy(update=changed)})

@@ -16,6 +16,7 @@ from paddle_automl.data.copies import report_copies
 from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.failures import skipped
 from paddle_automl.data.groups import groups_of, numbered
+from paddle_automl.data.growing import grown
 from paddle_automl.data.items import NOWHERE, ItemList, names_of, targets_of
 from paddle_automl.data.reading import Data, loaded, read_data
 from paddle_automl.data.remembering import (
@@ -61,7 +62,7 @@ def prepare(
     data = read_data(config, cache)
     samples, targets = data.samples, data.samples.targets
     now = _listed(data, split_key(config, seed))
-    known = None if remembered is None else _known(config, data, now, remembered, word)
+    known = None if remembered is None else _known(config, data, now, remembered, word, seed)
     if known is not None:
         targets = known.targets
     fitted = fit_task(task, targets)
@@ -110,8 +111,12 @@ def _listed(data: Data, key: str) -> ItemList:
     )
 
 
-def _known(config: DataConfig, data: Data, now: ItemList, remembered: Remembered, word: str) -> Known | None:
+def _known(
+    config: DataConfig, data: Data, now: ItemList, remembered: Remembered, word: str, seed: int
+) -> Known | None:
     samples = data.samples
+    if remembered.role == "grown":
+        return grown(data, now, remembered.items, config, seed=seed, word=word)
     return known_splits(now, lambda: names_of(samples.sources), samples.targets, remembered, config, word)
 
 

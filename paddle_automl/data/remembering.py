@@ -31,12 +31,13 @@ class Remembered:
     """The items that a network has seen, and what they are remembered for.
 
     Of its ``own`` data each item keeps its split, and items that were added since are left out. For the network of
-    a ``student`` the items that its teacher has seen keep their split, and added ones are for training. `fold` is
-    the one that the network was validated on, with cross validation.
+    a ``student`` the items that its teacher has seen keep their split, and added ones are for training. Data that
+    have ``grown`` keep the old splits, and added items are split like a data set of their own (`data.growing`).
+    `fold` is the one that the network was validated on, with cross validation.
     """
 
     items: ItemList
-    role: Literal["own", "student"] = "own"
+    role: Literal["own", "student", "grown"] = "own"
     fold: int | None = None
 
     @property
@@ -89,7 +90,7 @@ def known_splits(
     if remembered.role == "student":
         splits[found.added] = _splits_of_copies(now.content[found.added], old)
     readable_targets, usable = with_names(targets, old.target_names)
-    out = _Out(_of_other_splits(now, old, found), np.flatnonzero(~usable & (splits != NOWHERE)))
+    out = _Out(of_other_splits(now, old, found), np.flatnonzero(~usable & (splits != NOWHERE)))
     for values in (splits, folds):
         if values is not None:
             values[out.mixed] = NOWHERE
@@ -122,7 +123,7 @@ def _splits_of_copies(content: np.ndarray, old: ItemList) -> np.ndarray:
     return np.array([places.get(item, SPLITS.index("train")) for item in content.tolist()], dtype=np.int8)
 
 
-def _of_other_splits(now: ItemList, old: ItemList, found: Match) -> np.ndarray:
+def of_other_splits(now: ItemList, old: ItemList, found: Match) -> np.ndarray:
     """Return the changed items that are now copies of an item remembered in another split.
 
     A photo of the test that was overwritten by one of the training would be tested on what was trained on.

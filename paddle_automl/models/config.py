@@ -64,7 +64,7 @@ class ModelConfig(Section):
     """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained`; they bring
     their own activation, norm, and preprocessing (`data.input`). A file (.pdparams): tensors of the same name and
     shape are loaded, the others are listed. The output folder of another search or training: its best network with
-    its preprocessing; the head is new unless the classes are the same."""
+    its preprocessing and, where the classes are the same or only more, its head."""
     freeze: Literal["backbone"] | None = None
     """backbone: the pretrained backbone does not change. Its features are computed once for each item, without
     augmentation, and only the head is trained, in seconds. Augmentations that mix any arrays, such as mixup, mix

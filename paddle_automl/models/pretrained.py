@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +103,38 @@ def load_backbone(model: Network, arrays: Mapping[str, np.ndarray], source: str)
         for name, array in given.items():
             own[name].set_value(_as_type_of(own[name], array))
     model.loaded_names = frozenset(own)
+
+
+def grow_head(model: Network, arrays: Mapping[str, np.ndarray], outputs: Sequence[int], source: str) -> None:
+    """Copy the weights of a head with fewer outputs; those of further outputs keep their initial values.
+
+    `arrays` have the names of the state dict of a network, `outputs` is the number in `model` of each of its
+    outputs. Raises ConfigError for a tensor that differs in more than the number of outputs.
+    """
+    head = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(BACKBONE)}
+    with paddle.no_grad():
+        for name, tensor in head.items():
+            values = _grown(tensor.numpy(), arrays.get(name), list(outputs))
+            if values is None:
+                shape = list(arrays[name].shape) if name in arrays else "no tensor"
+                raise ConfigError(
+                    f"{KEY}: {source}: the head cannot grow: {name} is {shape} there and {list(tensor.shape)} here"
+                )
+            tensor.set_value(_as_type_of(tensor, values))
+
+
+def _grown(own: np.ndarray, given: np.ndarray | None, outputs: list[int]) -> np.ndarray | None:
+    """Return `own` with the values of `given` for these outputs; None if other axes than that of outputs differ."""
+    if given is None or given.ndim != own.ndim:
+        return None
+    axes = [axis for axis in range(own.ndim) if own.shape[axis] != given.shape[axis]]
+    if not axes:
+        return given
+    if len(axes) > 1 or given.shape[axes[0]] != len(outputs):
+        return None
+    values = np.moveaxis(own.copy(), axes[0], 0)
+    values[outputs] = np.moveaxis(given, axes[0], 0)
+    return np.moveaxis(values, 0, axes[0])
 
 
 def _mismatch(array: np.ndarray, target: paddle.Tensor | None) -> str:

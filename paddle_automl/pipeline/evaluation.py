@@ -15,6 +15,7 @@ from paddle_automl.core.moved import moved_key, with_moved_keys
 from paddle_automl.core.paths import located, with_folders
 from paddle_automl.core.plugins import KEY, absolute_plugins, load_plugins, plugins_of
 from paddle_automl.core.yaml_io import read_yaml
+from paddle_automl.data.datasets.base import DatasetConfig
 from paddle_automl.deployment.integrity import declared_plugins, plugins_hint
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, start_executor
@@ -88,7 +89,7 @@ def evaluation_of(
         if run.learned_validation and split != "test":
             note = LEARNED_VALIDATION
     data.pop("search", None)
-    given, places = overridden(data, {}, overrides or {})
+    given, places = overridden(data, {}, _of_all(overrides or {}, data))
     load_plugins(plugins_of(given))
     try:
         config = validate(RunConfig, given, places)
@@ -147,13 +148,22 @@ def _run_config(bundle: Path) -> dict[str, Any]:
     return {}
 
 
+def _of_all(overrides: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overrides; another folder stands for all of the data, unless further ones are named too."""
+    root, added = "data.dataset.root", "data.dataset.added"
+    dataset = data.get("data", {}).get("dataset")
+    if root in overrides and added not in overrides and isinstance(dataset, Mapping) and dataset.get("added"):
+        return {**overrides, added: []}
+    return dict(overrides)
+
+
 def _data_hint(config: RunConfig) -> str:
     """Return what to do where the data of a bundle are not found: it names them without their folders."""
-    options = getattr(config.data.dataset, "path_options", ())
-    missing = [
-        name for name in options if (path := getattr(config.data.dataset, name)) and not located(path).exists()
-    ]
+    dataset = config.data.dataset
+    options = dataset.given_paths() if isinstance(dataset, DatasetConfig) else {}
+    missing = [name for name, paths in options.items() if not all(located(path).exists() for path in paths)]
     if not missing:
         return ""
-    given = " ".join(f"-o data.dataset.{name}=PATH" for name in missing)
+    values = {name: "PATH" if isinstance(getattr(dataset, name), str) else "[PATH]" for name in missing}
+    given = " ".join(f"-o data.dataset.{name}={value}" for name, value in values.items())
     return f"; a bundle knows its data by name and content only: say where they are with {given} --split test"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from paddle_automl.core import signals
 from paddle_automl.core.display_text import shown
@@ -31,11 +32,19 @@ class TrainingOutcome(TrainResult):
     """Folder with the weights."""
 
 
-def train_run(config: RunConfig, observer: Observer | None = None, *, fresh: bool = False) -> TrainingOutcome:
+def train_run(
+    config: RunConfig,
+    observer: Observer | None = None,
+    *,
+    fresh: bool = False,
+    grows: Path | None = None,
+    on: Literal["train", "train+validation"] = "train",
+) -> TrainingOutcome:
     """Train the values of a configuration itself into its output folder; raises TrialError if it diverges.
 
     An earlier training in the folder, finished or not, is kept unchanged until this one is complete; then its
     folder is renamed. With `fresh` a folder with other content, such as a search, is renamed in the same way.
+    `grows` and `on`: see `TrainRequest`.
     """
     stable_hashing()
     observer = observer or Observer()
@@ -44,7 +53,7 @@ def train_run(config: RunConfig, observer: Observer | None = None, *, fresh: boo
         earlier = not place.is_empty
         if earlier:
             place.check_movable(needed_paths(config))
-        training = _Training(place, observer, earlier)
+        training = _Training(place, observer, earlier, grows, on)
         try:
             with start_executor(config, workers=1) as executor, observer:
                 result = training.run(config, executor)
@@ -68,8 +77,17 @@ def _refuse_others(place: LockedFolder, *, fresh: bool) -> None:
 class _Training:
     """One training into the folder `place`; with an `earlier` training there, first into a new folder beside it."""
 
-    def __init__(self, place: LockedFolder, observer: Observer, earlier: bool) -> None:
+    def __init__(
+        self,
+        place: LockedFolder,
+        observer: Observer,
+        earlier: bool,
+        grows: Path | None,
+        on: Literal["train", "train+validation"],
+    ) -> None:
         self.place = place
+        self.grows = grows
+        self.on = on
         self.observer = observer
         self.earlier = earlier
         self.kept = "nothing was written" + (f"; '{place.folder.path}' is unchanged" if earlier else "")
@@ -97,7 +115,8 @@ class _Training:
 
     def _into(self, folder: RunFolder, config: RunConfig, executor: Executor) -> TrainResult:
         own = validate(RunConfig, standalone(config, self.place.folder.path))
-        job = job_of("train", TrainRequest(own, folder.path, shared_of(config), whole=True), self._log, config)
+        request = TrainRequest(own, folder.path, shared_of(config), self.on, whole=True, grows=self.grows)
+        job = job_of("train", request, self._log, config)
         display = self.observer.job("training", config.training.epochs)
 
         def begun() -> None:

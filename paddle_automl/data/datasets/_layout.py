@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -104,21 +104,27 @@ class Top:
     children: tuple[Tree, ...]
     results: tuple[Path, ...]
     loose: int
+    option: str = "root"
 
     @classmethod
-    def of(cls, folder: Path) -> Top:
-        """Read a folder from the disk; subfolders with only results become `results`."""
+    def of(cls, folder: Path, option: str = "root") -> Top:
+        """Read a folder from the disk, which `option` names; subfolders with only results become `results`."""
         trees = [Tree.of(child) for child in subfolders(folder)]
         with os.scandir(folder) as entries:
             loose = sum(entry.is_file() and is_image_name(entry.name) for entry in entries)
         children = tuple(tree for tree in trees if not tree.may_be_output)
         bare = [tree.folder for tree in trees if tree.may_be_output and not tree.results]
-        return cls(folder, children, (*bare, *(result for tree in trees for result in tree.results)), loose)
+        return cls(folder, children, (*bare, *(result for tree in trees for result in tree.results)), loose, option)
 
     @property
     def where(self) -> str:
         """Return the start of a message about the folder."""
-        return f"data.dataset.root: '{readable(self.folder)}'"
+        return f"{self.key}: '{readable(self.folder)}'"
+
+    @property
+    def key(self) -> str:
+        """Return the key of the option that names the folder."""
+        return f"data.dataset.{self.option}"
 
 
 def split_of(name: str) -> str | None:
@@ -127,16 +133,16 @@ def split_of(name: str) -> str | None:
     return _SPLIT_OF[found.group(1)] if found else None
 
 
-def descended(folder: Path, layout: Layout) -> Top:
-    """Return `folder`, or its only subfolder if that contains the class folders."""
-    top = Top.of(folder)
+def descended(folder: Path, layout: Layout, option: str = "root") -> Top:
+    """Return `folder`, which `option` names, or its only subfolder if that contains the class folders."""
+    top = Top.of(folder, option)
     while len(top.children) == 1 and len(top.children[0].inner_names()) > 1 and not top.loose:
         if layout == "splits" and split_of(top.children[0].name):
             break
         inner = top.children[0].unwrapped.folder
         log.warning("%s holds one folder; the folders in '%s' are taken as the classes", top.where, readable(inner))
-        below = Top.of(inner)
-        top = Top(inner, below.children, (*top.results, *below.results), below.loose)
+        below = Top.of(inner, option)
+        top = replace(below, results=(*top.results, *below.results))
     return top
 
 

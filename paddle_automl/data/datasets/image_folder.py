@@ -13,6 +13,7 @@ import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, readable
+from paddle_automl.core.schema import Sequence
 from paddle_automl.data.class_names import check_distinct, composed, in_order
 from paddle_automl.data.datasets._layout import Layout, Top, Tree, class_trees, descended
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
@@ -21,6 +22,9 @@ from paddle_automl.inputs.image.files import SUFFIXES, counted, is_result
 from paddle_automl.tasks.base import RawTargets
 
 log = logging.getLogger(__name__)
+
+BySplit = dict[str, dict[str, list[Path]]]
+"""The images of each class in each split; without splits those of the split ""."""
 
 
 @DATASETS.register("image_folder")
@@ -36,7 +40,7 @@ class ImageFolder(Dataset):
     class Config(DatasetConfig):
         """The folder and the meaning of its subfolders."""
 
-        path_options: ClassVar[tuple[str, ...]] = ("root",)
+        path_options: ClassVar[tuple[str, ...]] = ("root", "added")
 
         root: str
         """The folder."""
@@ -45,37 +49,72 @@ class ImageFolder(Dataset):
         """What the subfolders are: classes, or splits with class folders inside; auto decides by their names and
         contents, and stops if both are possible."""
 
+        added: Sequence[str] = ()
+        """Further folders of the same kind, such as photos that came later: their images join those of the same
+        class, and their other classes are further ones."""
+
     def __init__(self, config: Config) -> None:
         self.config = config
 
     def load(self) -> Samples:
-        """Return the image files, sorted by split, class name and path."""
-        root = located(self.config.root)
+        """Return the image files of each folder, sorted by split, class name and path."""
+        found = [self._read(self.config.root, "root"), *(self._read(path, "added") for path in self.config.added)]
+        training = {name for _, by_split in found for name in by_split.get("train", by_split.get("", {}))}
+        if len(found) > 1:
+            check_distinct(sorted(training), "data.dataset")
+        for top, by_split in found:
+            for split, classes in by_split.items():
+                if strangers := [name for name in classes if name not in training]:
+                    raise DataError(
+                        f"{top.key}: the classes {', '.join(strangers)} of the {split} split in "
+                        f"'{readable(top.folder)}' have no folder in the training split; every class needs images "
+                        "for training"
+                    )
+        names = tuple(in_order(training))
+        return _joined([_samples(by_split, names) for _, by_split in found])
+
+    def _read(self, path: str, option: str) -> tuple[Top, BySplit]:
+        """Return what is in the folder that `option` names."""
+        root = located(path)
         if not os.path.isdir(root):
             state = "is a file, not a folder" if os.path.isfile(root) else "does not exist"
-            raise DataError(f"data.dataset.root: the folder '{readable(root)}' {state}")
+            raise DataError(f"data.dataset.{option}: the folder '{readable(root)}' {state}")
         if is_result(root):
             raise DataError(
-                f"data.dataset.root: '{readable(root)}' itself holds results of this program among the data; "
+                f"data.dataset.{option}: '{readable(root)}' itself holds results of this program among the data; "
                 "set output to another folder, and move the old results there"
             )
-        top = descended(root, self.config.layout)
+        top = descended(root, self.config.layout, option)
         splits = class_trees(top, self.config.layout)
         by_split = {split: _by_class(top, folders) for split, folders in splits.items()}
         _say_left_out(top)
-        training = by_split.get("train", by_split.get("", {}))
-        names = tuple(in_order(training))
-        for split, classes in by_split.items():
-            if strangers := [name for name in classes if name not in training]:
-                raise DataError(
-                    f"data.dataset.root: the classes {', '.join(strangers)} of the {split} split in "
-                    f"'{readable(top.folder)}' have no folder in the training split; every class needs images for "
-                    "training"
-                )
-        return _samples(by_split, names)
+        return top, by_split
 
 
-def _samples(by_split: dict[str, dict[str, list[Path]]], names: tuple[str, ...]) -> Samples:
+def _joined(parts: list[Samples]) -> Samples:
+    """Return the items of several folders as one data set, in this order.
+
+    Where one of them defines splits, all images of the others are for training: validation is drawn from these.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    defined = any(part.splits for part in parts)
+    indices: dict[str, list[np.ndarray]] = {}
+    start = 0
+    for part in parts:
+        given = part.splits or ({"train": np.arange(len(part), dtype=np.int64)} if defined else {})
+        for split, rows in given.items():
+            indices.setdefault(split, []).append(rows + start)
+        start += len(part)
+    names = parts[0].targets.names
+    return Samples(
+        RawTargets("classes", np.concatenate([part.targets.values for part in parts]), names),
+        sources=tuple(source for part in parts for source in part.sources or ()),
+        splits={split: np.concatenate(rows) for split, rows in indices.items()},
+    )
+
+
+def _samples(by_split: BySplit, names: tuple[str, ...]) -> Samples:
     files: list[Path] = []
     classes: list[int] = []
     indices: dict[str, np.ndarray] = {}
@@ -99,7 +138,7 @@ def _by_class(top: Top, folders: Iterable[tuple[str, Tree]]) -> dict[str, list[P
         if not tree.images:
             others = f", but other files ({counted(tree.others)})" if tree.others else ""
             raise DataError(
-                f"data.dataset.root: the class folder '{readable(tree.folder)}' holds no images ({SUFFIXES})"
+                f"{top.key}: the class folder '{readable(tree.folder)}' holds no images ({SUFFIXES})"
                 f"{others}; put images into it or remove it"
             )
         by_name.setdefault(name, []).extend(tree.images)
@@ -109,7 +148,7 @@ def _by_class(top: Top, folders: Iterable[tuple[str, Tree]]) -> dict[str, list[P
 
 def _say_left_out(top: Top) -> None:
     for result in top.results:
-        log.warning("data.dataset.root: '%s' is left out: it is an output of this program", readable(result))
+        log.warning("%s: '%s' is left out: it is an output of this program", top.key, readable(result))
     if top.loose:
         log.warning("%s: %d images that are in no class folder are left out", top.where, top.loose)
     others: Counter[str] = sum((tree.others for tree in top.children), Counter())

@@ -15,7 +15,7 @@ from paddle_automl.data.splits import PreparedData
 from paddle_automl.inputs.base import Input
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import Network, build_network
-from paddle_automl.models.pretrained import has_backbone, load_backbone, load_checkpoint
+from paddle_automl.models.pretrained import grow_head, has_backbone, load_backbone, load_checkpoint
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import weights_key
 from paddle_automl.pipeline.jobs.base import Shared, load_data, lock_of
@@ -26,6 +26,7 @@ from paddle_automl.pipeline.runs.sources import best_trials, is_search, open_run
 from paddle_automl.pipeline.runs.starting import run_of_weights, same_head
 from paddle_automl.search.executors.base import Report, Worker
 from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.classification import NamedTask
 from paddle_automl.tasks.metrics.spelling import check_metrics, epoch_metrics
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.goal import Goal
@@ -48,8 +49,13 @@ def _built(options: ModelConfig, taken: Input, task: Task, seed: int | None = No
     other = trained_network(run.config, run.folder)
     arrays = {name: tensor.numpy() for name, tensor in other.network.backbone.state_dict().items()}
     load_backbone(model, arrays, str(run.folder.path))
-    if same_head(options, run.config.model) and task.name == other.task.name and task.names == other.task.names:
+    alike = same_head(options, run.config.model) and task.name == other.task.name
+    if alike and task.names == other.task.names:
         model.set_state_dict(other.network.state_dict())
+    elif alike and isinstance(task, NamedTask) and set(other.task.names) < set(task.names):
+        arrays = {name: tensor.numpy() for name, tensor in other.network.state_dict().items()}
+        grow_head(model, arrays, [task.names.index(name) for name in other.task.names], str(run.folder.path))
+        logger.info("model.pretrained: the head has grown from %d classes to %d", other.task.outputs, task.outputs)
     else:
         logger.warning(
             "model.pretrained: %s: the head is new, because the classes or the head are others than there",

@@ -24,8 +24,8 @@ from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_da
 from paddle_automl.pipeline.jobs.learning import costs_of, learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, with_backbone
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.record import TrainResult
-from paddle_automl.pipeline.runs.remembered import data_of_training
+from paddle_automl.pipeline.runs.record import TrainResult, read_record
+from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import restore
 from paddle_automl.training.fitting import fit_epochs, measure_pace
@@ -49,6 +49,9 @@ class TrainRequest:
     With `within_s`, seconds from the start of the job, it has as many of its epochs as fit (see
     `training.fitting`); TrialError if these would be fewer than `least_epochs`. The configuration in `folder` then
     states them.
+
+    `grows` is the folder of an earlier training whose data are among those of `config`: they keep their splits, and
+    only the others are split.
     """
 
     config: RunConfig
@@ -59,6 +62,7 @@ class TrainRequest:
     within_s: float | None = None
     least_epochs: float = 0.0
     whole: bool = False
+    grows: Path | None = None
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -109,7 +113,11 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
 
 def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[PreparedData, Remembered | None]:
     """Return the data, and what an earlier training remembers of them."""
-    remembered = data_of_training(request.config, RunFolder(request.folder))
+    if request.grows is not None:
+        earlier = RunFolder(request.grows)
+        remembered: Remembered | None = data_to_grow(earlier, read_record(earlier))
+    else:
+        remembered = data_of_training(request.config, RunFolder(request.folder))
     data = load_data(request.config, worker, fold=fold, remembered=remembered)
     check_names(data)
     return data, remembered

@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def comparison(self) -> Path:
+        """What a refit with new data has changed; see `jobs.compare.CompareResult`."""
+        return self.path / "comparison.json"
+
+    @property
     def splits(self) -> Path:
         """The items of the data by content, with the split of each; the trials of a search share its list."""
         return self.path / SPLITS_FILE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -41,7 +41,7 @@ class TrainResult(Section):
     """Time of the training itself."""
     skipped_files: Sequence[Sequence[str]] = ()
     """Items that could not be read and were left out: name and reason."""
-    on: str = "train"
+    on: Literal["train", "train+validation"] = "train"
     """Data of the training: train, or train+validation."""
     fold: int | None = None
     """With cross-validation the fold on which the kept weights were validated."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.core.errors import DataError
+from paddle_automl.core.errors import BundleError, DataError
 from paddle_automl.core.paths import located
+from paddle_automl.data.growing import without_folds
 from paddle_automl.data.items import FILE, ItemList
 from paddle_automl.data.remembering import Remembered, split_key
 from paddle_automl.pipeline.config import RunConfig
@@ -35,6 +36,20 @@ def data_of_run(folder: RunFolder, record: TrainResult | None = None) -> Remembe
     if record is None:
         return Remembered(items)
     return Remembered(replace(items, learned=LEARNED[record.on]), fold=record.fold)
+
+
+def data_to_grow(folder: RunFolder, record: TrainResult) -> Remembered:
+    """Return the data of a trained run that a new training with more data starts from.
+
+    Raises BundleError if an earlier version made the run, which records none.
+    """
+    known = data_of_run(folder, record)
+    if known is None:
+        raise BundleError(
+            f"{folder.path}: does not say which items were in which split ({FILE} is missing), so its test items "
+            "cannot be kept apart; train it again"
+        )
+    return Remembered(without_folds(known.items, known.fold), "grown")
 
 
 def data_of_bundle(folder: Path, config: Mapping[str, Any] | None = None) -> Remembered | None:

@@ -41,7 +41,8 @@ def _with_absolute_teachers(config: RunConfig) -> RunConfig:
 def needed_paths(config: RunConfig) -> list[str]:
     """Return the files and folders that a configuration names and that its results depend on."""
     dataset = config.data.dataset
-    names = [getattr(dataset, name) for name in dataset.path_options] if isinstance(dataset, DatasetConfig) else []
+    options = dataset.given_paths().values() if isinstance(dataset, DatasetConfig) else ()
+    names = [path for paths in options for path in paths]
     teachers = config.distillation.teacher if config.distillation is not None else ()
     return [name for name in (*names, config.model.weights_path, *teachers, *config.search.warm_start) if name]
 

@@ -362,3 +362,33 @@ class TestNames:
             class_folder(tmp_path, {"cat": 2})
             assert load("image_folder", root=str(tmp_path)).targets.names == ("Cat", "cat", "dog")
             assert "the classes 'Cat' and 'cat' differ only in capital letters" in caplog.text
+
+
+class TestAdded:
+    def test_images_and_classes_of_further_folders_join(self, flowers, tmp_path):
+        more = class_folder(tmp_path / "more", {"郁金香": 2, "aster": 3})
+        samples = load("image_folder", root=str(flowers), added=[str(more)])
+        assert samples.targets.names == ("aster", "sun flower", "郁金香")
+        assert np.bincount(samples.targets.values).tolist() == [3, 10, 12]
+        assert samples.sources[:20] == load("image_folder", root=str(flowers)).sources
+        assert samples.splits == {}
+
+    def test_where_one_defines_splits_the_others_are_for_training(self, flowers, tmp_path):
+        class_folder(tmp_path / "more" / "train", {"aster": 3, "郁金香": 1})
+        class_folder(tmp_path / "more" / "test", {"郁金香": 2})
+        samples = load("image_folder", root=str(flowers), added=[str(tmp_path / "more")])
+        assert sizes(samples) == {"train": 24, "test": 2}
+        assert samples.splits["train"].tolist() == list(range(24))
+
+    def test_a_folder_that_is_missing_is_named(self, flowers, tmp_path):
+        with pytest.raises(DataError, match=r"data\.dataset\.added: the folder '.*gone' does not exist"):
+            load("image_folder", root=str(flowers), added=[str(tmp_path / "gone")])
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(DataError, match=r"data\.dataset\.added: '.*empty' holds no folders with images"):
+            load("image_folder", root=str(flowers), added=[str(tmp_path / "empty")])
+
+    def test_classes_that_differ_in_capital_letters_are_told(self, flowers, tmp_path, caplog):
+        more = class_folder(tmp_path / "more", {"Sun flower": 2})
+        with caplog.at_level(logging.WARNING, logger="paddle_automl"):
+            load("image_folder", root=str(flowers), added=[str(more)])
+        assert "differ only in capital letters" in caplog.text

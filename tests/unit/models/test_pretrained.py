@@ -8,7 +8,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
-from paddle_automl.models.pretrained import load_checkpoint, load_pretrained
+from paddle_automl.models.pretrained import grow_head, load_checkpoint, load_pretrained
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.testing.backbones import image_input
 
@@ -74,3 +74,28 @@ def test_a_checkpoint_must_be_complete(file):
         load_checkpoint(build(2, classes=4), file)
     with pytest.raises(ConfigError, match="is not in the file"):
         load_checkpoint(build(2, norm="none"), file)
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp", "cosine"])
+def test_a_head_grows(head):
+    small, model, fresh = build(1, head=head), build(2, classes=5, head=head), build(2, classes=5, head=head)
+    arrays = {name: tensor.numpy() for name, tensor in small.state_dict().items()}
+    grow_head(model, arrays, [0, 4, 2], "run")
+    for name, tensor in model.state_dict().items():
+        own, first = tensor.numpy(), fresh.state_dict()[name].numpy()
+        if name.startswith("backbone."):
+            assert np.array_equal(own, first), name
+        elif 5 in own.shape:
+            assert np.array_equal(own[..., [0, 4, 2]], arrays[name]), name
+            assert np.array_equal(own[..., [1, 3]], first[..., [1, 3]]), name
+        else:
+            assert np.array_equal(own, arrays[name]), name
+
+
+def test_another_head_does_not_grow():
+    arrays = {name: tensor.numpy() for name, tensor in build(1, width=16).state_dict().items()}
+    with pytest.raises(ConfigError, match=r"run: the head cannot grow: fc\.weight is \[16, 3\] there and \[8, 5\]"):
+        grow_head(build(2, classes=5), arrays, [0, 1, 2], "run")
+    del arrays["fc.weight"]
+    with pytest.raises(ConfigError, match=r"fc\.weight is no tensor there"):
+        grow_head(build(2, classes=5), arrays, [0, 1, 2], "run")

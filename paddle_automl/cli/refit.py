@@ -1,0 +1,97 @@
+"""Train the winner of a search further with new images and classes, without a search."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from paddle_automl.cli.common import OK, add_override_argument, main_of, overrides_of, work_console
+from paddle_automl.core.display_text import shown
+from paddle_automl.core.errors import ConfigError, ParityError
+from paddle_automl.pipeline.jobs import warmup
+
+if TYPE_CHECKING:
+    from paddle_automl.pipeline.jobs.compare import CompareResult, Share
+
+SUMMARY = "Train the winner of a search further with new images and new classes, without a search."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("output", metavar="OUTPUT", help="the output folder of a search, or of a training")
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="FOLDER",
+        help="the new images, a folder per class, known or new",
+    )
+    parser.add_argument("--to", metavar="FOLDER", help="folder of the results (default: OUTPUT_refit)")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="epochs (default: half of the earlier ones; all of them for a head on a frozen backbone)",
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="begin anew in a folder that holds something else, such as a search; it is renamed in the end",
+    )
+    add_override_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Refit, compare and export; OUTPUT does not change."""
+    if args.epochs is not None and args.epochs < 1:
+        raise ConfigError(f"--epochs: must be at least 1, got {args.epochs}")
+    warmup.begin()
+    from paddle_automl.cli.results import print_bundle
+    from paddle_automl.core.paths import located
+    from paddle_automl.pipeline.progress.display import Display
+    from paddle_automl.pipeline.refitting import refit_run
+    from paddle_automl.pipeline.runs.sources import open_run
+
+    screen = work_console()
+    outcome = refit_run(
+        args.output,
+        args.data,
+        located(args.to) if args.to else None,
+        Display(screen, open_run(args.output).config),
+        epochs=args.epochs,
+        overrides=overrides_of(args),
+        fresh=args.fresh,
+    )
+    print_comparison(screen, outcome.comparison)
+    print_bundle(outcome.bundle, screen)
+    screen.print(Text(shown(f"results: {outcome.training.folder}")))
+    if not outcome.bundle.verified:
+        raise ParityError(outcome.bundle.parity_text())
+    return OK
+
+
+def print_comparison(screen: Console, found: CompareResult) -> None:
+    """Print the accuracies before and after."""
+    if not found.total.items:
+        screen.print("the data have no test split (data.split.test), so nothing is compared")
+        return
+    names = ", ".join(found.new_classes)
+    rows = [
+        ("old test split, before", found.before),
+        ("old test split, after", found.after),
+        ("new items of old classes", found.new_items),
+        (f"new classes ({names})" if names else "new classes", found.new_class_items),
+        ("total", found.total),
+    ]
+    for title, share in rows:
+        if share.items:
+            screen.print(Text(shown(f"{title}: {_text(share)}")))
+
+
+def _text(share: Share) -> str:
+    return f"accuracy {share.accuracy:.4f}, {share.items} items"
+
+
+main = main_of(add_arguments, run)
