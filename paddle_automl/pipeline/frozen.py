@@ -24,7 +24,7 @@ from paddle_automl.core.errors import ConfigError, DataError, OutputError
 from paddle_automl.core.files import open_regular, reason_of, replacing, write_json
 from paddle_automl.core.paths import located
 from paddle_automl.core.version import VERSION
-from paddle_automl.data.items import UNREADABLE
+from paddle_automl.data.items import NOWHERE, UNREADABLE
 from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.data.stores import ArrayStore
 from paddle_automl.inputs.features import FeatureInput
@@ -93,8 +93,8 @@ def weights_key(config: ModelConfig) -> str:
         raise ConfigError(f"{KEY}: {config.pretrained}: cannot read the weights: {reason_of(error)}") from None
 
 
-def features_key(config: ModelConfig, data: PreparedData) -> str:
-    """Return a hash of everything that the features of `data` depend on."""
+def features_key(config: ModelConfig, data: PreparedData, content: np.ndarray | None = None) -> str:
+    """Return a hash of everything that the features of `data` depend on, or of other items with this content."""
     assert data.items is not None, "prepared data know their items"
     options = {"backbone", "activation", "norm"}
     settings = (
@@ -105,7 +105,7 @@ def features_key(config: ModelConfig, data: PreparedData) -> str:
         data.input.fitted.model_dump_json(),
     )
     digest = hashlib.sha256(repr(settings).encode("utf-8"))
-    digest.update(np.ascontiguousarray(data.items.content).tobytes())
+    digest.update(np.ascontiguousarray(data.items.content if content is None else content).tobytes())
     return digest.hexdigest()[:32]
 
 
@@ -150,6 +150,40 @@ class FeatureStore:
         file = _part(self.folder / f"{features_key(config, data)}.npy", part)
         file.parent.mkdir(parents=True, exist_ok=True)
         _save(file, _forward(make(), data, np.array_split(_readable(data), part[1])[part[0]], progress))
+
+    def take_over(
+        self,
+        config: ModelConfig,
+        data: PreparedData,
+        make: Callable[[], Network],
+        earlier: Path,
+        content: np.ndarray,
+    ) -> None:
+        """Take the features of items from the cache `earlier` of a training on items with this `content`.
+
+        Those of other items are computed. Without features of the same weights there, nothing is done.
+        """
+        if self.folder is None or self.holds(config, data):
+            return
+        try:
+            stored = np.load(earlier / "features" / f"{features_key(config, data, content)}.npy", mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return
+        if stored.ndim != 2 or len(stored) != len(content):
+            return
+        assert data.items is not None
+        places = {item: row for row, item in enumerate(content.tolist()) if item != UNREADABLE}
+        found = np.array([places.get(item, NOWHERE) for item in data.items.content.tolist()], dtype=np.int64)
+        known, model = found != NOWHERE, make()
+        values = np.zeros((len(found), stored.shape[1]), dtype=np.float32)
+        values[known] = stored[found[known]]
+        rest = np.setdiff1d(_readable(data), np.flatnonzero(known))
+        if len(rest):
+            values[rest] = _forward(model, data, rest, None)
+        file = self.folder / f"{features_key(config, data)}.npy"
+        with _locked(file):
+            _store(file, Features(values, profile(model.backbone, data.specs)))
+        logger.info("features of %d items taken from %s, of %d computed", known.sum(), earlier, len(rest))
 
     def holds(self, config: ModelConfig, data: PreparedData) -> bool:
         """Return whether the features are stored."""

@@ -19,10 +19,10 @@ from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.frozen import weights_key
+from paddle_automl.pipeline.frozen import FeatureStore, weights_key
 from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import costs_of, learnable
-from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, with_backbone
+from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model, with_backbone
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
@@ -77,6 +77,8 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     folds = request.config.data.folds if request.on == "train" and request.config.data.fold is None else None
     fold = None if folds is None else 0
     loaded = _load(request, worker, fold)
+    if request.grows is not None:
+        _take_features(request, loaded[0], RunFolder(request.grows), worker)
     if request.within_s is not None:
         request = _fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
     first = _train(request, worker, loaded)
@@ -121,6 +123,16 @@ def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[Prep
     data = load_data(request.config, worker, fold=fold, remembered=remembered)
     check_names(data)
     return data, remembered
+
+
+def _take_features(request: TrainRequest, data: PreparedData, earlier: RunFolder, worker: Worker) -> None:
+    """Take the features of a frozen backbone from an earlier training: only those of new items are computed."""
+    config = request.config
+    if config.model.freeze is None:
+        return
+    content = data_to_grow(earlier, read_record(earlier)).items.content
+    cache = (earlier.search or earlier).cache
+    FeatureStore(worker.scratch).take_over(config.model, data, lambda: make_model(config, data), cache, content)
 
 
 def _start(config: RunConfig) -> Start:

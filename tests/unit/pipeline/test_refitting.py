@@ -103,7 +103,15 @@ def test_a_frozen_backbone_keeps_its_weights(run, tmp_path):
         "feature_norm": "standard",
     }
     train_run(config_of(run / "old", tmp_path / "head", model=model))
+    features = tmp_path / "head" / "cache" / "features"
+    (file,) = features.glob("*.npy")
+    marked = np.load(file) + 1
+    np.save(file, marked)
     outcome = refit_run(tmp_path / "head", run / "new")
+    # Those of old images are taken from there, by content.
+    (found,) = (tmp_path / "head_refit" / "cache" / "features").glob("*.npy")
+    assert np.array_equal(np.load(found)[:30], marked)
+    assert len(np.load(found)) == 51
     assert outcome.training.epochs_run == 4
     assert outcome.bundle.verified
     weights, theirs = (load_weights(path / "best.pdparams") for path in (tmp_path / "head_refit", run / "out"))
