@@ -22,8 +22,7 @@ from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import Display
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.progress.results import SearchResult
-from paddle_automl.pipeline.refitting import RefitOutcome, refit_run
-from paddle_automl.pipeline.runs.sources import open_run
+from paddle_automl.pipeline.refitting import RefitOutcome, refit_run, run_to_refit
 from paddle_automl.pipeline.stages import run as stages
 
 Config = str | os.PathLike[str]
@@ -65,7 +64,7 @@ def refit(
     The result holds the training, the accuracies before and after (`comparison`), and the exported bundle. `to` is
     the folder of the results, by default `output` with the end ``_refit``.
     """
-    observer = _observer(open_run(Path(output)).config, progress)
+    observer = _observer(run_to_refit(Path(output)).config, progress)
     target = None if to is None else Path(to)
     return refit_run(Path(output), Path(data), target, observer, epochs=epochs, overrides=overrides, fresh=fresh)
 

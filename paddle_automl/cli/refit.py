@@ -51,15 +51,14 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.cli.results import print_bundle
     from paddle_automl.core.paths import located
     from paddle_automl.pipeline.progress.display import Display
-    from paddle_automl.pipeline.refitting import refit_run
-    from paddle_automl.pipeline.runs.sources import open_run
+    from paddle_automl.pipeline.refitting import refit_run, run_to_refit
 
     screen = work_console()
     outcome = refit_run(
         args.output,
         args.data,
         located(args.to) if args.to else None,
-        Display(screen, open_run(args.output).config),
+        Display(screen, run_to_refit(args.output).config),
         epochs=args.epochs,
         overrides=overrides_of(args),
         fresh=args.fresh,
@@ -81,12 +80,13 @@ def print_comparison(screen: Console, found: CompareResult) -> None:
     rows = [
         ("old test split, before", found.before),
         ("old test split, after", found.after),
+        ("  with answers of old classes alone", found.remembered),
         ("new items of old classes", found.new_items),
         (f"new classes ({names})" if names else "new classes", found.new_class_items),
         ("total", found.total),
     ]
     for title, share in rows:
-        if share.items:
+        if share.items and (found.new_classes or share is not found.remembered):
             screen.print(Text(shown(f"{title}: {_text(share)}")))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from paddle_automl.core import signals
 from paddle_automl.core.display_text import shown
-from paddle_automl.core.errors import ConfigError, DataError, InterruptedRunError, OutputError
+from paddle_automl.core.errors import BundleError, ConfigError, DataError, InterruptedRunError, OutputError
 from paddle_automl.core.loading import overridden, validate
 from paddle_automl.core.paths import absolute_path, located, readable
 from paddle_automl.data.datasets.base import DatasetConfig
@@ -64,7 +64,7 @@ def refit_run(
     such as ``{"data.dataset.root": PATH}`` where its data were moved. `fresh`: see `train_run`. Raises
     ConfigError or DataError for a run or data that cannot grow.
     """
-    run, given = open_run(path), RunFolder(located(path))
+    run, given = run_to_refit(path), RunFolder(located(path))
     target = target or given.path.resolve().with_name(f"{given.path.resolve().name}_refit")
     _check_target(target, given)
     config = refit_config(run, str(data), target, epochs=epochs, overrides=overrides)
@@ -75,6 +75,18 @@ def refit_run(
     for note in training.notes:
         observer.on_message(note)
     return _judged(run, training, observer)
+
+
+def run_to_refit(path: str | Path) -> TrainedRun:
+    """Return the trained network in the output folder of a search or a training; raises BundleError for others."""
+    folder = RunFolder(located(path))
+    if not folder.config.is_file():
+        state = "holds no training" if folder.path.is_dir() else "does not exist"
+        raise BundleError(
+            f"{shown(folder.path)}: {state} ({folder.config.name} is missing); name the output folder of a search "
+            "or of a training, as a bundle alone does not know its data and settings"
+        )
+    return open_run(path)
 
 
 def refit_config(

@@ -36,7 +36,10 @@ def test_new_images_and_a_new_class(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere", "--data", "new"], "nowhere: no such folder"),
+        (
+            ["nowhere", "--data", "new"],
+            "nowhere: does not exist (config.yaml is missing); name the output folder of a search",
+        ),
         (["nowhere", "--data", "new", "--epochs", "0"], "--epochs: must be at least 1, got 0"),
     ],
 )

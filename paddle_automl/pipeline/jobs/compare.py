@@ -50,6 +50,8 @@ class CompareResult(Section):
     """The earlier network on its own test items."""
     after: Share
     """The new network on the same items."""
+    remembered: Share
+    """The same with answers of old classes alone: what it knows of them, though it takes some for a new class."""
     new_items: Share
     """The new network on new items of old classes."""
     new_class_items: Share
@@ -68,12 +70,14 @@ def run(request: CompareRequest, worker: Worker) -> CompareResult:
     assert test.everything.hashes is not None
     tested = _tested(data_to_grow(earlier, read_record(earlier)).items)
     is_old = np.isin(test.everything.hashes[test.indices], tested)
-    correct = _correct(new, test)
+    outputs = _outputs(new, test)
+    correct = outputs.argmax(axis=1) == test.codes
     own = is_old & (test.codes < known)
     result = CompareResult(
         new_classes=new.task.names[known:],
-        before=_share(_correct(old, test.with_indices(test.indices[own]))),
+        before=_share(_outputs(old, test)[own].argmax(axis=1) == test.codes[own]),
         after=_share(correct[own]),
+        remembered=_share(outputs[own, :known].argmax(axis=1) == test.codes[own]),
         new_items=_share(correct[~is_old & (test.codes < known)]),
         new_class_items=_share(correct[test.codes >= known]),
         total=_share(correct),
@@ -90,8 +94,8 @@ def _share(correct: np.ndarray) -> Share:
     return Share(items=len(correct), accuracy=float(correct.mean()) if len(correct) else None)
 
 
-def _correct(found: TrainedNetwork, split: Split) -> np.ndarray:
-    """Return for each item whether the network gives its class; a class has the same number in both networks."""
+def _outputs(found: TrainedNetwork, split: Split) -> np.ndarray:
+    """Return the outputs of a network [N, K]; a class has the same number in both networks."""
     if not len(split):
-        return np.zeros(0, dtype=bool)
-    return predict(found.network, split.with_input(found.input)).argmax(axis=1) == split.codes
+        return np.zeros((0, len(found.task.names)), dtype=np.float32)
+    return predict(found.network, split.with_input(found.input))

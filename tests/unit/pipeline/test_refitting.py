@@ -77,6 +77,8 @@ def test_a_refit_is_compared_exported_and_refitted_again(run, tmp_path):
     shares = (found.before, found.after, found.new_items, found.new_class_items)
     assert [share.items for share in shares] == [6, 6, 1, 3]
     assert found.total.items == 10
+    assert found.remembered.items == 6
+    assert found.remembered.accuracy >= found.after.accuracy
     assert found.before.accuracy == evaluation_of(run / "out", "test").result.metrics["accuracy"]
     assert found.total.accuracy == pytest.approx(outcome.bundle.metrics["test"]["accuracy"], abs=1e-4)
     assert found.total.accuracy > 0.8
@@ -157,6 +159,8 @@ def test_other_places_and_runs_are_refused(run, tmp_path):
     for target in (run / "out", run / "out" / "inside", run):
         with pytest.raises(OutputError, match=outside):
             refit_run(run / "out", run / "new", target)
+    with pytest.raises(BundleError, match=r"new: holds no training .* name the output folder of a search or of"):
+        refit_run(run / "new", run / "new")
     shutil.copytree(run / "out", tmp_path / "early")
     (tmp_path / "early" / "splits.json").unlink()
     with pytest.raises(BundleError, match=r"does not say which items were in which split .*train it again"):
