@@ -60,6 +60,7 @@ class Card(Stage):
         return {"text": text}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plugin", [Card])
 class TestOfOnesOwn(StageContract):
     pass

@@ -40,11 +40,13 @@ def test_mistakes_stop_the_start_with_their_key(tmp_path, words, message):
 
 def test_an_option_that_cannot_be_built_is_named_before_the_first_trial(tmp_path):
     space = {"model.backbone": {"resnet": {"strides": {"choice": [[1], [64]]}}}}
-    ran = attempt(
-        tmp_path,
-        search={**TINY["search"], "space": space},
-        model={"backbone": {"name": "resnet", "width": 8, "blocks": [1], "strides": [1]}},
-    )
+    config = {
+        **TINY,
+        "output": str(tmp_path / "out"),
+        "search": {**TINY["search"], "space": space},
+        "model": {"backbone": {"name": "resnet", "width": 8, "blocks": [1], "strides": [1]}},
+    }
+    ran = run_forked("search", "-c", write_config(tmp_path, config))
     assert ran.code == 2, ran.out + ran.err
     assert "search.space.model.backbone[resnet].strides" in ran.err
     assert not (tmp_path / "out/trials").exists()
@@ -84,6 +86,7 @@ def test_hanging_and_hungry_trials_are_ended(tmp_path):
     assert "used more than trial_memory_mb=50" in hungry.err
 
 
+@pytest.mark.slow
 def test_a_limit_that_no_trial_keeps_is_said_with_the_nearest_trial(tmp_path):
     objectives = [{"metric": "accuracy"}, {"metric": "parameters", "limit": 10}]
     ran = attempt(tmp_path, search={**TINY["search"], "objectives": objectives})

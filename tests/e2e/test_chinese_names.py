@@ -15,7 +15,7 @@ from paddle_automl.core.paths import located
 from tests.e2e.conftest import ROOT, TINY, write_config
 
 CLASSES = {"红 花": (200, 40, 40), "绿 叶": (40, 200, 40), "蓝 天": (40, 40, 200)}
-LOCALES = [pytest.param("C", marks=pytest.mark.slow), "zh_CN.GBK"]
+LOCALES = [pytest.param(name, marks=pytest.mark.slow) for name in ("C", "zh_CN.GBK")]
 
 
 def make_photos(root: Path) -> None:

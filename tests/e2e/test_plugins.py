@@ -16,6 +16,7 @@ def plugin(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_plugin_is_searched_trained_exported_and_predicted_with(tmp_path):
     file = plugin(tmp_path)
     space = {"model.backbone": {"halving": {"width": {"choice": [4, 8]}}, "resnet": {}}}

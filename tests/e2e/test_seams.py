@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.e2e.conftest import run_tool, write_config
+from tests.e2e.conftest import run_forked, run_tool, write_config
 
 TOY = Path(__file__).parent / "seams" / "toy.py"
 
@@ -92,6 +92,6 @@ def test_what_does_not_fit_is_told(searched, tmp_path):
         ("train", "data.augment=[horizontal_flip]", ("data.augment", "vector")),
     )
     for number, (tool, override, words) in enumerate(cases):
-        ran = run_tool(tool, "-c", file, "-o", f"output={tmp_path / str(number)}", "-o", override)
+        ran = run_forked(tool, "-c", file, "-o", f"output={tmp_path / str(number)}", "-o", override)
         assert ran.code == 2, (override, ran.out, ran.err)
         assert all(word in ran.err for word in words), (override, ran.err)

@@ -78,6 +78,7 @@ def test_the_same_command_again_does_nothing_twice(searched):
     assert weights.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_more_trials_may_be_asked_for_but_not_another_recipe(searched):
     file, _, _ = searched
     more = run_tool("search", "-c", file, "-o", "search.trials=4", "-o", "search.controller=grid")

@@ -159,6 +159,7 @@ def test_one_command_at_a_time_and_nothing_is_renamed_before_it_is_checked(searc
     assert (tmp_path / aside / "study.db").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_failed_check_leaves_the_folder_to_the_next_search(tmp_path):
     out = tmp_path / "out"
     space = {"model.backbone.strides": {"choice": [[1], [64]]}}
@@ -192,6 +193,7 @@ def test_a_training_needs_no_standard_output(tmp_path, stdout):
     assert ran.stderr.count("No space left on device") == (0 if stdout == "closed" else 1)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_no_search(tmp_path):
     file = write_config(tmp_path, {**TINY, "output": str(tmp_path / "out")})
     with start("search", "-c", file) as process:

@@ -68,6 +68,7 @@ def content(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_refit_is_compared_exported_and_refitted_again(run, tmp_path):
     before, heard = content(run / "out"), Heard()
     outcome = refit_run(run / "out", run / "new", tmp_path / "more", heard, epochs=4)

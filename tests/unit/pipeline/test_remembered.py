@@ -230,6 +230,7 @@ def test_the_bundle_in_a_run_knows_the_names_of_the_run(tmp_path):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_results_that_can_be_moved_say_nothing_of_the_machine(tmp_path):
     add(tmp_path / "photos", range(60))
     (tmp_path / "photos" / "a" / "broken.png").write_bytes(b"x")

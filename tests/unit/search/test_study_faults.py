@@ -75,6 +75,7 @@ def test_a_full_disk_at_the_start_is_named_and_no_study_is_to_be_moved_away(tmp_
         finish(study)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_the_study_is_written_is_named(tmp_path, monkeypatch):
     with small(tmp_path) as study:
         finish(study)
