@@ -68,7 +68,7 @@ def data_of_bundle(folder: Path, config: Mapping[str, Any] | None = None) -> Rem
 def _named(items: ItemList, beside: Path) -> ItemList:
     """Return the list of a bundle with the names in the list of the run around it, which a bundle does not carry.
 
-    By name a file that was changed is told from one that was added.
+    Names distinguish a changed file from an added one.
     """
     try:
         own = ItemList.read(beside)
