@@ -111,7 +111,7 @@ def costs_of(values: Sequence[float], objectives: Sequence[Objective]) -> Costs:
 
 
 def excess_of(values: Sequence[float], objectives: Sequence[Objective]) -> float:
-    """Return by how much the limits are exceeded: the largest excess, relative to its limit; 0 if all are met."""
+    """Return the largest excess over a limit, relative to that limit; 0 within all limits."""
     return max(
         objective.excess(value) / (abs(objective.limit or 0.0) or 1.0)
         for objective, value in zip(objectives, values, strict=True)
