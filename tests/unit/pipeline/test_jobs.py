@@ -272,6 +272,6 @@ def test_a_training_with_little_time_has_fewer_epochs_and_its_configuration_says
 def test_a_training_that_would_be_too_short_is_not_begun(executor, tmp_path):
     config = settled(config_of(training={**SMALL["training"], "epochs": 100_000}), executor)
     request = TrainRequest(config, tmp_path, shared_of(config), within_s=3.0, least_epochs=50_000)
-    with pytest.raises(TrialError, match=r"too little time is left: \d+ of 100000 epochs fit into \d s"):
+    with pytest.raises(TrialError, match=r"too little time is left: .+ fit into \d s"):
         call(executor, job_of("train", request, tmp_path / "log", config), TrainResult)
     assert not RunFolder(tmp_path).weights.exists()
