@@ -254,10 +254,10 @@ def test_a_training_with_little_time_has_fewer_epochs_and_its_configuration_says
     many = {**SMALL["training"], "epochs": 100_000}
     config = settled(config_of(data=dataset("digit"), training=many), executor)
     RunFolder(tmp_path).write_config(config)
-    request = TrainRequest(config, tmp_path, shared_of(config), within_s=2.0)
+    request = TrainRequest(config, tmp_path, shared_of(config), within_s=4.0)
     started = time.monotonic()
     result = call(executor, job_of("train", request, tmp_path / "log", config), TrainResult)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     stated = load_config(RunConfig, RunFolder(tmp_path).config).training
     assert result.epochs_run == stated.epochs < 100_000
     # On a slow machine so few that their number of steps is told too.
@@ -271,7 +271,7 @@ def test_a_training_with_little_time_has_fewer_epochs_and_its_configuration_says
 
 def test_a_training_that_would_be_too_short_is_not_begun(executor, tmp_path):
     config = settled(config_of(training={**SMALL["training"], "epochs": 100_000}), executor)
-    request = TrainRequest(config, tmp_path, shared_of(config), within_s=3.0, least_epochs=50_000)
-    with pytest.raises(TrialError, match=r"too little time is left: .+ fit into \d s"):
+    request = TrainRequest(config, tmp_path, shared_of(config), within_s=20.0, least_epochs=50_000)
+    with pytest.raises(TrialError, match=r"too little time is left: .+ fit into \d+ s"):
         call(executor, job_of("train", request, tmp_path / "log", config), TrainResult)
     assert not RunFolder(tmp_path).weights.exists()

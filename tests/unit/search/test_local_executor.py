@@ -140,14 +140,14 @@ def test_a_job_is_killed_when_its_time_is_up(executor, tmp_path):
     started = time.monotonic()
     with pytest.raises(TimeUpError, match="the time for it was up"):
         run_job(executor, job_of(jobs.misbehave, {"how": "hang"}, tmp_path / "log"), until=started + 1.0)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert executor.free == 2
 
 
 def test_a_hanging_job_is_killed(executor, tmp_path):
     started = time.monotonic()
     assert misbehave(executor, tmp_path, "hang", timeout_s=1.0) == "took longer than trial_timeout_s=1"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_a_job_that_eats_memory_is_killed(executor, tmp_path):
@@ -162,7 +162,7 @@ def test_child_processes_die_with_the_job(executor, tmp_path):
     executor.kill(1, "enough")
     (event,) = drain(executor, 1)
     assert event == Failed(1, "enough")
-    assert jobs.gone(int(pids.read_text()), within_s=5)
+    assert jobs.gone(int(pids.read_text()), within_s=20)
 
 
 def test_a_crash_leaves_the_other_job_alone(executor, tmp_path):
@@ -225,7 +225,7 @@ def test_close_kills_what_runs(tmp_path):
     while not (pids.exists() and pids.read_text().endswith("\n")):
         local.poll(0.1)
     local.close()
-    assert jobs.gone(int(pids.read_text()), within_s=5)
+    assert jobs.gone(int(pids.read_text()), within_s=20)
 
 
 def test_gpu_jobs_are_spawned(tmp_path, monkeypatch):

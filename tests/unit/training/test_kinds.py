@@ -55,7 +55,7 @@ def test_rates_multiply_the_learning_rate(make_model, speednet):
     assert (rates["fc.weight"], rates["backbone.whiten.bias"]) == (2, 3)
     assert rates["backbone.groups.0.convs.0.weight"] == 1
     model = make_model()
-    build_optimizer(model, config(rates={"bias": 64.0}), loaded={"fc.bias"}, loaded_rate=0.5)
+    build_optimizer(model, config(rates={"bias": 64.0}), loaded={"fc.bias": 0.5})
     assert rates_of(model)["fc.bias"] == 32
 
 

@@ -14,6 +14,7 @@ from paddle_automl.data.config import DataConfig
 from paddle_automl.paddle_compat.weights import load_weights, save_weights
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import evaluate, predict
+from paddle_automl.training.freezing import Freezer
 from paddle_automl.training.learner import Learner
 from paddle_automl.training.loop import Goal, Start, train
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
@@ -238,6 +239,38 @@ def test_frozen_statistics_stay_while_the_weights_learn(digits, make_model, tmp_
         kept = {name for name in start if np.array_equal(start[name], end[name])}
         statistics = {name for name in start if name.endswith(("_mean", "_variance"))}
         assert kept == (statistics if frozen else set())
+
+
+def test_the_last_stages_alone_learn_and_one_after_the_other(digits, make_model, tmp_path):
+    file = tmp_path / "a.pdparams"
+    save_weights(file, make_model(seed=3).state_dict())
+
+    def moved(epochs, **options):
+        model = make_model(seed=4, pretrained=str(file))
+        start = weights(model)
+        train(model, digits, config(epochs=epochs), seed=0, folder=None, start=Start(**options))
+        names = {name for name, value in weights(model).items() if not np.array_equal(start[name], value)}
+        stages = model.backbone.stages()
+        return [any(name.startswith(f"backbone.{stage}.") for name in names) for stage in stages], names
+
+    stages, names = moved(1, trained_stages=1)
+    assert len(stages) > 1
+    assert stages == [False] * (len(stages) - 1) + [True]
+    assert "fc.weight" in names
+    for epochs in (1, 2):
+        assert moved(epochs, thaw_epochs=1)[0] == [False] * (len(stages) - epochs) + [True] * epochs
+    assert not any(moved(1, thaw_epochs=1, frozen_epochs=1)[0])
+
+
+def test_each_stage_has_the_rate_of_the_next_times_the_decay(make_model, tmp_path):
+    file = tmp_path / "a.pdparams"
+    save_weights(file, make_model(seed=3).state_dict())
+    model = make_model(pretrained=str(file))
+    rates = Freezer(model, Start(rate=0.5, stage_decay=0.1)).rates
+    for depth, stage in enumerate(reversed(model.backbone.stages())):
+        own = {rate for name, rate in rates.items() if name.startswith(f"backbone.{stage}.")}
+        assert own == {pytest.approx(0.5 * 0.1 ** (depth + 1))}, stage
+    assert len(rates) == sum(not p.stop_gradient for p in model.backbone.parameters())
 
 
 def test_layers_that_were_not_loaded_are_not_frozen(digits, make_model):

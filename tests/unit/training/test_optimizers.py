@@ -166,7 +166,7 @@ class TestMuon:
         model = make_model()
         options = {"name": "muon", "learning_rate": 0.02, "descent_rate": 0.06}
         config = validate(TrainingConfig, {"optimizer": options, "rates": {"head": 5.0, "norm_bias": 2.0}})
-        optimizer = build_optimizer(model, config, loaded=["fc.weight"], loaded_rate=0.1)
+        optimizer = build_optimizer(model, config, loaded={"fc.weight": 0.1})
         rates = {name: item.optimize_attr["learning_rate"] for name, item in model.named_parameters()}
         assert optimizer.get_lr() == 0.02
         assert rates["fc.weight"] == pytest.approx(3 * 5 * 0.1)

@@ -124,7 +124,7 @@ def test_decay_for_kernels_only_and_rates_for_loaded_layers(make_model):
     model = make_model()
     loaded = {"backbone.stem.conv.conv.weight", "backbone.stem.conv.norm.bias"}
     options = {"name": "momentum", "weight_decay": 0.1}
-    optimizer = build_optimizer(model, config(optimizer=options), loaded=loaded, loaded_rate=0.2)
+    optimizer = build_optimizer(model, config(optimizer=options), loaded=dict.fromkeys(loaded, 0.2))
     for name, parameter in model.named_parameters():
         if parameter.stop_gradient:
             continue
