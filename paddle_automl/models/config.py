@@ -41,6 +41,10 @@ class RegisteredName:
         return {"enum": self.registry.names()}
 
 
+FINE_TUNING = ("frozen_epochs", "frozen_norm", "pretrained_rate", "stage_decay", "trained_stages", "thaw_epochs")
+"""Options that concern the loaded layers of a backbone while it is trained."""
+
+
 class ModelConfig(Section):
     """The network: backbone, kinds of layers, dropout, and weights to start from."""
 
@@ -76,6 +80,15 @@ class ModelConfig(Section):
     few and small batches would only spoil them."""
     pretrained_rate: float = Field(1.0, gt=0)
     """Factor of the learning rate for the loaded layers of the backbone."""
+    stage_decay: float = Field(1.0, gt=0, le=1)
+    """Factor of the learning rate from each stage of the loaded backbone to the one before it: layer-wise decay
+    (Howard and Ruder 2018). The last stage has it once."""
+    trained_stages: int | None = Field(None, ge=1)
+    """Only the last stages of the loaded backbone are trained, so many of them; those before them stay as they are
+    in all epochs, and need no backward pass. null: all."""
+    thaw_epochs: int = Field(0, ge=0)
+    """Gradual unfreezing: the last stage of the loaded backbone begins to change after `frozen_epochs`, and after
+    each further so many epochs one more, from the head to the input. 0: all at once."""
 
     @model_validator(mode="before")
     @classmethod
@@ -91,20 +104,18 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _options_of_pretrained(self) -> ModelConfig:
-        if self.pretrained is None and (self.frozen_epochs or self.frozen_norm or self.pretrained_rate != 1.0):
-            raise ValueError(
-                "frozen_epochs, frozen_norm and pretrained_rate need pretrained: a file of weights to start from"
-            )
+        changed = [name for name in FINE_TUNING if getattr(self, name) != type(self).model_fields[name].default]
+        if self.pretrained is None and changed:
+            raise ValueError(f"{' and '.join(changed)}: only with pretrained, weights to start from")
         return self
 
     @model_validator(mode="after")
     def _options_of_freeze(self) -> ModelConfig:
         if self.freeze and self.pretrained is None:
             raise ValueError("freeze: backbone needs pretrained: weights that are worth keeping")
-        if self.freeze and (self.frozen_epochs or self.pretrained_rate != 1.0):
-            raise ValueError(
-                "freeze: backbone keeps it frozen in all epochs; leave frozen_epochs and pretrained_rate"
-            )
+        changed = [name for name in FINE_TUNING if getattr(self, name) != type(self).model_fields[name].default]
+        if self.freeze and set(changed) - {"frozen_norm"}:
+            raise ValueError(f"freeze: backbone keeps it frozen in all epochs; leave {' and '.join(changed)}")
         if self.feature_norm == "standard" and not self.freeze and self.weights_path is None:
             raise ValueError(
                 "feature_norm: standard needs freeze: backbone, with which features do not change, or the weights "

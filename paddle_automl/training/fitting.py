@@ -16,7 +16,8 @@ from paddle_automl.core.seeds import generator
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import predict
-from paddle_automl.training.learner import Learner, Start, copy_of_weights
+from paddle_automl.training.freezing import Start
+from paddle_automl.training.learner import Learner, copy_of_weights
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter

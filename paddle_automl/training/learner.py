@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,32 +13,22 @@ from paddle import Tensor
 from paddle_automl.models.network import Network
 from paddle_automl.models.profile import profile
 from paddle_automl.tasks.base import Task
+from paddle_automl.training.averaging import EpochMean
 from paddle_automl.training.callback import Callback, ForwardPass
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.ema import ExponentialMovingAverage
-from paddle_automl.training.freezing import Freezer
+from paddle_automl.training.freezing import Freezer, Start
 from paddle_automl.training.gradients import centralize, centralized_parameters
 from paddle_automl.training.kinds import Stopper
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
-from paddle_automl.training.optimizers.base import TwoPassOptimizer
+from paddle_automl.training.optimizers.base import AveragingOptimizer, TwoPassOptimizer
 from paddle_automl.training.penalties import penalties
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer, check_sampling
+from paddle_automl.training.tables import TableUpdates
 
 if TYPE_CHECKING:
     from paddle_automl.data.splits import PreparedData, Split
-
-
-@dataclass(frozen=True)
-class Start:
-    """How a training treats layers of the backbone that were loaded from a file of weights."""
-
-    frozen_epochs: int = 0
-    """Epochs at the start in which they do not change."""
-    rate: float = 1.0
-    """Factor of their learning rate."""
-    frozen_norm: bool = False
-    """Whether the running statistics of their normalizations do not change in any epoch."""
 
 
 class Learner:
@@ -72,13 +61,12 @@ class Learner:
         )
         self.loss = build_loss(config, task=task, codes=codes, feature_dim=model.feature_dim)
         self.loss.attach(model)
-        self.freezer = Freezer(model, start.frozen_epochs, norm=start.frozen_norm)
+        self.freezer = Freezer(model, start)
         self._stopper = Stopper(model, config.ends)
         optimizer = build_optimizer(
             model,
             config,
-            loaded=self.freezer.names,
-            loaded_rate=start.rate,
+            loaded=self.freezer.rates,
             beside=[parameter for callback in self.callbacks for parameter in callback.parameters()],
         )
         self.precision = Precision(config.amp, device, step_flops)
@@ -88,6 +76,9 @@ class Learner:
             if config.ema is not None
             else None
         )
+        self._tables = TableUpdates(model, config.tables, self.freezer.rates)
+        self._limit = config.clip_global_norm
+        self.mean = None if config.average_epochs is None else EpochMean(self.model, config.average_epochs)
         self._base_rate = optimizer.get_lr()
         self._steps_per_epoch = steps_per_epoch
         self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []
@@ -142,14 +133,17 @@ class Learner:
         `inputs` are the network's arguments [B, ...] in the order of `Input.specs`; targets [B, K].
         """
         self._stopper.at(self._place / self.schedule.steps)
-        self.optimizer.set_lr(self._base_rate * self.schedule.factor(self._place))
+        factor = self.schedule.factor(self._place)
+        self.optimizer.set_lr(self._base_rate * factor)
         loss = self._forward(tuple(inputs), targets)
         self.precision.backward(loss)
         if isinstance(self.optimizer, TwoPassOptimizer):
             self._second_pass(self.optimizer, tuple(inputs), targets)
         if self._centralized:
             centralize(self._centralized)
+        self._tables.clip(self.model.parameters(), self._limit)
         self.precision.step(self.optimizer)
+        self._tables.step(factor)
         self.optimizer.clear_grad(set_to_zero=False)
         self.loss.after_step()
         for callback in self.callbacks:
@@ -172,15 +166,23 @@ class Learner:
                 paddle.assign(backup, output=tensor)
 
     def _forward(self, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        self._tables.watch()
         with self.precision.context():
             features = self.model.features(*inputs)
             outputs = self.model.head(features)
         if self.precision.description != "float32":
             outputs, features = outputs.astype("float32"), features.astype("float32")
-        loss: Tensor = self.loss(outputs, features, targets)
+        # Most networks have one branch: their outputs.
+        branches = self.model.backbone.branches(features) or (outputs,)
+        loss: Tensor = paddle.add_n([self.loss(branch, features, targets) for branch in branches])
         for callback in self.callbacks:
             loss = callback.loss(ForwardPass(inputs, targets, features, outputs), loss)
         return loss
+
+    def end_epoch(self) -> None:
+        """Take the weights at the end of an epoch into their mean over the last epochs, if there is one."""
+        if self.mean is not None:
+            self.mean.end_epoch()
 
     @contextmanager
     def evaluated(self, before: Callable[[Network], None] | None = None) -> Iterator[Network]:
@@ -190,11 +192,18 @@ class Learner:
         """
         for callback in self.callbacks:
             callback.before_evaluation()
-        averaged = nullcontext() if self.ema is None else self.ema.applied()
-        with self.precision.evaluation_context(), averaged:
+        with self.precision.evaluation_context(), self._averaged():
             if before is not None:
                 before(self.model)
             yield self.model
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Return the context with the average that is evaluated; the options allow one kind of average at most."""
+        if isinstance(self.optimizer, AveragingOptimizer):
+            return self.optimizer.averaged()
+        if self.mean is not None:
+            return self.mean.applied()
+        return nullcontext() if self.ema is None else self.ema.applied()
 
     def finish(self, weights: dict[str, Tensor]) -> None:
         """Put the network into float32 and evaluation mode, with `weights`, and make all parameters trainable."""

@@ -27,7 +27,8 @@ from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import predict
 from paddle_automl.training.goal import Goal
-from paddle_automl.training.learner import Learner, Start, copy_of_weights
+from paddle_automl.training.freezing import Start
+from paddle_automl.training.learner import Learner, copy_of_weights
 from paddle_automl.training.preparing import prepare
 from paddle_automl.training.progressive import check_resolution
 from paddle_automl.training.recalibration import Recalibration
@@ -221,7 +222,8 @@ class _Run:
     def _tuned_task(self) -> Task:
         if self.validation is None or self.best.outputs is None:
             return self.split.task
-        return self.validation.task.tuned(self.best.outputs, self.validation.codes)
+        outputs, codes = self.best.outputs, self.validation.codes
+        return self.validation.task.tuned(outputs, codes).calibrated(outputs, codes)
 
     def _clear_folder(self) -> None:
         if self.folder is None:
@@ -233,6 +235,7 @@ class _Run:
     def _epoch(self, epoch: int) -> dict[str, float]:
         started = time.perf_counter()
         loss, items = self._steps(epoch)
+        self.learner.end_epoch()
         metrics = {
             "train_loss": loss,
             "learning_rate": self.learner.learning_rate,

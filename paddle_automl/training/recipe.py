@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.models.kinds import kind_of, parameter_kinds
+from paddle_automl.models.kinds import BESIDE_OPTIMIZER, Kind, kind_of, parameter_kinds
 from paddle_automl.tasks.base import Task
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.losses.base import LOSSES, Loss, loss_for
@@ -20,34 +20,33 @@ def build_optimizer(
     model: nn.Layer,
     config: TrainingConfig,
     *,
-    loaded: Collection[str] = (),
-    loaded_rate: float = 1.0,
+    loaded: Mapping[str, float] | None = None,
     beside: Iterable[Tensor] = (),
 ) -> paddle.optimizer.Optimizer:
     """Return Paddle's optimizer for `model` and for the parameters `beside`, which are not part of it.
 
-    Parameters named in `loaded` have `loaded_rate` times the learning rate of the others, and each its factor of
-    `config.rates` by its kind. Weight decay applies to parameters with two axes or more: kernels and weights, not
+    `loaded` are factors of the learning rate of parameters by name, in addition to those of `config.rates` by
+    kind. Weight decay applies to parameters with two axes or more: kernels and weights, not
     biases and scales. Raises ConfigError if the optimizer's options do not fit the network.
     """
-    kinds = parameter_kinds(model)
-    groups: dict[tuple[bool, bool], list[tuple[str, Tensor]]] = {}
+    kinds, loaded = parameter_kinds(model), loaded or {}
+    groups: dict[tuple[float, bool], list[tuple[str, Tensor]]] = {}
     for name, parameter in model.named_parameters():
-        if parameter.stop_gradient:
-            # Running statistics, which Paddle counts as parameters.
+        if parameter.stop_gradient or kinds.get(name) in BESIDE_OPTIMIZER:
+            # Running statistics, which Paddle counts as parameters; tables; what is not learned in steps.
             continue
-        groups.setdefault((name in loaded, parameter.ndim > 1), []).append((name, parameter))
+        groups.setdefault((loaded.get(name, 1.0), parameter.ndim > 1), []).append((name, parameter))
     for parameter in beside:
-        groups.setdefault((False, parameter.ndim > 1), []).append(("", parameter))
+        groups.setdefault((1.0, parameter.ndim > 1), []).append(("", parameter))
     options: OptimizerConfig = config.optimizer  # type: ignore[assignment]
     options.check(set(kinds.values()))
     parameter_groups = []
-    for (is_loaded, decayed), named in groups.items():
-        own = [kinds.get(name) or kind_of(parameter) for name, parameter in named]
+    for (rate, decayed), named in groups.items():
+        own: list[Kind] = [kinds.get(name) or kind_of(parameter) for name, parameter in named]
         parameter_groups.append(
             ParameterGroup(
                 [parameter for _, parameter in named],
-                rate=loaded_rate if is_loaded else 1.0,
+                rate=rate,
                 decayed=decayed,
                 kinds=own,
                 factors=[getattr(config.rates, kind) * options.unit(kind, config.batch_size) for kind in own],

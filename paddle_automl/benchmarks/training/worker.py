@@ -81,7 +81,8 @@ def _project_step(name: str, workload: Workload, dtype: str) -> Step:
 
     from paddle_automl.benchmarks.training.project_networks import build, task_of_classes
     from paddle_automl.training.config import TrainingConfig
-    from paddle_automl.training.learner import Learner, Start
+    from paddle_automl.training.freezing import Start
+    from paddle_automl.training.learner import Learner
 
     labels, task = workload.labels(), task_of_classes()
     recipe: dict[str, Any] = {

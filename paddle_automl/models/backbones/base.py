@@ -44,6 +44,8 @@ class Backbone(nn.Layer):
     """Names of the tensors that `prepare` sets; none: it is not called."""
     small: ClassVar[dict[str, Any]] = {}
     """Options that make a small network, for tests; an empty mapping: the defaults are small enough."""
+    scores: ClassVar[bool] = False
+    """Whether it gives raw outputs itself: `head` then only joins them, and no other head can follow."""
 
     out_features: int
     """F: number of features of one item."""
@@ -62,6 +64,18 @@ class Backbone(nn.Layer):
         del config
         return {}
 
+    @classmethod
+    def arrays(cls, config: Any) -> tuple[str, ...] | None:
+        """Return the names of the input's arrays that it takes with these options; None: all of them."""
+        del config
+        return None
+
+    def expect(self, outputs: int) -> None:
+        """Get to know K, the number of raw outputs, before `out_features` and `head` are used.
+
+        A backbone that gives `scores` makes its layers of this size here.
+        """
+
     @abstractmethod
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map the input's arrays, in the order of `Input.specs`, to features [N, F].
@@ -73,6 +87,26 @@ class Backbone(nn.Layer):
         """Return the linear layer from features [N, F] to raw outputs [N, outputs]."""
         return layers.linear(self.out_features, outputs)
 
+    def stage_names(self) -> tuple[str, ...]:
+        """Return the names of its layers from the input on, each of which can be frozen by itself.
+
+        By default these are its children; each layer of a list counts by itself. Together they hold all parameters.
+        """
+        found = []
+        for name, child in self.named_children():
+            several = isinstance(child, nn.LayerList | nn.Sequential)
+            found += [f"{name}.{number}" for number, _ in child.named_children()] if several else [name]
+        return tuple(name for name in found if _has_parameters(self, name))
+
+    def branches(self, features: Tensor) -> Sequence[Tensor]:
+        """Return raw outputs [N, K] within `features` of which each is trained with a loss of its own.
+
+        Without any, as by default, the loss is that of the network's outputs. A backbone of several networks that
+        are trained side by side has one for each; its head then joins them for predictions.
+        """
+        del features
+        return ()
+
     def kinds(self) -> Mapping[str, Kind]:
         """Return the kinds of parameters, by name, for which they do not follow from the layer alone."""
         return {}
@@ -83,6 +117,10 @@ class Backbone(nn.Layer):
         `batches` give the arguments of `forward` for up to 5,000 items of the training split. It draws no random
         numbers, and raises ConfigError if there are no items.
         """
+
+
+def _has_parameters(backbone: nn.Layer, name: str) -> bool:
+    return any(found.startswith(f"{name}.") for found, _ in backbone.named_parameters())
 
 
 class ImageBackbone(Backbone):

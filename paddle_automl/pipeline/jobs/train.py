@@ -137,7 +137,14 @@ def _take_features(request: TrainRequest, data: PreparedData, earlier: RunFolder
 
 def _start(config: RunConfig) -> Start:
     model = config.model
-    return Start(model.frozen_epochs, model.pretrained_rate, model.frozen_norm)
+    return Start(
+        frozen_epochs=model.frozen_epochs,
+        rate=model.pretrained_rate,
+        frozen_norm=model.frozen_norm,
+        stage_decay=model.stage_decay,
+        trained_stages=model.trained_stages,
+        thaw_epochs=model.thaw_epochs,
+    )
 
 
 def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: float) -> TrainRequest:

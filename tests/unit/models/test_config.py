@@ -31,9 +31,10 @@ def test_the_schema_lists_the_names():
         ({"backbone": {"name": "resnet", "blocks": []}}, r"backbone\.blocks"),
         ({"backbone": {"name": "inception", "branches": ["1x1", "1x1"]}}, "duplicate branch 1x1"),
         ({"dropout": 1.0}, "dropout: input should be less than 1, got 1.0"),
-        ({"frozen_epochs": 2}, "frozen_epochs, frozen_norm and pretrained_rate need pretrained"),
-        ({"frozen_norm": True}, "frozen_epochs, frozen_norm and pretrained_rate need pretrained"),
-        ({"pretrained_rate": 0.1}, "frozen_epochs, frozen_norm and pretrained_rate need pretrained"),
+        ({"frozen_epochs": 2}, "frozen_epochs: only with pretrained"),
+        ({"frozen_norm": True}, "frozen_norm: only with pretrained"),
+        ({"pretrained_rate": 0.1}, "pretrained_rate: only with pretrained"),
+        ({"stage_decay": 0.5, "thaw_epochs": 1}, "stage_decay and thaw_epochs: only with pretrained"),
     ],
 )
 def test_mistakes_are_named(data, message):
