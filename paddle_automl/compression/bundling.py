@@ -16,6 +16,7 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.create import add_formats, add_parity, create_bundle, time_formats
 from paddle_automl.deployment.integrity import INFO
+from paddle_automl.deployment.paddlex import add_files
 from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.samples import write_samples
 
@@ -67,6 +68,7 @@ def create_step_bundle(
         )
         session = bundle.session(threads=deployment.latency.threads)
         write_samples(bundle, session, data.validation, deployment.samples)
+        add_files(scratch, chosen.exporter.name, session, data.validation, folder)
         bundle = add_parity(bundle, result.model, data, chosen, ParityLimits(None, compression.min_agreement))
         limits = ParityLimits(None, compression.min_agreement, compression.max_drop)
         bundle = add_formats(bundle, result.source, formats, data, chosen, limits)

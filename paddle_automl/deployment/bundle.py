@@ -28,6 +28,7 @@ from paddle_automl.deployment.integrity import (
     read_labels,
     sealed,
 )
+from paddle_automl.deployment.paddlex import for_any_channels
 from paddle_automl.deployment.records import FORMAT, BundleInfo, FormatRecord, TensorRecord
 from paddle_automl.deployment.runtime import import_paddle
 from paddle_automl.inputs.base import Arrays, Input
@@ -101,8 +102,9 @@ class Bundle:
         content.
         """
         names = checked_labels(task.names)
+        network, specs = for_any_channels(model, input, exporter.name)
         EXPORTERS[exporter.name](exporter).export(
-            model, folder, specs=input.specs, final=task.final, calibration=calibration
+            network, folder, specs=specs, final=task.final, calibration=calibration
         )
         write_text(folder / LABELS, "".join(f"{name}\n" for name in names))
         info = {

@@ -16,6 +16,7 @@ from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.latency import measure_sessions
 from paddle_automl.deployment.network import as_trained
+from paddle_automl.deployment.paddlex import add_files
 from paddle_automl.deployment.parity import ParityLimits, check_parity
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.records import FormatRecord, Latency, ParityRecord
@@ -65,6 +66,7 @@ def create_bundle(
             calibration=calibration_arrays(data, [deployment.exporter]),
         )
         write_samples(bundle, as_trained(model, data.task.final), data.validation, deployment.samples)
+        add_files(scratch, deployment.exporter.name, bundle.session(), data.validation, folder)
         exact = EXPORTERS[deployment.exporter.name].exact
         bundle = add_parity(bundle, model, data, deployment, limits_of(deployment.parity, exact=exact))
         bundle = add_formats(bundle, model, formats, data, deployment)

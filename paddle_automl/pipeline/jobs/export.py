@@ -12,6 +12,7 @@ from paddle_automl.core.errors import BundleError
 from paddle_automl.core.folders import leftover_prefix, replacing_folder
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
+from paddle_automl.deployment.paddlex import PIPELINE, write_pipeline
 from paddle_automl.models import kernels
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, changes, enter, load_data, lock_of, with_fold
@@ -123,3 +124,7 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a bundle in one step: `target` is always complete, the old or the new one."""
     with replacing_folder(target, marker=INFO) as scratch:
         shutil.copytree(source, scratch, dirs_exist_ok=True)
+        if (scratch / PIPELINE).is_file():
+            bundle = Bundle.open(scratch)
+            write_pipeline(scratch, bundle.task, target)
+            bundle.updated()
