@@ -129,8 +129,10 @@ def _compressed(model: Network, steps: list[Step], context: Context) -> StepResu
 def _tuned(model: Network, form: Form, context: Context) -> Task:
     """Return the task tuned on the validation outputs of the network's export (see `Task.tuned`)."""
     data = context.data
-    task = context.tuned(predict(model, data.validation))
-    if task is data.task or form is not Form.QUANTIZED:
+    outputs = predict(model, data.validation)
+    task = context.tuned(outputs)
+    chosen = data.task.tuned(outputs, data.validation.codes) is not data.task
+    if not chosen or not context.tune_task or form is not Form.QUANTIZED:
         return task
     # Outputs in 8 bits differ from those of the network, so thresholds have to be chosen for them.
     with tempfile.TemporaryDirectory(prefix="paddle_automl-candidate-") as scratch:

@@ -82,7 +82,8 @@ class Context:
 
     def tuned(self, outputs: np.ndarray) -> Task:
         """Return the task for a network with `outputs` [N, K] for the validation items; see `tune_task`."""
-        return self.task.tuned(outputs, self.data.validation.codes) if self.tune_task else self.task
+        codes = self.data.validation.codes
+        return self.task.tuned(outputs, codes).calibrated(outputs, codes) if self.tune_task else self.task
 
     def sample(self, count: int, *purpose: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return `count` training items (or all) as the network's arrays [n, ...], and their codes [n, ...].

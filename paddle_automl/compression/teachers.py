@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import paddle
@@ -90,7 +91,8 @@ class BundleTeacher(Teacher):
             arrays = {name: tensor.numpy() for name, tensor in zip(self._names, seen, strict=True)}
             # In its own thread: otherwise the training's thread would be left with one math thread.
             found = paddle.to_tensor(in_lasting_thread(lambda: self._session(arrays)))
-            raw = raw_of(self._view.outputs(found), self._final)
+            final = replace(self._final, temperature=self._view.final.temperature)
+            raw = raw_of(self._view.outputs(found), final)
             if self._final.activation == "softmax":
                 return F.softmax(raw / temperature, axis=-1)
             return F.sigmoid(raw / temperature) if self._final.activation == "sigmoid" else raw
@@ -106,7 +108,7 @@ def raw_of(outputs: Tensor, final: Final) -> Tensor:
     if final.scale is not None:
         outputs = outputs / paddle.to_tensor(final.scale, dtype=outputs.dtype)
     if final.activation == "softmax":
-        return paddle.log(paddle.clip(outputs, min=SMALLEST_CLASS))
+        return paddle.log(paddle.clip(outputs, min=SMALLEST_CLASS)) * final.temperature
     if final.activation == "sigmoid":
         probabilities = paddle.clip(outputs, min=SMALLEST_LABEL, max=1 - SMALLEST_LABEL)
         return paddle.log(probabilities) - paddle.log(1 - probabilities)

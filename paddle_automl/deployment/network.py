@@ -17,7 +17,10 @@ MOST_INPUTS = 4
 
 
 def final_layer(model: Any, final: Final) -> Any:
-    """Return a layer from the arrays of `model`, at most `MOST_INPUTS`, to outputs, float32 [N, K]."""
+    """Return a layer from the arrays of `model`, at most `MOST_INPUTS`, to outputs, float32 [N, K].
+
+    If the model has a second result, the rejection score [N, 1], the layer has it as its second output.
+    """
     paddle = import_paddle()
     functional = paddle.nn.functional
 
@@ -33,43 +36,54 @@ def final_layer(model: Any, final: Final) -> Any:
         # Named arguments: Paddle's tracing does not support a variable number of them.
         def forward(self, first, second=None, third=None, fourth=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, RUF100
             given = [item for item in (first, second, third, fourth) if item is not None]
-            return _applied(functional, self.network(*given), final.activation, self.scale, self.shift)
+            found = self.network(*given)
+            raw, further = found if isinstance(found, tuple) else (found, None)
+            outputs = _applied(functional, raw, final, self.scale, self.shift)
+            return outputs if further is None else (outputs, further)
 
     layer = Outputs(model)
     layer.training = False
     return layer
 
 
-def network_outputs(model: Any, arrays: Arrays, final: Final) -> np.ndarray:
+def network_outputs(model: Any, arrays: Arrays, final: Final) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the dynamic graph's outputs, float32 [N, K], of arrays [N, ...] in the order of the model's arguments.
 
+    The second result is the rejection score, float32 [N, 1], of a model that has one (`rejection.scored`), else None.
     The layer must be in evaluation mode (see `evaluating`).
     """
     paddle = import_paddle()
     with paddle.no_grad():
-        raw = model(*(paddle.to_tensor(np.ascontiguousarray(item)) for item in arrays.values()))
+        found = model(*(paddle.to_tensor(np.ascontiguousarray(item)) for item in arrays.values()))
+        raw, further = found if isinstance(found, tuple) else (found, None)
         scale, shift = (
             None if values is None else paddle.to_tensor(np.asarray(values, dtype=np.float32))
             for values in (final.scale, final.shift)
         )
-        outputs: np.ndarray = _applied(paddle.nn.functional, raw, final.activation, scale, shift).numpy()
-    return outputs
+        outputs: np.ndarray = _applied(paddle.nn.functional, raw, final, scale, shift).numpy()
+    return outputs, None if further is None else further.numpy()
 
 
 def as_trained(model: Any, final: Final) -> Callable[[Arrays], np.ndarray]:
     """Return a function from arrays [N, ...] to the outputs, float32 [N, K], of the network in evaluation mode."""
+    both = as_trained_with_score(model, final)
+    return lambda arrays: both(arrays)[0]
 
-    def run(arrays: Arrays) -> np.ndarray:
+
+def as_trained_with_score(model: Any, final: Final) -> Callable[[Arrays], tuple[np.ndarray, np.ndarray | None]]:
+    """Return the same with the rejection score; see `network_outputs`."""
+
+    def run(arrays: Arrays) -> tuple[np.ndarray, np.ndarray | None]:
         with evaluating(model):
             return network_outputs(model, arrays, final)
 
     return run
 
 
-def _applied(functional: Any, raw: Any, activation: str, scale: Any, shift: Any) -> Any:
-    if activation == "softmax":
-        raw = functional.softmax(raw, axis=-1)
-    elif activation == "sigmoid":
+def _applied(functional: Any, raw: Any, final: Final, scale: Any, shift: Any) -> Any:
+    if final.activation == "softmax":
+        raw = functional.softmax(raw if final.temperature == 1 else raw / final.temperature, axis=-1)
+    elif final.activation == "sigmoid":
         raw = functional.sigmoid(raw)
     if scale is not None:
         raw = raw * scale

@@ -74,18 +74,20 @@ class RawTargets:
 class Final:
     """The last step of an exported network: the activation, then ``scale * x + shift`` per output.
 
-    Paddle's versions of it are in `training.final` and `deployment.network`.
+    Raw outputs are divided by the `temperature` before a softmax. Paddle's versions of this step are in
+    `training.final` and `deployment.network`.
     """
 
     activation: Activation
     scale: tuple[float, ...] | None = None
     shift: tuple[float, ...] | None = None
+    temperature: float = 1.0
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """Return the outputs, float32 ``[N, K]``, of raw outputs ``[N, K]``, computed in NumPy."""
         raw = np.asarray(raw, dtype=np.float64)
         if self.activation == "softmax":
-            raw = np.exp(raw - raw.max(axis=1, keepdims=True))
+            raw = np.exp((raw - raw.max(axis=1, keepdims=True)) / self.temperature)
             raw /= raw.sum(axis=1, keepdims=True)
         elif self.activation == "sigmoid":
             raw = 1 / (1 + np.exp(-np.clip(raw, -60, 60)))
@@ -158,6 +160,14 @@ class Task(ABC):
 
     def tuned(self, outputs: np.ndarray, codes: np.ndarray) -> Task:
         """Return the task after a training, with values chosen on validation, such as thresholds."""
+        del outputs, codes
+        return self
+
+    def calibrated(self, outputs: np.ndarray, codes: np.ndarray) -> Task:
+        """Return the task with probabilities that match the frequencies of right answers on these items.
+
+        It is called once after a training, with outputs ``[N, K]`` for the validation items. Answers stay the same.
+        """
         del outputs, codes
         return self
 

@@ -12,7 +12,7 @@ from paddle_automl.tasks.base import Final
 def final_tensor(raw: Tensor, final: Final) -> Tensor:
     """Return the outputs [N, K] of raw outputs [N, K]: the activation, then ``scale * x + shift`` per output."""
     if final.activation == "softmax":
-        raw = F.softmax(raw, axis=-1)
+        raw = F.softmax(raw if final.temperature == 1 else raw / final.temperature, axis=-1)
     elif final.activation == "sigmoid":
         raw = F.sigmoid(raw)
     if final.scale is not None:

@@ -1,0 +1,1 @@
+"""Rejection: scores by which an item that belongs to none of the classes is recognized."""

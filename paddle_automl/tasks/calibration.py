@@ -1,0 +1,51 @@
+"""The temperature by which probabilities of classes are calibrated on validation items."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LEAST, MOST = 0.1, 10.0
+"""Smallest and largest temperature."""
+_STEPS = 60
+"""Halvings of the interval of temperatures: more than float64 resolves."""
+
+
+def fit_temperature(outputs: np.ndarray, codes: np.ndarray) -> float:
+    """Return the temperature T of ``softmax(log(outputs) / T)`` with the smallest cross entropy.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2. `outputs` are probabilities ``[N, K]``,
+    `codes` are classes ``[N]``. The targets are not 1 for the true class but (N + 1) / (N + 2), as Platt 1999
+    proposes for his sigmoid: without a single mistake among few items, no temperature would be the smallest.
+    Returns 1 without items, for a single class, and for outputs that are not finite.
+    """
+    count, classes = outputs.shape
+    if not count or classes < 2 or not np.isfinite(outputs).all():
+        return 1.0
+    logs = np.log(np.maximum(outputs.astype(np.float64), np.finfo(np.float32).tiny))
+    spared = 1 / (count + 2)
+    wanted = np.full(logs.shape, spared / (classes - 1))
+    wanted[np.arange(count), codes] = 1 - spared
+    target = (wanted * logs).sum(axis=1).mean()
+    # The loss is convex in b = 1/T; its derivative is mean(E_p[log]) - target, and rises.
+    low, high = 1 / MOST, 1 / LEAST
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        probabilities = sharpened(logs, middle)
+        if (probabilities * logs).sum(axis=1).mean() < target:
+            low = middle
+        else:
+            high = middle
+    return float(2 / (low + high))
+
+
+def sharpened(logs: np.ndarray, power: float) -> np.ndarray:
+    """Return the softmax of ``power * logs``, float64 ``[N, K]``."""
+    scaled = power * logs
+    found = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def at_temperature(outputs: np.ndarray, temperature: float) -> np.ndarray:
+    """Return probabilities ``[N, K]`` as if their raw outputs had been divided by `temperature`, float64."""
+    logs = np.log(np.maximum(outputs.astype(np.float64), np.finfo(np.float32).tiny))
+    return sharpened(logs, 1 / temperature)
