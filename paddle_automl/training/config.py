@@ -66,6 +66,9 @@ class TrainingConfig(Section):
     labels per item: weight of each label where it applies; balanced: (n - n_label) / n_label."""
     ema: EmaConfig | None = None
     """Exponential moving average of the weights; none if left out."""
+    average_epochs: int | None = Field(None, ge=2)
+    """Epochs over whose ends the weights are averaged; the average of the last ones is evaluated, saved and
+    exported. None: no such average. See also ema, which averages over steps."""
     l1: float | None = Field(None, gt=0)
     """Penalty on the sum of the magnitudes of kernels and weights, added to the loss, such as 1.0e-5; many weights
     become small. None: no penalty. Weight decay, a penalty on their squares, is an option of the optimizer."""
@@ -104,6 +107,18 @@ class TrainingConfig(Section):
                 "stated",
                 f"lr_schedule.warmup_epochs must be less than epochs={self.epochs}, got {schedule.warmup_epochs}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_average(self) -> TrainingConfig:
+        kinds = {
+            "optimizer.name=schedule_free": self.optimizer.name == "schedule_free",
+            "average_epochs": self.average_epochs is not None,
+            "ema": self.ema is not None,
+        }
+        stated = [name for name, used in kinds.items() if used]
+        if len(stated) > 1:
+            raise PydanticCustomError("stated", f"only one average of the weights is possible, got {', '.join(stated)}")
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from paddle_automl.testing.optimizers import OptimizerContract, parameter, step
 from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
 
 SLOW = ["adadelta", "adagrad"]
+WRAPPERS = ["lookahead", "sam", "schedule_free"]
 CLASSES = [OPTIMIZERS[name] for name in OPTIMIZERS.names() if name not in SLOW]
 
 
@@ -21,7 +22,7 @@ class TestThoseThatBeginSlowly(OptimizerContract):
     options = {"epsilon": 1e-3}  # noqa: RUF012
 
 
-@pytest.mark.parametrize("plugin", [OPTIMIZERS[name] for name in ("lookahead", "sam")], ids=["lookahead", "sam"])
+@pytest.mark.parametrize("plugin", [OPTIMIZERS[name] for name in WRAPPERS], ids=WRAPPERS)
 class TestWrappersOfAnother(OptimizerContract):
     options = {"base": "adamw"}  # noqa: RUF012
 

@@ -38,8 +38,8 @@ class _Bases(Registry[Optimizer]):
 BASES = _Bases(OPTIMIZERS.kind, OPTIMIZERS.package, OPTIMIZERS.section)
 
 
-class _Base(Plugin):
-    """A base and its options, except those in `OUTER`, which are neither accepted nor written."""
+class Base(Plugin):
+    """Marks the option for a base and its options, except those in `OUTER`, which are neither accepted nor written."""
 
     def validate(self, value: Any) -> PluginConfig | None:
         if isinstance(value, PluginConfig):
@@ -65,7 +65,7 @@ class WrapperConfig(OptimizerConfig):
     """Largest step size of the base, by default the base's own default; the schedule multiplies it."""
     weight_decay: float = Field(0.0, ge=0)
     """Weight decay of the base, by default the base's own default."""
-    base: Annotated[PluginConfig, _Base(BASES, "momentum")] = default("momentum")
+    base: Annotated[PluginConfig, Base(BASES, "momentum")] = default("momentum")
     """The optimizer that takes the steps; its learning_rate and weight_decay are set next to it, not in it."""
 
     def unit(self, kind: Kind, batch_size: int) -> float:
@@ -89,8 +89,9 @@ class WrapperConfig(OptimizerConfig):
         """Fill in the base's default rate and decay if they are not given."""
         if not isinstance(data, dict):
             return data
-        base = data.get("base", "momentum")
-        name = base.get("name", "momentum") if isinstance(base, dict) else getattr(base, "name", base)
+        usual = cls.model_fields["base"].default
+        base = data.get("base", usual)
+        name = base.get("name", usual) if isinstance(base, dict) else getattr(base, "name", base)
         if not isinstance(name, str) or name not in BASES:
             return data
         fields = BASES[name].Config.model_fields

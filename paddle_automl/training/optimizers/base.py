@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -124,6 +125,14 @@ class TwoPassOptimizer(ABC):
     @abstractmethod
     def descend(self) -> None:
         """Restore exactly the same weights; the gradients stay."""
+
+
+class AveragingOptimizer(ABC):
+    """An optimizer whose average of the weights is the result of the training, instead of the weights themselves."""
+
+    @abstractmethod
+    def averaged(self) -> AbstractContextManager[None]:
+        """Return a context in which the parameters hold the average; afterwards they are exactly as before."""
 
 
 def names_without_decay(groups: Sequence[ParameterGroup]) -> frozenset[str]:

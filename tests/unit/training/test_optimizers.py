@@ -131,6 +131,15 @@ def lookahead(p, rate):
     return p
 
 
+def schedule_free(p, rate):
+    z = x = p
+    for t, g in enumerate(GRADIENTS, 1):
+        z = z - rate * g
+        x = x + (z - x) / t
+    # What the parameters hold between steps: the point of the next gradient.
+    return 0.1 * z + 0.9 * x
+
+
 CASES = [
     (nadam, {}),
     (radam, {}),
@@ -140,6 +149,7 @@ CASES = [
     (lion, {"weight_decay": 0.2}),
     (muon, {"weight_decay": 0.2}),
     (lookahead, {"base": "sgd"}),
+    (schedule_free, {}),
     (descent, {}),
 ]
 
@@ -149,6 +159,34 @@ def test_twelve_steps_follow_the_formula(formula, options):
     name = "sgd" if formula is descent else formula.__name__
     expected = formula(START, 0.3)
     np.testing.assert_allclose(run(name, learning_rate=0.3, **options), expected, rtol=2e-4, atol=1e-5)
+
+
+class TestScheduleFree:
+    def test_the_average_weighs_steps_by_the_square_of_their_rate(self):
+        p = parameter([[1.0]])
+        optimizer = build("schedule_free", [ParameterGroup([p])], learning_rate=0.1, weight_decay=0.0)
+        step(optimizer, [p], [[[1.0]]])
+        optimizer.set_lr(0.2)
+        step(optimizer, [p], [[[2.0]]])
+        before = p.numpy()
+        # z: 0.9, then 0.9 - 0.2 * 2; x: 0.9, then with the weight 4 / 5 of the second step.
+        mean = 0.9 + (0.5 - 0.9) * 0.8
+        with optimizer.averaged():
+            assert p.numpy() == pytest.approx(np.array([[mean]]), rel=1e-5)
+        assert np.array_equal(p.numpy(), before)
+        assert before == pytest.approx(np.array([[mean + 0.1 * (0.5 - mean)]]), rel=1e-5)
+
+    def test_before_the_first_step_the_average_is_the_weights(self):
+        p = parameter([[1.0]])
+        optimizer = build("schedule_free", [ParameterGroup([p])], learning_rate=0.1)
+        with optimizer.averaged():
+            assert p.item() == 1.0
+
+    @pytest.mark.parametrize("other", [{"ema": {}}, {"average_epochs": 2}])
+    def test_a_second_average_is_refused(self, other):
+        options = {"optimizer": "schedule_free", **other}
+        with pytest.raises(ConfigError, match="only one average of the weights is possible, got optimizer"):
+            validate(TrainingConfig, options)
 
 
 class TestMuon:
@@ -339,9 +377,9 @@ class TestBase:
         assert "lookahead" not in str(schema["properties"]["base"])
 
 
-@pytest.mark.parametrize("name", ["lion", "muon", "lookahead", "sam"])
+@pytest.mark.parametrize("name", ["lion", "muon", "lookahead", "sam", "schedule_free"])
 def test_trainings_learn_and_repeat(name, digits, make_model):
-    rate = {"lion": 0.003, "muon": 0.02, "lookahead": 0.1, "sam": 0.05}[name]
+    rate = {"lion": 0.003, "muon": 0.02, "lookahead": 0.1, "sam": 0.05, "schedule_free": 0.5}[name]
     recipe = config(epochs=3, batch_size=8, optimizer={"name": name, "learning_rate": rate}, clip_global_norm=5.0)
 
     def losses(epochs):
