@@ -6,10 +6,17 @@ from typing import Literal
 
 from paddle import Tensor, nn
 
-Kind = Literal["kernel", "matrix", "head", "bias", "norm_scale", "norm_bias", "whitening_bias"]
+from paddle_automl.models.tables import RowTable
+
+Kind = Literal["kernel", "matrix", "head", "bias", "norm_scale", "norm_bias", "whitening_bias", "table", "solved"]
 """kernel: kernels of convolutions; matrix: weights of linear layers other than the last one, and tables of vectors;
 head: weights of the last linear layer; bias: biases, and other parameters of one axis; norm_scale and norm_bias:
-those of normalizations; whitening_bias: the bias of a first convolution that is computed from training images."""
+those of normalizations; whitening_bias: the bias of a first convolution that is computed from training images;
+table: tables of which a batch uses few rows (`RowTable`), with an update of their own; solved: what is computed
+from the training items at once (`Backbone.solve`)."""
+
+BESIDE_OPTIMIZER: frozenset[str] = frozenset({"table", "solved"})
+"""Kinds that the optimizer of a recipe does not update."""
 
 _NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.GroupNorm, nn.InstanceNorm1D, nn.InstanceNorm2D, nn.LayerNorm)
 
@@ -40,6 +47,8 @@ def kind_of(parameter: Tensor) -> Kind:
 
 
 def _kind(layer: nn.Layer, name: str, parameter: Tensor) -> Kind:
+    if isinstance(layer, RowTable) and (layer.solved or name == "weight"):
+        return "solved" if layer.solved else "table"
     if isinstance(layer, _NORMS):
         return "norm_bias" if name == "bias" else "norm_scale"
     return kind_of(parameter)

@@ -40,6 +40,7 @@ class Network(nn.Layer):
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        backbone.expect(outputs)
         self.feature_dim = backbone.out_features
         self.outputs = outputs
         self.loaded_names: frozenset[str] = frozenset()
@@ -85,6 +86,8 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
     kind = BACKBONES[config.backbone.name]
     if kind.takes != input.name:
         raise ConfigError(_wrong_input(config.backbone.name, kind, input))
+    if kind.scores:
+        _check_no_head(config)
     if seed is not None:
         seed_everything(seed, "weights")
     layers = LayerFactory(config.activation, config.norm, config.initializer)
@@ -140,6 +143,25 @@ def _network(config: ModelConfig, backbone: Backbone, layers: LayerFactory, outp
         head=config.head,
         feature_norm=None if norm is None else norm(backbone.out_features),
     )
+
+
+def _check_no_head(config: ModelConfig) -> None:
+    """Raise ConfigError for layers between features and outputs, where the backbone gives the outputs itself."""
+    changed = [
+        key
+        for key, unused in (("head", config.head.name == "linear"), ("dropout", config.dropout == 0))
+        if not unused
+    ]
+    if config.feature_norm != "none":
+        changed.append("feature_norm")
+    if changed:
+        raise ConfigError(
+            [
+                f"model.{key}: does not apply to the backbone '{config.backbone.name}', which gives the outputs "
+                "itself; leave it out"
+                for key in changed
+            ]
+        )
 
 
 def _wrong_input(name: str, kind: type[Backbone], input: Input) -> str:

@@ -14,6 +14,7 @@ from paddle_automl.training.losses.base import LOSSES, loss_for
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrScheduleConfig
 from paddle_automl.training.optimizers.base import OPTIMIZERS
 from paddle_automl.training.progressive import Progressive
+from paddle_automl.training.tables import TablesConfig
 
 
 class EmaConfig(Section):
@@ -52,6 +53,8 @@ class TrainingConfig(Section):
     classes have theirs several times (one class per item only). See also class_weights, which acts on the loss."""
     optimizer: Annotated[PluginConfig, Plugin(OPTIMIZERS, "momentum")] = default("momentum")
     """Rule that updates the weights, with learning rate and weight decay."""
+    tables: TablesConfig = TablesConfig()
+    """Updates of tables of words and n-grams, of which a batch uses few rows, in place of the optimizer."""
     rates: Rates = Rates()
     """Factors of the learning rate by kind of parameter."""
     ends: Ends = Ends()

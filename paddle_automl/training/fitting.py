@@ -69,7 +69,7 @@ def measure_pace(
     with ExitStack() as stack:
         for callback in learner.callbacks:
             stack.enter_context(callback.watching())
-        step_s = _step_time(learner, split, config, augment)
+        step_s = _step_time(learner, split, config, augment) if learner.learns else 0.0
         evaluation_s = _evaluation_time(learner, data.validation, config)
     learner.finish(kept)
     return Pace(step_s, evaluation_s)

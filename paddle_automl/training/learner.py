@@ -25,6 +25,7 @@ from paddle_automl.training.optimizers.base import AveragingOptimizer, TwoPassOp
 from paddle_automl.training.penalties import penalties
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer, check_sampling
+from paddle_automl.training.solving import learns
 from paddle_automl.training.tables import TableUpdates
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Learner:
             if config.ema is not None
             else None
         )
+        self.learns = learns(model)
         self._tables = TableUpdates(model, config.tables, self.freezer.rates)
         self._limit = config.clip_global_norm
         self.mean = None if config.average_epochs is None else EpochMean(self.model, config.average_epochs)
@@ -174,7 +176,8 @@ class Learner:
             outputs, features = outputs.astype("float32"), features.astype("float32")
         # Most networks have one branch: their outputs.
         branches = self.model.backbone.branches(features) or (outputs,)
-        loss: Tensor = paddle.add_n([self.loss(branch, features, targets) for branch in branches])
+        losses = [self.loss(branch, features, targets) for branch in branches]
+        loss: Tensor = losses[0] if len(losses) == 1 else paddle.add_n(losses)
         for callback in self.callbacks:
             loss = callback.loss(ForwardPass(inputs, targets, features, outputs), loss)
         return loss

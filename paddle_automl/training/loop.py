@@ -25,13 +25,15 @@ from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import measure
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.evaluation import predict
-from paddle_automl.training.goal import Goal
+from paddle_automl.training.evaluation import evaluate, predict
+from paddle_automl.training.fitting import with_epochs
 from paddle_automl.training.freezing import Start
+from paddle_automl.training.goal import Goal
 from paddle_automl.training.learner import Learner, copy_of_weights
 from paddle_automl.training.preparing import prepare
 from paddle_automl.training.progressive import check_resolution
 from paddle_automl.training.recalibration import Recalibration
+from paddle_automl.training.solving import learns, solve
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
@@ -104,9 +106,11 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     are replaced. With `on` "train+validation" the network learns from both splits, nothing is evaluated,
     `config.patience` does not apply, and the last weights are kept.
 
-    A network that needs statistics of training items gets them first (`preparing.prepare`). `start` applies to the
-    layers of the backbone that were loaded from a file. Each of `callbacks` may change loss and weights. An epoch
-    leaves out items that do not fill a batch. On a CPU with one thread equal arguments give equal results.
+    A network that needs statistics of training items gets them first (`preparing.prepare`), and weights that follow
+    from all of them at once (`solving.solve`); if it has no others, there is one epoch without steps. `start`
+    applies to the layers of the backbone that were loaded from a file. Each of `callbacks` may change loss and
+    weights. An epoch leaves out items that do not fill a batch. On a CPU with one thread equal arguments give equal
+    results.
 
     Raises TrialError if the loss is not finite, ConfigError for a recipe that does not fit the task or the input.
     """
@@ -117,6 +121,9 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     split = data.train if on == "train" else data.joined()
     check_resolution(model, data.input, config.progressive)
     prepare(model, data, seed)
+    solve(model, split, config, seed)
+    if not learns(model):
+        config = with_epochs(config, 1)
     learner = Learner.on(model, data, config, split=split, start=start, device=device, callbacks=callbacks)
     return _Run(
         learner=learner,
@@ -263,6 +270,8 @@ class _Run:
         size, begins = self.config.batch_size, self.config.progressive
         count = self.config.items(begins.count(epoch, len(self.split), size))
         self.learner.begin(epoch, self.config.steps(count))
+        if not self.learner.learns:
+            return evaluate(self.learner.model, self.split, ("loss",), size)["loss"], len(self.split)
         total = paddle.zeros([])
         steps = items = 0
         for batch in self.split.batches(

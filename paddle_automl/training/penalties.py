@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import paddle
 from paddle import Tensor, nn
 
+from paddle_automl.models.kinds import BESIDE_OPTIMIZER, parameter_kinds
 from paddle_automl.training.callback import Callback, ForwardPass
 from paddle_automl.training.config import TrainingConfig
 
@@ -31,5 +32,9 @@ class L1(Callback):
 
 
 def penalties(model: nn.Layer, config: TrainingConfig) -> tuple[Callback, ...]:
-    """Return the penalties of the recipe on the parameters of `model`."""
-    return () if config.l1 is None else (L1(model.parameters(), config.l1),)
+    """Return the penalties of the recipe on the parameters of `model` that the optimizer updates."""
+    if config.l1 is None:
+        return ()
+    kinds = parameter_kinds(model)
+    learned = [weight for name, weight in model.named_parameters() if kinds.get(name) not in BESIDE_OPTIMIZER]
+    return (L1(learned, config.l1),)

@@ -22,7 +22,7 @@ def build_optimizer(
     *,
     loaded: Mapping[str, float] | None = None,
     beside: Iterable[Tensor] = (),
-) -> paddle.optimizer.Optimizer:
+) -> paddle.optimizer.Optimizer | NoOptimizer:
     """Return Paddle's optimizer for `model` and for the parameters `beside`, which are not part of it.
 
     `loaded` are factors of the learning rate of parameters by name, in addition to those of `config.rates` by
@@ -52,8 +52,31 @@ def build_optimizer(
                 factors=[getattr(config.rates, kind) * options.unit(kind, config.batch_size) for kind in own],
             )
         )
+    if not parameter_groups:
+        return NoOptimizer(options.learning_rate)
     clip = None if config.clip_global_norm is None else paddle.nn.ClipGradByGlobalNorm(config.clip_global_norm)
     return OPTIMIZERS[config.optimizer.name](options).build(parameter_groups, clip)
+
+
+class NoOptimizer:
+    """Stands for the optimizer of a network that has nothing for it to update; Paddle's need a parameter."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+
+    def get_lr(self) -> float:
+        """Return the learning rate."""
+        return self._rate
+
+    def set_lr(self, value: float) -> None:
+        """Set the learning rate."""
+        self._rate = value
+
+    def step(self) -> None:
+        """Update nothing."""
+
+    def clear_grad(self, set_to_zero: bool = True) -> None:
+        """Clear nothing."""
 
 
 def build_loss(config: TrainingConfig, *, task: Task, codes: np.ndarray, feature_dim: int) -> Loss:

@@ -12,6 +12,7 @@ from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.kinds import Kind
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.problem import Problem
 from paddle_automl.models.published import Published
 
 if TYPE_CHECKING:
@@ -110,6 +111,12 @@ class Backbone(nn.Layer):
     def kinds(self) -> Mapping[str, Kind]:
         """Return the kinds of parameters, by name, for which they do not follow from the layer alone."""
         return {}
+
+    def solve(self, problem: Problem) -> None:
+        """Compute the parameters whose kind is ``solved`` from all training items, before the first step.
+
+        It draws no random numbers but those of `problem.seed`. Raises an error for a problem that it cannot solve.
+        """
 
     def prepare(self, batches: Iterable[Sequence[Tensor]]) -> None:
         """Set the tensors `statistics` from training items, before the first step of a training from scratch.

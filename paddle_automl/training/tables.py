@@ -1,0 +1,118 @@
+"""Updates of tables of which a batch uses few rows: only these rows are read, moved, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from paddle import Tensor, nn
+from pydantic import Field
+
+from paddle_automl.core.schema import Section
+from paddle_automl.models.tables import RowTable
+from paddle_automl.paddle_compat.memory import rows_of, set_rows
+
+TINY = 1e-8
+"""Added to the root of the squared gradients, as in Adam."""
+
+
+class TablesConfig(Section):
+    """Adam over the rows that a batch uses (lazy Adam), for tables of words and n-grams.
+
+    The learning-rate schedule and `clip_global_norm` apply, weight decay does not.
+    """
+
+    learning_rate: float = Field(0.01, gt=0)
+    """Largest step size."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """Decay of the mean of a row's gradients, per step that uses it."""
+    beta2: float = Field(0.99, ge=0, lt=1)
+    """Decay of the mean of a row's squared gradients, per step that uses it."""
+
+
+class _Rows:
+    """One table, and the means of gradients and squared gradients of its rows, [V, D]."""
+
+    def __init__(self, table: RowTable, rate: float) -> None:
+        self.table = table
+        self.rate = rate
+        self.mean = np.zeros(table.weight.shape, dtype=np.float32)
+        self.square = np.zeros_like(self.mean)
+        self.steps = 0
+
+    def gradient(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the rows of this step, int64 [U], and their gradients [U, D]; None if the loss used none."""
+        found = [rows for rows in self.table.used or () if rows.values.grad is not None]
+        if not found:
+            return None
+        gradients = [rows.values.grad.numpy() for rows in found]
+        if len(found) == 1:
+            return found[0].numbers, gradients[0]
+        numbers, places = np.unique(np.concatenate([rows.numbers for rows in found]), return_inverse=True)
+        total = np.zeros((len(numbers), self.mean.shape[1]), dtype=np.float32)
+        np.add.at(total, places, np.concatenate(gradients))
+        return numbers, total
+
+    def step(self, numbers: np.ndarray, gradient: np.ndarray, rate: float, config: TablesConfig) -> None:
+        """Move some rows along their gradients (Kingma and Ba 2015, algorithm 1, of these rows alone)."""
+        self.steps += 1
+        one, two = config.beta1, config.beta2
+        mean, square = self.mean[numbers] * one, self.square[numbers] * two
+        mean += (1 - one) * gradient
+        square += (1 - two) * gradient * gradient
+        self.mean[numbers], self.square[numbers] = mean, square
+        scale = rate * self.rate / (1 - one**self.steps)
+        moved = rows_of(self.table.weight, numbers)
+        moved -= scale * mean / (np.sqrt(square / (1 - two**self.steps)) + TINY)
+        # Padding stays zero.
+        moved[numbers == 0] = 0.0
+        set_rows(self.table.weight, numbers, moved)
+
+
+class TableUpdates:
+    """Trains the tables of a network: `watch` before a step's forward pass, `step` in place of the optimizer.
+
+    `rates` are factors of the learning rate by the name of a parameter, as for loaded layers.
+    """
+
+    def __init__(self, model: nn.Layer, config: TablesConfig, rates: Mapping[str, float] | None = None) -> None:
+        self.config = config
+        rates = rates or {}
+        self._tables = [
+            _Rows(layer, config.learning_rate * rates.get(f"{path}.weight", 1.0))
+            for path, layer in model.named_sublayers(include_self=True)
+            if isinstance(layer, RowTable) and not layer.solved
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._tables)
+
+    def watch(self) -> None:
+        """Let the tables note which rows the next forward passes use; earlier notes are dropped."""
+        for rows in self._tables:
+            rows.table.used = []
+
+    def clip(self, parameters: Iterable[Tensor], limit: float | None) -> None:
+        """Scale all gradients, those of `parameters` too, down to a global norm of `limit`; None: leave them.
+
+        Paddle's clipping does not know the tables; what it finds after this is within the limit.
+        """
+        if limit is None or not self._tables:
+            return
+        others = [tensor.grad for tensor in parameters if tensor.grad is not None]
+        ours = [used.values.grad for rows in self._tables for used in rows.table.used or ()]
+        squares = [float((gradient * gradient).sum()) for gradient in (*others, *ours) if gradient is not None]
+        norm = float(np.sqrt(sum(squares)))
+        if not norm > limit:
+            return
+        for gradient in (*others, *ours):
+            if gradient is not None:
+                gradient.scale_(limit / norm)
+
+    def step(self, factor: float) -> None:
+        """Update the rows that were used, with `factor` times the learning rate, and stop watching."""
+        for rows in self._tables:
+            found = rows.gradient()
+            if found is not None:
+                rows.step(*found, factor, self.config)
+            rows.table.used = None
