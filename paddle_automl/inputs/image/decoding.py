@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -28,9 +28,8 @@ from paddle_automl.core.paths import located, readable
 from paddle_automl.inputs.base import Reader
 from paddle_automl.inputs.image.formats import formats_of, without_texts
 from paddle_automl.inputs.image.modes import flat
+from paddle_automl.inputs.image.resizing import Fit, Grid, Interpolation, Resizing
 
-Fit = Literal["crop", "pad", "stretch"]
-Interpolation = Literal["bilinear", "bicubic"]
 Source = str | Path | bytes | Image.Image
 
 _BROKEN = (
@@ -59,7 +58,8 @@ LARGE = 2**25
 """Images with more pixels are decoded one at a time, whatever the number of threads."""
 _one_at_a_time = threading.Lock()
 
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+"""Values of the EXIF orientation that swap width and height."""
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -81,6 +81,9 @@ class Decoder(Reader):
     resizes the long side and fills up with black, ``stretch`` resizes both sides. EXIF rotation is applied,
     transparent pixels are blended with white, and an animation gives its first frame. Grey values deeper than 8
     bits are scaled: `range` (lowest, highest) becomes 0 to 255, None means 16 bits, and larger values are refused.
+
+    `grid` says where the pixels of a cut centre lie: ``whole`` gives those of the resized whole image, as PaddleX
+    and PaddleClas do, ``box`` resizes the exact centre, as bundles before version 0.2 do.
     """
 
     version: ClassVar[int] = 3
@@ -91,11 +94,16 @@ class Decoder(Reader):
     channels: int
     range: tuple[float, float] | None = None
     interpolation: Interpolation = "bilinear"
+    grid: Grid = "whole"
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Return (channels, height, width)."""
         return self.channels, self.height, self.width
+
+    @property
+    def _resizing(self) -> Resizing:
+        return Resizing(self.width, self.height, self.fit, self.interpolation, self.grid)
 
     def __call__(self, source: Source) -> np.ndarray:
         """Return the pixels, ``[C, H, W]`` uint8; raises DataError with the file's name and the reason."""
@@ -133,41 +141,22 @@ class Decoder(Reader):
 
     def _decoded(self, raw: bytes, source: Source) -> np.ndarray:
         with _open(raw, source) as image, _turn(image):
+            size = image.size
             # JPEG is decoded at a half, a quarter or an eighth of its size if that suffices.
-            longest = 2 * max(self.height, self.width)
+            longest = (4 if self.grid == "whole" else 2) * max(self.height, self.width)
             image.draft(None, (longest, longest))
-            return self._pixels(image)
+            return self._pixels(image, size)
 
-    def _pixels(self, image: Image.Image) -> np.ndarray:
+    def _pixels(self, image: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Return the pixels of an image; `size` is its width and height in the file."""
         # Pillow reports damaged pixels only once; the next call returns what was read so far as the image.
         image.load()
-        resized = self._resized(flat(_upright(image), self.channels, self.range))
+        width, height = size or image.size
+        turned = _orientation(image) in _SIDEWAYS
+        upright = flat(_upright(image), self.channels, self.range)
+        resized = self._resizing(upright, (height, width) if turned else (width, height))
         array = np.asarray(resized, dtype=np.uint8)
         return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
-
-    def _resized(self, image: Image.Image) -> Image.Image:
-        if image.size == (self.width, self.height):
-            return image
-        if self.fit == "pad":
-            ratio = min(self.width / image.width, self.height / image.height)
-            width = min(self.width, max(1, round(image.width * ratio)))
-            height = min(self.height, max(1, round(image.height * ratio)))
-            canvas = Image.new(image.mode, (self.width, self.height))
-            inner = self._resize(image, width, height, (0, 0, image.width, image.height))
-            canvas.paste(inner, ((self.width - width) // 2, (self.height - height) // 2))
-            return canvas
-        box = (0.0, 0.0, float(image.width), float(image.height))
-        if self.fit == "crop":
-            ratio = max(self.width / image.width, self.height / image.height)
-            left = max(0.0, (image.width - self.width / ratio) / 2)
-            top = max(0.0, (image.height - self.height / ratio) / 2)
-            box = (left, top, image.width - left, image.height - top)
-        return self._resize(image, self.width, self.height, box)
-
-    def _resize(
-        self, image: Image.Image, width: int, height: int, box: tuple[float, float, float, float]
-    ) -> Image.Image:
-        return image.resize((width, height), _FILTERS[self.interpolation], box=box, reducing_gap=3.0)
 
 
 @dataclass(frozen=True)
@@ -242,12 +231,16 @@ def _turn(image: Image.Image) -> Iterator[None]:
         yield
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
     try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(_ORIENTATION, 1))
     except _BROKEN:
         # Damaged EXIF data do not concern the pixels, which are read next and checked by themselves.
-        turn = None
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
 

@@ -56,7 +56,7 @@ class ImageInput(Input):
             found = _sample(config, sources or ())
         channels = (1 if found.grey else 3) if config.channels == "auto" else config.channels
         deep = found.range if config.range == "auto" else config.range
-        return Decoder(height, width, config.fit, channels, deep, config.interpolation)
+        return Decoder(height, width, config.fit, channels, deep, config.interpolation, config.grid)
 
     @classmethod
     def measure(cls, config: ImageConfig, reader: Decoder, batches: Iterable[np.ndarray]) -> Statistics:
@@ -96,6 +96,7 @@ class ImageInput(Input):
                 std=values["std"] or tuple(statistics["std"]),
                 range=reader.range,
                 interpolation=reader.interpolation,
+                grid=reader.grid,
             )
         )
 
@@ -118,7 +119,7 @@ class ImageInput(Input):
     def decoder(self) -> Decoder:
         """Return the decoder of these settings."""
         fitted = self.fitted
-        return Decoder(*self.size, fitted.fit, self.channels, fitted.range, fitted.interpolation)
+        return Decoder(*self.size, fitted.fit, self.channels, fitted.range, fitted.interpolation, fitted.grid)
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -135,6 +136,7 @@ class ImageInput(Input):
             channels=fitted.channels,
             range=fitted.range,
             interpolation=fitted.interpolation,
+            grid=fitted.grid,
         )
 
     def read(self, source: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.schema import Sequence as Tuple
 from paddle_automl.inputs.base import Fitted, InputConfig
-from paddle_automl.inputs.image.decoding import Fit, Interpolation
+from paddle_automl.inputs.image.resizing import Fit, Grid, Interpolation
 
 
 def _size(value: Any) -> Any:
@@ -62,6 +62,10 @@ class ImageConfig(InputConfig):
     interpolation: Interpolation = "bilinear"
     """Filter with which images are resized. Published weights bring their own."""
 
+    grid: Grid = "whole"
+    """Where the pixels of a cut centre lie (fit: crop): whole gives those of the resized whole image, as PaddleX
+    and PaddleClas do; box resizes the exact centre, as versions before 0.2 did."""
+
     mean: Literal["auto"] | Tuple[float] = "auto"
     """Mean of each channel, of pixels scaled to 0..1, which is subtracted; auto measures the training images.
     Published weights bring their own."""
@@ -99,6 +103,9 @@ class ImageFitted(Fitted):
 
     interpolation: Interpolation = "bilinear"
     """Filter with which images are resized."""
+
+    grid: Grid = "box"
+    """Where the pixels of a cut centre lie; records before version 0.2 have no entry."""
 
     @model_validator(mode="after")
     def _one_value_per_channel(self) -> ImageFitted:

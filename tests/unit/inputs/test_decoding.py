@@ -249,13 +249,13 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch, tmp_path):
     inside, most, lock = 0, 0, threading.Lock()
     pixels = Decoder._pixels
 
-    def slow(self, image):
+    def slow(self, *image):
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
         time.sleep(0.02)
-        result = pixels(self, image)
+        result = pixels(self, *image)
         with lock:
             inside -= 1
         return result
@@ -281,3 +281,17 @@ def test_grey_files_are_told_from_colored_ones(tmp_path):
     assert not look_at(color_file).grey
     assert not look_at(color_palette).grey
     assert look_at(tmp_path / "missing.png") is None
+
+
+@pytest.mark.parametrize("size", [(301, 200), (97, 333)])
+def test_a_cut_centre_has_the_pixels_of_the_resized_whole(tmp_path, size):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    path = pictures.save(Image.fromarray(noise), tmp_path / "a.png")
+    got = Decoder(32, 32, "crop", 3)(path).transpose(1, 2, 0).astype(int)
+    ratio = 32 / min(size)
+    resized = tuple(round(side * ratio) for side in size)
+    whole = np.asarray(Image.fromarray(noise).resize(resized, Image.Resampling.BILINEAR)).astype(int)
+    left, top = (resized[0] - 32) // 2, (resized[1] - 32) // 2
+    assert np.abs(got - whole[top : top + 32, left : left + 32]).max() <= 1
+    older = Decoder(32, 32, "crop", 3, grid="box")(path).transpose(1, 2, 0).astype(int)
+    assert np.abs(older - whole[top : top + 32, left : left + 32]).max() > 1

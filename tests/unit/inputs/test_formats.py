@@ -206,11 +206,11 @@ class TestLimits:
         inside, most = [0], [0]
         plain = Decoder._pixels
 
-        def counted(self, image):
+        def counted(self, *image):
             inside[0] += 1
             most[0] = max(most[0], inside[0])
             try:
-                return plain(self, image)
+                return plain(self, *image)
             finally:
                 inside[0] -= 1
 
