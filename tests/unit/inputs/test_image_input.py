@@ -86,6 +86,7 @@ class TestFit:
             "std": (0.003922,) * 3,
             "range": None,
             "interpolation": "bilinear",
+            "grid": "whole",
         }
         assert image.stated().model_dump() == {
             "name": "image",
@@ -94,6 +95,7 @@ class TestFit:
             "channels": 3,
             "range": None,
             "interpolation": "bilinear",
+            "grid": "whole",
             "mean": "auto",
             "std": "auto",
         }
