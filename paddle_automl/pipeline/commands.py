@@ -32,7 +32,7 @@ from paddle_automl.pipeline.runs.place import LockedFolder, place_of_bundle
 from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, TrainedRun, best_trials, open_run
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.stages.estimates import EXPORT_S, REPORT_S
+from paddle_automl.pipeline.stages.estimates import EXPORT_S, LARGEST_FRACTION, MOST_REFIT, REPORT_S
 from paddle_automl.pipeline.training import TrainingOutcome, train_run
 from paddle_automl.search.executors.base import Job
 
@@ -196,10 +196,12 @@ def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: floa
         least, most = (trials * seconds / workers for seconds in (fastest_s, slowest_s))
         return f"{trials} trials with {workers} worker(s) take between {least:.0f} s and {most:.0f} s"
     recipe = config.training
-    ratio = (config.refit.epochs or recipe.epochs) / recipe.progressive.whole_epochs(recipe.epochs)
+    epochs = MOST_REFIT * recipe.epochs if config.refit.epochs == "auto" else config.refit.epochs or recipe.epochs
+    ratio = epochs / recipe.progressive.whole_epochs(recipe.epochs)
     fit = []
     for seconds in (slowest_s, fastest_s):
-        left = max(0.0, config.budget.time - EXPORT_S - REPORT_S - ratio * seconds)
+        refit_s = min(ratio * seconds, LARGEST_FRACTION * config.budget.time)
+        left = max(0.0, config.budget.time - EXPORT_S - REPORT_S - refit_s)
         fit.append(int(left * workers / seconds) if seconds else trials)
     low, high = min(fit[0], trials), min(fit[1], trials)
     return (

@@ -17,6 +17,8 @@ FIRST_FRACTION, LARGEST_FRACTION = 0.25, 0.5
 """Fraction of the budget reserved for refit and export before any trial has ended; also the maximum."""
 COMPRESS_FRACTION = 0.25
 """Fraction of the budget reserved for a chain of compression after the export."""
+MOST_REFIT = 8
+"""Most epochs of a refit with as much time as it wants, in those of a trial."""
 WORTHWHILE = 0.5
 """Fraction of a trial's epochs below which a refit is not started."""
 MARGIN = 1.1
@@ -79,8 +81,18 @@ class Estimates:
 
     @property
     def planned_epochs(self) -> int:
-        """Return the number of epochs of a refit with enough time."""
-        return self.config.refit.epochs or self.config.training.epochs
+        """Return the number of epochs of a refit with enough time.
+
+        With ``refit.epochs: auto`` it follows from the budget and the trials alone, so that a search that is
+        continued plans the same.
+        """
+        stated, trial = self.config.refit.epochs, self.config.training.epochs
+        if stated != "auto":
+            return stated or trial
+        if self.config.budget.time is None or self.epoch_s is None:
+            return trial
+        fitting = LARGEST_FRACTION * self.config.budget.time / (MARGIN * self.epoch_s)
+        return max(trial, min(int(fitting), MOST_REFIT * trial))
 
     @property
     def least_epochs(self) -> float:

@@ -65,4 +65,4 @@ def test_time_is_estimated_by_whole_epochs():
     # A whole refit takes more than a trial that is cheap nearly to its end.
     long = configured(progressive={**CHEAP, "epochs": 18}, budget={"time": 1000})
     assert what_fits(config, 1, 10.0, 100.0).startswith("between 8 and 20")
-    assert what_fits(long, 1, 10.0, 100.0).startswith("between 3 and 20")
+    assert what_fits(long, 1, 10.0, 100.0).startswith("between 4 and 20")

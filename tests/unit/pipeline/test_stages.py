@@ -509,6 +509,20 @@ def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
     assert not found.trial_fits(MARGIN * 18 + START_S - 0.1)
 
 
+def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_use(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto"}).config)
+    assert found.planned_epochs == 9
+    found.epoch_s = 2.0
+    assert found.planned_epochs == int(50 / (MARGIN * 2.0))
+    assert found.refit() == pytest.approx(50 - found.export())
+    found.epoch_s = 0.1
+    assert found.planned_epochs == 8 * 9
+    found.epoch_s = 20.0
+    assert found.planned_epochs == 9
+    unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, epoch_s=0.1)
+    assert unlimited.planned_epochs == 9
+
+
 def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
     found = Estimates(run_of(tmp_path, budget=100.0, data={"folds": 5}).config, trained_s={3: 20.0})
     assert found.epoch_of(record_of(10, 30.0, number=3)) == pytest.approx(0.4)
