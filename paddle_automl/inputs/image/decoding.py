@@ -184,6 +184,28 @@ def look_at(source: str | Path) -> Look | None:
         return None
 
 
+def pixels_of(source: Source) -> int:
+    """Return the number of pixels of an image by its header; raises DataError for what is not an image."""
+    if isinstance(source, Image.Image):
+        return source.width * source.height
+    try:
+        raw = _bytes_of(source)
+        try:
+            return _area(raw, source)
+        except ValueError:
+            plain = without_texts(raw)
+            if plain is None:
+                raise
+            return _area(plain, source)
+    except _BROKEN as error:
+        raise DataError(f"{_described(source)}: {_reason(error)}") from None
+
+
+def _area(raw: bytes, source: Source) -> int:
+    with _open(raw, source) as image:
+        return image.width * image.height
+
+
 def _look(raw: bytes, source: str | Path) -> Look:
     with _open(raw, source) as image, _turn(image):
         if image.mode.startswith("I"):

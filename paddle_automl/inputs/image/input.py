@@ -14,8 +14,8 @@ from PIL import Image
 
 from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.paths import readable
-from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Statistics, TensorSpec
-from paddle_automl.inputs.image.decoding import Decoder, look_at
+from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Media, Statistics, TensorSpec
+from paddle_automl.inputs.image.decoding import Decoder, look_at, pixels_of
 from paddle_automl.inputs.image.files import expand
 from paddle_automl.inputs.image.modes import DEEP
 from paddle_automl.inputs.image.options import ImageConfig, ImageFitted
@@ -38,6 +38,7 @@ class ImageInput(Input):
     Config: ClassVar[type[InputConfig]] = ImageConfig
     Fitted: ClassVar[type[Fitted]] = ImageFitted
     word: ClassVar[str] = "image"
+    media: ClassVar[Media | None] = Media("file", ("image/*",), "pixels", 50_000_000)
 
     fitted: ImageFitted
 
@@ -145,6 +146,10 @@ class ImageInput(Input):
         Raises DataError that names the file and the reason.
         """
         return self.decoder(source)
+
+    def extent(self, source: Any) -> int:
+        """Return the pixels of an image by its header; nothing is decoded. Raises DataError."""
+        return pixels_of(source)
 
     def normalize(self, images: np.ndarray) -> np.ndarray:
         """Return ``(images / 255 - mean) / std`` as float32, of uint8 images; both ``[N, C, H, W]``."""

@@ -1,0 +1,203 @@
+"""A bundle behind the server: reading items in threads, running the network in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from paddle_automl.core.errors import AutoMLError
+from paddle_automl.deployment.predictor import Prediction, Predictor
+from paddle_automl.inputs.base import Arrays, Media
+from paddle_automl.serving.batcher import Batcher, Job
+from paddle_automl.serving.errors import RequestError, busy
+from paddle_automl.serving.metrics import Metrics
+from paddle_automl.serving.options import Limits
+
+READERS = 2
+"""Threads that read items, such as decoding images."""
+ITEMS, ARRAYS = "items", "arrays"
+
+
+class ServedModel:
+    """A predictor whose items are read in threads and predicted in micro-batches.
+
+    `name` is the model's name in addresses. All methods belong to the event loop's thread. It is `ready` after
+    `warm_up`, and no longer once it is closed.
+    """
+
+    def __init__(self, predictor: Predictor, name: str, limits: Limits, metrics: Metrics) -> None:
+        self.predictor, self.name, self.limits, self.metrics = predictor, name, limits, metrics
+        self.ready = False
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._runner = ThreadPoolExecutor(1, thread_name_prefix="runner")
+        self._reading = 0
+        self._batcher = Batcher(
+            self._run,
+            self._runner,
+            batch=limits.batch,
+            wait_s=limits.wait_ms / 1000,
+            queue=limits.queue,
+            formed=metrics.batches.observe,
+        )
+        metrics.waiting.set_function(lambda: self._batcher.rows + self._reading)
+
+    @property
+    def media(self) -> Media | None:
+        """Return how people hand over an item, or None if only arrays are taken."""
+        return self.predictor.input.media
+
+    @property
+    def word(self) -> str:
+        """Return the word for one item: image, text."""
+        return self.predictor.input.word
+
+    @property
+    def extent(self) -> int:
+        """Return the largest item that is read, in `Media.unit`."""
+        most = self.media.most if self.media else 1
+        return self.limits.extent or most
+
+    async def warm_up(self) -> None:
+        """Run the network with each size of a batch, so that no request meets its first, slow runs."""
+        loop, rng = asyncio.get_running_loop(), np.random.default_rng(0)
+        size = 1
+        while True:
+            arrays = self.predictor.input.example(size, rng)
+            await loop.run_in_executor(self._runner, self._run, (ARRAYS,), [arrays])
+            if size >= self.limits.batch:
+                break
+            size = min(2 * size, self.limits.batch)
+        self.ready = True
+
+    async def close(self) -> None:
+        """Take no more items, and wait for those that are taken."""
+        self.ready = False
+        await self._batcher.close()
+        for pool in (self._readers, self._runner):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def check_count(self, count: int) -> None:
+        """Raise RequestError for a request with no items or too many."""
+        if count < 1:
+            raise RequestError(400, f"the request has no {self.word}")
+        if count > self.limits.items:
+            raise RequestError(
+                413, f"the request has {count} {self.word}s, more than the {self.limits.items} allowed"
+            )
+
+    async def predict(self, sources: Sequence[Any], names: Sequence[str] | None = None) -> list[Prediction]:
+        """Return a prediction per source (bytes or a text); one that cannot be read has an `error`.
+
+        Raises RequestError for a wrong number of sources, and if there is no room.
+        """
+        self._must_be_ready()
+        self.check_count(len(sources))
+        names = names or [self.word] * len(sources)
+        read = await self._read(sources)
+        items = [item for item in read if isinstance(item, np.ndarray)]
+        rows = iter(await self._predict_items(items) if items else ())
+        return [
+            self._named(next(rows), source, name)
+            if isinstance(item, np.ndarray)
+            else Prediction(source, error=_sentence(item), name=name)
+            for source, name, item in zip(sources, names, read, strict=True)
+        ]
+
+    async def run(self, arrays: Arrays) -> Any:
+        """Return the network's results for arrays ``[N, ...]`` by name; raises DataError if they do not fit."""
+        self._must_be_ready()
+        self.predictor.check_arrays(arrays)
+        count = len(next(iter(arrays.values())))
+        self.check_count(count)
+        shapes = tuple((name, array.shape[1:], array.dtype.str) for name, array in arrays.items())
+        return await self._done(self._batcher.submit((ARRAYS, shapes), arrays, count))
+
+    def _must_be_ready(self) -> None:
+        if not self.ready:
+            raise busy("the model is not ready")
+
+    async def _read(self, sources: Sequence[Any]) -> list[np.ndarray | str]:
+        if self._reading + self._batcher.rows + len(sources) > max(self.limits.queue, len(sources)):
+            raise busy(f"{self._reading + self._batcher.rows} items are waiting; try again later")
+        started, loop = time.monotonic(), asyncio.get_running_loop()
+        self._reading += len(sources)
+        try:
+            work = [loop.run_in_executor(self._readers, self._read_one, source) for source in sources]
+            return list(await asyncio.gather(*work))
+        finally:
+            self._reading -= len(sources)
+            self.metrics.took("read", time.monotonic() - started)
+
+    def _read_one(self, source: Any) -> np.ndarray | str:
+        """Return one item, or why it cannot be read; in a thread of its own."""
+        try:
+            size = self.predictor.input.extent(source)
+            if size > self.extent:
+                unit = self.media.unit if self.media else ""
+                return f"{self.word}: has {size:,} {unit}, more than the {self.extent:,} allowed"
+            return self.predictor.read(source)
+        except (AutoMLError, OSError) as error:
+            return str(error)
+
+    async def _predict_items(self, items: list[np.ndarray]) -> list[Prediction]:
+        """Return a prediction per item; items of the same shape share a job."""
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for number, item in enumerate(items):
+            groups.setdefault((item.shape, item.dtype.str), []).append(number)
+        jobs = [
+            (numbers, self._batcher.submit((ITEMS, kind), np.stack([items[row] for row in numbers]), len(numbers)))
+            for kind, numbers in groups.items()
+        ]
+        found: dict[int, Prediction] = {}
+        for numbers, job in jobs:
+            found.update(zip(numbers, self.predictor.answer(await self._done(job)), strict=True))
+        return [found[number] for number in range(len(items))]
+
+    async def _done(self, job: Job) -> Any:
+        result = await job.future
+        self.metrics.took("queue", job.started - job.arrived)
+        self.metrics.took("network", job.took)
+        self.metrics.items.inc(job.rows)
+        return result
+
+    def _run(self, kind: Any, contents: Sequence[Any]) -> list[Any]:
+        """Run one batch; returns the results of each job. In the runner's thread."""
+        if kind[0] == ITEMS:
+            counts = [len(items) for items in contents]
+            items = contents[0] if len(contents) == 1 else np.concatenate(contents)
+            arrays: Arrays = self.predictor.input.batch(items)
+        else:
+            counts = [len(next(iter(arrays.values()))) for arrays in contents]
+            arrays = contents[0] if len(contents) == 1 else _joined(contents)
+        raw, ends = self.predictor.run(arrays), np.cumsum(counts)
+        return [_rows(raw, slice(int(end) - count, int(end))) for end, count in zip(ends, counts, strict=True)]
+
+    @staticmethod
+    def _named(prediction: Prediction, source: Any, name: str) -> Prediction:
+        return replace(prediction, source=source, name=name)
+
+
+def name_of(text: str) -> str:
+    """Return a model's name that can stand in an address: letters, digits, ``-``, ``_`` and ``.``."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "model"
+
+
+def _rows(raw: Any, rows: slice) -> Any:
+    """Return the results of some items of a batch."""
+    return replace(raw, outputs=raw.outputs[rows], known=None if raw.known is None else raw.known[rows])
+
+
+def _joined(contents: Sequence[Arrays]) -> Mapping[str, np.ndarray]:
+    return {name: np.concatenate([arrays[name] for arrays in contents]) for name in contents[0]}
+
+
+def _sentence(text: str) -> str:
+    """Return a message in one line."""
+    return " ".join(text.split())

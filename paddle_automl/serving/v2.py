@@ -1,0 +1,153 @@
+"""The routes of the Open Inference Protocol, version 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.version import VERSION
+from paddle_automl.deployment.predictor import Prediction
+from paddle_automl.serving import tensors
+from paddle_automl.serving.answers import json_answer
+from paddle_automl.serving.errors import RequestError
+from paddle_automl.serving.model import ServedModel
+
+SERVER = "paddle_automl"
+ANSWER = "answer"
+"""Output with each item's answer in words."""
+
+
+def router(model: ServedModel) -> APIRouter:
+    """Return the protocol's routes for one model, with its only version, 1."""
+    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol V2"])
+
+    @routes.get("")
+    async def server_metadata() -> Any:
+        return json_answer({"name": SERVER, "version": VERSION, "extensions": ["binary_tensor_data"]})
+
+    @routes.get("/health/live")
+    async def live() -> Any:
+        return json_answer({"live": True})
+
+    @routes.get("/health/ready")
+    async def ready() -> Any:
+        return json_answer({"ready": model.ready}, 200 if model.ready else 503)
+
+    @routes.get("/models/{name}")
+    @routes.get("/models/{name}/versions/{version}")
+    async def model_metadata(name: str, version: str = "1") -> Any:
+        _known(model, name, version)
+        return json_answer(metadata(model))
+
+    @routes.get("/models/{name}/ready")
+    @routes.get("/models/{name}/versions/{version}/ready")
+    async def model_ready(name: str, version: str = "1") -> Any:
+        _known(model, name, version)
+        return json_answer({"name": model.name, "ready": model.ready}, 200 if model.ready else 503)
+
+    @routes.post("/models/{name}/infer")
+    @routes.post("/models/{name}/versions/{version}/infer")
+    async def infer(request: Request, name: str, version: str = "1") -> Any:
+        _known(model, name, version)
+        given = tensors.parse(await request.body(), request.headers.get(tensors.HEADER))
+        outputs, answers = await _results(model, given)
+        found: dict[str, Any] = {outputs_name(model): outputs}
+        if given.outputs is None or ANSWER in given.outputs:
+            found[ANSWER] = [item.label or "" for item in answers()]
+        body, headers = tensors.response(given, model.name, found)
+        return Response(body, headers=headers)
+
+    return routes
+
+
+def metadata(model: ServedModel) -> dict[str, Any]:
+    """Return the model's metadata: inputs and outputs with name, datatype and shape, -1 for an open axis."""
+    inputs = [
+        {
+            "name": spec.name,
+            "datatype": tensors.DATATYPE_OF[spec.dtype],
+            "shape": [-1, *(-1 if size is None else size for size in spec.shape)],
+        }
+        for spec in model.predictor.bundle.info.inputs
+    ]
+    task = model.predictor.task
+    found: dict[str, Any] = {
+        "name": model.name,
+        "versions": ["1"],
+        "platform": f"{SERVER}_{model.predictor.format}",
+        "inputs": inputs,
+        "outputs": [
+            {"name": outputs_name(model), "datatype": "FP32", "shape": [-1, task.outputs]},
+            {"name": ANSWER, "datatype": tensors.BYTES, "shape": [-1]},
+        ],
+        "parameters": {"task": task.name, "names": list(task.names), "max_items": model.limits.items},
+    }
+    if model.media is not None:
+        # Instead of the arrays above, one tensor of files or texts: the server prepares them as in training.
+        found["parameters"]["raw_input"] = {
+            "name": model.word, "datatype": tensors.BYTES, "shape": [-1], "content": list(model.media.types),
+        }  # fmt: skip
+    return found
+
+
+def outputs_name(model: ServedModel) -> str:
+    """Return the name of the output with the numbers."""
+    return "values" if model.predictor.task.final.activation == "identity" else "probabilities"
+
+
+async def _results(model: ServedModel, given: tensors.Request) -> Any:
+    """Return the outputs, float32 ``[N, K]``, and a function that returns the predictions."""
+    if len(given.inputs) == 1 and given.inputs[0].datatype == tensors.BYTES and model.media is not None:
+        predictions = await model.predict(_sources(model, given.inputs[0]))
+        for number, item in enumerate(predictions):
+            if item.answer is None:
+                raise RequestError(400, f"element {number}: {item.error}")
+        return _numbers(predictions), lambda: predictions
+    arrays = {}
+    for tensor in given.inputs:
+        if tensor.array is None:
+            raise RequestError(400, f"'{tensor.name}' must be numbers, got {tensors.BYTES}")
+        if tensor.array.dtype.kind == "f" and not np.isfinite(tensor.array).all():
+            raise RequestError(400, f"'{tensor.name}' has values that are not finite numbers")
+        arrays[tensor.name] = tensor.array
+    try:
+        raw = await model.run(arrays)
+    except DataError as error:
+        raise RequestError(400, str(error)) from None
+    return raw.outputs, lambda: model.predictor.answer(raw)
+
+
+def _sources(model: ServedModel, tensor: tensors.Tensor) -> Sequence[Any]:
+    """Return the files or texts of a tensor of BYTES."""
+    names = (model.word, model.predictor.bundle.info.inputs[0].name)
+    if tensor.name not in names:
+        raise RequestError(400, f"there is no input '{tensor.name}'; the model takes '{names[0]}'")
+    if model.media is not None and model.media.kind == "text":
+        return [text_of(item, f"'{tensor.name}'") for item in tensor.elements]
+    return [
+        tensors.decoded(item, f"an element of '{tensor.name}'") if isinstance(item, str) else item
+        for item in tensor.elements
+    ]
+
+
+def text_of(item: bytes | str, where: str) -> str:
+    """Return a text, of bytes as UTF-8; raises RequestError (400)."""
+    try:
+        return item if isinstance(item, str) else item.decode("utf-8")
+    except UnicodeDecodeError:
+        raise RequestError(400, f"{where} must be a text in UTF-8") from None
+
+
+def _numbers(predictions: Sequence[Prediction]) -> np.ndarray:
+    return np.array([list((item.probabilities or {}).values()) for item in predictions], np.float32)
+
+
+def _known(model: ServedModel, name: str, version: str) -> None:
+    if name != model.name:
+        raise RequestError(404, f"there is no model '{name[:80]}'; this server has '{model.name}'")
+    if version != "1":
+        raise RequestError(404, f"the model '{name}' has no version '{version[:20]}', only 1")
