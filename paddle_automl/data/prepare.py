@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +31,9 @@ from paddle_automl.data.remembering import (
 from paddle_automl.data.samples import SPLITS
 from paddle_automl.data.splits import Batch, Everything, PreparedData, Split
 from paddle_automl.data.splitting import Rows, fold_indices, split_indices
-from paddle_automl.data.stores import SourceStore
+from paddle_automl.data.stores import ArrayStore, SourceStore
 from paddle_automl.inputs.base import INPUTS, Input, Statistics, batched
+from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.tasks.base import TASKS, RawTargets, Task, check_readable, default_task
 
 __all__ = ["Batch", "PreparedData", "Split", "find_task", "prepare", "read_all"]
@@ -49,13 +51,15 @@ def prepare(
     seed: int,
     cache_dir: Path | None = None,
     remembered: Remembered | None = None,
+    arrays: Sequence[str] | None = None,
 ) -> PreparedData:
     """Load, check, read and split the data.
 
     `task` holds the options of the task; with None the kind of the data set's targets decides. The result depends
     only on the data, the configuration and `seed`. Items and their statistics are stored in `cache_dir`, if given,
-    and shared by all processes. Items that are `remembered` stay in the split in which they were. Raises DataError
-    that names what is wrong, and ConfigError if the data contradict the task.
+    and shared by all processes. Items that are `remembered` stay in the split in which they were. Of the input's
+    arrays the network takes `arrays`, by default all. Raises DataError that names what is wrong, and ConfigError if
+    the data contradict the task.
     """
     cache = Cache(cache_dir)
     word = INPUTS[config.input.name].word
@@ -77,15 +81,19 @@ def prepare(
         indices, items = known.indices, known.items
     report_copies(samples, data.copies, indices, word)
     fitted = fitted.with_training(codes[indices["train"]])
+    given, key = _fit_input(config, data, indices["train"], cache)
+    if arrays is not None:
+        given = given.only(arrays)
     everything = Everything(
         store=data.store,
         targets=targets,
         codes=codes,
-        input=_fit_input(config, data, indices["train"], cache),
+        input=given,
         task=fitted,
         sources=samples.sources,
         items=items,
         hashes=data.hashes,
+        encoded=_encoded(given, data, key, cache),
     )
     return PreparedData(
         train=Split(everything, indices["train"]),
@@ -221,8 +229,8 @@ def _split(config: DataConfig, data: Data, task: Task, codes: np.ndarray, seed: 
     return fold_indices(rows, given, config.split, folds=config.folds, fold=config.fold, seed=seed)
 
 
-def _fit_input(config: DataConfig, data: Data, train: np.ndarray, cache: Cache) -> Input:
-    """Return the input fitted to the statistics of the training items."""
+def _fit_input(config: DataConfig, data: Data, train: np.ndarray, cache: Cache) -> tuple[Input, str]:
+    """Return the input fitted to the statistics of the training items, and its key in the cache, if it has one."""
     cls = INPUTS[config.input.name]
     if isinstance(data.store, SourceStore) and len(train) > STATISTICS_SAMPLE:
         train = train[np.linspace(0, len(train) - 1, STATISTICS_SAMPLE).astype(np.int64)]
@@ -231,6 +239,21 @@ def _fit_input(config: DataConfig, data: Data, train: np.ndarray, cache: Cache) 
         return cls.measure(config.input, data.reader, batched(data.store.take, train))
 
     if not data.key:
-        return cls.fit(config.input, data.reader, measure())
+        return cls.fit(config.input, data.reader, measure()), ""
     key = cache.key((cls.name, config.input.model_dump(mode="json"), data.key), ())
-    return cls.fit(config.input, data.reader, cache.statistics(key, train, measure))
+    found = cls.fit(config.input, data.reader, cache.statistics(key, train, measure))
+    return found, cache.key((key, found.fitted.model_dump(mode="json")), ())
+
+
+def _encoded(given: Input, data: Data, key: str, cache: Cache) -> dict[str, Ragged] | None:
+    """Return the arrays of all items, for an input that encodes them at once."""
+    if not isinstance(data.store, ArrayStore) or given.encode(data.store.take(np.arange(1))) is None:
+        return None
+    items, names = data.store.items, [spec.name for spec in given.specs]
+
+    def make() -> dict[str, Ragged]:
+        found = given.encode(items)
+        assert found is not None
+        return found
+
+    return cache.encoded(key, make, names) if key else make()

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.cache import Cache, ReadSamples
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
@@ -61,7 +60,7 @@ def _arrays(config: DataConfig, cache: Cache) -> Data | None:
     cls, options = INPUTS[config.input.name], config.dataset
     # Their paths are part of the files, which are the same for any working directory.
     paths = set(options.path_options) if isinstance(options, DatasetConfig) else set()
-    key = cache.key((options.model_dump(mode="json", exclude=paths), _dumped(config.input)), files)
+    key = cache.key((options.model_dump(mode="json", exclude=paths), cls.reading_options(config.input)), files)
 
     def reader_of(items: np.ndarray) -> Reader:
         return cls.reader(config.input, sources=None, items=items)
@@ -124,7 +123,3 @@ def _converted(samples: Samples, reader_of: Any) -> ReadSamples:
     items = reader.convert(samples.items)
     first, content = samples.items[:1], contents_of(samples.items)
     return ReadSamples(replace(samples, items=items), reader, first, copies_of(items), content)
-
-
-def _dumped(config: PluginConfig) -> Any:
-    return config.model_dump(mode="json")

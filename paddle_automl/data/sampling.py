@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+BUCKET = 16
+"""Batches within which items are sorted by length."""
 
 
 def balanced_order(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -22,3 +27,18 @@ def balanced_order(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         rounds = [rng.permutation(members) for _ in range(-(-int(quota) // len(members)))]
         chosen.append(np.concatenate([*rounds, members[:0]])[:quota])
     return np.asarray(rng.permutation(np.concatenate(chosen)))
+
+
+def bucketed(batches: Sequence[np.ndarray], lengths: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return the same positions in batches of the same sizes, each with items of about one length.
+
+    Items are sorted by their `lengths` ``[n]`` within 16 batches, and the batches are shuffled: little padding, and
+    an epoch in nearly random order.
+    """
+    result: list[np.ndarray] = []
+    for start in range(0, len(batches), BUCKET):
+        group = batches[start : start + BUCKET]
+        order = np.concatenate(group)
+        order = order[np.argsort(lengths[order], kind="stable")]
+        result += np.split(order, np.cumsum([len(batch) for batch in group])[:-1])
+    return [result[number] for number in rng.permutation(len(result))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,9 +12,10 @@ import numpy as np
 from paddle_automl.core.errors import DataError
 from paddle_automl.data.augment.base import Augmenter, BatchPosition
 from paddle_automl.data.items import ItemList
-from paddle_automl.data.sampling import balanced_order
+from paddle_automl.data.sampling import balanced_order, bucketed
 from paddle_automl.data.stores import Store
 from paddle_automl.inputs.base import Input, TensorSpec
+from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.tasks.base import RawTargets, Task
 
 
@@ -48,6 +49,8 @@ class Everything:
     """The items by content, with the split of each; of remembered data those that are remembered."""
     hashes: np.ndarray | None = None
     """The content of each item as it is now (`items.content_of`), uint64."""
+    encoded: Mapping[str, Ragged] | None = None
+    """The arrays of all items (`Input.encode`), by name; None for an input that makes them batch by batch."""
 
 
 class Split:
@@ -106,7 +109,27 @@ class Split:
                 f"data.input: the network takes {other.name} input {_shapes(other)}, but the data were read as "
                 f"{self.input.name} input {_shapes(self.input)}; set data.input to the network's options"
             )
-        return Split(replace(self.everything, input=other), self.indices)
+        encoded = self.everything.encoded if other.same_items(self.input) else None
+        return Split(replace(self.everything, input=other, encoded=encoded), self.indices)
+
+    def with_arrays(self, names: Sequence[str]) -> Split:
+        """Return the same items with some of their arrays alone; raises ConfigError for one that they lack."""
+        encoded, other = self.everything.encoded, self.input.only(names)
+        if encoded is not None:
+            wanted = [spec.name for spec in other.specs]
+            encoded = {name: encoded[name] for name in wanted} if set(wanted) <= set(encoded) else None
+        return Split(replace(self.everything, input=other, encoded=encoded), self.indices)
+
+    def ragged(self, name: str) -> Ragged:
+        """Return an array of the input for all items of this split, not padded.
+
+        Raises ValueError for an input that does not encode its items (`Input.encode`).
+        """
+        encoded = self.everything.encoded
+        found = self.input.encode(self.raw(np.arange(len(self)))) if encoded is None else encoded
+        if found is None:
+            raise ValueError(f"{self.input.name} input makes its arrays batch by batch")
+        return found[name] if encoded is None else found[name].take(self.indices)
 
     def batches(
         self,
@@ -119,6 +142,7 @@ class Split:
         shrink: float = 1.0,
         epoch: int | None = None,
         balanced: bool = False,
+        by_length: bool = False,
     ) -> Iterator[Batch]:
         """Yield one pass over the split, with `rng` in a random order that depends only on it.
 
@@ -127,7 +151,8 @@ class Split:
         below 1 the arrays have that fraction of their resolution (`Input.shrink`), after the augmentation of
         single items and before that of whole batches. `epoch` is the number of the pass, from 1, for an
         augmentation that depends on it. With `balanced` the pass has each class equally often (`balanced_order`);
-        it needs `rng`, and a task with one class per item.
+        it needs `rng`, and a task with one class per item. Items of different lengths are batched with others of
+        about their length: with `rng` among 16 batches, with `by_length` (and without `rng`) among all items.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -135,10 +160,21 @@ class Split:
             raise ValueError("augmentation or balancing needs a random generator: give rng")
         order = np.arange(len(self)) if rng is None else self._order(rng, balanced)
         order = order[:count]
+        lengths = self._lengths if rng is not None or by_length else None
+        if lengths is not None and rng is None:
+            order = order[np.argsort(lengths[order], kind="stable")]
         rows = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         if drop_last and len(rows) > 1 and len(rows[-1]) < batch_size:
             rows.pop()
+        if lengths is not None and rng is not None:
+            rows = bucketed(rows, lengths, rng)
         return self._batches(rows, rng, augment, shrink, epoch)
+
+    @cached_property
+    def _lengths(self) -> np.ndarray | None:
+        """The length of each item's main array, int64 ``[n]``; None for items of one size."""
+        encoded = self.everything.encoded
+        return None if encoded is None else encoded[self.input.specs[0].name].lengths[self.indices]
 
     def _order(self, rng: np.random.Generator, balanced: bool) -> np.ndarray:
         if not balanced:
@@ -156,6 +192,10 @@ class Split:
         factor: float,
         epoch: int | None,
     ) -> Iterator[Batch]:
+        encoded = self.everything.encoded
+        if encoded is not None and factor == 1 and (augment is None or not augment.changes_items):
+            yield from self._encoded_batches(rows, encoded, rng, augment, epoch)
+            return
         stream = self.everything.store.stream([self.indices[batch] for batch in rows])
         for batch, items in zip(rows, stream, strict=True):
             codes = self.codes[batch]
@@ -167,6 +207,23 @@ class Split:
             if factor != 1:
                 inputs = self.input.shrink(inputs, factor)
             if augment is not None and rng is not None:
+                inputs, targets = augment.batch(inputs, targets, rng, place)
+            yield Batch(inputs, targets, codes, batch)
+
+    def _encoded_batches(
+        self,
+        rows: list[np.ndarray],
+        encoded: Mapping[str, Ragged],
+        rng: np.random.Generator | None,
+        augment: Augmenter | None,
+        epoch: int | None,
+    ) -> Iterator[Batch]:
+        for batch in rows:
+            codes, indices = self.codes[batch], self.indices[batch]
+            targets = self.task.dense(codes)
+            inputs = {spec.name: encoded[spec.name].padded(indices, spec.dtype) for spec in self.input.specs}
+            if augment is not None and rng is not None:
+                place = None if epoch is None else BatchPosition(indices, epoch)
                 inputs, targets = augment.batch(inputs, targets, rng, place)
             yield Batch(inputs, targets, codes, batch)
 
@@ -213,10 +270,16 @@ class PreparedData:
 
     def with_input(self, other: Input) -> PreparedData:
         """Return the same data for another input that reads items in the same way; see `Split.with_input`."""
-        train = self.train.with_input(other)
+        return self._of(self.train.with_input(other))
+
+    def with_arrays(self, names: Sequence[str] | None) -> PreparedData:
+        """Return the same data with some of their arrays alone; see `Split.with_arrays`. None: with all."""
+        return self if names is None else self._of(self.train.with_arrays(names))
+
+    def _of(self, train: Split) -> PreparedData:
         return replace(
             self,
-            input=other,
+            input=train.input,
             train=train,
             validation=train.with_indices(self.validation.indices),
             test=train.with_indices(self.test.indices),

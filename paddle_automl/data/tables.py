@@ -50,9 +50,16 @@ def read_table(path: Path, option: str) -> TextTable:
     name = readable(path)
     if not os.path.isfile(path):
         raise DataError(f"{option}: the table '{name}' does not exist")
-    lines = read_lines(path)
-    first = next((line for line in lines if line.strip()), "")
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(first)
+    return table_of(read_lines(path), name, option, "\t" if path.suffix.lower() == ".tsv" else None)
+
+
+def table_of(lines: Sequence[str], name: str, option: str, delimiter: str | None = None) -> TextTable:
+    """Return the table in the lines of the file `name`; `option` names the file in messages.
+
+    Without `delimiter` the first row shows it. Raises DataError for rows of another length.
+    """
+    if delimiter is None:
+        delimiter = _delimiter(next((line for line in lines if line.strip()), ""))
     rows, numbers = _rows(lines, delimiter, name)
     if not rows:
         raise DataError(f"{option}: the table '{name}' is empty; its first row must name the columns")

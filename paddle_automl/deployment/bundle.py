@@ -39,6 +39,8 @@ from paddle_automl.tasks.base import restore as restore_task
 __all__ = ["INFO", "LABELS", "SAMPLES", "Bundle", "plain", "utc_now", "versions"]
 
 SAMPLES = "samples"
+INPUT = "input"
+"""Folder with what the input has learned and is too large for the record, such as a vocabulary."""
 SPLITS = "splits.json"
 """The items of the data by content, with the split of each; see `data.items.FILE`."""
 
@@ -55,7 +57,7 @@ class Bundle:
         self.info = info
         self.task: Task = restore_task(info.task)
         """From outputs to answers."""
-        self.input: Input = restore_input(info.input)
+        self.input: Input = restore_input(info.input, folder / INPUT)
         """From sources to the network's arrays."""
 
     @classmethod
@@ -110,6 +112,7 @@ class Bundle:
         info = {
             "format": FORMAT,
             "created": utc_now(),
+        input.save(folder / INPUT)
             "exporter": exporter.model_dump(mode="json"),
             "task": task.fitted.model_dump(mode="json"),
             "input": input.fitted.model_dump(mode="json"),

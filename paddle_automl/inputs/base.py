@@ -17,6 +17,7 @@ import numpy as np
 
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.inputs.ragged import Ragged
 
 Source = Any
 """One raw item before it is read: a path, bytes, a text, a Pillow image; each input states which it takes."""
@@ -108,6 +109,11 @@ class Input(ABC):
         """
 
     @classmethod
+    def reading_options(cls, config: Any) -> Any:
+        """Return the options, JSON-like, that the reader's results depend on; by default all."""
+        return config.model_dump(mode="json")
+
+    @classmethod
     @abstractmethod
     def measure(cls, config: Any, reader: Any, batches: Iterable[np.ndarray]) -> Statistics:
         """Return the statistics of the training items, which are given in batches of the reader's results."""
@@ -117,7 +123,46 @@ class Input(ABC):
     def fit(cls, config: Any, reader: Any, statistics: Statistics) -> Input:
         """Return the input of these options, this reader and these statistics."""
 
+    # -- files -----------------------------------------------------------------------------------------------------
+    @classmethod
+    def restored(cls, fitted: Any, folder: Path | None) -> Input:
+        """Return the input of a record; `folder` is what `save` was given, None if there is none.
+
+        Raises BundleError for files that are missing or are not those of the record.
+        """
+        del folder
+        return cls(fitted)
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned and is too large for a record, such as a vocabulary, into `folder`.
+
+        `fitted` holds a hash of each file. The folder is created only if there is something to write.
+        """
+
     # -- use -------------------------------------------------------------------------------------------------------
+    def only(self, names: Sequence[str]) -> Input:
+        """Return the input with some of its arrays alone: those that a network takes.
+
+        Raises ConfigError for an array that it does not have.
+        """
+        from paddle_automl.core.errors import ConfigError
+
+        if set(names) != {spec.name for spec in self.specs}:
+            raise ConfigError(
+                f"model.backbone: takes the arrays {', '.join(names)}, but {self.name} input has "
+                f"{', '.join(spec.name for spec in self.specs)}"
+            )
+        return self
+
+    def encode(self, items: np.ndarray) -> dict[str, Ragged] | None:
+        """Return all arrays of `specs` for raw items ``[N, ...]``, not padded yet; None: `batch` does everything.
+
+        For items whose arrays have one open axis, and that take longer to convert than to train on: the items of a
+        data set are encoded once, and batches are cut from the result.
+        """
+        del items
+        return None
+
     @property
     @abstractmethod
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -183,9 +228,9 @@ class Input(ABC):
 INPUTS: Registry[Input] = Registry("input", "paddle_automl.inputs", "data.input")
 
 
-def restore(fitted: Any) -> Input:
-    """Return the input of a validated `Fitted` from a bundle or a run's record."""
-    return INPUTS[fitted.name](fitted)
+def restore(fitted: Any, folder: Path | None = None) -> Input:
+    """Return the input of a validated `Fitted` from a bundle or a run's record; `folder` holds its files."""
+    return INPUTS[fitted.name].restored(fitted, folder)
 
 
 def batched(take: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, size: int = 512) -> Iterator[np.ndarray]:

@@ -139,7 +139,7 @@ def with_epochs(recipe: TrainingConfig, epochs: int) -> TrainingConfig:
 
 def _input(run: TrainedRun, config: RunConfig) -> Any:
     """Return the options by which items are read as the network reads them, whatever `auto` means for more data."""
-    stated, given = run.record.fitted_input().stated(), config.data.input
+    stated, given = run.record.fitted_input(run.folder).stated(), config.data.input
     if stated is None:
         return given
     fixed = {name: getattr(stated, name) for name in type(stated).model_fields if getattr(stated, name) != "auto"}

@@ -77,6 +77,11 @@ class Augmenter:
         self.augmentations = tuple(augmentations)
         self.main = main
 
+    @property
+    def changes_items(self) -> bool:
+        """Whether one of them changes items before the input makes arrays of them."""
+        return any(augmentation.stage == "item" for augmentation in self.augmentations)
+
     def items(
         self, items: np.ndarray, targets: np.ndarray, rng: np.random.Generator, place: BatchPosition | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -14,15 +13,12 @@ from pydantic_core import PydanticCustomError
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, readable
 from paddle_automl.core.schema import Sequence
-from paddle_automl.data.datasets._layout import split_of
+from paddle_automl.data.datasets._columns import splits_in, targets_in
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.listing import Listed, listed_file, raise_all, targets_of
-from paddle_automl.data.samples import SPLITS, Samples
+from paddle_automl.data.listing import listed_file, raise_all
+from paddle_automl.data.samples import Samples
 from paddle_automl.data.tables import TextTable, read_table
 from paddle_automl.tasks.base import RawTargets
-
-_TRUTH = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "1.0": 1, "0.0": 0}
-
 
 @DATASETS.register("image_table")
 class ImageTable(Dataset):
@@ -81,9 +77,9 @@ class ImageTable(Dataset):
         if not os.path.isdir(root):
             raise DataError(f"data.dataset.root: the folder '{readable(root)}' does not exist")
         sources = _paths(table, root, config.path)
-        splits = _splits(table, config.split)
+        splits = splits_in(table, config.split)
         train = splits.get("train", np.arange(len(table)))
-        targets = _targets(table, config, set(train.tolist()))
+        targets = targets_in(table, config, set(train.tolist()), "image")
         _check_twice(table, sources, targets)
         taken = {config.path, config.split, *([config.labels] if isinstance(config.labels, str) else ())}
         return Samples(
@@ -101,87 +97,6 @@ def _paths(table: TextTable, root: Path, column: str) -> tuple[Path, ...]:
         [f"{table.origin(row)}: the column '{column}' is empty" for row, name in enumerate(names) if not name]
     )
     return tuple(listed_file(name, root) for name in names)
-
-
-def _splits(table: TextTable, column: str | None) -> dict[str, np.ndarray]:
-    """Return the rows of each split that the table names."""
-    if column is None:
-        return {}
-    found = [split_of(text) for text in table.column(column, "data.dataset.split")]
-    texts = table.columns[column]
-    raise_all(
-        [
-            f"{table.origin(row)}: the column '{column}' must be train, val or test, got '{texts[row]}'"
-            for row, split in enumerate(found)
-            if split is None
-        ]
-    )
-    rows = np.array(found)
-    if "train" not in found:
-        raise DataError(f"data.dataset.split: no row of the table '{table.name}' is for training in '{column}'")
-    return {split: np.flatnonzero(rows == split).astype(np.int64) for split in SPLITS if split in found}
-
-
-def _targets(table: TextTable, config: ImageTable.Config, train: set[int]) -> RawTargets:
-    if config.targets is not None:
-        return _numbers(table, config.targets)
-    assert config.labels is not None
-    if not isinstance(config.labels, str):
-        return _flags(table, config.labels)
-    texts = table.column(config.labels, "data.dataset.labels")
-    if config.separator is None:
-        form, labels = "single", [tuple([text]) for text in texts]
-        raise_all(
-            [
-                f"{table.origin(row)}: the column '{config.labels}' is empty; every image needs a class"
-                for row, text in enumerate(texts)
-                if not text
-            ]
-        )
-    else:
-        form = "several"
-        labels = [tuple(part.strip() for part in text.split(config.separator) if part.strip()) for text in texts]
-    # Names are taken from the training rows, so these come first here; afterwards the order is restored.
-    order = sorted(range(len(table)), key=lambda row: (row not in train, row))
-    items = [Listed(labels[row], table.origin(row)) for row in order]
-    found = targets_of(items, form, training=len(train), names=None, source=f"the training rows of '{table.name}'")
-    return found.take(np.argsort(np.array(order, dtype=np.int64), kind="stable"))
-
-
-def _flags(table: TextTable, names: tuple[str, ...]) -> RawTargets:
-    columns = [table.column(name, "data.dataset.labels") for name in names]
-    mistakes = [
-        f"{table.origin(row)}: the column '{name}' must be 0 or 1, got '{text}'"
-        for name, texts in zip(names, columns, strict=True)
-        for row, text in enumerate(texts)
-        if text.lower() not in _TRUTH
-    ]
-    raise_all(mistakes)
-    values = [[_TRUTH[text.lower()] for text in texts] for texts in columns]
-    return RawTargets("labels", np.array(values, dtype=np.uint8).reshape(len(names), -1).T.copy(), names)
-
-
-def _numbers(table: TextTable, names: tuple[str, ...]) -> RawTargets:
-    columns = [table.column(name, "data.dataset.targets") for name in names]
-    values = np.empty((len(table), len(names)), dtype=np.float64)
-    mistakes = []
-    for position, (name, texts) in enumerate(zip(names, columns, strict=True)):
-        for row, text in enumerate(texts):
-            values[row, position] = number = _number(text)
-            if not math.isfinite(number):
-                mistakes.append(
-                    f"{table.origin(row)}: the column '{name}' must be a finite number, got "
-                    f"{'an empty cell' if not text else repr(text)}"
-                )
-    raise_all(mistakes)
-    return RawTargets("numbers", values, names)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _check_twice(table: TextTable, sources: Sequence[Path], targets: RawTargets) -> None:

@@ -19,6 +19,7 @@ from paddle_automl.data.prepare import PreparedData, prepare
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.deployment.integrity import checked_labels
 from paddle_automl.models import kernels
+from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
 from paddle_automl.paddle_compat.signals import keep_own_handlers
 from paddle_automl.pipeline.config import RunConfig
@@ -126,9 +127,21 @@ def load_data(
 
     With cross-validation `fold` is the one to validate on; None: the one of the configuration, or the usual split.
     """
-    data = with_fold(config, fold).data
-    seed, cache_dir = split_seed(config), worker.scratch
-    return prepare(data, task=config.task, seed=seed, cache_dir=cache_dir, remembered=remembered)
+    data, cache_dir = with_fold(config, fold).data, worker.scratch
+    return prepare(
+        data,
+        task=config.task,
+        seed=split_seed(config),
+        cache_dir=cache_dir,
+        remembered=remembered,
+        arrays=arrays_of(config),
+    )
+
+
+def arrays_of(config: RunConfig) -> tuple[str, ...] | None:
+    """Return the names of the input's arrays that the network of a configuration takes; None: all of them."""
+    backbone = config.model.backbone
+    return BACKBONES[backbone.name].arrays(backbone)
 
 
 def check_names(data: PreparedData) -> None:

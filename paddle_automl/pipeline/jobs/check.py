@@ -21,7 +21,7 @@ from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import check_needs
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, changes, check_names, enter, load_data, notes
+from paddle_automl.pipeline.jobs.base import Shared, arrays_of, changes, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import tried_out
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
 from paddle_automl.pipeline.runs.facts import ArrayFacts, DataFacts
@@ -87,6 +87,8 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
 def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker: Worker) -> None:
     """Build a candidate's data, network, loss and optimizer, and run one small batch through them."""
     if candidate.data.model_copy(update={"augment": ()}) != config.data.model_copy(update={"augment": ()}):
+        data = load_data(candidate, worker)
+    elif arrays_of(candidate) != arrays_of(config):
         data = load_data(candidate, worker)
     work, read = tried_out(candidate, data), data
     model, data = work.model, work.data

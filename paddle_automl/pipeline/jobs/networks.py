@@ -94,13 +94,13 @@ def trained_network(config: RunConfig, folder: RunFolder) -> TrainedNetwork:
     Raises BundleError if its record is missing.
     """
     record = read_record(folder)
-    return _loaded(config, folder.weights, record)
+    return _loaded(config, folder, record)
 
 
 def trained_with_data(config: RunConfig, folder: RunFolder, worker: Worker) -> tuple[TrainedNetwork, PreparedData]:
     """Return the network of a trained run and its data, split as in its training, with its own input and task."""
     record = read_record(folder)
-    found = _loaded(config, folder.weights, record)
+    found = _loaded(config, folder, record)
     stated = found.input.stated()
     if stated is not None:
         # What `auto` stands for may be another size today.
@@ -178,8 +178,8 @@ def _first(trials: Sequence[RunFolder], count: int) -> list[TrainedNetwork]:
     return [_open_network(trial.path) for trial in trials[:count]]
 
 
-def _loaded(config: RunConfig, weights: Path, record: TrainResult) -> TrainedNetwork:
-    taken, task = record.fitted_input(), record.fitted_task()
+def _loaded(config: RunConfig, folder: RunFolder, record: TrainResult) -> TrainedNetwork:
+    taken, task, weights = record.fitted_input(folder), record.fitted_task(), folder.weights
     head_alone = bool(record.frozen) and not has_backbone(weights)
     if head_alone and weights_key(config.model) != record.frozen:
         raise ConfigError(

@@ -113,6 +113,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     return outcome
 
 
+    first.data.input.save(folder.input(outcome.input))
 def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[PreparedData, Remembered | None]:
     """Return the data, and what an earlier training remembers of them."""
     if request.grows is not None:

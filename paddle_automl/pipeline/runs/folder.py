@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddle_automl.core.files import write_text
+from paddle_automl.core.files import digest, write_text
 from paddle_automl.core.paths import readable
 from paddle_automl.core.yaml_io import dump_yaml
 
 if TYPE_CHECKING:
+    from paddle_automl.core.schema import PluginConfig
     from paddle_automl.pipeline.config import RunConfig
 
 BUNDLE_FILE = "bundle.yaml"
@@ -61,6 +62,13 @@ class RunFolder:
     def splits(self) -> Path:
         """The items of the data by content, with the split of each; the trials of a search share its list."""
         return self.path / SPLITS_FILE
+
+    def input(self, fitted: PluginConfig) -> Path:
+        """Return the folder with what an input has learned and is too large for a record, such as a vocabulary.
+
+        The trainings of a search share it where they have learned the same.
+        """
+        return (self.search or self).path / "input" / digest(fitted.model_dump(mode="json"))
 
     @property
     def alone(self) -> Path:

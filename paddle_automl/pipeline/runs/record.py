@@ -60,9 +60,9 @@ class TrainResult(Section):
         """Return the task, ready to use."""
         return restore_task(self.task)
 
-    def fitted_input(self) -> Input:
-        """Return the input, ready to use."""
-        return restore_input(self.input)
+    def fitted_input(self, folder: RunFolder) -> Input:
+        """Return the input, ready to use; `folder` is that of the training."""
+        return restore_input(self.input, folder.input(self.input))
 
 
 def read_record(folder: RunFolder) -> TrainResult:

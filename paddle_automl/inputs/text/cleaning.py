@@ -1,0 +1,79 @@
+"""From a text as it was read to the text whose n-grams and tokens are counted."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from paddle_automl.core.extras import needed
+
+_SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\ufeff]+")
+_WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
+_FULL_WIDTH = {0x3000: 0x20} | {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]")
+"""Characters of languages that are written without spaces between words, or that carry as much as a word."""
+
+
+def cleaner(unicode: str, case: str, full_width: str, chinese: str) -> Callable[[str], str]:
+    """Return the function that cleans a text; spaces and control characters become single spaces.
+
+    Raises UnsupportedError that names the extra if a package is missing.
+    """
+    convert = None if chinese == "keep" else _converter(chinese)
+
+    def clean(text: str) -> str:
+        if unicode != "none" and not text.isascii():
+            text = unicodedata.normalize(unicode, text)
+        if full_width == "plain" and not text.isascii():
+            text = text.translate(_FULL_WIDTH)
+        if case == "lower":
+            text = text.lower()
+        if convert is not None:
+            text = convert(text)
+        return _SPACES.sub(" ", text).strip()
+
+    return clean
+
+
+@lru_cache(maxsize=2)
+def _converter(chinese: str) -> Callable[[str], str]:
+    opencc = needed("opencc", "text", f"data.input.chinese: {chinese}")
+    converter: Any = opencc.OpenCC("t2s" if chinese == "simplified" else "s2t")
+    return lambda text: str(converter.convert(text))
+
+
+def split_words(text: str) -> list[str]:
+    """Return words and punctuation marks, split at spaces."""
+    return _WORDS.findall(text)
+
+
+def word_splitter(name: str) -> Callable[[str], Sequence[str]]:
+    """Return the function that splits a cleaned text into words."""
+    return split_words if name == "spaces" else split_chinese
+
+
+def split_chinese(text: str) -> list[str]:
+    """Return the words that jieba finds."""
+    return _jieba()(text)
+
+
+@lru_cache(maxsize=1)
+def _jieba() -> Callable[[str], list[str]]:
+    jieba = needed("jieba", "text", "data.input.words: jieba")
+    jieba.setLogLevel(60)
+
+    def split(text: str) -> list[str]:
+        return [word for word in jieba.cut(text) if not word.isspace()]
+
+    return split
+
+
+def is_cjk(texts: Sequence[str]) -> bool:
+    """Return whether most of the texts' letters are Chinese, Japanese or Korean."""
+    joined = "".join(texts)
+    letters = sum(map(str.isalpha, joined))
+    # A Chinese character stands for about as much as two letters.
+    return 2 * len(CJK.findall(joined)) > letters - len(CJK.findall(joined))

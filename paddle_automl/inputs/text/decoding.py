@@ -1,0 +1,63 @@
+"""Bytes of unknown encoding to text."""
+
+from __future__ import annotations
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.extras import needed
+
+_MARKS = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
+          (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))  # fmt: skip
+_LOOKED_AT = 1 << 18
+"""Bytes by which an encoding is guessed."""
+CANDIDATES = ("gb18030", "big5hkscs", "utf_16_le", "utf_16_be", "shift_jis", "euc_kr", "cp1252", "cp1251")
+
+
+def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, str]:
+    """Return the text of some bytes, and the encoding that they are in.
+
+    Without `encoding` a byte-order mark decides, then UTF-8 if the bytes are valid, then the guess of the package
+    charset-normalizer among the encodings of East Asia and Europe. Raises DataError with the place of the first
+    byte that does not fit.
+    """
+    if encoding is None:
+        encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+    if encoding is None:
+        try:
+            return raw.decode("utf-8"), "utf-8"
+        except UnicodeDecodeError as error:
+            encoding = _guess(raw)
+            if encoding is None:
+                raise DataError(f"{where}: {_mixed(raw, error)}") from None
+    try:
+        return raw.decode(encoding), encoding
+    except LookupError:
+        raise DataError(f"{where}: unknown encoding '{encoding}'; use such as utf-8, gb18030 or utf-16") from None
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{where}:{line}: byte {error.start} is not {encoding} ({error.reason}); the file may mix encodings: "
+            "save it as UTF-8, or state data.dataset.encoding"
+        ) from None
+
+
+def _guess(raw: bytes) -> str | None:
+    """Return the encoding in which all bytes can be read, the likeliest first."""
+    try:
+        raw.decode("gb18030")
+        chinese = True
+    except UnicodeDecodeError:
+        chinese = False
+    detector = needed("charset_normalizer", "text", "data.dataset.encoding")
+    found = detector.from_bytes(raw[:_LOOKED_AT], cp_isolation=list(CANDIDATES)).best()
+    name = None if found is None else str(found.encoding)
+    if chinese and name in (None, "gb18030", "cp1252", "cp1251"):
+        return "gb18030"
+    return name
+
+
+def _mixed(raw: bytes, error: UnicodeDecodeError) -> str:
+    line = raw[: error.start].count(b"\n") + 1
+    return (
+        f"is in no known encoding: byte {error.start} in line {line} is not UTF-8, and no other one fits all bytes; "
+        "save it as UTF-8, or state data.dataset.encoding"
+    )
