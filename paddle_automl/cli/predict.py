@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto (the bundle's fastest), paddle, onnx, or a format of the bundle (default: auto)",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of the runtime (default: 1)")
+    parser.add_argument(
+        "--no-unknown",
+        action="store_true",
+        help="always answer with one of the classes, also for items that look like none of them",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     form.add_argument(
@@ -48,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         target = output_target("--json", args.json, args.items)
     load_plugins(args.plugin)
     bundle = bundle_of(args.model)
-    predictor = Predictor(bundle, device=args.device, threads=args.threads, runtime=args.runtime)
+    predictor = Predictor(
+        bundle, device=args.device, threads=args.threads, runtime=args.runtime, reject=not args.no_unknown
+    )
     task = predictor.task
     predictions = predictor.predict(predictor.input.find(args.items), batch_size=args.batch_size)
     if target is not None:

@@ -61,15 +61,17 @@ class Bundle:
         """From sources to the network's arrays."""
 
     @classmethod
-    def open(cls, folder: str | Path) -> Bundle:
+    def open(cls, folder: str | Path, *, check_files: bool = True) -> Bundle:
         """Read a bundle and check the hashes of its record and of every file.
 
-        Raises BundleError that names the file that is missing, not part of the bundle, or damaged.
+        Without `check_files` the files are not read; the record is checked in any case. Raises BundleError that
+        names the file that is missing, not part of the bundle, or damaged.
         """
         root = located(folder)
         info = read_info(root)
-        for name, record in info.files.items():
-            check_file(root, name, record)
+        if check_files:
+            for name, record in info.files.items():
+                check_file(root, name, record)
         bundle = cls(root, info)
         names = read_labels(root / LABELS)
         if names != bundle.task.names:
@@ -95,11 +97,13 @@ class Bundle:
         metrics: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
         calibration: Arrays | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Bundle:
         """Write a bundle into the empty `folder`, without parity check, times and samples (see `create_bundle`).
 
         `model` maps the arrays of `input` to the raw outputs of `task`. `calibration` are training items as arrays
-        of `input`, for an exporter that needs them. The key ``output`` of `config` is left out, and of absolute
+        of `input`, for an exporter that needs them. `facts` are further keys of ``bundle.yaml``, such as `data` and
+        `rejection`. The key ``output`` of `config` is left out, and of absolute
         paths only the names stay: a bundle says nothing of the machine on which it was made, and knows its data by
         content.
         """
@@ -108,11 +112,11 @@ class Bundle:
         EXPORTERS[exporter.name](exporter).export(
             network, folder, specs=specs, final=task.final, calibration=calibration
         )
+        input.save(folder / INPUT)
         write_text(folder / LABELS, "".join(f"{name}\n" for name in names))
         info = {
             "format": FORMAT,
             "created": utc_now(),
-        input.save(folder / INPUT)
             "exporter": exporter.model_dump(mode="json"),
             "task": task.fitted.model_dump(mode="json"),
             "input": input.fitted.model_dump(mode="json"),
@@ -125,6 +129,7 @@ class Bundle:
             ),
             "versions": versions(),
             "files": {},
+            **plain(facts or {}),
         }
         return cls(folder, validate(BundleInfo, info)).updated()
 

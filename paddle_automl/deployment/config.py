@@ -8,6 +8,9 @@ from pydantic import Field, field_validator
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
 from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.deployment.rejection.base import SCORES
+
+DEFAULT_SCORES = ("max_probability", "gen", "energy", "class_similarity")
 
 
 class ParityConfig(Section):
@@ -47,6 +50,35 @@ class LatencyConfig(Section):
     """Threads of the CPU math library during the measurement."""
 
 
+class RejectionConfig(Section):
+    """Refusal of items that belong to none of the classes; for tasks with one class per item."""
+
+    active: bool = True
+    """Whether predictions of a bundle can be "unknown"."""
+
+    scores: Sequence[Annotated[PluginConfig, Plugin(SCORES)]] = Field(
+        default_factory=lambda: tuple(SCORES[name].Config(name=name) for name in DEFAULT_SCORES)
+    )
+    """Scores to choose from: a training with some classes withheld decides which one tells their items best from
+    known ones. Without it the first is taken that needs the probabilities alone."""
+
+    keep: float = Field(default=0.95, gt=0, lt=1)
+    """Fraction of the validation items that must not be refused. It sets the threshold: more known items kept means
+    fewer strangers refused."""
+
+    training_s: float = Field(default=20.0, ge=0)
+    """Most seconds for the training with withheld classes, and at most a tenth of budget.time; 0 = no such
+    training."""
+
+    @field_validator("scores")
+    @classmethod
+    def _each_once(cls, scores: Sequence[PluginConfig]) -> Sequence[PluginConfig]:
+        names = [item.name for item in scores]
+        if not names or len(set(names)) < len(names):
+            raise ValueError("must name at least one score, each once; to turn it off, set active: false")
+        return scores
+
+
 Formats = Sequence[Annotated[PluginConfig, Plugin(EXPORTERS)]]
 
 
@@ -74,6 +106,9 @@ class DeploymentConfig(Section):
 
     latency: LatencyConfig = LatencyConfig()
     """Measurement of the exported network's speed."""
+
+    rejection: RejectionConfig = RejectionConfig()
+    """Refusal of items that belong to none of the classes."""
 
     samples: int = Field(default=5, ge=0)
     """Items of the validation split that are kept in the bundle with their expected outputs."""

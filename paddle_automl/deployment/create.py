@@ -17,9 +17,11 @@ from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.latency import measure_sessions
 from paddle_automl.deployment.network import as_trained
 from paddle_automl.deployment.paddlex import add_files
-from paddle_automl.deployment.parity import ParityLimits, check_parity
+from paddle_automl.deployment.parity import Compared, ParityLimits, compare
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.records import FormatRecord, Latency, ParityRecord
+from paddle_automl.deployment.provenance import data_record, held_out
+from paddle_automl.deployment.records import FormatRecord, Latency
+from paddle_automl.deployment.refusal import Choice, calibration_record, prepare, with_threshold
 from paddle_automl.deployment.samples import write_samples
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import spread
@@ -44,6 +46,7 @@ def create_bundle(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
     lock: Path | None = None,
+    choice: Choice | None = None,
 ) -> Bundle:
     """Export `model` (arrays of `data.input` to raw outputs of `data.task`) to `folder`.
 
@@ -51,25 +54,29 @@ def create_bundle(
     timed; samples are added. A bundle that fails the comparison is kept and marked: see `Bundle.verified`. The
     finished bundle replaces an earlier one in one step. The bundle's task is `data.task`, which has to be the one
     tuned by the training. `config` is the configuration that rebuilds the network; `lock` is the file that is
-    locked while times are measured. Raises OutputError, UnsupportedError, ConfigError.
+    locked while times are measured. `choice` is the rejection score that was found to be the best. Raises
+    OutputError, UnsupportedError, ConfigError.
     """
     formats = check_needs(deployment)
+    refusal = prepare(model, data.train, deployment.rejection, choice)
+    exported = model if refusal is None else refusal.in_network(model)
     with replacing_folder(folder, marker=INFO) as scratch:
         bundle = Bundle.write(
             scratch,
-            model=model,
+            model=exported,
             exporter=deployment.exporter,
             input=data.input,
             task=data.task,
             metrics=metrics,
             config=config,
             calibration=calibration_arrays(data, [deployment.exporter]),
+            facts={"data": data_record(data), "rejection": None if refusal is None else refusal.record()},
         )
         write_samples(bundle, as_trained(model, data.task.final), data.validation, deployment.samples)
         add_files(scratch, deployment.exporter.name, bundle.session(), data.validation, folder)
         exact = EXPORTERS[deployment.exporter.name].exact
-        bundle = add_parity(bundle, model, data, deployment, limits_of(deployment.parity, exact=exact))
-        bundle = add_formats(bundle, model, formats, data, deployment)
+        bundle = add_parity(bundle, exported, data, deployment, limits_of(deployment.parity, exact=exact))
+        bundle = add_formats(bundle, exported, formats, data, deployment)
         time_formats(bundle, deployment, lock)
     return Bundle.open(folder)
 
@@ -87,8 +94,18 @@ def check_needs(deployment: DeploymentConfig) -> tuple[PluginConfig, ...]:
 def add_parity(
     bundle: Bundle, model: Any, data: PreparedData, deployment: DeploymentConfig, limits: ParityLimits
 ) -> Bundle:
-    """Compare the bundle's first format with the network; return the bundle with the result."""
-    return bundle.updated(parity=_parity_of(bundle, bundle.info.exporter.name, model, data, deployment, limits))
+    """Compare the bundle's first format with the network; return the bundle with the result.
+
+    The threshold of its rejection score is set, and the calibration of its probabilities is measured.
+    """
+    name = bundle.info.exporter.name
+    found = _compared(bundle, name, model, data, deployment, limits)
+    seen = held_out(data)
+    return bundle.updated(
+        parity=found.record,
+        calibration=calibration_record(data.task, found.outputs, data.validation.codes, seen),
+        rejection=with_threshold(bundle.info.rejection, name, found.scores, seen),
+    )
 
 
 def add_formats(
@@ -99,7 +116,10 @@ def add_formats(
     deployment: DeploymentConfig,
     int8: ParityLimits | None = None,
 ) -> Bundle:
-    """Export `model` to further formats of the bundle and compare each; `int8`: limits of those in 8 bits."""
+    """Export `model` to further formats of the bundle and compare each; `int8`: limits of those in 8 bits.
+
+    Each format has its own threshold of the rejection score, so that 8 bits refuse no more of the known items.
+    """
     calibration = calibration_arrays(data, formats)
     for config in formats:
         plugin = EXPORTERS[config.name]
@@ -109,8 +129,11 @@ def add_formats(
         others = list(bundle.info.formats)
         bundle = bundle.updated(formats=[*others, FormatRecord(exporter=config)])
         limits = limits_of(deployment.parity, exact=plugin.exact) if plugin.exact or int8 is None else int8
-        parity = _parity_of(bundle, config.name, model, data, deployment, limits)
-        bundle = bundle.updated(formats=[*others, FormatRecord(exporter=config, parity=parity)])
+        found = _compared(bundle, config.name, model, data, deployment, limits)
+        bundle = bundle.updated(
+            formats=[*others, FormatRecord(exporter=config, parity=found.record)],
+            rejection=with_threshold(bundle.info.rejection, config.name, found.scores, held_out(data)),
+        )
     return bundle
 
 
@@ -141,10 +164,10 @@ def calibration_arrays(data: PreparedData, formats: Sequence[PluginConfig]) -> A
     return data.input.batch(data.train.raw(spread(strata, len(data.train), CALIBRATION_ITEMS)))
 
 
-def _parity_of(
+def _compared(
     bundle: Bundle, name: str, model: Any, data: PreparedData, deployment: DeploymentConfig, limits: ParityLimits
-) -> ParityRecord:
-    return check_parity(
+) -> Compared:
+    return compare(
         model,
         Predictor(bundle, runtime=name),
         data.validation,

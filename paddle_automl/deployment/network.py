@@ -49,7 +49,7 @@ def final_layer(model: Any, final: Final) -> Any:
 def network_outputs(model: Any, arrays: Arrays, final: Final) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the dynamic graph's outputs, float32 [N, K], of arrays [N, ...] in the order of the model's arguments.
 
-    The second result is the rejection score, float32 [N, 1], of a model that has one (`rejection.scored`), else None.
+    The second result is the rejection score, float32 [N, 1], of a model that has one (see `with_score`), else None.
     The layer must be in evaluation mode (see `evaluating`).
     """
     paddle = import_paddle()

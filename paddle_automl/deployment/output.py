@@ -39,7 +39,7 @@ def as_table(predictions: Sequence[Prediction], task: Task, *, top: int = 3, wor
         if item.answer is None:
             cells = [NONE] * (len(header) - 1) + [_without_name(item)]
         else:
-            cells = form.table_cells(item.answer, top)
+            cells = form.table_cells(item, item.answer, top)
         rows.append([shown(_name(item)), *(shown(cell) for cell in cells)])
     # The last column is free text of any length; it needs no width.
     widths = [max(_width(row[column]) for row in rows) for column in range(len(header))]
@@ -53,15 +53,29 @@ def as_table(predictions: Sequence[Prediction], task: Task, *, top: int = 3, wor
 def as_json(predictions: Sequence[Prediction], task: Task) -> str:
     """Return a JSON list with one object per item; one that failed has only ``path`` and ``error``.
 
-    Classes: ``label``, ``probability``, ``probabilities``; labels: ``labels``, ``probabilities``; numbers:
+    Classes: ``label``, ``probability``, ``probabilities``, and, where the bundle can refuse items, ``unknown`` and
+    the score ``known``; an item that looks like none of the classes has the label ``unknown`` and the likeliest
+    class as ``nearest``. Labels: ``labels``, ``probabilities``; numbers:
     ``values`` and, if the task predicts them, ``intervals`` of a lower and an upper bound.
     """
     form = _form_of(task)
-    records = [
-        {"path": _name(item)} | ({"error": item.error} if item.answer is None else form.record(item.answer))
-        for item in predictions
-    ]
+    records = [{"path": _name(item)} | as_record(item, form) for item in predictions]
     return json.dumps(records, indent=2, ensure_ascii=False)
+
+
+def as_dict(prediction: Prediction, task: Task, top: int | None = None) -> dict[str, Any]:
+    """Return what `as_json` says of one item, without its name; of the outputs the `top` largest or all."""
+    found = as_record(prediction, _form_of(task))
+    if top is not None and "probabilities" in found:
+        found["probabilities"] = {name: round(value, _DIGITS) for name, value in prediction.top(top)}
+    return found
+
+
+def as_record(prediction: Prediction, form: _Form) -> dict[str, Any]:
+    """Return one item's answer, or its error, JSON-like."""
+    if prediction.answer is None:
+        return {"error": prediction.error}
+    return form.record(prediction, prediction.answer)
 
 
 def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
@@ -69,8 +83,9 @@ def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
 
     Columns: ``path``, then ``label`` and ``probability`` of a class or ``labels``, ``error``, then one per class,
     label or number, and two per number for the bounds of its interval. A name that equals one of the first columns
-    gets the prefix ``class:`` (or ``value:``). An item without an answer has a row with the reason. Spreadsheets
-    read no cell as a formula (see `core.display_text.csv_cell`).
+    gets the prefix ``class:`` (or ``value:``). The label of an item that looks like none of the classes is
+    ``unknown``; the probability is that of the likeliest class. An item without an answer has a row with the
+    reason. Spreadsheets read no cell as a formula (see `core.display_text.csv_cell`).
     """
     form = _form_of(task)
     fixed = ("path", *form.fixed, "error")
@@ -80,7 +95,7 @@ def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
         if item.answer is None:
             first, values = [""] * len(form.fixed), [""] * len(names)
         else:
-            first, values = form.csv_cells(item.answer)
+            first, values = form.csv_cells(item, item.answer)
         rows.append([_name(item), *first, item.error or "", *values])
     return BOM + csv_text(rows)
 
@@ -101,13 +116,13 @@ class _Form(ABC):
     def table_columns(self, top: int) -> list[str]: ...
 
     @abstractmethod
-    def table_cells(self, answer: Answer, top: int) -> list[str]: ...
+    def table_cells(self, item: Prediction, answer: Answer, top: int) -> list[str]: ...
 
     @abstractmethod
-    def record(self, answer: Answer) -> dict[str, Any]: ...
+    def record(self, item: Prediction, answer: Answer) -> dict[str, Any]: ...
 
     @abstractmethod
-    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]: ...
+    def csv_cells(self, item: Prediction, answer: Answer) -> tuple[list[str], list[str]]: ...
 
     def csv_names(self, names: Sequence[str]) -> list[str]:
         return list(names)
@@ -121,20 +136,25 @@ class _Class(_Form):
     def table_columns(self, top: int) -> list[str]:
         return ["label", "probability", "next" if top > 1 else ""]
 
-    def table_cells(self, answer: Answer, top: int) -> list[str]:
-        rest = ", ".join(f"{name} {value:.4f}" for name, value in _ranked(answer)[1:top])
-        return [answer.text, NONE if answer.score is None else f"{answer.score:.4f}", rest]
+    def table_cells(self, item: Prediction, answer: Answer, top: int) -> list[str]:
+        # The likeliest class of an unknown item is one of the classes that it is not.
+        first = 0 if item.unknown else 1
+        rest = ", ".join(f"{name} {value:.4f}" for name, value in _ranked(answer)[first:top])
+        probability = NONE if answer.score is None or item.unknown else f"{answer.score:.4f}"
+        return [item.label or NONE, probability, rest]
 
-    def record(self, answer: Answer) -> dict[str, Any]:
-        return {
-            "label": answer.text,
-            "probability": round(answer.score or 0.0, _DIGITS),
-            "probabilities": {name: round(value, _DIGITS) for name, value in answer.values.items()},
-        }
+    def record(self, item: Prediction, answer: Answer) -> dict[str, Any]:
+        found: dict[str, Any] = {"label": item.label, "probability": round(answer.score or 0.0, _DIGITS)}
+        if item.known is not None:
+            found |= {"unknown": item.unknown, "known": float(f"{item.known:.{_DIGITS}g}")}
+        if item.unknown:
+            found["nearest"] = item.nearest
+        found["probabilities"] = {name: round(value, _DIGITS) for name, value in answer.values.items()}
+        return found
 
-    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]:
+    def csv_cells(self, item: Prediction, answer: Answer) -> tuple[list[str], list[str]]:
         score = "" if answer.score is None else f"{answer.score:.{_DIGITS}f}"
-        return [answer.text, score], [f"{value:.{_DIGITS}f}" for value in answer.values.values()]
+        return [item.label or "", score], [f"{value:.{_DIGITS}f}" for value in answer.values.values()]
 
 
 class _Labels(_Form):
@@ -145,15 +165,15 @@ class _Labels(_Form):
     def table_columns(self, top: int) -> list[str]:
         return ["labels", "probabilities"]
 
-    def table_cells(self, answer: Answer, top: int) -> list[str]:
+    def table_cells(self, item: Prediction, answer: Answer, top: int) -> list[str]:
         ranked = ", ".join(f"{name} {value:.4f}" for name, value in _ranked(answer)[:top])
         return [", ".join(answer.labels) or NONE, ranked]
 
-    def record(self, answer: Answer) -> dict[str, Any]:
+    def record(self, item: Prediction, answer: Answer) -> dict[str, Any]:
         probabilities = {name: round(value, _DIGITS) for name, value in answer.values.items()}
         return {"labels": list(answer.labels), "probabilities": probabilities}
 
-    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]:
+    def csv_cells(self, item: Prediction, answer: Answer) -> tuple[list[str], list[str]]:
         return [",".join(answer.labels)], [f"{value:.{_DIGITS}f}" for value in answer.values.values()]
 
 
@@ -171,7 +191,7 @@ class _Numbers(_Form):
     def table_columns(self, top: int) -> list[str]:
         return list(self.task.names)
 
-    def table_cells(self, answer: Answer, top: int) -> list[str]:
+    def table_cells(self, item: Prediction, answer: Answer, top: int) -> list[str]:
         cells = []
         for name, value in answer.values.items():
             lower, upper = answer.interval.get(name, (None, None))
@@ -179,7 +199,7 @@ class _Numbers(_Form):
             cells.append(f"{_short(value)}{bounds}")
         return cells
 
-    def record(self, answer: Answer) -> dict[str, Any]:
+    def record(self, item: Prediction, answer: Answer) -> dict[str, Any]:
         found: dict[str, Any] = {"values": {name: _number(value) for name, value in answer.values.items()}}
         if answer.interval:
             found["intervals"] = {
@@ -192,7 +212,7 @@ class _Numbers(_Form):
             return list(names)
         return [column for name in names for column in (name, f"{name} lower", f"{name} upper")]
 
-    def csv_cells(self, answer: Answer) -> tuple[list[str], list[str]]:
+    def csv_cells(self, item: Prediction, answer: Answer) -> tuple[list[str], list[str]]:
         cells = []
         for name, value in answer.values.items():
             cells += [_short(value), *(_short(bound) for bound in answer.interval.get(name, ()))]

@@ -14,15 +14,18 @@ from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import AutoMLError, ParityError
 from paddle_automl.core.paths import readable
 from paddle_automl.data.splits import Split
-from paddle_automl.deployment.network import as_trained
+from paddle_automl.deployment.network import as_trained, as_trained_with_score
 from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.records import ParityRecord, Source
+from paddle_automl.deployment.refusal import score_of
 from paddle_automl.tasks.base import Task, spread
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
 
 BATCH_SIZE = 64
+LEAST_DEVIATION = 1e-3
+"""Smallest deviation of rejection scores in which their differences are counted: all may be nearly equal."""
 Kind = Literal["split", "file"]
 
 
@@ -55,11 +58,33 @@ def check_parity(
 
     Raises ParityError if the bundle's task is not that of the data.
     """
+    return compare(model, predictor, split, limits=limits, raw_files=raw_files).record
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The result of a parity check: its record, and what the bundle predicts for the whole split."""
+
+    record: ParityRecord
+    outputs: np.ndarray
+    """Float32 [N, K], in the order of the split's task."""
+    scores: np.ndarray | None
+    """Rejection scores, float64 [N]; None if the bundle has none."""
+
+
+def compare(
+    model: Any, predictor: Predictor, split: Split, *, limits: ParityLimits = EXACT, raw_files: int = 20
+) -> Compared:
+    """Return the same as `check_parity` with the bundle's outputs and rejection scores.
+
+    A `model` may return the rejection score as its second result (see `refusal.with_score`).
+    """
     run = as_trained(model, split.task.final)
     comparison = _Comparison(split, predictor.task)
-    comparison.compare_split(run, predictor)
+    comparison.compare_split(as_trained_with_score(model, split.task.final), predictor)
     source = comparison.compare_files(run, predictor, raw_files)
-    return comparison.record(limits, source)
+    outputs = np.zeros((0, split.task.outputs), np.float32) if comparison.outputs is None else comparison.outputs[1]
+    return Compared(comparison.record(limits, source), outputs, comparison.scores)
 
 
 @dataclass(frozen=True)
@@ -83,18 +108,29 @@ class _Comparison:
         self.largest: dict[Kind, float] = {"split": 0.0, "file": 0.0}
         self.outputs: tuple[np.ndarray, np.ndarray] | None = None
         """Outputs of network and bundle for the whole split."""
+        self.scores: np.ndarray | None = None
+        """Rejection scores of the bundle for the whole split, [N]."""
+        self.score_difference: float | None = None
         self.worst: _Worst | None = None
 
     def compare_split(self, run: Any, predictor: Predictor) -> None:
         """Compare all items of the split in the form in which training uses them."""
-        pairs = []
+        pairs, scores = [], []
+        rejection = predictor.bundle.info.rejection
         for batch in self.split.batches(BATCH_SIZE):
-            expected = run(batch.inputs)
-            got = predictor.predict_items(self.split.raw(batch.rows))[:, self.columns]
+            expected, further = run(batch.inputs)
+            found = predictor.run_items(self.split.raw(batch.rows))
+            got = found.outputs[:, self.columns]
             self.add(expected, got, batch.rows, "split")
             pairs.append((expected, got))
+            if rejection is not None and found.known is not None:
+                own = [expected] if further is None else [expected, further]
+                scores.append((score_of(rejection, own), found.known))
         if pairs:
             self.outputs = (np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))
+        if scores:
+            ours, self.scores = np.concatenate([a for a, _ in scores]), np.concatenate([b for _, b in scores])
+            self.score_difference = _difference(ours, self.scores)
 
     def compare_files(self, run: Any, predictor: Predictor, limit: int) -> Source:
         """Compare up to `limit` items that the predictor reads from files; returns the kind of files."""
@@ -170,6 +206,7 @@ class _Comparison:
             worst_item=worst.item if worst else None,
             worst=worst.text if worst else "no items to compare",
             metric=metric,
+            score_difference=self.score_difference,
             value=got,
             network_value=expected,
             drop=drop,
@@ -198,6 +235,13 @@ def _columns(task: Task, exported: Task) -> list[int]:
             f"{task.name} with {_listed(task.names)}; export the bundle again"
         )
     return columns
+
+
+def _difference(expected: np.ndarray, got: np.ndarray) -> float:
+    """Return the largest difference of scores [N] in units of their standard deviation; 1 if one is not finite."""
+    if not (np.isfinite(expected).all() and np.isfinite(got).all()):
+        return 1.0
+    return float(np.abs(expected - got).max() / max(float(expected.std()), LEAST_DEVIATION))
 
 
 def _read_by(predictor: Predictor, files: Sequence[Any]) -> np.ndarray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,48 +15,26 @@ from paddle_automl.core.errors import AutoMLError, ConfigError, DataError
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.formats import choose_format
+from paddle_automl.deployment.prediction import Prediction, unknown_word
+from paddle_automl.deployment.refusal import score_of
 from paddle_automl.deployment.runtime import check_threads, in_lasting_thread
 from paddle_automl.inputs.base import Arrays, Input, Source
 from paddle_automl.tasks.base import Answer, Task
+
+__all__ = ["Prediction", "Predictor", "Raw"]
 
 if TYPE_CHECKING:
     from paddle_automl.data.splits import Split
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The prediction for one source, its `answer`; or the reason why there is none, its `error`."""
+class Raw:
+    """What a network gives for N items."""
 
-    source: Source
-    answer: Answer | None = None
-    error: str | None = None
-    name: str = ""
-    """The name of the source for tables and messages."""
-
-    @property
-    def path(self) -> str:
-        """Return the source's path in the given spelling, or its name if it is not a file."""
-        return str(self.source) if isinstance(self.source, (str, os.PathLike)) else self.name
-
-    @property
-    def label(self) -> str | None:
-        """Return the answer in words: a class, labels or numbers."""
-        return None if self.answer is None else self.answer.text
-
-    @property
-    def probability(self) -> float | None:
-        """Return the confidence in the answer, or None if there is none."""
-        return None if self.answer is None else self.answer.score
-
-    @property
-    def probabilities(self) -> dict[str, float] | None:
-        """Return the outputs by name, such as the probability of each class."""
-        return None if self.answer is None else self.answer.values
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """Return the `count` largest outputs (or all, if there are fewer) with their names, largest first."""
-        items = (self.probabilities or {}).items()
-        return sorted(items, key=lambda item: -item[1])[:count]
+    outputs: np.ndarray
+    """Float32 ``[N, K]``, after the last step of the task."""
+    known: np.ndarray | None = None
+    """Rejection scores, float64 ``[N]``, larger for items that look like the known classes; None without one."""
 
 
 class Predictor:
@@ -65,21 +43,35 @@ class Predictor:
     `bundle` is the bundle's folder; `device` is ``cpu``, ``gpu`` or ``gpu:N``; `threads` are used for the network's
     math and for reading files. `runtime` is the runtime of the network: ``auto``, the fastest one when the bundle
     was made, or Paddle with a warning if that one is not installed; ``paddle``; ``onnx``; or the name of one of the
-    bundle's formats. May be used from several threads: runs of the network wait for each other. A forked process
-    loads the network again at its first prediction.
+    bundle's formats. `check_files` compares the files with their recorded hashes. With `reject` an item that looks
+    like none of the classes is called unknown, if the bundle has a threshold for it.
+
+    May be used from several threads: runs of the network wait for each other. A forked process loads the network
+    again at its first prediction.
 
     Raises BundleError for a folder that is not an intact bundle, ConfigError for a runtime for which the bundle has
     no file, UnsupportedError for a requested one that is not installed.
     """
 
     def __init__(
-        self, bundle: str | Path | Bundle, *, device: str = "cpu", threads: int = 1, runtime: str = "auto"
+        self,
+        bundle: str | Path | Bundle,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        runtime: str = "auto",
+        check_files: bool = True,
+        reject: bool = True,
     ) -> None:
         check_threads(threads)
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, check_files=check_files)
         self._device, self._threads = device, threads
         self.format = choose_format(self.bundle, runtime, device)
         """Name of the format that is run."""
+        self.unknown_word = unknown_word(self.task)
+        """Label of an item that looks like none of the classes."""
+        rejection = self.bundle.info.rejection if reject else None
+        self._threshold = None if rejection is None else rejection.thresholds.get(self.format)
         self._session, self._process = self._load(), os.getpid()
 
     @property
@@ -125,19 +117,77 @@ class Predictor:
                         batch = []
             yield from self._predict_batch(batch, pool)
 
+    def read(self, source: Source) -> np.ndarray:
+        """Return one item as `predict_read` takes it; raises DataError with the source and the reason."""
+        try:
+            return self.input.read(source)
+        except OSError as error:
+            raise DataError(f"{self.input.describe(source)}: {error.strerror or error}") from None
+
+    def predict_read(self, items: Sequence[np.ndarray], names: Sequence[str] | None = None) -> list[Prediction]:
+        """Return the predictions of items that `read` returned, computed in one batch; `names` are for messages."""
+        if not len(items):
+            return []
+        found = self.answer(self.run_items(np.stack(items), batch_size=len(items)))
+        if names is None:
+            return found
+        return [replace(item, source=name, name=name) for item, name in zip(found, names, strict=True)]
+
     def predict_items(self, items: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
         """Return outputs, float32 [N, K], for items read by `Input.read`, such as pixels uint8 [N, C, H, W].
 
         Raises DataError if type or shape are not the input's.
         """
+        return self.run_items(items, batch_size=batch_size).outputs
+
+    def run_items(self, items: np.ndarray, *, batch_size: int = 32) -> Raw:
+        """Return the same with the rejection scores."""
         _at_least_one("batch_size", batch_size)
         items = np.asarray(items)
         if not len(items):
-            return np.zeros((0, self.task.outputs), np.float32)
+            return Raw(np.zeros((0, self.task.outputs), np.float32))
         starts = range(0, len(items), batch_size)
-        return in_lasting_thread(
-            lambda: np.concatenate([self._run(items[start : start + batch_size]) for start in starts])
+        return _joined(
+            in_lasting_thread(lambda: [self._run(items[start : start + batch_size]) for start in starts])
         )
+
+    def run(self, arrays: Arrays) -> Raw:
+        """Return what the network gives for its own arrays, ``[N, ...]`` by name (see `check_arrays`)."""
+        self.check_arrays(arrays)
+        return in_lasting_thread(lambda: self._fed(arrays))
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Raise DataError, with one sentence, unless these are the arrays that the network takes.
+
+        They are those of `bundle.info.inputs`, by name, each with a batch axis of the same length in front.
+        """
+        specs = self.bundle.info.inputs
+        names = [spec.name for spec in specs]
+        if set(arrays) != set(names):
+            raise DataError(f"arrays: must be {', '.join(names)}, got {', '.join(map(str, arrays)) or 'none'}")
+        counts = {np.shape(array)[:1] for array in arrays.values()}
+        if len(counts) != 1 or counts == {()} or counts == {(0,)}:
+            raise DataError("arrays: need the same batch size, at least 1, as the length of their first axes")
+        for spec in specs:
+            if arrays[spec.name].dtype != np.dtype(spec.dtype):
+                raise DataError(f"arrays: '{spec.name}' must be {spec.dtype}, got {arrays[spec.name].dtype}")
+        self._check(arrays)
+
+    def answer(self, raw: Raw) -> list[Prediction]:
+        """Return the predictions for what the network gave."""
+        known = [None] * len(raw.outputs) if raw.known is None else [float(value) for value in raw.known]
+        return [
+            Prediction(
+                None,
+                self.task.answer(row),
+                name=self.input.word,
+                known=score,
+                # A score that is not a number belongs to an item that is like nothing seen before.
+                unknown=self._threshold is not None and score is not None and not score >= self._threshold,
+                unknown_label=self.unknown_word,
+            )
+            for row, score in zip(raw.outputs, known, strict=True)
+        ]
 
     predict_arrays = predict_items
 
@@ -159,13 +209,17 @@ class Predictor:
             self._session, self._process = self._load(), os.getpid()
         return self._session
 
-    def _run(self, items: np.ndarray) -> np.ndarray:
+    def _run(self, items: np.ndarray) -> Raw:
         try:
             arrays = self.input.batch(items)
         except ValueError as error:
             raise DataError(f"items: {error}") from None
         self._check(arrays)
-        return self._session_here()(arrays)
+        return self._fed(arrays)
+
+    def _fed(self, arrays: Arrays) -> Raw:
+        found, rejection = self._session_here().all_outputs(arrays), self.bundle.info.rejection
+        return Raw(found[0], None if rejection is None else score_of(rejection, found))
 
     def _check(self, arrays: Arrays) -> None:
         for spec in self.bundle.info.inputs:
@@ -192,10 +246,9 @@ class Predictor:
 
     def _predict_batch(self, batch: list[Prediction], pool: ThreadPoolExecutor) -> list[Prediction]:
         read = list(pool.map(self._read, batch))
-        items = [item for item in read if isinstance(item, np.ndarray)]
-        rows = iter(self.predict_items(np.stack(items), batch_size=len(items)) if items else ())
+        found = iter(self.predict_read([item for item in read if isinstance(item, np.ndarray)]))
         return [
-            Prediction(given.source, self.task.answer(next(rows)), name=given.name)
+            replace(next(found), source=given.source, name=given.name)
             if isinstance(item, np.ndarray)
             else Prediction(given.source, error=item, name=given.name)
             for given, item in zip(batch, read, strict=True)
@@ -208,6 +261,13 @@ class Predictor:
             return self.input.read(given.source)
         except (AutoMLError, OSError) as error:
             return str(error)
+
+
+def _joined(parts: Sequence[Raw]) -> Raw:
+    if len(parts) == 1:
+        return parts[0]
+    known = [part.known for part in parts if part.known is not None]
+    return Raw(np.concatenate([part.outputs for part in parts]), np.concatenate(known) if known else None)
 
 
 def _listed(sizes: Iterable[int | str]) -> str:

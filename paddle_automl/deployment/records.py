@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from paddle_automl.core.fitted import FittedPlugin
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.deployment.rejection_records import CalibrationRecord, DataRecord, RejectionRecord
 from paddle_automl.inputs.base import INPUTS
 from paddle_automl.tasks.base import TASKS
 
@@ -19,6 +20,10 @@ FORMAT = 3
 
 ROUNDING = 1e-3
 """Differences up to this may come from the order of float32 additions alone."""
+
+SCORE_FACTOR = 1000
+"""Allowed difference of a rejection score, in units of its standard deviation, over the allowed difference of
+outputs: 1% of the deviation for 1e-5."""
 
 Source = Literal["original files", "written files", "none"]
 
@@ -72,6 +77,9 @@ class ParityRecord(Section):
     metric: str | None = None
     """The task's main metric, such as accuracy."""
 
+    score_difference: float | None = None
+    """Largest difference of the rejection score, in units of its standard deviation; none without one."""
+
     value: float | None = None
     """Its value for the exported network on the validation split; none if it cannot be computed."""
 
@@ -95,6 +103,7 @@ class ParityRecord(Section):
             and self.not_finite == 0
             and self.agreement >= self.min_agreement
             and (self.max_difference is None or self._largest <= self.max_difference)
+            and not self._other_scores
             and (self.max_drop is None or (self.drop is not None and self.drop <= self.max_drop + 1e-9))
         )
 
@@ -102,12 +111,21 @@ class ParityRecord(Section):
     def _largest(self) -> float:
         return max(self.largest_difference, self.raw_largest_difference or 0.0)
 
+    @property
+    def _other_scores(self) -> bool:
+        """Return whether the rejection scores differ too much for an exact format."""
+        if self.max_difference is None or self.score_difference is None:
+            return False
+        return self.score_difference > SCORE_FACTOR * self.max_difference
+
     def describe(self) -> str:
         """Return one sentence for users: the verdict, the numbers, the worst item, what to do."""
         scores = ""
         if self.max_drop is not None and self.value is not None and self.network_value is not None:
             scores = f"{self.metric} {self.value:.4f} after {self.network_value:.4f} (may lose {self.max_drop:g}), "
         broken = f"{self.not_finite} items without finite outputs, " if self.not_finite else ""
+        if self._other_scores:
+            broken += f"rejection score differs by {self.score_difference:.2e} of its deviation, "
         limit = "any" if self.max_difference is None else f"{self.max_difference:g}"
         unit = "" if self.scale == 1 else " of their scale"
         return (
@@ -244,6 +262,15 @@ class BundleInfo(Section):
     fastest: str | None = None
     """Exporter of the fastest verified format, by the median time of the first batch size, on the machine that
     `latency` names; none if nothing was timed."""
+
+    calibration: CalibrationRecord | None = None
+    """Calibration of the probabilities; none for tasks without them."""
+
+    rejection: RejectionRecord | None = None
+    """Refusal of items of no class; none if it is off, or does not apply to the task."""
+
+    data: DataRecord | None = None
+    """The data; none for a bundle of an earlier version."""
 
     config: dict[str, Any]
     """The configuration that rebuilds the network."""

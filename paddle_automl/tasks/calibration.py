@@ -13,9 +13,10 @@ _STEPS = 60
 def fit_temperature(outputs: np.ndarray, codes: np.ndarray) -> float:
     """Return the temperature T of ``softmax(log(outputs) / T)`` with the smallest cross entropy.
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2. `outputs` are probabilities ``[N, K]``,
-    `codes` are classes ``[N]``. The targets are not 1 for the true class but (N + 1) / (N + 2), as Platt 1999
-    proposes for his sigmoid: without a single mistake among few items, no temperature would be the smallest.
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2. `outputs` are probabilities
+    ``[N, K]``, `codes` are classes ``[N]``. The targets are not 1 for the true class but (N + 1) / (N + 2), as
+    Platt 1999 proposes for his sigmoid: without a single mistake among few items, no temperature would be the
+    smallest.
     Returns 1 without items, for a single class, and for outputs that are not finite.
     """
     count, classes = outputs.shape

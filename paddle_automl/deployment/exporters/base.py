@@ -28,6 +28,10 @@ class Session(Protocol):
         """Return outputs, float32 [N, K], for the network's arrays [N, ...] by name, as made by `Input.batch`."""
         ...
 
+    def all_outputs(self, arrays: Arrays) -> list[np.ndarray]:
+        """Return the same outputs, and after them the rejection score [N, 1] if the file has it."""
+        ...
+
 
 class Exporter(ABC):
     """Writes a network, with the last step of its task, in one file format, and loads such files.

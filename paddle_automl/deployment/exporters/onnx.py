@@ -116,9 +116,13 @@ class OnnxSession:
 
     def __call__(self, arrays: Arrays) -> np.ndarray:
         """Return outputs, float32 [N, K], of the network's arrays, [N, ...] by name."""
+        return self.all_outputs(arrays)[0]
+
+    def all_outputs(self, arrays: Arrays) -> list[np.ndarray]:
+        """Return all outputs of the file in its order; see `Session`."""
         feed = dict(zip(self._names, fed(arrays, self._names), strict=True))
-        outputs: np.ndarray = self._session.run(None, feed)[0]
-        return outputs
+        found: list[np.ndarray] = self._session.run(None, feed)
+        return found
 
 
 def float_onnx(model: Any, scratch: Path, specs: Sequence[TensorSpec], final: Final, opset: int) -> Path:

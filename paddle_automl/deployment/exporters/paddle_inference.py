@@ -105,18 +105,21 @@ class PaddleSession:
     def _prepare(self) -> None:
         self._names = list(self._predictor.get_input_names())
         self._inputs = [self._predictor.get_input_handle(name) for name in self._names]
-        self._output_name = self._predictor.get_output_names()[0]
+        self._output_names = list(self._predictor.get_output_names())
         keep_in_children(self)
 
     def __call__(self, arrays: Arrays) -> np.ndarray:
         """Return outputs, float32 [N, K], of the network's arrays, [N, ...] by name."""
-        found = fed(arrays, self._names)
+        return self.all_outputs(arrays)[0]
+
+    def all_outputs(self, arrays: Arrays) -> list[np.ndarray]:
+        """Return all outputs of the file in its order; see `Session`."""
+        given = fed(arrays, self._names)
         with self._lock:
-            for handle, array in zip(self._inputs, found, strict=True):
+            for handle, array in zip(self._inputs, given, strict=True):
                 handle.copy_from_cpu(array)
             self._predictor.run()
-            outputs: np.ndarray = self._predictor.get_output_handle(self._output_name).copy_to_cpu()
-        return outputs
+            return [self._predictor.get_output_handle(name).copy_to_cpu() for name in self._output_names]
 
     @staticmethod
     def load(folder: Path, gpu: int | None, threads: int) -> Any:

@@ -26,7 +26,9 @@ class Gen(RejectionScore):
 
     def __call__(self, values: np.ndarray, state: State) -> np.ndarray:
         """Return ``-sum(p^gamma (1 - p)^gamma)`` over the largest of the probabilities ``[N, K]``."""
-        used = np.clip(np.asarray(values, dtype=np.float64), 0, 1)
-        if used.shape[1] > self.config.largest:
-            used = np.partition(used, -self.config.largest, axis=1)[:, -self.config.largest :]
-        return np.asarray(-((used * (1 - used)) ** self.config.gamma).sum(axis=1))
+        ordered = np.sort(np.clip(np.asarray(values, dtype=np.float64), 0, 1), axis=1)
+        # In float32 a probability near 1 is coarse; the sum of the others is not.
+        rest = 1 - ordered
+        rest[:, -1] = np.minimum(ordered[:, :-1].sum(axis=1), 1)
+        terms = (ordered * rest) ** self.config.gamma
+        return np.asarray(-terms[:, -self.config.largest :].sum(axis=1))

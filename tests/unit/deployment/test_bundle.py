@@ -28,7 +28,12 @@ from tests.unit.deployment.conftest import (
 def test_content(bundle):
     facts = yaml.safe_load((bundle.folder / "bundle.yaml").read_text(encoding="utf-8"))
     assert facts["format"] == 3
-    assert facts["task"] == {"name": "single_label", "names": list(NAMES)}
+    assert facts["task"] == {
+        "name": "single_label",
+        "names": list(NAMES),
+        "temperature": 1.0,
+        "calibrate": True,
+    }
     assert facts["inputs"] == [{"name": "image", "shape": [1, 8, 10], "dtype": "float32"}]
     assert facts["input"]["name"] == "image"
     assert facts["input"]["mean"] == [0.4]

@@ -1,0 +1,114 @@
+"""Records of ``bundle.yaml`` about the data, the calibration of probabilities and the refusal of unknown items."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
+from paddle_automl.deployment.rejection.base import SCORES
+
+
+class CalibrationRecord(Section):
+    """How well the probabilities match the fractions of right answers, on the validation split."""
+
+    temperature: float
+    """Temperature by which the raw outputs are divided before the softmax, in every format."""
+
+    items: int
+    """Validation items."""
+
+    held_out: bool
+    """Whether the network was not trained on them; if it was, the errors are too small."""
+
+    error_before: float
+    """Expected calibration error with 15 bins (Guo et al. 2017) at temperature 1."""
+
+    error_after: float
+    """The same at the temperature of the bundle."""
+
+    loss_before: float
+    """Cross entropy in nats at temperature 1."""
+
+    loss_after: float
+    """The same at the temperature of the bundle."""
+
+    def describe(self) -> str:
+        """Return one sentence for users."""
+        seen = "" if self.held_out else "; the network was trained on these items, so both are too small"
+        return (
+            f"temperature {self.temperature:.3f}, expected calibration error {self.error_before:.4f} before, "
+            f"{self.error_after:.4f} after, on {self.items} validation items{seen}"
+        )
+
+
+class ScoreRecord(Section):
+    """How well a rejection score tells items of withheld classes from known ones."""
+
+    auroc: float
+    """Area under the ROC curve: probability that a known item has a larger score than one of a withheld class."""
+
+    refused: float
+    """Fraction of the items of withheld classes that are refused where `keep` of the known are kept."""
+
+
+class RejectionRecord(Section):
+    """When an item belongs to none of the classes: the score and its thresholds."""
+
+    score: Annotated[PluginConfig, Plugin(SCORES)]
+    """The score; larger for items that look like the known classes."""
+
+    keep: float
+    """Fraction of the validation items that must not be refused."""
+
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    """Items with a smaller score are refused; by format."""
+
+    kept: dict[str, float] = Field(default_factory=dict)
+    """Fraction of the validation items that are not refused; by format."""
+
+    items: int = 0
+    """Validation items."""
+
+    held_out: bool = True
+    """Whether the network was not trained on them; if it was, more of new known items are refused than of these."""
+
+    auroc: float | None = None
+    """That of the score; see `tried`."""
+
+    refused: float | None = None
+    """That of the score; see `tried`."""
+
+    tried: dict[str, ScoreRecord] = Field(default_factory=dict)
+    """All scores, measured on validation with a network that was trained without some of the classes, for less time
+    than the network in the bundle."""
+
+    withheld: Sequence[str] = ()
+    """Those classes."""
+
+    def describe(self) -> str:
+        """Return one sentence for users."""
+        kept = next(iter(self.kept.values()), None)
+        text = f"{self.score.name}" + (
+            "" if kept is None else f" keeps {kept:.3f} of {self.items} validation items"
+        )
+        if self.auroc is None or self.refused is None:
+            return f"{text}; not measured on items of other classes"
+        return (
+            f"{text}; refuses {self.refused:.3f} of the items of {len(self.withheld)} withheld classes "
+            f"(AUROC {self.auroc:.3f})"
+        )
+
+
+class DataRecord(Section):
+    """The data that the network was made from."""
+
+    items: int
+    """All items."""
+
+    splits: dict[str, int]
+    """Items of each split."""
+
+    fingerprint: str
+    """SHA-256 over the content, the target and the split of all items."""
