@@ -75,8 +75,8 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         "--max-bodies-mb", type=float, default=256.0, metavar="MB", help="bodies held at one time (default: 256)"
     )
     group.add_argument(
-        "--max-pixels", type=int, metavar="N",
-        help="largest image in pixels, or text in characters (default: 50 million pixels)",
+        "--max-extent", type=int, metavar="N",
+        help="largest item: pixels of an image (default: 50 million), characters of a text (default: 20,000)",
     )  # fmt: skip
     group.add_argument(
         "--timeout", type=float, default=30.0, metavar="S",
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         items=args.max_items,
         body_mb=args.max_body_mb,
         bodies_mb=max(args.max_bodies_mb, args.max_body_mb),
-        extent=args.max_pixels,
+        extent=args.max_extent,
         timeout_s=args.timeout,
         connections=args.max_connections,
     )
@@ -114,8 +114,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace, address: Address, limits: Limits) -> None:
+    from paddle_automl.deployment.predictor import Predictor
     from paddle_automl.serving.app import Application
-    from paddle_automl.serving.engine import Engine as Predictor
     from paddle_automl.serving.model import name_of
     from paddle_automl.serving.server import bind, serve
 

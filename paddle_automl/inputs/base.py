@@ -133,7 +133,7 @@ class Input(ABC):
         del folder
         return cls(fitted)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> None:  # noqa: B027  most inputs have nothing to write
         """Write what was learned and is too large for a record, such as a vocabulary, into `folder`.
 
         `fitted` holds a hash of each file. The folder is created only if there is something to write.
@@ -176,8 +176,13 @@ class Input(ABC):
     def read(self, source: Source) -> np.ndarray:
         """Read one raw item as in training; raises DataError with the source and the reason."""
 
+    def rows(self, array: str) -> int | None:
+        """Return the rows of the table into which the integers of an array are indices; None: there is no table."""
+        del array
+        return None
+
     def extent(self, source: Source) -> int:
-        """Return the size of a source in `Media.unit` before it is read, such as by its header; raises DataError."""
+        """Return the size of a source in `Media.unit`, found without reading all of it; raises DataError."""
         del source
         return 1
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from paddle_automl.core.errors import AutoMLError
-from paddle_automl.deployment.predictor import Prediction, Predictor
+from paddle_automl.core.errors import AutoMLError, DataError
+from paddle_automl.deployment.predictor import Prediction, Predictor, Raw
 from paddle_automl.inputs.base import Arrays, Media
 from paddle_automl.serving.batcher import Batcher, Job
 from paddle_automl.serving.errors import RequestError, busy
@@ -23,6 +24,16 @@ from paddle_automl.serving.options import Limits
 READERS = 2
 """Threads that read items, such as decoding images."""
 ITEMS, ARRAYS = "items", "arrays"
+MOST_OPEN = 2**18
+"""Most numbers of one array of a request along its open axes, all items together."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """An item that was read, and its size in `Media.unit`."""
+
+    content: np.ndarray
+    extent: int
 
 
 class ServedModel:
@@ -38,6 +49,7 @@ class ServedModel:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._runner = ThreadPoolExecutor(1, thread_name_prefix="runner")
         self._reading = 0
+        self._open = any(None in spec.shape for spec in predictor.bundle.info.inputs)
         self._batcher = Batcher(
             self._run,
             self._runner,
@@ -67,13 +79,9 @@ class ServedModel:
     async def warm_up(self) -> None:
         """Run the network with each size of a batch, so that no request meets its first, slow runs."""
         loop, rng = asyncio.get_running_loop(), np.random.default_rng(0)
-        size = 1
-        while True:
+        for size in range(1, self.limits.batch + 1):
             arrays = self.predictor.input.example(size, rng)
             await loop.run_in_executor(self._runner, self._run, (ARRAYS,), [arrays])
-            if size >= self.limits.batch:
-                break
-            size = min(2 * size, self.limits.batch)
         self.ready = True
 
     async def close(self) -> None:
@@ -101,29 +109,47 @@ class ServedModel:
         self.check_count(len(sources))
         names = names or [self.word] * len(sources)
         read = await self._read(sources)
-        items = [item for item in read if isinstance(item, np.ndarray)]
+        items = [item for item in read if isinstance(item, _Item)]
         rows = iter(await self._predict_items(items) if items else ())
         return [
-            self._named(next(rows), source, name)
-            if isinstance(item, np.ndarray)
+            replace(next(rows), source=source, name=name)
+            if isinstance(item, _Item)
             else Prediction(source, error=_sentence(item), name=name)
             for source, name, item in zip(sources, names, read, strict=True)
         ]
 
-    async def run(self, arrays: Arrays) -> Any:
+    async def run(self, arrays: Arrays) -> Raw:
         """Return the network's results for arrays ``[N, ...]`` by name; raises DataError if they do not fit."""
         self._must_be_ready()
         self.predictor.check_arrays(arrays)
         count = len(next(iter(arrays.values())))
         self.check_count(count)
+        self._check_numbers(arrays)
         shapes = tuple((name, array.shape[1:], array.dtype.str) for name, array in arrays.items())
-        return await self._done(self._batcher.submit((ARRAYS, shapes), arrays, count))
+        raw: Raw = await self._done(self._batcher.submit((ARRAYS, shapes), arrays, count))
+        return raw
+
+    def _check_numbers(self, arrays: Arrays) -> None:
+        """Raise DataError for numbers that a network cannot take, or that would take too much memory."""
+        for spec in self.predictor.bundle.info.inputs:
+            array = arrays[spec.name]
+            if array.dtype.kind == "f":
+                if not np.isfinite(array).all():
+                    raise DataError(f"'{spec.name}' has values that are not finite numbers")
+            elif (rows := self.predictor.input.rows(spec.name)) is not None:
+                # An index beyond its table would be read from somewhere else in memory.
+                if array.size and not 0 <= int(array.min()) <= int(array.max()) < rows:
+                    raise DataError(
+                        f"'{spec.name}' has indices that are not in its table: they must be 0 to {rows - 1}"
+                    )
+            if None in spec.shape and array.size > MOST_OPEN:
+                raise DataError(f"'{spec.name}' has {array.size:,} numbers, more than the {MOST_OPEN:,} allowed")
 
     def _must_be_ready(self) -> None:
         if not self.ready:
             raise busy("the model is not ready")
 
-    async def _read(self, sources: Sequence[Any]) -> list[np.ndarray | str]:
+    async def _read(self, sources: Sequence[Any]) -> list[_Item | str]:
         if self._reading + self._batcher.rows + len(sources) > max(self.limits.queue, len(sources)):
             raise busy(f"{self._reading + self._batcher.rows} items are waiting; try again later")
         started, loop = time.monotonic(), asyncio.get_running_loop()
@@ -135,30 +161,39 @@ class ServedModel:
             self._reading -= len(sources)
             self.metrics.took("read", time.monotonic() - started)
 
-    def _read_one(self, source: Any) -> np.ndarray | str:
+    def _read_one(self, source: Any) -> _Item | str:
         """Return one item, or why it cannot be read; in a thread of its own."""
         try:
             size = self.predictor.input.extent(source)
             if size > self.extent:
                 unit = self.media.unit if self.media else ""
                 return f"{self.word}: has {size:,} {unit}, more than the {self.extent:,} allowed"
-            return self.predictor.read(source)
+            return _Item(self.predictor.read(source), size)
         except (AutoMLError, OSError) as error:
             return str(error)
 
-    async def _predict_items(self, items: list[np.ndarray]) -> list[Prediction]:
-        """Return a prediction per item; items of the same shape share a job."""
-        groups: dict[tuple[Any, ...], list[int]] = {}
+    async def _predict_items(self, items: list[_Item]) -> list[Prediction]:
+        """Return a prediction per item; items of the same kind share a job."""
+        groups: dict[Any, list[int]] = {}
         for number, item in enumerate(items):
-            groups.setdefault((item.shape, item.dtype.str), []).append(number)
+            groups.setdefault(self._kind(item), []).append(number)
         jobs = [
-            (numbers, self._batcher.submit((ITEMS, kind), np.stack([items[row] for row in numbers]), len(numbers)))
-            for kind, numbers in groups.items()
+            (rows, self._batcher.submit(kind, np.stack([items[row].content for row in rows]), len(rows)))
+            for kind, rows in groups.items()
         ]
         found: dict[int, Prediction] = {}
         for numbers, job in jobs:
             found.update(zip(numbers, self.predictor.answer(await self._done(job)), strict=True))
         return [found[number] for number in range(len(items))]
+
+    def _kind(self, item: _Item) -> Any:
+        """Return what items of one batch have in common.
+
+        Along an open axis items are padded to the largest of their batch, so a long text gets no short ones: at
+        most four times as long.
+        """
+        size = int(math.log(max(item.extent, 1), 4)) if self._open else 0
+        return ITEMS, item.content.shape, item.content.dtype.str, size
 
     async def _done(self, job: Job) -> Any:
         result = await job.future
@@ -167,7 +202,7 @@ class ServedModel:
         self.metrics.items.inc(job.rows)
         return result
 
-    def _run(self, kind: Any, contents: Sequence[Any]) -> list[Any]:
+    def _run(self, kind: Any, contents: Sequence[Any]) -> list[Raw]:
         """Run one batch; returns the results of each job. In the runner's thread."""
         if kind[0] == ITEMS:
             counts = [len(items) for items in contents]
@@ -179,17 +214,13 @@ class ServedModel:
         raw, ends = self.predictor.run(arrays), np.cumsum(counts)
         return [_rows(raw, slice(int(end) - count, int(end))) for end, count in zip(ends, counts, strict=True)]
 
-    @staticmethod
-    def _named(prediction: Prediction, source: Any, name: str) -> Prediction:
-        return replace(prediction, source=source, name=name)
-
 
 def name_of(text: str) -> str:
     """Return a model's name that can stand in an address: letters, digits, ``-``, ``_`` and ``.``."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "model"
 
 
-def _rows(raw: Any, rows: slice) -> Any:
+def _rows(raw: Raw, rows: slice) -> Raw:
     """Return the results of some items of a batch."""
     return replace(raw, outputs=raw.outputs[rows], known=None if raw.known is None else raw.known[rows])
 

@@ -86,7 +86,7 @@ def _option(name: str) -> str:
         "items": "--max-items",
         "body_mb": "--max-body-mb",
         "bodies_mb": "--max-bodies-mb",
-        "extent": "--max-pixels",
+        "extent": "--max-extent",
         "timeout_s": "--timeout",
         "connections": "--max-connections",
     }[name]

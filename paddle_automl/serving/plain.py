@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
+from paddle_automl.deployment.output import as_dict
 from paddle_automl.deployment.predictor import Prediction
 from paddle_automl.serving.answers import json_answer, json_body
 from paddle_automl.serving.errors import RequestError
@@ -54,7 +55,8 @@ def _answer(model: ServedModel, predictions: Sequence[Prediction], top: int | No
     if all(item.answer is None for item in predictions):
         raise RequestError(400, "; ".join(dict.fromkeys(item.error or "" for item in predictions))[:1000])
     records = [
-        {"name": item.name} | ({"error": item.error} if item.answer is None else item.as_dict(top))
+        {"name": item.name}
+        | ({"error": item.error} if item.answer is None else as_dict(item, model.predictor.task, top))
         for item in predictions
     ]
     return json_answer({"model": model.name, "predictions": records})

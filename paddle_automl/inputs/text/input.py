@@ -13,7 +13,7 @@ import numpy as np
 
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import BundleError, ConfigError, DataError
-from paddle_automl.inputs.base import INPUTS, Fitted, Input, InputConfig, Statistics, TensorSpec
+from paddle_automl.inputs.base import INPUTS, Fitted, Input, InputConfig, Media, Statistics, TensorSpec
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.inputs.text import learned
 from paddle_automl.inputs.text.cleaning import cleaner, is_cjk, word_splitter
@@ -50,6 +50,7 @@ class TextInput(Input):
     Config: ClassVar[type[InputConfig]] = TextConfig
     Fitted: ClassVar[type[Fitted]] = TextFitted
     word: ClassVar[str] = "text"
+    media: ClassVar[Media | None] = Media("text", ("text/plain",), "characters", 20_000)
 
     fitted: TextFitted
 
@@ -227,6 +228,10 @@ class TextInput(Input):
     def read(self, source: Any) -> np.ndarray:
         """Return a text, or the content of a file, as an object array ``[]``."""
         return TextReader()(source)
+
+    def extent(self, source: Any) -> int:
+        """Return the number of characters of a text; of a file, or of bytes, the number of bytes."""
+        return source.stat().st_size if isinstance(source, Path) else len(source)
 
     def encode(self, items: np.ndarray) -> dict[str, Ragged]:
         """Return the arrays of texts ``[N]``, not padded."""
