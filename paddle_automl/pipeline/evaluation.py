@@ -78,7 +78,7 @@ def evaluation_of(
         split = split or ALL
     bundle = RunFolder(located(path)).find_bundle()
     if bundle is not None:
-        data = {**_bundle_config(bundle), KEY: list(absolute_plugins(plugins))}
+        data = {**bundle_config(bundle), KEY: list(absolute_plugins(plugins))}
         source = {"bundle": str(bundle)}
         split = split or "test"
     else:
@@ -131,7 +131,11 @@ def evaluate_model(
     return found.as_dict()
 
 
-def _bundle_config(bundle: Path) -> dict[str, Any]:
+def bundle_config(bundle: Path) -> dict[str, Any]:
+    """Return the configuration in a bundle, with the folders of its data where its run is around it.
+
+    Raises BundleError if it holds none.
+    """
     data, _ = read_yaml(bundle / BUNDLE_FILE)
     config = data.get("config")
     if not isinstance(config, dict) or not config:

@@ -128,6 +128,21 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def report(self) -> Path:
+        """The report: one page for people."""
+        return self.path / "report.html"
+
+    @property
+    def report_data(self) -> Path:
+        """The report for programs."""
+        return self.path / "report.json"
+
+    @property
+    def answers(self) -> Path:
+        """The exported network's answers on the test split, for the report; see `reporting.answers`."""
+        return self.path / "answers.json"
+
+    @property
     def history_picture(self) -> Path:
         """Plot of the values of the trials."""
         return self.path / "search_history.png"

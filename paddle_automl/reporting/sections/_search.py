@@ -1,0 +1,65 @@
+"""What the sections about trials share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from paddle_automl.search.objective import Objective
+from paddle_automl.search.records import TrialRecord
+
+
+def best_so_far(records: Sequence[TrialRecord], objective: Objective, place: int = 0) -> list[float | None]:
+    """Return the best value up to each trial."""
+    best: float | None = None
+    found: list[float | None] = []
+    for record in records:
+        if record.values and record.repeat_of is None:
+            value = record.values[place]
+            best = value if best is None else min(best, value, key=objective.cost)
+        found.append(best)
+    return found
+
+
+def window(values: Sequence[float], goal: str) -> tuple[float, float] | None:
+    """Return the range of an axis that shows the better three quarters well, or None for the whole range.
+
+    One diverged trial would otherwise flatten all others into a line.
+    """
+    ordered = sorted(values, reverse=goal == "minimize")
+    if len(ordered) < 8:
+        return None
+    worst, middle, best = ordered[0], ordered[len(ordered) // 4], ordered[-1]
+    if abs(worst - best) <= 3 * abs(middle - best) or middle == best:
+        return None
+    edge, reach = best + (best - middle) * 0.08, middle + (middle - best) * 0.6
+    return (reach, edge) if goal == "maximize" else (edge, reach)
+
+
+def limit_axis(axis: Any, values: Sequence[float], goal: str) -> bool:
+    """Limit a vertical axis as `window` says; return whether some values are outside."""
+    found = window(values, goal)
+    if found is None:
+        return False
+    axis.set_ylim(*found)
+    return True
+
+
+def trial_of(record: TrialRecord) -> dict[str, Any]:
+    """Return a trial as JSON-like data."""
+    return {
+        "number": record.number,
+        "state": record.state,
+        "values": list(record.values or ()),
+        "seconds": round(record.seconds, 3),
+        "reason": record.reason,
+        "duplicate_of": record.duplicate_of,
+        "repeat_of": record.repeat_of,
+        "baseline": record.baseline,
+        "warm_start": record.warm_start,
+    }
+
+
+def column(trials: Sequence[Mapping[str, Any]], place: int = 0) -> list[float]:
+    """Return the values of one objective."""
+    return [trial["values"][place] for trial in trials if len(trial["values"]) > place]
