@@ -41,6 +41,7 @@ REQUIRES = [
     "psutil>=5.9",
     "threadpoolctl>=3.2",
     "filelock>=3.12",
+    "charset-normalizer>=3,<4",  # encodings of tables of texts; requests needs it too
 ]
 
 # ONNX files beside Paddle's. paddle2onnx pins neither NumPy nor protobuf; its pins of onnx fit these.
@@ -65,6 +66,8 @@ SERVE = [
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.7", "hypothesis>=6.100", "import-linter>=2"]
 # Another minor version of ruff may format the same file in another way.
 LINT = ["ruff>=0.17,<0.18", "mypy>=1.11", "types-PyYAML"]
+# Words of Chinese texts, learned parts of words, traditional and simplified characters.
+TEXT = ["jieba>=0.42.1,<0.43", "tokenizers>=0.20,<1", "opencc>=1.1.9,<2"]
 
 setup(
     name="paddle_automl",
@@ -83,7 +86,8 @@ setup(
         "serve": SERVE,
         "test": TEST,
         "lint": LINT,
-        "dev": [*TEST, *LINT, *PRETRAINED, *SERVE],
+        "text": TEXT,
+        "dev": [*TEST, *LINT, *TEXT, *PRETRAINED, *SERVE],
     },
     entry_points={"console_scripts": ["paddle-automl = paddle_automl.cli.main:main"]},
 )

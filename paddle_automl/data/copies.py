@@ -60,6 +60,6 @@ def _count(number: int, word: str) -> str:
 
 def _name(samples: Samples, row: int) -> str:
     if samples.sources is None:
-        return f"number {row}"
+        return f"number {row}" if samples.origins is None else samples.origins[row]
     source = samples.sources[row]
     return readable(source) if hasattr(source, "__fspath__") else repr(source)

@@ -24,8 +24,14 @@ log = logging.getLogger(__name__)
 LARGEST = 2 << 30
 """Most bytes of a file."""
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-_BINARY = {b"PK\x03\x04": "an Excel workbook or an archive", b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-           b"%PDF": "a PDF", b"\x1f\x8b": "packed", b"\x89PNG": "an image", b"\xff\xd8\xff": "an image"}  # fmt: skip
+_BINARY = {
+    b"PK\x03\x04": "an Excel workbook or an archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"%PDF": "a PDF",
+    b"\x1f\x8b": "packed",
+    b"\x89PNG": "an image",
+    b"\xff\xd8\xff": "an image",
+}
 
 
 def text_of(path: Path, option: str, encoding: str | None) -> str:
@@ -46,9 +52,7 @@ def text_of(path: Path, option: str, encoding: str | None) -> str:
         raise DataError(f"{option}: '{name}' has more than {LARGEST >> 30} GB; divide it into several files")
     kind = next((kind for start, kind in _BINARY.items() if raw.startswith(start)), None)
     if kind is not None:
-        raise DataError(
-            f"{option}: '{name}' is {kind}, not a text file; save it as CSV (UTF-8), TSV or JSON lines and name that"
-        )
+        raise DataError(f"{option}: '{name}' is {kind}, not a text file; save it as CSV (UTF-8), TSV or JSON lines")
     text, found = decoded(raw, name, encoding)
     if found != "utf-8" and encoding is None:
         log.info("%s: is read as %s", shown(name), found)

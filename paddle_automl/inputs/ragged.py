@@ -77,7 +77,7 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
 
 
 def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the numbers ``start, start + 1, ...``, as many as `lengths` says, for each start one after the other."""
+    """Return ``start, start + 1, ...`` for each of the `starts`, as many as its length, one after the other."""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)

@@ -142,7 +142,8 @@ class InputContract:
         case = self.case(plugin, tmp_path)
         assert case.input.fitted.name == plugin.name
         text = json.dumps(case.input.fitted.model_dump(mode="json"), allow_nan=False)
-        again = plugin(plugin.Fitted.model_validate(json.loads(text)))
+        case.input.save(tmp_path / "learned")
+        again = plugin.restored(plugin.Fitted.model_validate(json.loads(text)), tmp_path / "learned")
         assert again.fitted == case.input.fitted
         assert again.specs == case.input.specs
         assert again.same_items(case.input)
@@ -150,6 +151,27 @@ class InputContract:
             assert same(again.read(source), case.items[row]), f"{source} is not read as in training"
         expected = case.input.batch(case.items)
         assert all(same(array, expected[name]) for name, array in again.batch(case.items).items())
+
+    def test_arrays_of_many_items_are_those_of_batches(self, plugin: type[Input], tmp_path: Path) -> None:
+        """An input that encodes all items at once gives the arrays of each batch."""
+        case = self.case(plugin, tmp_path)
+        encoded = case.input.encode(case.items)
+        if encoded is None:
+            return
+        rows = np.array([3, 1])
+        expected = case.input.batch(case.items[rows])
+        for spec in case.input.specs:
+            assert spec.shape == (None,), f"{spec.name}: only arrays with one open axis can be encoded"
+            assert len(encoded[spec.name]) == len(case.items)
+            assert same(encoded[spec.name].padded(rows, spec.dtype), expected[spec.name])
+
+    def test_a_network_may_take_some_of_the_arrays(self, plugin: type[Input], tmp_path: Path) -> None:
+        """An array that the input does not have is refused, with the key of the network."""
+        given = self.case(plugin, tmp_path).input
+        names = [spec.name for spec in given.specs]
+        assert given.only(names).specs == given.specs
+        with pytest.raises(ConfigError, match=r"model\.backbone: .*no such array"):
+            given.only(["no such array"])
 
     def test_other_data_are_read_with_the_stated_options(self, plugin: type[Input], tmp_path: Path) -> None:
         """An evaluation on other data reads them as in training."""

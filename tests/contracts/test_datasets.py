@@ -58,8 +58,33 @@ def _image_table(root):
     return {"file": "图 片/表.csv", "labels": "类"}
 
 
+def _text_table(root):
+    rows = [f'"第{number}行，""好""";{"好" if number % 2 else "差"};w{number % 3}' for number in range(12)]
+    (root / "表 格.csv").write_text("\n".join(["评论;类;who", *rows]), encoding="utf-8-sig")
+    return {"file": "表 格.csv", "text": "评论", "label": "类"}
+
+
+def _text_list(root):
+    for part, count in (("train", 12), ("dev", 6)):
+        lines = [f"标题 {part} {number}\t{number % 2}" for number in range(count)]
+        (root / f"{part} 列表.txt").write_text("\n".join(lines), encoding="gb18030")
+    (root / "类.txt").write_text("体育\n财经\n", encoding="utf-8")
+    return {"train": "train 列表.txt", "validation": "dev 列表.txt", "label_file": "类.txt"}
+
+
+def _text_folder(root):
+    for name, count in (("好 评", 5), ("差 评", 6)):
+        (root / "文 本" / name).mkdir(parents=True)
+        for number in range(count):
+            (root / "文 本" / name / f"{number}.txt").write_text(f"{name}的第{number}条", encoding="utf-16")
+    return {"root": "文 本"}
+
+
 EXAMPLES = {
     "digits": _digits,
+    "text_table": _text_table,
+    "text_list": _text_list,
+    "text_folder": _text_folder,
     "image_folder": _image_folder,
     "image_list": _image_list,
     "image_table": _image_table,

@@ -26,8 +26,22 @@ def image_files_and_bytes(folder):
     return [*files, buffer.getvalue(), Image.open(files[0]).rotate(90)]
 
 
-SOURCES = {"image": image_files_and_bytes}
-ITEMS = {"image": lambda: np.random.default_rng(2).integers(0, 256, (9, 5, 6, 3), dtype=np.uint8)}
+REVIEWS = (
+    "房间很干净，早餐一般", "太吵了，房间太小", "ＡＢＣ　酒店\n不错", "", "好", "the room was clean", "The room was small!",
+    "干净干净干净", "room 房间 🙂",
+)  # fmt: skip
+
+
+def texts_and_a_file(folder):
+    (folder / "评 论.txt").write_text("房间很好，\n下次再来", "utf-8")
+    return [*REVIEWS, folder / "评 论.txt", "早餐".encode("utf-8")]
+
+
+SOURCES = {"image": image_files_and_bytes, "text": texts_and_a_file}
+ITEMS = {
+    "image": lambda: np.random.default_rng(2).integers(0, 256, (9, 5, 6, 3), dtype=np.uint8),
+    "text": lambda: np.array(REVIEWS, dtype=object),
+}
 
 
 class OfRegistry(InputContract):
@@ -47,6 +61,24 @@ class TestInputs(OfRegistry):
 @pytest.mark.parametrize("plugin", [INPUTS["image"]])
 class TestImagesWithOptions(OfRegistry):
     options: ClassVar = {"size": (9, 7), "channels": 1, "fit": "pad"}
+
+
+@pytest.mark.parametrize("plugin", [INPUTS["text"]])
+class TestTextsWithOptions(OfRegistry):
+    options: ClassVar = {
+        "ngrams": ["words 1-2", {"unit": "characters_in_words", "lengths": [2, 4], "min_count": 1}],
+        "tokens": {"kind": "words", "min_count": 1},
+        "max_length": 4,
+        "long": "head_tail",
+        "unicode": "none",
+        "case": "keep",
+        "words": "spaces",
+    }
+
+
+@pytest.mark.parametrize("plugin", [INPUTS["text"]])
+class TestTextsInTrainedParts(OfRegistry):
+    options: ClassVar = {"ngrams": "none", "tokens": {"kind": "trained", "size": 100, "model": "bpe"}}
 
 
 @pytest.mark.parametrize("plugin", [Texts])

@@ -28,8 +28,8 @@ class TextTableData(Dataset):
     """A CSV, TSV or JSON-lines file with a row per text: columns of texts, and named columns of targets.
 
     The first row names the columns (in JSON lines the keys do). `label` with one column is a class per text; with
-    several columns, or with a separator, any number of labels per text; `targets` are columns of numbers. data.group
-    may name a column.
+    several columns, or with a separator, any number of labels per text; `targets` are columns of numbers. A column
+    may be named by data.group.
     """
 
     input = "text"

@@ -6,18 +6,19 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from paddle_automl.core.extras import needed
 
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\ufeff]+")
 _WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 _FULL_WIDTH = {0x3000: 0x20} | {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+Form = Literal["NFKC", "NFC", "none"]
 CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]")
 """Characters of languages that are written without spaces between words, or that carry as much as a word."""
 
 
-def cleaner(unicode: str, case: str, full_width: str, chinese: str) -> Callable[[str], str]:
+def cleaner(unicode: Form, case: str, full_width: str, chinese: str) -> Callable[[str], str]:
     """Return the function that cleans a text; spaces and control characters become single spaces.
 
     Raises UnsupportedError that names the extra if a package is missing.

@@ -58,6 +58,6 @@ def _guess(raw: bytes) -> str | None:
 def _mixed(raw: bytes, error: UnicodeDecodeError) -> str:
     line = raw[: error.start].count(b"\n") + 1
     return (
-        f"is in no known encoding: byte {error.start} in line {line} is not UTF-8, and no other one fits all bytes; "
+        f"is in no known encoding: byte {error.start} in line {line} is not UTF-8, and nothing else fits; "
         "save it as UTF-8, or state data.dataset.encoding"
     )

@@ -74,7 +74,8 @@ class TextInput(Input):
     @classmethod
     def measure(cls, config: TextConfig, reader: Any, batches: Iterable[np.ndarray]) -> Statistics:
         """Return the n-grams with their counts, and the tokens, of the training texts."""
-        texts = np.concatenate([np.empty(0, object), *batches])
+        # An item alone is an array [] of one object.
+        texts = [str(item) for items in batches for item in items]
         choices = _choices(config, texts)
         clean, words = _cleaner(config), word_splitter(choices.words)
         counters = [Counter(block) for block in choices.blocks]
@@ -238,7 +239,7 @@ class TextInput(Input):
         fitted, clean, words = self.fitted, self._clean, self._words
         parts: dict[str, list[Ragged]] = {name: [] for name in fitted.arrays}
         for start in range(0, max(len(items), 1), CHUNK):
-            texts = [clean(text) for text in items[start : start + CHUNK]]
+            texts = [clean(str(item)) for item in items[start : start + CHUNK]]
             if "tokens" in parts:
                 assert self.learned.tokens is not None
                 parts["tokens"].append(self.learned.tokens.encode(texts, words, fitted.max_length, fitted.long))
@@ -290,17 +291,16 @@ class TextInput(Input):
 
     def facts(self, items: np.ndarray) -> dict[str, np.ndarray]:
         """Return the number of characters of each text."""
-        return {"characters": np.array([len(item) for item in items], np.float64)}
+        return {"characters": np.array([len(str(item)) for item in items], np.float64)}
 
 
 def _cleaner(options: TextConfig | TextFitted) -> Callable[[str], str]:
     return cleaner(options.unicode, options.case, options.full_width, options.chinese)
 
 
-def _choices(config: TextConfig, texts: np.ndarray) -> Choices:
+def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
     """Return what `auto` stands for with these training texts."""
-    sample = texts[np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(np.int64)]
-    cjk = is_cjk(sample.tolist())
+    cjk = is_cjk(texts[:: max(len(texts) // SAMPLE, 1)])
     if config.ngrams == "auto":
         names = SETS["characters" if cjk else "words_and_characters"]
         blocks = tuple(Block.model_validate(name) for name in names)

@@ -1,8 +1,8 @@
 """N-grams of characters and words as numbers: found, counted and weighted for many texts at once.
 
-An n-gram is known by 64 bits of a polynomial hash of its symbols: for a vocabulary of 200,000 another n-gram is taken
-for one of them with a probability of 1e-14. All steps are array operations, so that a title takes 0.1 ms alone and
-a few microseconds among others.
+An n-gram is known by 64 bits of a polynomial hash of its symbols: with a vocabulary of 200,000 an unknown n-gram is
+taken for one of them with a probability of 1e-14. All steps are array operations, so that a title takes 0.1 ms
+alone and a few microseconds among others.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Counter:
     def most(self, limit: int) -> tuple[list[str], list[int]]:
         """Return the texts and counts of the most frequent n-grams, at most `limit`, sorted by text.
 
-        Those that are rarer than the block's least count are left out; of equally frequent ones the first by number.
+        Those that are rarer than the block's least count are left out; of equally frequent ones some are taken.
         """
         if not self._found:
             return [], []

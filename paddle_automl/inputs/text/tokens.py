@@ -30,7 +30,7 @@ PARTS = 4
 
 
 def cut(lengths: np.ndarray, most: int, long: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is read of texts of these lengths, int64 ``[N]``: places in the row of all tokens, and lengths."""
+    """Return what is read of texts with so many tokens, int64 ``[N]``: places among all tokens, and lengths."""
     starts = offsets_of(lengths)[:-1]
     kept = np.minimum(lengths, most)
     places = spans(starts, kept)
@@ -79,7 +79,7 @@ class Listed(Vocabulary):
         self.known = known
 
     @cached_property
-    def texts(self) -> list[str]:  # type: ignore[override]
+    def texts(self) -> list[str]:
         """The text of each row."""
         return ["", UNKNOWN, *self.known]
 
@@ -131,7 +131,7 @@ class Pieces(Vocabulary):
         self._tokenizer.no_truncation()
 
     @cached_property
-    def texts(self) -> list[str]:  # type: ignore[override]
+    def texts(self) -> list[str]:
         """The text of each row."""
         count = self._tokenizer.get_vocab_size(with_added_tokens=True)
         named = [self._tokenizer.id_to_token(number) for number in range(count)]

@@ -42,7 +42,7 @@ def test_short_forms():
         ({"input": {"channels": 2}}, "channels: input should be 'auto', 1 or 3"),
         ({"input": {"range": [5, 5]}}, r"input.range: must be \[lowest, highest\], two rising numbers"),
         ({"input": {"range": 4095}}, r"input.range: must be \[lowest, highest\], two rising numbers, got 4095"),
-        ({"input": "text"}, "input: unknown input 'txt'"),
+        ({"input": "txt"}, "input: unknown input 'txt'; did you mean 'text'?"),
         (
             {"dataset": "digit", "input": {"size": 8}},
             r"^dataset: unknown dataset 'digit'; did you mean 'digits'\? valid: ",
