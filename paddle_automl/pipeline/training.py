@@ -115,7 +115,9 @@ class _Training:
 
     def _into(self, folder: RunFolder, config: RunConfig, executor: Executor) -> TrainResult:
         own = validate(RunConfig, standalone(config, self.place.folder.path))
-        request = TrainRequest(own, folder.path, shared_of(config), self.on, whole=True, grows=self.grows)
+        request = TrainRequest(
+            own, folder.path, shared_of(config), self.on, whole=True, grows=self.grows, alone=True
+        )
         job = job_of("train", request, self._log, config)
         display = self.observer.job("training", config.training.epochs)
 

@@ -46,6 +46,10 @@ class TrainingConfig(Section):
     """Items per step."""
     eval_batch_size: int = Field(256, ge=1)
     """Items per batch in evaluations; has no effect on results."""
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Threads of the fast layers and of Paddle's linear algebra in a training that runs alone: the refit, and
+    tools/train.py. auto: one, or all cores where the time is limited and a few timed steps are faster with them.
+    Results are the same within rounding. The cores of trials side by side are divided by the executor."""
     steps_per_epoch: int | None = Field(None, ge=1)
     """Most steps of an epoch; the next epoch draws other items. None: an epoch goes over all training data."""
     sampling: Literal["shuffled", "balanced"] = "shuffled"
@@ -121,7 +125,8 @@ class TrainingConfig(Section):
         }
         stated = [name for name, used in kinds.items() if used]
         if len(stated) > 1:
-            raise PydanticCustomError("stated", f"only one average of the weights is possible, got {', '.join(stated)}")
+            found = ", ".join(stated)
+            raise PydanticCustomError("stated", f"only one average of the weights is possible, got {found}")
         return self
 
     @model_validator(mode="after")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from paddle_automl.core.errors import TrialError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.remembering import Remembered
@@ -23,13 +22,15 @@ from paddle_automl.pipeline.frozen import FeatureStore, weights_key
 from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import costs_of, learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model, with_backbone
+from paddle_automl.pipeline.jobs.pacing import fitted, start_of
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import restore
-from paddle_automl.training.fitting import fit_epochs, measure_pace
-from paddle_automl.training.loop import Start, TrainingResult, train
+from paddle_automl.training.callback import Callback
+from paddle_automl.training.loop import TrainingResult, train
+from paddle_automl.training.threads import use_threads
 
 __all__ = ["TrainRequest", "TrainResult", "run"]
 
@@ -50,6 +51,8 @@ class TrainRequest:
     `training.fitting`); TrialError if these would be fewer than `least_epochs`. The configuration in `folder` then
     states them.
 
+    `alone`: no other job runs beside it, so that ``training.threads`` applies.
+
     `grows` is the folder of an earlier training whose data are among those of `config`: they keep their splits, and
     only the others are split.
     """
@@ -63,6 +66,7 @@ class TrainRequest:
     least_epochs: float = 0.0
     whole: bool = False
     grows: Path | None = None
+    alone: bool = False
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -79,9 +83,12 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     loaded = _load(request, worker, fold)
     if request.grows is not None:
         _take_features(request, loaded[0], RunFolder(request.grows), worker)
+    guards: list[Callback] = []
+    if request.alone and request.config.training.threads != "auto":
+        use_threads(request.config.training.threads)
     if request.within_s is not None:
-        request = _fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
-    first = _train(request, worker, loaded)
+        request, guards = fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
+    first = _train(request, worker, loaded, guards)
     result, all_of = first.result, [first]
     metrics = first.metrics
     errors: dict[str, float] = {}
@@ -136,46 +143,6 @@ def _take_features(request: TrainRequest, data: PreparedData, earlier: RunFolder
     FeatureStore(worker.scratch).take_over(config.model, data, lambda: make_model(config, data), cache, content)
 
 
-def _start(config: RunConfig) -> Start:
-    model = config.model
-    return Start(
-        frozen_epochs=model.frozen_epochs,
-        rate=model.pretrained_rate,
-        frozen_norm=model.frozen_norm,
-        stage_decay=model.stage_decay,
-        trained_stages=model.trained_stages,
-        thaw_epochs=model.thaw_epochs,
-    )
-
-
-def _fitted(request: TrainRequest, data: PreparedData, worker: Worker, left: float) -> TrainRequest:
-    """Return the request with the epochs that fit into `left` seconds, which its folder's configuration states."""
-    config = request.config
-    work = learnable(config, data, worker)
-    split = work.data.train if request.on == "train" else work.data.joined()
-    pace = measure_pace(
-        work.model,
-        work.data,
-        config.training,
-        start=_start(config),
-        augment=work.augment,
-        split=split,
-        device=worker.device,
-        callbacks=callbacks_of(config, data, work.model, worker),
-    )
-    training = fit_epochs(config.training, pace, len(split), left / (config.data.folds or 1))
-    if training is config.training:
-        return request
-    steps, whole = training.steps(len(split)), config.training.steps(len(split))
-    told = f"{training.epochs} of {config.training.epochs} epochs" + (f" of {steps} steps" if steps < whole else "")
-    if training.epochs * steps / whole < request.least_epochs:
-        raise TrialError(f"too little time is left: {told} fit into {left:.0f} s")
-    logger.warning("%s, because of the time left", told)
-    config = config.model_copy(update={"training": training})
-    RunFolder(request.folder).write_config(config)
-    return replace(request, config=config)
-
-
 @dataclass(frozen=True)
 class _Trained:
     """A finished training."""
@@ -190,7 +157,12 @@ class _Trained:
 
 
 def _train(
-    request: TrainRequest, worker: Worker, loaded: tuple[PreparedData, Remembered | None], *, alone: bool = True
+    request: TrainRequest,
+    worker: Worker,
+    loaded: tuple[PreparedData, Remembered | None],
+    guards: Sequence[Callback] = (),
+    *,
+    alone: bool = True,
 ) -> _Trained:
     """Train one network; that of a later fold (not `alone`) writes and reports nothing."""
     config, shared = request.config, request.shared
@@ -209,14 +181,14 @@ def _train(
         work.data,
         config.training,
         goal_of_run(config, data.task, shared),
-        _start(config),
+        start_of(config),
         seed=config.seed,
         folder=request.folder if alone else None,
         augment=work.augment,
         report=report if alone else None,
         on=request.on,
         device=worker.device,
-        callbacks=callbacks_of(config, data, model, worker),
+        callbacks=[*callbacks_of(config, data, model, worker), *guards],
     )
     logger.info("precision: %s", result.amp)
     if work.frozen and (request.whole or config.compression.in_trials):

@@ -85,7 +85,7 @@ class Refit(Stage):
         on = run.config.refit.data
         tuned = None if on == "train" else tuned_task(run, best)
         request = TrainRequest(
-            config, folder.path, run.shared, on, tuned, left, run.estimates.least_epochs, whole=True
+            config, folder.path, run.shared, on, tuned, left, run.estimates.least_epochs, whole=True, alone=True
         )
         job = job_of("train", request, folder.log("train"), run.config)
         result = call(run.executor, job, TrainResult, on_report, until)

@@ -39,7 +39,7 @@ BASES = _Bases(OPTIMIZERS.kind, OPTIMIZERS.package, OPTIMIZERS.section)
 
 
 class Base(Plugin):
-    """Marks the option for a base and its options, except those in `OUTER`, which are neither accepted nor written."""
+    """Marks the option for a base; of the base's options, those in `OUTER` are neither accepted nor written."""
 
     def validate(self, value: Any) -> PluginConfig | None:
         if isinstance(value, PluginConfig):

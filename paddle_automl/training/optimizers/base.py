@@ -128,7 +128,7 @@ class TwoPassOptimizer(ABC):
 
 
 class AveragingOptimizer(ABC):
-    """An optimizer whose average of the weights is the result of the training, instead of the weights themselves."""
+    """An optimizer whose average of the weights is the result of the training, not the weights themselves."""
 
     @abstractmethod
     def averaged(self) -> AbstractContextManager[None]:

@@ -1,0 +1,96 @@
+"""A training within a given time: as many of its epochs as fit, with as many threads as are fastest."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from paddle_automl.core.errors import TrialError
+from paddle_automl.core.runtime import usable_cores
+from paddle_automl.data.splits import PreparedData
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.learning import learnable
+from paddle_automl.pipeline.jobs.networks import callbacks_of
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.callback import Callback
+from paddle_automl.training.fitting import Pace, fit_epochs, measure_pace
+from paddle_automl.training.freezing import Start
+from paddle_automl.training.threads import ThreadGuard, Threads, faster
+
+if TYPE_CHECKING:
+    from paddle_automl.pipeline.jobs.train import TrainRequest
+
+logger = logging.getLogger(__name__)
+
+THREADS_FROM_S = 30.0
+"""Seconds of a training from which it pays to time it with several threads."""
+
+
+def fitted(
+    request: TrainRequest, data: PreparedData, worker: Worker, left: float
+) -> tuple[TrainRequest, list[Callback]]:
+    """Return the request with the epochs that fit into `left` seconds, and callbacks that its training needs.
+
+    The configuration in its folder then states epochs and threads. Raises TrialError if they would be fewer than
+    `request.least_epochs`.
+    """
+    began, config = time.monotonic(), request.config
+    work = learnable(config, data, worker)
+    split = work.data.train if request.on == "train" else work.data.joined()
+
+    def measured() -> Pace:
+        return measure_pace(
+            work.model,
+            work.data,
+            config.training,
+            start=start_of(config),
+            augment=work.augment,
+            split=split,
+            device=worker.device,
+            callbacks=callbacks_of(config, data, work.model, worker),
+        )
+
+    pace, threads, guards = _fastest(request, worker, measured, left)
+    seconds = (left - (time.monotonic() - began)) / (config.data.folds or 1)
+    training = fit_epochs(config.training, pace, len(split), seconds)
+    if training is not config.training:
+        steps, whole = training.steps(len(split)), config.training.steps(len(split))
+        told = f"{training.epochs} of {config.training.epochs} epochs" + (
+            f" of {steps} steps" if steps < whole else ""
+        )
+        if training.epochs * steps / whole < request.least_epochs:
+            raise TrialError(f"too little time is left: {told} fit into {left:.0f} s")
+        logger.warning("%s, because of the time left", told)
+    elif threads == config.training.threads:
+        return request, guards
+    config = config.model_copy(update={"training": training.model_copy(update={"threads": threads})})
+    RunFolder(request.folder).write_config(config)
+    return replace(request, config=config), guards
+
+
+def _fastest(
+    request: TrainRequest, worker: Worker, measured: Callable[[], Pace], left: float
+) -> tuple[Pace, Threads, list[Callback]]:
+    """Return the pace, the threads to train with, which are now used, and callbacks that watch them."""
+    pace, threads, cores = measured(), request.config.training.threads, usable_cores()
+    if not request.alone or threads != "auto" or worker.device != "cpu" or cores == 1 or left < THREADS_FROM_S:
+        return pace, threads, []
+    parallel = faster(cores, pace, measured)
+    return (pace, 1, []) if parallel is None else (parallel, cores, [ThreadGuard(pace.step_s)])
+
+
+def start_of(config: RunConfig) -> Start:
+    """Return how the training treats loaded layers."""
+    model = config.model
+    return Start(
+        frozen_epochs=model.frozen_epochs,
+        rate=model.pretrained_rate,
+        frozen_norm=model.frozen_norm,
+        stage_decay=model.stage_decay,
+        trained_stages=model.trained_stages,
+        thaw_epochs=model.thaw_epochs,
+    )

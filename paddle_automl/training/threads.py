@@ -1,0 +1,77 @@
+"""The number of threads of a training that runs alone.
+
+With several threads the fast layers wait for each other in every operation. On an idle machine that is faster for
+large layers; next to another busy process it is several times slower, because the threads never run together.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from paddle_automl.models import kernels
+from paddle_automl.paddle_compat.device import set_threads
+from paddle_automl.training.callback import Callback
+from paddle_automl.training.fitting import Pace
+
+Threads = int | Literal["auto"]
+
+logger = logging.getLogger(__name__)
+
+WORTHWHILE = 0.9
+"""Time of a step, as a fraction of that with one thread, from which more threads are used."""
+TOO_SLOW = 1.2
+"""Time of a step, in that with one thread, from which a training goes back to one."""
+CHECKED_STEPS = 10
+
+
+def use_threads(count: int) -> None:
+    """Let Paddle and the fast layers use `count` threads in operations called from this thread."""
+    set_threads(count)
+    kernels.set_threads(count)
+
+
+def faster(count: int, single: Pace, measure: Callable[[], Pace]) -> Pace | None:
+    """Return the pace with `count` threads if it is worth using them, and use them; else use one again.
+
+    `single` is the pace with one thread; `measure` times a few steps.
+    """
+    use_threads(count)
+    pace = measure()
+    logger.info("a step takes %.3f s with 1 thread, %.3f s with %d", single.step_s, pace.step_s, count)
+    if pace.step_s <= WORTHWHILE * single.step_s:
+        return pace
+    use_threads(1)
+    return None
+
+
+class ThreadGuard(Callback):
+    """Goes back to one thread when steps become slower than with one: another process uses the cores."""
+
+    def __init__(self, single_s: float) -> None:
+        self._limit_s = TOO_SLOW * single_s
+        self._steps, self._since = -1, 0.0
+        self._active = True
+
+    def after_step(self) -> None:
+        """Compare the time of the last steps with that of one thread."""
+        if not self._active:
+            return
+        self._steps += 1
+        now = time.perf_counter()
+        if self._steps == 0:
+            self._since = now
+        if self._steps < CHECKED_STEPS:
+            return
+        if (now - self._since) / self._steps > self._limit_s:
+            logger.warning("the machine is busy: training goes on with 1 thread")
+            use_threads(1)
+            self._active = False
+        self._steps, self._since = 0, now
+
+    def before_evaluation(self) -> None:
+        """Forget the steps so far: an evaluation follows, which takes time too."""
+        # The time until the end of the next step is left out.
+        self._steps = -1

@@ -1,0 +1,54 @@
+import logging
+
+import pytest
+
+from paddle_automl.training import threads
+from paddle_automl.training.fitting import Pace
+from paddle_automl.training.threads import CHECKED_STEPS, ThreadGuard, faster
+
+
+@pytest.fixture
+def used(monkeypatch):
+    counts = []
+    monkeypatch.setattr(threads, "use_threads", counts.append)
+    return counts
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(("step_s", "expected"), [(0.6, [2]), (0.95, [2, 1]), (3.0, [2, 1])])
+def test_more_threads_are_used_only_if_they_are_faster(used, step_s, expected):
+    pace = Pace(step_s, 0.1)
+    found = faster(2, Pace(1.0, 0.1), lambda: pace)
+    assert found is (pace if expected == [2] else None)
+    assert used == expected
+
+
+def steps(guard, clock, count, seconds):
+    for _ in range(count):
+        clock[0] += seconds
+        guard.after_step()
+
+
+def test_a_busy_machine_ends_the_use_of_several_threads_once(used, clock, caplog):
+    guard = ThreadGuard(single_s=1.0)
+    steps(guard, clock, 3 * CHECKED_STEPS, 0.6)
+    assert used == []
+    with caplog.at_level(logging.WARNING):
+        steps(guard, clock, 3 * CHECKED_STEPS, 5.0)
+    assert used == [1]
+    assert caplog.messages == ["the machine is busy: training goes on with 1 thread"]
+
+
+def test_an_evaluation_between_steps_does_not_count(used, clock):
+    guard = ThreadGuard(single_s=1.0)
+    for _ in range(5):
+        steps(guard, clock, CHECKED_STEPS + 3, 0.6)
+        guard.before_evaluation()
+        clock[0] += 1000.0
+    assert used == []
