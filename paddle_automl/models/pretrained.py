@@ -12,6 +12,8 @@ import paddle
 from paddle import nn
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.models.published import Renaming
+from paddle_automl.models.weight_files import read_weights
 from paddle_automl.paddle_compat.weights import load_weights
 
 if TYPE_CHECKING:
@@ -35,21 +37,21 @@ class LoadReport:
         return "\n".join([*lines, *(f"  {name}: {reason}" for name, reason in self.skipped.items())])
 
 
-def load_pretrained(model: Network, file: str | Path) -> LoadReport:
+def load_pretrained(model: Network, file: str | Path, renamings: Sequence[Renaming] = ()) -> LoadReport:
     """Copy every tensor of `file` that matches a name and shape of `model`, and store the names in the model.
 
-    A file of only the backbone (names without ``backbone.``) is accepted too. The report lists the tensors
-    of the file that were not used and the tensors of the model that keep their initial values. Raises
-    ConfigError if the file cannot be read or nothing in it fits.
+    A file of only the backbone (names without ``backbone.``) is accepted too, and one with the names of another
+    library that `renamings` know (`Backbone.renamings`). The report lists the tensors of the file that were not
+    used and the tensors of the model that keep their initial values. Raises ConfigError if the file cannot be read
+    or nothing in it fits.
     """
     path = Path(file)
     try:
-        weights = load_weights(path)
+        weights = read_weights(path)
     except ConfigError as error:
         raise ConfigError(f"{KEY}: {error}") from None
     own = model.state_dict()
-    if not any(name in own for name in weights):
-        weights = {f"backbone.{name}": array for name, array in weights.items()}
+    weights = _with_own_names(weights, own, renamings)
     loaded: list[str] = []
     skipped: dict[str, str] = {}
     with paddle.no_grad():
@@ -70,6 +72,18 @@ def load_pretrained(model: Network, file: str | Path) -> LoadReport:
     if all(f"backbone.{name}" in loaded for name in model.backbone.statistics):
         model.needs_preparation = False
     return LoadReport(path, tuple(loaded), skipped)
+
+
+def _with_own_names(
+    weights: dict[str, np.ndarray], own: Mapping[str, paddle.Tensor], renamings: Sequence[Renaming]
+) -> dict[str, np.ndarray]:
+    """Return arrays under the names of the network: as they are, as those of its backbone, or renamed.
+
+    Of several ways that by which most tensors fit is taken, the first one of equal ones.
+    """
+    inside = [weights, *(renamed(weights) for renamed in renamings)]
+    ways = [weights, *({f"{BACKBONE}{name}": array for name, array in found.items()} for found in inside)]
+    return max(ways, key=lambda found: sum(not _mismatch(array, own.get(name)) for name, array in found.items()))
 
 
 def check_whole_backbone(model: Network, report: LoadReport) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from paddle import Tensor, nn
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig, Sequence
@@ -19,10 +19,16 @@ from paddle_automl.models.layers import LayerFactory
 class StagedConfig(PluginConfig):
     """Common options of backbones with a stem and stages of growing width and falling resolution."""
 
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Options of the published networks that the backbone can be, by the values of its option `variant`."""
+
     width: int = Field(16, ge=4)
     """Channels of the first stage."""
     growth: float = Field(2.0, ge=1.0, le=4.0)
     """Factor of the channels from stage to stage."""
+    widths: Sequence[Annotated[int, Field(ge=1)]] | None = None
+    """Channels of each stage, as published networks have them, in place of `width` and `growth`; the first
+    convolution keeps `width`."""
     strides: Literal["auto"] | Sequence[int] = "auto"
     """Stride of each stage, 1 or 2. auto: 1 for the first, then 2 while the map stays 2 pixels or larger."""
     stem_kernel: Literal["auto", 1, 3, 5, 7] = "auto"
@@ -38,9 +44,27 @@ class StagedConfig(PluginConfig):
     drop_block_side: int = Field(3, ge=1)
     """Side of such a square in pixels."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, data: Any) -> Any:
+        """Fill in the options of the published network that `variant` names."""
+        if not isinstance(data, dict) or not isinstance(data.get("variant"), str):
+            return data
+        return {**cls.variants.get(data["variant"], {}), **data}
+
+    def is_variant(self, name: str | None) -> bool:
+        """Return whether these are all the options of the published network of this name."""
+        return name in self.variants and self == type(self).model_validate({"name": self.name, "variant": name})
+
     def channels(self, stages: int) -> list[int]:
         """Return the width of each stage."""
-        return [round(self.width * self.growth**stage) for stage in range(stages)]
+        if self.widths is None:
+            return [round(self.width * self.growth**stage) for stage in range(stages)]
+        if len(self.widths) != stages:
+            raise ConfigError(
+                f"{KEY}.widths: needs one number for each of the {stages} stages, got {list(self.widths)}"
+            )
+        return list(self.widths)
 
 
 def stage_strides(config: StagedConfig, stages: int, size: Size) -> list[int]:

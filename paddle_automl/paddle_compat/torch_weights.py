@@ -1,16 +1,20 @@
-"""A reader of PyTorch's weight files in the format before version 1.6 (``.pth``), which calls nothing.
+"""A reader of PyTorch's weight files (``.pth``), which calls nothing.
 
-Such a file is a row of five pickles: a magic number, a protocol number, facts about the system, the state dict,
-and the keys of the storages. Then follow the storages in the order of the keys: the number of elements (8 bytes,
-little-endian) and the elements (``torch/serialization.py``, ``_legacy_save``). In the state dict a tensor is a call
-of ``torch._utils._rebuild_tensor_v2`` on a storage outside of the pickle. ``torch.load`` would run any program that
-such a file names; this reader interprets the instructions itself, as `pickled_arrays` does.
+Before version 1.6 such a file is a row of five pickles: a magic number, a protocol number, facts about the system,
+the state dict, and the keys of the storages. Then follow the storages in the order of the keys: the number of
+elements (8 bytes, little-endian) and the elements (``torch/serialization.py``, ``_legacy_save``). Since then it is
+an uncompressed zip archive with the state dict in ``data.pkl`` and each storage in ``data/<key>`` (``_save``). In
+the state dict a tensor is a call of ``torch._utils._rebuild_tensor_v2`` on a storage outside of the pickle.
+``torch.load`` may run any program that such a file names; this reader interprets the instructions itself, as
+`pickled_arrays` does.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +36,12 @@ _DTYPES = {
     "torch.LongStorage": "<i8",
     "torch.IntStorage": "<i4",
 }
+_PARAMETER = "torch._utils._rebuild_parameter"
 _MOST_AXES = 16
+_MOST_FILES = 100_000
+"""Most files of an archive; it has one for each tensor."""
+_WRAPPED = ("state_dict", "model_state_dict", "model")
+"""Keys under which a checkpoint may hold the state dict."""
 
 
 @dataclass
@@ -57,17 +66,18 @@ class _Tensor:
 class _TorchMaker(Maker):
     """Makes the tensors of a state dict, as windows on storages that are read later."""
 
-    known: ClassVar[frozenset[str]] = frozenset((_TENSOR, *_DTYPES, "collections.OrderedDict"))
+    known: ClassVar[frozenset[str]] = frozenset((_TENSOR, _PARAMETER, *_DTYPES, "collections.OrderedDict"))
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self.storages: dict[str, _Storage] = {}
 
     def outside(self, name: Any) -> _Storage:
-        """Return the storage named ``('storage', type, key, device, number of elements, None)``."""
-        if type(name) is not tuple or len(name) != 6 or name[0] != "storage" or name[5] is not None:
+        """Return the storage named ``('storage', type, key, device, number of elements)``, and None at the end."""
+        known = type(name) is tuple and len(name) >= 5 and name[0] == "storage" and name[5:] in ((), (None,))
+        if not known:
             raise NoArraysError("it refers to something that is not a storage")
-        _, kind, key, _, size, _ = name
+        _, kind, key, _, size = name[:5]
         if not isinstance(kind, Function) or kind.name not in _DTYPES or not isinstance(key, str):
             raise NoArraysError("it refers to a storage of an unknown type")
         if not _is_count(size):
@@ -78,7 +88,12 @@ class _TorchMaker(Maker):
         return found
 
     def called(self, full: str, given: tuple[Any, ...]) -> Any:
-        """Return the tensor ``(storage, offset, shape, strides, ...)``, checked against its storage."""
+        """Return the tensor ``(storage, offset, shape, strides, ...)``, checked against its storage.
+
+        A parameter is its tensor.
+        """
+        if full == _PARAMETER and given and isinstance(given[0], _Tensor):
+            return given[0]
         if full != _TENSOR or len(given) < 4:
             raise NoArraysError(f"it calls {full} with arguments that do not describe a tensor")
         storage, offset, shape, strides = given[:4]
@@ -115,17 +130,17 @@ def load_torch_weights(path: str | Path) -> dict[str, np.ndarray]:
     except MemoryError:
         raise ConfigError(f"{path}: cannot read the weights: they need more memory than available") from None
     except Exception as error:  # noqa: BLE001  a damaged pickle can raise any exception
-        raise ConfigError(f"{path}: is not a file of weights (.pth of PyTorch before 1.6): {error}") from None
+        raise ConfigError(f"{path}: is not a file of weights (.pth as torch.save writes it): {error}") from None
 
 
 def _arrays(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    if file.peek(2)[:2] == b"PK":  # type: ignore[attr-defined]
+        return _arrays_of_archive(file, size)
     bounded = Bounded(file, size)
 
     def next_pickle(make: Maker | None = None) -> Any:
         return Machine(make or Maker(size)).run(bounded)
 
-    if file.peek(2)[:2] == b"PK":  # type: ignore[attr-defined]
-        raise NoArraysError("it has the zip format of PyTorch 1.6 and later")
     if next_pickle() != MAGIC or next_pickle() != PROTOCOL:
         raise NoArraysError("it does not begin with the magic number of the format")
     system = next_pickle()
@@ -137,10 +152,49 @@ def _arrays(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
         raise NoArraysError("it does not hold a state dict")
     for key in keys:
         _read_storage(bounded, make.storages, key)
-    found = {name: _array(name, value) for name, value in state.items() if isinstance(value, _Tensor)}
-    if not found:
-        raise NoArraysError("it holds no tensors")
-    return found
+    return _tensors_of(state)
+
+
+def _arrays_of_archive(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    """Read the format since PyTorch 1.6; nothing in it may be compressed, so all parts fit into its size."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {info.filename: info for info in archive.infolist()}
+        if len(parts) > _MOST_FILES or any(info.compress_type != zipfile.ZIP_STORED for info in parts.values()):
+            raise NoArraysError("it has too many parts, or compressed ones")
+        if sum(info.file_size for info in parts.values()) > size:
+            raise NoArraysError("it describes parts that are larger than the file")
+        pickles = [name for name in parts if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
+            raise NoArraysError("it is a zip archive without one data.pkl")
+        folder = pickles[0].rpartition("/")[0]
+        order = f"{folder}/byteorder"
+        if order in parts and archive.read(order) != b"little":
+            raise NoArraysError("its numbers are not little-endian")
+        make, content = _TorchMaker(size), archive.read(pickles[0])
+        state = Machine(make).run(Bounded(io.BytesIO(content), len(content)))
+        if not isinstance(state, dict):
+            raise NoArraysError("it does not hold a state dict")
+        for key, storage in make.storages.items():
+            _fill(storage, archive, parts.get(f"{folder}/data/{key}"))
+    return _tensors_of(state)
+
+
+def _fill(storage: _Storage, archive: zipfile.ZipFile, part: zipfile.ZipInfo | None) -> None:
+    expected = storage.size * storage.dtype.itemsize
+    if part is None or part.file_size != expected:
+        found = "none" if part is None else f"{part.file_size} bytes"
+        raise NoArraysError(f"a storage of {expected} bytes is described, but there are {found}")
+    storage.content = np.frombuffer(archive.read(part), storage.dtype)
+
+
+def _tensors_of(state: dict[Any, Any]) -> dict[str, np.ndarray]:
+    """Return the tensors of a state dict, which may be an entry of a checkpoint."""
+    inner = [state, *(state[key] for key in _WRAPPED if isinstance(state.get(key), dict))]
+    for names in inner:
+        found = {str(name): _array(name, value) for name, value in names.items() if isinstance(value, _Tensor)}
+        if found:
+            return found
+    raise NoArraysError("it holds no tensors")
 
 
 def _read_storage(file: Bounded, storages: Mapping[str, _Storage], key: Any) -> None:

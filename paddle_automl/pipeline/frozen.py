@@ -82,7 +82,7 @@ def weights_key(config: ModelConfig) -> str:
     """Return the SHA-256 of the weights that `config.pretrained` names; raises ConfigError if there are none."""
     published = config.published()
     if published is not None:
-        return published.sha256
+        return published.digest
     run = run_of_weights(config)
     if run is not None:
         return weights_of_run(run)

@@ -13,7 +13,7 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.kinds import Kind
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.problem import Problem
-from paddle_automl.models.published import Published
+from paddle_automl.models.published import Published, Renaming
 
 if TYPE_CHECKING:
     from paddle_automl.inputs.base import Input
@@ -76,6 +76,12 @@ class Backbone(nn.Layer):
 
         A backbone that gives `scores` makes its layers of this size here.
         """
+
+    @classmethod
+    def renamings(cls, config: Any) -> tuple[Renaming, ...]:
+        """Return functions that give arrays of files of other libraries the names of this backbone's tensors."""
+        del config
+        return ()
 
     @abstractmethod
     def forward(self, *inputs: Tensor) -> Tensor:

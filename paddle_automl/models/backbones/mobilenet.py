@@ -10,9 +10,32 @@ from pydantic import Field
 from paddle_automl.core.schema import Sequence
 from paddle_automl.models.attention import Attention, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
+from paddle_automl.models.foreign_names import numbered_through, renamed_by
+from paddle_automl.models.imagenet import of_paddle
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.published import Published, Renaming
 from paddle_automl.models.staged import Place, Staged, StagedConfig
+
+
+def _rules(blocks: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Return the rules for the layers of torchvision, in which the first stage has no expansion."""
+    last = sum(blocks) + 1
+    block = r"features\.(?P<block>\d+)\.conv"
+    first = rf"features\.(?P<block>[1-{blocks[0]}])\.conv"
+    own = "{place}.residual"
+    return [
+        (r"features\.0\.0\.{leaf}", r"stem.conv.conv.\g<leaf>"),
+        (r"features\.0\.1\.{leaf}", r"stem.conv.norm.\g<leaf>"),
+        (rf"features\.{last}\.0\.{{leaf}}", r"last.conv.\g<leaf>"),
+        (rf"features\.{last}\.1\.{{leaf}}", r"last.norm.\g<leaf>"),
+        (rf"{first}\.1\.{{leaf}}", rf"{own}.1.conv.\g<leaf>"),
+        (rf"{first}\.2\.{{leaf}}", rf"{own}.1.norm.\g<leaf>"),
+        (rf"{block}\.(\d)\.0\.{{leaf}}", rf"{own}.\2.conv.\g<leaf>"),
+        (rf"{block}\.(\d)\.1\.{{leaf}}", rf"{own}.\2.norm.\g<leaf>"),
+        (rf"{block}\.2\.{{leaf}}", rf"{own}.2.conv.\g<leaf>"),
+        (rf"{block}\.3\.{{leaf}}", rf"{own}.2.norm.\g<leaf>"),
+    ]
 
 
 @BACKBONES.register("mobilenet")
@@ -26,6 +49,20 @@ class MobileNet(Staged):
     class Config(StagedConfig):
         """Options of the network."""
 
+        variants: ClassVar[dict[str, dict[str, Any]]] = {
+            "mobilenet_v2": {
+                "width": 32,
+                "widths": (16, 24, 32, 64, 96, 160, 320),
+                "blocks": (1, 2, 3, 4, 3, 3, 1),
+                "strides": (1, 2, 2, 2, 1, 2, 1),
+                "stem_kernel": 3,
+                "stem_stride": 2,
+                "stem_pool": False,
+            }
+        }
+
+        variant: Literal["mobilenet_v2"] | None = None
+        """The published network, whose options are those that are not given here; it has weights of ImageNet."""
         growth: float = Field(1.5, ge=1.0, le=4.0)
         """Factor of the channels from stage to stage."""
         blocks: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 2, 2, 2), min_length=1)
@@ -58,6 +95,23 @@ class MobileNet(Staged):
         channels = self.out_channels
         self.out_channels = round(channels * config.last)
         self.last = layers.conv_norm_act(channels, self.out_channels, 1)
+
+    @classmethod
+    def published(cls, config: Config) -> dict[str, Published]:
+        """Return the weights of ImageNet-1k that ``paddle.vision`` has."""
+        if not config.is_variant(config.variant):
+            return {}
+        return of_paddle(
+            "mobilenet_v2_x1.0",
+            "0340af0a901346c8d46f4529882fb63d",
+            activation="relu6",
+            renamed=renamed_by(_rules(config.blocks), numbered_through(config.blocks, first=1)),
+        )
+
+    @classmethod
+    def renamings(cls, config: Config) -> tuple[Renaming, ...]:
+        """Return that of ``paddle.vision`` and torchvision."""
+        return (renamed_by(_rules(config.blocks), numbered_through(config.blocks, first=1)),)
 
     @classmethod
     def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:

@@ -10,10 +10,57 @@ from pydantic import Field
 from paddle_automl.core.schema import Sequence
 from paddle_automl.models.attention import Attention, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
+from paddle_automl.models.foreign_names import numbered_through, renamed_by
+from paddle_automl.models.imagenet import of_paddle
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
+from paddle_automl.models.published import Published, Renaming
 from paddle_automl.models.staged import Place, Staged, StagedConfig
 
+_PUBLISHED: dict[str, Any] = {
+    "stem_kernel": 7,
+    "stem_stride": 2,
+    "stem_pool": True,
+    "strides": (1, 2, 2, 2),
+}
+_NETWORKS: dict[str, tuple[tuple[int, ...], bool, str]] = {
+    "resnet18": ((2, 2, 2, 2), False, "cf548f46534aa3560945be4b95cd11c4"),
+    "resnet34": ((3, 4, 6, 3), False, "8d2275cf8706028345f78ac0e1d31969"),
+    "resnet50": ((3, 4, 6, 3), True, "ca6f485ee1ab0492d38f323885b0ad80"),
+    "resnet101": ((3, 4, 23, 3), True, "02f35f034ca3858e1e54d4036443c92d"),
+    "resnet152": ((3, 8, 36, 3), True, "7ad16a2f1e7333859ff986138630fd7a"),
+}
+"""Blocks of each stage, whether they are bottlenecks (He et al. 2016a, table 1), and MD5 of the weights."""
+_TORCH = [
+    (r"conv1\.weight", "stem.conv.conv.weight"),
+    (r"bn1\.{leaf}", r"stem.conv.norm.\g<leaf>"),
+    *(
+        (
+            rf"layer{stage + 1}\.(\d+)\.{kind}{number + 1}\.{{leaf}}",
+            rf"stages.{stage}.\1.residual.{number}.{own}.\g<leaf>",
+        )
+        for stage in range(4)
+        for number in range(3)
+        for kind, own in (("conv", "conv"), ("bn", "norm"))
+    ),
+    *(
+        (rf"layer{stage + 1}\.(\d+)\.downsample\.{number}\.{{leaf}}", rf"stages.{stage}.\1.shortcut.{own}.\g<leaf>")
+        for stage in range(4)
+        for number, own in enumerate(("conv", "norm"))
+    ),
+]
+_PADDLECLAS = [
+    (r"stem\.0\.conv\.{leaf}", r"stem.conv.conv.\g<leaf>"),
+    (r"stem\.0\.bn\.{leaf}", r"stem.conv.norm.\g<leaf>"),
+    *(
+        (rf"blocks\.(?P<block>\d+)\.conv(\d)\.{kind}\.{{leaf}}", rf"{{place}}.residual.\2.{own}.\g<leaf>")
+        for kind, own in (("conv", "conv"), ("bn", "norm"))
+    ),
+    *(
+        (rf"blocks\.(?P<block>\d+)\.short\.{kind}\.{{leaf}}", rf"{{place}}.shortcut.{own}.\g<leaf>")
+        for kind, own in (("conv", "conv"), ("bn", "norm"))
+    ),
+]
 EXPANSION = 4
 """Output channels of a bottleneck block divided by the channels inside it."""
 
@@ -31,6 +78,13 @@ class ResNet(Staged):
     class Config(StagedConfig):
         """Options of the residual network."""
 
+        variants: ClassVar[dict[str, dict[str, Any]]] = {
+            name: {"width": 64, "blocks": blocks, "bottleneck": bottleneck, **_PUBLISHED}
+            for name, (blocks, bottleneck, _) in _NETWORKS.items()
+        }
+
+        variant: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] | None = None
+        """A published network, whose options are those that are not given here; it has weights of ImageNet."""
         blocks: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 1, 1), min_length=1)
         """Residual blocks of each stage."""
         kernel: Literal[3, 5, 7] = 3
@@ -69,6 +123,19 @@ class ResNet(Staged):
         super().__init__(config, in_channels=in_channels, layers=layers, image_size=image_size)
         if config.order == "pre":
             self.last = layers.norm_act(self.out_channels)
+
+    @classmethod
+    def published(cls, config: Config) -> dict[str, Published]:
+        """Return the weights of ImageNet-1k that ``paddle.vision`` has."""
+        if config.variant is None or not config.is_variant(config.variant):
+            return {}
+        md5 = _NETWORKS[config.variant][2]
+        return of_paddle(config.variant, md5, activation="relu", renamed=renamed_by(_TORCH))
+
+    @classmethod
+    def renamings(cls, config: Config) -> tuple[Renaming, ...]:
+        """Return those of ``paddle.vision`` and torchvision, and of PaddleClas (not of its vd networks)."""
+        return renamed_by(_TORCH), renamed_by(_PADDLECLAS, numbered_through(config.blocks))
 
     @classmethod
     def _block(cls, config: Config, layers: LayerFactory, place: Place) -> nn.Layer:

@@ -57,6 +57,58 @@ def test_reasons(tmp_path):
     assert "backbone.stem.conv.conv.weight" in report.loaded
 
 
+FOREIGN = {
+    "torchvision": {
+        "stem.conv.conv.weight": "conv1.weight",
+        "stem.conv.norm.": "bn1.",
+        "stages.0.0.residual.0.conv.weight": "layer1.0.conv1.weight",
+        "stages.0.0.residual.0.norm.": "layer1.0.bn1.",
+        "stages.0.0.residual.1.conv.weight": "layer1.0.conv2.weight",
+        "stages.0.0.residual.1.norm.": "layer1.0.bn2.",
+    },
+    "PaddleClas": {
+        "stem.conv.conv.weight": "stem.0.conv.weight",
+        "stem.conv.norm.": "stem.0.bn.",
+        "stages.0.0.residual.0.conv.weight": "blocks.0.conv0.conv.weight",
+        "stages.0.0.residual.0.norm.": "blocks.0.conv0.bn.",
+        "stages.0.0.residual.1.conv.weight": "blocks.0.conv1.conv.weight",
+        "stages.0.0.residual.1.norm.": "blocks.0.conv1.bn.",
+    },
+}
+
+
+@pytest.mark.parametrize("library", FOREIGN)
+@pytest.mark.parametrize("suffix", [".pdparams", ".safetensors"])
+def test_names_of_other_libraries(library, suffix, tmp_path):
+    found = {}
+    source = build(1).backbone.state_dict()
+    for name, tensor in source.items():
+        own = next(own for own in FOREIGN[library] if name.startswith(own))
+        foreign = name.replace(own, FOREIGN[library][own])
+        if library == "torchvision":
+            foreign = foreign.replace("_mean", "running_mean").replace("_variance", "running_var")
+        found[foreign] = tensor.numpy()
+    found["fc.weight"] = np.zeros((1000, 8), np.float32)
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors.numpy").save_file(found, path)
+    else:
+        paddle.save(found, str(path))
+    model = build(2, pretrained=str(path))
+    assert len(model.loaded_names) == len(source)
+    for name, tensor in source.items():
+        assert np.array_equal(model.backbone.state_dict()[name].numpy(), tensor.numpy()), name
+
+
+def test_a_damaged_safetensors_file(tmp_path):
+    pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "weights.safetensors"
+    for content in (b"", b"text" * 10, (1 << 40).to_bytes(8, "little") + b"{}", b"\2\0\0\0\0\0\0\0{}"):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"model\.pretrained: .*weights\.safetensors: "):
+            build(2, pretrained=str(path))
+
+
 def test_nothing_that_fits_is_a_mistake(tmp_path, file):
     paddle.save({"x": np.zeros(3, np.float32)}, str(tmp_path / "d.pdparams"))
     with pytest.raises(ConfigError, match=r"model\.pretrained: no tensor in .*d\.pdparams fits"):

@@ -1,6 +1,8 @@
 """Published weights: found without importing their package, checked, and equal to the published network."""
 
 import importlib.metadata
+import io
+import urllib.error
 
 import numpy as np
 import paddle
@@ -12,7 +14,9 @@ from paddle_automl.models import published
 from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
-from paddle_automl.models.published import Published
+from paddle_automl.models.pretrained import load_backbone
+from paddle_automl.models.published import PackagedWeights, PaddleWeights
+from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.testing.backbones import image_input
 from tests.unit.paddle_compat.legacy_torch import Tensor, written
 
@@ -42,8 +46,13 @@ def package(tmp_path, monkeypatch, content, name="some-weights"):
 
 
 def weights(sha256="0" * 64, distribution="some-weights"):
-    return Published(
-        distribution, ".pth", sha256, input={"channels": 3}, activation="relu6", norm={"name": "batch_norm"}
+    return PackagedWeights(
+        distribution=distribution,
+        suffix=".pth",
+        sha256=sha256,
+        input={"channels": 3},
+        activation="relu6",
+        norm={"name": "batch_norm"},
     )
 
 
@@ -112,3 +121,109 @@ def test_features_are_those_of_the_published_network():
     assert len(model.loaded_names) == len(model.state_dict()) - 2
     found = [features.mean(), features.std(), *np.sort(features)[::-40][:8]]
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Paddle's folder of weights, without a network."""
+    monkeypatch.setattr("paddle.utils.download.WEIGHTS_HOME", str(tmp_path / "weights"))
+
+    def refused(*args, **options):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", refused)
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
+
+
+def of_paddle(md5):
+    return PaddleWeights(
+        url="https://example.org/models/net.pdparams",
+        md5=md5,
+        input={"channels": 3},
+        activation="relu",
+        norm={"name": "batch_norm"},
+    )
+
+
+def test_a_file_placed_by_hand_in_the_folder_of_paddle(folder):
+    save_weights(folder / "net.pdparams", {"a": paddle.ones([2])})
+    good = published.hashlib.md5((folder / "net.pdparams").read_bytes()).hexdigest()
+    assert of_paddle(good).read()["a"].tolist() == [1, 1]
+    with pytest.raises(ConfigError, match=rf"has the MD5 {good}, the published weights have 00.*Delete it"):
+        of_paddle("0" * 32).read()
+
+
+def test_offline_the_file_and_its_place_are_named(folder):
+    with pytest.raises(
+        ConfigError,
+        match=r"needs the file .*weights/net\.pdparams, which cannot be downloaded from here \(no network\); copy "
+        r"https://example\.org/models/net\.pdparams there by hand \(MD5 0000",
+    ):
+        of_paddle("0" * 32).read()
+
+
+def test_a_download_is_kept(folder, monkeypatch):
+    save_weights(folder / "other.pdparams", {"a": paddle.ones([2])})
+    content = (folder / "other.pdparams").read_bytes()
+    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **options: io.BytesIO(content))
+    weights = of_paddle(published.hashlib.md5(content).hexdigest())
+    assert weights.read()["a"].tolist() == [1, 1]
+    assert (folder / "net.pdparams").read_bytes() == content
+
+
+PADDLE_VISION = {
+    "resnet18": ({"name": "resnet", "variant": "resnet18"}, {}),
+    "mobilenet_v2": ({"name": "mobilenet", "variant": "mobilenet_v2"}, {"activation": "relu6"}),
+    "mobilenet_v3_small": (
+        {"name": "mobilenet_v3_paper", "variant": "small"},
+        {"norm": {"name": "batch_norm", "epsilon": 1e-3}},
+    ),
+}
+SLOW = [
+    ("resnet50", ({"name": "resnet", "variant": "resnet50"}, {})),
+    ("vgg16", ({"name": "vgg", "variant": "vgg16"}, {"norm": "none"})),
+    ("vgg19", ({"name": "vgg", "variant": "vgg19"}, {"norm": "none"})),
+    (
+        "mobilenet_v3_large",
+        ({"name": "mobilenet_v3_paper"}, {"norm": {"name": "batch_norm", "epsilon": 1e-3}}),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [*PADDLE_VISION.items(), *(pytest.param(*item, marks=pytest.mark.slow) for item in SLOW)]
+)
+def test_the_networks_of_paddle_vision_are_ours(name, given, folder):
+    """The same maps, exactly, from the same weights, which have the published names."""
+    options, others = given
+    reference = getattr(paddle.vision.models, name)(num_classes=0, with_pool=False)
+    for key, tensor in reference.state_dict().items():
+        if key.endswith("_variance"):
+            tensor.set_value(paddle.rand(tensor.shape) + 0.5)
+        elif key.endswith(("_mean", "bias")):
+            tensor.set_value(paddle.randn(tensor.shape) * 0.1)
+    config = validate(ModelConfig, {"backbone": options, **others})
+    model = build_network(config, image_input(3, 64, 64), 2, seed=0)
+    model.eval(), reference.eval()
+    source = BACKBONES[config.backbone.name].published(config.backbone)["imagenet"]
+    arrays = source.renamed({key: tensor.numpy() for key, tensor in reference.state_dict().items()})
+    load_backbone(model, arrays, name)
+    assert (config.activation, config.norm.name) == (source.activation, source.norm["name"])
+    image = paddle.randn([1, 3, 64, 64])
+    with paddle.no_grad():
+        found, expected = model.backbone(image), reference(image)
+    if name.startswith("vgg"):
+        # Its last maps are pooled once more.
+        found = paddle.nn.functional.max_pool2d(found, 2)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-5)
+    # Where the file is missing, the whole command says which.
+    pretrained = validate(ModelConfig, {"backbone": options, "pretrained": "imagenet"})
+    with pytest.raises(ConfigError, match=r"needs the file .*\.pdparams"):
+        build_network(pretrained, image_input(3, 64, 64), 2)
+
+
+def test_a_changed_variant_has_no_weights():
+    options = {"name": "resnet", "variant": "resnet18", "attention": "se"}
+    with pytest.raises(ConfigError, match=r"those that have: .*resnet \(variant: resnet18 \| resnet34"):
+        validate(ModelConfig, {"backbone": options, "pretrained": "imagenet"})

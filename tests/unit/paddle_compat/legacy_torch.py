@@ -1,10 +1,11 @@
-"""Writes PyTorch's weight files in the format before version 1.6, without PyTorch."""
+"""Writes PyTorch's weight files, in the format before version 1.6 and in that since then, without PyTorch."""
 
 import io
 import pickle
 import struct
 import sys
 import types
+import zipfile
 from collections import OrderedDict
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -74,4 +75,21 @@ def written(monkeypatch, tensors, *, magic=MAGIC, little=True, storages=None):
         pickle.dump(sorted(arrays), buffer, protocol=2)
     for key in sorted(arrays):
         buffer.write(struct.pack("<q", arrays[key].size) + arrays[key].tobytes())
+    return buffer.getvalue()
+
+
+def archived(monkeypatch, state, *, name="data.pkl", order=b"little", parts=None, compression=zipfile.ZIP_STORED):
+    """Return the content of an archive with `state`; `parts` are its storages' bytes by key."""
+    pickled, buffer = io.BytesIO(), io.BytesIO()
+    with monkeypatch.context() as patch:
+        for module_name, module in _modules().items():
+            patch.setitem(sys.modules, module_name, module)
+        inner = state.get("state_dict", {})
+        _Pickler(pickled, protocol=2).dump(state if inner else StateDict(state))
+    arrays = {item.key: item.storage.tobytes() for item in (inner or state).values() if isinstance(item, Tensor)}
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr(f"archive/{name}", pickled.getvalue())
+        archive.writestr("archive/byteorder", order)
+        for key, content in (arrays if parts is None else parts).items():
+            archive.writestr(f"archive/data/{key}", content)
     return buffer.getvalue()

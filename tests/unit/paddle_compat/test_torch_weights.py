@@ -1,4 +1,4 @@
-"""Weight files of PyTorch before 1.6: what is read, and that nothing in a file is executed."""
+"""Weight files of PyTorch: what is read, and that nothing in a file is executed."""
 
 import os
 import zipfile
@@ -8,7 +8,7 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.paddle_compat.torch_weights import load_torch_weights
-from tests.unit.paddle_compat.legacy_torch import Tensor, written
+from tests.unit.paddle_compat.legacy_torch import Tensor, archived, written
 
 MATRIX = np.arange(6, dtype="<f4").reshape(2, 3)
 COUNT = np.array(7, dtype="<i8")
@@ -83,12 +83,36 @@ def test_damaged_and_other_files(tmp_path, monkeypatch):
     ):
         with pytest.raises(ConfigError, match=reason):
             load_torch_weights(file_of(tmp_path, content))
-    with zipfile.ZipFile(tmp_path / "new.pth", "w") as archive:
-        archive.writestr("archive/data.pkl", b"")
-    with pytest.raises(ConfigError, match=r"zip format of PyTorch 1\.6"):
-        load_torch_weights(tmp_path / "new.pth")
     with pytest.raises(ConfigError, match="cannot read the weights: No such file"):
         load_torch_weights(tmp_path / "missing.pth")
+
+
+def test_an_archive_of_later_versions(tmp_path, monkeypatch):
+    window = Tensor(MATRIX, "0", offset=1, shape=(2, 2), strides=(3, 1))
+    state = {"a.weight": Tensor(MATRIX, "0"), "b": window, "steps": Tensor(COUNT, "1")}
+    found = load_torch_weights(file_of(tmp_path, archived(monkeypatch, state)))
+    assert list(found) == ["a.weight", "b", "steps"]
+    assert np.array_equal(found["b"], MATRIX[:, 1:])
+    assert found["steps"] == 7
+    # A checkpoint holds more than the state dict.
+    checkpoint = archived(monkeypatch, {"epoch": 3, "state_dict": state})
+    assert list(load_torch_weights(file_of(tmp_path, checkpoint))) == list(found)
+
+
+def test_an_archive_with_a_mistake(tmp_path, monkeypatch):
+    state = {"a": Tensor(MATRIX, "0")}
+    for content, reason in (
+        (archived(monkeypatch, state, compression=zipfile.ZIP_DEFLATED), "compressed"),
+        (archived(monkeypatch, state, order=b"big"), "not little-endian"),
+        (archived(monkeypatch, state, parts={"0": b""}), "24 bytes is described, but there are 0 bytes"),
+        (archived(monkeypatch, state, parts={}), "24 bytes is described, but there are none"),
+        (archived(monkeypatch, state, name="other.pkl"), "without one data.pkl"),
+        (archived(monkeypatch, {"a": os.system}), "system"),
+        (archived(monkeypatch, {"a": 1}), "holds no tensors"),
+        (archived(monkeypatch, state)[:-30], "is not a file of weights"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            load_torch_weights(file_of(tmp_path, content))
 
 
 def test_every_prefix_and_many_changed_bytes_end_in_one_message(tmp_path, monkeypatch):
