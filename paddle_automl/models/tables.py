@@ -26,7 +26,7 @@ class UsedRows:
 class RowTable(nn.Layer):
     """A table [V, D] whose row 0, of padding, is zero; `deviation` is that of its initial values.
 
-    With `bias` sums get a bias [D], zero at first.
+    With `bias` sums get a bias [D], zero at first. `rate` is a factor of the learning rate of tables.
 
     A batch uses few of the rows, so a gradient of the whole table would mostly consist of zeros, and an optimizer
     would spend its time on rows that do not change. While `used` is a list, forward passes in training mode look at
@@ -34,13 +34,14 @@ class RowTable(nn.Layer):
     layer of Paddle.
     """
 
-    def __init__(self, rows: int, width: int, *, deviation: float, bias: bool = False) -> None:
+    def __init__(self, rows: int, width: int, *, deviation: float, bias: bool = False, rate: float = 1.0) -> None:
         super().__init__()
         initial = nn.initializer.Normal(0.0, deviation) if deviation else nn.initializer.Constant(0.0)
         self.weight = self.create_parameter([rows, width], default_initializer=initial)
         with paddle.no_grad():
             self.weight[0] = 0.0
         self.bias = self.create_parameter([width], is_bias=True) if bias else None
+        self.rate = rate
         self.used: list[UsedRows] | None = None
         self.solved = False
         """Whether its values are computed from the training items at once (`Backbone.solve`), not learned."""

@@ -79,7 +79,7 @@ class TableUpdates:
         self.config = config
         rates = rates or {}
         self._tables = [
-            _Rows(layer, config.learning_rate * rates.get(f"{path}.weight", 1.0))
+            _Rows(layer, config.learning_rate * layer.rate * rates.get(f"{path}.weight", 1.0))
             for path, layer in model.named_sublayers(include_self=True)
             if isinstance(layer, RowTable) and not layer.solved
         ]

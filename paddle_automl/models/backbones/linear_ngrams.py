@@ -15,7 +15,7 @@ from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.problem import Problem
 from paddle_automl.models.text.base import NGRAMS, TextBackbone, texts_of
-from paddle_automl.models.text.linear import SVM_SCALE, fit_linear
+from paddle_automl.models.text.linear import fit_linear
 from paddle_automl.models.text.table import NGramTable
 
 
@@ -79,6 +79,3 @@ class LinearNgrams(TextBackbone):
     def head(self, layers: LayerFactory, outputs: int) -> nn.Layer:
         """Return nothing more."""
         return nn.Identity()
-
-
-__all__ = ["SVM_SCALE", "LinearNgrams"]

@@ -14,6 +14,9 @@ from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.text.base import NGRAMS, TextBackbone, texts_of
 from paddle_automl.models.text.table import NGramTable
 
+RATE = 2.0
+"""Factor of the learning rate of tables: weights of outputs are larger than those of features."""
+
 
 @BACKBONES.register("wide")
 class Wide(TextBackbone):
@@ -46,7 +49,7 @@ class Wide(TextBackbone):
     def expect(self, outputs: int) -> None:
         """Make the table [rows, outputs]."""
         self.out_features = outputs
-        self.table = NGramTable(self._rows, outputs, deviation=0.0, bias=True)
+        self.table = NGramTable(self._rows, outputs, deviation=0.0, bias=True, rate=RATE)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map n-grams [N, M] and their weights [N, M] to raw outputs [N, K]."""
