@@ -179,13 +179,15 @@ def with_score(model: Any, score: RejectionScore, state: State) -> Any:
 
         # Named arguments: Paddle's tracing does not support a variable number of them.
         def forward(self, first, second=None, third=None, fourth=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, RUF100
-            given = [item for item in (first, second, third, fourth) if item is not None]
-            buffers = {name: getattr(self, f"rejection_{name}") for name in state}
-            if score.needs == "raw":
-                raw = self.network(*given)
-                return raw, score.in_graph(paddle, raw, buffers)
-            features = self.network.features(*given)
-            return self.network.head(features), score.in_graph(paddle, features, buffers)
+            return both(self, [item for item in (first, second, third, fourth) if item is not None])
+
+    def both(layer: Any, given: list[Any]) -> tuple[Any, Any]:
+        buffers = {name: getattr(layer, f"rejection_{name}") for name in state}
+        if score.needs == "raw":
+            raw = layer.network(*given)
+            return raw, score.in_graph(paddle, raw, buffers)
+        features = layer.network.features(*given)
+        return layer.network.head(features), score.in_graph(paddle, features, buffers)
 
     layer = Scored(model)
     layer.training = model.training

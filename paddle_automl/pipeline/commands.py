@@ -104,6 +104,7 @@ def export_run(
         test=False,
         validation={} if learned else None,
         note=LEARNED_VALIDATION if learned else "",
+        rejection_s=config.deployment.rejection.training_s,
     )
     observer = observer or Observer()
     job = job_of("export", request, run.folder.path / "export.log", config)

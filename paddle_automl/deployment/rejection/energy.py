@@ -28,4 +28,6 @@ class Energy(RejectionScore):
 
     def in_graph(self, paddle: Any, values: Any, state: Mapping[str, Any]) -> Any:
         """Return the same as a tensor ``[N, 1]``."""
-        return paddle.logsumexp(values, axis=-1, keepdim=True)
+        # Not paddle.logsumexp: converted to ONNX, OpenVINO sums it over the batch too.
+        top = values.max(axis=-1, keepdim=True)
+        return top + paddle.log(paddle.exp(values - top).sum(axis=-1, keepdim=True))

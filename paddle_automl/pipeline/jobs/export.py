@@ -21,6 +21,7 @@ from paddle_automl.pipeline.jobs.costs import network_costs, rounded
 from paddle_automl.pipeline.jobs.learning import judged_on
 from paddle_automl.pipeline.jobs.networks import goal_of_run, trained_with_data
 from paddle_automl.pipeline.jobs.score import tested
+from paddle_automl.pipeline.jobs.withheld import choose_score
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.remembered import data_of_run
@@ -47,6 +48,8 @@ class ExportRequest:
     validation: dict[str, float] | None = None
     note: str = ""
     keep_verified: bool = False
+    rejection_s: float = 0.0
+    """Most seconds for choosing the rejection score (see `jobs.withheld`); 0: it is not chosen."""
 
 
 def run(request: ExportRequest, worker: Worker) -> BundleResult:
@@ -84,6 +87,7 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
         metrics["note"] = request.note
     if request.test and len(data.test):
         metrics["test"] = rounded(evaluate(judged, splits.test, keys))
+    choice = choose_score(config, data, worker, request.rejection_s)
     worker.report(1, {})
     # A frozen backbone is compared as it computed the features: with the fast layers, in a third of the time.
     with kernels.use("float32" if config.model.freeze else None):
@@ -95,6 +99,7 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
             config=rebuilt_by,
             metrics=metrics,
             lock=lock_of(worker),
+            choice=choice,
         )
 
 

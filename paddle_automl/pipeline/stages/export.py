@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -25,6 +27,9 @@ MEASURED_BEFORE = (
     "the exported network was trained on train+validation; its validation scores are those of the trial, "
     "measured before"
 )
+REJECTION_FRACTION = 0.1
+"""Fraction of the budget for choosing the rejection score."""
+LEAST_REJECTION_S = 1.0
 
 
 @STAGES.register("export")
@@ -35,7 +40,7 @@ class Export(Stage):
 
     def seconds(self, run: Run) -> float:
         """Return the estimated time of a test and an export."""
-        return run.estimates.export()
+        return run.estimates.export() + rejection_s(run.config)
 
     def inputs(self, run: Run) -> Any:
         """Return the request, and the state of the weights."""
@@ -86,9 +91,11 @@ class Export(Stage):
     def _export(self, run: Run, chosen: Configuration, source: RunFolder, until: float | None) -> BundleResult:
         interim = interim_of(run.folder)
         request = export_request(run, chosen, source)
+        spare = None if until is None else until - time.monotonic() - run.estimates.export()
+        request = replace(request, rejection_s=_within(rejection_s(run.config), spare))
         log = run.folder.log("export")
         same = interim is not None and run.folder.trial(interim[0]).path == source.path and interim[1].verified
-        if same and not request.config.deployment.formats:
+        if same and not request.config.deployment.formats and not request.rejection_s:
             shown = run.observer.job("testing the exported bundle once")
             job = job_of("score", ScoreRequest(request.config, run.folder.bundle, run.shared), log, run.config)
         else:
@@ -114,6 +121,25 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
         note=note,
         keep_verified=True,
     )
+
+
+def rejection_s(config: RunConfig) -> float:
+    """Return the most seconds for choosing the rejection score: 0 if it is off or does not apply."""
+    options = config.deployment.rejection
+    if not options.active or config.task is None or config.task.name != "single_label":
+        return 0.0
+    if config.compression.in_trials:
+        # The winner is already a finished bundle.
+        return 0.0
+    budget = config.budget.time
+    return options.training_s if budget is None else min(options.training_s, REJECTION_FRACTION * budget)
+
+
+def _within(seconds: float, spare: float | None) -> float:
+    """Return `seconds`, or what is spared of the time left; 0 if that is too little for a training."""
+    if spare is None:
+        return seconds
+    return min(seconds, spare) if spare >= LEAST_REJECTION_S else 0.0
 
 
 def bundle_of(run: Run) -> BundleResult:

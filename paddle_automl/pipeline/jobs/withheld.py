@@ -1,0 +1,137 @@
+"""Choosing the rejection score: a training without some of the classes, whose items are then strangers to it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from paddle_automl.core.errors import AutoMLError
+from paddle_automl.core.seeds import generator
+from paddle_automl.data.splits import PreparedData, Split
+from paddle_automl.deployment.refusal import Choice, Values, applies, compare_scores, values_of
+from paddle_automl.models.network import Network
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.frozen import FeatureStore
+from paddle_automl.pipeline.jobs.base import Shared
+from paddle_automl.pipeline.jobs.learning import learnable
+from paddle_automl.pipeline.jobs.networks import goal_of_run
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.fitting import fit_epochs, measure_pace
+from paddle_automl.training.freezing import Start
+from paddle_automl.training.loop import train
+
+logger = logging.getLogger(__name__)
+
+LEAST_CLASSES = 3
+"""Two classes must be left to tell apart."""
+WITHHELD = 3
+"""One class of so many is withheld."""
+LEAST_OF_TRAINING = 0.25
+"""Fraction of the steps of a whole training below which the network is too poor to compare scores with."""
+MOST_ITEMS = 1000
+"""Most items of each kind on which the scores are compared."""
+
+
+def choose_score(config: RunConfig, data: PreparedData, worker: Worker, seconds: float) -> Choice | None:
+    """Return the rejection score that best finds the items of classes that a network was not trained on.
+
+    A network of the same configuration is trained for at most `seconds` without a third of the classes. None if
+    refusal is off, if there are too few classes, or if the time is too short for a useful training.
+    """
+    started = time.monotonic()
+    options = config.deployment.rejection
+    if not options.active or not applies(data.task) or seconds <= 0:
+        return None
+    if data.task.outputs < LEAST_CLASSES or not len(data.validation):
+        logger.info("rejection: with %d classes no score can be compared", data.task.outputs)
+        return None
+    if config.model.freeze is not None and not FeatureStore(worker.scratch).holds(config.model, data):
+        # Computing the features of all items would take far longer than training the head.
+        logger.info("rejection: the features of the frozen backbone are not stored; no score is compared")
+        return None
+    try:
+        return _Withholding(config, data, worker).run(seconds - (time.monotonic() - started))
+    except (AutoMLError, ArithmeticError, ValueError, RuntimeError) as error:
+        # The bundle does not depend on it.
+        logger.warning("rejection: the scores could not be compared: %s", error)
+        return None
+
+
+class _Withholding:
+    """A training of `config` without the items of some classes; the network keeps all its outputs."""
+
+    def __init__(self, config: RunConfig, data: PreparedData, worker: Worker) -> None:
+        self.config, self.worker = config, worker
+        classes = data.task.outputs
+        order = generator(config.seed, "rejection").permutation(classes)
+        self.withheld = np.sort(order[: max(1, classes // WITHHELD)])
+        self.known = np.sort(order[max(1, classes // WITHHELD) :])
+        self.names = tuple(data.task.names[number] for number in self.withheld)
+        self.work = learnable(config, data, worker)
+
+    def run(self, seconds: float) -> Choice | None:
+        started = time.monotonic()
+        config, work = self.config, self.work
+        train_split, validation = (self._of(split, self.known) for split in self._unseen())
+        data = replace(work.data, train=train_split, validation=validation)
+        start = Start(config.model.frozen_epochs, config.model.pretrained_rate, config.model.frozen_norm)
+        device = self.worker.device
+        pace = measure_pace(work.model, data, config.training, start=start, augment=work.augment, device=device)
+        recipe = fit_epochs(config.training, pace, len(data.train), seconds - (time.monotonic() - started))
+        done = recipe.epochs * recipe.steps(len(data.train))
+        whole = config.training.epochs * config.training.steps(len(data.train))
+        if done < LEAST_OF_TRAINING * whole:
+            logger.info("rejection: only %d of %d steps fit into %.0f s; no score is chosen", done, whole, seconds)
+            return None
+        result = train(
+            work.model,
+            data,
+            recipe,
+            goal_of_run(config, data.task, Shared()),
+            start,
+            seed=config.seed,
+            folder=None,
+            augment=work.augment,
+            device=device,
+        )
+        choice = self._compared(work.model, data, result.task.final.temperature)
+        logger.info("rejection: %s is chosen of %s", choice.score.name, choice.tried)
+        return replace(choice, withheld=self.names)
+
+    def _compared(self, model: Network, data: PreparedData, temperature: float) -> Choice:
+        strangers = [self._values(model, self._of(split, self.withheld), temperature) for split in self._unseen()]
+        reference = self._some(data.train)
+        codes = np.searchsorted(self.known, data.train.codes[reference])
+        return compare_scores(
+            self.config.deployment.rejection,
+            self._values(model, data.validation, temperature),
+            _joined(strangers),
+            (self._values(model, data.train, temperature), codes),
+        )
+
+    def _unseen(self) -> tuple[Split, Split]:
+        return self.work.data.train, self.work.data.validation
+
+    def _values(self, model: Network, split: Split, temperature: float) -> Values:
+        found = values_of(model, split, self._some(split))
+        return replace(found, raw=found.raw[:, self.known], temperature=temperature)
+
+    def _some(self, split: Split) -> np.ndarray:
+        count = min(len(split), MOST_ITEMS)
+        return np.linspace(0, len(split) - 1, count).round().astype(np.int64) if count else np.zeros(0, np.int64)
+
+    @staticmethod
+    def _of(split: Split, classes: np.ndarray) -> Split:
+        return split.with_indices(split.indices[np.isin(split.codes, classes)])
+
+
+def _joined(parts: list[Values]) -> Values:
+    features = [part.features for part in parts if part.features is not None]
+    return Values(
+        np.concatenate([part.raw for part in parts]),
+        np.concatenate(features) if features else None,
+        parts[0].temperature,
+    )
