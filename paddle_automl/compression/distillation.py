@@ -8,16 +8,17 @@ from typing import Annotated
 import paddle
 from paddle import Tensor, nn
 from paddle.nn import functional as F
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of
 from paddle_automl.compression.hints import HINTS, Hint, HintName
-from paddle_automl.compression.teachers import ORIGINAL, NetworkTeacher, Teacher
+from paddle_automl.compression.teachers import ORIGINAL, NetworkTeacher, Teacher, Viewing
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models.network import Network
+from paddle_automl.models.views import TestTimeAugmentation, check_views
 from paddle_automl.paddle_compat.device import seed_everything
 from paddle_automl.tasks.base import Activation
 from paddle_automl.training.callback import Callback, ForwardPass
@@ -40,6 +41,18 @@ class DistillationConfig(Section):
     between the items of a batch in the features before the head)."""
     hint_weight: float = Field(1.0, gt=0)
     """Factor of the hints' loss, which is added to the rest."""
+    test_time_augmentation: TestTimeAugmentation = "none"
+    """Views of an image over which the teacher's soft targets are averaged: the student learns, at its own cost, what
+    the teacher knows only from several views. See model.test_time_augmentation."""
+
+
+    @model_validator(mode="after")
+    def _hints_of_one_view(self) -> DistillationConfig:
+        if self.hints != "none" and self.test_time_augmentation != "none":
+            raise ValueError(
+                "test_time_augmentation: must be none with hints, which compare feature maps of the same view"
+            )
+        return self
 
 
 class TeachingConfig(DistillationConfig):
@@ -165,5 +178,8 @@ def distillation_of(
     config: DistillationConfig, teacher: Teacher, student: nn.Layer, context: Context
 ) -> Distillation:
     """Return the distillation from a teacher into a student with the inputs and the task of `context`."""
-    activation = context.task.final.activation
+    activation, views = context.task.final.activation, config.test_time_augmentation
+    check_views(views, context.specs, "test_time_augmentation")
+    if views != "none":
+        teacher = Viewing(teacher, views)
     return Distillation(config, teacher, student, context.specs, activation, seed=context.seed)

@@ -19,6 +19,7 @@ from paddle_automl.deployment.integrity import INFO
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.inputs.base import Input, TensorSpec
 from paddle_automl.models import kernels
+from paddle_automl.models.views import TestTimeAugmentation, averaged
 from paddle_automl.tasks.base import Final, Task
 from paddle_automl.training.final import final_tensor
 
@@ -124,6 +125,17 @@ class Ensemble(Teacher):
     def soft_targets(self, inputs: Sequence[Tensor], temperature: float) -> Tensor:  # noqa: D102
         found = [member.soft_targets(inputs, temperature) for member in self.members]
         return paddle.stack(found).mean(axis=0)
+
+
+class Viewing(Teacher):
+    """The mean of a teacher's soft targets over several views of each image."""
+
+    def __init__(self, teacher: Teacher, views: TestTimeAugmentation) -> None:
+        self.network, self.specs = teacher.network, teacher.specs
+        self._teacher, self._views = teacher, views
+
+    def soft_targets(self, inputs: Sequence[Tensor], temperature: float) -> Tensor:  # noqa: D102
+        return averaged(self._views, lambda images: self._teacher.soft_targets([images], temperature), inputs)
 
 
 def find_teacher(names: Sequence[str], best_trials: int, context: Context) -> Teacher:

@@ -16,6 +16,7 @@ from paddle_automl.models.heads.base import HEADS
 from paddle_automl.models.initializers import INITIALIZERS
 from paddle_automl.models.norms import NORMS
 from paddle_automl.models.published import IMAGENET, Published
+from paddle_automl.models.views import TestTimeAugmentation
 
 
 class RegisteredName:
@@ -64,6 +65,10 @@ class ModelConfig(Section):
     square; standard (only with freeze): each feature has mean 0 and deviation 1 over the training items."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Fraction of the features set to zero before the head while training."""
+    test_time_augmentation: TestTimeAugmentation = "none"
+    """Views of an image that the finished network averages (features before the head): mirror, the image and its
+    mirror image; mirror_and_shifts, both also shifted by a pixel, six views. Evaluations, the bundle, and its latency
+    include them; the steps of a training do not."""
     pretrained: str | None = None
     """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained` or, for
     networks of ``paddle.vision``, from Paddle's own folder; they bring their activation, norm, and preprocessing

@@ -17,6 +17,7 @@ from paddle_automl.models.feature_norms import FEATURE_NORMS
 from paddle_automl.models.heads.base import HEADS
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.pretrained import check_whole_backbone, load_backbone, load_pretrained
+from paddle_automl.models.views import TestTimeAugmentation, averaged, check_views
 from paddle_automl.paddle_compat.device import seed_everything
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class Network(nn.Layer):
         """Names of the parameters and buffers that were loaded from a file of weights."""
         self.needs_preparation = bool(backbone.statistics)
         """Whether `prepare` must be called before the first step: not for weights that came from a file."""
+        self.test_time_augmentation: TestTimeAugmentation = "none"
+        """Views of an image over which features are averaged in evaluation mode."""
         self.pool = layers.global_pool()
         self.dropout = layers.dropout(dropout)
         self.feature_norm = feature_norm
@@ -61,7 +64,13 @@ class Network(nn.Layer):
         self.needs_preparation = False
 
     def features(self, *inputs: Tensor) -> Tensor:
-        """Map the input's arrays, in the order of `Input.specs`, to the features before the head [N, F]."""
+        """Map the input's arrays, in the order of `Input.specs`, to the features before the head [N, F].
+
+        In evaluation mode these are the mean over the views of `test_time_augmentation`.
+        """
+        return averaged("none" if self.training else self.test_time_augmentation, self._features, inputs)
+
+    def _features(self, *inputs: Tensor) -> Tensor:
         features = self.backbone(*inputs)
         return self.pool(features).flatten(1) if features.ndim == 4 else features
 
@@ -93,6 +102,8 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
     layers = LayerFactory(config.activation, config.norm, config.initializer)
     backbone = kind.build(config.backbone, input=input, layers=layers)
     model = _network(config, backbone, layers, outputs)
+    check_views(config.test_time_augmentation, input.specs, "model.test_time_augmentation")
+    model.test_time_augmentation = config.test_time_augmentation
     published = config.published()
     if published is not None:
         load_backbone(model, published.read(), str(published.file))

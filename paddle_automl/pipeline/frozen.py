@@ -96,7 +96,7 @@ def weights_key(config: ModelConfig) -> str:
 def features_key(config: ModelConfig, data: PreparedData, content: np.ndarray | None = None) -> str:
     """Return a hash of everything that the features of `data` depend on, or of other items with this content."""
     assert data.items is not None, "prepared data know their items"
-    options = {"backbone", "activation", "norm"}
+    options = {"backbone", "activation", "norm", "test_time_augmentation"}
     settings = (
         VERSION,
         weights_key(config),
