@@ -42,8 +42,8 @@ class DistillationConfig(Section):
     hint_weight: float = Field(1.0, gt=0)
     """Factor of the hints' loss, which is added to the rest."""
     test_time_augmentation: TestTimeAugmentation = "none"
-    """Views of an image over which the teacher's soft targets are averaged: the student learns, at its own cost, what
-    the teacher knows only from several views. See model.test_time_augmentation."""
+    """Views of an image over which the teacher's soft targets are averaged: the student learns, at its own cost,
+    what the teacher knows only from several views. See model.test_time_augmentation."""
 
 
     @model_validator(mode="after")

@@ -20,8 +20,8 @@ _SHIFTS = ((0, 0), (-1, -1), (1, 1))
 def views_of(kind: TestTimeAugmentation, images: Tensor) -> list[Tensor]:
     """Return the views of images [N, C, H, W], each of the same shape; the first are the images themselves.
 
-    mirror: and mirrored horizontally. mirror_and_shifts: both also shifted by one pixel to the upper left and to the
-    lower right, where the edge is reflected, as in Jordan 2024, arXiv:2404.00498.
+    mirror: and mirrored horizontally. mirror_and_shifts: both also shifted by one pixel to the upper left and to
+    the lower right, where the edge is reflected, as in Jordan 2024, arXiv:2404.00498.
     """
     if kind == "none":
         return [images]

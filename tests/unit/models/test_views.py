@@ -82,7 +82,7 @@ def test_a_teacher_is_asked_about_all_views():
 
 
 def test_what_has_no_views_is_refused():
-    with pytest.raises(ConfigError, match="model.x: 'mirror' needs images; leave it at none"):
+    with pytest.raises(ConfigError, match=r"model\.x: 'mirror' needs images; leave it at none"):
         check_views("mirror", [TensorSpec("tokens", (None,), "int64")], "model.x")
     check_views("none", [TensorSpec("tokens", (None,), "int64")], "model.x")
     with pytest.raises(ConfigError, match="must be none with hints"):
