@@ -78,7 +78,7 @@ class TestTextsWithOptions(OfRegistry):
 
 @pytest.mark.parametrize("plugin", [INPUTS["text"]])
 class TestTextsInTrainedParts(OfRegistry):
-    options: ClassVar = {"ngrams": "none", "tokens": {"kind": "trained", "size": 100, "model": "bpe"}}
+    options: ClassVar = {"ngrams": "none", "tokens": {"kind": "trained", "size": 100}}
 
 
 @pytest.mark.parametrize("plugin", [Texts])

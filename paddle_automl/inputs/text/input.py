@@ -22,7 +22,8 @@ from paddle_automl.inputs.text.learned import Learned
 from paddle_automl.inputs.text.ngrams import Counter, encode, symbols_of
 from paddle_automl.inputs.text.ngrams import Vocabulary as Ngrams
 from paddle_automl.inputs.text.options import SETS, Block, TextConfig, TextFitted, TokensConfig
-from paddle_automl.inputs.text.tokens import TokenCounter, vocabulary_of
+from paddle_automl.inputs.text.pieces import Pieces, pieces_of
+from paddle_automl.inputs.text.tokens import Listed, TokenCounter, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class TextInput(Input):
             "blocks": [block.model_dump(mode="json") for block in choices.blocks],
             "ngrams": [{"texts": "\n".join(known), "counts": counts} for known, counts in found],
             "tokens": choices.tokens.model_dump(mode="json"),
-            "learned": tokens.learned(),
+            "learned": _learned(tokens),
         }
 
     @classmethod
@@ -118,7 +119,7 @@ class TextInput(Input):
             for block, found in zip(blocks, statistics["ngrams"], strict=True)
         )
         tokens = TokensConfig.model_validate(statistics["tokens"])
-        vocabulary = None if tokens.kind == "none" else vocabulary_of(tokens, statistics["learned"])
+        vocabulary = _vocabulary(tokens, statistics["learned"])
         found = Learned(ngrams, vocabulary)
         arrays = ((TextFitted.ARRAYS[:1] if vocabulary else ()), (TextFitted.ARRAYS[1:] if ngrams else ()))
         if not any(arrays):
@@ -292,6 +293,20 @@ class TextInput(Input):
     def facts(self, items: np.ndarray) -> dict[str, np.ndarray]:
         """Return the number of characters of each text."""
         return {"characters": np.array([len(str(item)) for item in items], np.float64)}
+
+
+def _learned(tokens: TokenCounter) -> str | list[str]:
+    """Return the tokens that were counted, or the text of a tokenizer's file."""
+    kind = tokens.config.kind
+    if kind in ("none", "characters", "words"):
+        return tokens.most()
+    return pieces_of(tokens.texts, tokens.config)
+
+
+def _vocabulary(config: TokensConfig, found: str | list[str]) -> Vocabulary | None:
+    if config.kind == "none":
+        return None
+    return Pieces(found, "data.input.tokens") if isinstance(found, str) else Listed(config.kind, found)
 
 
 def _cleaner(options: TextConfig | TextFitted) -> Callable[[str], str]:

@@ -14,7 +14,8 @@ from paddle_automl.core.files import open_regular, replacing
 from paddle_automl.core.paths import readable
 from paddle_automl.inputs.text.ngrams import Vocabulary as Ngrams
 from paddle_automl.inputs.text.options import TextFitted
-from paddle_automl.inputs.text.tokens import LARGEST_FILE, Listed, Pieces, Vocabulary
+from paddle_automl.inputs.text.pieces import Pieces
+from paddle_automl.inputs.text.tokens import LARGEST_FILE, Listed, Vocabulary
 
 NGRAMS = "ngrams.txt"
 """A line ``count<TAB>n-gram`` for each known n-gram, block by block."""

@@ -13,7 +13,7 @@ from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.inputs.base import Fitted, InputConfig
 
 Unit = Literal["characters", "words", "characters_in_words"]
-Kind = Literal["none", "characters", "words", "trained", "wordpiece"]
+Kind = Literal["none", "characters", "words", "trained", "wordpiece", "package"]
 LONGEST_NGRAM = 8
 
 _SHORT = re.compile(r"(characters|words|characters_in_words) +(\d+)(?: *- *(\d+))?")
@@ -78,8 +78,9 @@ class TokensConfig(Section):
     """The tokens that a network reads one after the other."""
 
     kind: Kind
-    """none; characters; words; trained: a vocabulary of parts of words that is learned from the training texts;
-    wordpiece: a given vocabulary file. The file of a trained vocabulary may be given too."""
+    """none; characters; words; trained: parts of words (byte pairs) that are learned from the training texts, or
+    a given tokenizer.json; wordpiece: a given vocabulary file; package: that of a pretrained network whose package
+    is installed."""
 
     file: str | None = None
     """wordpiece: a vocabulary file with a token per line (parts within a word begin with ##). trained: a
@@ -88,14 +89,14 @@ class TokensConfig(Section):
     size: int = Field(8000, ge=100, le=200_000)
     """trained: number of tokens to learn."""
 
-    model: Literal["bpe", "unigram"] = "unigram"
-    """trained: how it is learned."""
-
     min_count: int = Field(2, ge=1)
     """characters, words: those in fewer training texts than this are unknown."""
 
-    most: int = Field(50_000, ge=1, le=500_000)
-    """characters, words: the most frequent ones that are known."""
+    package: str | None = None
+    """package: name of the package."""
+
+    most: int = Field(20_000, ge=1, le=500_000)
+    """The most frequent tokens that are known; of a given vocabulary those that occur in the training texts."""
 
     @model_validator(mode="before")
     @classmethod
@@ -107,7 +108,9 @@ class TokensConfig(Section):
         if self.kind == "wordpiece" and self.file is None:
             raise PydanticCustomError("stated", "file: wordpiece needs a vocabulary file, with a token per line")
         if self.file is not None and self.kind not in ("wordpiece", "trained"):
-            raise PydanticCustomError("stated", f"file: {self.kind} take no file; use wordpiece or trained")
+            raise PydanticCustomError("stated", f"file: {self.kind} takes no file; use wordpiece or trained")
+        if (self.package is None) == (self.kind == "package"):
+            raise PydanticCustomError("stated", "package: names a package where kind is package, and only there")
         return self
 
 
