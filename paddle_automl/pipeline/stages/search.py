@@ -176,4 +176,7 @@ class _Shortened(Listener):
             return
         with contextlib.suppress(BundleError):
             for note in read_record(self.run.folder.trial(record.number)).notes:
+            told = set(self.run.results["check"].notes)
                 self.run.observer.on_message(f"trial {record.number}: {note}")
+                if note in told:
+                    continue
