@@ -55,6 +55,7 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
         "best configuration": folder.best,
         "trials": folder.trials,
         "pictures": f"{folder.history_picture}, {folder.curves_picture}",
+        **({"report": folder.report} if folder.report.is_file() else {}),
         "time": _stages_text(result, config),
     }
     console.print(_pairs("results", rows))
@@ -125,6 +126,10 @@ def print_bundle(outcome: BundleResult, screen: Console) -> None:
             f"{item['p50_ms']:.2f} ms (p95 {item['p95_ms']:.2f}), {item['threads']} thread(s), {item['processor']}"
         )
     rows["parity"] = outcome.parity_summary
+    if outcome.calibration_summary:
+        rows["calibration"] = outcome.calibration_summary
+    if outcome.rejection_summary:
+        rows["unknown items"] = outcome.rejection_summary
     for extra in outcome.formats:
         rows[f"format {extra.name}"] = _format_text(extra)
     if outcome.formats and outcome.fastest:

@@ -18,6 +18,8 @@ from paddle_automl.deployment.create import add_formats, add_parity, create_bund
 from paddle_automl.deployment.integrity import INFO
 from paddle_automl.deployment.paddlex import add_files
 from paddle_automl.deployment.parity import ParityLimits
+from paddle_automl.deployment.provenance import data_record
+from paddle_automl.deployment.refusal import prepare
 from paddle_automl.deployment.samples import write_samples
 
 
@@ -55,22 +57,28 @@ def create_step_bundle(
             config=config,
             metrics=found,
             lock=context.lock,
+            choice=context.score,
         )
+    refusal = prepare(result.model, data.train, chosen.rejection, context.score)
+    model, source = (
+        item if refusal is None else refusal.in_network(item) for item in (result.model, result.source)
+    )
     with replacing_folder(folder, marker=INFO) as scratch:
         bundle = Bundle.write(
             scratch,
-            model=result.model,
+            model=model,
             exporter=chosen.exporter,
             input=data.input,
             task=data.task,
             metrics=found,
             config=config,
+            facts={"data": data_record(data), "rejection": None if refusal is None else refusal.record()},
         )
         session = bundle.session(threads=deployment.latency.threads)
         write_samples(bundle, session, data.validation, deployment.samples)
         add_files(scratch, chosen.exporter.name, session, data.validation, folder)
-        bundle = add_parity(bundle, result.model, data, chosen, ParityLimits(None, compression.min_agreement))
+        bundle = add_parity(bundle, model, data, chosen, ParityLimits(None, compression.min_agreement))
         limits = ParityLimits(None, compression.min_agreement, compression.max_drop)
-        bundle = add_formats(bundle, result.source, formats, data, chosen, limits)
+        bundle = add_formats(bundle, source, formats, data, chosen, limits)
         time_formats(bundle, chosen, context.lock)
     return Bundle.open(folder)

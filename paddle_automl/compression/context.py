@@ -13,6 +13,7 @@ from paddle import Tensor, nn
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import Augmenter
 from paddle_automl.data.splits import PreparedData
+from paddle_automl.deployment.rejection_records import Choice
 from paddle_automl.inputs.base import Arrays, Input, TensorSpec
 from paddle_automl.models.network import Network
 from paddle_automl.tasks.base import Task
@@ -57,6 +58,8 @@ class Context:
     tune_task: bool = True
     """Whether values that a task chooses on validation, such as thresholds of labels, are chosen again for each
     network of the chain; false if the original network was trained on the validation items."""
+    score: Choice | None = None
+    """The rejection score that was chosen for the original network."""
     device: str = "cpu"
     lock: Path | None = None
     """File that is locked while times are measured, so that only one process of a search does so at a time."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.folders import replacing_folder
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.data.running import run_split
 from paddle_automl.data.splits import PreparedData
+from paddle_automl.deployment.acceptance import acceptance
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.config import DeploymentConfig, ParityConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS
@@ -21,7 +24,8 @@ from paddle_automl.deployment.parity import Compared, ParityLimits, compare
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.provenance import data_record, held_out
 from paddle_automl.deployment.records import FormatRecord, Latency
-from paddle_automl.deployment.refusal import Choice, calibration_record, prepare, with_threshold
+from paddle_automl.deployment.refusal import calibration_record, prepare, with_threshold
+from paddle_automl.deployment.rejection_records import Choice
 from paddle_automl.deployment.samples import write_samples
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import spread
@@ -118,20 +122,29 @@ def add_formats(
 ) -> Bundle:
     """Export `model` to further formats of the bundle and compare each; `int8`: limits of those in 8 bits.
 
+    A format in 8 bits that exceeds its limits leaves the layers that do most damage in float.
     Each format has its own threshold of the rejection score, so that 8 bits refuse no more of the known items.
     """
-    calibration = calibration_arrays(data, formats)
+    calibration, outputs = calibration_arrays(data, formats), as_trained(model, data.task.final)
     for config in formats:
         plugin = EXPORTERS[config.name]
         folder = bundle.folder / config.name
         folder.mkdir()
-        plugin(config).export(model, folder, specs=data.input.specs, final=data.task.final, calibration=calibration)
-        others = list(bundle.info.formats)
-        bundle = bundle.updated(formats=[*others, FormatRecord(exporter=config)])
         limits = limits_of(deployment.parity, exact=plugin.exact) if plugin.exact or int8 is None else int8
+        repaired = plugin(config).export_accepted(
+            model,
+            folder,
+            specs=data.input.specs,
+            final=data.task.final,
+            calibration=calibration,
+            accept=acceptance(partial(run_split, data.validation, outputs), data.validation, limits),
+        )
+        record = FormatRecord(exporter=config, float_layers=repaired.layers, layers=repaired.of)
+        others = list(bundle.info.formats)
+        bundle = bundle.updated(formats=[*others, record])
         found = _compared(bundle, config.name, model, data, deployment, limits)
         bundle = bundle.updated(
-            formats=[*others, FormatRecord(exporter=config, parity=found.record)],
+            formats=[*others, record.model_copy(update={"parity": found.record})],
             rejection=with_threshold(bundle.info.rejection, config.name, found.scores, held_out(data)),
         )
     return bundle
@@ -158,7 +171,7 @@ def _fastest(times: Mapping[str, Sequence[Latency]]) -> str | None:
 
 def calibration_arrays(data: PreparedData, formats: Sequence[PluginConfig]) -> Arrays | None:
     """Return some training items of all classes as the network's arrays, if one of the formats needs them."""
-    if all(EXPORTERS[item.name].exact for item in formats):
+    if not any(EXPORTERS[item.name].calibrated for item in formats):
         return None
     strata = data.task.strata(data.train.codes)
     return data.input.batch(data.train.raw(spread(strata, len(data.train), CALIBRATION_ITEMS)))

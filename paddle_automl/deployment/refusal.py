@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.config import RejectionConfig
 from paddle_automl.deployment.rejection.base import SCORES, RejectionScore, State
-from paddle_automl.deployment.rejection_records import CalibrationRecord, RejectionRecord, ScoreRecord
+from paddle_automl.deployment.rejection_records import CalibrationRecord, Choice, RejectionRecord, ScoreRecord
 from paddle_automl.deployment.runtime import import_paddle
 from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.tasks.base import Task, spread
@@ -24,16 +24,6 @@ BINS = 15
 REFERENCE_ITEMS = 1000
 """Most training items from which a score of the features learns."""
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The chosen score, and what was measured to choose it; see `compare_scores`."""
-
-    score: PluginConfig
-    tried: Mapping[str, ScoreRecord] = field(default_factory=dict)
-    withheld: tuple[str, ...] = ()
-    """Names of the classes that were withheld."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +93,7 @@ def compare_scores(
         refused = float((outside < threshold_of(inside, options.keep)).mean())
         tried[score.name] = ScoreRecord(auroc=round(auroc(inside, outside), 6), refused=round(refused, 6))
     best = max(tried, key=lambda name: tried[name].auroc)
-    return Choice(next(item for item in options.scores if item.name == best), tried)
+    return Choice(score=next(item for item in options.scores if item.name == best), tried=tried)
 
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
@@ -154,7 +144,8 @@ def prepare(model: Any, train: Split, options: RejectionConfig, choice: Choice |
     if not options.active or not applies(train.task) or not options.scores:
         return None
     if choice is None or (SCORES[choice.score.name].needs == "features" and not has_features(model)):
-        choice = Choice(next((s for s in options.scores if SCORES[s.name].needs == "outputs"), options.scores[0]))
+        simple = [item for item in options.scores if SCORES[item.name].needs == "outputs"]
+        choice = Choice(score=(simple or options.scores)[0])
     score = SCORES[choice.score.name](choice.score)
     state: dict[str, np.ndarray] = {}
     if score.needs == "features":

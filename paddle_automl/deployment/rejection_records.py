@@ -53,6 +53,19 @@ class ScoreRecord(Section):
     """Fraction of the items of withheld classes that are refused where `keep` of the known are kept."""
 
 
+class Choice(Section):
+    """The chosen rejection score, and what was measured to choose it."""
+
+    score: Annotated[PluginConfig, Plugin(SCORES)]
+    """The score."""
+
+    tried: dict[str, ScoreRecord] = Field(default_factory=dict)
+    """All scores, as measured; empty if none was."""
+
+    withheld: Sequence[str] = ()
+    """The classes whose items were the strangers."""
+
+
 class RejectionRecord(Section):
     """When an item belongs to none of the classes: the score and its thresholds."""
 

@@ -46,6 +46,15 @@ class BundleResult(Section):
     fastest: str | None = None
     """Name of the fastest of its formats."""
 
+    calibration: dict[str, Any] | None = None
+    """The record of the calibration of its probabilities."""
+    rejection: dict[str, Any] | None = None
+    """The record of its refusal of items of no class."""
+    calibration_summary: str = ""
+    """The calibration in one sentence; empty if there is none."""
+    rejection_summary: str = ""
+    """The refusal in one sentence; empty if there is none."""
+
     notes: Sequence[str] = ()
     """What has changed in the data since the training."""
 
@@ -75,5 +84,9 @@ class BundleResult(Section):
             fastest=bundle.info.fastest,
             size_mb=round(bundle.size_mb, 4),
             verified=bundle.verified,
+            calibration=facts["calibration"],
+            rejection=facts["rejection"],
+            calibration_summary=bundle.info.calibration.describe() if bundle.info.calibration else "",
+            rejection_summary=bundle.info.rejection.describe() if bundle.info.rejection else "",
             notes=tuple(notes),
         )

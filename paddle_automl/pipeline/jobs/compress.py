@@ -16,6 +16,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, changes, enter, with_fold
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.networks import context_of, trained_with_data
+from paddle_automl.pipeline.jobs.withheld import choice_of
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.search.executors.base import Worker
@@ -70,7 +71,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
     rebuilt_by = with_fold(config, record.fold).as_dict()
     trials = [RunFolder(trial) for trial in request.trials]
     context = context_of(config, data, trained.network, worker, report=worker.report, trials=trials)
-    context = replace(context, tune_task=record.on == "train")
+    context = replace(context, tune_task=record.on == "train", score=choice_of(folder))
     result = compress(context.original, chain, context)
     bundles = []
     for position, step in enumerate(result.steps):

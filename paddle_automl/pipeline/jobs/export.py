@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import BundleError
+from paddle_automl.core.files import write_json
 from paddle_automl.core.folders import leftover_prefix, replacing_folder
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
@@ -88,6 +89,9 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     if request.test and len(data.test):
         metrics["test"] = rounded(evaluate(judged, splits.test, keys))
     choice = choose_score(config, data, worker, request.rejection_s)
+    if choice is not None:
+        # A later compression uses the same score.
+        write_json(folder.rejection, choice.model_dump(mode="json"))
     worker.report(1, {})
     # A frozen backbone is compared as it computed the features: with the fast layers, in a third of the time.
     with kernels.use("float32" if config.model.freeze else None):

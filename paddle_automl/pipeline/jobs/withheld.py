@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import replace
@@ -9,15 +10,18 @@ from dataclasses import replace
 import numpy as np
 
 from paddle_automl.core.errors import AutoMLError
+from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.splits import PreparedData, Split
-from paddle_automl.deployment.refusal import Choice, Values, applies, compare_scores, values_of
+from paddle_automl.deployment.refusal import Values, applies, compare_scores, values_of
+from paddle_automl.deployment.rejection_records import Choice
 from paddle_automl.models.network import Network
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import FeatureStore
 from paddle_automl.pipeline.jobs.base import Shared
 from paddle_automl.pipeline.jobs.learning import learnable
 from paddle_automl.pipeline.jobs.networks import goal_of_run
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.fitting import fit_epochs, measure_pace
 from paddle_automl.training.freezing import Start
@@ -60,6 +64,14 @@ def choose_score(config: RunConfig, data: PreparedData, worker: Worker, seconds:
         return None
 
 
+def choice_of(folder: RunFolder) -> Choice | None:
+    """Return the score that an export of this run has chosen, or None."""
+    try:
+        return validate(Choice, json.loads(folder.rejection.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AutoMLError):
+        return None
+
+
 class _Withholding:
     """A training of `config` without the items of some classes; the network keeps all its outputs."""
 
@@ -99,7 +111,7 @@ class _Withholding:
         )
         choice = self._compared(work.model, data, result.task.final.temperature)
         logger.info("rejection: %s is chosen of %s", choice.score.name, choice.tried)
-        return replace(choice, withheld=self.names)
+        return choice.model_copy(update={"withheld": self.names})
 
     def _compared(self, model: Network, data: PreparedData, temperature: float) -> Choice:
         strangers = [self._values(model, self._of(split, self.withheld), temperature) for split in self._unseen()]

@@ -19,7 +19,7 @@ BUNDLE_FILE = "bundle.yaml"
 """File that identifies a bundle; see `deployment.bundle.INFO`."""
 SPLITS_FILE = "splits.json"
 """File with the items of the data; see `data.items.FILE`."""
-SEARCH_ONLY = ("search", "budget", "compression")
+SEARCH_ONLY = ("search", "budget", "compression", "report")
 """Sections that the configuration of a single training does not have."""
 
 
@@ -57,6 +57,11 @@ class RunFolder:
     def comparison(self) -> Path:
         """What a refit with new data has changed; see `jobs.compare.CompareResult`."""
         return self.path / "comparison.json"
+
+    @property
+    def rejection(self) -> Path:
+        """The rejection score that was chosen for the network; see `jobs.withheld`."""
+        return self.path / "rejection.json"
 
     @property
     def splits(self) -> Path:
