@@ -114,14 +114,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace, address: Address, limits: Limits) -> None:
-    from paddle_automl.deployment.predictor import Predictor
     from paddle_automl.serving.app import Application
     from paddle_automl.serving.model import name_of
+    from paddle_automl.serving.network import ServedPredictor
     from paddle_automl.serving.server import bind, serve
 
     bundle = bundle_of(args.model)
     listening = bind(address)
-    predictor = Predictor(bundle, device=args.device, threads=args.threads, runtime=args.runtime)
+    predictor = ServedPredictor(
+        bundle, plugins=args.plugin, device=args.device, threads=args.threads, runtime=args.runtime
+    )
     name = name_of(args.name or (bundle.parent.name if bundle.name == "model" else bundle.name))
     port = listening.getsockname()[1]
     host = f"[{address.host}]" if ":" in address.host else address.host
@@ -131,11 +133,14 @@ def _serve(args: argparse.Namespace, address: Address, limits: Limits) -> None:
     def started() -> None:
         console().print(f"serving '{name}' ({predictor.format}) at http://{host}:{port}; Ctrl-C stops it")
 
-    serve(
-        lambda failed: Application(predictor, name, address=address, limits=limits, failed=failed),
-        listening,
-        started,
-    )
+    try:
+        serve(
+            lambda failed: Application(predictor, name, address=address, limits=limits, failed=failed),
+            listening,
+            started,
+        )
+    finally:
+        predictor.close()
     console().print("stopped")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,10 +16,11 @@ from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.serving import paddlex, page, plain, v2
 from paddle_automl.serving.answers import json_answer
 from paddle_automl.serving.errors import RequestError
-from paddle_automl.serving.guard import Guard, error_body
+from paddle_automl.serving.guard import Direct, Guard, error_body
 from paddle_automl.serving.metrics import CONTENT_TYPE, Metrics
 from paddle_automl.serving.model import ServedModel
 from paddle_automl.serving.options import Address, Limits
+from paddle_automl.serving.tensors import HEADER
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,12 @@ class Application:
         self.model = ServedModel(predictor, name, self.limits, self.metrics)
         self._failed = failed
         self.api = self._routes()
-        self.asgi = Guard(self.api, self.address, self.limits, self.metrics)
+        direct = {f"/v2/models/{name}/infer": Direct("/v2/models/{name}/infer", self._infer)}
+        self.asgi = Guard(self.api, self.address, self.limits, self.metrics, direct)
+
+    async def _infer(self, headers: Mapping[bytes, bytes], body: bytes) -> tuple[bytes, Mapping[str, str]]:
+        length = headers.get(HEADER.encode())
+        return await v2.answer(self.model, body, None if length is None else length.decode("latin-1"))
 
     def _routes(self) -> FastAPI:
         # The documentation pages of FastAPI load scripts from the network.

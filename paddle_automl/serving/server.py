@@ -67,6 +67,7 @@ def serve(
         log_config=None,
         log_level="error",
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,

@@ -53,15 +53,20 @@ def router(model: ServedModel) -> APIRouter:
     @routes.post("/models/{name}/versions/{version}/infer")
     async def infer(request: Request, name: str, version: str = "1") -> Any:
         _known(model, name, version)
-        given = tensors.parse(await request.body(), request.headers.get(tensors.HEADER))
-        outputs, answers = await _results(model, given)
-        found: dict[str, Any] = {outputs_name(model): outputs}
-        if given.outputs is None or ANSWER in given.outputs:
-            found[ANSWER] = [item.label or "" for item in answers()]
-        body, headers = tensors.response(given, model.name, found)
+        body, headers = await answer(model, await request.body(), request.headers.get(tensors.HEADER))
         return Response(body, headers=headers)
 
     return routes
+
+
+async def answer(model: ServedModel, body: bytes, header_length: str | None) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of the answer to an inference request; raises RequestError."""
+    given = tensors.parse(body, header_length)
+    outputs, answers = await _results(model, given)
+    found: dict[str, Any] = {outputs_name(model): outputs}
+    if given.outputs is None or ANSWER in given.outputs:
+        found[ANSWER] = [item.label or "" for item in answers()]
+    return tensors.response(given, model.name, found)
 
 
 def metadata(model: ServedModel) -> dict[str, Any]:
