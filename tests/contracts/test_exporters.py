@@ -6,10 +6,14 @@ from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.testing.exporters import ExporterContract
 
-CLASSES = [EXPORTERS[name] for name in EXPORTERS.names()]
+# Those of OpenVINO are made from the ONNX file of the others, which takes seconds.
+CLASSES = [
+    pytest.param(EXPORTERS[name], marks=[pytest.mark.slow] if name.startswith("openvino") else [], id=name)
+    for name in EXPORTERS.names()
+]
 
 
-@pytest.mark.parametrize("plugin", CLASSES, ids=lambda cls: cls.name)
+@pytest.mark.parametrize("plugin", CLASSES)
 class TestExporters(ExporterContract):
     pass
 

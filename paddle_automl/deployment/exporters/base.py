@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from paddle_automl.core.errors import OutputError
+from paddle_automl.core.errors import OutputError, UnsupportedError
 from paddle_automl.core.paths import readable
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.deployment.repair import Repaired
 from paddle_automl.inputs.base import Arrays, TensorSpec
 from paddle_automl.tasks.base import Final
 
-Runtime = Literal["paddle", "onnx"]
+Runtime = Literal["paddle", "onnx", "openvino"]
 
 
 class Session(Protocol):
@@ -44,10 +46,20 @@ class Exporter(ABC):
 
     name: str = ""
     runtime: ClassVar[Runtime] = "paddle"
-    """Runtime of the files: Paddle Inference or ONNX Runtime."""
+    """Runtime of the files: Paddle Inference, ONNX Runtime or OpenVINO."""
     exact: ClassVar[bool] = True
-    """Whether the outputs equal those of the network up to rounding; false: the files are quantized to 8 bits, and
-    some answers may differ."""
+    """Whether the outputs equal those of the network up to rounding; false: it computes in fewer bits, and some
+    answers may differ."""
+    calibrated: ClassVar[bool] = False
+    """Whether it needs training items (`calibration`) to find the ranges of 8-bit activations."""
+    int8: ClassVar[str] = ""
+    """Name of the format with 8-bit weights for the same runtime that is made from a float network; empty: none."""
+    extra: ClassVar[str] = ""
+    """Extra of this package that installs what it needs; empty: it needs nothing else."""
+    to_run: ClassVar[tuple[str, ...]] = ()
+    """Packages that running its files needs."""
+    to_export: ClassVar[tuple[str, ...]] = ()
+    """Packages that writing and running them needs."""
 
     def __init__(self, config: PluginConfig) -> None:
         self.config = config
@@ -55,7 +67,17 @@ class Exporter(ABC):
     @classmethod
     def require(cls, *, to_run: bool = False) -> None:
         """Raise UnsupportedError that names the extra if a package for exporting (or running) is missing."""
-        del to_run
+        missing = cls.missing(to_run=to_run)
+        if missing:
+            raise UnsupportedError(
+                f"exporter {cls.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
+                f"install the extra: pip install 'paddle_automl[{cls.extra}]'"
+            )
+
+    @classmethod
+    def missing(cls, *, to_run: bool = False) -> list[str]:
+        """Return the packages of the extra that are not installed."""
+        return [name for name in (cls.to_run if to_run else cls.to_export) if find_spec(name) is None]
 
     @abstractmethod
     def export(
@@ -75,6 +97,25 @@ class Exporter(ABC):
         for a format that is not exact. Raises UnsupportedError for a network that the format cannot represent,
         OutputError if the folder cannot be written.
         """
+
+    def export_accepted(
+        self,
+        model: Any,
+        folder: Path,
+        *,
+        specs: Sequence[TensorSpec],
+        final: Final,
+        calibration: Arrays | None = None,
+        accept: Callable[[Session], bool],
+    ) -> Repaired:
+        """Write files that `accept` finds close enough to the network, if the format can be repaired.
+
+        A format in 8 bits leaves as many layers in float as that takes, and returns their names; raises
+        UnsupportedError if no layer could be in 8 bits. Other formats are written as by `export`.
+        """
+        del accept
+        self.export(model, folder, specs=specs, final=final, calibration=calibration)
+        return Repaired()
 
     @abstractmethod
     def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,21 +43,10 @@ class OnnxExporter(Exporter):
 
     config: OnnxConfig
     runtime: ClassVar[Runtime] = "onnx"
-
-    @classmethod
-    def missing(cls, *, to_run: bool = False) -> list[str]:
-        """Return the packages of the extra that are not installed."""
-        return [name for name in (TO_RUN if to_run else TO_EXPORT) if find_spec(name) is None]
-
-    @classmethod
-    def require(cls, *, to_run: bool = False) -> None:
-        """Raise UnsupportedError if packages of the extra are missing."""
-        missing = cls.missing(to_run=to_run)
-        if missing:
-            raise UnsupportedError(
-                f"exporter {cls.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
-                "install the extra: pip install 'paddle_automl[onnx]'"
-            )
+    int8: ClassVar[str] = "onnx_int8"
+    extra: ClassVar[str] = "onnx"
+    to_run: ClassVar[tuple[str, ...]] = TO_RUN
+    to_export: ClassVar[tuple[str, ...]] = TO_EXPORT
 
     def export(
         self,
@@ -70,8 +58,9 @@ class OnnxExporter(Exporter):
         calibration: Arrays | None = None,
     ) -> None:
         """Write ``inference.onnx``; see the base class."""
+        self.require()
         with tempfile.TemporaryDirectory(prefix="paddle_automl-onnx-") as scratch:
-            put(float_onnx(model, Path(scratch), specs, final, self.config.opset), folder)
+            put(float_onnx(model, Path(scratch), specs, final, self.config.opset, self.name), folder)
 
     def session(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> Session:
         """Load the file into ONNX Runtime; see the base class."""
@@ -125,9 +114,11 @@ class OnnxSession:
         return found
 
 
-def float_onnx(model: Any, scratch: Path, specs: Sequence[TensorSpec], final: Final, opset: int) -> Path:
-    """Write the network as float32 ONNX into the folder `scratch`; returns the file."""
-    OnnxExporter.require()
+def float_onnx(
+    model: Any, scratch: Path, specs: Sequence[TensorSpec], final: Final, opset: int, exporter: str
+) -> Path:
+    """Write the network as float32 ONNX into the folder `scratch` for an exporter; returns the file."""
+    EXPORTERS[exporter].require()
     PaddleInferenceExporter(PaddleInferenceExporter.Config()).export(model, scratch, specs=specs, final=final)
     target = scratch / PROGRAM
     convert(scratch / PADDLE_PROGRAM, scratch / PADDLE_WEIGHTS, target, opset)

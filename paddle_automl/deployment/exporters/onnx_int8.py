@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from paddle_automl.core.errors import UnsupportedError
-from paddle_automl.deployment.exporters.base import EXPORTERS, fed, put
-from paddle_automl.deployment.exporters.onnx import PROGRAM, OnnxConfig, OnnxExporter, float_onnx
+from paddle_automl.deployment.exporters._onnx_quantizing import (
+    Quantizer,
+    float_only,
+    fold,
+    last_nodes,
+    layer_names,
+)
+from paddle_automl.deployment.exporters.base import EXPORTERS, Session, put
+from paddle_automl.deployment.exporters.onnx import PROGRAM, OnnxConfig, OnnxExporter, OnnxSession, float_onnx
+from paddle_automl.deployment.repair import Repaired, damage, fewest, ranked
 from paddle_automl.inputs.base import Arrays, TensorSpec
 from paddle_automl.tasks.base import Final
 
-BATCH = 32
-_LAST = frozenset({"Softmax", "Sigmoid", "Add", "Mul", "Identity"})
-"""Operators that may follow the last layer of a network."""
+logger = logging.getLogger(__name__)
+
+PROBES = 128
+"""Number of items on which the damage by each layer is measured."""
 
 
 @EXPORTERS.register("onnx_int8")
@@ -28,13 +35,15 @@ class OnnxInt8Exporter(OnnxExporter):
 
     Weights get a scale per output channel; the ranges of activations are those of training items. If the outputs
     are numbers, the last layer stays in float32: in 8 bits they would be rounded to 256 values. So do layers with
-    the attribute `float_only`, such as the whitening of speednet.
+    the attribute `float_only`, such as the whitening of speednet. If the answers differ too much, the layers that
+    change them most go back to float32 (`deployment.parity`).
     """
 
     class Config(OnnxConfig):
         """Version of the operators; batch size open, the task's last step included."""
 
     exact: ClassVar[bool] = False
+    calibrated: ClassVar[bool] = True
 
     def export(
         self,
@@ -46,103 +55,96 @@ class OnnxInt8Exporter(OnnxExporter):
         calibration: Arrays | None = None,
     ) -> None:
         """Write ``inference.onnx``; see the base class. Raises UnsupportedError without `calibration`."""
-        if not calibration or not len(next(iter(calibration.values()))):
-            raise UnsupportedError("exporter onnx_int8: needs training items to calibrate the activations")
-        with tempfile.TemporaryDirectory(prefix="paddle_automl-onnx-") as name:
-            scratch = Path(name)
-            plain = float_onnx(model, scratch, specs, final, self.config.opset)
-            folded, target = scratch / "folded.onnx", scratch / "int8" / PROGRAM
-            target.parent.mkdir()
-            _fold(plain, folded)
-            exact = [*_last_nodes(folded, final), *_float_only(folded, model)]
-            _quantize(folded, target, calibration, exact)
-            put(target, folder)
-
-
-def _fold(source: Path, target: Path) -> None:
-    """Let ONNX Runtime fold normalizations and constants, because only constant weights are quantized."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(target)
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-
-
-def _quantize(source: Path, target: Path, calibration: Arrays, excluded: Sequence[str]) -> None:
-    import onnxruntime
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
-    arrays = dict(zip(names, fed(calibration, names), strict=True))
-    starts = range(0, len(arrays[names[0]]), BATCH)
-    feeds = iter([{name: item[start : start + BATCH] for name, item in arrays.items()} for start in starts])
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc, unused-ignore]
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(feeds, None)
-
-    with _quiet():
-        quantize_static(
-            str(source),
-            str(target),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            activation_type=QuantType.QUInt8,
-            nodes_to_exclude=list(excluded),
+        self.export_accepted(
+            model, folder, specs=specs, final=final, calibration=calibration, accept=lambda session: True
         )
 
+    def export_accepted(
+        self,
+        model: Any,
+        folder: Path,
+        *,
+        specs: Sequence[TensorSpec],
+        final: Final,
+        calibration: Arrays | None = None,
+        accept: Callable[[Session], bool],
+    ) -> Repaired:
+        """Write the file with as many layers in 8 bits as `accept` allows; see the base class."""
+        if not calibration or not len(next(iter(calibration.values()))):
+            raise UnsupportedError(f"exporter {self.name}: needs training items to calibrate the activations")
+        with tempfile.TemporaryDirectory(prefix="paddle_automl-onnx-") as name:
+            scratch = Path(name)
+            plain = float_onnx(model, scratch, specs, final, self.config.opset, self.name)
+            folded = scratch / "folded.onnx"
+            fold(plain, folded)
+            quantizer = Quantizer(folded, calibration, [*last_nodes(folded, final), *float_only(folded, model)])
+            repair = _Repair(self, quantizer, folded, scratch / "trials", accept)
+            groups = repair.run(calibration, probabilities=final.activation == "softmax")
+            put(repair.file, folder)
+            names = layer_names(plain, model) if groups else {}
+        return Repaired(tuple(names.get(group.split("/")[0], group) for group in groups), len(quantizer.groups))
 
-def _last_nodes(source: Path, final: Final) -> list[str]:
-    """Return the nodes that stay in float32: those after the last layer, and a sum that makes the raw outputs.
-
-    In 8 bits they would only be rounded. If the outputs are numbers, the last layer is one of them.
-    """
-    import onnx
-
-    graph = onnx.load(str(source)).graph
-    makers = {name: node for node in graph.node for name in node.output}
-    names: list[str] = []
-    node = makers.get(graph.output[0].name)
-    while node is not None and node.op_type in _LAST:
-        names.append(node.name)
-        node = next((makers[name] for name in node.input if name in makers), None)
-    if final.activation == "identity" and node is not None:
-        names.append(node.name)
-    return names
-
-
-def _float_only(source: Path, model: Any) -> list[str]:
-    """Return the convolutions of layers that say `float_only`, found by their kernels."""
-    import onnx
-    from onnx import numpy_helper
-
-    kernels = [layer.weight.numpy() for layer in model.sublayers() if getattr(layer, "float_only", False)]
-    if not kernels:
-        return []
-    graph = onnx.load(str(source)).graph
-    values = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-    return [
-        node.name
-        for node in graph.node
-        if node.op_type == "Conv" and _is_one_of(values.get(node.input[1]), kernels)
-    ]
+    def loaded(self, file: Path) -> Session:
+        """Return a session of a quantized file, as prediction runs it; see `session`."""
+        return OnnxSession(file.parent)
 
 
-def _is_one_of(array: np.ndarray | None, kernels: Sequence[np.ndarray]) -> bool:
-    return array is not None and any(np.array_equal(array, kernel) for kernel in kernels)
+class _Repair:
+    """Finds the fewest layers to leave in float; the last accepted file is `file`."""
 
+    def __init__(
+        self,
+        exporter: OnnxInt8Exporter,
+        quantizer: Quantizer,
+        folded: Path,
+        scratch: Path,
+        accept: Callable[[Session], bool],
+    ) -> None:
+        self._exporter, self._quantizer, self._accept = exporter, quantizer, accept
+        self._folded, self._scratch = folded, scratch
+        self.file = Path()
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the advice that the quantization logs to the root logger."""
-    root = logging.getLogger()
-    disabled, root.disabled = root.disabled, True
-    try:
-        yield
-    finally:
-        root.disabled = disabled
+    def run(self, calibration: Arrays, *, probabilities: bool) -> list[str]:
+        """Return the groups of operators that had to be left in float; raises UnsupportedError if all of them."""
+        groups = self._quantizer.groups
+        if self._works([]):
+            return []
+        order = self._ranking(calibration, probabilities=probabilities)
+        logger.info("%s: layers by damage in 8 bits: %s", self._exporter.name, ", ".join(order))
+        count = fewest(len(order) - 1, lambda count: self._works(order[:count])) if len(order) > 1 else None
+        if count is None:
+            raise UnsupportedError(
+                f"exporter {self._exporter.name}: no layer of the network can be in 8 bits within the allowed loss "
+                f"({len(groups)} tried); use a float format"
+            )
+        return order[:count]
+
+    def _works(self, kept: Sequence[str]) -> bool:
+        """Write the file with the groups `kept` in float, and return whether it is accepted."""
+        file = self._written(f"{len(kept)}", float_nodes=self._nodes(kept))
+        works = self._accept(self._exporter.loaded(file))
+        if works:
+            self.file = file
+        return works
+
+    def _ranking(self, calibration: Arrays, *, probabilities: bool) -> list[str]:
+        """Return the groups, the one that alone changes the outputs most first."""
+        probes = {name: array[:PROBES] for name, array in calibration.items()}
+        (self._scratch / "float").mkdir(parents=True)
+        shutil.copyfile(self._folded, self._scratch / "float" / PROGRAM)
+        before = OnnxSession(self._scratch / "float")(probes)
+        groups = self._quantizer.groups
+        damages = []
+        for number, nodes in enumerate(groups.values()):
+            session = OnnxSession(self._written(f"alone{number}", only=nodes).parent)
+            damages.append(damage(before, session(probes), probabilities=probabilities))
+        return ranked(list(groups), damages)
+
+    def _nodes(self, groups: Sequence[str]) -> list[str]:
+        return [node for group in groups for node in self._quantizer.groups[group]]
+
+    def _written(self, name: str, **which: Sequence[str]) -> Path:
+        file = self._scratch / name / PROGRAM
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._quantizer.write(file, **which)
+        return file

@@ -1,0 +1,48 @@
+"""Whether a network in fewer bits is close enough to the one it was made from, on the validation split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from paddle_automl.data.running import run_split
+from paddle_automl.data.splits import Split
+from paddle_automl.deployment.exporters.base import Session
+from paddle_automl.deployment.parity import ParityLimits
+from paddle_automl.deployment.runtime import in_lasting_thread
+from paddle_automl.tasks.metrics.base import Predictions
+from paddle_automl.tasks.metrics.spelling import goal_of, measure
+
+ROUNDING = 1e-9
+
+
+def drop_between(split: Split, before: np.ndarray, after: np.ndarray) -> float:
+    """Return by how much the task's main metric of outputs [N, K] is worse after than before; negative: better."""
+    key = split.task.metrics[0]
+    values = [measure([key], Predictions(outputs, split.codes, split.task))[key] for outputs in (before, after)]
+    return values[0] - values[1] if goal_of(key) == "maximize" else values[1] - values[0]
+
+
+def acceptance(
+    reference: Callable[[], np.ndarray], split: Split, limits: ParityLimits
+) -> Callable[[Session], bool]:
+    """Return a function that says whether a loaded network keeps the limits on all items of `split`.
+
+    `reference` gives the outputs [N, K] of the network it was made from; it is called once, when it is needed.
+    """
+    known: list[np.ndarray] = []
+
+    def accept(session: Session) -> bool:
+        if not known:
+            known.append(reference())
+        outputs = in_lasting_thread(partial(run_split, split, session))
+        if not np.isfinite(outputs).all():
+            return False
+        agreement = float(split.task.agree(known[0], outputs).mean())
+        if agreement < limits.min_agreement:
+            return False
+        return limits.max_drop is None or drop_between(split, known[0], outputs) <= limits.max_drop + ROUNDING
+
+    return accept
