@@ -16,7 +16,12 @@ SUMMARY = "Predict classes, labels or numbers for files, folders or lists with a
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("items", nargs="+", help="files such as images, folders, or .txt lists of files")
+    parser.add_argument(
+        "items",
+        nargs="+",
+        help="files such as images, folders, or .txt lists of files; for a model of texts: texts, .txt files with one "
+        "each, or tables (.csv, .tsv, .jsonl)",
+    )
     parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder")
     parser.add_argument(
         "--top", type=int, default=3, metavar="K", help="classes or labels shown per item (default: 3)"
@@ -35,17 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="always answer with one of the classes, also for items that look like none of them",
     )
+    parser.add_argument(
+        "--text",
+        action="append",
+        metavar="COLUMN",
+        help="column of the tables with the texts; several are joined (default: as in training)",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     form.add_argument(
-        "--csv", metavar="FILE", help="write CSV (UTF-8 with BOM, a column per class, label or number) to FILE"
+        "--csv",
+        metavar="FILE",
+        help="write CSV (UTF-8 with BOM, a column per class, label or number) to FILE; of a table the table again, "
+        "with label, probability and runner-up",
     )
     add_plugin_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict and print; an item that cannot be read is reported and makes the exit code 1."""
-    from paddle_automl.deployment.output import as_csv, as_json, as_table
+    from paddle_automl.cli.tables import are_tables, predicted_tables
+    from paddle_automl.deployment.output import as_csv, as_json, as_table, with_answers
     from paddle_automl.deployment.predictor import Predictor
 
     target = output_target("--csv", args.csv, args.items) if args.csv else None
@@ -57,9 +72,14 @@ def run(args: argparse.Namespace) -> int:
         bundle, device=args.device, threads=args.threads, runtime=args.runtime, reject=not args.no_unknown
     )
     task = predictor.task
-    predictions = predictor.predict(predictor.input.find(args.items), batch_size=args.batch_size)
+    columns = None
+    if args.text or are_tables(args.items):
+        columns, predictions = predicted_tables(predictor, args.items, args.text, batch_size=args.batch_size)
+    else:
+        predictions = predictor.predict(predictor.input.find(args.items), batch_size=args.batch_size)
     if target is not None:
-        write_text(target, as_csv(predictions, task) if args.csv else as_json(predictions, task))
+        csv = as_csv(predictions, task) if columns is None else with_answers(columns, predictions, task)
+        write_text(target, csv if args.csv else as_json(predictions, task))
         print(f"{len(predictions)} predictions written to {target}")
     elif args.json:
         print(as_json(predictions, task))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,28 @@ def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
     return BOM + csv_text(rows)
 
 
+def with_answers(columns: Mapping[str, Sequence[str]], predictions: Sequence[Prediction], task: Task) -> str:
+    """Return a table again as CSV (see `as_csv`), with further columns for the answer of each row.
+
+    Of a class they are ``label``, ``probability``, ``runner_up``, ``runner_up_probability``; else as in `as_csv`. A
+    name that the table has already gets the prefix ``predicted_``; ``error`` is there where a row has one.
+    """
+    form = _form_of(task)
+    added = form.added_names(task.names)
+    rows: list[list[str]] = []
+    failed = any(item.answer is None for item in predictions)
+    if failed:
+        added = [*added, "error"]
+    names = [f"predicted_{name}" if name in columns else name for name in added]
+    rows.append([*columns, *names])
+    for number, item in enumerate(predictions):
+        width = len(added) - failed
+        cells = [""] * width if item.answer is None else form.added_cells(item, item.answer)
+        own = [column[number] for column in columns.values()]
+        rows.append([*own, *cells, *([item.error or ""] if failed else [])])
+    return BOM + csv_text(rows)
+
+
 def output_name(task: Task, column: int) -> str:
     """Return the name of a task's output for messages: its class, label or column if it has one."""
     return f"'{shown(task.names[column])}'" if len(task.names) == task.outputs else f"output {column}"
@@ -126,6 +148,13 @@ class _Form(ABC):
 
     def csv_names(self, names: Sequence[str]) -> list[str]:
         return list(names)
+
+    def added_names(self, names: Sequence[str]) -> list[str]:
+        return [*self.fixed, *self.csv_names(names)]
+
+    def added_cells(self, item: Prediction, answer: Answer) -> list[str]:
+        fixed, values = self.csv_cells(item, answer)
+        return [*fixed, *values]
 
 
 class _Class(_Form):
@@ -155,6 +184,15 @@ class _Class(_Form):
     def csv_cells(self, item: Prediction, answer: Answer) -> tuple[list[str], list[str]]:
         score = "" if answer.score is None else f"{answer.score:.{_DIGITS}f}"
         return [item.label or "", score], [f"{value:.{_DIGITS}f}" for value in answer.values.values()]
+
+    def added_names(self, names: Sequence[str]) -> list[str]:
+        return [*self.fixed, "runner_up", "runner_up_probability"]
+
+    def added_cells(self, item: Prediction, answer: Answer) -> list[str]:
+        fixed, _ = self.csv_cells(item, answer)
+        # The likeliest class of an unknown item is the nearest one that it is not.
+        second = [*_ranked(answer), ("", 0.0)][0 if item.unknown else 1]
+        return [*fixed, second[0], f"{second[1]:.{_DIGITS}f}"]
 
 
 class _Labels(_Form):

@@ -239,8 +239,9 @@ class Predictor:
             found: list[Any] = self.input.find([Path(source) if isinstance(source, os.PathLike) else source])
         except (AutoMLError, OSError) as error:
             return [Prediction(source, error=str(error), name=self.input.describe(source))]
-        if len(found) == 1 and str(found[0]) == str(Path(source)):
-            # A single file keeps its given spelling.
+        texts = self.input.media is not None and self.input.media.kind == "text"
+        if len(found) == 1 and str(found[0]) == str(Path(source)) and not texts:
+            # A single file keeps its given spelling; among texts it would be taken for a text.
             found = [source]
         return [Prediction(item, name=self.input.describe(item)) for item in found]
 

@@ -20,6 +20,7 @@ from paddle_automl.data.samples import Samples
 from paddle_automl.data.tables import TextTable, read_table
 from paddle_automl.tasks.base import RawTargets
 
+
 @DATASETS.register("image_table")
 class ImageTable(Dataset):
     """A CSV or TSV table with a row per image: a column of paths, and named columns of targets.
