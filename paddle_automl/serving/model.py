@@ -58,12 +58,17 @@ class ServedModel:
             queue=limits.queue,
             formed=metrics.batches.observe,
         )
-        metrics.waiting.set_function(lambda: self._batcher.rows + self._reading)
+        metrics.waiting.set_function(lambda: self.busy)
 
     @property
     def media(self) -> Media | None:
         """Return how people hand over an item, or None if only arrays are taken."""
         return self.predictor.input.media
+
+    @property
+    def busy(self) -> int:
+        """Return the number of items that are read or wait for the network."""
+        return self._reading + self._batcher.rows
 
     @property
     def word(self) -> str:
@@ -148,8 +153,8 @@ class ServedModel:
             raise busy("the model is not ready")
 
     async def _read(self, sources: Sequence[Any]) -> list[_Item | str]:
-        if self._reading + self._batcher.rows + len(sources) > max(self.limits.queue, len(sources)):
-            raise busy(f"{self._reading + self._batcher.rows} items are waiting; try again later")
+        if self.busy + len(sources) > max(self.limits.queue, len(sources)):
+            raise busy(f"{self.busy} items are waiting; try again later")
         started, loop = time.monotonic(), asyncio.get_running_loop()
         self._reading += len(sources)
         try:

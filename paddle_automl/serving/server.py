@@ -57,7 +57,15 @@ def serve(
         problems.append(error)
         server.should_exit = True
 
-    app = application(failed)
+    server = server_of(application(failed), started)
+    server.run(sockets=[listening])
+    if problems:
+        reason = problems[0] if isinstance(problems[0], AutoMLError) else repr(problems[0])
+        raise MachineError(f"the model cannot be run: {reason}") from problems[0]
+
+
+def server_of(app: Application, started: Callable[[], None] = lambda: None) -> Server:
+    """Return uvicorn's server of an application; `started` is called when it listens."""
     config = uvicorn.Config(
         app.asgi,
         http=connection_type(app.limits.connections),
@@ -72,15 +80,12 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )
-    server = _Server(config, started)
+    server = Server(config, started)
     app.metrics.connections.set_function(lambda: len(server.server_state.connections))
-    server.run(sockets=[listening])
-    if problems:
-        reason = problems[0] if isinstance(problems[0], AutoMLError) else repr(problems[0])
-        raise MachineError(f"the model cannot be run: {reason}") from problems[0]
+    return server
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn that ends by returning, and not by the signal that asked it to stop."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
@@ -88,11 +93,13 @@ class _Server(uvicorn.Server):
         self._started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
         await super().startup(sockets)
         self._started()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Handle the signals that ask to stop, during the context."""
         if not signals.can_handle():
             yield
             return
