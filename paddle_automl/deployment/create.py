@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.config import DeploymentConfig, ParityConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.formats import require_formats
+from paddle_automl.deployment.integrity import subject_of
 from paddle_automl.deployment.latency import measure_sessions
 from paddle_automl.deployment.network import as_trained
 from paddle_automl.deployment.paddlex import add_files
@@ -180,10 +182,11 @@ def calibration_arrays(data: PreparedData, formats: Sequence[PluginConfig]) -> A
 def _compared(
     bundle: Bundle, name: str, model: Any, data: PreparedData, deployment: DeploymentConfig, limits: ParityLimits
 ) -> Compared:
-    return compare(
+    found = compare(
         model,
-        Predictor(bundle, runtime=name),
+        Predictor(bundle, runtime=name, reject=False),
         data.validation,
         limits=limits,
         raw_files=deployment.parity.raw_files,
     )
+    return replace(found, record=found.record.model_copy(update={"subject": subject_of(bundle.info, name)}))

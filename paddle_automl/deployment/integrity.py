@@ -106,6 +106,28 @@ def read_info(root: Path) -> BundleInfo:
     return info
 
 
+def subject_of(info: BundleInfo, name: str) -> str:
+    """Return the hash of what the parity check of the format `name` is about; see `ParityRecord.subject`."""
+    place = "" if name == info.exporter.name else f"{name}/"
+    files = {
+        file: record.sha256
+        for file, record in info.files.items()
+        if file.rpartition("/")[0] + "/" * bool(place) == place and _is_network(file.rpartition("/")[2])
+    }
+    about = {
+        "files": files,
+        # Without default values: a later version may have further options.
+        "input": info.input.model_dump(mode="json", exclude_defaults=True),
+        "task": info.task.model_dump(mode="json", exclude_defaults=True),
+    }
+    return _content_hash(about)
+
+
+def _is_network(name: str) -> bool:
+    # Not inference.yml, which PaddleX reads and which names the place of the bundle.
+    return name.startswith("inference.") and not name.endswith((".yml", ".yaml"))
+
+
 def file_record(path: Path) -> FileRecord:
     """Return the size and the hash of a file."""
     digest = hashlib.sha256()

@@ -95,6 +95,10 @@ class ParityRecord(Section):
     verified: bool
     """Whether all limits hold."""
 
+    subject: str | None = None
+    """SHA-256 over the hashes of the format's files, the input and the task that were checked: a record that was
+    copied from another bundle has another one. None for a bundle of an earlier version."""
+
     @property
     def within_limits(self) -> bool:
         """Whether the recorded values are within the recorded limits; equals `verified` in an intact record."""

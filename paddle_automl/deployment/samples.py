@@ -17,6 +17,7 @@ from paddle_automl.core.files import write_json
 from paddle_automl.core.paths import readable
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.bundle import SAMPLES, SPLITS, Bundle
+from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.inputs.base import Arrays
@@ -27,6 +28,8 @@ LARGEST_COPY = 5_000_000
 """Bytes; of a larger file the item that was read from it is stored, so that samples stay small."""
 
 DEFAULT_DIFFERENCE = 1e-4
+EIGHT_BITS = 2.0
+"""Allowed difference of a format in 8 bits over that of its parity check: processors add up in different types."""
 
 
 @dataclass(frozen=True)
@@ -83,32 +86,44 @@ def write_samples(bundle: Bundle, run: Callable[[Arrays], np.ndarray], split: Sp
 
 
 def check_samples(
-    bundle: str | Path | Bundle,
-    *,
-    max_difference: float = DEFAULT_DIFFERENCE,
-    device: str = "cpu",
-    threads: int = 1,
-    runtime: str | None = None,
+    bundle: str | Path | Bundle | Predictor, *, max_difference: float = DEFAULT_DIFFERENCE
 ) -> SampleCheck:
     """Run a bundle on its samples and compare with the outputs of the trained network.
 
-    `max_difference` is in units of the outputs' scale, and larger than at the export, because another processor may
-    round differently. `runtime` is one of the bundle's formats, by default the first. Raises BundleError for a
-    damaged bundle.
+    It is the format of the predictor that is run, or the bundle's first. `max_difference` is in units of the
+    outputs' scale, and larger than at the export, because another processor may round differently. A format in 8
+    bits may differ twice as much as in its parity check. Raises BundleError for samples that are damaged.
     """
-    opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    runtime = opened.info.exporter.name if runtime is None else runtime
-    samples = _read_expected(opened)
+    if not isinstance(bundle, Predictor):
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        return check_samples(Predictor(opened, runtime=opened.info.exporter.name), max_difference=max_difference)
+    predictor, bundle = bundle, bundle.bundle
+    samples = _read_expected(bundle)
     if not samples:
         return SampleCheck(0, 0.0, max_difference, "")
-    predictor = Predictor(opened, device=device, threads=threads, runtime=runtime)
-    got = predictor.predict_items(np.stack([_read_item(opened, file) for file, _ in samples]))
+    got = predictor.predict_items(sample_items(bundle))
     expected = np.array([outputs for _, outputs in samples], dtype=np.float64)
     # NaN counts as the largest possible difference.
-    differences = np.nan_to_num(np.abs(got - expected) / opened.task.scales, nan=1.0, posinf=1.0)
+    differences = np.nan_to_num(np.abs(got - expected) / bundle.task.scales, nan=1.0, posinf=1.0)
     row, column = divmod(int(differences.argmax()), differences.shape[1])
-    worst = f"worst in {SAMPLES}/{shown(samples[row][0])}, {output_name(opened.task, column)}"
-    return SampleCheck(len(samples), float(differences[row, column]), max_difference, worst)
+    worst = f"worst in {SAMPLES}/{shown(samples[row][0])}, {output_name(bundle.task, column)}"
+    allowed = max(max_difference, _of_8_bits(bundle, predictor.format))
+    return SampleCheck(len(samples), float(differences[row, column]), allowed, worst)
+
+
+def sample_items(bundle: Bundle) -> np.ndarray:
+    """Return the samples as the bundle's input reads them, ``[n, ...]``."""
+    samples = _read_expected(bundle)
+    if not samples:
+        return np.zeros((0,))
+    return np.stack([_read_item(bundle, file) for file, _ in samples])
+
+
+def _of_8_bits(bundle: Bundle, name: str) -> float:
+    if EXPORTERS[name].exact:
+        return 0.0
+    record = next((item.parity for item in bundle.info.formats if item.exporter.name == name), bundle.info.parity)
+    return 0.0 if record is None else EIGHT_BITS * record.largest_difference
 
 
 def _rounded(value: float) -> float:

@@ -1,16 +1,24 @@
-"""Verification that a bundle is unchanged since it was exported and checked."""
+"""Verification that a bundle is unchanged since it was exported and checked, and still does what it did."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from paddle_automl.core.errors import AutoMLError, BundleError, UnsupportedError
 from paddle_automl.core.paths import located
 from paddle_automl.deployment.bundle import Bundle
-from paddle_automl.deployment.integrity import file_problems, read_info
-from paddle_automl.deployment.records import ParityRecord
-from paddle_automl.deployment.samples import DEFAULT_DIFFERENCE, SampleCheck, check_samples
+from paddle_automl.deployment.crosscheck import Comparison, Pair, Speed, compare_speed
+from paddle_automl.deployment.integrity import file_problems, read_info, subject_of
+from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.records import BundleInfo, ParityRecord
+from paddle_automl.deployment.samples import DEFAULT_DIFFERENCE, SampleCheck, check_samples, sample_items
+
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,12 @@ class Verification:
     """Formats that cannot be run on this machine, with the reason."""
     problems: tuple[str, ...]
     """Problems, a sentence each."""
+    pairs: tuple[Pair, ...] = ()
+    """The formats compared with each other: on the data, or on the samples if there are none."""
+    source: str = ""
+    """The items of that comparison in words."""
+    speed: tuple[Speed, ...] = ()
+    """The times of the formats here and as recorded."""
 
     @property
     def passed(self) -> bool:
@@ -36,54 +50,145 @@ class Verification:
 
     def describe(self) -> str:
         """Return the checks and problems, a line each."""
-        lines = [f"files: {self.files} compared with their recorded hashes"]
-        lines += [f"parity of {name}: {text}" for name, text in self.parity.items()]
-        lines += [f"samples by {name}: {check.describe()}" for name, check in self.samples.items()]
-        lines += [f"not run: {name}: {reason}" for name, reason in self.skipped.items()]
+        lines = [": ".join(row) for row in self.rows()]
         lines += [f"problem: {text}" for text in self.problems]
-        return "\n".join([*lines, "passed" if self.passed else f"FAILED: {len(self.problems)} problems"])
+        return "\n".join([*lines, self.verdict])
+
+    @property
+    def verdict(self) -> str:
+        """Return the result in words."""
+        return "passed" if self.passed else f"FAILED: {len(self.problems)} problems"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what was checked, with the result."""
+        rows = [("files", f"{self.files} compared with their recorded hashes")]
+        rows += [(f"parity of {name}", text) for name, text in self.parity.items()]
+        rows += [(f"samples by {name}", check.describe()) for name, check in self.samples.items()]
+        rows += [(f"formats on {self.source}", pair.describe()) for pair in self.pairs]
+        rows += [(f"latency of {item.name}", item.describe()) for item in self.speed]
+        return rows + [(f"not run: {name}", reason) for name, reason in self.skipped.items()]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything JSON-like, with the verdict of each check."""
+        found = asdict(self) | {"folder": str(self.folder), "passed": self.passed, "problems": list(self.problems)}
+        found["samples"] = {name: asdict(item) | {"passed": item.passed} for name, item in self.samples.items()}
+        found["pairs"] = [asdict(item) | {"passed": item.passed} for item in self.pairs]
+        found["speed"] = [
+            asdict(item) | {"ratio": item.ratio, "same_processor": item.same_processor} for item in self.speed
+        ]
+        return found
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Options of a verification."""
+
+    max_difference: float = DEFAULT_DIFFERENCE
+    """Largest difference of an output to the recorded one, in units of the outputs' scale; see `check_samples`."""
+    device: str = "cpu"
+    threads: int = 1
+    latency: bool = True
+    """Whether the formats are timed."""
+    max_slowdown: float | None = None
+    """Most times the recorded latency on the same processor; None: times are only stated."""
 
 
 def verify_bundle(
-    folder: str | Path, *, max_difference: float = DEFAULT_DIFFERENCE, device: str = "cpu", threads: int = 1
+    folder: str | Path,
+    checks: Checks | None = None,
+    *,
+    data: Iterable[np.ndarray] | None = None,
+    source: str = "",
 ) -> Verification:
     """Compare a bundle with the record of its export.
 
-    It checks the record's own hash, every file's size and hash, files that are not recorded, the verdicts of the
-    parity checks against their values, and the samples with each format on this machine; for `max_difference` see
-    `check_samples`. Raises BundleError for a folder that is not a bundle, or whose record cannot be read.
+    It checks the record's own hash, every file's size and hash, files that are not recorded, that the parity checks
+    are those of these files, their verdicts against their values, the samples with each format on this machine, the
+    formats against each other, and their latency. `data` are batches of raw items, ``[n, ...]``, on which the
+    formats are compared, `source` says where they are from; without them it is done on the samples. Raises
+    BundleError for a folder that is not a bundle, or whose record cannot be read.
     """
+    checks = checks or Checks()
     root = located(folder)
     info = read_info(root)
     problems = file_problems(root, info)
     records = {info.exporter.name: info.parity} | {item.exporter.name: item.parity for item in info.formats}
     for name, record in records.items():
-        problems += _verdict_problems(name, record)
+        problems += _verdict_problems(name, record, info)
     samples: dict[str, SampleCheck] = {}
     skipped: dict[str, str] = {}
+    pairs: list[Pair] = []
+    speed: list[Speed] = []
     try:
         bundle = Bundle.open(root)
     except BundleError as error:
         # Outputs of damaged files are meaningless.
         problems = problems or [str(error)]
     else:
-        for name in bundle.formats:
-            try:
-                samples[name] = check_samples(
-                    bundle, max_difference=max_difference, device=device, threads=threads, runtime=name
-                )
-            except UnsupportedError as error:
-                skipped[name] = str(error)
-            except AutoMLError as error:
-                problems.append(f"{name}: {error}")
+        predictors, skipped, failed = _predictors(bundle, checks)
+        problems += failed
+        for name, predictor in predictors.items():
+            samples[name] = check_samples(predictor, max_difference=checks.max_difference)
+        if len(predictors) > 1:
+            batches = _samples_of(bundle) if data is None else data
+            pairs = Comparison(predictors, bundle.task, max_difference=checks.max_difference).run(batches)
+        if checks.latency:
+            speed = compare_speed(bundle, predictors, device=checks.device)
     problems += [f"{name}: {check.describe()}" for name, check in samples.items() if not check.passed]
+    problems += [f"formats differ: {pair.describe()}" for pair in pairs if not pair.passed]
+    problems += _slow(speed, checks.max_slowdown)
     parity = {name: "not compared" if item is None else item.describe() for name, item in records.items()}
-    return Verification(root, len(info.files), parity, samples, skipped, tuple(problems))
+    return Verification(
+        root,
+        len(info.files),
+        parity,
+        samples,
+        skipped,
+        tuple(problems),
+        tuple(pairs),
+        source if data is not None else "the samples",
+        tuple(speed),
+    )
 
 
-def _verdict_problems(name: str, record: ParityRecord | None) -> list[str]:
+def _predictors(bundle: Bundle, checks: Checks) -> tuple[dict[str, Predictor], dict[str, str], list[str]]:
+    """Return the formats that can be run, why others cannot, and problems."""
+    predictors: dict[str, Predictor] = {}
+    skipped: dict[str, str] = {}
+    problems: list[str] = []
+    for name in bundle.formats:
+        try:
+            predictors[name] = Predictor(bundle, device=checks.device, threads=checks.threads, runtime=name)
+        except UnsupportedError as error:
+            skipped[name] = str(error)
+        except AutoMLError as error:
+            problems.append(f"{name}: {error}")
+    return predictors, skipped, problems
+
+
+def _samples_of(bundle: Bundle) -> list[np.ndarray]:
+    items = sample_items(bundle)
+    return [items] if len(items) else []
+
+
+def _slow(speed: Iterable[Speed], most: float | None) -> list[str]:
+    if most is None:
+        return []
+    return [
+        f"{item.name}: is slower than allowed ({most:g} times the recorded time): {item.describe()}"
+        for item in speed
+        if item.same_processor and item.ratio > most
+    ]
+
+
+def _verdict_problems(name: str, record: ParityRecord | None, info: BundleInfo) -> list[str]:
     if record is None:
         return [f"{name}: was never compared with the trained network; export the bundle again"]
+    if record.subject is not None and record.subject != subject_of(info, name):
+        return [
+            f"{name}: its parity check is that of other files, of another input or of another task; export the "
+            "bundle again"
+        ]
     if record.verified and not record.within_limits:
         return [f"{name}: is recorded as verified, but its values contradict that: {record.describe()}"]
     if not record.verified:

@@ -19,6 +19,7 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import source_of, winner
 from paddle_automl.pipeline.stages.interim import MANIFEST, interim_of
+from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
 from paddle_automl.pipeline.stages.refit import refit_of
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
@@ -40,7 +41,7 @@ class Export(Stage):
 
     def seconds(self, run: Run) -> float:
         """Return the estimated time of a test and an export."""
-        return run.estimates.export() + rejection_s(run.config)
+        return run.estimates.export() + rejection_s(run)
 
     def inputs(self, run: Run) -> Any:
         """Return the request, and the state of the weights."""
@@ -92,7 +93,7 @@ class Export(Stage):
         interim = interim_of(run.folder)
         request = export_request(run, chosen, source)
         spare = None if until is None else until - time.monotonic() - run.estimates.export()
-        request = replace(request, rejection_s=_within(rejection_s(run.config), spare))
+        request = replace(request, rejection_s=_within(rejection_s(run), spare))
         log = run.folder.log("export")
         same = interim is not None and run.folder.trial(interim[0]).path == source.path and interim[1].verified
         if same and not request.config.deployment.formats and not request.rejection_s:
@@ -123,16 +124,20 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
     )
 
 
-def rejection_s(config: RunConfig) -> float:
-    """Return the most seconds for choosing the rejection score: 0 if it is off or does not apply."""
-    options = config.deployment.rejection
+def rejection_s(run: Run) -> float:
+    """Return the most seconds for choosing the rejection score: 0 if it is off or does not apply.
+
+    That takes as long as a training without some of the classes, but no more than the options and the budget allow.
+    """
+    config, epoch_s = run.config, run.estimates.epoch_s
+    options, budget = config.deployment.rejection, config.budget.time
     if not options.active or config.task is None or config.task.name != "single_label":
         return 0.0
-    if config.compression.in_trials:
-        # The winner is already a finished bundle.
+    if config.compression.in_trials or not options.training_s:
+        # The winner of compressed trials is already a finished bundle.
         return 0.0
-    budget = config.budget.time
-    return options.training_s if budget is None else min(options.training_s, REJECTION_FRACTION * budget)
+    limit = options.training_s if budget is None else min(options.training_s, REJECTION_FRACTION * budget)
+    return limit if epoch_s is None else min(limit, MARGIN * config.training.epochs * epoch_s + START_S)
 
 
 def _within(seconds: float, spare: float | None) -> float:

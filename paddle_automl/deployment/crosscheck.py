@@ -1,0 +1,176 @@
+"""Checks of a bundle's formats on this machine: against each other, and against their recorded times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from paddle_automl.core.runtime import processor_name
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.config import LatencyConfig
+from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.deployment.latency import measure_sessions
+from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.records import Latency
+from paddle_automl.tasks.base import Task
+
+MOST_RUNS = 30
+"""Most timed runs per batch size: enough for a median."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How two formats of a bundle compare on the same items."""
+
+    first: str
+    second: str
+    items: int
+    agreement: float
+    """Fraction of the items with the same answer."""
+    largest_difference: float
+    """Of two outputs of one item, in units of the outputs' scale; 1 for an output that is not finite."""
+    allowed: float | None
+    """Largest allowed difference; None: any, for a format in 8 bits."""
+    required: float
+    """Required agreement."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether both limits hold."""
+        return self.agreement >= self.required and (self.allowed is None or self.largest_difference <= self.allowed)
+
+    def describe(self) -> str:
+        """Return one sentence for users."""
+        limit = "any" if self.allowed is None else f"{self.allowed:g}"
+        return (
+            f"{self.first} and {self.second}: {self.items} items, agreement {self.agreement:.4f} (required "
+            f"{self.required:g}), largest difference {self.largest_difference:.2e} (allowed {limit})"
+        )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The time of a format here, and as recorded, for one batch size."""
+
+    name: str
+    batch_size: int
+    threads: int
+    p50_ms: float
+    recorded_ms: float
+    processor: str
+    """That of this machine."""
+    recorded_processor: str
+    runtime: str
+    recorded_date: str
+
+    @property
+    def ratio(self) -> float:
+        """Return the time here over the recorded one."""
+        return self.p50_ms / self.recorded_ms if self.recorded_ms > 0 else float("inf")
+
+    @property
+    def same_processor(self) -> bool:
+        """Return whether the name of the processor is the recorded one: only then the times should be alike."""
+        return self.processor == self.recorded_processor
+
+    def describe(self) -> str:
+        """Return one sentence for users."""
+        where = "the same processor" if self.same_processor else f"{self.processor}, recorded on another"
+        return (
+            f"{self.p50_ms:.3f} ms at batch {self.batch_size}, {self.threads} thread(s); recorded "
+            f"{self.recorded_ms:.3f} ms ({self.recorded_processor}, {self.recorded_date[:10]}): "
+            f"{self.ratio:.2f} times as long, {where}"
+        )
+
+
+class Comparison:
+    """Statistics of all pairs of formats over batches of raw items."""
+
+    def __init__(self, predictors: Mapping[str, Predictor], task: Task, *, max_difference: float) -> None:
+        self.predictors, self.task = predictors, task
+        self.pairs = {
+            names: Pair(*names, 0, 1.0, 0.0, *_limits([predictors[name] for name in names], max_difference))
+            for names in combinations(predictors, 2)
+        }
+
+    def run(self, batches: Iterable[np.ndarray]) -> list[Pair]:
+        """Return the pairs after all batches of raw items ``[n, ...]``."""
+        for items in batches:
+            outputs = {name: predictor.predict_items(items) for name, predictor in self.predictors.items()}
+            for (first, second), pair in self.pairs.items():
+                self.pairs[first, second] = self._added(pair, outputs[first], outputs[second])
+        return list(self.pairs.values())
+
+    def _added(self, pair: Pair, first: np.ndarray, second: np.ndarray) -> Pair:
+        difference = np.abs(first.astype(np.float64) - second) / self.task.scales
+        finite = np.isfinite(difference).all(axis=1)
+        agreed = int(self.task.agree(first[finite], second[finite]).sum())
+        count = pair.items + len(first)
+        largest = float(np.nan_to_num(difference, nan=1.0, posinf=1.0).max())
+        return replace(
+            pair,
+            items=count,
+            agreement=(pair.agreement * pair.items + agreed) / count,
+            largest_difference=max(pair.largest_difference, largest),
+        )
+
+
+def _limits(predictors: Iterable[Predictor], max_difference: float) -> tuple[float | None, float]:
+    """Return the allowed difference of two formats and their required agreement.
+
+    Formats that are exact must be equal. One in 8 bits must agree as often as its own parity check required.
+    """
+    required, exact = 1.0, True
+    for predictor in predictors:
+        info, name = predictor.bundle.info, predictor.format
+        record = next((item.parity for item in info.formats if item.exporter.name == name), info.parity)
+        exact = exact and EXPORTERS[name].exact and (record is None or record.max_difference is not None)
+        required = min(required, 1.0 if record is None else record.min_agreement)
+    return (max_difference if exact else None), required
+
+
+def compare_speed(bundle: Bundle, names: Iterable[str], *, device: str = "cpu") -> list[Speed]:
+    """Time formats of a bundle under the recorded conditions: batch sizes, threads, warm-up.
+
+    A format without recorded times is left out. All are timed in turn, so that other load affects all of them.
+    """
+    info = bundle.info
+    records: dict[str, tuple[Latency, ...]] = {info.exporter.name: tuple(info.latency)}
+    records |= {item.exporter.name: tuple(item.latency) for item in info.formats}
+    found = []
+    chosen = [name for name in names if any(item.device == device for item in records[name])]
+    sizes = sorted({(item.threads, item.batch_size) for name in chosen for item in records[name]})
+    for threads, size in sizes:
+        known = {
+            name: item
+            for name in chosen
+            for item in records[name]
+            if (item.threads, item.batch_size, item.device) == (threads, size, device)
+        }
+        if not known:
+            continue
+        first = next(iter(known.values()))
+        sessions = {name: bundle.session(threads=threads, name=name, device=device) for name in known}
+        config = LatencyConfig(
+            batch_sizes=(size,), warmup=first.warmup, runs=min(first.runs, MOST_RUNS), threads=threads
+        )
+        times = measure_sessions(sessions, bundle.input, config, device=device)
+        found += [_speed(name, times[name][0], item) for name, item in known.items()]
+    return found
+
+
+def _speed(name: str, here: Latency, recorded: Latency) -> Speed:
+    return Speed(
+        name,
+        recorded.batch_size,
+        recorded.threads,
+        here.p50_ms,
+        recorded.p50_ms,
+        here.processor or processor_name(),
+        recorded.processor,
+        here.runtime,
+        recorded.date,
+    )
