@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_plugin_argument, main_of, output_target
-from paddle_automl.core.errors import ParityError
+from paddle_automl.core.errors import ConfigError, ParityError
 from paddle_automl.core.files import write_text
 from paddle_automl.core.plugins import load_plugins
 from paddle_automl.core.streams import complain
@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "items",
         nargs="+",
-        help="files such as images, folders, or .txt lists of files; for a model of texts: texts, .txt files with one "
-        "each, or tables (.csv, .tsv, .jsonl)",
+        help="files such as images, folders, or .txt lists of files; for a model of texts: texts, .txt files with "
+        "one each, or tables (.csv, .tsv, .jsonl)",
     )
     parser.add_argument("-m", "--model", required=True, metavar="PATH", help="a bundle, a run or a trial folder")
     parser.add_argument(
@@ -46,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="column of the tables with the texts; several are joined (default: as in training)",
     )
+    parser.add_argument(
+        "--explain",
+        type=int,
+        nargs="?",
+        const=5,
+        metavar="K",
+        help="show the K parts (n-grams of a text) that spoke most for and against each answer (default: 5)",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     form.add_argument(
@@ -59,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and print; an item that cannot be read is reported and makes the exit code 1."""
+    from paddle_automl.cli.explaining import as_records, as_text, explained
     from paddle_automl.cli.tables import are_tables, predicted_tables
     from paddle_automl.deployment.output import as_csv, as_json, as_table, with_answers
     from paddle_automl.deployment.predictor import Predictor
@@ -74,17 +83,32 @@ def run(args: argparse.Namespace) -> int:
     task = predictor.task
     columns = None
     if args.text or are_tables(args.items):
-        columns, predictions = predicted_tables(predictor, args.items, args.text, batch_size=args.batch_size)
+        columns, items, predictions = predicted_tables(predictor, args.items, args.text, batch_size=args.batch_size)
     else:
         predictions = predictor.predict(predictor.input.find(args.items), batch_size=args.batch_size)
+        items = [item.source for item in predictions]
+    reasons, extra = "", None
+    if args.explain is not None:
+        if args.csv:
+            raise ConfigError("--explain: has no form in a CSV file; leave --csv out, or use --json")
+        read = [
+            None if item.error else predictor.read(source) for item, source in zip(predictions, items, strict=True)
+        ]
+        found = explained(predictor, read)
+        reasons, extra = (
+            as_text(predictor, predictions, found, args.explain),
+            as_records(predictor, found, args.explain),
+        )
     if target is not None:
         csv = as_csv(predictions, task) if columns is None else with_answers(columns, predictions, task)
-        write_text(target, csv if args.csv else as_json(predictions, task))
+        write_text(target, csv if args.csv else as_json(predictions, task, extra))
         print(f"{len(predictions)} predictions written to {target}")
     elif args.json:
-        print(as_json(predictions, task))
+        print(as_json(predictions, task, extra))
     else:
         print(as_table(predictions, task, top=args.top, word=predictor.input.word))
+        if reasons:
+            print(f"\nwhat spoke for and against (logarithms of odds)\n{reasons}")
     return NOT_AS_DEMANDED if any(item.error for item in predictions) else OK
 
 

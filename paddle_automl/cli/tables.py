@@ -23,8 +23,8 @@ def are_tables(words: Sequence[str]) -> bool:
 
 def predicted_tables(
     predictor: Predictor, words: Sequence[str], columns: Sequence[str] | None, *, batch_size: int
-) -> tuple[dict[str, tuple[str, ...]], list[Prediction]]:
-    """Return the columns of tables, one below the other, and a prediction for each row.
+) -> tuple[dict[str, tuple[str, ...]], list[str], list[Prediction]]:
+    """Return the columns of tables, one below the other, the text of each row, and its prediction.
 
     `columns` are those with the texts; with None those that the model was trained on. Raises ConfigError for a
     model of something else than texts, DataError for a table without these columns.
@@ -39,9 +39,9 @@ def predicted_tables(
     for table in tables:
         missing = next((name for name in wanted if name not in table.columns), None)
         if missing is not None or not wanted:
-            hint = did_you_mean(missing, table.columns) if missing else ""
+            hint = did_you_mean(missing, table.columns).rstrip("?") if missing else ""
             raise DataError(
-                f"{table.name}: has no column '{missing or 'text'}'{hint.rstrip('?')}; name the column of the texts, such as "
+                f"{table.name}: has no column '{missing or 'text'}'{hint}; name that of the texts, such as "
                 f"--text {next(iter(table.columns))}; columns: {', '.join(table.columns)}"
             )
     names = dict.fromkeys(name for table in tables for name in table.columns)
@@ -53,7 +53,7 @@ def predicted_tables(
         mark.join(cell for cell in cells if cell) for cells in zip(*(joined[name] for name in wanted), strict=True)
     ]
     places = [table.origin(row) for table in tables for row in range(len(table))]
-    return joined, _predicted(predictor, texts, places, batch_size)
+    return joined, texts, _predicted(predictor, texts, places, batch_size)
 
 
 def _trained_on(dataset: Any) -> list[str]:

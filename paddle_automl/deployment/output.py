@@ -50,16 +50,20 @@ def as_table(predictions: Sequence[Prediction], task: Task, *, top: int = 3, wor
     return "\n".join(lines)
 
 
-def as_json(predictions: Sequence[Prediction], task: Task) -> str:
+def as_json(predictions: Sequence[Prediction], task: Task, extra: Sequence[Mapping[str, Any]] | None = None) -> str:
     """Return a JSON list with one object per item; one that failed has only ``path`` and ``error``.
 
     Classes: ``label``, ``probability``, ``probabilities``, and, where the bundle can refuse items, ``unknown`` and
     the score ``known``; an item that looks like none of the classes has the label ``unknown`` and the likeliest
     class as ``nearest``. Labels: ``labels``, ``probabilities``; numbers:
-    ``values`` and, if the task predicts them, ``intervals`` of a lower and an upper bound.
+    ``values`` and, if the task predicts them, ``intervals`` of a lower and an upper bound. `extra` are further
+    entries of each item.
     """
     form = _form_of(task)
-    records = [{"path": _name(item)} | as_record(item, form) for item in predictions]
+    records = [
+        {"path": _name(item)} | as_record(item, form) | dict(more)
+        for item, more in zip(predictions, extra or [{}] * len(predictions), strict=True)
+    ]
     return json.dumps(records, indent=2, ensure_ascii=False)
 
 

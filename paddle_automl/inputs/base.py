@@ -225,6 +225,25 @@ class Input(ABC):
         del items
         return {}
 
+    def parts(self, arrays: Arrays) -> tuple[dict[str, np.ndarray], tuple[str, ...]] | None:
+        """Return a batch for finding what parts of one item, such as its n-grams, say; None: it has no parts.
+
+        `arrays` are those of the item, ``[1, ...]``. Row 0 of the batch is the item without its parts, each further
+        row has one of them alone; the texts name these parts.
+        """
+        del arrays
+        return None
+
+    def used_parts(
+        self, ragged: Callable[[str], Ragged]
+    ) -> tuple[dict[str, np.ndarray], tuple[str, ...], np.ndarray] | None:
+        """Return the same for the parts of many items, each once, and how much of each there is in all of them.
+
+        `ragged` gives an array of all items by name. In a row each part has the amount 1.
+        """
+        del ragged
+        return None
+
     def same_items(self, other: Input) -> bool:
         """Return whether both make the same arrays from the same sources."""
         return bool(self.fitted == other.fitted)

@@ -13,7 +13,7 @@ import numpy as np
 
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import BundleError, ConfigError, DataError
-from paddle_automl.inputs.base import INPUTS, Fitted, Input, InputConfig, Media, Statistics, TensorSpec
+from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Media, Statistics, TensorSpec
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.inputs.text import learned
 from paddle_automl.inputs.text.cleaning import cleaner, is_cjk, word_splitter
@@ -31,6 +31,8 @@ SAMPLE = 1000
 """Texts, evenly spread, by which the language is found."""
 CHUNK = 4096
 """Texts that are encoded at a time."""
+MOST_USED = 20_000
+"""N-grams that are looked at for the most telling ones."""
 SHOWN = 60
 """Most characters of a text in tables and logs."""
 
@@ -262,6 +264,40 @@ class TextInput(Input):
     @cached_property
     def _words(self) -> Callable[[str], Sequence[str]]:
         return word_splitter(self.fitted.words)
+
+    def parts(self, arrays: Arrays) -> tuple[dict[str, np.ndarray], tuple[str, ...]] | None:
+        """Return the n-grams of one text, each alone; tokens stay as they are."""
+        if "ngrams" not in self.fitted.arrays:
+            return None
+        found, weights = arrays["ngrams"][0], arrays["ngram_weights"][0]
+        known = np.flatnonzero(found)
+        rows = {name: np.repeat(array, 1 + len(known), axis=0) for name, array in arrays.items()}
+        for name, values in (("ngrams", found), ("ngram_weights", weights)):
+            alone = np.zeros((1 + len(known), 1), values.dtype)
+            alone[1:, 0] = values[known]
+            rows[name] = alone
+        texts = self.texts("ngrams")
+        return rows, tuple(texts[row] for row in found[known].tolist())
+
+    def used_parts(
+        self, ragged: Callable[[str], Ragged]
+    ) -> tuple[dict[str, np.ndarray], tuple[str, ...], np.ndarray] | None:
+        """Return the n-grams of some texts, the most used first, and the sum of each one's weights."""
+        if "ngrams" not in self.fitted.arrays:
+            return None
+        amounts = np.bincount(ragged("ngrams").values, ragged("ngram_weights").values, self.rows("ngrams"))
+        known = np.argsort(-amounts, kind="stable")[: min(MOST_USED, int((amounts > 0).sum()))]
+        alone = {
+            "tokens": np.ones((1 + len(known), 1), np.int64),
+            "ngrams": np.concatenate([[0], known])[:, None],
+            "ngram_weights": (np.arange(1 + len(known), dtype=np.float32)[:, None] > 0).astype(np.float32),
+        }
+        texts = self.texts("ngrams")
+        return (
+            {name: alone[name] for name in self.fitted.arrays},
+            tuple(texts[row] for row in known.tolist()),
+            amounts[known],
+        )
 
     def find(self, paths: Iterable[str | Path]) -> list[Any]:
         """Return texts, and the files that hold one; see `files.find_texts`."""

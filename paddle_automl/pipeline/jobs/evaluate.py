@@ -14,6 +14,7 @@ from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.data.prepare import read_all
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import Split
+from paddle_automl.deployment.explanation import telling
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.inputs.base import Input
 from paddle_automl.pipeline.config import RunConfig
@@ -29,6 +30,8 @@ from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure
 from paddle_automl.training.evaluation import predict
 
+TELLING = 12
+"""Most telling parts that are listed for each class or label."""
 ALL = "all"
 """Instead of the name of a split: all items, regardless of splits."""
 
@@ -89,7 +92,8 @@ def run(request: EvaluateRequest, worker: Worker) -> EvaluateResult:
         predictor = Predictor(request.bundle, threads=worker.threads, runtime=request.runtime)
         remembered = data_of_bundle(request.bundle, predictor.bundle.info.config)
         split = _split(request, predictor.input, predictor.task, worker, remembered)
-        return result_of(predictor.predict_split(split), split, request)
+        found = result_of(predictor.predict_split(split), split, request)
+        return _with_telling(found, predictor, split)
     assert request.run is not None
     folder = RunFolder(request.run)
     trained, record = trained_network(request.config, folder), read_record(folder)
@@ -143,9 +147,23 @@ def result_of(outputs: np.ndarray, split: Split, request: EvaluateRequest) -> Ev
     )
 
 
+def _with_telling(result: EvaluateResult, predictor: Predictor, split: Split) -> EvaluateResult:
+    """Return the result with the parts of items, such as n-grams, that say most for each class or label."""
+    found = telling(predictor, split, TELLING)
+    if not found:
+        return result
+    rows = tuple((name, "  ".join(repr(part) for part, _ in parts)) for name, parts in found.items())
+    table = _table(Table("most telling parts, by what they add to the score on average", ("for", "parts"), rows))
+    data = {"telling": {name: {part: round(value, 6) for part, value in parts} for name, parts in found.items()}}
+    return result.model_copy(update={"tables": (*result.tables, table), "data": {**result.data, **data}})
+
+
 def _names(split: Split, worst: Items[Mistake]) -> list[str | None]:
-    """Return the names of the items of mistakes, None for items of arrays."""
+    """Return the names of the items of mistakes, texts themselves; None for items of arrays."""
     sources = split.sources
+    media = split.input.media
+    if sources is None and media is not None and media.kind == "text":
+        return [split.input.describe(str(split.raw([item.index])[0])) for item in worst]
     return [None if sources is None else split.input.describe(sources[item.index]) for item in worst]
 
 
