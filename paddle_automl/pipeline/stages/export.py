@@ -18,8 +18,8 @@ from paddle_automl.pipeline.jobs.score import ScoreRequest
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import source_of, winner
-from paddle_automl.pipeline.stages.interim import MANIFEST, interim_of
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
+from paddle_automl.pipeline.stages.interim import MANIFEST, interim_of
 from paddle_automl.pipeline.stages.refit import refit_of
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
