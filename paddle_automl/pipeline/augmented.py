@@ -61,6 +61,13 @@ def augmented_items(config: RunConfig, *, items: int, versions: int) -> tuple[Au
     )
 
 
+def augmented_batch(config: RunConfig, split: Split, count: int, number: int) -> list[Picture]:
+    """Return `count` random images of a training split as batch `number`, from 1, may contain them."""
+    size = max(count, config.training.batch_size)
+    rows = generator(config.seed, "shown items").permutation(len(split))[:size]
+    return _version(config, split, rows, split.raw(rows), number)[:count]
+
+
 def _version(config: RunConfig, split: Split, rows: np.ndarray, raw: np.ndarray, number: int) -> list[Picture]:
     """Return version `number`, from 1, of the items `raw` ``[B, ...]`` at `rows` of the split."""
     augment = build_augmenter(config.data.augment, split.input)

@@ -66,6 +66,9 @@ class RunConfig(Section):
     the configuration is checked, and in every process that runs a trial."""
     visualdl: bool = True
     """Write VisualDL logs to OUTPUT/visualdl."""
+    report: Literal["auto", "en", "zh", "none"] = "auto"
+    """Language of the report that a search ends with; auto: Chinese in a Chinese locale, else English; none: no
+    report."""
     budget: Budget = Budget()
     """Limits of time."""
     data: DataConfig = DataConfig()

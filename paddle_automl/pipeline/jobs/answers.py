@@ -8,6 +8,7 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,20 @@ CHUNK = 256
 TEXTS = frozenset({".txt", ".text"})
 
 
-def answers_of(bundle: Path, config: Mapping[str, Any], worker: Worker, within_s: float | None) -> Answers:
+@dataclass(frozen=True)
+class Asked:
+    """What a network was asked, and its outputs [N, K] for the items of `split`, named `name`."""
+
+    config: RunConfig
+    train: Split
+    split: Split
+    name: str
+    outputs: np.ndarray
+
+
+def answers_of(
+    bundle: Path, config: Mapping[str, Any], worker: Worker, within_s: float | None
+) -> tuple[Answers, Asked]:
     """Return the answers of a bundle on the test split of the data of `config`, or on validation without one.
 
     With `within_s` only as many items are predicted as fit into that many seconds, evenly spread over the classes.
@@ -69,7 +83,7 @@ def answers_of(bundle: Path, config: Mapping[str, Any], worker: Worker, within_s
     found = task.evaluation(outputs, codes)
     scores = rounded(measure(keys, Predictions(outputs, codes, task)))
     worst = task.worst(outputs, codes, MISTAKES)
-    return Answers(
+    answers = Answers(
         bundle=_hash_of(bundle),
         split=name,
         items=len(split),
@@ -86,6 +100,7 @@ def answers_of(bundle: Path, config: Mapping[str, Any], worker: Worker, within_s
         mistakes=tuple(_mistake(split, item, int(rows[item.index])) for item in worst),
         reliability=reliability(task, outputs, codes),
     )
+    return answers, Asked(run, data.train, split.with_indices(split.indices[rows]), name, outputs)
 
 
 def _predicted(predictor: Predictor, split: Split, within_s: float | None) -> tuple[np.ndarray, np.ndarray]:

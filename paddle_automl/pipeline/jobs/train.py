@@ -23,6 +23,7 @@ from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_da
 from paddle_automl.pipeline.jobs.learning import costs_of, learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model, with_backbone
 from paddle_automl.pipeline.jobs.pacing import fitted, start_of
+from paddle_automl.pipeline.progress.network_log import log_training
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
@@ -191,6 +192,9 @@ def _train(
         callbacks=[*callbacks_of(config, data, model, worker), *guards],
     )
     logger.info("precision: %s", result.amp)
+    if alone and request.alone and config.visualdl and RunFolder(request.folder).search is None:
+        pages = RunFolder(request.folder).visualdl
+        log_training(pages, config, data.with_task(result.task), work, result.seconds)
     if work.frozen and (request.whole or config.compression.in_trials):
         model = with_backbone(config, data, model)
         if alone:

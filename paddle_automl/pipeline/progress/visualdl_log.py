@@ -49,7 +49,7 @@ class VisualDLLog(Listener):
         writer = LogWriter(logdir=str(self.root / name), display_name=name)
         if row:
             # The row must come before the scalars that it names.
-            writer.add_hparams(dict(row), [_tag(name) for name in self.compared])
+            writer.add_hparams(dict(row), [tag_of(name) for name in self.compared])
         writer.flush()
         self._writers[name] = writer
 
@@ -60,7 +60,7 @@ class VisualDLLog(Listener):
             return
         for tag, value in metrics.items():
             if tag not in self._constant:
-                writer.add_scalar(tag=_tag(tag), value=float(value), step=epoch)
+                writer.add_scalar(tag=tag_of(tag), value=float(value), step=epoch)
         writer.flush()
 
     def close(self, name: str) -> None:
@@ -108,7 +108,7 @@ def _columns(space: SearchSpace) -> dict[str, tuple[str, bool]]:
     return columns
 
 
-def _tag(metric: str) -> str:
+def tag_of(metric: str) -> str:
     """Return a metric's tag; VisualDL refuses a percent sign, which the name of a class can have."""
     return shown(metric).replace("%", "\N{FULLWIDTH PERCENT SIGN}")
 
