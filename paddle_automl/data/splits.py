@@ -160,7 +160,7 @@ class Split:
             raise ValueError("augmentation or balancing needs a random generator: give rng")
         order = np.arange(len(self)) if rng is None else self._order(rng, balanced)
         order = order[:count]
-        lengths = self._lengths if rng is not None or by_length else None
+        lengths = self.lengths if rng is not None or by_length else None
         if lengths is not None and rng is None:
             order = order[np.argsort(lengths[order], kind="stable")]
         rows = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -171,7 +171,7 @@ class Split:
         return self._batches(rows, rng, augment, shrink, epoch)
 
     @cached_property
-    def _lengths(self) -> np.ndarray | None:
+    def lengths(self) -> np.ndarray | None:
         """The length of each item's main array, int64 ``[n]``; None for items of one size."""
         encoded = self.everything.encoded
         return None if encoded is None else encoded[self.input.specs[0].name].lengths[self.indices]

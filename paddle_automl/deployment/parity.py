@@ -24,6 +24,8 @@ from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
 
 BATCH_SIZE = 64
+LENGTHS = 50
+"""Items of different lengths that are also compared one at a time."""
 LEAST_DEVIATION = 1e-3
 """Smallest deviation of rejection scores in which their differences are counted: all may be nearly equal."""
 Kind = Literal["split", "file"]
@@ -82,6 +84,7 @@ def compare(
     run = as_trained(model, split.task.final)
     comparison = _Comparison(split, predictor.task)
     comparison.compare_split(as_trained_with_score(model, split.task.final), predictor)
+    comparison.compare_lengths(run, predictor)
     source = comparison.compare_files(run, predictor, raw_files)
     outputs = np.zeros((0, split.task.outputs), np.float32) if comparison.outputs is None else comparison.outputs[1]
     return Compared(comparison.record(limits, source), outputs, comparison.scores)
@@ -131,6 +134,21 @@ class _Comparison:
         if scores:
             ours, self.scores = np.concatenate([a for a, _ in scores]), np.concatenate([b for _, b in scores])
             self.score_difference = _difference(ours, self.scores)
+
+    def compare_lengths(self, run: Any, predictor: Predictor) -> None:
+        """Compare items of different lengths alone, without padding, with what a batch gave, for both networks.
+
+        Nothing is compared for items of one size. From the shortest to the longest, at most `LENGTHS` of them.
+        """
+        lengths = self.split.lengths
+        if lengths is None or self.outputs is None:
+            return
+        _, first = np.unique(lengths, return_index=True)
+        for row in first[np.unique(np.linspace(0, len(first) - 1, LENGTHS).astype(np.int64))]:
+            position, item = np.array([row]), self.split.raw([row])
+            expected = self.outputs[0][position]
+            self.add(expected, predictor.predict_items(item)[:, self.columns], position, "split")
+            self.add(expected, run(self.split.input.batch(item)), position, "split")
 
     def compare_files(self, run: Any, predictor: Predictor, limit: int) -> Source:
         """Compare up to `limit` items that the predictor reads from files; returns the kind of files."""

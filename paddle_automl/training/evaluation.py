@@ -24,12 +24,16 @@ def predict(model: nn.Layer, split: Split, batch_size: int = 256) -> np.ndarray:
     `model` returns raw outputs; it runs in evaluation mode, and its mode is restored afterwards.
     """
     final = split.task.final
-    outputs = []
+    outputs, rows = [], []
     with evaluating(model), paddle.no_grad():
-        for batch in split.batches(batch_size):
+        for batch in split.batches(batch_size, by_length=True):
             raw = model(*(paddle.to_tensor(array) for array in batch.inputs.values()))
             outputs.append(final_tensor(raw.astype("float32"), final).numpy())
-    return np.concatenate(outputs)
+            rows.append(batch.rows)
+    found = np.concatenate(outputs)
+    result = np.empty_like(found)
+    result[np.concatenate(rows)] = found
+    return result
 
 
 def evaluate(model: nn.Layer, split: Split, metrics: Sequence[str], batch_size: int = 256) -> dict[str, float]:
