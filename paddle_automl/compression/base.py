@@ -67,6 +67,18 @@ class Step(ABC):
         """Raise ConfigError for options that cannot work with `model`; called before the first step runs."""
         del model, context
 
+    def layers_by_damage(self, model: Network, context: Context, facts: dict[str, Any]) -> list[str]:
+        """Return the layers that can be left in float, the one that does most damage in 8 bits first.
+
+        `facts` are those of the step's outcome for `model`. Empty: the step cannot leave layers as they are.
+        """
+        del model, context, facts
+        return []
+
+    def leaving(self, layers: Sequence[str]) -> Step:
+        """Return the same step that leaves `layers`, some of `layers_by_damage`, in float."""
+        raise NotImplementedError(f"{self.name} cannot leave layers as they are")
+
     @abstractmethod
     def apply(self, model: Network, context: Context) -> Outcome:
         """Return the compressed copy of `model` (the input's arrays [N, ...] to raw outputs [N, K])."""

@@ -8,9 +8,10 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from paddle_automl.compression.base import STEPS, Form, Step, check_steps
+from paddle_automl.compression.base import STEPS, Form, Outcome, Step, check_steps
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.measuring import (
@@ -26,10 +27,14 @@ from paddle_automl.compression.measuring import (
 )
 from paddle_automl.compression.results import BEFORE, ChainResult, StepResult
 from paddle_automl.core.errors import AutoMLError
-from paddle_automl.data.splits import PreparedData
+from paddle_automl.data.running import run_split
+from paddle_automl.deployment.acceptance import acceptance
 from paddle_automl.deployment.create import calibration_arrays
 from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.formats import require_formats
+from paddle_automl.deployment.network import as_trained
+from paddle_automl.deployment.parity import ParityLimits
+from paddle_automl.deployment.repair import Repaired, fewest
 from paddle_automl.models.network import Network
 from paddle_automl.training.evaluation import predict
 
@@ -75,6 +80,7 @@ class _Chain:
         reason = "the network before compression"
         result = StepResult(BEFORE, True, reason, Form.DENSE, model, self.context.task)
         self._measure(result, model)
+        self.sessions[0] |= self._measure_formats(result)
         self.results.append(result)
 
     def _add(self, step: Step) -> None:
@@ -92,6 +98,8 @@ class _Chain:
         self.results.append(result)
         self._compare_speed(result, last)
         result.kept, result.reason = self._gate(step, result, last)
+        if result.repaired.layers:
+            result.reason += f"; {result.repaired.describe()}"
         logger.info("compression: %s %s: %s", step.name, "kept" if result.kept else "rejected", result.reason)
 
     def _applied(self, step: Step, last: StepResult) -> StepResult:
@@ -100,20 +108,52 @@ class _Chain:
         if last.form not in step.accepts:
             raise AutoMLError(f"{step.name} does not support a {last.form.value} network")
         started = time.perf_counter()
-        outcome = step.apply(last.model, self.context)
-        seconds = time.perf_counter() - started
+        result = self._measured(step, step.apply(last.model, self.context), last)
+        if self._loss_of(result) and step.leaves is Form.QUANTIZED:
+            result = self._repaired(step, result, last)
+        result.seconds = time.perf_counter() - started
+        self.sessions[len(self.results)] |= self._measure_formats(result)
+        return result
+
+    def _measured(self, step: Step, outcome: Outcome, last: StepResult) -> StepResult:
         result = StepResult(
             step.name, False, "", step.leaves, outcome.model, self.context.task, last.model, facts=outcome.facts
         )
-        result.seconds = seconds
         self._measure(result, outcome.model, last)
         return result
 
+    def _repaired(self, step: Step, broken: StepResult, last: StepResult) -> StepResult:
+        """Return the result with the fewest layers left in float for which the accuracy is within the limits.
+
+        If there is none, returns `broken`.
+        """
+        assert last.model is not None
+        order = step.layers_by_damage(last.model, self.context, broken.facts)
+        tried: dict[int, StepResult] = {}
+
+        def works(count: int) -> bool:
+            assert last.model is not None
+            outcome = step.leaving(order[:count]).apply(last.model, self.context)
+            tried[count] = self._measured(step, outcome, last)
+            logger.info(
+                "compression: %s with %d layers in float: %s", step.name, count, self._loss_of(tried[count])
+            )
+            return not self._loss_of(tried[count])
+
+        count = fewest(len(order) - 1, works) if len(order) > 1 else None
+        if count is None:
+            self._measure(broken, broken.model or last.model, last)
+            return broken
+        result = self._measured(step, Outcome(tried[count].model or last.model, tried[count].facts), last)
+        result.repaired = Repaired(tuple(order[:count]), len(order))
+        result.facts = {**broken.facts, **result.facts, "float_layers": order[:count], "broken_by": broken.drop}
+        return result
+
     def _measure(self, result: StepResult, model: Network, last: StepResult | None = None) -> None:
-        """Export the network and fill in all measurements except times; keep the loaded exports for timing."""
+        """Export the network and fill in all measurements except times; keep the loaded export for timing."""
         data, threads = self.context.data, self.config.speed.threads
         position, exporter = len(self.results), exporter_for(result.form)
-        export = export_network(model, exporter, self.scratch / f"{position}", data, threads=threads)
+        export = export_network(model, exporter, self._folder(f"{position}"), data, threads=threads)
         if last is not None:
             # For the outputs of the export: in 8 bits they differ from those of the network.
             result.task = self.context.tuned(export.outputs)
@@ -128,26 +168,39 @@ class _Chain:
         result.count(model, data.specs, last)
         expected = predict(model, data.validation)
         result.agreement = float(result.task.agree(expected, export.outputs).mean())
-        sessions = sessions_of(export, result.form, threads=threads)
-        self.sessions[position] = {**sessions, **self._measure_formats(result, data)}
+        self.sessions[position] = sessions_of(export, result.form, threads=threads)
 
-    def _measure_formats(self, result: StepResult, data: PreparedData) -> dict[str, Session]:
+    def _folder(self, name: str) -> Path:
+        """Return the path of a new folder; a step that is repaired exports several networks."""
+        return self.scratch / f"{name}_{len(list(self.scratch.iterdir()))}"
+
+    def _measure_formats(self, result: StepResult) -> dict[str, Session]:
         """Fill in the measurements of the further formats and return their sessions; one that fails is left out."""
+        data = self.context.data.with_task(result.task)
         formats = formats_for(result.form, self.config.formats or ())
         network = result.source if result.form is Form.QUANTIZED else result.model
+        assert network is not None
         calibration = calibration_arrays(data, formats)
+        limits = ParityLimits(None, self.config.min_agreement, self.config.max_drop)
+        accept = acceptance(
+            partial(run_split, data.validation, as_trained(network, data.task.final)), data.validation, limits
+        )
         threads = self.config.speed.threads
         sessions = {}
         for config in formats:
-            folder = self.scratch / f"{len(self.results)}_{config.name}"
+            folder = self._folder(f"{len(self.results)}_{config.name}")
             try:
-                export = export_network(network, config, folder, data, threads=threads, calibration=calibration)
+                export = export_network(
+                    network, config, folder, data, threads=threads, calibration=calibration, accept=accept
+                )
             except AutoMLError as error:
                 logger.warning("compression: %s as %s failed: %s", result.name, config.name, error)
                 continue
             sessions[config.name] = export.session
             score = main_score(export.outputs, data.validation)
             result.formats[config.name] = {"score": score, "weights_mb": weights_mb(folder, "*")}
+            if export.repaired.layers:
+                result.formats[config.name]["float_layers"] = list(export.repaired.layers)
         return sessions
 
     def _time(self, sessions: Mapping[str, Session], batch_size: int) -> dict[str, Timings]:
@@ -169,23 +222,33 @@ class _Chain:
 
     def _gate(self, step: Step, result: StepResult, last: StepResult) -> tuple[bool, str]:
         """Return whether the network is kept, and the reason."""
-        limit, metric = self.config.max_drop, result.metric
-        # Negated, so that NaN counts as above the limit.
-        if not result.drop <= limit + ROUNDING:
-            return False, f"{metric} is worse by {result.drop:.4f}, allowed is {limit:g}"
-        needed = self.config.min_agreement
-        if result.form is Form.QUANTIZED and result.agreement < needed:
-            return False, (
-                f"export and network give the same answer for {result.agreement:.4f} of the items, required is "
-                f"{needed:g}"
-            )
+        loss = self._loss_of(result)
+        if loss:
+            return False, loss
         if step.gain == "metric":
             if drop_of(result.task, last.score, result.score) > 0:
-                return False, f"{metric} {result.score:.4f} is worse than the {last.score:.4f} before the step"
-            return True, f"{metric} {result.score:.4f} after {last.score:.4f}"
+                return (
+                    False,
+                    f"{result.metric} {result.score:.4f} is worse than the {last.score:.4f} before the step",
+                )
+            return True, f"{result.metric} {result.score:.4f} after {last.score:.4f}"
         if step.gain == "sparsity":
             return True, f"{100 * result.sparsity:.0f} % zeros; dense kernels do not run faster"
         return self._gate_cost(result, last)
+
+    def _loss_of(self, result: StepResult) -> str:
+        """Return in words what accuracy the network loses beyond the limits; empty: nothing."""
+        limit, metric = self.config.max_drop, result.metric
+        # Negated, so that NaN counts as above the limit.
+        if not result.drop <= limit + ROUNDING:
+            return f"{metric} is worse by {result.drop:.4f}, allowed is {limit:g}"
+        needed = self.config.min_agreement
+        if result.form is Form.QUANTIZED and result.agreement < needed:
+            return (
+                f"export and network give the same answer for {result.agreement:.4f} of the items, required is "
+                f"{needed:g}"
+            )
+        return ""
 
     def _gate_cost(self, result: StepResult, last: StepResult) -> tuple[bool, str]:
         least, size = self.config.min_speedup, self.config.speed.gate_batch_size

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.deployment.exporters._bfloat16 import Bfloat16Session
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.latency import time_sessions
+from paddle_automl.deployment.repair import Repaired
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.inputs.base import Arrays, Input
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
 
-FLOAT_EXPORTER, INT8_EXPORTER, ONNX_INT8_EXPORTER = "paddle_inference", "paddle_program", "onnx_int8"
+FLOAT_EXPORTER, INT8_EXPORTER = "paddle_inference", "paddle_program"
 WEIGHTS = "*.pdiparams"
 
 
@@ -39,15 +40,18 @@ def formats_for(form: Form, formats: Sequence[PluginConfig]) -> tuple[PluginConf
     """Return the further formats for networks of a form.
 
     A network that Paddle quantized cannot be exported to ONNX: it gets a file that ONNX Runtime quantizes from the
-    float network before it.
+    float network before it, and one of OpenVINO where that is asked for.
     """
     if form is not Form.QUANTIZED:
         return tuple(item for item in formats if item.name != FLOAT_EXPORTER)
-    onnx = [item for item in formats if EXPORTERS[item.name].runtime == "onnx"]
-    return tuple(
-        EXPORTERS[ONNX_INT8_EXPORTER].Config.model_validate({**item.model_dump(), "name": ONNX_INT8_EXPORTER})
-        for item in onnx[-1:]
-    )
+    found = {}
+    for item in formats:
+        name = EXPORTERS[item.name].int8
+        if name:
+            known = EXPORTERS[name].Config.model_fields
+            options = {key: value for key, value in item.model_dump().items() if key in known}
+            found[name] = EXPORTERS[name].Config.model_validate({**options, "name": name})
+    return tuple(found.values())
 
 
 # -- answers -------------------------------------------------------------------------------------------------------
@@ -85,6 +89,8 @@ class Exported:
     """Outputs for the validation items, float32 [N, K]."""
     folder: Path
     """Folder of its files."""
+    repaired: Repaired = field(default_factory=Repaired)
+    """Layers of a format in 8 bits that had to be left in float."""
 
 
 def export_network(
@@ -95,16 +101,24 @@ def export_network(
     *,
     threads: int,
     calibration: Arrays | None = None,
+    accept: Callable[[Session], bool] | None = None,
 ) -> Exported:
     """Export `model` to the new `folder`, load it and run it on the validation split.
 
-    `calibration` are the arrays [n, ...] for calibrating an 8-bit format.
+    `calibration` are the arrays [n, ...] for calibrating an 8-bit format, which is repaired until `accept` holds.
     """
     folder.mkdir(parents=True)
     plugin = EXPORTERS[exporter.name](exporter)
-    plugin.export(model, folder, specs=data.specs, final=data.task.final, calibration=calibration)
+    repaired = plugin.export_accepted(
+        model,
+        folder,
+        specs=data.specs,
+        final=data.task.final,
+        calibration=calibration,
+        accept=accept or (lambda session: True),
+    )
     session = plugin.session(folder, threads=threads)
-    return Exported(session, outputs_of(session, data.validation), folder)
+    return Exported(session, outputs_of(session, data.validation), folder, repaired)
 
 
 def weights_mb(folder: Path, pattern: str = WEIGHTS) -> float:

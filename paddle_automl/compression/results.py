@@ -8,6 +8,7 @@ from typing import Any
 
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.copying import sparsity
+from paddle_automl.deployment.repair import Repaired
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models.network import Network
 from paddle_automl.models.profile import profile
@@ -15,7 +16,7 @@ from paddle_automl.tasks.base import Task
 
 BEFORE = "before"
 """Name of the network that the chain starts from."""
-NOT_REPORTED = ("model", "source", "task")
+NOT_REPORTED = ("model", "source", "task", "repaired")
 """Fields of `StepResult` that are not data for reports."""
 
 
@@ -67,8 +68,11 @@ class StepResult:
     latency: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """By precision (or further format) and batch size: p50_ms, p95_ms, speedup (ratio of medians) over float32
     before the chain, and undisturbed_speedup (from the fastest runs of each round)."""
-    formats: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By the name of each further format: score on the validation split; weights_mb, the size of its files."""
+    formats: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By the name of each further format: score on the validation split; weights_mb, the size of its files; and
+    float_layers, the layers of an 8-bit format that had to be left in float."""
+    repaired: Repaired = field(default_factory=Repaired)
+    """Layers that had to be left in float, so that the accuracy is within the limits."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Facts reported by the step."""
 
@@ -146,6 +150,9 @@ def _rows(result: StepResult) -> list[dict[str, str]]:
         if precision in result.formats:
             facts = result.formats[precision]
             shown |= {result.metric: f"{facts['score']:.4f}", "weights MB": f"{facts['weights_mb']:.3f}"}
-        rows.append({**shown, "precision": precision, **times})
+            floats = ", ".join(facts.get("float_layers", ()))
+        else:
+            floats = "" if rows else ", ".join(result.repaired.layers)
+        rows.append({**shown, "precision": precision, **times, **({"in float32": floats} if floats else {})})
         rows[-1] |= tail if len(rows) == 1 else dict.fromkeys(tail, "")
     return rows or [{**head, "precision": "-", **tail}]

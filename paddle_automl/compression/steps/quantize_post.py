@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.context import Context, tensors
 from paddle_automl.compression.int8_layers import layers_for_int8, observed_outputs, ready_for_int8, without
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.schema import PluginConfig, Sequence
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.schema import Sequence as Items
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.slim.quantization import Observer, PostTraining
@@ -27,7 +29,8 @@ class QuantizePost(Step):
     """Quantizes weights and activations to 8 bits after training, with ranges measured on some training images.
 
     Weights get a scale per output channel, activations one per layer. With oneDNN on a CPU the convolutions
-    then run in 8-bit integers.
+    then run in 8-bit integers. If the accuracy falls by more than is allowed, the layers that do most damage go
+    back to float32 (`compression.max_drop`).
     """
 
     class Config(PluginConfig):
@@ -38,7 +41,7 @@ class QuantizePost(Step):
         that), hist (a percentile), or the range that distorts activations least: kl, mse, emd (slow)."""
         images: int = Field(256, ge=1)
         """Number of training images on which the ranges are measured."""
-        skip: Sequence[str] = ()
+        skip: Items[str] = ()
         """Layers that stay float32, by name or pattern (backbone.stem*)."""
         analysis: bool = True
         """Also quantize each layer alone, to report which ones change the outputs most."""
@@ -66,6 +69,18 @@ class QuantizePost(Step):
             facts["damage"] = self._damage(model, context, arrays, chosen)
         converted = _quantized(ready, [*chosen.values(), *observed_outputs(ready)], config.observer, arrays)
         return Outcome(converted, facts)
+
+    def layers_by_damage(self, model: Network, context: Context, facts: dict[str, Any]) -> list[str]:  # noqa: D102
+        if "damage" not in facts:
+            arrays, _ = context.sample(self.config.images, "calibration")
+            _, names = ready_for_int8(model, context.specs)
+            chosen = without(names, self.config.skip, "quantize_post.skip")
+            facts["damage"] = self._damage(model, context, arrays, chosen)
+        return [name for name, _ in facts["damage"]]
+
+    def leaving(self, layers: Sequence[str]) -> QuantizePost:  # noqa: D102
+        options = {"skip": (*self.config.skip, *layers), "analysis": False}
+        return QuantizePost(self.config.model_copy(update=options))
 
     def _damage(self, model: Network, context: Context, arrays: Arrays, chosen: dict[str, str]) -> list[list[Any]]:
         """Return (layer, damage), worst first.

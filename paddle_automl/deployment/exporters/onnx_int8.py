@@ -81,8 +81,11 @@ class OnnxInt8Exporter(OnnxExporter):
             repair = _Repair(self, quantizer, folded, scratch / "trials", accept)
             groups = repair.run(calibration, probabilities=final.activation == "softmax")
             put(repair.file, folder)
-            names = layer_names(plain, model) if groups else {}
-        return Repaired(tuple(names.get(group.split("/")[0], group) for group in groups), len(quantizer.groups))
+            names = layer_names(plain, model)
+        found = Repaired(tuple(names.get(group.split("/")[0], group) for group in groups), len(quantizer.groups))
+        if groups:
+            logger.info("%s: %s", self.name, found.describe())
+        return found
 
     def loaded(self, file: Path) -> Session:
         """Return a session of a quantized file, as prediction runs it; see `session`."""
@@ -110,7 +113,6 @@ class _Repair:
         if self._works([]):
             return []
         order = self._ranking(calibration, probabilities=probabilities)
-        logger.info("%s: layers by damage in 8 bits: %s", self._exporter.name, ", ".join(order))
         count = fewest(len(order) - 1, lambda count: self._works(order[:count])) if len(order) > 1 else None
         if count is None:
             raise UnsupportedError(

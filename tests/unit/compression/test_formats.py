@@ -13,7 +13,7 @@ from paddle_automl.compression.results import StepResult
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.config import DeploymentConfig
-from paddle_automl.deployment.exporters import onnx
+from paddle_automl.deployment.exporters import base
 from paddle_automl.deployment.exporters.onnx import OnnxExporter
 from tests.unit.compression.small import context, digits, trained
 
@@ -47,7 +47,7 @@ def test_each_form_has_its_formats():
 
 
 def test_a_missing_extra_stops_the_chain_before_it_begins(monkeypatch):
-    monkeypatch.setattr(onnx, "find_spec", lambda name: None)
+    monkeypatch.setattr(base, "find_spec", lambda name: None)
     with pytest.raises(UnsupportedError, match=r"pip install 'paddle_automl\[onnx\]'"):
         compress(trained(), config(POST, formats=["onnx"]), context())
 

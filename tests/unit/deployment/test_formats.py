@@ -17,7 +17,7 @@ from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.deployment import formats as formats_module
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle, time_formats
-from paddle_automl.deployment.exporters import onnx
+from paddle_automl.deployment.exporters import base
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.latency import measure_in_turn
 from paddle_automl.deployment.parity import ParityLimits, check_parity
@@ -26,7 +26,7 @@ from paddle_automl.deployment.records import FormatRecord
 from paddle_automl.deployment.samples import check_samples
 from tests.unit.deployment.conftest import array_data, make_net, quick, tampered
 
-MISSING = onnx.OnnxExporter.missing()
+MISSING = EXPORTERS["onnx"].missing()
 needs_extra = pytest.mark.skipif(bool(MISSING), reason=f"the extra `onnx` is not installed: {', '.join(MISSING)}")
 
 
@@ -42,7 +42,7 @@ def two(net, data, tmp_path_factory) -> Bundle:
 
 @pytest.fixture
 def without_extra(monkeypatch):
-    monkeypatch.setattr(onnx, "find_spec", lambda name: None)
+    monkeypatch.setattr(base, "find_spec", lambda name: None)
     formats_module._warn_once.cache_clear()
 
 
