@@ -18,7 +18,6 @@ from paddle_automl.deployment.network import as_trained, as_trained_with_score
 from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.records import ParityRecord, Source
-from paddle_automl.deployment.refusal import score_of
 from paddle_automl.tasks.base import Task, spread
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
@@ -128,7 +127,7 @@ class _Comparison:
             pairs.append((expected, got))
             if rejection is not None and found.known is not None:
                 own = [expected] if further is None else [expected, further]
-                scores.append((score_of(rejection, own), found.known))
+                scores.append((rejection.scores(own), found.known))
         if pairs:
             self.outputs = (np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))
         if scores:

@@ -16,7 +16,6 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.formats import choose_format
 from paddle_automl.deployment.prediction import Prediction, unknown_word
-from paddle_automl.deployment.refusal import score_of
 from paddle_automl.deployment.runtime import check_threads, in_lasting_thread
 from paddle_automl.inputs.base import Arrays, Input, Source
 from paddle_automl.tasks.base import Answer, Task
@@ -97,15 +96,16 @@ class Predictor:
     def predict(self, sources: Source | Iterable[Source], *, batch_size: int = 32) -> list[Prediction]:
         """Return one prediction per item, in the given order; an item that cannot be read has an `error`.
 
-        A folder means the items in it, a list file those in its lines, as on the command line; a single path needs
-        no list around it.
+        A source is a path, the bytes of a file, a Pillow image, pixels as an array (uint8, ``[H, W]`` or ``[H, W,
+        3]``), or a text, as the input takes it. A folder means the items in it, a list file those in its lines, as
+        on the command line. A single source needs no list around it.
         """
         return list(self.stream(sources, batch_size=batch_size))
 
     def stream(self, sources: Source | Iterable[Source], *, batch_size: int = 32) -> Iterator[Prediction]:
         """Yield predictions in the order of `sources`, with one batch of items in memory; see `predict`."""
         _at_least_one("batch_size", batch_size)
-        if isinstance(sources, (str, bytes, os.PathLike)) or not isinstance(sources, Iterable):
+        if self._is_one(sources):
             sources = [sources]
         batch: list[Prediction] = []
         with ThreadPoolExecutor(self._threads) as pool:
@@ -219,7 +219,7 @@ class Predictor:
 
     def _fed(self, arrays: Arrays) -> Raw:
         found, rejection = self._session_here().all_outputs(arrays), self.bundle.info.rejection
-        return Raw(found[0], None if rejection is None else score_of(rejection, found))
+        return Raw(found[0], None if rejection is None else rejection.scores(found))
 
     def _check(self, arrays: Arrays) -> None:
         for spec in self.bundle.info.inputs:
@@ -230,6 +230,12 @@ class Predictor:
                 expected = _listed("any" if size is None else size for size in spec.shape)
                 found = _listed(got)
                 raise DataError(f"items: must give '{spec.name}' the shape [N, {expected}], got [N, {found}]")
+
+    def _is_one(self, sources: Any) -> bool:
+        """Return whether this is one source, and not several."""
+        if isinstance(sources, np.ndarray) and sources.dtype.kind in "biuf":
+            return sources.ndim <= len(self.bundle.info.inputs[0].shape)
+        return isinstance(sources, (str, bytes, os.PathLike)) or not isinstance(sources, Iterable)
 
     def _found(self, source: Source) -> list[Prediction]:
         """Return the items that a source names, without answers."""

@@ -226,11 +226,3 @@ def calibration_record(
 def _error(outputs: np.ndarray, codes: np.ndarray) -> float:
     best = outputs.argmax(axis=1)
     return calibration_error(outputs[np.arange(len(best)), best], best == codes, BINS)
-
-
-def score_of(record: RejectionRecord, outputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the score of each item, float64 ``[N]``, from all outputs of an exported network."""
-    score = SCORES[record.score.name](record.score)
-    if score.needs == "outputs":
-        return score(outputs[0], {})
-    return np.asarray(outputs[1], dtype=np.float64).reshape(len(outputs[0]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Items
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
@@ -99,6 +101,13 @@ class RejectionRecord(Section):
 
     withheld: Sequence[str] = ()
     """Those classes."""
+
+    def scores(self, outputs: Items[np.ndarray]) -> np.ndarray:
+        """Return the score of each item, float64 ``[N]``, from all outputs of an exported network."""
+        score = SCORES[self.score.name](self.score)
+        if score.needs == "outputs":
+            return score(outputs[0], {})
+        return np.asarray(outputs[1], dtype=np.float64).reshape(len(outputs[0]))
 
     def describe(self) -> str:
         """Return one sentence for users."""

@@ -15,6 +15,7 @@ from PIL import Image
 from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.paths import readable
 from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Media, Statistics, TensorSpec
+from paddle_automl.inputs.image.arrays import image_of
 from paddle_automl.inputs.image.decoding import Decoder, look_at, pixels_of
 from paddle_automl.inputs.image.files import expand
 from paddle_automl.inputs.image.modes import DEEP
@@ -141,10 +142,15 @@ class ImageInput(Input):
         )
 
     def read(self, source: Any) -> np.ndarray:
-        """Return the pixels of a file, of its bytes or of a Pillow image, ``[C, H, W]`` uint8.
+        """Return the pixels of a file, of its bytes, of a Pillow image or of an array, ``[C, H, W]`` uint8.
 
-        Raises DataError that names the file and the reason.
+        An array is uint8 ``[H, W]`` or ``[H, W, C]``, or already a result of this method. Raises DataError that
+        names the file and the reason.
         """
+        if isinstance(source, np.ndarray):
+            if source.dtype == np.uint8 and source.shape == self.shape:
+                return source
+            source = image_of(source)
         return self.decoder(source)
 
     def extent(self, source: Any) -> int:
@@ -181,7 +187,7 @@ class ImageInput(Input):
         return expand(paths)
 
     def describe(self, source: Any) -> str:
-        """Return a file's path, or "image" for bytes and Pillow images."""
+        """Return a file's path, or "image" for bytes, Pillow images and arrays."""
         return readable(os.fspath(source)) if isinstance(source, str | os.PathLike) else "image"
 
     def write(self, item: np.ndarray, stem: Path) -> Path:
