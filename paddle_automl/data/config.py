@@ -60,9 +60,10 @@ class DataConfig(Section):
     with one group, such as `^(patient[0-9]+)_`, that is searched in the name of each file (in its whole path if the
     expression contains a `/`). Items with the same text are one group."""
 
-    folds: int | None = Field(default=None, ge=2)
+    folds: Annotated[int, Field(ge=2)] | Literal["auto"] | None = None
     """Cross-validation: all items outside the test split are divided into this many folds; each fold is the
-    validation split once."""
+    validation split once. auto: 5 where the validation split would have fewer than 3,000 items, which are too few
+    to tell good configurations apart, unless the data set itself defines it; else none."""
 
     fold: int | None = Field(default=None, ge=0)
     """Index of the fold that is the validation split, counted from 0; the search sets it."""
@@ -106,7 +107,7 @@ class DataConfig(Section):
                 "stated",
                 f"input: the data set '{self.dataset.name}' has {expected} input, got '{self.input.name}'",
             )
-        if self.fold is not None and (self.folds is None or self.fold >= self.folds):
+        if self.fold is not None and (not isinstance(self.folds, int) or self.fold >= self.folds):
             raise PydanticCustomError("stated", f"fold: must be below folds, got {self.fold} of {self.folds}")
         return self
 

@@ -12,7 +12,7 @@ import numpy as np
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.cache import Cache
-from paddle_automl.data.config import DataConfig
+from paddle_automl.data.config import DataConfig, SplitConfig
 from paddle_automl.data.copies import report_copies
 from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.failures import skipped
@@ -28,7 +28,7 @@ from paddle_automl.data.remembering import (
     warn_of_trained,
     without_trained,
 )
-from paddle_automl.data.samples import SPLITS
+from paddle_automl.data.samples import SPLITS, Samples
 from paddle_automl.data.splits import Batch, Everything, PreparedData, Split
 from paddle_automl.data.splitting import Rows, fold_indices, split_indices
 from paddle_automl.data.stores import ArrayStore, SourceStore
@@ -40,6 +40,8 @@ __all__ = ["Batch", "PreparedData", "Split", "find_task", "prepare", "read_all"]
 
 log = logging.getLogger(__name__)
 
+FOLDS, FEW = 5, 3000
+"""Folds of `data.folds: auto`, and the size of a validation split from which they are not needed."""
 STATISTICS_SAMPLE = 2000
 """Most items that are measured if they have to be read for it."""
 
@@ -62,6 +64,8 @@ def prepare(
     the data contradict the task.
     """
     cache = Cache(cache_dir)
+    if config.folds == "auto":
+        config = config.model_copy(update={"folds": None})
     word = INPUTS[config.input.name].word
     data = read_data(config, cache)
     samples, targets = data.samples, data.samples.targets
@@ -144,20 +148,34 @@ def _drawn(
     splits, folds = np.full(len(codes), NOWHERE, dtype=np.int8), None
     for number, name in enumerate(SPLITS):
         splits[part(None)[name]] = number
-    if config.folds is not None:
+    if isinstance(config.folds, int):
         folds = np.full(len(codes), NOWHERE, dtype=np.int16)
         for fold in range(config.folds):
             folds[part(fold)["validation"]] = fold
     return splits, folds
 
 
-def find_task(config: DataConfig, task: PluginConfig | None = None) -> Task:
-    """Return the task that `prepare` fits to the targets, without reading the items.
+def find_task(config: DataConfig, task: PluginConfig | None = None) -> tuple[Task, int | None]:
+    """Return the task that `prepare` fits to the targets, and the folds that `data.folds: auto` stands for.
 
-    Raises DataError for a data set that is missing or wrong, ConfigError if it contradicts the task.
+    The items are not read. Raises DataError for a data set that is missing or wrong, ConfigError if it contradicts
+    the task.
     """
     samples = loaded(DATASETS[config.dataset.name](config.dataset), INPUTS[config.input.name].word)
-    return fit_task(task, samples.targets)
+    return fit_task(task, samples.targets), _folds_for(samples, config.split)
+
+
+def _folds_for(samples: Samples, split: SplitConfig) -> int | None:
+    """Return FOLDS for a data set whose validation split would be too small to choose by, else None."""
+    test = len(samples.splits["test"]) if "test" in samples.splits else int(split.test * len(samples))
+    left = len(samples) - test
+    if "validation" in samples.splits or split.validation * left >= FEW:
+        return None
+    if samples.targets.kind == "classes":
+        counts = np.bincount(samples.targets.values)
+        if counts[counts > 0].min() * left < (FOLDS + 1) * len(samples):
+            return None
+    return FOLDS if left >= 2 * FOLDS else None
 
 
 def read_all(
@@ -224,7 +242,7 @@ def _split(config: DataConfig, data: Data, task: Task, codes: np.ndarray, seed: 
         word=INPUTS[config.input.name].word,
     )
     given = {name: indices.astype(np.int64) for name, indices in samples.splits.items()}
-    if config.folds is None or config.fold is None:
+    if not isinstance(config.folds, int) or config.fold is None:
         return split_indices(rows, given, config.split, seed=seed)
     return fold_indices(rows, given, config.split, folds=config.folds, fold=config.fold, seed=seed)
 

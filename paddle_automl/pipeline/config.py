@@ -134,7 +134,7 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _folds_train_several_networks(self) -> RunConfig:
-        if self.data.folds is not None and self.compression.in_trials:
+        if isinstance(self.data.folds, int) and self.compression.in_trials:
             raise ValueError(
                 "data.folds: cannot be used with compression.in_trials: each fold has its own network, and a "
                 "trial would compress all of them"

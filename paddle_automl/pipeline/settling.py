@@ -17,19 +17,23 @@ from paddle_automl.tasks.metrics.spelling import check_metrics
 def settled(config: RunConfig, executor: Executor) -> RunConfig:
     """Return the configuration with the task of the data, the default objective of the task, and the loss.
 
-    If it starts from the weights of another run, items are read as there.
+    The folds of cross-validation are those for the size of the data, where they are left to it. If it starts from the weights of another run, items are read as there.
 
     Raises ConfigError if the data contradict the configured task, or if a metric or the loss does not fit it, and
     DataError if the data cannot be found.
     """
     with tempfile.TemporaryDirectory() as scratch:
         job = job_of("settle", SettleRequest(config), Path(scratch) / "settle.log", config)
-        task = restore(call(executor, job, SettleResult).task)
+        found = call(executor, job, SettleResult)
+    task = restore(found.task)
     options = config.task or TASKS[task.name].Config(name=task.name)
     search = config.search.for_task(task)
     check_metrics([objective.metric for objective in search.objectives], task)
     if config.metric is not None:
         check_metrics([config.metric], task, "metric")
     config = with_input_of_run(config)
+    if config.data.folds == "auto":
+        folds = None if config.compression.in_trials else found.folds
+        config = config.model_copy(update={"data": config.data.model_copy(update={"folds": folds})})
     changes = {"task": options, "search": search, "training": config.training.for_task(task)}
     return config.model_copy(update=changes)

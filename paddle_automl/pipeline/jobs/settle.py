@@ -22,13 +22,16 @@ class SettleRequest:
 
 
 class SettleResult(Section):
-    """The task of the data."""
+    """The task of the data, and the folds that fit their size."""
 
     task: Annotated[PluginConfig, FittedPlugin(TASKS)]
     """The task, fitted to all targets."""
+    folds: int | None = None
+    """Folds that `data.folds: auto` stands for."""
 
 
 def run(request: SettleRequest, worker: Worker) -> SettleResult:
     """Find the task, without reading the items; raises ConfigError if the targets contradict the given one."""
     enter(worker)
-    return SettleResult(task=find_task(request.config.data, request.config.task).fitted)
+    task, folds = find_task(request.config.data, request.config.task)
+    return SettleResult(task=task.fitted, folds=folds)

@@ -79,7 +79,8 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     """
     started = time.monotonic()
     enter(worker)
-    folds = request.config.data.folds if request.on == "train" and request.config.data.fold is None else None
+    given = request.config.data
+    folds = given.folds if request.on == "train" and given.fold is None and isinstance(given.folds, int) else None
     fold = None if folds is None else 0
     loaded = _load(request, worker, fold)
     if request.grows is not None:
