@@ -5,22 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.program import command
-from paddle_automl.models.backbones.base import BACKBONES
+from paddle_automl.models.backbones.base import BACKBONES, Backbone
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 from paddle_automl.space.tree import Params
 
 SEARCHED = ("data", "model", "training", "distillation", "seed")
-_AUTO_COMMON: dict[str, Any] = {
-    "model.activation": {"choice": ["relu", "hardswish", "gelu"]},
-    "model.dropout": {"float": [0.0, 0.4], "step": 0.1},
-    "training.optimizer": {
-        "momentum": {"learning_rate": {"log": [0.005, 0.3]}},
-        "adamw": {"learning_rate": {"log": [0.0005, 0.02]}},
-        "muon": {"learning_rate": {"log": [0.01, 0.3]}},
-    },
-}
 
 
 def make_space(config: RunConfig) -> SearchSpace:
@@ -49,14 +42,42 @@ def make_space(config: RunConfig) -> SearchSpace:
 
 
 def auto_spec(takes: str = "image") -> dict[str, Any]:
-    """Return the space for ``auto``: every backbone for an input with its domains, and a recipe.
+    """Return the space for ``auto``: every searched backbone for an input with its domains, and their recipe.
 
     Raises ConfigError if no backbone takes the input.
     """
-    backbones = {name: dict(BACKBONES[name].space) for name in BACKBONES.names() if BACKBONES[name].takes == takes}
+    kinds = _searched(takes)
+    backbones = {name: dict(kind.space) for name, kind in kinds.items()}
     if not backbones:
         raise ConfigError(f"search.space: auto finds no backbone that takes {takes} input; write the domains")
-    return {"model.backbone": backbones, **_AUTO_COMMON}
+    recipe = {key: domain for kind in kinds.values() for key, domain in kind.recipe.items()}
+    return {"model.backbone": backbones, **recipe}
+
+
+def _searched(takes: str) -> dict[str, type[Backbone]]:
+    """Return the backbones for an input that ``auto`` tries, by name."""
+    found = {name: BACKBONES[name] for name in BACKBONES.names()}
+    return {name: kind for name, kind in found.items() if kind.takes == takes and kind.searched}
+
+
+def first_given(config: RunConfig, space: SearchSpace) -> list[Params]:
+    """Return the choices of `search.first`, and with ``space: auto`` those that the backbones suggest.
+
+    Raises ConfigError that names the entry for keys and values that are not in the space.
+    """
+    own = [(f"search.first.{number}", changes) for number, changes in enumerate(config.search.first)]
+    if config.search.space == "auto" and not own:
+        kinds = _searched(config.data.input.name)
+        own = [(f"model.backbone: {name}", changes) for name, kind in kinds.items() for changes in kind.first]
+    values, found = config.as_dict(), []
+    for where, changes in own:
+        try:
+            resolved = validate(RunConfig, with_overrides(values, changes)).as_dict()
+            # An option may be written in a short form, which is resolved to a longer one; the space has it short.
+            found.append(space.params_of(with_overrides(resolved, changes)))
+        except ConfigError as error:
+            raise ConfigError([f"{where}: {issue}" for issue in error.issues]) from None
+    return found
 
 
 def baseline_of(config: RunConfig, space: SearchSpace) -> Params | None:

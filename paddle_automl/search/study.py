@@ -121,19 +121,27 @@ class Study(Recording):
         return self._study
 
     @storing
-    def enqueue_first(self, baseline: Params | None, others: Sequence[Params] = ()) -> None:
-        """Enqueue the configuration's own values, then others; do nothing if the study has trials."""
+    def enqueue_first(
+        self, baseline: Params | None, others: Sequence[Params] = (), *, given: Sequence[Params] = ()
+    ) -> None:
+        """Enqueue the configuration's own values, those `given`, then others; do nothing if the study has trials.
+
+        `others` are marked as those of other studies.
+        """
         if self._study.get_trials(deepcopy=False):
             return
-        own = None if baseline is None else self.space.canonical_key(baseline)
-        marked = [(params, "warm_start") for params in others if self.space.canonical_key(params) != own]
-        if baseline is not None:
-            marked.insert(0, (baseline, "baseline"))
+        own = [] if baseline is None else [baseline]
+        ordered = [*((params, "baseline") for params in own), *((params, "") for params in given)]
+        ordered += [(params, "warm_start") for params in others]
+        different: dict[str, tuple[Params, str]] = {}
+        for params, mark in ordered:
+            different.setdefault(self.space.canonical_key(params), (params, mark))
+        marked = list(different.values())
         for params, mark in marked:
             if not self.space.contains(params):
-                raise ValueError(f"the {mark} {params} is not in the search space")
+                raise ValueError(f"the {mark or 'given'} {params} is not in the search space")
         for params, mark in marked:
-            enqueue(self._study, params, {mark: True})
+            enqueue(self._study, params, {mark: True} if mark else {})
 
     @storing
     def repeat(self, number: int) -> None:

@@ -114,7 +114,8 @@ def fit_epochs(config: TrainingConfig, pace: Pace, items: int, seconds: float) -
     TimeUpError if not even one step fits.
     """
     limit = seconds / MARGIN
-    if pace.seconds(config, items) <= limit:
+    # Without steps, fewer epochs save nothing.
+    if not pace.step_s or pace.seconds(config, items) <= limit:
         return config
     whole = _most(lambda epochs: pace.seconds(with_epochs(config, epochs), items) <= limit, config.epochs)
     if whole >= FEW_EPOCHS or (whole and config.progressive.epochs):

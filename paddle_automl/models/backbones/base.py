@@ -38,6 +38,20 @@ class Backbone(nn.Layer):
     """Name of the input whose arrays it takes, such as ``image``."""
     space: ClassVar[dict[str, Any]] = {}
     """Domains of the options, as a sub-space of `search.space`; used by `space: auto`."""
+    searched: ClassVar[bool] = True
+    """Whether `space: auto` tries it by itself; False for what is tried as part of another backbone."""
+    recipe: ClassVar[dict[str, Any]] = {
+        "model.activation": {"choice": ["relu", "hardswish", "gelu"]},
+        "model.dropout": {"float": [0.0, 0.4], "step": 0.1},
+        "training.optimizer": {
+            "momentum": {"learning_rate": {"log": [0.005, 0.3]}},
+            "adamw": {"learning_rate": {"log": [0.0005, 0.02]}},
+            "muon": {"learning_rate": {"log": [0.01, 0.3]}},
+        },
+    }
+    """Domains of other sections that `space: auto` searches with it, together with those of other backbones."""
+    first: ClassVar[tuple[dict[str, Any], ...]] = ()
+    """What `space: auto` tries first: changes of the configuration's own values, by dotted key."""
     section: ClassVar[dict[str, Any]] = {}
     """Values of `model.activation`, `norm` and `initializer` that take the place of the section's own defaults with
     this backbone; a configuration that sets them decides."""

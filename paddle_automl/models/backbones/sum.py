@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 import paddle
 from paddle import Tensor, nn
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from paddle_automl.core.schema import Plugin, PluginConfig
+from paddle_automl.core.schema import Plugin, PluginConfig, default
 from paddle_automl.inputs.base import Input
 from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.models.kinds import Kind, parameter_kinds
@@ -33,7 +33,7 @@ class Sum(TextBackbone):
     class Config(PluginConfig):
         """Options of the backbone."""
 
-        parts: dict[str, Annotated[PluginConfig, Plugin(PARTS)]] = Field(default={"wide": "wide", "bag": "bag"})
+        parts: dict[str, Annotated[PluginConfig, Plugin(PARTS)]] = default({"wide": "wide", "bag": "bag"})
         """The parts: any names, each with a backbone of texts and its options; `none` is no part."""
         together: bool = True
         """Whether the parts are trained with one loss of the sum of their outputs; otherwise each is trained with a

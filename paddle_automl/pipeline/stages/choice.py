@@ -13,6 +13,9 @@ from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.objective import excess_of
 from paddle_automl.search.records import TrialRecord
 
+FINE_TUNE = "fine_tune"
+"""Name of the stage whose result names the folder of the network that it keeps."""
+
 
 def winner(run: Run) -> Configuration:
     """Return the winning configuration; raises SearchFailedError if none is within the limits."""
@@ -39,7 +42,7 @@ def best_run(run: Run, chosen: Configuration | None = None) -> TrialRecord | Non
             return None
         chosen = found[0]
     metric, sign = metric_and_sign(run)
-    kept = [item for item in chosen.runs if has_weights(run.folder.trial(item.number))]
+    kept = [item for item in chosen.runs if _is_whole(run.folder.trial(item.number))]
     return max(kept, key=lambda item: sign * item.metrics.get(metric, -sign * math.inf), default=None)
 
 
@@ -47,9 +50,17 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
     """Return the folder with the better weights on validation: the refit's, or a trial's.
 
     A refit on train+validation, or one after cross-validation, has no validation split in common with the trials,
-    so it is chosen. Raises SearchFailedError if both are missing.
+    so it is chosen. What a fine-tuning gained on validation is chosen above both. Raises SearchFailedError if all
+    are missing.
     """
+    tuned = run.results.get(FINE_TUNE) or {}
+    if tuned.get("kept") is not None:
+        return run.folder.inside(tuned["kept"])
     own, folder = best_run(run, chosen), run.folder.refit
+    if refit is None and own is None:
+        # The deadline stopped the winner's training before its record was written: the next one is taken.
+        found = (best_run(run, other) for other in run.study.configurations() if _within_limits(run, other))
+        own = next((record for record in found if record is not None), None)
     if refit is None and own is None:
         raise SearchFailedError(
             f"trial {chosen.first.number}: its weights are gone and the refit did not succeed; see "
@@ -65,6 +76,15 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
     if refit is not None and sign * refit.metrics[metric] >= sign * own.metrics[metric]:
         return folder
     return run.folder.trial(own.number)
+
+
+def _within_limits(run: Run, found: Configuration) -> bool:
+    return excess_of(found.values, run.config.search.objectives) == 0
+
+
+def _is_whole(folder: RunFolder) -> bool:
+    """Return whether a training has left its weights and the record that they need."""
+    return has_weights(folder) and folder.result.is_file()
 
 
 def has_weights(folder: RunFolder) -> bool:

@@ -24,7 +24,7 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.place import LockedFolder
 from paddle_automl.pipeline.runs.trials import identity, needed_paths
 from paddle_automl.pipeline.settling import settled
-from paddle_automl.pipeline.space import baseline_of, make_space
+from paddle_automl.pipeline.space import baseline_of, first_given, make_space
 from paddle_automl.pipeline.stages.base import Deadline, Stage, in_order
 from paddle_automl.pipeline.stages.estimates import Estimates
 from paddle_automl.pipeline.stages.manifest import run_once
@@ -42,7 +42,7 @@ class Run:
     """State shared by the stages of one search; `results` and `took` (seconds) are by the stages' names.
 
     ``start`` in `took` is the time before the first stage. `opened` is the study; a new search has none before it
-    has passed its check.
+    has passed its check. `given` (by the configuration) and `first` (of other studies) are tried before all others.
     """
 
     config: RunConfig
@@ -60,6 +60,7 @@ class Run:
     results: dict[str, Any] = field(default_factory=dict)
     took: dict[str, float] = field(default_factory=dict)
     make_study: Callable[[], Study] | None = None
+    given: list[Params] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.estimates = Estimates(self.config)
@@ -187,6 +188,7 @@ def begun(
             stack.callback(logs.close_all)
         run = Run(config, folder, observer, deadline, space, baseline, candidates, logs, study, executor, first)
         run.make_study = make_study
+        run.given = [] if known else first_given(config, space)
         yield run
 
 
