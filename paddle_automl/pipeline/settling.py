@@ -17,7 +17,8 @@ from paddle_automl.tasks.metrics.spelling import check_metrics
 def settled(config: RunConfig, executor: Executor) -> RunConfig:
     """Return the configuration with the task of the data, the default objective of the task, and the loss.
 
-    The folds of cross-validation are those for the size of the data, where they are left to it. If it starts from the weights of another run, items are read as there.
+    The folds of cross-validation are those for the size of the data, where they are left to it. If it starts from
+    the weights of another run, items are read as there.
 
     Raises ConfigError if the data contradict the configured task, or if a metric or the loss does not fit it, and
     DataError if the data cannot be found.

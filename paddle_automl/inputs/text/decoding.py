@@ -9,7 +9,11 @@ _MARKS = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\
           (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))  # fmt: skip
 _LOOKED_AT = 1 << 18
 """Bytes by which an encoding is guessed."""
-CANDIDATES = ("gb18030", "big5hkscs", "utf_16_le", "utf_16_be", "shift_jis", "euc_kr", "cp1252", "cp1251")
+FEW = 64
+"""Bytes beyond ASCII that are too few to tell encodings apart: valid GB18030 is taken for it."""
+CANDIDATES = ("gb18030", "big5hkscs", "shift_jis", "euc_kr", "cp1252", "cp1251")
+WIDE = ("utf_16_le", "utf_16_be")
+"""Encodings whose line ends and digits have a NUL byte, as no other text does."""
 
 
 def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, str]:
@@ -47,8 +51,11 @@ def _guess(raw: bytes) -> str | None:
         chinese = True
     except UnicodeDecodeError:
         chinese = False
+    if chinese and sum(byte > 127 for byte in raw[:_LOOKED_AT]) < FEW:
+        return "gb18030"
     detector = needed("charset_normalizer", "text", "data.dataset.encoding")
-    found = detector.from_bytes(raw[:_LOOKED_AT], cp_isolation=list(CANDIDATES)).best()
+    candidates = WIDE if b"\0" in raw[:_LOOKED_AT] else CANDIDATES
+    found = detector.from_bytes(raw[:_LOOKED_AT], cp_isolation=list(candidates)).best()
     name = None if found is None else str(found.encoding)
     if chinese and name in (None, "gb18030", "cp1252", "cp1251"):
         return "gb18030"

@@ -86,9 +86,8 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
 
 def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker: Worker) -> None:
     """Build a candidate's data, network, loss and optimizer, and run one small batch through them."""
-    if candidate.data.model_copy(update={"augment": ()}) != config.data.model_copy(update={"augment": ()}):
-        data = load_data(candidate, worker)
-    elif arrays_of(candidate) != arrays_of(config):
+    own, other = (item.data.model_copy(update={"augment": ()}) for item in (candidate, config))
+    if own != other or arrays_of(candidate) != arrays_of(config):
         data = load_data(candidate, worker)
     work, read = tried_out(candidate, data), data
     model, data = work.model, work.data

@@ -1,0 +1,216 @@
+"""Data sets of texts: encodings, forms of tables, mistakes in them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.errors import DataError
+from paddle_automl.data.config import DataConfig
+from paddle_automl.data.datasets.base import DATASETS
+from paddle_automl.data.prepare import find_task, prepare
+
+ROWS = [("房间很干净", "好"), ("太吵了", "差"), ("早餐不错", "好"), ("服务很差", "差")] * 3
+
+
+def load(name, **options):
+    cls = DATASETS[name]
+    return cls(cls.Config.model_validate({"name": name, **options})).load()
+
+
+def table(path, rows=ROWS, header=("review", "label"), encoding="utf-8", **options):
+    with open(path, "w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, **options)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return path
+
+
+def load_table(path, **options):
+    return load("text_table", **{"file": str(path), "text": "review", "label": "label", **options})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16", "big5hkscs"])
+def test_the_encoding_is_found_and_told(tmp_path, encoding, caplog):
+    caplog.set_level("INFO")
+    rows = (
+        [("這個房間很乾淨，早餐也不錯", "好"), ("服務很差，太吵了", "差")] * 20 if encoding == "big5hkscs" else ROWS
+    )
+    samples = load_table(table(tmp_path / "a.csv", rows, encoding=encoding))
+    assert list(samples.items[:2]) == [rows[0][0], rows[1][0]]
+    assert samples.targets.names == ("好", "差")
+    assert (encoding in caplog.text) == (encoding != "utf-8")
+
+
+def test_a_stated_encoding_decides(tmp_path):
+    path = table(tmp_path / "a.csv", [("caf\u00e9", "x"), ("th\u00e9", "y")], encoding="cp1252")
+    assert load_table(path, encoding="cp1252").items[0] == "caf\u00e9"
+    with pytest.raises(DataError, match=r"a\.csv:2: byte \d+ is not utf-8"):
+        load_table(path, encoding="utf-8")
+    with pytest.raises(DataError, match="unknown encoding 'utf-88'"):
+        load_table(path, encoding="utf-88")
+
+
+def test_mixed_encodings_are_refused_with_the_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("review,label\n很好,x\n".encode() + b"\xff\xff\x80\x81\xfe\n" + "太吵,y\n".encode("gb18030"))
+    with pytest.raises(DataError, match="line 3 is not UTF-8"):
+        load_table(path)
+
+
+def test_tables_as_excel_writes_them(tmp_path):
+    rows = [('说"好"的，\n两行', "a;b"), ("普通", "c")] * 3
+    path = table(tmp_path / "a.csv", rows, encoding="utf-8-sig", delimiter=";", lineterminator="\r\n")
+    samples = load_table(path)
+    assert samples.items[0] == '说"好"的，\n两行'
+    assert samples.targets.names == ("a;b", "c")
+    text = path.read_text("utf-8-sig")
+    path.write_text(f"sep=;\r\n{text}", "utf-8-sig")
+    assert list(load_table(path).items) == list(samples.items)
+    tabs = table(tmp_path / "unicode text.tsv", rows, encoding="utf-16", delimiter="\t")
+    assert list(load_table(tabs).items) == list(samples.items)
+
+
+def test_json_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps({"review": text, "label": 1 if label == "好" else 0, "more": None},
+                                         ensure_ascii=False) for text, label in ROWS), "utf-8")  # fmt: skip
+    samples = load_table(path)
+    assert samples.items[1] == "太吵了"
+    assert samples.targets.names == ("0", "1")
+    path.write_text('{"review": "a", "label": "x"}\n{"review": ["b"], "label": "y"}\n{', "utf-8")
+    with pytest.raises(DataError, match=r"a\.jsonl:2: must be an object of texts and numbers"):
+        load_table(path)
+    path.write_text("review,label\na,b\n", "utf-8")
+    with pytest.raises(DataError, match="is not a file of JSON lines"):
+        load_table(path)
+
+
+def test_several_columns_of_texts_are_joined(tmp_path):
+    rows = [("题", "正文", "x"), ("", "只有正文", "y")] * 3
+    path = table(tmp_path / "a.csv", rows, header=("title", "body", "label"))
+    samples = load_table(path, text=["title", "body"])
+    assert list(samples.items[:2]) == ["题 | 正文", "只有正文"]
+
+
+def test_given_splits_labels_and_numbers(tmp_path):
+    train, dev = table(tmp_path / "a.csv"), table(tmp_path / "b.csv", ROWS[:2])
+    samples = load_table(train, validation=str(dev))
+    assert {name: len(rows) for name, rows in samples.splits.items()} == {"train": 12, "validation": 2}
+    assert samples.place(13).endswith("b.csv:3")
+    rows = [(f"第{number}条", "甲;乙" if number % 2 else "", number / 2) for number in range(6)]
+    path = table(tmp_path / "c.csv", rows, header=("review", "label", "stars"))
+    several = load_table(path, separator=";")
+    assert several.targets.kind == "labels"
+    assert several.targets.values.sum() == 6
+    numbers = load("text_table", file=str(path), text="review", targets=["stars"])
+    assert numbers.targets.kind == "numbers"
+    assert numbers.targets.values[:, 0].tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
+
+
+def test_groups_stay_together_and_copies_are_told(tmp_path, caplog):
+    rows = [(f"评论{number // 2}", "ab"[number // 2 % 2], f"p{number // 4}") for number in range(48)]
+    path = table(tmp_path / "a.csv", rows, header=("review", "label", "person"))
+    config = {"dataset": {"name": "text_table", "file": str(path), "text": "review", "label": "label"}}
+    data = prepare(DataConfig.model_validate({**config, "group": "person"}), seed=0)
+    people = [{int(row) // 4 for row in split.indices} for split in (data.train, data.validation, data.test)]
+    assert not people[0] & people[1]
+    assert not people[0] & people[2]
+    assert "24 texts of 48 with the same content as another one" in caplog.text
+    dev = table(tmp_path / "b.csv", rows[:4], header=("review", "label", "person"))
+    given = {**config["dataset"], "validation": str(dev)}
+    prepare(DataConfig.model_validate({"dataset": given}), seed=0)
+    assert "2 texts of the validation split are also in the training split" in caplog.text
+
+
+def test_mistakes_in_tables_name_place_and_remedy(tmp_path):
+    path = table(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"has no column 'reveiw'; did you mean 'review'\?"):
+        load_table(path, text="reveiw")
+    with pytest.raises(DataError, match=r"has no column 'lable'; did you mean 'label'\?"):
+        load_table(path, label="lable")
+    numbers = table(tmp_path / "n.csv", [(7, "x"), (8.5, "y")])
+    with pytest.raises(DataError, match="the column 'review' of '.*' holds numbers alone"):
+        load_table(numbers)
+    unseen = table(tmp_path / "u.csv", [("新的", "中")])
+    with pytest.raises(DataError, match=r"u\.csv:2: the label '中' is not in the training rows"):
+        load_table(path, test=str(unseen))
+    (tmp_path / "book.csv").write_bytes(b"PK\x03\x04rest of a workbook")
+    with pytest.raises(DataError, match="is an Excel workbook or an archive, not a text file; save it as CSV"):
+        load_table(tmp_path / "book.csv")
+    (tmp_path / "noise.csv").write_bytes(bytes(range(128, 256)) * 9)
+    with pytest.raises(DataError, match=r"noise\.csv"):
+        load_table(tmp_path / "noise.csv")
+    (tmp_path / "prose.csv").write_text("Once upon a time\nthere was, it is said, a king\n", "utf-8")
+    with pytest.raises(DataError, match=r"prose\.csv"):
+        load_table(tmp_path / "prose.csv")
+    with pytest.raises(DataError, match="needs at least 2 classes, found 1"):
+        config = {"dataset": {"name": "text_table", "file": str(table(tmp_path / "o.csv", [("a b", "x"), ("c", "x")])),
+                              "text": "review", "label": "label"}}  # fmt: skip
+        prepare(DataConfig.model_validate(config), seed=0)
+
+
+def test_odd_texts_are_kept(tmp_path, caplog):
+    long = "很长" * 50_000 + "！"
+    rows = [("", "x"), ("好", "y"), (long, "x"), ("a\0b", "y"), *ROWS[:8]] * 2
+    rows = [(text, "xy"[number % 2]) for number, (text, _) in enumerate(rows)]
+    path = table(tmp_path / "a.csv", rows)
+    samples = load_table(path)
+    assert samples.items[0] == ""
+    assert len(samples.items[2]) == 100_001
+    assert samples.items[3] == "a b"
+    assert "2 of 24 texts are empty" in caplog.text
+    assert "2 NUL characters are read as spaces" in caplog.text
+    config = {"dataset": {"name": "text_table", "file": str(path), "text": "review", "label": "label"}}
+    data = prepare(DataConfig.model_validate(config), seed=0)
+    for split in (data.train, data.validation, data.test):
+        for batch in split.batches(3):
+            assert batch.inputs["tokens"].shape[1] <= 256
+            assert np.isfinite(batch.inputs["ngram_weights"]).all()
+
+
+def test_lists_with_names_of_classes(tmp_path):
+    (tmp_path / "train.txt").write_text("标题\t一\t0\n另一个\t1\n", "utf-8")
+    (tmp_path / "class.txt").write_text("财经\n体育\n", "utf-8")
+    samples = load("text_list", train=str(tmp_path / "train.txt"), label_file=str(tmp_path / "class.txt"))
+    assert list(samples.items) == ["标题\t一", "另一个"]
+    assert samples.targets.names == ("财经", "体育")
+    (tmp_path / "other.txt").write_text("1\t另一个\n0\t标题\n", "utf-8")
+    turned = load("text_list", train=str(tmp_path / "other.txt"), order="label_text")
+    assert list(turned.items) == ["另一个", "标题"]
+    (tmp_path / "several.txt").write_text("甲乙\ta,b\n无\t\n", "utf-8")
+    several = load("text_list", train=str(tmp_path / "several.txt"), labels="several")
+    assert several.targets.values.tolist() == [[1, 1], [0, 0]]
+
+
+def test_mistakes_in_lists(tmp_path):
+    (tmp_path / "a.txt").write_text("标题\t0\n没有类别\n", "utf-8")
+    with pytest.raises(DataError, match=r"a\.txt:2: must be 'text<TAB>class', got '没有类别'"):
+        load("text_list", train=str(tmp_path / "a.txt"))
+    (tmp_path / "b.txt").write_text("review,label\n很好,1\n", "utf-8")
+    with pytest.raises(DataError, match="is no list of texts.*take the data set text_table"):
+        load("text_list", train=str(tmp_path / "b.txt"))
+
+
+def test_folders_of_splits(tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        for name in ("好", "差"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                (tmp_path / split / name / f"{number}.txt").write_text(f"{split} {name} {number}", "gb18030")
+    samples = load("text_folder", root=str(tmp_path))
+    assert {name: len(rows) for name, rows in samples.splits.items()} == {"train": 6, "test": 4}
+    assert samples.items[0] == "train 好 0"
+
+
+def test_folds_follow_from_the_size(tmp_path):
+    path = table(tmp_path / "a.csv")
+    given = {"name": "text_table", "file": str(path), "text": "review", "label": "label"}
+    few = DataConfig.model_validate({"dataset": given, "folds": "auto", "split": {"test": 0}})
+    assert find_task(few)[1] == 5
+    own = DataConfig.model_validate({"dataset": {**given, "validation": str(path)}, "folds": "auto"})
+    assert find_task(own)[1] is None
+    many = table(tmp_path / "b.csv", ROWS * 1700)
+    assert find_task(DataConfig.model_validate({"dataset": {**given, "file": str(many)}}))[1] is None
+    assert len(prepare(few, seed=0).validation) > 0
