@@ -13,6 +13,7 @@ SUMMARY = "Measure the claims of this project on this machine."
 PARTS = {
     "search": "search.command",
     "schedulers": "search.schedulers",
+    "grids": "search.grids",
     "overhead": "search.overhead",
     "compression": "compression.command",
     "deadlines": "deadlines.command",
@@ -24,6 +25,7 @@ PARTS = {
     "precision": "training.accuracy",
     "scaling": "training.scaling",
     "startup": "training.startup",
+    "serving": "serving.command",
 }
 """Module of each subcommand; its `add_arguments` adds a parser whose `run` does the work."""
 

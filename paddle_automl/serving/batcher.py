@@ -36,11 +36,11 @@ Run = Callable[[Hashable, Sequence[Any]], Sequence[Any]]
 
 
 class Batcher:
-    """Collects jobs and runs them in batches, one batch at a time.
+    """Collects jobs and runs them in batches.
 
-    A batch starts when the network is free and either `batch` items are there or the first has waited `wait_s`. So
-    under load, when items wait for the network anyway, none waits any longer. At most `queue` items wait. If a run
-    fails, each job of the batch is run alone, so that only the faulty one fails.
+    A batch starts when fewer than `parallel` run and either `batch` items are there or the first has waited
+    `wait_s`. So under load, when items wait for the network anyway, none waits any longer. At most `queue` items
+    wait. If a run fails, each job of the batch is run alone, so that only the faulty one fails.
 
     All methods belong to the event loop's thread; `run` is called in `executor`.
     """
@@ -53,13 +53,14 @@ class Batcher:
         batch: int,
         wait_s: float,
         queue: int,
+        parallel: int = 1,
         formed: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self._run, self._executor, self._formed = run, executor, formed
-        self._batch, self._wait_s, self._queue = batch, wait_s, queue
+        self._batch, self._wait_s, self._queue, self._parallel = batch, wait_s, queue, parallel
         self._jobs: deque[Job] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._running: list[Job] = []
+        self._running: list[list[Job]] = []
         self._closed = False
         self.rows = 0
         """Items that wait."""
@@ -80,22 +81,23 @@ class Batcher:
         """Refuse new jobs, and wait until all others are done."""
         self._closed = True
         self._look()
-        waiting = [job.future for job in (*self._jobs, *self._running)]
+        waiting = [job.future for jobs in (self._jobs, *self._running) for job in jobs]
         if waiting:
             await asyncio.wait(waiting)
 
     def _look(self) -> None:
-        """Start a batch if the network is free and one is ready; else come back when it will be."""
-        while self._jobs and self._jobs[0].future.done():
-            self._drop()
-        if self._running or not self._jobs:
-            return
-        first = self._jobs[0]
-        left = first.arrived + self._wait_s - time.monotonic()
-        if left <= 0 or self._closed or self.rows >= self._batch:
+        """Start the batches that are ready; for others come back when they will be."""
+        while len(self._running) < self._parallel:
+            while self._jobs and self._jobs[0].future.done():
+                self._drop()
+            if not self._jobs:
+                return
+            left = self._jobs[0].arrived + self._wait_s - time.monotonic()
+            if left > 0 and not self._closed and self.rows < self._batch:
+                if self._timer is None:
+                    self._timer = asyncio.get_running_loop().call_later(left, self._due)
+                return
             self._start()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(left, self._due)
 
     def _due(self) -> None:
         self._timer = None
@@ -129,10 +131,10 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._running = self._take()
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._executor, self._work, self._running)
-        work.add_done_callback(self._finished)
+        jobs = self._take()
+        self._running.append(jobs)
+        work = asyncio.get_running_loop().run_in_executor(self._executor, self._work, jobs)
+        work.add_done_callback(lambda done: self._finished(jobs, done))
 
     def _work(self, jobs: list[Job]) -> list[Any]:
         """Run the jobs together, or, if that fails, each alone; an exception stands for the result of one."""
@@ -152,8 +154,8 @@ class Batcher:
         except Exception as error:  # noqa: BLE001  as above
             return error
 
-    def _finished(self, work: asyncio.Future[list[Any]]) -> None:
-        jobs, self._running = self._running, []
+    def _finished(self, jobs: list[Job], work: asyncio.Future[list[Any]]) -> None:
+        self._running.remove(jobs)
         failed = None if work.cancelled() else work.exception()
         lost = RequestError(500, "the network could not be run")
         results = [failed or lost] * len(jobs) if failed or work.cancelled() else work.result()

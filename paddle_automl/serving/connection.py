@@ -29,6 +29,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._in_headers = True
         self._header_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
 
     def connection_made(self, transport: Any) -> None:
         """Begin; refuse one connection too many."""
@@ -53,6 +54,12 @@ class GuardedConnection(HttpToolsProtocol):
         if self._in_headers and self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self._refuse("431 Request Header Fields Too Large", "the request's headers are too large")
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether the connection stays open: for the answer to a request that is complete."""
+        cycle = self.cycle
+        self._ended = cycle is not None and not cycle.more_body and not cycle.response_complete
+        return self._ended
+
     def on_headers_complete(self) -> None:
         """Begin a request: from here on the guard measures its time."""
         self._in_headers = False
@@ -67,6 +74,8 @@ class GuardedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
+        if self._ended:
+            self.transport.close()
         if not self.transport.is_closing() and self._timer is None:
             self._wait()
 

@@ -21,6 +21,8 @@ from paddle_automl.serving.errors import RequestError, busy
 from paddle_automl.serving.metrics import Metrics
 from paddle_automl.serving.options import Limits
 
+PARALLEL = 2
+"""Batches on their way at one time: one that is computed, and one that waits in front of the network."""
 READERS = 2
 """Threads that read items, such as decoding images."""
 ITEMS, ARRAYS = "items", "arrays"
@@ -47,7 +49,7 @@ class ServedModel:
         self.predictor, self.name, self.limits, self.metrics = predictor, name, limits, metrics
         self.ready = False
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        self._runner = ThreadPoolExecutor(1, thread_name_prefix="runner")
+        self._runner = ThreadPoolExecutor(PARALLEL, thread_name_prefix="runner")
         self._reading = 0
         self._open = any(None in spec.shape for spec in predictor.bundle.info.inputs)
         self._batcher = Batcher(
@@ -56,6 +58,7 @@ class ServedModel:
             batch=limits.batch,
             wait_s=limits.wait_ms / 1000,
             queue=limits.queue,
+            parallel=PARALLEL,
             formed=metrics.batches.observe,
         )
         metrics.waiting.set_function(lambda: self.busy)

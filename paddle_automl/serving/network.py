@@ -24,7 +24,7 @@ from paddle_automl.core.errors import AutoMLError, BundleError, MachineError
 from paddle_automl.core.plugins import absolute_plugins, load_plugins
 from paddle_automl.core.runtime import silence_known_warnings, tune_process
 from paddle_automl.deployment.bundle import Bundle
-from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.predictor import Predictor, Raw
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.paddle_compat.signals import keep_own_handlers
 from paddle_automl.serving.errors import busy
@@ -45,6 +45,11 @@ class ServedPredictor(Predictor):
     def _load(self) -> RemoteSession:
         return RemoteSession(self.bundle.folder, self.format, self._device, self._threads, self._plugins)
 
+    def run(self, arrays: Arrays) -> Raw:
+        """Return what the network gives; two threads may do so at a time, see `RemoteSession`."""
+        self.check_arrays(arrays)
+        return self._fed(arrays)
+
     def close(self) -> None:
         """End the network's process."""
         assert isinstance(self._session, RemoteSession)
@@ -54,7 +59,9 @@ class ServedPredictor(Predictor):
 class RemoteSession:
     """A session of a bundle's format in another process, which is started at once and loads meanwhile.
 
-    If the process ends by itself, the run fails as "try again", and a new process is started.
+    Calls from several threads are sent at once and computed one after the other, so that the network finds its next
+    batch as soon as it has finished one. If the process ends by itself, runs fail as "try again", and a new one is
+    started.
     """
 
     def __init__(
@@ -63,57 +70,92 @@ class RemoteSession:
         self._arguments = (str(folder), name, device, threads, tuple(plugins))
         self._lock = threading.Lock()
         self._closed = False
-        self._start()
+        self._link = _Link(self._arguments)
 
     def __call__(self, arrays: Arrays) -> np.ndarray:
         """Return outputs, float32 [N, K], of the network's arrays."""
         return self.all_outputs(arrays)[0]
 
     def all_outputs(self, arrays: Arrays) -> list[np.ndarray]:
-        """Return all outputs; raises MachineError for an error of the runtime, RequestError if the process ended."""
-        with self._lock:
-            self._loaded()
-            try:
-                send(self._connection, arrays)
-                return list(receive(self._connection).values())
-            except (EOFError, OSError):
-                self._stop()
-                if not self._closed:
-                    self._start()
-                raise busy("the network's process ended; it is started again") from None
+        """Return all outputs; raises MachineError for an error of the runtime, RequestError if it ended."""
+        link = self._link
+        try:
+            return list(link.run(arrays).values())
+        except (EOFError, OSError):
+            self._replace(link)
+            raise busy("the network's process ended; it is started again") from None
 
     def close(self) -> None:
         """End the process; a run that goes on fails."""
         self._closed = True
-        self._stop()
+        self._link.end()
 
     @property
     def process_id(self) -> int | None:
         """Return the id of the process."""
-        found: int | None = self._process.pid
-        return found
+        return self._link.process_id
 
-    def _start(self) -> None:
+    def _replace(self, link: _Link) -> None:
+        """Start a new process, unless another thread has done so."""
+        with self._lock:
+            if self._link is link and not self._closed:
+                link.end()
+                self._link = _Link(self._arguments)
+
+
+class _Link:
+    """One process of the network, and the connection to it."""
+
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, *self._arguments), name="network", daemon=True)
+        self._process = context.Process(target=_serve, args=(other, *arguments), name="network", daemon=True)
         with _without_main():
             self._process.start()
         other.close()
-        self._ready = False
+        self._sending, self._turn = threading.Lock(), threading.Condition()
+        # The first message says that the network is loaded, or why it cannot be.
+        self._sent, self._received = 1, 0
 
-    def _loaded(self) -> None:
-        if self._ready:
+    @property
+    def process_id(self) -> int | None:
+        found: int | None = self._process.pid
+        return found
+
+    def run(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        """Return the outputs; raises EOFError or OSError if the process has ended, MachineError for others."""
+        self._load()
+        with self._sending:
+            number = self._sent
+            self._sent += 1
+            send(self._connection, arrays)
+        return self._answer(number)
+
+    def _load(self) -> None:
+        if self._received:
             return
-        try:
-            receive(self._connection)
-        except (EOFError, OSError):
-            self._stop()
-            code = self._process.exitcode
-            raise MachineError(f"the network's process ended while it was loading it (exit code {code})") from None
-        self._ready = True
+        with self._sending:
+            if not self._received:
+                try:
+                    self._answer(0)
+                except (EOFError, OSError):
+                    self.end()
+                    code = self._process.exitcode
+                    raise MachineError(f"the network's process ended while it loaded (exit code {code})") from None
 
-    def _stop(self) -> None:
+    def _answer(self, number: int) -> dict[str, np.ndarray]:
+        """Return the answer to a message when its turn has come: they come in the order of the messages."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._received >= number)
+        try:
+            return receive(self._connection)
+        finally:
+            with self._turn:
+                self._received += 1
+                self._turn.notify_all()
+
+    def end(self) -> None:
+        """End the process."""
         self._connection.close()
         self._process.join(END_S)
         if self._process.is_alive():
