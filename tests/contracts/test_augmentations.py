@@ -1,5 +1,7 @@
 """Every augmentation against its contract, and what those of the package keep beyond it."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -14,8 +16,18 @@ from tests.contracts.toys import Texts
 CLASSES = [AUGMENTATIONS[name] for name in AUGMENTATIONS.names()]
 
 
+TEXTS = ("the room was clean", "a noisy street", "x", "", "早餐 很 好", "no wifi at all", "fine", "we come again")
+
+
+class OfRegistry(AugmentationContract):
+    def values(self, plugin):
+        if plugin.takes == {"text"}:
+            return [np.array(TEXTS, dtype=object), np.array(TEXTS[:1], dtype=object)]
+        return super().values(plugin)
+
+
 @pytest.mark.parametrize("plugin", CLASSES, ids=lambda cls: cls.name)
-class TestAugmentations(AugmentationContract):
+class TestAugmentations(OfRegistry):
     def test_values_stay_in_the_range_of_what_they_are_made_of(self, plugin):
         for values in self.values(plugin):
             for seed in range(5):
@@ -28,6 +40,34 @@ class TestAugmentations(AugmentationContract):
         targets = one_hot(len(values))
         _, soft = self.make(plugin)(values, targets, np.random.default_rng(0))
         assert (soft == targets).all() or plugin.stage == "batch"
+
+
+@pytest.mark.parametrize("plugin", [cls for cls in CLASSES if cls.takes == {"text"}], ids=lambda cls: cls.name)
+class TestOfWords(OfRegistry):
+    options: ClassVar = {"unit": "words", "fraction": 0.3, "probability": 1.0}
+
+    def values(self, plugin):
+        return [np.array(["the room was clean"] * 8, dtype=object)]
+
+
+def test_what_is_changed_in_texts(tmp_path):
+    texts = np.array(["abcdefghij"] * 20, dtype=object)
+
+    def changed(name, values=texts, **options):
+        cls = AUGMENTATIONS[name]
+        made = cls(cls.Config(name=name, probability=1.0, **options))
+        return list(made(values, one_hot(len(values)), np.random.default_rng(0))[0])
+
+    assert {len(text) for text in changed("text_delete", fraction=0.2)} == {8}
+    assert all(set(text) < set("abcdefghij") for text in changed("text_delete", fraction=0.2))
+    assert {len(text) for text in changed("text_insert", fraction=0.3)} == {13}
+    assert all(sorted(text) == sorted("abcdefghij") for text in changed("text_swap"))
+    assert {sum(a != b for a, b in zip(text, "abcdefghij", strict=True)) for text in changed("text_swap")} <= {0, 2}
+    (tmp_path / "synonyms.txt").write_text("Aa01= clean tidy neat\nroom,chamber\n", "utf-8")
+    words = np.array(["the clean room"] * 8, dtype=object)
+    found = changed("text_replace", words, unit="words", fraction=1.0, synonyms=str(tmp_path / "synonyms.txt"))
+    assert {text.split()[1] for text in found} == {"tidy", "neat"}
+    assert {text.split()[2] for text in found} == {"chamber"}
 
 
 class DropWords(Augmentation):
@@ -141,7 +181,7 @@ def test_one_for_items_of_any_input_is_caught():
 
 
 def test_all_together():
-    configs = [cls.Config(name=cls.name) for cls in CLASSES]
+    configs = [cls.Config(name=cls.name) for cls in CLASSES if cls.takes != {"text"}]
     fitted = ImageFitted(name="image", size=(16, 16), channels=3, mean=(0.5,) * 3, std=(0.2,) * 3)
     augmenter = build_augmenter(configs, ImageInput(fitted))
     assert isinstance(augmenter, Augmenter)

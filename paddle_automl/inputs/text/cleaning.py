@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -58,18 +58,20 @@ def word_splitter(name: str) -> Callable[[str], Sequence[str]]:
 
 def split_chinese(text: str) -> list[str]:
     """Return the words that jieba finds."""
-    return _jieba()(text)
+    return [word for word in _jieba()(text) if not word.isspace()]
+
+
+def chinese_pieces(text: str) -> list[str]:
+    """Return the words that jieba finds, with the spaces between them, which make up the text."""
+    return list(_jieba()(text))
 
 
 @lru_cache(maxsize=1)
-def _jieba() -> Callable[[str], list[str]]:
+def _jieba() -> Callable[[str], Iterable[str]]:
     jieba = needed("jieba", "text", "data.input.words: jieba")
     jieba.setLogLevel(60)
-
-    def split(text: str) -> list[str]:
-        return [word for word in jieba.cut(text) if not word.isspace()]
-
-    return split
+    cut: Callable[[str], Iterable[str]] = jieba.cut
+    return cut
 
 
 def is_cjk(texts: Sequence[str]) -> bool:

@@ -131,7 +131,7 @@ def test_mistakes_in_tables_name_place_and_remedy(tmp_path):
     with pytest.raises(DataError, match=r"has no column 'lable'; did you mean 'label'\?"):
         load_table(path, label="lable")
     numbers = table(tmp_path / "n.csv", [(7, "x"), (8.5, "y")])
-    with pytest.raises(DataError, match="the column 'review' of '.*' holds numbers alone"):
+    with pytest.raises(DataError, match=r"the column 'review' of '.*' holds numbers alone"):
         load_table(numbers)
     unseen = table(tmp_path / "u.csv", [("新的", "中")])
     with pytest.raises(DataError, match=r"u\.csv:2: the label '中' is not in the training rows"):
@@ -145,10 +145,11 @@ def test_mistakes_in_tables_name_place_and_remedy(tmp_path):
     (tmp_path / "prose.csv").write_text("Once upon a time\nthere was, it is said, a king\n", "utf-8")
     with pytest.raises(DataError, match=r"prose\.csv"):
         load_table(tmp_path / "prose.csv")
+    one = table(tmp_path / "o.csv", [("a b", "x"), ("c", "x")])
+    given = {"name": "text_table", "file": str(one), "text": "review", "label": "label"}
+    config = DataConfig.model_validate({"dataset": given})
     with pytest.raises(DataError, match="needs at least 2 classes, found 1"):
-        config = {"dataset": {"name": "text_table", "file": str(table(tmp_path / "o.csv", [("a b", "x"), ("c", "x")])),
-                              "text": "review", "label": "label"}}  # fmt: skip
-        prepare(DataConfig.model_validate(config), seed=0)
+        prepare(config, seed=0)
 
 
 def test_odd_texts_are_kept(tmp_path, caplog):
@@ -189,7 +190,7 @@ def test_mistakes_in_lists(tmp_path):
     with pytest.raises(DataError, match=r"a\.txt:2: must be 'text<TAB>class', got '没有类别'"):
         load("text_list", train=str(tmp_path / "a.txt"))
     (tmp_path / "b.txt").write_text("review,label\n很好,1\n", "utf-8")
-    with pytest.raises(DataError, match="is no list of texts.*take the data set text_table"):
+    with pytest.raises(DataError, match=r"is no list of texts.*take the data set text_table"):
         load("text_list", train=str(tmp_path / "b.txt"))
 
 
