@@ -361,7 +361,7 @@ def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
     if tokens == "auto":
         tokens = TokensConfig(kind="characters" if cjk else "words")
     if config.words == "auto":
-        used = tokens.kind == "words" or any(block.unit != "characters" for block in blocks)
+        used = tokens.kind == "words" or any(block.unit == "words" for block in blocks)
         words = "jieba" if cjk and used else "spaces"
     else:
         words = config.words

@@ -49,7 +49,7 @@ def symbols_of(texts: Sequence[str], unit: str, words: Words) -> Symbols:
     if unit == "characters":
         values, lengths = code_points(texts)
         return Symbols(values.astype(np.uint64), lengths, np.arange(len(texts)))
-    found = [words(text) for text in texts]
+    found = [text.split() if unit == "characters_in_words" else words(text) for text in texts]
     counts = np.fromiter(map(len, found), np.int64, len(found))
     every = tuple(word for of_text in found for word in of_text)
     if unit == "words":

@@ -31,8 +31,8 @@ class Block(Section):
     """N-grams of one unit; the weights of a text's n-grams in a block have unit length."""
 
     unit: Unit
-    """characters: of the whole text, spaces included; words; characters_in_words: of each word with a space on both
-    sides."""
+    """characters: of the whole text, spaces included; words; characters_in_words: of what stands between spaces,
+    with a space on both sides."""
 
     lengths: Annotated[tuple[int, int], Strict(False)] = (1, 3)
     """Least and largest number of units in an n-gram."""

@@ -1,0 +1,244 @@
+"""The text input: n-grams as scikit-learn counts them, tokens, cleaning, vocabularies as files."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from paddle_automl.core.errors import BundleError, ConfigError, DataError
+from paddle_automl.core.loading import validate
+from paddle_automl.inputs.base import INPUTS, batched, restore
+from paddle_automl.inputs.ragged import Ragged
+from paddle_automl.inputs.text import TextConfig, TextInput
+
+CHINESE = ("房间很干净，早餐一般", "太吵了，房间太小", "很好很好", "好", "早餐很好", "房间 干净", "吵") * 2
+ENGLISH = ("the room was clean", "the room was small", "noisy street, noisy room", "clean and quiet", "a") * 2
+
+
+def fitted(texts, **options):
+    config = validate(TextConfig, {"name": "text", **options})
+    items = np.array(texts, dtype=object)
+    reader = TextInput.reader(config, sources=None, items=items)
+    return TextInput.fit(
+        config, reader, TextInput.measure(config, reader, batched(items.__getitem__, np.arange(len(items))))
+    )
+
+
+def matrix(given, texts):
+    found = given.encode(np.array(texts, dtype=object))
+    rows, weights = found["ngrams"], found["ngram_weights"]
+    shape = (len(texts), given.rows("ngrams"))
+    return sp.csr_matrix((weights.values, rows.values, rows.offsets), shape=shape)
+
+
+@pytest.mark.parametrize(
+    ("texts", "block", "options"),
+    [
+        (CHINESE, "characters 1-3", {"analyzer": "char", "ngram_range": (1, 3), "min_df": 2}),
+        (ENGLISH, "characters 2-4", {"analyzer": "char", "ngram_range": (2, 4), "min_df": 2}),
+        (ENGLISH, "words 1-2", {"analyzer": "word", "ngram_range": (1, 2), "min_df": 1}),
+        (ENGLISH, "characters_in_words 2-5", {"analyzer": "char_wb", "ngram_range": (2, 5), "min_df": 2}),
+    ],
+)
+def test_ngrams_have_the_weights_of_scikit_learn(texts, block, options):
+    words = {"tokenizer": lambda text: text.replace(",", " , ").split(), "token_pattern": None}
+    model = TfidfVectorizer(sublinear_tf=True, **options, **(words if options["analyzer"] == "word" else {}))
+    expected = model.fit_transform(texts)
+    given = fitted(texts, ngrams=[block], tokens="none", unicode="none", full_width="keep")
+    names = given.texts("ngrams")[1:]
+    assert sorted(names) == sorted(model.get_feature_names_out())
+    # Words that are shorter than the longest n-grams scikit-learn counts once more.
+    if options["analyzer"] != "char_wb":
+        found = matrix(given, texts).toarray()[:, 1:]
+        order = [names.index(name) for name in model.get_feature_names_out()]
+        np.testing.assert_allclose(found[:, order], expected.toarray(), atol=1e-6)
+
+
+def test_each_block_of_a_text_has_unit_length_and_unknown_texts_one_entry():
+    given = fitted(ENGLISH, ngrams=["words 1", "characters 1-2"], tokens="none")
+    found = matrix(given, [*ENGLISH[:3], "木木", ""])
+    np.testing.assert_allclose(np.asarray(found.multiply(found).sum(axis=1))[:3, 0], 2, rtol=1e-5)
+    arrays = given.batch(np.array(["木木", ""], dtype=object))
+    assert arrays["ngrams"].tolist() == [[0], [0]]
+    assert arrays["ngram_weights"].tolist() == [[0], [0]]
+    names = [name for name, _, _ in given.blocks]
+    assert names == ["words 1", "characters 1-2"]
+    (_, first, middle), (_, again, end) = given.blocks
+    assert (first, middle, end) == (1, again, given.rows("ngrams"))
+    assert set(given.texts("ngrams")[first:middle]) >= {"room", "clean"}
+
+
+def test_the_most_frequent_ngrams_are_kept():
+    given = fitted(CHINESE, ngrams=["characters 1"], tokens="none", max_ngrams=10)
+    assert given.rows("ngrams") == 11
+    assert "好" in given.texts("ngrams")
+
+
+@pytest.mark.parametrize(
+    ("long", "read"),
+    [("head", "abcdefgh"), ("head_tail", "abcdwxyz"), ("windows", "abijqryz")],
+)
+def test_long_texts_are_cut(long, read):
+    text = "abcdefghijklmnopqrstuvwxyz"
+    given = fitted([text] * 2, tokens="characters", ngrams="none", max_length=8, long=long)
+    names = given.texts("tokens")
+    found = given.batch(np.array([text, "ab?"], dtype=object))["tokens"]
+    assert "".join(names[row] for row in found[0]) == read
+    assert [names[row] for row in found[1]] == ["a", "b", "<unknown>", "", "", "", "", ""]
+
+
+def test_the_fraction_that_is_never_read_is_told(caplog):
+    fitted(["a" * 16, "b" * 4] * 2, tokens="characters", max_length=8)
+    assert "40.0% of the characters of the training texts are never read" in caplog.text
+
+
+def test_tokens_are_rows_by_frequency_and_rare_ones_unknown():
+    given = fitted(ENGLISH, tokens="words", ngrams="none")
+    assert given.texts("tokens")[:3] == ["", "<unknown>", "room"]
+    assert given.rows("tokens") == len(given.texts("tokens"))
+    assert given.tokens_kind == "words"
+    tokens = given.batch(np.array(["room zebra", ""], dtype=object))["tokens"]
+    assert tokens.tolist() == [[2, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "same"),
+    [
+        ({}, "ＡＢ１　ｃ", "ab1 c"),
+        ({"unicode": "NFC"}, "ＡＢ１　ｃ", "ab1 c"),
+        ({}, "Room\r\n\t clean\u200b ", "room clean"),
+        ({"chinese": "simplified"}, "乾淨", "干净"),
+        ({"chinese": "traditional"}, "干净", "乾淨"),
+    ],
+)
+def test_texts_are_cleaned(options, text, same):
+    given = fitted([text, same, "ab1 c", "room clean", "干净乾淨"] * 2, ngrams=["characters 1-2"], **options)
+    first, second = given.batch(np.array([text, same], dtype=object))["tokens"]
+    assert first.tolist() == second.tolist()
+
+
+def test_what_is_kept_when_cleaning_is_off():
+    given = fitted(["Ａa", "Aa"] * 2, ngrams=["characters 1"], unicode="none", case="keep", full_width="keep")
+    assert set(given.texts("ngrams")) == {"", "A", "a", "Ａ"}
+
+
+def test_auto_follows_the_language():
+    chinese, english = fitted(CHINESE), fitted(ENGLISH)
+    assert [block.name for block in chinese.fitted.blocks] == ["characters 1-3"]
+    assert chinese.tokens_kind == "characters"
+    assert [block.name for block in english.fitted.blocks] == ["words 1-2", "characters_in_words 2-5"]
+    assert english.tokens_kind == "words"
+    assert fitted(CHINESE, ngrams="characters_and_words").fitted.words == "jieba"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ngrams": "charakters"}, "ngrams: unknown n-grams 'charakters'; did you mean 'characters'"),
+        ({"ngrams": ["letters 1-2"]}, "must be a unit and lengths, such as 'characters 1-3'"),
+        ({"ngrams": ["characters 3-1"]}, "lengths must rise between 1 and 8, got 3 and 1"),
+        ({"tokens": "wordpiece"}, "file: wordpiece needs a vocabulary file"),
+        ({"tokens": {"kind": "words", "file": "x"}}, "file: words takes no file"),
+        ({"max_length": 1}, "max_length"),
+    ],
+)
+def test_mistakes_in_options(options, message):
+    with pytest.raises(ConfigError, match=message):
+        validate(TextConfig, {"name": "text", **options})
+
+
+def test_nothing_to_see_and_missing_files_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="ngrams and tokens are both none"):
+        fitted(CHINESE, ngrams="none", tokens="none")
+    with pytest.raises(ConfigError, match=r"takes the array 'tokens', but data.input.tokens is none"):
+        fitted(CHINESE, tokens="none").only(["tokens"])
+    with pytest.raises(ConfigError, match=r"tokens\.file: cannot read '.*missing"):
+        fitted(CHINESE, tokens={"kind": "wordpiece", "file": str(tmp_path / "missing")})
+    (tmp_path / "words.txt").write_text("a\nb\n", "utf-8")
+    with pytest.raises(ConfigError, match="is not a WordPiece vocabulary"):
+        fitted(CHINESE, tokens={"kind": "wordpiece", "file": str(tmp_path / "words.txt")})
+
+
+def test_of_a_given_vocabulary_what_occurs_is_kept(tmp_path):
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\nroom\nclean\n##s\n好\nzebra\n", "utf-8")
+    given = fitted(["rooms clean", "很好"], tokens={"kind": "wordpiece", "file": str(tmp_path / "vocab.txt")})
+    assert set(given.texts("tokens")) >= {"room", "##s", "clean", "好"}
+    assert "zebra" not in given.texts("tokens")
+    names = given.texts("tokens")
+    found = given.batch(np.array(["rooms 很"], dtype=object))["tokens"][0]
+    assert [names[row] for row in found] == ["room", "##s", "<unknown>"]
+
+
+def test_parts_of_words_are_learned_alike():
+    first, second = (fitted(ENGLISH * 3, tokens={"kind": "trained", "size": 100}) for _ in range(2))
+    assert first.fitted == second.fitted
+    assert any(len(text) > 2 for text in first.texts("tokens")[2:])
+
+
+def test_only_what_a_network_takes_is_saved(tmp_path):
+    whole = fitted(CHINESE)
+    part = whole.only(["ngrams", "ngram_weights"])
+    part.save(tmp_path / "a")
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["ngrams.txt"]
+    assert [spec.name for spec in part.specs] == ["ngrams", "ngram_weights"]
+    again = restore(part.fitted, tmp_path / "a")
+    items = np.array(CHINESE[:3], dtype=object)
+    assert all((again.batch(items)[name] == array).all() for name, array in part.batch(items).items())
+    assert again.same_items(part)
+    assert not again.same_items(whole)
+
+
+def test_a_vocabulary_of_another_network_is_refused(tmp_path):
+    given, other = fitted(CHINESE), fitted((*CHINESE, "早餐早餐"))
+    given.save(tmp_path / "given")
+    other.save(tmp_path / "other")
+    (tmp_path / "given" / "ngrams.txt").write_bytes((tmp_path / "other" / "ngrams.txt").read_bytes())
+    with pytest.raises(BundleError, match=r"ngrams\.txt: is not the vocabulary that the network was trained with"):
+        _ = restore(given.fitted, tmp_path / "given").learned
+    (tmp_path / "given" / "ngrams.txt").unlink()
+    with pytest.raises(BundleError, match=r"the vocabulary ngrams\.txt is missing"):
+        restore(given.fitted, tmp_path / "given")
+
+
+@pytest.mark.parametrize("content", ["1\ta\n", "x\ta\n1\tb\n2\tc\n3\td\n", "99\ta\n1\tb\n1\tc\n1\td\n", "\ud800"])
+def test_a_forged_vocabulary_is_refused(tmp_path, content):
+    given = fitted(["ab", "ab", "cd", "cd"], ngrams=["characters 1"], tokens="none")
+    raw = content.encode("utf-8", "surrogatepass")
+    (tmp_path / "ngrams.txt").write_bytes(raw)
+    forged = given.fitted.model_copy(update={"files": {"ngrams.txt": hashlib.sha256(raw).hexdigest()}})
+    with pytest.raises(BundleError, match="it belongs to another network"):
+        _ = restore(forged, tmp_path).learned
+
+
+def test_words_are_texts_and_files_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "评论.txt").write_text("很好", "gb18030")
+    given = fitted(CHINESE)
+    found = given.find(["很好", "评论.txt", "a" * 5000, "x\0y"])
+    assert [str(given.read(source)) for source in found] == ["很好", "很好", "a" * 5000, "x\0y"]
+    # A text that comes from elsewhere is never taken for a file.
+    assert str(given.read("评论.txt")) == "评论.txt"
+    assert given.find([str(tmp_path)])[0].name == "评论.txt"
+    with pytest.raises(DataError, match="must be a text or a file of one, got int 7"):
+        given.read(7)
+
+
+def test_a_text_of_100_000_characters_is_read_whole_by_ngrams():
+    given = fitted([*CHINESE, "好好", "好好"])
+    text = "好" * 100_000 + "尾" * 3
+    arrays = given.batch(np.array([text, "好"], dtype=object))
+    assert arrays["tokens"].shape == (2, 256)
+    names = {given.texts("ngrams")[row] for row in arrays["ngrams"][0]}
+    assert names >= {"好", "好好"}
+
+
+def test_ragged_rows():
+    rows = Ragged.of([np.array([1, 2, 3]), np.array([], int), np.array([4])], np.int32)
+    assert rows.lengths.tolist() == [3, 0, 1]
+    assert rows.take(np.array([2, 0])).values.tolist() == [4, 1, 2, 3]
+    assert rows.padded(np.array([1, 2, 0]), "int64").tolist() == [[0, 0, 0], [4, 0, 0], [1, 2, 3]]
+    assert rows.padded(np.array([1]), "int64").tolist() == [[0]]
+    assert Ragged.joined([rows, rows]).row(3).tolist() == [1, 2, 3]
+    assert INPUTS["text"] is TextInput
