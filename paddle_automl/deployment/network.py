@@ -28,8 +28,7 @@ def final_layer(model: Any, final: Final) -> Any:
         def __init__(self, network: Any) -> None:
             super().__init__()
             self.network = network
-            for name, values in (("scale", final.scale), ("shift", final.shift)):
-                value = None if values is None else paddle.to_tensor(np.asarray(values, dtype=np.float32))
+            for name, value in _tensors(paddle, final).items():
                 # Buffers instead of constants: a traced graph may only refer to tensors of the layer.
                 self.register_buffer(name, value)
 
@@ -38,7 +37,7 @@ def final_layer(model: Any, final: Final) -> Any:
             given = [item for item in (first, second, third, fourth) if item is not None]
             found = self.network(*given)
             raw, further = found if isinstance(found, tuple) else (found, None)
-            outputs = _applied(functional, raw, final, self.scale, self.shift)
+            outputs = _applied(functional, raw, final, (self.sharpness, self.scale, self.shift))
             return outputs if further is None else (outputs, further)
 
     layer = Outputs(model)
@@ -56,11 +55,8 @@ def network_outputs(model: Any, arrays: Arrays, final: Final) -> tuple[np.ndarra
     with paddle.no_grad():
         found = model(*(paddle.to_tensor(np.ascontiguousarray(item)) for item in arrays.values()))
         raw, further = found if isinstance(found, tuple) else (found, None)
-        scale, shift = (
-            None if values is None else paddle.to_tensor(np.asarray(values, dtype=np.float32))
-            for values in (final.scale, final.shift)
-        )
-        outputs: np.ndarray = _applied(paddle.nn.functional, raw, final, scale, shift).numpy()
+        given = tuple(_tensors(paddle, final).values())
+        outputs: np.ndarray = _applied(paddle.nn.functional, raw, final, given).numpy()
     return outputs, None if further is None else further.numpy()
 
 
@@ -80,9 +76,24 @@ def as_trained_with_score(model: Any, final: Final) -> Callable[[Arrays], tuple[
     return run
 
 
-def _applied(functional: Any, raw: Any, final: Final, scale: Any, shift: Any) -> Any:
+def _tensors(paddle: Any, final: Final) -> dict[str, Any]:
+    """Return the numbers of the last step as tensors, None where it has none: sharpness, scale, shift."""
+    # A tensor of its own for the temperature: of two factors in a row after a layer, Paddle Inference's fusion with
+    # oneDNN keeps only the last one.
+    sharpness = None if final.temperature == 1 else [1 / final.temperature]
+    found = {"sharpness": sharpness, "scale": final.scale, "shift": final.shift}
+    return {
+        name: None if values is None else paddle.to_tensor(np.asarray(values, dtype=np.float32))
+        for name, values in found.items()
+    }
+
+
+def _applied(functional: Any, raw: Any, final: Final, tensors: tuple[Any, Any, Any]) -> Any:
+    sharpness, scale, shift = tensors
+    if sharpness is not None:
+        raw = raw * sharpness
     if final.activation == "softmax":
-        raw = functional.softmax(raw if final.temperature == 1 else raw / final.temperature, axis=-1)
+        raw = functional.softmax(raw, axis=-1)
     elif final.activation == "sigmoid":
         raw = functional.sigmoid(raw)
     if scale is not None:

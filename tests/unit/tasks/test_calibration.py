@@ -1,0 +1,79 @@
+"""The temperature of probabilities."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from paddle_automl.tasks.calibration import LEAST, MOST, at_temperature, fit_temperature
+from paddle_automl.tasks.classification import cross_entropy
+from paddle_automl.tasks.metrics.calibration import calibration_error
+from paddle_automl.tasks.single_label import SingleLabel
+
+
+def softmax(raw):
+    raw = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return raw / raw.sum(axis=1, keepdims=True)
+
+
+def drawn(count, temperature, seed=0, classes=5):
+    """Outputs that are too sure by `temperature`, and classes drawn from the honest probabilities."""
+    rng = np.random.default_rng(seed)
+    raw = rng.normal(0, 2, (count, classes))
+    honest = softmax(raw)
+    codes = (honest.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
+    return softmax(raw * temperature).astype(np.float32), codes
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_is_found(temperature):
+    outputs, codes = drawn(4000, temperature)
+    found = fit_temperature(outputs, codes)
+    assert found == pytest.approx(temperature, rel=0.05)
+    best = minimize_scalar(lambda t: cross_entropy(at_temperature(outputs, t), codes), bounds=(0.2, 6)).x
+    assert found == pytest.approx(best, rel=0.01)
+
+
+def test_errors_shrink():
+    outputs, codes = drawn(4000, 3.0)
+    calibrated = at_temperature(outputs, fit_temperature(outputs, codes))
+
+    def error(values):
+        best = values.argmax(axis=1)
+        return calibration_error(values[np.arange(len(best)), best], best == codes, 15)
+
+    assert error(outputs) > 0.1
+    assert error(calibrated) < 0.03
+    assert np.array_equal(calibrated.argmax(axis=1), outputs.argmax(axis=1))
+
+
+def test_few_items_without_a_mistake():
+    outputs = np.full((10, 3), 0.1, np.float32)
+    codes = np.arange(10) % 3
+    outputs[np.arange(10), codes] = 0.8
+    found = fit_temperature(outputs, codes)
+    assert LEAST < found < 1
+    # As sure as Platt's (N + 1) / (N + 2) allows.
+    assert at_temperature(outputs, found).max() == pytest.approx(11 / 12, abs=0.01)
+
+
+def test_odd_outputs():
+    assert fit_temperature(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)) == 1
+    assert fit_temperature(np.ones((4, 1), np.float32), np.zeros(4, np.int64)) == 1
+    assert fit_temperature(np.full((2, 2), np.nan, np.float32), np.array([0, 1])) == 1
+    certain = np.eye(3, dtype=np.float32)
+    assert LEAST <= fit_temperature(certain, np.array([0, 1, 2])) <= MOST
+    assert LEAST <= fit_temperature(certain, np.array([1, 2, 0])) <= MOST
+
+
+def test_the_task_keeps_it():
+    outputs, codes = drawn(2000, 2.0)
+    task = SingleLabel(SingleLabel.Fitted(name="single_label", names=tuple("abcde")))
+    once = task.calibrated(outputs, codes)
+    assert once.final.temperature == pytest.approx(2, rel=0.1)
+    # The outputs of a task at a temperature are calibrated already.
+    again = once.calibrated(at_temperature(outputs, once.final.temperature).astype(np.float32), codes)
+    assert again.final.temperature == pytest.approx(once.final.temperature, rel=1e-3)
+    raw = np.log(outputs)
+    assert np.allclose(once.final(raw), at_temperature(outputs, once.final.temperature), atol=1e-6)
+    off = SingleLabel(task.fitted.model_copy(update={"calibrate": False}))
+    assert off.calibrated(outputs, codes).final.temperature == 1
