@@ -25,6 +25,7 @@ def registries() -> dict[str, Registry[Any]]:
     from paddle_automl.search.schedulers.base import SCHEDULERS
     from paddle_automl.tasks.base import TASKS
     from paddle_automl.tasks.metrics.base import METRICS
+    from paddle_automl.training.fine_tuning.base import RECIPES
     from paddle_automl.training.losses.base import LOSSES
     from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
     from paddle_automl.training.optimizers.base import OPTIMIZERS
@@ -46,6 +47,7 @@ def registries() -> dict[str, Registry[Any]]:
         OPTIMIZERS,
         LR_SCHEDULES,
         LOSSES,
+        RECIPES,
         STEPS,
         EXPORTERS,
     )

@@ -12,6 +12,7 @@ from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.distillation import TeachingConfig
 from paddle_automl.core.paths import located
 from paddle_automl.core.schema import Duration, Plugin, PluginConfig, Section, Sequence
+from paddle_automl.data.augment.base import AUGMENTATIONS
 from paddle_automl.data.config import DataConfig
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.models.config import ModelConfig
@@ -20,6 +21,7 @@ from paddle_automl.search.config import SearchConfig
 from paddle_automl.tasks.base import TASKS
 from paddle_automl.tasks.metrics.spelling import MetricKey, epoch_metrics, epoch_part, goal_of, when_of
 from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.fine_tuning.base import RECIPES
 
 _DEVICE = re.compile(r"auto|cpu|gpu(:\d+(,\d+)*)?")
 
@@ -44,6 +46,19 @@ class Refit(Section):
     progressive: bool = False
     """Whether it begins with the cheap epochs of training.progressive, as the trials do; otherwise it uses all data
     at full size from its first epoch."""
+
+
+class FineTuning(Section):
+    """Fine-tuning of the winner's whole network after a search of heads on pretrained features."""
+
+    recipes: Sequence[Annotated[PluginConfig, Plugin(RECIPES)]] = ()
+    """Recipes that are tried in this order, from the winner's network on, where the time allows; none: no
+    fine-tuning. With a budget half of what is left of it after 90 s is reserved for them."""
+    augment: Sequence[Annotated[PluginConfig, Plugin(AUGMENTATIONS)]] = ()
+    """Augmentations of the training items, in place of data.augment: features of a frozen backbone have none."""
+    standard_errors: float = Field(1.0, ge=0)
+    """The best recipe is kept if it gains anything on validation, and at least so many standard errors of the
+    difference over the same items."""
 
 
 class RunConfig(Section):
@@ -84,6 +99,8 @@ class RunConfig(Section):
     """The search over the options of the other sections."""
     refit: Refit = Refit()
     """The refit of the winner."""
+    fine_tuning: FineTuning = FineTuning()
+    """Fine-tuning of the winner's whole network, kept only where validation gains."""
     compression: CompressionConfig = CompressionConfig()
     """The chain of compression, after a search or in each of its trials; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()
@@ -125,10 +142,30 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _fine_tuning_has_a_start(self) -> RunConfig:
+        names = [recipe.name for recipe in self.fine_tuning.recipes]
+        if names and self.model.pretrained is None:
+            raise ValueError("fine_tuning.recipes: need model.pretrained: weights that are worth training further")
+        if len(set(names)) < len(names):
+            raise ValueError("fine_tuning.recipes: each recipe can be named once")
+        if names and self.compression.in_trials:
+            raise ValueError("fine_tuning.recipes: cannot be used with compression.in_trials")
+        return self
+
+    @model_validator(mode="after")
     def _validation_stays_unseen(self) -> RunConfig:
         if self.compression.in_trials and self.refit.data != "train":
             raise ValueError(
                 "refit.data: must be train with compression.in_trials, which measures networks on validation"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _constraints_are_known_before_training(self) -> RunConfig:
+        if self.compression.in_trials and self.search.constraints:
+            raise ValueError(
+                "search.constraints: are checked before training, but with compression.in_trials the network is "
+                "known only after it; give objectives a limit: [{metric: latency_ms, limit: 5}]"
             )
         return self
 

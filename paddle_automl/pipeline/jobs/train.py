@@ -27,10 +27,11 @@ from paddle_automl.pipeline.progress.network_log import log_training
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
+from paddle_automl.search.constraints import check_constraints
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import restore
 from paddle_automl.training.callback import Callback
-from paddle_automl.training.loop import TrainingResult, train
+from paddle_automl.training.loop import Keep, TrainingResult, train
 from paddle_automl.training.threads import use_threads
 
 __all__ = ["TrainRequest", "TrainResult", "run"]
@@ -54,8 +55,12 @@ class TrainRequest:
 
     `alone`: no other job runs beside it, so that ``training.threads`` applies.
 
+    A `constrained` training is that of a search: InfeasibleError if its network is beyond `Shared.constraints`.
+
     `grows` is the folder of an earlier training whose data are among those of `config`: they keep their splits, and
     only the others are split.
+
+    `keep`: the weights of the epoch that is best on validation, or those of the last one.
     """
 
     config: RunConfig
@@ -66,8 +71,10 @@ class TrainRequest:
     within_s: float | None = None
     least_epochs: float = 0.0
     whole: bool = False
+    constrained: bool = False
     grows: Path | None = None
     alone: bool = False
+    keep: Literal["best", "last"] = "best"
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -88,9 +95,10 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     guards: list[Callback] = []
     if request.alone and request.config.training.threads != "auto":
         use_threads(request.config.training.threads)
+    costs = _within_constraints(request, loaded[0], worker)
     if request.within_s is not None:
         request, guards = fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
-    first = _train(request, worker, loaded, guards)
+    first = _train(request, worker, loaded, guards, costs=costs)
     result, all_of = first.result, [first]
     metrics = first.metrics
     errors: dict[str, float] = {}
@@ -115,6 +123,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         notes=notes(),
     )
     folder, items = RunFolder(request.folder), first.data.items
+    first.data.input.save(folder.input(outcome.input))
     # Trials share the list of their search.
     if items is not None and (first.remembered is None or items is not first.remembered.items):
         items.write(folder.splits)
@@ -122,7 +131,16 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     return outcome
 
 
-    first.data.input.save(folder.input(outcome.input))
+def _within_constraints(request: TrainRequest, data: PreparedData, worker: Worker) -> dict[str, float] | None:
+    """Return the costs of a network that has constraints; raises InfeasibleError if it is beyond them."""
+    config, shared = request.config, request.shared
+    if not request.constrained or not shared.constraints:
+        return None
+    costs = costs_of(learnable(config, data, worker), data, config, shared, worker)
+    check_constraints(shared.constraints, costs)
+    return costs
+
+
 def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[PreparedData, Remembered | None]:
     """Return the data, and what an earlier training remembers of them."""
     if request.grows is not None:
@@ -165,14 +183,19 @@ def _train(
     guards: Sequence[Callback] = (),
     *,
     alone: bool = True,
+    costs: dict[str, float] | None = None,
 ) -> _Trained:
-    """Train one network; that of a later fold (not `alone`) writes and reports nothing."""
+    """Train one network; that of a later fold (not `alone`) writes and reports nothing.
+
+    `costs` are those of the network, if they were measured before.
+    """
     config, shared = request.config, request.shared
     data, remembered = loaded
     work = learnable(config, data, worker)
     model = work.model
     # The costs of a compressed network are known only at the end.
-    costs = {} if config.compression.in_trials else costs_of(work, data, config, shared, worker)
+    if costs is None:
+        costs = {} if config.compression.in_trials else costs_of(work, data, config, shared, worker)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         # The costs of a network are known from the start: with several objectives schedulers use them too.
@@ -190,6 +213,7 @@ def _train(
         report=report if alone else None,
         on=request.on,
         device=worker.device,
+        keep=Keep(request.keep),
         callbacks=[*callbacks_of(config, data, model, worker), *guards],
     )
     logger.info("precision: %s", result.amp)

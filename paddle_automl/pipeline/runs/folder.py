@@ -19,7 +19,9 @@ BUNDLE_FILE = "bundle.yaml"
 """File that identifies a bundle; see `deployment.bundle.INFO`."""
 SPLITS_FILE = "splits.json"
 """File with the items of the data; see `data.items.FILE`."""
-SEARCH_ONLY = ("search", "budget", "compression", "report")
+FINE_TUNED = "fine_tuned"
+"""Folder of a search with the networks of its stage `fine_tune`."""
+SEARCH_ONLY = ("search", "budget", "fine_tuning", "compression", "report")
 """Sections that the configuration of a single training does not have."""
 
 
@@ -163,6 +165,10 @@ class RunFolder:
         new, old = self.path / "refit", self.path / "final"
         return RunFolder(old if old.is_dir() and not new.is_dir() else new)
 
+    def fine_tuned(self, name: str) -> RunFolder:
+        """Return the folder of the winner's network, trained further by a recipe of this name."""
+        return RunFolder(self.path / FINE_TUNED / name)
+
     def trial(self, number: int) -> RunFolder:
         """Return the folder of a trial, such as ``trials/0007``."""
         return RunFolder(self.trials / f"{number:04d}")
@@ -198,7 +204,7 @@ class RunFolder:
     def search(self) -> RunFolder | None:
         """The search that this folder of a trial or of the refit belongs to, or None."""
         above, parent = RunFolder(self.path.parent.parent), RunFolder(self.path.parent)
-        if self.path.parent == above.trials and above.is_search:
+        if self.path.parent in (above.trials, above.path / FINE_TUNED) and above.is_search:
             return above
         return parent if self.path == parent.refit.path and parent.is_search else None
 

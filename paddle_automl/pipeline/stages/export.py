@@ -19,6 +19,7 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import source_of, winner
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
+from paddle_automl.pipeline.stages.fine_tune import ALL_DATA, validation_of
 from paddle_automl.pipeline.stages.interim import MANIFEST, interim_of
 from paddle_automl.pipeline.stages.refit import refit_of
 from paddle_automl.pipeline.stages.run import Run
@@ -112,6 +113,8 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
         keys = [key for key in run.config.epoch_metrics() if all(key in item.metrics for item in chosen.runs)]
         validation = {key: fmean(item.metrics[key] for item in chosen.runs) for key in keys}
         note = MEASURED_BEFORE
+    elif source.path == run.folder.fine_tuned(ALL_DATA).path:
+        validation, note = validation_of(run), MEASURED_BEFORE
     return ExportRequest(
         load_config(RunConfig, source.config),
         source.path,

@@ -34,7 +34,8 @@ SPACE = {"training.optimizer.learning_rate": {"log": [0.001, 0.5]}}
 
 
 def run_of(tmp_path, study=None, space=SPACE, budget=None, observer=None, **sections) -> Run:
-    data = {"output": str(tmp_path / "out"), "training": {"epochs": 9}, "visualdl": False, "seed": 0}
+    plain = {"visualdl": False, "report": "none", "seed": 0}
+    data = {"output": str(tmp_path / "out"), "training": {"epochs": 9}, **plain}
     search_section = {"space": space, **sections.pop("search", {})}
     config = validate(RunConfig, {**data, "budget": {"time": budget}, "search": search_section, **sections})
     (tmp_path / "out").mkdir(exist_ok=True)
@@ -59,13 +60,13 @@ def record_of(epochs, seconds, number=0):
 
 # -- deadline and estimates --------------------------------------------------------------------------------------
 def test_stages_run_in_the_order_of_their_places():
-    names = ["check", "features", "search", "refit", "export", "compress", "report"]
+    names = ["check", "features", "search", "refit", "fine_tune", "export", "compress", "report"]
     assert [stage.name for stage in in_order()] == names
 
 
 def test_each_stage_ends_where_the_later_ones_begin(tmp_path):
     run = run_of(tmp_path, budget=200.0)
-    check, _, trials, refit, export, _, report = run.stages
+    check, _, trials, refit, _, export, _, report = run.stages
     start = run.deadline.started
     assert run.until(report) == start + 200
     assert run.until(export) == start + 200 - REPORT_S
@@ -80,9 +81,9 @@ def test_each_stage_ends_where_the_later_ones_begin(tmp_path):
 def test_a_chain_of_compression_keeps_time_back(tmp_path):
     chain = {"compression": {"steps": ["quantize_post"]}}
     run = run_of(tmp_path, budget=200.0, **chain)
-    assert run.reserved(run.stages[4]) == {"compress": 50.0, "report": REPORT_S}
+    assert run.reserved(run.stages[5]) == {"compress": 50.0, "report": REPORT_S}
     chain["compression"]["in_trials"] = True
-    assert "compress" not in run_of(tmp_path, budget=200.0, **chain).reserved(run.stages[4])
+    assert "compress" not in run_of(tmp_path, budget=200.0, **chain).reserved(run.stages[5])
 
 
 def test_estimates_follow_the_slowest_of_the_leaders():
@@ -118,7 +119,7 @@ def test_a_stage_of_ones_own_takes_its_place_and_its_time(tmp_path, monkeypatch)
 
     run = run_of(tmp_path, budget=100.0)
     run.stages = sorted([*run.stages, Mail()], key=lambda stage: stage.place)
-    assert run.until(run.stages[4]) == run.deadline.started + 100 - 7 - REPORT_S
+    assert run.until(run.stages[5]) == run.deadline.started + 100 - 7 - REPORT_S
     run.stages = [Mail()]
     run.go()
     assert run.results == {"mail": "sent"}

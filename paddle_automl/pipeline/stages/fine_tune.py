@@ -1,0 +1,203 @@
+"""The stage that trains the winner's whole network further, and keeps that only where validation gains by it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from paddle_automl.core.errors import AutoMLError, TimeUpError, TrialError
+from paddle_automl.core.loading import load_config, validate
+from paddle_automl.core.paths import absolute_path, readable
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.base import call, job_of
+from paddle_automl.pipeline.jobs.gain import GainRequest, GainResult
+from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.choice import FINE_TUNE, best_run, winner
+from paddle_automl.pipeline.stages.refit import refit_of, tuned_task
+from paddle_automl.pipeline.stages.run import Run
+from paddle_automl.training.fine_tuning.base import RECIPES
+
+FREE_S = 90.0
+"""Seconds of the budget that the search of heads needs by itself; without more there is no fine-tuning."""
+FRACTION = 0.5
+"""Fraction of the rest that is reserved for fine-tuning."""
+TRIED_FRACTION = 0.5
+"""Fraction of its time for the trainings that validation judges; what is kept may be trained again on all data."""
+LEAST_EPOCHS = 2.0
+"""Epochs below which a fine-tuning is not started."""
+ALL_DATA = "all_data"
+"""Name of the folder of the training on all data."""
+JUDGED_S = 10.0
+"""Seconds for the comparison on validation."""
+
+
+@STAGES.register(FINE_TUNE)
+class FineTune(Stage):
+    """Tries the recipes in `fine_tuning` from the winner's network, and keeps the best one if it gains enough.
+
+    Each is trained like the winner, without its validation items, and compared with it on them, item by item. The
+    last epoch counts, since choosing one on validation would look like a gain. What is kept is trained again from
+    the refit's network if that has learned from the validation items too.
+    """
+
+    place = 35
+
+    def wanted(self, run: Run) -> bool:
+        """Return whether there are recipes."""
+        return bool(run.config.fine_tuning.recipes)
+
+    def seconds(self, run: Run) -> float:
+        """Return a fraction of what the search of heads does not need."""
+        return FRACTION * max(0.0, (run.config.budget.time or 0.0) - FREE_S)
+
+    def inputs(self, run: Run) -> Any:
+        """Return the recipes and the winner."""
+        best = winner(run).first
+        return {
+            "recipes": run.config.fine_tuning.model_dump(mode="json"),
+            "winner": best.params,
+            "on": run.config.refit.data,
+        }
+
+    def is_intact(self, run: Run, result: Any) -> bool:
+        """Return whether the kept network exists; recipes for which there was no time are tried again."""
+        if not isinstance(result, dict) or result.get("short_of_time"):
+            return False
+        return result["kept"] is None or run.folder.inside(result["kept"]).weights.is_file()
+
+    def outputs(self, run: Run) -> Iterable[Path]:
+        """Return nothing: which files there are depends on the result."""
+        del run
+        return ()
+
+    def work(self, run: Run, until: float | None) -> dict[str, Any]:
+        """Return what each recipe gained, and the folder of the network that is kept."""
+        chosen = winner(run)
+        best = best_run(run, chosen)
+        result: dict[str, Any] = {"kept": None, "gains": {}, "short_of_time": False}
+        if best is None:
+            return result
+        start = run.folder.trial(best.number)
+        gains: dict[str, GainResult] = {}
+        recipes = run.config.fine_tuning.recipes
+        for number, options in enumerate(recipes):
+            try:
+                gains[options.name] = self._tried(run, options, start, _share(run, until, len(recipes) - number))
+            except (TrialError, TimeUpError) as error:
+                result["short_of_time"] |= until is not None
+                run.observer.on_message(f"fine-tuning by {options.name} was not possible: {error}")
+        result["gains"] = {name: gain.model_dump(mode="json") for name, gain in gains.items()}
+        name = max(gains, key=lambda name: gains[name].gain, default=None)
+        if name is None or not self._convinces(run, name, gains[name]):
+            return result
+        options = next(item for item in recipes if item.name == name)
+        try:
+            result["kept"] = run.folder.relative(self._final(run, options, until))
+        except (TrialError, TimeUpError) as error:
+            result["short_of_time"] = until is not None
+            run.observer.on_message(f"fine-tuning by {name} on all data was not possible: {error}")
+        return result
+
+    def _convinces(self, run: Run, name: str, found: GainResult) -> bool:
+        needed = run.config.fine_tuning.standard_errors * found.standard_error
+        kept = found.gain > 0 and found.gain >= needed
+        run.observer.on_message(
+            f"fine-tuning by {name}: {found.metric} on {found.items} validation items {found.before:.4f} -> "
+            f"{found.after:.4f}, standard error of the difference {found.standard_error:.4f}; "
+            f"{'kept' if kept else 'not kept: that is within the noise' if found.gain > 0 else 'not kept'}"
+        )
+        return kept
+
+    def _tried(self, run: Run, options: PluginConfig, start: RunFolder, within_s: float | None) -> GainResult:
+        folder = run.folder.fine_tuned(options.name)
+        record, old = read_record(start), load_config(RunConfig, start.config)
+        config = fine_tuned_config(run.config, old, options, start, folder, fold=record.fold)
+        self._train(run, config, folder, "train", within_s)
+        request = GainRequest(load_config(RunConfig, folder.config), folder.path, old, start.path)
+        job = job_of("gain", request, folder.log("gain"), run.config)
+        return call(run.executor, job, GainResult, run.observer.job("comparing on validation"))
+
+    def _final(self, run: Run, options: PluginConfig, until: float | None) -> RunFolder:
+        """Return the folder of the network to export: from all data where the refit has learned from all."""
+        if run.config.refit.data == "train" or refit_of(run) is None:
+            return run.folder.fine_tuned(options.name)
+        start, folder = run.folder.refit, run.folder.fine_tuned(ALL_DATA)
+        old = load_config(RunConfig, start.config)
+        config = fine_tuned_config(run.config, old, options, start, folder, fold=None)
+        left = None if until is None else until - time.monotonic()
+        self._train(run, config, folder, "train+validation", left)
+        return folder
+
+    def _train(
+        self, run: Run, config: RunConfig, folder: RunFolder, on: Any, within_s: float | None
+    ) -> TrainResult:
+        folder.write_config(config, clear=True)
+        epochs = config.training.epochs
+        shown = run.observer.job(f"fine-tuning the whole network ({folder.path.name})", epochs)
+        until = None if within_s is None else time.monotonic() + within_s
+        seconds: list[float] = []
+
+        def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
+            shown(epoch, metrics)
+            seconds.append(metrics.get("seconds", 0.0))
+            return until is None or time.monotonic() < until - max(seconds)
+
+        tuned = None if on == "train" else tuned_task(run, winner(run).first)
+        request = TrainRequest(
+            config, folder.path, run.shared, on, tuned, within_s, LEAST_EPOCHS, whole=True, alone=True, keep="last"
+        )
+        job = job_of("train", request, folder.log("train"), run.config)
+        return call(run.executor, job, TrainResult, on_report, until)
+
+
+def fine_tuned_config(
+    search: RunConfig,
+    old: RunConfig,
+    options: PluginConfig,
+    start: RunFolder,
+    folder: RunFolder,
+    *,
+    fold: int | None,
+) -> RunConfig:
+    """Return the configuration of a training of the network in `start`, whose own is `old`, by a recipe."""
+    recipe = RECIPES[options.name](options)
+    data = old.data.model_copy(
+        update={
+            "augment": search.fine_tuning.augment,
+            "fold": fold,
+            "folds": None if fold is None else old.data.folds,
+        }
+    )
+    changes = {
+        "output": readable(folder.path.resolve()),
+        "data": data,
+        "model": recipe.model(old.model, absolute_path(readable(start.path))),
+        "training": recipe.training(old.training),
+    }
+    return validate(RunConfig, old.model_copy(update=changes).as_dict())
+
+
+def _share(run: Run, until: float | None, recipes: int) -> float | None:
+    """Return the seconds for the next of several recipes; some are left for the training on all data."""
+    if until is None:
+        return None
+    tried = 1.0 if run.config.refit.data == "train" else TRIED_FRACTION
+    return max(0.0, tried * (until - time.monotonic()) / recipes - JUDGED_S)
+
+
+def validation_of(run: Run) -> dict[str, float]:
+    """Return the metrics of the kept recipe on validation, before its network learned from that too."""
+    result = run.results.get(FineTune.name) or {}
+    gains = {name: validate(GainResult, gain) for name, gain in result.get("gains", {}).items()}
+    name = max(gains, key=lambda name: gains[name].gain)
+    try:
+        found = read_record(run.folder.fine_tuned(name)).metrics
+    except AutoMLError:
+        return {}
+    return {key: found[key] for key in run.config.epoch_metrics() if key in found}

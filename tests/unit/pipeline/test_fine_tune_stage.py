@@ -1,0 +1,127 @@
+"""Fine-tuning after a search of heads: kept where validation gains, left where it does not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.core.seeds import generator
+from paddle_automl.models.network import build_network
+from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.gain import paired_gains
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages.fine_tune import fine_tuned_config
+from paddle_automl.pipeline.stages.run import run_search
+from paddle_automl.tasks.base import restore
+from paddle_automl.tasks.single_label import SingleLabel
+from paddle_automl.testing.backbones import image_input
+from paddle_automl.training.fine_tuning.base import RECIPES
+
+BACKBONE = {"name": "resnet", "width": 8, "blocks": [1, 1]}
+
+
+class Messages(Observer):
+    def __init__(self):
+        self.texts = []
+
+    def on_message(self, text):
+        self.texts.append(text)
+
+
+def config_of(tmp_path, recipe, **changes):
+    weights = tmp_path / "weights.pdparams"
+    if not weights.exists():
+        config = validate(RunConfig, {"model": {"backbone": BACKBONE}})
+        save_weights(weights, build_network(config.model, image_input(1, 8, 8), 10, seed=5).state_dict())
+    given = {
+        "output": str(tmp_path / "output"),
+        "device": "cpu",
+        "visualdl": False,
+        "data": {"dataset": "digits"},
+        "model": {"backbone": BACKBONE, "pretrained": str(weights), "freeze": "backbone"},
+        "training": {"epochs": 2, "batch_size": 64, "optimizer": {"name": "adamw", "learning_rate": 0.02}},
+        "search": {
+            "trials": 1,
+            "controller": "random_search",
+            "space": {"training.optimizer.learning_rate": {"choice": [0.02]}},
+        },
+        "fine_tuning": {"recipes": [{"trained_stages": None, "frozen_norm": False, **recipe}]},
+        **changes,
+    }
+    return validate(RunConfig, given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", ["train", "train+validation"])
+def test_a_gain_is_exported(tmp_path, data):
+    """A backbone of random weights gains much."""
+    recipe = {"name": "fine_tune", "learning_rate": 0.02, "epochs": 3, "stage_decay": 1.0}
+    config = config_of(tmp_path, recipe, refit={"data": data})
+    messages = Messages()
+    result = run_search(config, messages)
+    folder = RunFolder(config.folder)
+    where = "fine_tuned/all_data" if data == "train+validation" else "fine_tuned/fine_tune"
+    assert result.source == where
+    assert any("fine-tuning by fine_tune: accuracy on" in text and text.endswith("kept") for text in messages.texts)
+    stage = json.loads(folder.manifest("fine_tune").read_text(encoding="utf-8"))["result"]
+    gain = stage["gains"]["fine_tune"]
+    assert gain["after"] - gain["before"] == pytest.approx(gain["gain"])
+    assert gain["gain"] > gain["standard_error"] > 0
+    assert result.bundle.verified
+    assert result.bundle.metrics["validation"]["accuracy"] == pytest.approx(gain["after"], abs=1e-3)
+    # A second start has nothing to do.
+    assert run_search(config).source == where
+
+
+@pytest.mark.slow
+def test_what_gains_nothing_is_left(tmp_path):
+    recipe = {"name": "low_rate", "learning_rate": 1e-9, "epochs": 1}
+    config = config_of(tmp_path, recipe)
+    messages = Messages()
+    result = run_search(config, messages)
+    assert not result.source.startswith("fine_tuned")
+    assert any("fine-tuning by low_rate" in text and "not kept" in text for text in messages.texts)
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_a_recipe_changes_how_not_what_is_trained(name, tmp_path):
+    config = config_of(tmp_path, {"name": name})
+    options = config.fine_tuning.recipes[0]
+    start, folder = RunFolder(tmp_path / "start"), RunFolder(tmp_path / "new")
+    found = fine_tuned_config(config, config, options, start, folder, fold=None)
+    assert (found.model.freeze, found.model.pretrained) == (None, str(tmp_path / "start"))
+    assert (found.model.backbone, found.model.head) == (config.model.backbone, config.model.head)
+    assert found.training.optimizer.learning_rate == options.learning_rate
+    assert found.training.epochs == options.epochs
+    assert found.folder == folder.path
+
+
+def test_recipes_need_weights_and_each_a_name_of_its_own(tmp_path):
+    with pytest.raises(ConfigError, match=r"fine_tuning\.recipes: need model\.pretrained"):
+        validate(RunConfig, {"fine_tuning": {"recipes": ["fine_tune"]}})
+    model = {"pretrained": "x.pdparams"}
+    with pytest.raises(ConfigError, match=r"fine_tuning\.recipes: each recipe can be named once"):
+        validate(RunConfig, {"model": model, "fine_tuning": {"recipes": ["low_rate", "low_rate"]}})
+    with pytest.raises(ConfigError, match=r"unknown fine-tuning recipe 'fine_tun'; did you mean 'fine_tune'"):
+        validate(RunConfig, {"model": model, "fine_tuning": {"recipes": ["fine_tun"]}})
+
+
+def test_gains_of_pairs():
+    """What both networks answer alike is no noise."""
+    codes = np.arange(200) % 2
+    task = restore(SingleLabel.Fitted(name="single_label", names=("a", "b")))
+    right = np.eye(2)[codes]
+    wrong = right.copy()
+    wrong[:60] = wrong[:60, ::-1]
+    equal = paired_gains("accuracy", [wrong, wrong], codes, task, generator(0))
+    assert np.all(equal == 0)
+    better = wrong.copy()
+    better[:20] = right[:20]
+    gains = paired_gains("accuracy", [wrong, better], codes, task, generator(0))
+    assert gains.mean() == pytest.approx(0.1, abs=0.005)
+    # 20 of 200 items differ: the root of 0.1 * 0.9 / 200.
+    assert gains.std() == pytest.approx((0.09 / 200) ** 0.5, rel=0.15)
