@@ -12,6 +12,7 @@ from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, default
 from paddle_automl.models.activations import ACTIVATIONS
 from paddle_automl.models.backbones.base import BACKBONES
+from paddle_automl.models.embedding import EmbeddingConfig
 from paddle_automl.models.heads.base import HEADS
 from paddle_automl.models.initializers import INITIALIZERS
 from paddle_automl.models.norms import NORMS
@@ -58,6 +59,8 @@ class ModelConfig(Section):
     """Normalization after every convolution."""
     initializer: Annotated[str, RegisteredName(INITIALIZERS)] = "kaiming_normal"
     """Initial weights of convolutions and of the head."""
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    """Vectors of tokens to start from, for backbones that read tokens."""
     head: Annotated[PluginConfig, Plugin(HEADS, "linear")] = default("linear")
     """Layers from the features to the outputs of the task."""
     feature_norm: Literal["none", "unit", "standard"] = "none"
@@ -143,6 +146,16 @@ class ModelConfig(Section):
     def weights_path(self) -> str | None:
         """Return the path that `pretrained` names; None for published weights and for nothing."""
         return None if self.pretrained == IMAGENET else self.pretrained
+
+    def brings(self) -> tuple[str, dict[str, Any]]:
+        """Return what weights and vectors bring of `data.input`, and the option that does; raises ValueError."""
+        weights = self.published()
+        if weights is not None:
+            return f"model.pretrained: {self.pretrained}", dict(weights.input)
+        package = self.embedding.package
+        if package is not None:
+            return f"model.embedding.package: {package}", {"tokens": {"kind": "package", "package": package}}
+        return "", {}
 
     def published(self) -> Published | None:
         """Return the published weights that `pretrained` names, or None for a file and for nothing.

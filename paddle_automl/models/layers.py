@@ -6,13 +6,17 @@ layer: it asks the factory. So another implementation of such a layer applies to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from paddle import ParamAttr, Tensor, nn
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.activations import ACTIVATIONS
+from paddle_automl.models.embedding import EmbeddingConfig
 from paddle_automl.models.initializers import INITIALIZERS
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.norms import NORMS, Norm
+from paddle_automl.models.token_embedding import Embedding
 from paddle_automl.models.whitening import Whitening
 
 Kernel = int | tuple[int, int]
@@ -22,14 +26,26 @@ Kernel = int | tuple[int, int]
 class LayerFactory:
     """Makes layers with one activation, one normalization and one initializer.
 
-    `activation` and `initializer` are registered names; `norm` is the options of a registered normalization.
+    `activation` and `initializer` are registered names; `norm` is the options of a registered normalization,
+    `embedding` where vectors of tokens come from. In a `blank` network, whose weights are loaded afterwards, no
+    vectors are read.
     """
 
-    def __init__(self, activation: str, norm: PluginConfig, initializer: str) -> None:
+    def __init__(
+        self,
+        activation: str,
+        norm: PluginConfig,
+        initializer: str,
+        embedding: EmbeddingConfig | None = None,
+        *,
+        blank: bool = False,
+    ) -> None:
         self._given = norm, initializer
         self._activation = ACTIVATIONS[activation]()
         self.norm_kind: Norm = NORMS[norm.name](norm)
         self._initializer = INITIALIZERS[initializer]()
+        self._embedding = embedding or EmbeddingConfig()
+        self._blank = blank
 
     def with_activation(self, activation: str) -> LayerFactory:
         """Return a factory that makes the same layers with another activation."""
@@ -83,6 +99,25 @@ class LayerFactory:
     def global_max_pool1d(self) -> nn.Layer:
         """Return the maximum over time: [N, C, L] -> [N, C, 1]."""
         return fast.AdaptiveMaxPool1D(1)
+
+    def embedding(self, tokens: Sequence[str], width: int, *, dropout: float = 0.0) -> Embedding:
+        """Return the vectors of `tokens`, of which the first is padding and the second unknown: [N, L] -> [N, L, D].
+
+        D is `width`, unless the configuration gives vectors of another one. While training, a fraction `dropout` of
+        the tokens is read as unknown. Raises ConfigError for vectors that cannot be read.
+        """
+        options = self._embedding
+        width = options.used_width or width
+        made = Embedding(len(tokens), width, dropout=dropout)
+        found = None if self._blank else options.vectors(tokens, width)
+        if found is not None:
+            made.begin_with(*found, frozen=options.frozen)
+        return made
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether the configuration gives the vectors of tokens."""
+        return self._embedding.given
 
     def norm(self, channels: int) -> nn.Layer:
         """Return a normalization of [N, channels, H, W]."""

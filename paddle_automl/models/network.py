@@ -85,11 +85,14 @@ class Network(nn.Layer):
         return self.head(self.features(*inputs))
 
 
-def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int | None = None) -> Network:
+def build_network(
+    config: ModelConfig, input: Input, outputs: int, *, seed: int | None = None, blank: bool = False
+) -> Network:
     """Return the network of `config` for `input`, with the weights of `config.pretrained` if given.
 
     `outputs` is K, see `Task.outputs`. With `seed` the initial weights are the same in every call; without it they
-    depend on the state of Paddle's generator. Raises ConfigError if the backbone takes another input, if its
+    depend on the state of Paddle's generator. A `blank` network gets weights afterwards: no vectors of tokens are
+    read. Raises ConfigError if the backbone takes another input, if its
     options cannot work for these arrays, or if no tensor in the file of weights fits.
     """
     kind = BACKBONES[config.backbone.name]
@@ -99,7 +102,7 @@ def build_network(config: ModelConfig, input: Input, outputs: int, *, seed: int 
         _check_no_head(config)
     if seed is not None:
         seed_everything(seed, "weights")
-    layers = LayerFactory(config.activation, config.norm, config.initializer)
+    layers = LayerFactory(config.activation, config.norm, config.initializer, config.embedding, blank=blank)
     backbone = kind.build(config.backbone, input=input, layers=layers)
     model = _network(config, backbone, layers, outputs)
     check_views(config.test_time_augmentation, input.specs, "model.test_time_augmentation")

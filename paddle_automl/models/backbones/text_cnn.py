@@ -15,7 +15,9 @@ from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.kernels import plain
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.text.base import TextBackbone, texts_of
-from paddle_automl.models.text.embedding import Embedding
+
+OWN, GIVEN = (2, 3, 4, 5), (1, 2, 3)
+"""Windows for characters and words, and for the longer tokens of pretrained networks."""
 
 
 @BACKBONES.register("text_cnn")
@@ -34,8 +36,8 @@ class TextCNN(TextBackbone):
         """Numbers of a token's vector."""
         filters: int = Field(128, ge=1)
         """Filters of each width."""
-        windows: Sequence[Annotated[int, Field(ge=1, le=32)]] = (2, 3, 4, 5)
-        """Tokens that a filter sees."""
+        windows: Sequence[Annotated[int, Field(ge=1, le=32)]] | None = None
+        """Tokens that a filter sees; null: 1, 2 and 3 for tokens with given vectors, else 2, 3, 4 and 5."""
         token_dropout: float = Field(0.0, ge=0, lt=1)
         """Fraction of the tokens that are read as unknown in a step of the training."""
         dropout: float = Field(0.5, ge=0, lt=1)
@@ -44,21 +46,21 @@ class TextCNN(TextBackbone):
     space: ClassVar[dict[str, Any]] = {"filters": {"choice": [64, 128, 256]}}
     small: ClassVar[dict[str, Any]] = {"width": 8, "filters": 4, "windows": [1, 2], "dropout": 0.0}
 
-    def __init__(self, config: Config, rows: int, layers: LayerFactory) -> None:
+    def __init__(self, config: Config, tokens: list[str], layers: LayerFactory) -> None:
         super().__init__()
-        self.embedding = Embedding(rows, config.width, dropout=config.token_dropout)
-        self.convs = nn.LayerList(
-            [layers.conv1d(config.width, config.filters, window, padding=window) for window in config.windows]
-        )
+        self.embedding = layers.embedding(tokens, config.width, dropout=config.token_dropout)
+        windows = config.windows or (GIVEN if layers.gives_vectors else OWN)
+        width, filters = self.embedding.width, config.filters
+        self.convs = nn.LayerList([layers.conv1d(width, filters, window, padding=window) for window in windows])
         self.pool = layers.global_max_pool1d()
-        self.out_features = config.filters * len(config.windows)
+        self.out_features = filters * len(windows)
         self.bias = _Bias(self.out_features)
         self.activation = layers.activation()
         self.drop = layers.dropout(config.dropout)
 
     @classmethod
     def build(cls, config: Any, *, input: Input, layers: LayerFactory) -> TextCNN:  # noqa: D102
-        return cls(config, texts_of(input).rows("tokens"), layers)
+        return cls(config, list(texts_of(input).texts("tokens")), layers)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Map tokens [N, L] to features [N, filters * windows]."""

@@ -39,11 +39,13 @@ def make_model(config: RunConfig, data: PreparedData) -> Network:
     return _built(config.model, data.input, data.task, config.seed)
 
 
-def _built(options: ModelConfig, taken: Input, task: Task, seed: int | None = None) -> Network:
+def _built(
+    options: ModelConfig, taken: Input, task: Task, seed: int | None = None, *, blank: bool = False
+) -> Network:
     """Return a new network, from the weights of another run if `pretrained` is its folder."""
     run = run_of_weights(options)
     if run is None:
-        return build_network(options, taken, task.outputs, seed=seed)
+        return build_network(options, taken, task.outputs, seed=seed, blank=blank)
     _check_layers(options, run.config.model, run.folder.path)
     model = build_network(options.model_copy(update={"pretrained": None}), taken, task.outputs, seed=seed)
     other = trained_network(run.config, run.folder)
@@ -187,7 +189,7 @@ def _loaded(config: RunConfig, folder: RunFolder, record: TrainResult) -> Traine
             "longer holds the weights that it was trained on"
         )
     options = config.model if head_alone else config.model.model_copy(update={"pretrained": None})
-    model = _built(options, taken, task)
+    model = _built(options, taken, task, blank=True)
     load_checkpoint(model, weights, head_alone=head_alone)
     model.eval()
     return TrainedNetwork(model, taken, task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 from paddle import Tensor, nn
 
@@ -24,6 +25,14 @@ class Embedding(nn.Layer):
         super().__init__()
         self.table = RowTable(rows, width, deviation=DEVIATION, rate=RATE)
         self.dropout = dropout
+        self.width = width
+
+    def begin_with(self, vectors: np.ndarray, known: np.ndarray, *, frozen: bool) -> None:
+        """Set the vectors [V, D] of the tokens that are `known` [V]; the others stay random."""
+        with paddle.no_grad():
+            own = self.table.weight.numpy()
+            self.table.weight.set_value(np.where(known[:, None], vectors, own))
+        self.table.weight.stop_gradient = frozen
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the vectors of tokens."""
