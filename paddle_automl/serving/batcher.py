@@ -65,6 +65,11 @@ class Batcher:
         self.rows = 0
         """Items that wait."""
 
+    @property
+    def running(self) -> int:
+        """Return the number of items of the batches that run."""
+        return sum(job.rows for jobs in self._running for job in jobs)
+
     def submit(self, kind: Hashable, content: Any, rows: int) -> Job:
         """Add a job; raises RequestError (503) if too many items wait already."""
         if self._closed:

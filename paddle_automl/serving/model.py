@@ -74,6 +74,11 @@ class ServedModel:
         return self._reading + self._batcher.rows
 
     @property
+    def running(self) -> int:
+        """Return the number of items of the batches on their way."""
+        return self._batcher.running
+
+    @property
     def word(self) -> str:
         """Return the word for one item: image, text."""
         return self.predictor.input.word

@@ -61,7 +61,8 @@ def started(bundle: Path, *options: str) -> Iterator[Server]:
     try:
         yield Server(_target(process), process)
     finally:
-        process.terminate()
+        if process.poll() is None:
+            process.terminate()
         try:
             process.wait(END_S)
         except psutil.TimeoutExpired:

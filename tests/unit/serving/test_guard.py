@@ -142,7 +142,7 @@ def test_a_full_queue_gets_503_and_the_others_their_answers(predictor, monkeypat
         slowed(server.app, monkeypatch, gate)
         answers = []
         threads = [
-            threading.Thread(target=lambda: answers.append(server.post(INFER, request_of(4)))) for _ in range(2)
+            threading.Thread(target=lambda: answers.append(server.post(INFER, request_of(4)))) for _ in range(3)
         ]
         for thread in threads:
             thread.start()
@@ -153,8 +153,34 @@ def test_a_full_queue_gets_503_and_the_others_their_answers(predictor, monkeypat
         for thread in threads:
             thread.join()
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-        assert [answer.status for answer in answers] == [200, 200]
+        assert [answer.status for answer in answers] == [200, 200, 200]
         assert server.post(INFER, request_of(1)).status == 200
+
+
+def test_a_server_that_stops_answers_what_it_has_taken(predictor, monkeypatch):
+    gate, answers = threading.Event(), []
+    with running(predictor) as server:
+        slowed(server.app, monkeypatch, gate)
+        thread = threading.Thread(target=lambda: answers.append(server.post(INFER, request_of(1))))
+        thread.start()
+        while not server.app.model.running:
+            time.sleep(0.01)
+        threading.Timer(0.3, gate.set).start()
+    thread.join()
+    assert [answer.status for answer in answers] == [200]
+    with pytest.raises(ConnectionRefusedError):
+        server.get("/v2")
+
+
+def test_a_client_that_ends_its_side_gets_its_answer(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        found = b""
+        while part := connection.recv(65536):
+            found += part
+    assert found.startswith(b"HTTP/1.1 200")
+    assert found.endswith(b'{"live":true}')
 
 
 def test_an_answer_that_takes_too_long_is_a_504(predictor, monkeypatch):
