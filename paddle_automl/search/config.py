@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
+from paddle_automl.search.constraints import Constraint
 from paddle_automl.search.controllers.base import CONTROLLERS
 from paddle_automl.search.executors.base import EXECUTORS
 from paddle_automl.search.objective import Objective
@@ -34,6 +35,9 @@ class SearchConfig(Section):
     objectives: Sequence[Objective] = default(({"metric": "accuracy"},))
     """Metrics to optimize; the exported model is the best in the first one among those within all limits. Left out:
     the main metric of the task."""
+    constraints: Sequence[Constraint] = ()
+    """Bounds on the network itself, such as [latency_ms <= 5, size_mb <= 2]: they are checked before a trial is
+    trained, and a network beyond them is not trained and does not count as a trial."""
     metric: Annotated[str, MetricKey()] | None = None
     """Short for one objective: a metric, or one expression such as 0.7 * macro_f1 + 0.3 * recall[class=cat] or
     {metric: cost, matrix: {cat: {dog: 5}}}; the direction is that of the metric."""

@@ -31,6 +31,8 @@ from paddle_automl.search.study import Study
 from paddle_automl.space import Params
 
 DUPLICATES_IN_A_ROW = 20
+REFUSED_IN_A_ROW = 100
+"""So many networks beyond the constraints, one after the other, end the search."""
 
 
 class Coordinator:
@@ -69,6 +71,7 @@ class Coordinator:
         self._log: Path | None = None
         self._failures: list[TrialRecord] = []
         self._duplicates = 0
+        self._refused: list[TrialRecord] = []
         self._inbox: deque[Event] = deque()
         self._background = BackgroundSlot(executor, background, self._inbox)
         self._ctrl_c = CtrlC()
@@ -93,7 +96,10 @@ class Coordinator:
                 self._abandon()
             raise
         if ending.reason != "interrupted" and not self.study.ranking():
-            raise SearchFailedError(nothing_usable(ending.message, self._failures, self.study.space, self._log))
+            refused = self._refused[-1].reason if self._refused else ""
+            raise SearchFailedError(
+                nothing_usable(ending.message, self._failures, self.study.space, self._log, refused)
+            )
         return self._with_repeats(ending)
 
     def _loop(self) -> Ending:
@@ -134,6 +140,8 @@ class Coordinator:
             return Ending("no improvement", f"no improvement in the last {progress.since} trials")
         if self._duplicates >= DUPLICATES_IN_A_ROW:
             return Ending("exhausted", f"the last {self._duplicates} proposals were known trials")
+        if len(self._refused) >= REFUSED_IN_A_ROW:
+            return Ending("exhausted", f"the last {len(self._refused)} networks were beyond search.constraints")
         if self.executor.free > 0 and self.study.exhausted(self.controller):
             return Ending("exhausted", "everything in the search space was tried")
         return None
@@ -233,6 +241,10 @@ class Coordinator:
                 listener.on_end(record)
             if record.state == "failed" and record.counted:
                 self._failures.append(record)
+            if record.counted:
+                self._refused.clear()
+            elif record.infeasible and record.duplicate_of is None:
+                self._refused.append(record)
 
     def _give_up_after_failures(self) -> None:
         if len(self._failures) >= self.limits.max_failures and not self.study.ranking():

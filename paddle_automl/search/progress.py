@@ -69,10 +69,20 @@ def common_failure(failures: Sequence[TrialRecord], space: SearchSpace, log: Pat
     return f"{count} of {len(failures)} because: {reason}; {common}{where}"
 
 
-def nothing_usable(ended: str, failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None) -> str:
-    """Return why a search that ended for the reason `ended` has no usable trial, and what to do."""
+def nothing_usable(
+    ended: str, failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None, refused: str = ""
+) -> str:
+    """Return why a search that ended for the reason `ended` has no usable trial, and what to do.
+
+    `refused` is why the last network was not trained, if constraints have refused some.
+    """
     if failures:
         return f"{ended}, and no trial succeeded; {common_failure(failures, space, log)}"
+    if refused:
+        return (
+            f"{ended}, and no network was within the constraints; the last one: {refused}; raise the limits in "
+            "search.constraints, or allow smaller networks in search.space"
+        )
     return (
         f"{ended}, and no trial completed its first epoch; give more time (budget.time) or make trials smaller "
         "(training.epochs, data.input.size, the search space)"

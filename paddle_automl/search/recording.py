@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from paddle_automl.search.faults import storing
 from paddle_automl.search.objective import Objective, values_of
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import INTERRUPTED, KILLED, TrialRecord
+from paddle_automl.search.records import INFEASIBLE, INTERRUPTED, KILLED, TrialRecord
 from paddle_automl.search.standings import Standings
 from paddle_automl.search.storage import MOST_KILLS, enqueue_again, kills_of, set_intermediate, set_mark
 from paddle_automl.space import SearchSpace
@@ -52,6 +52,12 @@ class Recording(Standings):
         return self._end(number, TrialState.PRUNED, metrics=dict(metrics), curve=curve, reason=reason)
 
     @storing
+    def refuse(self, number: int, reason: str) -> list[TrialRecord]:
+        """Record a trial that was not trained, because its network is beyond a constraint."""
+        set_mark(self._study, number, INFEASIBLE, True)
+        return self._end(number, TrialState.PRUNED, reason=reason)
+
+    @storing
     def fail(self, number: int, reason: str, curve: Mapping[int, float] | None = None) -> list[TrialRecord]:
         """Record a failed trial."""
         return self._end(number, TrialState.FAIL, reason=reason, curve=curve or {})
@@ -80,6 +86,8 @@ class Recording(Standings):
     def _copy(self, record: TrialRecord, original: TrialRecord) -> TrialRecord:
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(original.state, TrialState.FAIL)
         values = original.values if state == TrialState.COMPLETE else None
+        if original.infeasible:
+            set_mark(self._study, record.number, INFEASIBLE, True)
         ended = self._end(
             record.number,
             state,

@@ -25,6 +25,8 @@ UNASKED = "unasked"
 """Marks a trial whose search was killed before all its choices were written."""
 KILLED = "killed"
 """Marks a trial that was running when its search was killed."""
+INFEASIBLE = "infeasible"
+"""Marks a trial whose network is beyond a constraint."""
 KILLED_TWICE = "the search was killed twice while these choices ran"
 """Reason of a trial whose choices are not run again."""
 
@@ -52,6 +54,7 @@ class _Attributes(BaseModel):
     warm_start: bool = False
     unasked: bool = False
     killed: bool = False
+    infeasible: bool = False
 
 
 def checked_attributes(trial: FrozenTrial) -> _Attributes:
@@ -71,7 +74,8 @@ class TrialRecord:
     one was not reported. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of the trial
     whose results were copied instead of running this one; `retry_of` that of an interrupted trial. `repeat` counts
     from 1: such a trial runs the configuration of trial `repeat_of` again with another seed. `warm_start` marks the
-    best of another study, `baseline` the configuration's own values.
+    best of another study, `baseline` the configuration's own values. An `infeasible` one was not trained: its
+    network is beyond `search.constraints`.
     """
 
     number: int
@@ -90,6 +94,7 @@ class TrialRecord:
     repeat: int = 0
     baseline: bool = False
     warm_start: bool = False
+    infeasible: bool = False
 
     @property
     def finished(self) -> bool:
@@ -101,7 +106,7 @@ class TrialRecord:
         """Whether the trial counts towards `search.trials`: it ended with a result or by its own failure."""
         if self.state == "failed":
             return self.duplicate_of is None and self.reason not in (INTERRUPTED, NO_TIME)
-        return self.finished and self.duplicate_of is None
+        return self.finished and self.duplicate_of is None and not self.infeasible
 
     @classmethod
     def from_trial(cls, trial: FrozenTrial, objectives: Sequence[Objective]) -> TrialRecord:
@@ -127,6 +132,7 @@ class TrialRecord:
             repeat=known.repeat,
             baseline=known.baseline,
             warm_start=known.warm_start,
+            infeasible=known.infeasible,
         )
 
 

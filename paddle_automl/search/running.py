@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddle_automl.core.errors import MachineError, TimeUpError, TrialError
+from paddle_automl.core.errors import InfeasibleError, MachineError, TimeUpError, TrialError
 from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
 from paddle_automl.search.objective import Objective, curve_objective, excess_of
 from paddle_automl.search.records import NO_TIME, TrialRecord
@@ -58,7 +58,7 @@ class Running:
         Failed trials, copies and repeats are left out: repeats would count the best configurations twice.
         """
         self._points.pop(record.number, None)
-        if record.finished and record.duplicate_of is None and record.repeat_of is None:
+        if record.counted and record.finished and record.repeat_of is None:
             reports = record.reports or {epoch: self._alone(value) for epoch, value in record.curve.items()}
             self._points[record.number] = {
                 epoch: self._point(record.curve[epoch], reported) for epoch, reported in reports.items()
@@ -123,6 +123,8 @@ class Running:
         if isinstance(event.error, TimeUpError):
             # It found out by itself that the time left is too short for it.
             reason = NO_TIME
+        if isinstance(event.error, InfeasibleError):
+            return self.study.refuse(number, reason)
         if reason == NO_TIME and trial.usable_metrics:
             return self.study.prune(number, trial.usable_metrics, trial.curve, NO_TIME)
         return self.study.fail(number, reason, trial.curve)

@@ -26,6 +26,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.warmup import PRELOAD
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.trials import split_seed
+from paddle_automl.search.constraints import Constraint
 from paddle_automl.search.executors.base import EXECUTORS, Executor, Job, Worker, run_job
 from paddle_automl.tasks.base import TASKS
 
@@ -41,12 +42,19 @@ class Shared:
     objectives: tuple[str, ...] = ()
     """Metrics that the search optimizes: metrics that take time to measure are measured only if they are among
     them."""
+    constraints: tuple[Constraint, ...] = ()
+    """Bounds of the search on the network itself; their metrics are measured too."""
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Return the metrics of objectives and constraints."""
+        return (*self.objectives, *(item.metric for item in self.constraints))
 
 
 def shared_of(config: RunConfig) -> Shared:
     """Return the data that the jobs of a search, or of one training, share."""
     search = config.search if config.task is None else config.search.for_task(TASKS[config.task.name])
-    return Shared(tuple(objective.metric for objective in search.objectives))
+    return Shared(tuple(objective.metric for objective in search.objectives), search.constraints)
 
 
 def start_executor(

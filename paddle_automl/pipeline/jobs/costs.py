@@ -39,8 +39,8 @@ def network_costs(
 
     network = NetworkFacts(facts.parameters, facts.flops, facts.size_mb)
     return {
-        **measure_network(network, shared.objectives),
-        **measure_bundle(BundleFacts(latency_ms), shared.objectives),
+        **measure_network(network, shared.measured),
+        **measure_bundle(BundleFacts(latency_ms), shared.measured),
     }
 
 

@@ -206,6 +206,8 @@ def outcome_text(record: TrialRecord, objectives: Sequence[Objective]) -> str:
     """Return one line on how a trial ended."""
     if record.reason == INTERRUPTED:
         return "interrupted; it will be run again"
+    if record.infeasible:
+        return record.reason
     if record.state == "failed":
         return f"failed: {record.reason}"
     values = " ".join(f"{o.metric} {v:.4g}" for o, v in zip(objectives, record.values or (), strict=False))

@@ -83,6 +83,8 @@ def identity(config: RunConfig) -> dict[str, Any]:
     flat = dict(_flatten(keep, ""))
     if config.search.warm_start:
         flat["search.warm_start"] = list(config.search.warm_start)
+    if config.search.constraints:
+        flat["search.constraints"] = [str(item) for item in config.search.constraints]
     # How batches are loaded does not affect the result.
     for key in ("data.in_memory", "data.in_memory_limit_mb", "data.loader_workers"):
         flat.pop(key, None)

@@ -130,7 +130,8 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
     config = trial_config(run.config, run.space, record.params, folder.alone, record.repeat)
     folder.write_config(config)
     search = run.config.search
-    request = TrainRequest(config, folder.path, run.shared, within_s=within_s)
+    # A repeat measures the same network again, and noise must not refuse it now.
+    request = TrainRequest(config, folder.path, run.shared, within_s=within_s, constrained=record.repeat_of is None)
     return replace(
         job_of("train", request, folder.log("train"), run.config),
         timeout_s=search.trial_timeout_s,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paddle_automl.core.errors import ConfigError, DataError, TimeUpError, TrialError
+from paddle_automl.core.errors import ConfigError, DataError, InfeasibleError, TimeUpError, TrialError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.commands import export_run
 from paddle_automl.pipeline.config import RunConfig
@@ -275,3 +275,21 @@ def test_a_training_that_would_be_too_short_is_not_begun(executor, tmp_path):
     with pytest.raises(TrialError, match=r"too little time is left: .+ fit into \d+ s"):
         call(executor, job_of("train", request, tmp_path / "log", config), TrainResult)
     assert not RunFolder(tmp_path).weights.exists()
+
+
+def test_a_network_beyond_a_constraint_is_not_trained(executor, tmp_path):
+    config = settled(config_of(data=dataset("digit"), search={"constraints": ["parameters <= 10"]}), executor)
+    RunFolder(tmp_path).write_config(config)
+    request = TrainRequest(config, tmp_path, shared_of(config), within_s=600.0, constrained=True)
+    reported = []
+    with pytest.raises(InfeasibleError, match=r"beyond search\.constraints: parameters is .*, required <= 10"):
+        call(
+            executor,
+            job_of("train", request, tmp_path / "log", config),
+            TrainResult,
+            lambda *found: reported.append(found),
+        )
+    assert reported == []
+    assert not RunFolder(tmp_path).weights.exists()
+    # Outside of a search the same configuration is trained.
+    train(executor, tmp_path / "alone", data=dataset("digit"), search={"constraints": ["parameters <= 10"]})
