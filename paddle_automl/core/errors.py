@@ -50,6 +50,10 @@ class TimeUpError(TrialError):
     """A job was ended because the time for it was up."""
 
 
+class InfeasibleError(TrialError):
+    """A trial was not trained, because its network is beyond a constraint of the search."""
+
+
 class SearchFailedError(AutoMLError):
     """The search ended without one usable trial."""
 
