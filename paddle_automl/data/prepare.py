@@ -32,6 +32,7 @@ from paddle_automl.data.samples import SPLITS, Samples
 from paddle_automl.data.splits import Batch, Everything, PreparedData, Split
 from paddle_automl.data.splitting import Rows, fold_indices, split_indices
 from paddle_automl.data.stores import ArrayStore, SourceStore
+from paddle_automl.data.stratify import drawn_items
 from paddle_automl.inputs.base import INPUTS, Input, Statistics, batched
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.tasks.base import TASKS, RawTargets, Task, check_readable, default_task
@@ -84,6 +85,9 @@ def prepare(
     else:
         indices, items = known.indices, known.items
     report_copies(samples, data.copies, indices, word)
+    if config.items is not None:
+        strata = fitted.strata(codes)
+        indices = {**indices, "train": drawn_items(strata, indices["train"], config.items, config.items_seed)}
     fitted = fitted.with_training(codes[indices["train"]])
     given, key = _fit_input(config, data, indices["train"], cache)
     if arrays is not None:

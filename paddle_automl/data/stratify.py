@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from paddle_automl.core.seeds import generator
+from paddle_automl.tasks.base import Strata
+
 
 def iterative(
     counts: np.ndarray, sizes: np.ndarray, fractions: Sequence[float], rng: np.random.Generator
@@ -113,3 +116,21 @@ def _shuffled(members: np.ndarray, units: np.ndarray, rng: np.random.Generator) 
     rank = np.empty(len(sizes), dtype=np.int64)
     rank[order] = np.arange(len(sizes))
     return members[np.argsort(rank[position], kind="stable")], sizes[order]
+
+
+def drawn_items(strata: Strata | None, members: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return `count` of the items `members`, sorted, in the proportions of their classes, at least one of each.
+
+    All of them where there are not more. Items without single classes are drawn at random.
+    """
+    if count >= len(members):
+        return members
+    order = generator(seed, "items").permutation(members)
+    if strata is not None and strata.values.ndim == 1:
+        classes = strata.values[order]
+        rank = np.empty(len(order))
+        for label in np.unique(classes):
+            own = np.flatnonzero(classes == label)
+            rank[own] = np.arange(len(own)) / len(own)
+        order = order[np.argsort(rank, kind="stable")]
+    return np.sort(order[:count])
