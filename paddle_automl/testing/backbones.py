@@ -41,6 +41,18 @@ def image_input(channels: int, height: int, width: int) -> Input:
     return kind(kind.Fitted(name="image", size=(height, width), channels=channels, mean=mean, std=std))  # type: ignore[call-arg]
 
 
+TEXTS = ("the room is clean", "too loud, and far from everything", "房间很干净，早餐一般", "a", "nice and clean")
+"""Texts to which the input of a text backbone is fitted."""
+
+
+def text_input() -> Input:
+    """Return the input of texts, fitted to a few of them: n-grams of characters and words, tokens of characters."""
+    kind = INPUTS["text"]
+    config = kind.Config.model_validate({"name": "text", "ngrams": ["characters 1-2"], "tokens": "characters"})
+    reader = kind.reader(config, sources=None, items=np.array(TEXTS, dtype=object))
+    return kind.fit(config, reader, kind.measure(config, reader, [np.array(TEXTS, dtype=object)]))
+
+
 class BackboneContract:
     """Tests of a backbone: parametrize `plugin` with its class.
 
@@ -54,6 +66,8 @@ class BackboneContract:
 
     def inputs(self, plugin: type[Backbone]) -> list[Input]:
         """Return inputs of several sizes, the smallest first."""
+        if plugin.takes == "text":
+            return [text_input()]
         if plugin.takes != "image":
             pytest.fail(f"override inputs(): {plugin.__name__} takes {plugin.takes} input, return some of those")
         return [image_input(*shape) for shape in SHAPES]
@@ -73,14 +87,29 @@ class BackboneContract:
         layers = LayerFactory(activation, NORMS[norm].Config(name=norm), "kaiming_normal")
         chosen = {**plugin.small, **self.options} if options is None else options
         backbone = plugin.build(
-            plugin.Config.model_validate(chosen), input=given or self.inputs(plugin)[0], layers=layers
+            plugin.Config.model_validate(chosen), input=self.taken(plugin, given, options), layers=layers
         )
         return Network(backbone, layers, outputs=OUTPUTS, dropout=0.0)
 
-    def example(self, plugin: type[Backbone], count: int, given: Input | None = None) -> list[Tensor]:
+    def example(
+        self,
+        plugin: type[Backbone],
+        count: int,
+        given: Input | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> list[Tensor]:
         """Return the network's arguments for `count` random items."""
-        given = given or self.inputs(plugin)[0]
+        given = self.taken(plugin, given, options)
         return [paddle.to_tensor(array) for array in given.example(count, np.random.default_rng(0)).values()]
+
+    def taken(
+        self, plugin: type[Backbone], given: Input | None = None, options: dict[str, Any] | None = None
+    ) -> Input:
+        """Return an input, by default the first of `inputs`, with the arrays that the backbone takes alone."""
+        given = given or self.inputs(plugin)[0]
+        chosen = {**plugin.small, **self.options} if options is None else options
+        names = plugin.arrays(plugin.Config.model_validate(chosen))
+        return given if names is None else given.only(names)
 
     def points(self, plugin: type[Backbone], count: int) -> Iterator[dict[str, Any]]:
         """Yield the options at the corners of the declared space, and at `count` points between them."""
@@ -154,7 +183,7 @@ class BackboneContract:
     ) -> None:
         """Paddle can export it for any batch size, into a folder with a non-ASCII name."""
         norm = "none" if activation == "prelu" else "batch_norm"
-        given = self.inputs(plugin)[0]
+        given = self.taken(plugin)
         model = self.network(plugin, given, activation=activation, norm=norm)
         layer = _Traced(model)
         layer.eval()
@@ -194,7 +223,7 @@ class BackboneContract:
         for options in self.points(plugin, count=4):
             model = self.network(plugin, inputs[0], options=options)
             with evaluating(model), paddle.no_grad():
-                assert np.isfinite(model(*self.example(plugin, 1)).numpy()).all()
+                assert np.isfinite(model(*self.example(plugin, 1, options=options)).numpy()).all()
 
     def test_layers_come_from_the_factory(self, plugin: type[Backbone], monkeypatch: pytest.MonkeyPatch) -> None:
         """Otherwise model.activation, norm, initializer and fast layers would not apply everywhere."""
@@ -211,7 +240,7 @@ class BackboneContract:
     def test_options_are_described_and_those_of_the_space_exist(self, plugin: type[Backbone]) -> None:
         """Class and options have a docstring; `space` and `small` name options; `takes` names an input."""
         check_options(plugin)
-        assert set(plugin.space) <= set(plugin.Config.model_fields)
+        assert {key.partition(".")[0] for key in plugin.space} <= set(plugin.Config.model_fields)
         assert set(plugin.small) <= set(plugin.Config.model_fields)
         assert plugin.takes in INPUTS
 

@@ -36,6 +36,7 @@ class Bag(TextBackbone):
         """Fraction of the features set to zero while training."""
 
     needs: ClassVar[tuple[str, ...]] = NGRAMS
+    searched: ClassVar[bool] = False
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [32, 64, 128]},
         "ngram_dropout": {"float": [0.0, 0.5], "step": 0.1},

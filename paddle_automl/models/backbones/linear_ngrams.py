@@ -40,6 +40,7 @@ class LinearNgrams(TextBackbone):
 
     needs: ClassVar[tuple[str, ...]] = NGRAMS
     scores: ClassVar[bool] = True
+    searched: ClassVar[bool] = False
     space: ClassVar[dict[str, Any]] = {"model": {"choice": ["svm", "logistic"]}, "C": {"log": [0.03, 3.0]}}
 
     def __init__(self, config: Config, rows: int) -> None:

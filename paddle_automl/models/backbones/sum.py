@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from paddle_automl.core.schema import Plugin, PluginConfig, default
 from paddle_automl.inputs.base import Input
-from paddle_automl.models.backbones.base import BACKBONES
+from paddle_automl.models.backbones.base import BACKBONES, KEY
 from paddle_automl.models.kinds import Kind, parameter_kinds
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.problem import Problem
@@ -51,6 +51,31 @@ class Sum(TextBackbone):
             return {name: part for name, part in self.parts.items() if part.name != NONE}
 
     scores: ClassVar[bool] = True
+    space: ClassVar[dict[str, Any]] = {
+        "parts.linear": {"linear_ngrams": {"model": {"choice": ["svm", "logistic"]}, "C": {"log": [0.03, 3.0]}}},
+        "parts.wide": {NONE: {}, "wide": {"ngram_dropout": {"float": [0.0, 0.5], "step": 0.1}}},
+        "parts.bag": {NONE: {}, "bag": {"width": {"choice": [32, 64, 128]}}},
+        "parts.net": {NONE: {}, "text_cnn": {"filters": {"choice": [64, 128, 256]}}, "dpcnn": {}, "bigru": {}},
+        "together": {"choice": [True, False]},
+    }
+    recipe: ClassVar[dict[str, Any]] = {
+        "data.input.ngrams": {"choice": ["auto", "characters_and_words"]},
+        "training.tables.learning_rate": {"log": [2e-3, 3e-2]},
+        "training.optimizer.learning_rate": {"log": [5e-4, 5e-3]},
+    }
+    first: ClassVar[tuple[dict[str, Any], ...]] = (
+        {
+            "data.input.ngrams": "characters_and_words",
+            f"{KEY}.parts.wide": "wide",
+            f"{KEY}.parts.bag": "bag",
+        },
+        {
+            "data.input.ngrams": "characters_and_words",
+            f"{KEY}.parts.wide": "wide",
+            f"{KEY}.parts.net": "text_cnn",
+        },
+        {f"{KEY}.parts.linear.C": 0.1},
+    )
     small: ClassVar[dict[str, Any]] = {
         "parts": {
             "linear": "linear_ngrams",

@@ -43,6 +43,7 @@ class TextCNN(TextBackbone):
         dropout: float = Field(0.5, ge=0, lt=1)
         """Fraction of the features set to zero while training."""
 
+    searched: ClassVar[bool] = False
     space: ClassVar[dict[str, Any]] = {"filters": {"choice": [64, 128, 256]}}
     small: ClassVar[dict[str, Any]] = {"width": 8, "filters": 4, "windows": [1, 2], "dropout": 0.0}
 
@@ -66,7 +67,7 @@ class TextCNN(TextBackbone):
         """Map tokens [N, L] to features [N, filters * windows]."""
         x = self.embedding(inputs[0]).transpose([0, 2, 1])
         branches = fast.fork(x, len(self.convs))
-        found = [plain(self.pool(conv(part))).flatten(1) for conv, part in zip(self.convs, branches, strict=True)]
+        found = [plain(self.pool(conv(branches[place]))).flatten(1) for place, conv in enumerate(self.convs)]
         return self.drop(plain(self.activation(self.bias(paddle.concat(found, axis=1)))))
 
 
