@@ -34,16 +34,17 @@ class Expectation:
 def best_of(costs: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, lower and upper quantile of the lowest of n draws from `costs` [M], for n from 1 to `most`.
 
-    Dodge et al. 2019, "Show Your Work", eq. (2), for costs: the lowest of n draws exceeds the i-th of M sorted
-    costs with the probability ((M - i) / M)^n.
+    Dodge et al. 2019, "Show Your Work", eq. (2), for costs: the lowest of n draws exceeds a cost that i of the M
+    are not above with the probability ((M - i) / M)^n.
     """
-    ordered = np.sort(costs)
-    count = len(ordered)
-    above = np.arange(count, -1, -1) / count
+    ordered, counts = np.unique(costs, return_counts=True)
+    above = 1 - np.append(0, np.cumsum(counts)) / len(costs)
+    above[-1] = 0.0
     trials = np.arange(1, most + 1)[:, None]
     weights = above[None, :-1] ** trials - above[None, 1:] ** trials
     below = np.cumsum(weights, axis=1)
-    ends = [ordered[np.minimum((below < level - 1e-12).sum(axis=1), count - 1)] for level in (LOW, HIGH)]
+    last = len(ordered) - 1
+    ends = [ordered[np.minimum((below < level - 1e-12).sum(axis=1), last)] for level in (LOW, HIGH)]
     return weights @ ordered, ends[0], ends[1]
 
 
@@ -66,7 +67,7 @@ def expectation_of(
 
     encoding = Encoding(space)
     rows = np.stack([encoding.encode(item) for item in params])
-    forest = RandomForestRegressor(TREES, oob_score=True, max_features=0.5, random_state=seed, n_jobs=1)
+    forest = RandomForestRegressor(TREES, oob_score=True, random_state=seed, n_jobs=1)
     forest.fit(rows, seen)
     drawn = encoding.sample(DRAWS, np.random.default_rng(seed))
     sample = np.concatenate([tree.predict(drawn) for tree in forest.estimators_])

@@ -18,6 +18,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 
 TINY = {
+    "report": "none",
     "data": {"dataset": "digits"},
     "model": {"backbone": {"name": "resnet", "width": 8, "blocks": [1]}},
     "training": {
@@ -107,5 +108,5 @@ def searched(tmp_path_factory) -> tuple[Path, Path, Ran]:
     """A finished search: its configuration file, its output folder and what it printed."""
     folder = tmp_path_factory.mktemp("searched")
     output = folder / "output"
-    file = write_config(folder, {**TINY, "output": str(output)})
+    file = write_config(folder, {**TINY, "report": "en", "output": str(output)})
     return file, output, run_tool("search", "-c", file)

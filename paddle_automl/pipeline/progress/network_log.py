@@ -66,7 +66,7 @@ def log_network(
                 logger.warning("VisualDL: no %s: %s: %s", name, type(error).__name__, shown(error))
         writer.close()
         (root / NAME).mkdir(exist_ok=True)
-        # VisualDL shows the newest file of a folder. One that is running fails on every page without the older ones.
+        # VisualDL shows the newest file of a folder; while it runs, it fails on every page without the older ones.
         for file in folder.iterdir():
             file.replace(root / NAME / file.name)
 
@@ -91,7 +91,7 @@ def _augmented(writer: Any, config: RunConfig, train: Split) -> None:
     for number in range(1, VERSIONS + 1):
         pictures = augmented_batch(config, train, IMAGES, number)
         writer.add_image("augmented training batch", _sheet([picture.pixels for picture in pictures]), number)
-        writer.add_text("augmented training batch", "; ".join(shown(p.label) for p in pictures), number)
+        writer.add_text("targets of the augmented batch", "; ".join(shown(p.label) for p in pictures), number)
 
 
 def _mistakes(writer: Any, judged: Split, outputs: np.ndarray, split: str) -> None:

@@ -81,7 +81,7 @@ class Report(Stage):
 
 
 def _write_page(run: Run, until: float | None) -> None:
-    """Write the report in a worker, which is killed shortly before `until`; none of its failures fails the search."""
+    """Write the report in a worker that is killed shortly before `until`; its failures are none of the search."""
     folder = run.folder
     for file in (folder.report, folder.report_data):
         # Whatever happens now, there is no report of an earlier state.

@@ -36,12 +36,15 @@ def window(values: Sequence[float], goal: str) -> tuple[float, float] | None:
     return (reach, edge) if goal == "maximize" else (edge, reach)
 
 
-def limit_axis(axis: Any, values: Sequence[float], goal: str) -> bool:
-    """Limit a vertical axis as `window` says; return whether some values are outside."""
+def limit_axis(axis: Any, values: Sequence[float], goal: str, show: Sequence[float] = ()) -> bool:
+    """Limit a vertical axis as `window` says, but `show` some values; return whether others are outside."""
     found = window(values, goal)
     if found is None:
         return False
-    axis.set_ylim(*found)
+    low, high = min([found[0], *show]), max([found[1], *show])
+    if low < found[0] or high > found[1]:
+        low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    axis.set_ylim(low, high)
     return True
 
 

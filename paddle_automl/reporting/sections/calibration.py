@@ -43,6 +43,15 @@ class Calibration(ReportSection):
             "95 % intervals, wide for few predictions. Right: number of predictions.",
             "各概率下预测正确的频率；线上两者相等。误差线：95% 置信区间，预测少时较宽。右图：预测数。",
         ),
+        "temperature": (
+            "The probabilities were scaled with a temperature of {temperature}, fitted on {items} validation "
+            "items; there the error was {before} before and {after} after.",
+            "概率以温度 {temperature} 缩放（在 {items} 个验证样本上拟合）；其上的误差由 {before} 变为 {after}。",
+        ),
+        "seen": (
+            "The network was trained on these items too, so both are too small.",
+            "网络也用这些样本训练过，因此两者偏小。",
+        ),
         "stated": ("stated probability", "所给概率"),
         "frequency": ("frequency", "实际频率"),
         "predictions": ("predictions", "预测数"),
@@ -53,7 +62,7 @@ class Calibration(ReportSection):
         found = need_answers(material).get("reliability")
         if not found or not found["groups"]:
             raise Missing("none")
-        return dict(found)
+        return {**found, "temperature": (material.bundle or {}).get("calibration")}
 
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
         """Return the error, its direction, and the drawing."""
@@ -65,6 +74,13 @@ class Calibration(ReportSection):
         # Of labels most are absent, so that the mean over all says nothing about confidence.
         if content["of"] == "answers" and abs(gap) > 0.01:
             sentences.append(words("over" if gap < 0 else "under"))
+        scaled = content.get("temperature")
+        if scaled:
+            before, after = (figure(scaled[key], 3) for key in ("error_before", "error_after"))
+            values = {"temperature": figure(scaled["temperature"], 3), "items": figure(scaled["items"])}
+            sentences.append(words("temperature", before=before, after=after, **values))
+            if not scaled.get("held_out", True):
+                sentences.append(words("seen"))
         return [Paragraph(words.joined(sentences)), self._chart(content["groups"], words)]
 
     def _chart(self, groups: list[dict[str, Any]], words: Words) -> Chart:

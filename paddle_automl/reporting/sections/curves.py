@@ -79,12 +79,15 @@ class Curves(ReportSection):
         marked = [t for t in content["trials"] if t["number"] in (winner, baseline)]
         others = [t for t in content["trials"] if t["number"] not in (winner, baseline)][: MOST - len(marked)]
         ends: list[float] = []
+        finals: list[float] = []
         with Drawing(size=(8.4, 3.3)) as drawing:
             axes = drawing.axes
 
             def draw(points: Any, **style: Any) -> None:
                 epochs, values = zip(*points, strict=True)
                 ends.extend(values[len(values) // 4 :])
+                if style.get("zorder"):
+                    finals.append(values[-1])
                 axes.plot(epochs, values, marker="." if len(epochs) == 1 else None, **style)
 
             for place, trial in enumerate(others):
@@ -101,7 +104,7 @@ class Curves(ReportSection):
             for key, color in (("refit", ORANGE), ("single", GREEN)):
                 if content[key]:
                     draw(content[key], color=color, linewidth=1.8, zorder=6, label=words(key))
-            cut = limit_axis(axes, ends, content["goal"])
+            cut = limit_axis(axes, ends, content["goal"], show=finals)
             drawing.whole_numbers(axes.xaxis)
             axes.set_xlabel(words("epoch"))
             axes.set_ylabel(label(content["metric"], 40))

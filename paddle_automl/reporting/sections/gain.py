@@ -62,6 +62,10 @@ class Gain(ReportSection):
             "The best {metric} so far, and what random search would be expected to reach.",
             "当前最佳 {metric}，以及随机搜索的期望。",
         ),
+        "text_alone": (
+            "The best {metric} so far, and that of the configuration's own values.",
+            "当前最佳 {metric}，以及配置自身取值的结果。",
+        ),
         "search": ("this search", "本次搜索"),
         "expected": ("random search, expected", "随机搜索（期望）"),
         "band": ("80 % of random searches", "80% 的随机搜索"),
@@ -166,4 +170,4 @@ class Gain(ReportSection):
             axes.set_xlabel(words("trials"))
             axes.set_ylabel(label(content["metric"], 40))
             axes.legend(loc="best")
-            return Chart(drawing.svg(), words("text", metric=content["metric"]))
+            return Chart(drawing.svg(), words("text" if usable else "text_alone", metric=content["metric"]))

@@ -92,9 +92,10 @@ class Pareto(ReportSection):
                 [best["values"][place]], [best["values"][0]], "*", color=GREEN, markersize=13, zorder=5,
                 label=words("winner"),
             )  # fmt: skip
-            lines = [(axes.axhline, first["limit"]), (axes.axvline, second["limit"])]
-            for draw, limit in lines:
-                if limit is not None:
+            lines = [(axes.axhline, first["limit"], 0), (axes.axvline, second["limit"], place)]
+            for draw, limit, column in lines:
+                # A limit far away would press all points into a corner.
+                if limit is not None and _near(limit, [item["values"][column] for item in found]):
                     draw(limit, color=RED, linestyle="--", linewidth=1, label=words("limit"))
             shown = window([item["values"][0] for item in found], first["goal"])
             if shown is not None:
@@ -103,3 +104,8 @@ class Pareto(ReportSection):
             axes.set_ylabel(label(first["metric"], 40))
             axes.legend(loc="best")
             return Chart(drawing.svg(), words("text", first=first["metric"], second=second["metric"]))
+
+
+def _near(limit: float, values: list[float]) -> bool:
+    span = max(values) - min(values)
+    return min(values) - span <= limit <= max(values) + span

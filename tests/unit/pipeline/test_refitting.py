@@ -37,6 +37,7 @@ def config_of(root, output, **sections):
     given = {
         "device": "cpu",
         "visualdl": False,
+        "report": "none",
         "data": {"dataset": {"name": "image_folder", "root": str(root)}, "input": {"size": 12}},
         "model": {"backbone": {"name": "resnet", "width": 4, "blocks": [1]}},
         "training": {"epochs": 4, "batch_size": 8, "optimizer": {"name": "adamw", "learning_rate": 0.02}},

@@ -24,6 +24,7 @@ TINY = {
     "training": {"epochs": 1, "batch_size": 16, "optimizer": {"learning_rate": 0.1}},
     "deployment": {"latency": {"runs": 2, "warmup": 1}},
     "visualdl": False,
+    "report": "none",
 }
 SEARCH = {
     "space": {"training.optimizer.learning_rate": {"choice": [0.1, 0.05, 0.02]}},

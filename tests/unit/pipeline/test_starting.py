@@ -20,6 +20,7 @@ from paddle_automl.search.executors.base import Worker
 SMALL = {
     "device": "cpu",
     "visualdl": False,
+    "report": "none",
     "training": {"epochs": 2, "batch_size": 64, "optimizer": {"name": "adamw", "learning_rate": 0.02}},
 }
 BACKBONE = {"name": "resnet", "width": 4, "blocks": [1]}

@@ -15,6 +15,7 @@ TINY = {
     "model": {"backbone": {"name": "resnet", "width": 4, "blocks": [1]}},
     "training": {"epochs": 2, "batch_size": 128},
     "visualdl": False,
+    "report": "none",
 }
 
 

@@ -1,0 +1,82 @@
+"""Items of none of the classes: how many the network refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from paddle_automl.core.display_text import shown
+from paddle_automl.reporting.base import SECTIONS, Missing, ReportSection, need_bundle
+from paddle_automl.reporting.blocks import Block, Cell, Grid, Paragraph
+from paddle_automl.reporting.material import Material
+from paddle_automl.reporting.words import Texts, Words, figure
+
+
+@SECTIONS.register("unknowns")
+class Unknowns(ReportSection):
+    """The rejection score: how well it tells strangers from known items."""
+
+    place = 58
+    texts: ClassVar[Texts] = {
+        "title": ("None of the classes", "不属于任何类别"),
+        "none": (
+            "The network always names one of its classes: it has no score by which it could refuse an item.",
+            "网络总会给出其类别之一：没有可用于拒绝样本的分数。",
+        ),
+        "score": (
+            "An item whose score ({name}) is below a threshold is answered with unknown. The threshold keeps "
+            "{kept} of the {items} validation items; as many known items as that are still answered, and the "
+            "others are refused by mistake.",
+            "分数（{name}）低于阈值的样本会被回答为“未知”。该阈值保留 {items} 个验证样本中的 {kept}；"
+            "其余已知样本会被误拒。",
+        ),
+        "measured": (
+            "Of the items of {count} classes that a network had not learned ({names}), {refused} were refused "
+            "(AUROC {auroc}).",
+            "对网络未学过的 {count} 个类别（{names}）的样本，拒绝了 {refused}（AUROC {auroc}）。",
+        ),
+        "unmeasured": (
+            "How many strangers it refuses was not measured.",
+            "未测量其拒绝陌生样本的比例。",
+        ),
+        "seen": (
+            "The network was also trained on the validation items, so it refuses more of new known items.",
+            "网络也用验证样本训练过，因此会误拒更多新的已知样本。",
+        ),
+        "table": ("all scores that were tried", "尝试过的全部分数"),
+        "name": ("score", "分数"),
+        "auroc": ("AUROC", "AUROC"),
+        "refused": ("strangers refused", "拒绝陌生样本"),
+        "chosen": ("chosen", "选用"),
+    }
+
+    def content(self, material: Material) -> dict[str, Any]:
+        """Return the record of the rejection score."""
+        found = need_bundle(material).get("rejection")
+        if not found:
+            raise Missing("none")
+        return {**found, "score": found["score"]["name"]}
+
+    def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
+        """Return what the score keeps and refuses, and the other scores."""
+        kept = next(iter((content.get("kept") or {}).values()), content["keep"])
+        sentences = [words("score", name=content["score"], kept=f"{kept:.1%}", items=figure(content["items"]))]
+        withheld = [shown(name) for name in content.get("withheld") or ()]
+        if content.get("auroc") is None or content.get("refused") is None:
+            sentences.append(words("unmeasured"))
+        else:
+            names = ", ".join(withheld[:8]) or "?"
+            refused, auroc = f"{content['refused']:.1%}", figure(content["auroc"], 3)
+            sentences.append(words("measured", count=len(withheld), names=names, refused=refused, auroc=auroc))
+        if not content.get("held_out", True):
+            sentences.append(words("seen"))
+        blocks: list[Block] = [Paragraph(words.joined(sentences))]
+        tried = content.get("tried") or {}
+        rows: list[tuple[Cell, ...]] = [
+            (name, item.get("auroc"), item.get("refused"), words("yes") if name == content["score"] else "")
+            for name, item in tried.items()
+        ]
+        if len(rows) > 1:
+            columns = tuple(words(key) for key in ("name", "auroc", "refused", "chosen"))
+            blocks.append(Grid(columns, tuple(rows), words("table")))
+        return blocks

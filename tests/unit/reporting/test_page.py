@@ -1,0 +1,107 @@
+"""The page: one file without scripts, whatever the data are called."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from paddle_automl.reporting.document import Report, cell_text
+from tests.unit.reporting import materials
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "$\\frac{1",
+    '"><img src=x onerror=alert(1)>',
+    "]]></style>",
+    "中文 ‮txt.exe",
+)
+
+
+class Elements(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope="module")
+def page():
+    spec = {"model.backbone": {"choice": [*HOSTILE, "resnet"]}, "training.epochs": {"int": [1, 9]}}
+
+    def value_of(params, rng):
+        return 0.5 + 0.04 * params["training.epochs"] + rng.normal(0, 0.01)
+
+    alone = materials.whole(materials.stored(spec=spec, value_of=value_of)).configurations[0].first.number
+    study = materials.stored(spec=spec, repeats=(alone, alone), value_of=value_of)
+    found = materials.answers(HOSTILE, place=HOSTILE[2]).model_dump(mode="json")
+    material = materials.whole(study, HOSTILE, name=HOSTILE[0], answers=found)
+    report = Report("en")
+    report.write(material)
+    assert not [name for name, item in report.written.items() if item.content is None and name != "pareto"]
+    return report.as_page(material)
+
+
+def elements(page):
+    parser = Elements()
+    parser.feed(page)
+    return parser.found
+
+
+def test_no_name_in_the_data_becomes_an_element(page):
+    allowed = {
+        "html", "head", "meta", "title", "style", "body", "header", "h1", "small", "nav", "a", "main", "section",
+        "h2", "p", "dl", "div", "dt", "dd", "figure", "img", "figcaption", "table", "caption", "thead", "tbody",
+        "tr", "th", "td", "details", "summary", "pre", "blockquote", "footer",
+    }  # fmt: skip
+    found = elements(page)
+    assert {tag for tag, _ in found} <= allowed
+    assert not [name for _, attributes in found for name in attributes if name.startswith("on")]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "\u202e" not in page
+    assert "\\u202e" in page
+
+
+def test_nothing_is_looked_up_elsewhere(page):
+    for tag, attributes in elements(page):
+        for name in ("src", "href", "srcset", "data", "action"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:image/", "#")), (tag, attributes[name][:80])
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+
+
+def test_drawings_hold_texts_as_texts_and_no_scripts(page):
+    drawings = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert len(drawings) >= 8
+    texts = []
+    for drawing in drawings:
+        tree = ElementTree.fromstring(base64.b64decode(drawing))
+        tags = {element.tag.rpartition("}")[2] for element in tree.iter()}
+        assert not tags & {"script", "foreignObject", "a"}
+        texts += ["".join(element.itertext()) for element in tree.iter() if element.tag.endswith("}text")]
+    joined = "\n".join(texts)
+    assert "<script>" in joined
+    assert "$\\frac{1" in joined
+    assert "中文" in joined
+
+
+def test_a_report_of_1000_trials_stays_small():
+    material = materials.whole(materials.stored(states=("complete", "pruned") * 500))
+    report = Report("en")
+    report.write(material)
+    page = report.as_page(material)
+    assert len(page) < 3_000_000
+    assert "the first 500 of 1000 trials" in page
+
+
+def test_cells_are_short_texts():
+    assert cell_text(None) == "·"
+    assert cell_text(12345) == "12,345"
+    assert cell_text(0.91234) == "0.9123"
+    assert cell_text(1.5e-7) == "1.5e-07"
+    assert cell_text("a\nb") == "a\\nb"

@@ -1,0 +1,180 @@
+"""Every section: it tells what there is, and says in one sentence what there is not."""
+
+import json
+import string
+
+import pytest
+
+from paddle_automl.reporting.base import SECTIONS, Missing
+from paddle_automl.reporting.blocks import Chart, Facts, Grid, Paragraph
+from paddle_automl.reporting.document import Report, made
+from paddle_automl.reporting.material import Material
+from paddle_automl.reporting.words import COMMON, LANGUAGES, Words, language_of
+from tests.unit.reporting import materials
+
+EVERYTHING = materials.whole()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Sections without the time that their drawings take."""
+    monkeypatch.setattr("paddle_automl.reporting.charts.Drawing.svg", lambda self: b"<svg/>")
+
+
+def content_of(name, material):
+    return SECTIONS[name]().content(material)
+
+
+@pytest.mark.parametrize("name", SECTIONS.names())
+def test_a_section_tells_what_there_is(name):
+    material = EVERYTHING
+    if name == "pareto":
+        material = materials.whole(materials.stored(metrics=("accuracy", "latency_ms")))
+    written = made(SECTIONS[name](), material, "en")
+    assert written.content is not None, written.missing
+    assert written.blocks
+    json.dumps(written.content, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", SECTIONS.names())
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_anything_a_section_says_so_in_one_sentence(name, language):
+    written = made(SECTIONS[name](), Material("empty"), language)
+    assert written.content is None
+    assert written.missing.count(".") + written.missing.count("。") == 1
+    assert "Error" not in written.missing
+    assert written.blocks == (Paragraph(written.missing),)
+
+
+@pytest.mark.parametrize("name", SECTIONS.names())
+def test_texts_have_both_languages_with_the_same_values(name):
+    texts = SECTIONS[name].texts
+    assert "title" in texts
+    for key, pair in {**COMMON, **texts}.items():
+        assert all(pair), key
+        english, chinese = ({field for _, field, _, _ in string.Formatter().parse(text) if field} for text in pair)
+        assert english == chinese, key
+
+
+@pytest.mark.parametrize("broken", ["bundle", "summary", "answers", "compression", "config"])
+@pytest.mark.usefixtures("undrawn")
+def test_a_damaged_record_costs_its_sections_alone(broken):
+    value = {
+        "metrics": 3,
+        "parity": [],
+        "latency": 7,
+        "stage_seconds": "x",
+        "rejection": 1,
+        "steps": 0,
+        "search": 1,
+    }
+    report = Report("en")
+    report.write(materials.whole(**{broken: value}))
+    lacking = [item for item in report.written.values() if item.content is None and item.name != "pareto"]
+    assert 0 < len(lacking) < 9
+    assert all(item.missing.endswith(".") for item in lacking)
+
+
+def test_the_winner_is_compared_with_trial_0_and_with_random_search():
+    found = content_of("gain", EVERYTHING)
+    assert found["baseline"]["number"] == 0
+    assert found["best"] == max(found["best_so_far"])
+    mean = found["random_search"]["mean"]
+    assert mean == sorted(mean)
+    assert found["baseline"]["value"] < mean[-1] <= found["best"]
+    assert found["random_search"]["explained"] > 0.3
+
+
+def test_conditional_decisions_have_an_importance():
+    found = {item["name"]: item for item in content_of("importance", EVERYTHING)["decisions"]}
+    assert sum(item["importance"] for item in found.values()) == pytest.approx(1, abs=1e-4)
+    assert found["model.backbone[vgg].depth"]["conditional"]
+    assert 0 < found["model.backbone[vgg].depth"]["trials"] < found["model.backbone"]["trials"]
+    assert found["model.backbone"]["importance"] > found["model.backbone[resnet].width"]["importance"]
+
+
+def test_repeats_have_their_mean_and_deviation():
+    winner = EVERYTHING.configurations[0].first.number
+    found = content_of("repeats", materials.whole(materials.stored(repeats=(winner, winner))))
+    row = next(item for item in found["configurations"] if item["number"] == winner)
+    assert len(row["runs"]) == 3
+    assert row["mean"] == pytest.approx(sum(row["runs"]) / 3)
+    assert row["deviation"] > 0
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_trial_and_failures_are_told():
+    material = materials.whole(materials.stored(states=("complete", "failed", "failed")))
+    report = Report("en")
+    report.write(material)
+    assert report.written["importance"].missing == (
+        "The importance of decisions needs at least 10 trials with a result; there are 1."
+    )
+    texts = [block.text for block in report.written["history"].blocks if isinstance(block, Paragraph)]
+    assert texts == ["2 trials failed; the most frequent reason: <b>out of memory</b>"]
+    assert "2 failed" in report.written["overview"].blocks[0].text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_only_failures_leave_no_winner():
+    material = materials.whole(materials.stored(states=("failed",) * 3), bundle=None, answers=None, summary={})
+    report = Report("en")
+    report.write(material)
+    assert report.as_dict(material)["sections"]["overview"]["winner"] is None
+    assert report.written["gain"].missing == "No trial has a result yet."
+    assert report.written["parity"].missing == "No network was exported yet."
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_without_a_test_split_the_report_warns():
+    bundle = {**materials.bundle(), "metrics": {"validation": {"accuracy": 0.9}}}
+    data = {**EVERYTHING.data, "test": 0}
+    found = materials.answers(split="validation").model_dump(mode="json")
+    material = materials.whole(bundle=bundle, data=data, answers=found)
+    report = Report("en")
+    report.write(material)
+    assert "There is no test split" in report.written["overview"].blocks[0].text
+    assert "somewhat too good" in report.written["scores"].blocks[0].text
+
+
+def test_with_1000_classes_the_most_frequent_confusions_are_shown():
+    names = [f"class {number}" for number in range(1000)]
+    found = materials.answers(names, items=3000).model_dump(mode="json")
+    written = made(SECTIONS["scores"](), materials.whole(names=names, answers=found), "en")
+    grids = {block.title: block for block in written.blocks if isinstance(block, Grid)}
+    assert len(grids["most frequent confusions"].rows) == 20
+    assert not any(isinstance(block, Chart) for block in written.blocks)
+    asked = made(SECTIONS["asked"](), materials.whole(names=names), "en")
+    facts = dict(next(block for block in asked.blocks if isinstance(block, Facts)).rows)
+    assert facts["classes, labels or columns"].endswith(", and 988 more")
+
+
+def test_a_plugin_is_a_section_by_itself():
+    report = Report("zh")
+    assert [section.name for section in report.sections][:2] == ["overview", "asked"]
+    assert [section.place for section in report.sections] == sorted(section.place for section in report.sections)
+
+
+def test_missing_is_a_sentence_of_its_section():
+    words = Words("zh", SECTIONS["importance"].texts)
+    assert (
+        Missing("few", least=10, count=3).sentence(words) == "决策的重要性至少需要 10 个有结果的试验；目前有 3 个。"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "language"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_language_follows_the_locale(monkeypatch, variables, language):
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert language_of() == language
+    assert language_of("zh") == "zh"
