@@ -20,8 +20,9 @@ from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import FeatureStore, weights_key
 from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_data, notes
-from paddle_automl.pipeline.jobs.learning import costs_of, learnable
+from paddle_automl.pipeline.jobs.learning import Learnable, costs_of, learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model, with_backbone
+from paddle_automl.pipeline.jobs.newcomers import settle_biases
 from paddle_automl.pipeline.jobs.pacing import fitted, start_of
 from paddle_automl.pipeline.progress.network_log import log_training
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -99,6 +100,8 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     if request.within_s is not None:
         request, guards = fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
     first = _train(request, worker, loaded, guards, costs=costs)
+    if request.grows is not None:
+        _settle_new_classes(request, first, worker)
     result, all_of = first.result, [first]
     metrics = first.metrics
     errors: dict[str, float] = {}
@@ -116,7 +119,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         seconds=round(sum(item.result.seconds for item in all_of), 3),
         skipped_files=tuple((first.data.input.describe(item), reason) for item, reason in first.data.skipped),
         on=request.on,
-        fold=fold,
+        fold=given.fold if fold is None else fold,
         task=request.tuned or result.task.fitted,
         input=first.data.input.fitted,
         frozen=weights_key(request.config.model) if request.config.model.freeze else "",
@@ -151,6 +154,31 @@ def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[Prep
     data = load_data(request.config, worker, fold=fold, remembered=remembered)
     check_names(data)
     return data, remembered
+
+
+def _settle_new_classes(request: TrainRequest, first: _Trained, worker: Worker) -> None:
+    """Keep old classes from losing many items to new ones; see `newcomers.settle_biases`."""
+    assert request.grows is not None
+    config, data = request.config, first.data
+    known = len(read_record(RunFolder(request.grows)).fitted_task().names)
+    if request.on == "train+validation" and config.model.freeze is None:
+        # Another training of the whole network would take as long as the first one.
+        return
+
+    def retrain(work: Learnable) -> None:
+        train(
+            work.model,
+            work.data,
+            config.training,
+            goal_of_run(config, data.task, request.shared),
+            seed=config.seed,
+            folder=None,
+            augment=work.augment,
+            device=worker.device,
+        )
+
+    again = retrain if request.on == "train+validation" else None
+    settle_biases(config, data, RunFolder(request.folder).weights, known, worker, again)
 
 
 def _take_features(request: TrainRequest, data: PreparedData, earlier: RunFolder, worker: Worker) -> None:
