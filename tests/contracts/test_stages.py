@@ -28,7 +28,11 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stages")
     config = validate(RunConfig, {"model": SEARCH["model"]})
     save_weights(folder / "w.pdparams", build_network(config.model, image_input(1, 8, 8), 10, seed=0).state_dict())
-    frozen = {"model.pretrained": str(folder / "w.pdparams"), "model.freeze": "backbone"}
+    frozen = {
+        "model.pretrained": str(folder / "w.pdparams"),
+        "model.freeze": "backbone",
+        "fine_tuning.recipes": [{"name": "low_rate", "epochs": 1}],
+    }
     with small_search(folder, {**COMPRESSED, **frozen}) as search:
         for stage in in_order():
             check_at_work(stage, search)
@@ -38,7 +42,7 @@ def finished(tmp_path_factory):
 @pytest.mark.timeout(300)
 def test_every_stage_keeps_its_laws_in_a_search(finished):
     assert not finished.waiting
-    names = ["check", "features", "search", "refit", "export", "compress", "report"]
+    names = ["check", "features", "search", "refit", "fine_tune", "export", "compress", "report"]
     assert list(finished.run.results) == names
     assert finished.run.results["report"].bundle.verified
 

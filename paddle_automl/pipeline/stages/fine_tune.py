@@ -23,9 +23,9 @@ from paddle_automl.pipeline.stages.refit import refit_of, tuned_task
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.training.fine_tuning.base import RECIPES
 
-FREE_S = 90.0
+FREE_S = 150.0
 """Seconds of the budget that the search of heads needs by itself; without more there is no fine-tuning."""
-FRACTION = 0.5
+FRACTION = 0.6
 """Fraction of the rest that is reserved for fine-tuning."""
 TRIED_FRACTION = 0.5
 """Fraction of its time for the trainings that validation judges; what is kept may be trained again on all data."""
@@ -49,8 +49,10 @@ class FineTune(Stage):
     place = 35
 
     def wanted(self, run: Run) -> bool:
-        """Return whether there are recipes."""
-        return bool(run.config.fine_tuning.recipes)
+        """Return whether there are recipes, and time for them."""
+        if not run.config.fine_tuning.recipes:
+            return False
+        return run.config.budget.time is None or self.seconds(run) > 0
 
     def seconds(self, run: Run) -> float:
         """Return a fraction of what the search of heads does not need."""
