@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.console import Console
 
 from paddle_automl.benchmarks.search.catalogue import GROUPS, task_names
-from paddle_automl.benchmarks.search.foreign import FOREIGN
+from paddle_automl.benchmarks.search.hub import REGISTRY
 from paddle_automl.benchmarks.search.page import write_page
+from paddle_automl.benchmarks.search.peers import PEERS
 from paddle_automl.benchmarks.search.replay import SHORT, controller_of
 from paddle_automl.benchmarks.search.runs import Results, Run, make_all
 from paddle_automl.benchmarks.search.synthetic import Mixed
@@ -38,7 +39,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--controllers",
         default=DEFAULT,
         help="comma-separated controllers, each NAME or NAME:option=value+option=value; "
-        f"own = all of the project except bayesian, grid and optuna; {', '.join((*SHORT, *FOREIGN))} "
+        f"own = all of the project except bayesian, grid and optuna; {', '.join((*SHORT, *PEERS))} "
         f"(default: {DEFAULT})",
     )
     search.add_argument("--trials", default="30,100", help="comma-separated budgets (default: 30,100)")
@@ -51,6 +52,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         default="own",
         help="controllers that use some of the budget for repeats of the best few: own (the project's), all, none",
     )
+    search.add_argument(
+        "--registry", type=Path, metavar="DIR", help="copy of OptunaHub's registry, if GitHub cannot be reached"
+    )
     search.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     search.add_argument(
         "--json", type=Path, metavar="FILE", help="write results to FILE; runs already there are not repeated"
@@ -60,6 +64,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _search(args: argparse.Namespace) -> None:
+    if args.registry is not None:
+        os.environ[REGISTRY] = str(args.registry)
     question = _question(args)
     runs = [
         Run(task, controller, seed)

@@ -1,4 +1,4 @@
-"""Optimizers of other projects for the comparison, if they are installed: SMAC3 and HEBO."""
+"""Optimizers of other projects with an ask-and-tell interface, if they are installed: SMAC3 and HEBO."""
 
 from __future__ import annotations
 
@@ -122,10 +122,14 @@ class Foreign(BaseSampler):
 class Smac(Foreign):
     """SMAC3's facade for hyperparameters: a random forest and log-EI (Lindauer et al. 2022, arXiv 2109.09831).
 
-    Its initial design depends on the number of trials. It handles conditions.
+    Its initial design depends on the number of trials. It handles conditions. The model is fitted after every
+    trial, as in its authors' sampler for Optuna.
     """
 
     package = "smac"
+    facade: ClassVar[str] = "HyperparameterOptimizationFacade"
+    retrain_after: ClassVar[int] = 1
+    """Trials between two fits of the model."""
 
     def _start(self, trials: int, seed: int) -> None:
         smac, self._runs = imported("smac", "smac"), imported("smac", "smac.runhistory.dataclasses")
@@ -145,9 +149,15 @@ class Smac(Foreign):
         scenario = smac.Scenario(
             space, deterministic=True, n_trials=trials, seed=seed, output_directory=self._folder.name
         )
-        facade = smac.HyperparameterOptimizationFacade
+        facade = getattr(smac, self.facade)
         # With ask and tell from outside it never calls the function.
-        self._optimizer = facade(scenario, lambda config, seed=0: 0.0, overwrite=True, logging_level=50)
+        self._optimizer = facade(
+            scenario,
+            lambda config, seed=0: 0.0,
+            config_selector=facade.get_config_selector(scenario, retrain_after=self.retrain_after),
+            overwrite=True,
+            logging_level=50,
+        )
 
     @staticmethod
     def _parameter(configs: Any, variable: Variable) -> Any:
@@ -164,6 +174,18 @@ class Smac(Foreign):
 
     def _tell(self, cost: float) -> None:
         self._optimizer.tell(self._asked, self._runs.TrialValue(cost=cost), save=False)
+
+
+class SmacAsInstalled(Smac):
+    """The same as its facade sets it: the model is fitted after every eighth trial, made for trials in batches."""
+
+    retrain_after = 8
+
+
+class SmacBlackBox(Smac):
+    """SMAC3's facade for numbers: a Gaussian process and EI."""
+
+    facade = "BlackBoxFacade"
 
 
 class Hebo(Foreign):
@@ -194,9 +216,6 @@ class Hebo(Foreign):
 
     def _tell(self, cost: float) -> None:
         self._optimizer.observe(self._asked, np.array([[cost]]))
-
-
-FOREIGN: dict[str, type[Foreign]] = {"smac": Smac, "hebo": Hebo}
 
 
 def imported(package: str, module: str) -> Any:

@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from pydantic import ValidationError
 
-from paddle_automl.benchmarks.search.foreign import FOREIGN
+from paddle_automl.benchmarks.search.peers import PEERS
 from paddle_automl.benchmarks.search.task import Task
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.registry import Registry
@@ -59,8 +59,8 @@ def controller_of(text: str, task: Task, seed: int, trials: int = 100) -> BaseSa
 
     ``tpe`` and ``random`` are short for Optuna's default sampler and for random search.
     """
-    if text in FOREIGN:
-        return FOREIGN[text](task.space, trials, seed)
+    if text in PEERS:
+        return PEERS[text](task.space, trials, seed)
     cls, config = plugin_config(CONTROLLERS, SHORT.get(text, text), "--controllers")
     return cls(config, space=task.space, objectives=(OBJECTIVE,), seed=seed)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from paddle_automl.benchmarks.kept import read_figures
 from paddle_automl.benchmarks.search.catalogue import task
+from paddle_automl.benchmarks.search.peers import PLANNED
 from paddle_automl.benchmarks.search.replay import controller_of, play, result_of
 from paddle_automl.core.files import write_json
 from paddle_automl.search.learning.columns import Array
@@ -79,8 +80,17 @@ class Results:
 def make(run: Run, budgets: Sequence[int], data: Path | None) -> dict[str, Any]:
     """Return the results of a run."""
     problem = task(run.task, data)
-    trace = play(problem, controller_of(run.controller, problem, run.seed, max(budgets)), max(budgets), run.seed)
-    return result_of(problem, trace, budgets, run.seed)
+
+    def played(trials: int, judged: Sequence[int]) -> dict[str, Any]:
+        trace = play(problem, controller_of(run.controller, problem, run.seed, trials), trials, run.seed)
+        return result_of(problem, trace, judged, run.seed)
+
+    result = played(max(budgets), budgets)
+    if run.controller in PLANNED:
+        for budget in budgets:
+            if budget < max(budgets):
+                result["budgets"].update(played(budget, (budget,))["budgets"])
+    return result
 
 
 def make_all(

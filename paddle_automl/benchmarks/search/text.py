@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
-from paddle_automl.benchmarks.search.foreign import FOREIGN
+from paddle_automl.benchmarks.search.peers import PEERS
 from paddle_automl.benchmarks.search.runs import Results, Run
 from paddle_automl.benchmarks.search.statistics import quartiles, standings
 from paddle_automl.search.learning.columns import Array
@@ -39,7 +39,7 @@ class Question:
 
     def how(self, controller: str) -> str:
         """Return which of a run's two choices counts for a controller."""
-        foreign = controller == self.against or controller.split(":")[0] in ("tpe", "optuna", *FOREIGN)
+        foreign = controller == self.against or controller.split(":")[0] in ("tpe", "optuna", *PEERS)
         return "final" if self.final == "all" or (self.final == "own" and not foreign) else "observed"
 
 
@@ -109,12 +109,6 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
     times = [
         f"{name} {value:.1f} ({summary['run_s'][name]:.1f} s)" for name, value in summary["overhead_ms"].items()
     ]
-    planned = [name for name in names if name in FOREIGN]
-    if planned and len(summary["budgets"]) > 1:
-        most = max(map(int, summary["budgets"]))
-        console.print(
-            f"{', '.join(planned)} planned each run for {most} trials; smaller budgets are its first part."
-        )
     console.print(f"CPU milliseconds per trial, proposal and record (seconds per run): {', '.join(times)}")
 
 

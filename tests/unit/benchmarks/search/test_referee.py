@@ -9,6 +9,8 @@ import pytest
 from paddle_automl.benchmarks.command import main
 from paddle_automl.benchmarks.search.catalogue import task, task_names
 from paddle_automl.benchmarks.search.foreign import Foreign, Variable
+from paddle_automl.benchmarks.search.grids import GRIDS, GridTask, _linear
+from paddle_automl.benchmarks.search.hub import REGISTRY
 from paddle_automl.benchmarks.search.replay import choose, controller_of, play
 from paddle_automl.benchmarks.search.statistics import holm, standings
 from paddle_automl.benchmarks.search.synthetic import Conditional, Mixed
@@ -196,6 +198,41 @@ def test_other_projects_optimizers_search_where_they_are_installed(name, package
         return
     trace = play(problem, controller_of(name, problem, 0, 6), 6, 0)
     assert len(trace.costs) == 6
+
+
+def test_tpe_may_see_ordered_choices_as_numbers():
+    problem = Conditional("conditional9", 9)
+    own = controller_of("tpe_ordered", problem, 0)
+    trace = play(problem, own, 12, 0)
+    assert len(trace.costs) == 12
+    forms = {name: type(form).__name__ for name, form in own._study.trials[-1].distributions.items()}
+    batch = own.variables["training.batch"].name
+    assert forms[batch] == "IntDistribution"
+    assert "CategoricalDistribution" in forms.values()
+    again = play(problem, controller_of("tpe_ordered", problem, 0), 12, 0)
+    assert again.params == trace.params
+
+
+def test_samplers_of_the_hub_need_their_packages_or_a_copy(tmp_path, monkeypatch):
+    monkeypatch.setenv(REGISTRY, str(tmp_path))
+    reason = "--registry DIR" if find_spec("optunahub") else r"install it \(pip install optunahub\)"
+    with pytest.raises(ConfigError, match=reason):
+        controller_of("hub_auto", Mixed("mixed9", 9), 0)
+
+
+def test_fresh_tables_are_trained_over_a_whole_grid(tmp_path, monkeypatch, capsys):
+    choices = {"alpha": [1e-4, 1e2], "loss": ["hinge"], "penalty": ["l2"], "learning_rate": ["constant"]}
+    small = GridTask("wine", choices | {"eta0": [0.1], "average": [False], "scaling": ["standard"]}, _linear, 60)
+    monkeypatch.setitem(GRIDS, "small", small)
+    words = ["grids", "--output", str(tmp_path), "--tables", "small", "--runs", "2"]
+    assert main(words) == 0
+    (made,) = npz_tables(tmp_path / "small.npz")
+    assert made.costs.shape == (2, 1, 1, 1, 1, 1, 1, 2)
+    assert 0 <= made.means.min() < 0.2 < made.means.max() <= 1
+    assert main(words) == 0
+    assert "is there already" in capsys.readouterr().err
+    assert main(["grids", "--output", str(tmp_path), "--tables", "smal"]) == 2
+    assert "did you mean 'small'?" in capsys.readouterr().err
 
 
 def test_an_optimizer_with_ask_and_tell_is_told_of_every_trial():
