@@ -90,8 +90,13 @@ def compare_scores(
     for score in usable(options.scores, known):
         state = score.fit(reference[0].of(score), reference[1], known.raw.shape[1])
         inside, outside = score(known.of(score), state), score(strangers.of(score), state)
-        refused = float((outside < threshold_of(inside, options.keep)).mean())
-        tried[score.name] = ScoreRecord(auroc=round(auroc(inside, outside), 6), refused=round(refused, 6))
+        threshold = threshold_of(inside, options.keep)
+        trained = threshold_of(score(reference[0].of(score), state), options.keep)
+        tried[score.name] = ScoreRecord(
+            auroc=round(auroc(inside, outside), 6),
+            refused=round(float((outside < threshold).mean()), 6),
+            shift=min(0.0, threshold - trained),
+        )
     best = max(tried, key=lambda name: tried[name].auroc)
     return Choice(score=next(item for item in options.scores if item.name == best), tried=tried)
 
@@ -192,6 +197,9 @@ def with_threshold(
     if record is None or known is None or not np.isfinite(known).all():
         return record
     threshold = threshold_of(known, record.keep)
+    measured = record.tried.get(record.score.name)
+    if not held_out and measured is not None:
+        threshold += measured.shift
     kept = round(float((known >= threshold).mean()), 6)
     return record.model_copy(
         update={

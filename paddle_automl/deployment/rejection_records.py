@@ -51,6 +51,10 @@ class ScoreRecord(Section):
     auroc: float
     """Area under the ROC curve: probability that a known item has a larger score than one of a withheld class."""
 
+    shift: float = 0.0
+    """How much lower its threshold is on held-out items than on those of the training; at most 0. It is added to the
+    threshold of a network that was trained on the validation items too."""
+
     refused: float
     """Fraction of the items of withheld classes that are refused where `keep` of the known are kept."""
 
@@ -87,7 +91,8 @@ class RejectionRecord(Section):
     """Validation items."""
 
     held_out: bool = True
-    """Whether the network was not trained on them; if it was, more of new known items are refused than of these."""
+    """Whether the network was not trained on them; if it was, the threshold is lowered by the `shift` of the score,
+    or, if that is not known, more of new known items are refused than of these."""
 
     auroc: float | None = None
     """That of the score; see `tried`."""

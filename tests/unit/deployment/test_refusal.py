@@ -18,9 +18,9 @@ from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.output import as_csv, as_json, as_table
 from paddle_automl.deployment.prediction import unknown_word
 from paddle_automl.deployment.predictor import Predictor, Raw
-from paddle_automl.deployment.refusal import Values, auroc, compare_scores, threshold_of, values_of
+from paddle_automl.deployment.refusal import Values, auroc, compare_scores, threshold_of, values_of, with_threshold
 from paddle_automl.deployment.rejection.base import SCORES
-from paddle_automl.deployment.rejection_records import Choice
+from paddle_automl.deployment.rejection_records import Choice, ScoreRecord
 from paddle_automl.deployment.verify import Checks, verify_bundle
 from tests.unit.deployment.conftest import Net, edited, make_net, make_task, quick, tampered
 from tests.unit.deployment.test_tasks import labelled
@@ -272,3 +272,14 @@ def test_other_tasks_refuse_nothing(tmp_path):
     assert (bundle.info.rejection, bundle.info.calibration) == (None, None)
     (item,) = Predictor(bundle).predict(bundle.folder / "samples" / "0.png")
     assert not item.unknown
+
+
+def test_the_threshold_of_items_that_were_trained_on_is_lowered(refusing):
+    known = np.linspace(0, 1, 101)
+    record = refusing.info.rejection.model_copy(
+        update={"keep": 0.9, "tried": {"max_probability": ScoreRecord(auroc=0.9, refused=0.5, shift=-0.05)}}
+    )
+    assert with_threshold(record, "a", known, True).thresholds["a"] == pytest.approx(0.1)
+    lowered = with_threshold(record, "a", known, False)
+    assert lowered.thresholds["a"] == pytest.approx(0.05)
+    assert lowered.kept["a"] > 0.94

@@ -1,0 +1,91 @@
+"""The choice of a rejection score by a training without some of the classes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.loading import validate
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs import withheld
+from paddle_automl.pipeline.jobs.base import load_data
+from paddle_automl.pipeline.jobs.withheld import choice_of, choose_score
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages.export import rejection_s
+from paddle_automl.search.executors.base import Worker
+
+
+def config_of(**changes) -> RunConfig:
+    return validate(
+        RunConfig,
+        {
+            "data": {"dataset": "digits", "split": {"validation": 0.3, "test": 0.3}},
+            "model": {"backbone": {"name": "vgg", "width": 4, "convs": [1]}},
+            "training": {"epochs": 2, "batch_size": 64},
+            **changes,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory) -> Worker:
+    return Worker("cpu", 1, tmp_path_factory.mktemp("scratch"), lambda epoch, metrics: True)
+
+
+@pytest.fixture(scope="module")
+def data(worker):
+    return load_data(config_of(), worker)
+
+
+def test_a_score_is_chosen_and_the_same_one_again(data, worker, tmp_path):
+    found = choose_score(config_of(), data, worker, 60.0)
+    assert set(found.tried) == {"max_probability", "gen", "energy", "class_similarity"}
+    assert len(found.withheld) == 3
+    assert found.score.name == max(found.tried, key=lambda name: found.tried[name].auroc)
+    assert all(0 < item.auroc < 1 and 0 <= item.refused <= 1 for item in found.tried.values())
+    assert choose_score(config_of(), data, worker, 60.0) == found
+    folder = RunFolder(tmp_path)
+    assert choice_of(folder) is None
+    folder.rejection.write_text(json.dumps(found.model_dump(mode="json")), encoding="utf-8")
+    assert choice_of(folder) == found
+    folder.rejection.write_text("{", encoding="utf-8")
+    assert choice_of(folder) is None
+
+
+def test_withheld_classes_are_never_trained_on(data, worker, monkeypatch):
+    seen = {}
+
+    def train(model, given, *args, **kwargs):
+        seen["train"], seen["validation"] = set(given.train.codes), set(given.validation.codes)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(withheld, "train", train)
+    assert choose_score(config_of(), data, worker, 60.0) is None
+    assert len(seen["train"]) == 7
+    assert seen["validation"] == seen["train"]
+
+
+def test_no_choice(data, worker):
+    off = {"rejection": {"active": False}}
+    assert choose_score(config_of(deployment=off), data, worker, 60.0) is None
+    assert choose_score(config_of(), data, worker, 0.0) is None
+    # Not one epoch fits.
+    assert choose_score(config_of(training={"epochs": 500, "batch_size": 8}), data, worker, 0.5) is None
+    rows = np.flatnonzero(np.isin(data.train.codes, (0, 1)))
+    frozen = config_of(model={"pretrained": "imagenet", "freeze": "backbone", "backbone": "efficientnet_lite"})
+    assert choose_score(frozen, data, worker, 60.0) is None
+    assert len(rows)
+
+
+def test_the_time_is_a_part_of_the_budget():
+    class Run:
+        def __init__(self, epoch_s=None, **changes):
+            self.config = config_of(task="single_label", **changes)
+            self.estimates = type("Estimates", (), {"epoch_s": epoch_s})()
+
+    assert rejection_s(Run()) == 20
+    assert rejection_s(Run(budget={"time": "60s"})) == 6
+    assert rejection_s(Run(epoch_s=1.0)) == pytest.approx(2 * 1.1 + 1)
+    assert rejection_s(Run(deployment={"rejection": {"training_s": 0}})) == 0
+    assert rejection_s(Run(deployment={"rejection": {"active": False}})) == 0
+    assert rejection_s(Run(compression={"in_trials": True, "precision": "float32"})) == 0
