@@ -6,13 +6,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import paddle
-from paddle import Tensor
 
 from paddle_automl.core.errors import TrialError
 from paddle_automl.core.files import append_json_line
@@ -23,6 +22,7 @@ from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import measure
+from paddle_automl.training.best import Best, Keep
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import evaluate, predict
@@ -50,16 +50,6 @@ METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
 STEPS_BETWEEN_CHECKS = 20
 """Steps between checks of the summed loss: often enough to end a diverged epoch early."""
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Which epoch's weights a training keeps, and which random numbers it uses."""
-
-    which: Literal["best", "last"] = "best"
-    """The epoch with the best metric, or the last one."""
-    purpose: str = ""
-    """Name that gives trainings with the same seed different random numbers."""
 
 
 @dataclass
@@ -130,7 +120,7 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
         config=config,
         split=split,
         validation=data.validation if on == "train" else None,
-        best=_Best(goal or Goal.of(data.task), keep),
+        best=Best(goal or Goal.of(data.task), keep),
         folder=folder,
         augment=augment,
         random=random,
@@ -146,38 +136,6 @@ def _seeded(seed: int, purpose: str) -> np.random.Generator:
 
 
 @dataclass
-class _Best:
-    """The best epoch so far, its weights, and its outputs on the validation split."""
-
-    goal: Goal
-    keep: Keep
-    epoch: int = 0
-    improved: int = 0
-    """Last epoch with a better metric than all earlier ones; `epoch` may be later, with an equal one."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    outputs: np.ndarray | None = None
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    _highest: float = -math.inf
-    """Best metric so far, times -1 if smaller values are better."""
-
-    def merit(self, metrics: dict[str, float]) -> float:
-        """Return the metric of the goal, times -1 if smaller values are better."""
-        return metrics[self.goal.metric] if self.goal.maximize else -metrics[self.goal.metric]
-
-    def offer(self, epoch: int, metrics: dict[str, float], outputs: np.ndarray) -> bool:
-        """Return whether the epoch is the best so far, and store its values if so."""
-        merit = self.merit(metrics)
-        gain = merit - self._highest
-        if gain > 0:
-            self._highest, self.improved = merit, epoch
-        tied = gain == 0 and metrics["loss"] < self.metrics["loss"]
-        if self.keep.which == "best" and gain <= 0 and not tied:
-            return False
-        self.epoch, self.metrics, self.outputs = epoch, metrics, outputs
-        return True
-
-
-@dataclass
 class _Run:
     """One training run; see `train`."""
 
@@ -185,7 +143,7 @@ class _Run:
     config: TrainingConfig
     split: Split
     validation: Split | None
-    best: _Best
+    best: Best
     folder: Path | None
     augment: Augmenter | None
     random: np.random.Generator

@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from paddle_automl.core.schema import PluginConfig
-from paddle_automl.data.augment.base import AUGMENTATIONS, Augmentation
+from paddle_automl.data.augment._chosen import ChosenConfig, ChosenImages
+from paddle_automl.data.augment.base import AUGMENTATIONS
 
 
 @AUGMENTATIONS.register("mosaic")
-class Mosaic(Augmentation):
+class Mosaic(ChosenImages):
     """Make a random fraction of the images mosaics: of images of the same class, or of their own tiles.
 
     Four images in one picture are the mosaic of Bochkovskiy et al., YOLOv4 (2020), arXiv:2004.10934, section 3.3,
@@ -21,32 +21,26 @@ class Mosaic(Augmentation):
     Solving Jigsaw Puzzles (2016).
     """
 
-    class Config(PluginConfig):
+    class Config(ChosenConfig):
         """Kind and frequency."""
 
         kind: Literal["same_class", "permuted"] = "same_class"
         """same_class: an image and three others with the same target, each at half its size; an image that is alone
         in its batch with its target appears four times. permuted: the tiles of an image in another order."""
 
-        probability: float = Field(default=0.5, ge=0, le=1)
-        """Probability that an image becomes a mosaic."""
-
         tiles: int = Field(default=2, ge=2, le=8)
         """Tiles along each side, with permuted. Pixels at the right and lower border that are left over stay."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    config: Config
 
-    def __call__(
-        self, images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return images ``[B, C, H, W]``, some of them mosaics, and the targets as they are."""
-        chosen = rng.random(len(images)) < self.config.probability
+    def changed(  # noqa: D102
+        self, images: np.ndarray, targets: np.ndarray, chosen: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         if self.config.kind == "permuted":
             made = permuted(images, self.config.tiles, rng)
         else:
             made = four_together(images, partners(targets, rng))
-        return np.where(chosen[:, None, None, None], made, images), targets
+        return np.where(chosen[:, None, None, None], made, images)
 
 
 def permuted(images: np.ndarray, tiles: int, rng: np.random.Generator) -> np.ndarray:

@@ -18,6 +18,20 @@ from paddle_automl.models.published import Published, Renaming
 from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 
+class InvertedConfig(StagedConfig):
+    """Common options of networks of inverted residuals."""
+
+    growth: float = Field(1.5, ge=1.0, le=4.0)
+    """Factor of the channels from stage to stage."""
+    blocks: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 2, 2, 2), min_length=1)
+    """Inverted residuals of each stage."""
+    last: float = Field(4.0, ge=1.0, le=8.0)
+    """Channels of the last 1 x 1 convolution divided by those of the last stage."""
+    stochastic_depth: float = Field(0.0, ge=0, lt=1)
+    """Probability that an item skips the last block that it can skip while training; it grows linearly from block
+    to block."""
+
+
 def _rules(blocks: tuple[int, ...]) -> list[tuple[str, str]]:
     """Return the rules for the layers of torchvision, in which the first stage has no expansion."""
     last = sum(blocks) + 1
@@ -46,7 +60,7 @@ class MobileNet(Staged):
     activation; the paper's activation is `model.activation: relu6`. The first stage does not expand.
     """
 
-    class Config(StagedConfig):
+    class Config(InvertedConfig):
         """Options of the network."""
 
         variants: ClassVar[dict[str, dict[str, Any]]] = {
@@ -63,22 +77,13 @@ class MobileNet(Staged):
 
         variant: Literal["mobilenet_v2"] | None = None
         """The published network, whose options are those that are not given here; it has weights of ImageNet."""
-        growth: float = Field(1.5, ge=1.0, le=4.0)
-        """Factor of the channels from stage to stage."""
-        blocks: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 2, 2, 2), min_length=1)
-        """Inverted residuals of each stage."""
         kernel: Literal[3, 5, 7] = 3
         """Kernel of the depth-wise convolutions."""
         expansion: int = Field(6, ge=1, le=8)
         """Channels inside a block divided by its input channels, after the first stage."""
-        last: float = Field(4.0, ge=1.0, le=8.0)
-        """Channels of the last 1 x 1 convolution divided by those of the last stage."""
         attention: Attention = "none"
         """Attention block after each depth-wise convolution: weights for channels from all channels (se) or from
         neighbouring ones (eca), or for channels and pixels (cbam)."""
-        stochastic_depth: float = Field(0.0, ge=0, lt=1)
-        """Probability that an item skips the last block that it can skip while training; it grows linearly from
-        block to block."""
 
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [8, 16, 24]},

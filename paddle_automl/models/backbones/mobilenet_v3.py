@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from paddle import Tensor, nn
 from pydantic import Field
 
-from paddle_automl.core.schema import Sequence
 from paddle_automl.models.attention import Attention, SqueezeExcitation, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
-from paddle_automl.models.backbones.mobilenet import InvertedResidual
+from paddle_automl.models.backbones.mobilenet import InvertedConfig, InvertedResidual
 from paddle_automl.models.layers import LayerFactory
-from paddle_automl.models.staged import Place, Staged, StagedConfig
+from paddle_automl.models.staged import Place, Staged
 
 REDUCTION = 4
 """Channels inside a block divided by those of the hidden layer of squeeze-and-excitation."""
@@ -27,29 +26,20 @@ class MobileNetV3(Staged):
     `model.activation` is hardswish unless it is set; the paper has ReLU in the first half of the network.
     """
 
-    class Config(StagedConfig):
+    class Config(InvertedConfig):
         """Options of the network."""
 
-        growth: float = Field(1.5, ge=1.0, le=4.0)
-        """Factor of the channels from stage to stage."""
-        blocks: Sequence[Annotated[int, Field(ge=1)]] = Field((1, 2, 2, 2), min_length=1)
-        """Inverted residuals of each stage."""
         kernel: Literal[3, 5, 7] = 3
         """Kernel of the depth-wise convolutions in the first half of the stages."""
         late_kernel: Literal[3, 5, 7] = 5
         """Kernel of the depth-wise convolutions in the second half of the stages."""
         expansion: int = Field(4, ge=1, le=8)
         """Channels inside a block divided by its input channels, after the first stage."""
-        last: float = Field(4.0, ge=1.0, le=8.0)
-        """Channels of the last convolution divided by those of the last stage."""
         features: int = Field(256, ge=1)
         """Features that the layer after the pooling computes."""
         attention: Attention = "se"
         """Attention block after each depth-wise convolution: weights for channels from all channels (se) or from
         neighbouring ones (eca), or for channels and pixels (cbam)."""
-        stochastic_depth: float = Field(0.0, ge=0, lt=1)
-        """Probability that an item skips the last block that it can skip while training; it grows linearly from
-        block to block."""
 
     space: ClassVar[dict[str, Any]] = {
         "width": {"choice": [8, 16, 24]},
