@@ -75,10 +75,10 @@ class ModelConfig(Section):
     pretrained: str | None = None
     """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained` or, for
     networks of ``paddle.vision``, from Paddle's own folder; they bring their activation, norm, and preprocessing
-    (`data.input`). A file (.pdparams, .safetensors, .pth): tensors of the same name and shape are loaded, the others
-    are listed; names of torchvision and PaddleClas are known for their networks. The output folder of another search
-    or training: its best network with its preprocessing and, where the classes are the same or only more, its
-    head."""
+    (`data.input`). A file (.pdparams, .safetensors, .pth): tensors of the same name and shape are loaded, the
+    others are listed; names of torchvision and PaddleClas are known for their networks. The output folder of
+    another search or training: its best network with its preprocessing and, where the classes are the same or only
+    more, its head."""
     freeze: Literal["backbone"] | None = None
     """backbone: the pretrained backbone does not change. Its features are computed once for each item, without
     augmentation, and only the head is trained, in seconds. Augmentations that mix any arrays, such as mixup, mix
