@@ -52,8 +52,8 @@ class ScoreRecord(Section):
     """Area under the ROC curve: probability that a known item has a larger score than one of a withheld class."""
 
     shift: float = 0.0
-    """How much lower its threshold is on held-out items than on those of the training; at most 0. It is added to the
-    threshold of a network that was trained on the validation items too."""
+    """Threshold on held-out items less that on items of the training; at most 0. It is added to the threshold of a
+    network that was trained on the validation items too."""
 
     refused: float
     """Fraction of the items of withheld classes that are refused where `keep` of the known are kept."""
