@@ -64,17 +64,9 @@ class Sum(TextBackbone):
         "training.optimizer.learning_rate": {"log": [5e-4, 5e-3]},
     }
     first: ClassVar[tuple[dict[str, Any], ...]] = (
-        {
-            "data.input.ngrams": "characters_and_words",
-            f"{KEY}.parts.wide": "wide",
-            f"{KEY}.parts.bag": "bag",
-        },
-        {
-            "data.input.ngrams": "characters_and_words",
-            f"{KEY}.parts.wide": "wide",
-            f"{KEY}.parts.net": "text_cnn",
-        },
         {f"{KEY}.parts.linear.C": 0.1},
+        {"data.input.ngrams": "characters_and_words"},
+        {f"{KEY}.parts.wide": "wide", f"{KEY}.parts.bag": "bag"},
     )
     small: ClassVar[dict[str, Any]] = {
         "parts": {

@@ -1,4 +1,4 @@
-"""The controller that joins parts of several trials."""
+"""The controller that builds a sum of parts step by step."""
 
 from paddle_automl.search.controllers.combine import Combine
 from paddle_automl.search.objective import Objective
@@ -8,31 +8,63 @@ from paddle_automl.space import SearchSpace
 SPACE = SearchSpace.parse(
     {
         "parts.wide": {"none": {}, "wide": {}},
-        "parts.net": {"none": {}, "cnn": {"filters": {"choice": [1, 2]}}},
+        "parts.net": {"none": {}, "cnn": {"filters": {"choice": [1, 2, 3]}}},
         "rate": {"log": [0.1, 10.0]},
     }
 )
 ACCURACY = (Objective.model_validate({"metric": "accuracy"}),)
+NAMES = {"wide": "parts.wide", "net": "parts.net", "filters": "parts.net[cnn].filters", "rate": "rate"}
 
 
-def trial(number, cost, **params):
-    names = {"wide": "parts.wide", "net": "parts.net", "filters": "parts.net[cnn].filters", "rate": "rate"}
-    return Observation(number, {names[key]: value for key, value in params.items()}, (cost,), False, 1.0)
+def params(**values):
+    return {NAMES[key]: value for key, value in values.items()}
 
 
-def test_it_adds_the_best_of_each_part_to_the_best_trial_once():
-    controller = Combine(Combine.Config(), space=SPACE, objectives=ACCURACY, seed=0)
-    seen = (
-        trial(0, 0.1, wide="wide", net="none", rate=1.0),
-        trial(1, 0.3, wide="none", net="cnn", filters=1, rate=2.0),
-        trial(2, 0.2, wide="none", net="cnn", filters=2, rate=3.0),
+def history(*trials, running=()):
+    found = [Observation(number, given, costs, False, 1.0) for number, (given, costs) in enumerate(trials)]
+    return History(tuple(found), tuple(running))
+
+
+def propose(known):
+    return Combine(Combine.Config(), space=SPACE, objectives=ACCURACY, seed=0).propose(len(known.finished), known)
+
+
+LINEAR = params(wide="none", net="none", rate=1.0)
+
+
+def test_parts_are_added_one_at_a_time_to_the_best():
+    better = params(wide="none", net="none", rate=2.0)
+    known = history((LINEAR, (0.3,)), (better, (0.2,)))
+    wide = params(wide="wide", net="none", rate=2.0)
+    assert propose(known) == wide
+    # A part that a running trial has is not added a second time.
+    known = history((LINEAR, (0.3,)), (better, (0.2,)), running=[wide])
+    assert propose(known) == params(wide="none", net="cnn", filters=2, rate=2.0)
+
+
+def test_all_parts_are_joined_as_the_best_trials_have_them():
+    trials = (
+        (params(wide="wide", net="none", rate=1.0), (0.1,)),
+        (params(wide="none", net="cnn", filters=1, rate=2.0), (0.3,)),
+        (params(wide="none", net="cnn", filters=2, rate=3.0), (0.2,)),
     )
-    joined = {"parts.wide": "wide", "parts.net": "cnn", "parts.net[cnn].filters": 2, "rate": 1.0}
-    assert controller.propose(3, History(seen)) == joined
-    tried = History((*seen, Observation(3, joined, (0.4,), False, 1.0)))
-    other = controller.propose(4, tried)
+    joined = params(wide="wide", net="cnn", filters=2, rate=1.0)
+    assert propose(history(*trials)) == joined
+    other = propose(history(*trials, (joined, (0.4,))))
     assert other != joined
     assert SPACE.contains(other)
-    # A failed trial has no costs, and nothing is taken from it.
-    failed = Observation(3, {"parts.wide": "wide", "parts.net": "none", "rate": 5.0}, None, False, 1.0)
-    assert controller.propose(4, History((seen[2], failed)))["parts.net"] == "cnn"
+
+
+def test_a_value_that_was_better_in_a_pair_is_taken_over():
+    trials = (
+        (params(wide="wide", net="cnn", filters=1, rate=1.0), (0.1,)),
+        (LINEAR, (0.5,)),
+        (params(wide="none", net="none", rate=4.0), (0.3,)),
+    )
+    assert propose(history(*trials)) == params(wide="wide", net="cnn", filters=1, rate=4.0)
+
+
+def test_a_failed_trial_gives_nothing():
+    failed = (params(wide="wide", net="none", rate=5.0), None)
+    found = propose(history((LINEAR, (0.3,)), failed))
+    assert found == params(wide="none", net="cnn", filters=2, rate=1.0)
