@@ -25,6 +25,7 @@ MOVED: dict[str, str] = {
     "data.channels": "data.input.channels",
     "training.progressive.data_share": "training.progressive.data_fraction",
     "final": "refit",
+    "training.init_from": "model.pretrained",
     "compression.max_accuracy_drop": "compression.max_drop",
     "compression.min_top1_agreement": "compression.min_agreement",
     "deployment.parity.min_top1_agreement": "deployment.parity.min_agreement",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.core.loading import validate
+from paddle_automl.core.loading import load_config, validate
 from paddle_automl.paddle_compat.weights import load_weights
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import weights_key
@@ -115,3 +115,12 @@ def test_its_weights_are_part_of_the_features_key(other, tmp_path):
     assert weights_key(config.model) != first
     (other / "best.pdparams").write_bytes(content)
     assert weights_key(config.model) == first
+
+
+def test_the_other_name_of_the_option(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("training: {init_from: output/other}\n", encoding="utf-8")
+    assert load_config(RunConfig, file).model.pretrained == "output/other"
+    file.write_text("training: {init_from: a}\nmodel: {pretrained: b}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"training\.init_from"):
+        load_config(RunConfig, file)
