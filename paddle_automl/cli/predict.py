@@ -32,9 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime",
         default="auto",
         metavar="NAME",
-        help="auto (the bundle's fastest), paddle, onnx, or a format of the bundle (default: auto)",
+        help="auto (the bundle's fastest), paddle, onnx, openvino, or a format of the bundle (default: auto)",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of the runtime (default: 1)")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="also show where the time goes: loading, first call, decoding, preprocessing, network, answers",
+    )
     parser.add_argument(
         "--no-unknown",
         action="store_true",
@@ -81,6 +86,10 @@ def run(args: argparse.Namespace) -> int:
         bundle, device=args.device, threads=args.threads, runtime=args.runtime, reject=not args.no_unknown
     )
     task = predictor.task
+    if args.profile:
+        from paddle_automl.cli.profiling import show_profile
+
+        show_profile(bundle, args)
     columns = None
     if args.text or are_tables(args.items):
         columns, items, predictions = predicted_tables(predictor, args.items, args.text, batch_size=args.batch_size)

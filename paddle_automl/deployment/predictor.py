@@ -84,6 +84,16 @@ class Predictor:
         return self.bundle.input
 
     @property
+    def device(self) -> str:
+        """Return where the network runs: ``cpu`` or ``gpu:N``."""
+        return self._device
+
+    @property
+    def runtime_name(self) -> str:
+        """Return the name of the runtime that runs the network, with its version if it is not Paddle's."""
+        return str(getattr(self._session, "runtime_name", "Paddle Inference"))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Return the classes, labels or columns of an answer."""
         return self.task.names
