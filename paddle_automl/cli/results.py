@@ -121,8 +121,10 @@ def print_bundle(outcome: BundleResult, screen: Console) -> None:
     if costs:
         rows["network"] = f"{costs['parameters']:,.0f} parameters, {costs['flops'] / 1e6:.2f} million FLOPs"
     rows["size"] = f"{outcome.size_mb:.3f} MB on disk"
+    several = len({item["threads"] for item in outcome.latency}) > 1
     for item in outcome.latency:
-        rows[f"latency, batch {item['batch_size']}"] = (
+        threads = f", {item['threads']} threads" if several else ""
+        rows[f"latency, batch {item['batch_size']}{threads}"] = (
             f"{item['p50_ms']:.2f} ms (p95 {item['p95_ms']:.2f}), {item['threads']} thread(s), {item['processor']}"
         )
     rows["parity"] = outcome.parity_summary
@@ -138,8 +140,13 @@ def print_bundle(outcome: BundleResult, screen: Console) -> None:
 
 
 def _format_text(facts: FormatResult) -> str:
-    times = ", ".join(f"{item['p50_ms']:.2f} ms at batch {item['batch_size']}" for item in facts.latency)
-    return f"{times}; {facts.parity_summary}" if times else facts.parity_summary
+    several = len({item["threads"] for item in facts.latency}) > 1
+    times = ", ".join(
+        f"{item['p50_ms']:.2f} ms at batch {item['batch_size']}"
+        + (f" with {item['threads']} thread(s)" if several else "")
+        for item in facts.latency
+    )
+    return "; ".join(text for text in (times, facts.repaired, facts.parity_summary) if text)
 
 
 def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome) -> None:

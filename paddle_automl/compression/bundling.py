@@ -76,7 +76,7 @@ def create_step_bundle(
         )
         session = bundle.session(threads=deployment.latency.threads)
         write_samples(bundle, session, data.validation, deployment.samples)
-        add_files(scratch, chosen.exporter.name, session, data.validation, folder)
+        add_files(scratch, chosen.exporter.name, session, data.validation, folder, chosen.paddlex)
         bundle = add_parity(bundle, model, data, chosen, ParityLimits(None, compression.min_agreement))
         limits = ParityLimits(None, compression.min_agreement, compression.max_drop)
         bundle = add_formats(bundle, source, formats, data, chosen, limits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -27,7 +27,7 @@ class ParityConfig(Section):
     """Number of items that are also read from files and compared; 0 = none."""
 
     min_agreement_int8: float = Field(default=0.95, ge=0, le=1)
-    """The same fraction for a format that is quantized to 8 bits (onnx_int8)."""
+    """The same fraction for a format in fewer bits (onnx_int8, openvino_int8, openvino_bfloat16)."""
 
     max_drop_int8: float = Field(default=0.01, ge=0)
     """How much worse the task's main metric may be for such a format on the validation split: 0.01 of accuracy is
@@ -35,7 +35,7 @@ class ParityConfig(Section):
 
 
 class LatencyConfig(Section):
-    """How the exported network is timed under Paddle Inference."""
+    """How the exported network is timed, in each of its formats under the runtime of the format."""
 
     batch_sizes: Sequence[Annotated[int, Field(ge=1)]] = (1,)
     """Batch sizes that are timed; an empty list times nothing."""
@@ -47,7 +47,10 @@ class LatencyConfig(Section):
     """Timed runs per batch size."""
 
     threads: int = Field(default=1, ge=1)
-    """Threads of the CPU math library during the measurement."""
+    """Threads of the runtime during the measurement."""
+
+    further_threads: Sequence[Annotated[int, Field(ge=1)]] = ()
+    """Further numbers of threads with which every format and batch size is timed in a bundle."""
 
 
 class RejectionConfig(Section):
@@ -98,11 +101,17 @@ class DeploymentConfig(Section):
     """File format of the exported network."""
 
     formats: Formats = ()
-    """Further formats of the same network in the bundle, each with its own parity check and times: paddle_program,
-    and onnx and onnx_int8, which need the extra `onnx`."""
+    """Further formats of the same network in the bundle, each with its own parity check and times: paddle_program;
+    onnx and onnx_int8, which need the extra `onnx`; openvino, openvino_bfloat16 and openvino_int8, which need the
+    extra `openvino`. Layers of an 8-bit format that cost too much accuracy go back to float."""
 
     parity: ParityConfig = ParityConfig()
     """Check that the export predicts what the trained network predicts."""
+
+    paddlex: Literal["auto", "required", "none"] = "auto"
+    """Files for PaddleX 3 (inference.yml, pipeline.yaml), with which it loads the bundle's folder as it is. auto:
+    where it can, which takes images, one class each, and fit: crop of squares or stretch; required: otherwise it is
+    an error, before anything is trained."""
 
     latency: LatencyConfig = LatencyConfig()
     """Measurement of the exported network's speed."""

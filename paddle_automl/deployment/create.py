@@ -79,7 +79,7 @@ def create_bundle(
             facts={"data": data_record(data), "rejection": None if refusal is None else refusal.record()},
         )
         write_samples(bundle, as_trained(model, data.task.final), data.validation, deployment.samples)
-        add_files(scratch, deployment.exporter.name, bundle.session(), data.validation, folder)
+        add_files(scratch, deployment.exporter.name, bundle.session(), data.validation, folder, deployment.paddlex)
         exact = EXPORTERS[deployment.exporter.name].exact
         bundle = add_parity(bundle, exported, data, deployment, limits_of(deployment.parity, exact=exact))
         bundle = add_formats(bundle, exported, formats, data, deployment)
@@ -154,9 +154,13 @@ def add_formats(
 
 def time_formats(bundle: Bundle, deployment: DeploymentConfig, lock: Path | None) -> Bundle:
     """Time all formats in turn and find the fastest verified one; return the updated bundle."""
-    threads, first = deployment.latency.threads, bundle.info.exporter.name
-    sessions = {name: bundle.session(threads=threads, name=name) for name in bundle.formats}
-    times = measure_sessions(sessions, bundle.input, deployment.latency, lock=lock)
+    first, latency = bundle.info.exporter.name, deployment.latency
+    times: dict[str, list[Latency]] = {name: [] for name in bundle.formats}
+    for threads in dict.fromkeys((latency.threads, *latency.further_threads)):
+        sessions = {name: bundle.session(threads=threads, name=name) for name in bundle.formats}
+        changed = latency.model_copy(update={"threads": threads})
+        for name, found in measure_sessions(sessions, bundle.input, changed, lock=lock).items():
+            times[name] += found
     records = [
         record.model_copy(update={"latency": tuple(times[record.exporter.name])}) for record in bundle.info.formats
     ]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_text
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.splits import Split
@@ -141,11 +142,24 @@ def place_of(folder: str | Path) -> str:
     return "." if relative == os.curdir else f"./{Path(relative).as_posix()}"
 
 
-def add_files(folder: Path, exporter: str, session: Session, split: Split, target: str | Path) -> None:
+def check_wanted(wanted: str, input: Input, task: Task, exporter: str) -> None:  # noqa: A002, RUF100
+    """Raise ConfigError if the files are `wanted` ("required"), and PaddleX cannot load such a bundle."""
+    reason = obstacle(input, task, exporter) if wanted == "required" else None
+    if reason is not None:
+        raise ConfigError(f"deployment.paddlex: {reason}; use deployment.paddlex: auto, which leaves the files out")
+
+
+def add_files(
+    folder: Path, exporter: str, session: Session, split: Split, target: str | Path, wanted: str = "auto"
+) -> None:
     """Write both files into a bundle's `folder`, whose final place is `target`, if PaddleX can load it.
 
-    `session` is the network in the bundle's first format, `exporter`; `split` holds the validation items.
+    `session` is the network in the bundle's first format, `exporter`; `split` holds the validation items; `wanted`
+    is `deployment.paddlex`. Raises ConfigError if they are required and PaddleX cannot load the bundle.
     """
+    if wanted == "none":
+        return
+    check_wanted(wanted, split.input, split.task, exporter)
     reason = obstacle(split.input, split.task, exporter)
     if reason is not None:
         logger.info("no files for PaddleX: %s", reason)

@@ -9,6 +9,7 @@ from pydantic import Strict
 
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.repair import Repaired
 
 
 class FormatResult(Section):
@@ -22,6 +23,8 @@ class FormatResult(Section):
     """The records of its timing."""
     verified: bool
     """Whether its parity check passed."""
+    repaired: str = ""
+    """Which layers of a format in 8 bits had to be left in float."""
 
 
 class BundleResult(Section):
@@ -78,6 +81,7 @@ class BundleResult(Section):
                     parity_summary=item.parity.describe() if item.parity else "not compared",
                     latency=tuple(record.model_dump(mode="json") for record in item.latency),
                     verified=item.verified,
+                    repaired=Repaired(tuple(item.float_layers), item.layers).describe(),
                 )
                 for item in bundle.info.formats
             ),

@@ -20,6 +20,7 @@ from paddle_automl.data.items import ItemList, targets_of
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import check_needs
+from paddle_automl.deployment.paddlex import check_wanted
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, arrays_of, changes, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import tried_out
@@ -62,6 +63,7 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
         remembered = Remembered(ItemList.read(request.items))
     data = load_data(config, worker, remembered=remembered)
     check_names(data)
+    check_wanted(config.deployment.paddlex, data.input, data.task, config.deployment.exporter.name)
     goal_of_run(config, data.task, request.shared)
     # An error that many candidates share is reported once, with the first of them.
     issues: dict[str, str] = {}
