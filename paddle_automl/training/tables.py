@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import paddle
 from paddle import Tensor, nn
 from pydantic import Field
 
@@ -105,9 +106,10 @@ class TableUpdates:
         norm = float(np.sqrt(sum(squares)))
         if not norm > limit:
             return
-        for gradient in (*others, *ours):
-            if gradient is not None:
-                gradient.scale_(limit / norm)
+        with paddle.no_grad():
+            for gradient in (*others, *ours):
+                if gradient is not None:
+                    gradient.scale_(limit / norm)
 
     def step(self, factor: float) -> None:
         """Update the rows that were used, with `factor` times the learning rate, and stop watching."""
