@@ -26,16 +26,22 @@ LONGEST = 24
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_config_arguments(parser)
-    parser.add_argument("--to", required=True, metavar="FILE", help="the picture, a PNG file")
+    parser.add_argument("--to", metavar="FILE", help="the picture, a PNG file")
+    parser.add_argument(
+        "--visualdl", metavar="FOLDER", help="a folder of logs for VisualDL, where each image has a row"
+    )
     parser.add_argument("--items", type=int, default=8, metavar="N", help="images, a row for each (default: 8)")
     parser.add_argument("--versions", type=int, default=6, metavar="N", help="versions of each (default: 6)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the data and draw; nothing is trained."""
-    target = Path(args.to)
-    if target.suffix.lower() != ".png" or target.is_dir():
+    if args.to is None and args.visualdl is None:
+        raise ConfigError("--to: name a .png file, or a folder for VisualDL with --visualdl")
+    if args.to is not None and (Path(args.to).suffix.lower() != ".png" or Path(args.to).is_dir()):
         raise ConfigError(f"--to {args.to}: must name a .png file")
+    if args.visualdl is not None and Path(args.visualdl).is_file():
+        raise ConfigError(f"--visualdl {args.visualdl}: is a file; name a folder")
     for option, count in (("--items", args.items), ("--versions", args.versions)):
         if not 1 <= count <= MOST:
             raise ConfigError(f"{option}: must be from 1 to {MOST}, got {count}")
@@ -46,9 +52,14 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(RunConfig, located(args.config), overrides_of(args))
     found = augmented_items(config, items=args.items, versions=args.versions)
-    draw(found, target)
+    if args.to is not None:
+        draw(found, Path(args.to))
+    if args.visualdl is not None:
+        log_pictures(found, Path(args.visualdl))
     names = ", ".join(item.name for item in config.data.augment) or "no augmentation (data.augment)"
-    print(shown(f"{target}: {len(found)} images, {args.versions} versions of each; {names}"))
+    for place in (args.to, args.visualdl):
+        if place is not None:
+            print(shown(f"{place}: {len(found)} images, {args.versions} versions of each; {names}"))
     return OK
 
 
@@ -69,6 +80,17 @@ def draw(items: Sequence[AugmentedItem], file: Path) -> None:
     grid[0][0].set_title(f"original\n{_label(items[0].original)}", fontsize=7)
     with replacing(file) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
+
+
+def log_pictures(items: Sequence[AugmentedItem], folder: Path) -> None:
+    """Write a log of VisualDL with a row for each item: step 0 as it was read, then its versions."""
+    from visualdl import LogWriter
+
+    with LogWriter(logdir=str(folder)) as writer:
+        for number, item in enumerate(items, start=1):
+            tag = f"augmented/{number} {_label(item.original)}"
+            for step, picture in enumerate((item.original, *item.versions)):
+                writer.add_image(tag=tag, img=picture.pixels, step=step)
 
 
 def _draw(picture: Picture, axes: Any) -> None:

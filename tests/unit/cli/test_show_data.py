@@ -34,9 +34,25 @@ def test_a_picture_is_written_and_nothing_else(config, tmp_path, capsys):
     assert {file.name for file in tmp_path.iterdir()} == {"config.yaml", "data.png"}
 
 
+def test_pictures_for_visualdl(config, tmp_path, capsys):
+    from visualdl import LogReader
+
+    folder = tmp_path / "logs"
+    assert main(["-c", str(config), "--visualdl", str(folder), "--items", "2", "--versions", "3"]) == OK
+    assert capsys.readouterr().out == f"{folder}: 2 images, 3 versions of each; mixup\n"
+    (file,) = folder.iterdir()
+    reader = LogReader(file_path=str(file))
+    tags = [tag.rpartition("/")[2] for tag, kind in reader.tags().items() if kind == "image"]
+    assert len(tags) == 2
+    for tag in tags:
+        assert [record.id for record in reader.get_data("image", tag)] == [0, 1, 2, 3]
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "logs"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "--to: name a .png file, or a folder for VisualDL with --visualdl"),
         (["--to", "picture.jpg"], "--to picture.jpg: must name a .png file"),
         (["--to", "x.png", "--items", "0"], "--items: must be from 1 to 40, got 0"),
         (["--to", "x.png", "--versions", "41"], "--versions: must be from 1 to 40, got 41"),
