@@ -1,0 +1,114 @@
+"""Weights that are computed at once, before the steps of a training or in place of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
+from paddle_automl.data.splits import Everything, PreparedData, Split
+from paddle_automl.data.stores import ArrayStore
+from paddle_automl.inputs.base import INPUTS
+from paddle_automl.models.backbones.base import BACKBONES
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import build_network
+from paddle_automl.tasks.base import TASKS, RawTargets
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.fitting import fit_epochs, measure_pace
+from paddle_automl.training.loop import train
+from paddle_automl.training.solving import has_solved, learns
+
+WORDS = {"good": ("clean", "quiet", "friendly"), "bad": ("dirty", "loud", "rude")}
+RECIPE = {
+    "epochs": 3,
+    "batch_size": 8,
+    "optimizer": {"name": "adamw", "learning_rate": 0.01},
+    "ema": {"decay": 0.5},
+}
+
+
+def texts(count=60):
+    rng = np.random.default_rng(0)
+    classes = np.arange(count) % 2
+    kinds = [WORDS[("bad", "good")[kind]] for kind in classes]
+    found = [" ".join([rng.choice(own), *rng.choice([*own, "room", "hotel"], 3)]) for own in kinds]
+    return np.array(found, dtype=object), classes
+
+
+def data(arrays):
+    items, classes = texts()
+    kind = INPUTS["text"]
+    config = kind.Config.model_validate({"name": "text", "ngrams": ["words 1"], "tokens": "none"})
+    reader = kind.reader(config, sources=None, items=items)
+    given = kind.fit(config, reader, kind.measure(config, reader, [items])).only(arrays)
+    raw = RawTargets("classes", classes, ("bad", "good"))
+    task = TASKS["single_label"].fit(TASKS["single_label"].Config(name="single_label"), raw)
+    everything = Everything(ArrayStore(items), raw, task.encode(raw), given, task, encoded=given.encode(items))
+    train_split = Split(everything, np.arange(40))
+    return PreparedData(
+        train_split,
+        train_split.with_indices(np.arange(40, 50)),
+        train_split.with_indices(np.arange(50, 60)),
+        given,
+        task,
+    )
+
+
+def run(backbone, recipe=RECIPE, folder=None, **options):
+    config = validate(ModelConfig, {"backbone": backbone})
+    given = data(BACKBONES[config.backbone.name].arrays(config.backbone))
+    model = build_network(config, given.input, 2, seed=0)
+    recipe = validate(TrainingConfig, recipe).for_task(given.task)
+    epochs = []
+    result = train(
+        model,
+        given,
+        recipe,
+        seed=0,
+        folder=folder,
+        report=lambda epoch, metrics: epochs.append(metrics) or True,
+        **options,
+    )
+    return model, result, epochs
+
+
+def test_a_solved_network_has_one_epoch_without_steps(tmp_path):
+    model, result, epochs = run("linear_ngrams", folder=tmp_path)
+    assert has_solved(model)
+    assert not learns(model)
+    assert len(epochs) == result.epochs_run == 1
+    assert result.metrics["accuracy"] == 1.0
+    assert 0 < epochs[0]["train_loss"] < 0.5
+    assert (tmp_path / "best.pdparams").is_file()
+
+
+def test_a_sum_is_solved_first_and_then_learns_the_rest():
+    parts = {"linear": "linear_ngrams", "wide": "wide", "bag": {"name": "bag", "width": 4}}
+    model, result, epochs = run({"name": "sum", "parts": parts})
+    alone, _, _ = run("linear_ngrams")
+    table = model.backbone.parts["linear"].backbone.table.weight.numpy()
+    np.testing.assert_allclose(table, alone.backbone.table.weight.numpy(), atol=1e-6)
+    assert np.abs(model.backbone.parts["wide"].backbone.table.weight.numpy()).max() > 0.01
+    assert len(epochs) == 3
+    assert result.metrics["accuracy"] == 1.0
+    again, _, _ = run({"name": "sum", "parts": parts})
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name].numpy(), tensor.numpy(), err_msg=name)
+
+
+def test_it_learns_from_the_validation_split_too_if_asked():
+    model, _, _ = run("linear_ngrams", on="train+validation")
+    other, _, _ = run("linear_ngrams")
+    assert np.abs(model.backbone.table.weight.numpy() - other.backbone.table.weight.numpy()).max() > 1e-4
+
+
+def test_options_of_steps_do_not_shorten_it_and_balanced_batches_are_refused():
+    given = data(("ngrams", "ngram_weights"))
+    model = build_network(validate(ModelConfig, {"backbone": "linear_ngrams"}), given.input, 2, seed=0)
+    recipe = validate(TrainingConfig, RECIPE).for_task(given.task)
+    pace = measure_pace(model, given, recipe)
+    assert pace.step_s == 0
+    assert fit_epochs(recipe, replace(pace, evaluation_s=10.0), 40, 1.0) is recipe
+    with pytest.raises(ConfigError, match=r"training\.sampling: balanced has no effect"):
+        run("linear_ngrams", {**RECIPE, "sampling": "balanced"})
