@@ -43,14 +43,25 @@ def choose_format(bundle: Bundle, runtime: str, device: str) -> str:
 def _fastest(bundle: Bundle) -> str:
     first = bundle.info.exporter.name
     chosen = bundle.info.fastest or first
-    if chosen == first:
-        return first
+    missing = _missing(chosen)
+    if missing is None:
+        return chosen
+    # Without the packages of the fastest format the first one is run, and without Paddle any other.
+    verified = [item.exporter.name for item in bundle.info.formats if item.verified]
+    for other in (first, *verified):
+        if _missing(other) is None:
+            _warn_once(f"the bundle's fastest format is {chosen}, but {other} is run: {missing}")
+            return other
+    raise missing
+
+
+def _missing(name: str) -> UnsupportedError | None:
+    """Return why a format cannot be run here, or None if it can."""
     try:
-        EXPORTERS[chosen].require(to_run=True)
+        EXPORTERS[name].require(to_run=True)
     except UnsupportedError as error:
-        _warn_once(f"the bundle's fastest format is {chosen}, but {first} is run: {error}")
-        return first
-    return chosen
+        return error
+    return None
 
 
 @lru_cache(maxsize=64)

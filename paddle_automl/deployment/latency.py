@@ -137,7 +137,7 @@ def measure_sessions(
                 threads=config.threads,
                 device=device,
                 processor=_processor(device),
-                paddle=str(import_paddle().__version__),
+                paddle=_paddle_version(),
                 runtime=getattr(sessions[name], "runtime_name", PADDLE_RUNTIME),
                 date=utc_now(),
             )
@@ -177,6 +177,14 @@ def _one_at_a_time(lock: Path | None) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(str(lock)):
         yield
+
+
+def _paddle_version() -> str:
+    try:
+        return str(import_paddle().__version__)
+    except ModuleNotFoundError:
+        # Other runtimes need no Paddle.
+        return ""
 
 
 def _processor(device: str) -> str:

@@ -69,10 +69,11 @@ class Exporter(ABC):
         """Raise UnsupportedError that names the extra if a package for exporting (or running) is missing."""
         missing = cls.missing(to_run=to_run)
         if missing:
-            raise UnsupportedError(
-                f"exporter {cls.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
-                f"install the extra: pip install 'paddle_automl[{cls.extra}]'"
-            )
+            advice = f"install the extra: pip install 'paddle_automl[{cls.extra}]'"
+            if not cls.extra:
+                advice = "install it: pip install paddlepaddle, or use a bundle that also has an ONNX file"
+            absent = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+            raise UnsupportedError(f"exporter {cls.name}: {absent}; {advice}")
 
     @classmethod
     def missing(cls, *, to_run: bool = False) -> list[str]:

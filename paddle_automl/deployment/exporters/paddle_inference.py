@@ -43,6 +43,9 @@ class PaddleInferenceExporter(Exporter):
     class Config(PluginConfig):
         """No options: batch size open, the task's last step included."""
 
+    to_run: ClassVar[tuple[str, ...]] = ("paddle",)
+    to_export: ClassVar[tuple[str, ...]] = ("paddle",)
+
     def export(
         self,
         model: Any,

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig
@@ -41,6 +41,9 @@ class PaddleProgramExporter(Exporter):
 
     class Config(PluginConfig):
         """No options: batch size open, the task's last step included, 8 bits if the network is quantized."""
+
+    to_run: ClassVar[tuple[str, ...]] = ("paddle",)
+    to_export: ClassVar[tuple[str, ...]] = ("paddle",)
 
     def export(
         self,
