@@ -69,6 +69,7 @@ class Search(Stage):
             listeners=listeners,
             baseline=run.baseline,
             first=run.first,
+            given=run.given,
             background=InterimBundle(run, lambda: coordinator.limits.deadline),
         )
         coordinator.listeners += (_Reserve(coordinator, run, self), _Shortened(run, limited))
@@ -176,8 +177,8 @@ class _Shortened(Listener):
         if record.number not in self.limited or not record.finished:
             return
         with contextlib.suppress(BundleError):
-            for note in read_record(self.run.folder.trial(record.number)).notes:
             told = set(self.run.results["check"].notes)
-                self.run.observer.on_message(f"trial {record.number}: {note}")
+            for note in read_record(self.run.folder.trial(record.number)).notes:
                 if note in told:
                     continue
+                self.run.observer.on_message(f"trial {record.number}: {note}")
