@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from paddle_automl.search.configurations import Configuration, ranked_configurations
+from paddle_automl.search.configurations import Configuration, ranked_configurations, settled_configurations
+from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.objective import Objective, curve_objective
 from paddle_automl.search.reading import StoredStudy
 from paddle_automl.search.records import TrialRecord
@@ -76,7 +77,10 @@ class Material:
     @cached_property
     def configurations(self) -> list[Configuration]:
         """The configurations with a result, the winner first."""
-        return ranked_configurations(self.records, self.goals) if self.goals else []
+        if not self.goals or self.study is None:
+            return []
+        found = ranked_configurations(self.records, self.goals)
+        return found if self.running else settled_configurations(found, self.goals, Encoding(self.study.space))
 
     @property
     def first_runs(self) -> list[TrialRecord]:

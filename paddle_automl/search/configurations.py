@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from paddle_automl.search.learning.final_choice import next_repeat, ranked
+from paddle_automl.search.learning.encoding import Encoding
+from paddle_automl.search.learning.estimates import estimate
+from paddle_automl.search.learning.final_choice import next_repeat, ranked, winner
 from paddle_automl.search.objective import Objective, costs_of, excess_of
 from paddle_automl.search.records import TrialRecord
 
@@ -84,13 +86,33 @@ def ranked_configurations(records: Sequence[TrialRecord], objectives: Sequence[O
     return [allowed[place] for place in order] + beyond
 
 
+def settled_configurations(
+    found: Sequence[Configuration], objectives: Sequence[Objective], encoding: Encoding
+) -> list[Configuration]:
+    """Return ranked configurations with the one to ship first, the others in their order.
+
+    It is one of the finalists within the limits, whose weights are kept, by the estimates of `final_choice.winner`:
+    the default's configuration, unless another is surely better.
+    """
+    whole = [item for item in found if not _beyond(item, objectives) and item.first.state == "complete"]
+    if not whole:
+        return list(found)
+    costs = _costs(whole, objectives)
+    estimates = estimate(encoding, [item.first.params for item in whole], costs)
+    if estimates is None:
+        return list(found)
+    place = winner(costs, estimates, _baseline_of(whole))
+    return [whole[place], *(item for item in found if item is not whole[place])]
+
+
 def to_repeat(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], left: int, running: Sequence[int]
 ) -> int | None:
     """Return the trial whose configuration is run again, or None if there is nothing to decide.
 
     `running` are the trials whose configurations are being repeated. With several objectives the repeats go to the
-    candidates for the export: within the limits, best in the first objective.
+    candidates for the export, within the limits and best in the first objective. The configuration's own values are
+    among them.
     """
     allowed = [item for item in ranked_configurations(records, objectives) if not _beyond(item, objectives)]
     allowed.sort(key=lambda item: _by_first_run(item, objectives))
@@ -99,8 +121,14 @@ def to_repeat(
         [*known, *[known[0]] * list(running).count(item.first.number)]
         for item, known in zip(allowed, _costs(allowed, objectives), strict=True)
     ]
-    place = next_repeat(costs, left)
+    place = next_repeat(costs, left, _baseline_of(allowed))
     return None if place is None else allowed[place].first.number
+
+
+def _baseline_of(found: Sequence[Configuration]) -> int | None:
+    """Return the place of the configuration's own values, if they were tried to the end."""
+    whole = [place for place, item in enumerate(found) if item.first.baseline and item.first.state == "complete"]
+    return whole[0] if whole else None
 
 
 def _beyond(item: Configuration, objectives: Sequence[Objective]) -> bool:

@@ -14,8 +14,11 @@ import optuna
 from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError
+from paddle_automl.core.threads import one_blas_thread
+from paddle_automl.search.configurations import Configuration, settled_configurations
 from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.faults import checked_records, raise_own, storing
+from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.recording import Recording
@@ -51,6 +54,7 @@ class Study(Recording):
         self.resumed = resumed
         self._lock = lock
         self._path = path
+        self._settled: tuple[list[Any], list[Configuration]] | None = None
         for trial in study.get_trials(deepcopy=False):
             if trial.state != TrialState.WAITING:
                 self._records[trial.number] = TrialRecord.from_trial(trial, self.objectives)
@@ -158,6 +162,16 @@ class Study(Recording):
         known += [marks["repeat"] for marks in waiting if marks.get("repeat_of") == first]
         marks = {"repeat_of": first, "repeat": max(known, default=0) + 1}
         enqueue(self._study, self._records[first].params, marks)
+
+    def settled(self) -> list[Configuration]:
+        """Return the configurations with the one to ship first; see `settled_configurations`."""
+        found = self.configurations()
+        mark = [(item.first.number, item.values, len(item.runs), item.failed) for item in found]
+        if self._settled is None or self._settled[0] != mark:
+            with one_blas_thread():
+                ordered = settled_configurations(found, self.objectives, Encoding(self.space))
+            self._settled = (mark, ordered)
+        return list(self._settled[1])
 
     @property
     @storing

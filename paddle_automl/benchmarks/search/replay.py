@@ -21,6 +21,8 @@ from paddle_automl.core.schema import PluginConfig, issues_of
 from paddle_automl.core.seeds import generator
 from paddle_automl.core.yaml_io import parse_value
 from paddle_automl.search.controllers.base import CONTROLLERS
+from paddle_automl.search.learning.encoding import Encoding
+from paddle_automl.search.learning.estimates import estimate
 from paddle_automl.search.learning.final_choice import next_repeat, repeats, winner
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
@@ -150,7 +152,7 @@ def choose(task: Task, trace: Trace, budget: int, seed: int) -> int | None:
         costs[place].append(seen.cost if finite else max(trace.costs[i] for i in usable))
         used[place].append(seen.run)
         left -= 1
-    return usable[winner(costs)]
+    return usable[winner(costs, estimate(Encoding(task.space), [trace.params[i] for i in usable], costs))]
 
 
 def result_of(task: Task, trace: Trace, budgets: Sequence[int], seed: int) -> dict[str, Any]:

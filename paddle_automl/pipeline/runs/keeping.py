@@ -29,11 +29,14 @@ class CheckpointKeeper(Listener):
         """Delete the weights of every ended trial that is not among the best."""
         wanted = self.config.search.keep_checkpoints
         keep = self.study.best_numbers(max(wanted, FINALISTS) if self.repeats else wanted)
-        self._delete_others({*keep, *(self.study.finalists(FINALISTS) if self.repeats else ())})
+        # The default may win after all, even if others look better so far.
+        default = [other.number for other in self.study.records() if other.baseline]
+        self._delete_others({*keep, *default, *(self.study.finalists(FINALISTS) if self.repeats else ())})
 
     def close(self) -> None:
         """Delete weights that were kept only for the repeats."""
-        self._delete_others(set(self.study.best_numbers(self.config.search.keep_checkpoints)))
+        best = self.study.best_numbers(self.config.search.keep_checkpoints)
+        self._delete_others({*best, *(run.number for item in self.study.settled()[:1] for run in item.runs)})
 
     def _delete_others(self, keep: set[int]) -> None:
         for other in self.study.records():

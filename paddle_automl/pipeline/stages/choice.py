@@ -20,7 +20,7 @@ FINE_TUNE = "fine_tune"
 def winner(run: Run) -> Configuration:
     """Return the winning configuration; raises SearchFailedError if none is within the limits."""
     objectives = run.config.search.objectives
-    nearest = run.study.configurations()[0]
+    nearest = run.study.settled()[0]
     if excess_of(nearest.values, objectives) == 0:
         return nearest
     wanted = ", ".join(f"{o.metric} {o.limit:g}" for o in objectives if o.limit is not None)
@@ -59,7 +59,7 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
     own, folder = best_run(run, chosen), run.folder.refit
     if refit is None and own is None:
         # The deadline stopped the winner's training before its record was written: the next one is taken.
-        found = (best_run(run, other) for other in run.study.configurations() if _within_limits(run, other))
+        found = (best_run(run, other) for other in run.study.settled() if _within_limits(run, other))
         own = next((record for record in found if record is not None), None)
     if refit is None and own is None:
         raise SearchFailedError(

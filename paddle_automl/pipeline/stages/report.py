@@ -61,7 +61,7 @@ class Report(Stage):
             objectives=tuple(objectives),
             trials=tuple(study.records()),
             pareto=tuple(study.pareto()),
-            configurations=tuple(study.configurations()),
+            configurations=tuple(study.settled()),
             source=run.results["export"]["source"],
             refit=refit_of(run),
             bundle=bundle_of(run),

@@ -1,4 +1,4 @@
-"""The final choice under noise: the best few configurations are run again before one of them is chosen."""
+"""The final choice under noise: the best few are run again, and the default stays unless one is surely better."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from paddle_automl.search.learning.estimates import Estimates
+
 FEWEST, FULL = 30, 100
 SHARE = 0.2
 FINALISTS = 5
+MARGIN = 2.0
+"""Standard errors by which a configuration must be better than the default to replace it."""
 
 
 def repeats(trials: int) -> int:
@@ -28,16 +32,18 @@ def repeats_after(explored: int) -> int:
     return trials - explored
 
 
-def next_repeat(runs: Sequence[Sequence[float]], left: int) -> int | None:
+def next_repeat(runs: Sequence[Sequence[float]], left: int, baseline: int | None = None) -> int | None:
     """Return the configuration to run again, or None if there is nothing to decide.
 
     `runs` hold the costs of each configuration that may win, first run first; `left` repeats remain.
-    The five with the best first runs are repeated equally often.
+    The five with the best first runs, and the default as `baseline`, are repeated equally often.
     """
     if left <= 0 or len(runs) < 2:
         return None
-    order = np.argsort([costs[0] for costs in runs], kind="stable")[:FINALISTS]
-    return int(min(order, key=lambda place: len(runs[int(place)])))
+    order = [int(place) for place in np.argsort([costs[0] for costs in runs], kind="stable")[:FINALISTS]]
+    if baseline is not None and baseline not in order:
+        order.append(baseline)
+    return min(order, key=lambda place: len(runs[place]))
 
 
 def ranked(runs: Sequence[Sequence[float]]) -> list[int]:
@@ -53,6 +59,20 @@ def ranked(runs: Sequence[Sequence[float]]) -> list[int]:
     return sorted(range(len(runs)), key=lambda place: (len(runs[place]) < fewest, float(np.mean(runs[place]))))
 
 
-def winner(runs: Sequence[Sequence[float]]) -> int:
-    """Return the winning configuration."""
-    return ranked(runs)[0]
+def winner(runs: Sequence[Sequence[float]], estimates: Estimates | None = None, baseline: int | None = None) -> int:
+    """Return the winning configuration: the finalist with the best of the `estimates`, without them the best mean.
+
+    After repeats it is one of those that were repeated. It is the default, `baseline`, unless the best estimate is
+    lower by more than two standard errors: a lead within the noise is as likely luck, and the search may have
+    overfitted its validation split ("overtuning", arXiv 2506.19540).
+    """
+    order = ranked(runs)
+    if estimates is None:
+        return order[0]
+    again = len(runs[order[0]]) > 1
+    rivals = [place for place in order if len(runs[place]) > 1 or not again][: FINALISTS + again]
+    best = min(rivals, key=lambda place: float(estimates.values[place]))
+    if baseline is None or baseline == best:
+        return best
+    lead = float(estimates.values[baseline] - estimates.values[best])
+    return best if lead > MARGIN * estimates.error(baseline, best) else baseline
