@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ FRACTION = 0.6
 """Fraction of the rest that is reserved for fine-tuning."""
 TRIED_FRACTION = 0.5
 """Fraction of its time for the trainings that validation judges; what is kept may be trained again on all data."""
+MARGIN = 1.1
+"""Safety factor for the time of another fold."""
 LEAST_EPOCHS = 2.0
 """Epochs below which a fine-tuning is not started."""
 ALL_DATA = "all_data"
@@ -41,9 +43,10 @@ JUDGED_S = 10.0
 class FineTune(Stage):
     """Tries the recipes in `fine_tuning` from the winner's network, and keeps the best one if it gains enough.
 
-    Each is trained like the winner, without its validation items, and compared with it on them, item by item. The
-    last epoch counts, since choosing one on validation would look like a gain. What is kept is trained again from
-    the refit's network if that has learned from the validation items too.
+    Each is trained like the winner, without its validation items, and compared with it on them, item by item; with
+    cross-validation on further folds, as long as a gain may be noise. The last epoch counts, since choosing one on
+    validation would look like a gain. What is kept is trained again from the refit's network if that has learned
+    from the validation items too.
     """
 
     place = 35
@@ -90,7 +93,8 @@ class FineTune(Stage):
         recipes = run.config.fine_tuning.recipes
         for number, options in enumerate(recipes):
             try:
-                gains[options.name] = self._tried(run, options, start, _share(run, until, len(recipes) - number))
+                share = _share(run, until, len(recipes) - number)
+                gains[options.name] = self._judged(run, options, start, share)
             except (TrialError, TimeUpError) as error:
                 result["short_of_time"] |= until is not None
                 run.observer.on_message(f"fine-tuning by {options.name} was not possible: {error}")
@@ -107,8 +111,7 @@ class FineTune(Stage):
         return result
 
     def _convinces(self, run: Run, name: str, found: GainResult) -> bool:
-        needed = run.config.fine_tuning.standard_errors * found.standard_error
-        kept = found.gain > 0 and found.gain >= needed
+        kept = found.gain > 0 and not _is_in_doubt(run, [found])
         run.observer.on_message(
             f"fine-tuning by {name}: {found.metric} on {found.items} validation items {found.before:.4f} -> "
             f"{found.after:.4f}, standard error of the difference {found.standard_error:.4f}; "
@@ -116,10 +119,45 @@ class FineTune(Stage):
         )
         return kept
 
-    def _tried(self, run: Run, options: PluginConfig, start: RunFolder, within_s: float | None) -> GainResult:
-        folder = run.folder.fine_tuned(options.name)
-        record, old = read_record(start), load_config(RunConfig, start.config)
-        config = fine_tuned_config(run.config, old, options, start, folder, fold=record.fold)
+    def _judged(self, run: Run, options: PluginConfig, start: RunFolder, within_s: float | None) -> GainResult:
+        """Return what a recipe gains on the winner's validation items, and on those of the other folds if there is
+        doubt and time."""
+        until = None if within_s is None else time.monotonic() + within_s
+        began, fold, folds = time.monotonic(), read_record(start).fold, run.config.data.folds
+        found = [self._tried(run, options, start, run.folder.fine_tuned(options.name), fold, within_s)]
+        took = time.monotonic() - began
+        for other in range(folds if isinstance(folds, int) and fold is not None else 0):
+            if other == fold or not _is_in_doubt(run, found):
+                continue
+            if until is not None and until - time.monotonic() < MARGIN * took:
+                break
+            head = run.folder.fine_tuned(f"{options.name}_head_{other}")
+            self._train_head(run, load_config(RunConfig, start.config), head, other)
+            folder = run.folder.fine_tuned(f"{options.name}_fold_{other}")
+            left = None if until is None else until - time.monotonic()
+            found.append(self._tried(run, options, head, folder, other, left))
+        return pooled(found)
+
+    def _train_head(self, run: Run, config: RunConfig, folder: RunFolder, fold: int) -> None:
+        """Train the winner's configuration for another fold, on features that exist."""
+        changes = {"data": config.data.model_copy(update={"fold": fold}), "output": readable(folder.path.resolve())}
+        config = config.model_copy(update=changes)
+        folder.write_config(config, clear=True)
+        request = TrainRequest(config, folder.path, run.shared, alone=True)
+        job = job_of("train", request, folder.log("train"), run.config)
+        call(run.executor, job, TrainResult, run.observer.job(f"training the winner for fold {fold}"))
+
+    def _tried(
+        self,
+        run: Run,
+        options: PluginConfig,
+        start: RunFolder,
+        folder: RunFolder,
+        fold: int | None,
+        within_s: float | None,
+    ) -> GainResult:
+        old = load_config(RunConfig, start.config)
+        config = fine_tuned_config(run.config, old, options, start, folder, fold=fold)
         self._train(run, config, folder, "train", within_s)
         request = GainRequest(load_config(RunConfig, folder.config), folder.path, old, start.path)
         job = job_of("gain", request, folder.log("gain"), run.config)
@@ -185,6 +223,31 @@ def fine_tuned_config(
     return validate(RunConfig, old.model_copy(update=changes).as_dict())
 
 
+def _is_in_doubt(run: Run, found: list[GainResult]) -> bool:
+    """Return whether there is a gain that may be noise."""
+    whole = pooled(found)
+    return 0 < whole.gain < run.config.fine_tuning.standard_errors * whole.standard_error
+
+
+def pooled(found: Sequence[GainResult]) -> GainResult:
+    """Return the gain over the items of several folds, which are different items: means by their number."""
+    items = [item.items for item in found]
+    total = sum(items)
+
+    def mean(name: str) -> float:
+        return sum(count * getattr(item, name) for count, item in zip(items, found, strict=True)) / total
+
+    squares = sum((count * item.standard_error) ** 2 for count, item in zip(items, found, strict=True))
+    return GainResult(
+        metric=found[0].metric,
+        before=mean("before"),
+        after=mean("after"),
+        gain=mean("gain"),
+        standard_error=squares**0.5 / total,
+        items=total,
+    )
+
+
 def _share(run: Run, until: float | None, recipes: int) -> float | None:
     """Return the seconds for the next of several recipes; some are left for the training on all data."""
     if until is None:
@@ -202,4 +265,5 @@ def validation_of(run: Run) -> dict[str, float]:
         found = read_record(run.folder.fine_tuned(name)).metrics
     except AutoMLError:
         return {}
-    return {key: found[key] for key in run.config.epoch_metrics() if key in found}
+    known = {key: found[key] for key in run.config.epoch_metrics() if key in found}
+    return {**known, gains[name].metric: gains[name].after}

@@ -11,10 +11,10 @@ from paddle_automl.core.seeds import generator
 from paddle_automl.models.network import build_network
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.gain import paired_gains
+from paddle_automl.pipeline.jobs.gain import GainResult, paired_gains
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.stages.fine_tune import fine_tuned_config
+from paddle_automl.pipeline.stages.fine_tune import fine_tuned_config, pooled
 from paddle_automl.pipeline.stages.run import run_search
 from paddle_automl.tasks.base import restore
 from paddle_automl.tasks.single_label import SingleLabel
@@ -125,3 +125,14 @@ def test_gains_of_pairs():
     assert gains.mean() == pytest.approx(0.1, abs=0.005)
     # 20 of 200 items differ: the root of 0.1 * 0.9 / 200.
     assert gains.std() == pytest.approx((0.09 / 200) ** 0.5, rel=0.15)
+
+
+def test_folds_are_pooled_by_their_items():
+    def gain(**changes):
+        base = {"metric": "accuracy", "before": 0.8, "after": 0.9, "gain": 0.1, "standard_error": 0.04, "items": 100}
+        return GainResult(**{**base, **changes})
+
+    assert pooled([gain()]) == gain()
+    whole = pooled([gain(), gain(after=0.8, gain=0.0, items=300)])
+    assert (whole.items, whole.gain, whole.after) == (400, pytest.approx(0.025), pytest.approx(0.825))
+    assert pooled([gain(), gain()]).standard_error == pytest.approx(0.04 / 2**0.5)
