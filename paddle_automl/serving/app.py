@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from paddle_automl.core.version import VERSION
@@ -76,6 +77,11 @@ class Application:
             reasons = {404: "there is nothing at this address", 405: "this address does not take this method"}
             reason = reasons.get(error.status_code, str(error.detail))
             return await refused(request, RequestError(error.status_code, reason))
+
+        @api.exception_handler(RequestValidationError)
+        async def invalid(request: Request, error: RequestValidationError) -> Response:
+            reason = "; ".join(str(item.get("msg")) for item in error.errors())
+            return await refused(request, RequestError(400, reason[:300]))
 
         return api
 

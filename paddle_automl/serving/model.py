@@ -92,7 +92,8 @@ class ServedModel:
     async def warm_up(self) -> None:
         """Run the network with each size of a batch, so that no request meets its first, slow runs."""
         loop, rng = asyncio.get_running_loop(), np.random.default_rng(0)
-        for size in range(1, self.limits.batch + 1):
+        # The largest first: smaller ones find its memory.
+        for size in range(self.limits.batch, 0, -1):
             arrays = self.predictor.input.example(size, rng)
             await loop.run_in_executor(self._runner, self._run, (ARRAYS,), [arrays])
         self.ready = True

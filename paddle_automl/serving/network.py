@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -199,6 +200,9 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signals.ignore_in_child()
     keep_own_handlers()
+    # Paddle frees what a run has used in a thread of its own, so what the process holds would depend on chance, and
+    # grow for long. Without that, each run uses the memory of the one before again.
+    os.environ.setdefault("FLAGS_eager_delete_tensor_gb", "-1")
     tune_process()
     silence_known_warnings()
     try:

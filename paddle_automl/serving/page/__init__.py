@@ -50,7 +50,7 @@ def router(model: ServedModel) -> APIRouter:
     async def information() -> Any:
         return json_answer(info(model) | {"samples": [{"truth": item.truth} for item in shown]})
 
-    @routes.get("/samples/{number}")
+    @routes.get("/samples/{number:int}")
     async def sample(number: int) -> Response:
         if not 0 <= number < len(shown):
             raise RequestError(404, f"there is no sample {number}; the bundle has {len(shown)}")
