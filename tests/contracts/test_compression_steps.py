@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -13,18 +16,21 @@ from paddle_automl.compression.base import STEPS, Form, Outcome, Step, check_ste
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of
+from paddle_automl.compression.steps.compact_tables import largest_rows
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.prepare import prepare
 from paddle_automl.inputs.base import INPUTS
 from paddle_automl.models.backbones.base import Backbone
+from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.layers import LayerFactory
-from paddle_automl.models.network import Network
+from paddle_automl.models.network import Network, build_network
 from paddle_automl.models.norms import NORMS
 from paddle_automl.testing.compression_steps import CompressionStepContract, trained_on_digits
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import predict
+from paddle_automl.training.loop import train
 from tests.contracts.registering import registered
 from tests.contracts.toys import Lines, Texts
 
@@ -34,8 +40,30 @@ QUICK = {
     "quantize_aware": {"tune": {"epochs": 1, "rate": 0.02, "average": False}},
     "distill": {"tune": {"epochs": 1}, "method": {"hints": "attention"}},
     "quantize_post": {"analysis": False},
+    "compact_tables": {"keep": 100},
 }
 """Options that make a step quick here; another step runs with its defaults."""
+
+
+@functools.cache
+def trained_on_texts():
+    """Return the context of a linear model of n-grams, solved on 300 short texts."""
+    rng = np.random.default_rng(0)
+    words = {0: ("clean", "quiet", "lovely"), 1: ("noisy", "dirty", "broken")}
+    rows = [
+        " ".join([*rng.choice(words[number % 2], 2), *rng.choice(("room", "bed", "street", "food"), 3)])
+        for number in range(300)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "a.csv")
+        lines = [f"{text},{number % 2}" for number, text in enumerate(rows)]
+        file.write_text("\n".join(["text,label", *lines]), "utf-8")
+        dataset = {"name": "text_table", "file": str(file), "text": "text", "label": "label"}
+        data = prepare(DataConfig.model_validate({"dataset": dataset}), seed=0, arrays=("ngrams", "ngram_weights"))
+    model = build_network(ModelConfig.model_validate({"backbone": "linear_ngrams"}), data.input, 2, seed=0)
+    recipe = TrainingConfig.model_validate({"epochs": 1, "loss": "cross_entropy"})
+    result = train(model, data, recipe, seed=0, folder=None)
+    return Context(data=data.with_task(result.task), training=recipe, original=model)
 
 
 @pytest.mark.parametrize("plugin", [STEPS[name] for name in STEPS.names()], ids=STEPS.names())
@@ -43,6 +71,9 @@ class TestSteps(CompressionStepContract):
     @pytest.fixture(autouse=True)
     def _use(self, plugin):
         self.options = QUICK.get(plugin.name, {})
+
+    def context(self, plugin):
+        return trained_on_texts() if plugin.takes == {"text"} else super().context(plugin)
 
     def test_it_can_begin_a_chain(self, plugin):
         assert CompressionConfig.model_validate({"steps": [plugin.name]}).steps[0].name == plugin.name
@@ -201,3 +232,23 @@ def test_the_network_of_the_contract_has_learned_the_digits():
     context = trained_on_digits()
     outputs = predict(context.original, context.data.validation)
     assert CompressionStepContract().score(Rounded, outputs) > 0.9
+
+
+def test_a_compact_table_has_the_largest_rows():
+    context = trained_on_texts()
+    kind = STEPS["compact_tables"]
+
+    def outputs(**options):
+        step = kind(kind.Config(name="compact_tables", **options))
+        made = step.apply(context.original, context)
+        return made.facts["tables"], predict(made.model, context.data.validation)
+
+    expected = predict(context.original, context.data.validation)
+    (facts,), whole = [*outputs(keep=None, bits=32)[0].values()], outputs(keep=None, bits=32)[1]
+    np.testing.assert_allclose(whole, expected, atol=1e-6)
+    assert facts["kept"] <= facts["rows"] == context.data.input.rows("ngrams") - 1
+    np.testing.assert_allclose(outputs(keep=None, bits=8)[1], expected, atol=0.01)
+    assert not np.allclose(outputs(keep=10, bits=32)[1], expected, atol=0.01)
+    values = np.array([[9.0, 9.0], [0, 0], [1, -3], [2, 0], [0, 1]])
+    assert largest_rows(values, 2).tolist() == [2, 3]
+    assert largest_rows(values, None).tolist() == [2, 3, 4]
