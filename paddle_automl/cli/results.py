@@ -13,7 +13,7 @@ from rich.text import Text
 
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.paths import readable
-from paddle_automl.core.program import command, script
+from paddle_automl.core.program import command
 from paddle_automl.deployment.bundle import SAMPLES
 from paddle_automl.pipeline.commands import DryRun, TrainingOutcome
 from paddle_automl.pipeline.config import RunConfig
@@ -223,7 +223,7 @@ def print_next(console: Console, commands: list[str], visualdl: Path | None) -> 
     """Print the next commands to try, ready to be copied."""
     lines = [f"  {line}" for line in commands]
     if visualdl is not None:
-        lines.append(f"  {script('visualdl')} --logdir {quoted(visualdl)} --disable-telemetry")
+        lines.append(f"  {command('watch')} {quoted(visualdl.parent)}")
     console.print("\nnext:")
     for line in lines:
         console.print(Text(line), soft_wrap=True)

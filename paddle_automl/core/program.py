@@ -26,14 +26,6 @@ def command(name: str) -> str:
     return f"{_python()} -m paddle_automl {name}"
 
 
-def script(name: str) -> str:
-    """Return how to call a program that is installed with this interpreter, such as ``visualdl``."""
-    if shutil.which(name) is not None:
-        return name
-    beside = Path(sys.executable).with_name(name)
-    return shlex.quote(str(beside)) if beside.is_file() else name
-
-
 def _python() -> str:
     """Return this interpreter, by its bare name if the shell finds it by that name."""
     found = shutil.which(Path(sys.executable).name)

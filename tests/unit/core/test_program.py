@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from paddle_automl.core.program import command, script
+from paddle_automl.core.program import command
 
 
 @pytest.fixture
@@ -53,14 +53,3 @@ def test_the_interpreter_is_named_as_the_shell_finds_it(called, monkeypatch, tmp
     (tmp_path / "a b" / "python").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "a b"))
     assert command("train") == "python -m paddle_automl train"
-
-
-def test_a_program_of_the_same_environment_is_found_outside_the_search_path(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "env 1").mkdir()
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "env 1" / "python"))
-    assert script("visualdl") == "visualdl"
-    (tmp_path / "env 1" / "visualdl").touch()
-    assert shlex.split(script("visualdl")) == [str(tmp_path / "env 1" / "visualdl")]
-    (tmp_path / "visualdl").touch(mode=0o755)
-    assert script("visualdl") == "visualdl"
