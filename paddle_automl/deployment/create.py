@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,9 +29,12 @@ from paddle_automl.deployment.provenance import data_record, held_out
 from paddle_automl.deployment.records import FormatRecord, Latency
 from paddle_automl.deployment.refusal import calibration_record, prepare, with_threshold
 from paddle_automl.deployment.rejection_records import Choice
+from paddle_automl.deployment.repair import BeyondRepairError, Repaired
 from paddle_automl.deployment.samples import write_samples
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import spread
+
+logger = logging.getLogger(__name__)
 
 CALIBRATION_ITEMS = 256
 """Number of training items with which an 8-bit format is calibrated."""
@@ -133,14 +137,20 @@ def add_formats(
         folder = bundle.folder / config.name
         folder.mkdir()
         limits = limits_of(deployment.parity, exact=plugin.exact) if plugin.exact or int8 is None else int8
-        repaired = plugin(config).export_accepted(
-            model,
-            folder,
-            specs=data.input.specs,
-            final=data.task.final,
-            calibration=calibration,
-            accept=acceptance(partial(run_split, data.validation, outputs), data.validation, limits),
-        )
+        exporter = plugin(config)
+        arguments: dict[str, Any] = {
+            "specs": data.input.specs,
+            "final": data.task.final,
+            "calibration": calibration,
+        }
+        accept = acceptance(partial(run_split, data.validation, outputs), data.validation, limits)
+        try:
+            repaired = exporter.export_accepted(model, folder, **arguments, accept=accept)
+        except BeyondRepairError as error:
+            # Its parity check then says by how much it is beyond the limits.
+            logger.warning("%s", error)
+            exporter.export(model, folder, **arguments)
+            repaired = Repaired()
         record = FormatRecord(exporter=config, float_layers=repaired.layers, layers=repaired.of)
         others = list(bundle.info.formats)
         bundle = bundle.updated(formats=[*others, record])

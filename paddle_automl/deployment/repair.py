@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paddle_automl.core.errors import UnsupportedError
+
 SMALLEST = 1e-12
+
+
+class BeyondRepairError(UnsupportedError):
+    """No layer of a network can be in 8 bits within the allowed loss."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from paddle_automl.deployment.exporters._onnx_quantizing import (
 )
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session, put
 from paddle_automl.deployment.exporters.onnx import PROGRAM, OnnxConfig, OnnxExporter, OnnxSession, float_onnx
-from paddle_automl.deployment.repair import Repaired, damage, fewest, ranked
+from paddle_automl.deployment.repair import BeyondRepairError, Repaired, damage, fewest, ranked
 from paddle_automl.inputs.base import Arrays, TensorSpec
 from paddle_automl.tasks.base import Final
 
@@ -115,7 +115,7 @@ class _Repair:
         order = self._ranking(calibration, probabilities=probabilities)
         count = fewest(len(order) - 1, lambda count: self._works(order[:count])) if len(order) > 1 else None
         if count is None:
-            raise UnsupportedError(
+            raise BeyondRepairError(
                 f"exporter {self._exporter.name}: no layer of the network can be in 8 bits within the allowed loss "
                 f"({len(groups)} tried); use a float format"
             )

@@ -13,7 +13,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from paddle_automl.core.errors import ConfigError, UnsupportedError
+from paddle_automl.core.errors import BundleError, ConfigError, UnsupportedError
 from paddle_automl.deployment import formats as formats_module
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle, time_formats
@@ -42,7 +42,7 @@ def two(net, data, tmp_path_factory) -> Bundle:
 
 @pytest.fixture
 def without_extra(monkeypatch):
-    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    monkeypatch.setattr(base, "find_spec", lambda name: True if name == "paddle" else None)
     formats_module._warn_once.cache_clear()
 
 
@@ -92,6 +92,10 @@ def test_the_runtime_is_chosen_by_name(two, data):
 def test_a_format_that_the_bundle_lacks_is_named(two):
     with pytest.raises(ConfigError, match=r"runtime: the bundle has no file for 'onnx'; valid: auto, paddle_inf"):
         Predictor(two, runtime="onnx")
+    with pytest.raises(
+        ConfigError, match=r"runtime: the bundle has no file for 'openvino'; valid: auto, paddle_inf"
+    ):
+        Predictor(two, runtime="openvino")
     with pytest.raises(ConfigError, match="the bundle has no 'onnx'; it has paddle_inference, paddle_program"):
         two.session(name="onnx")
 
@@ -105,8 +109,10 @@ def test_a_format_is_given_once(net, data, tmp_path):
 
 
 def test_without_the_extra_the_formats_are_refused_by_name(net, data, tmp_path, without_extra):
-    for name in ("onnx", "onnx_int8"):
-        with pytest.raises(UnsupportedError, match=rf"exporter {name}: .*pip install 'paddle_automl\[onnx\]'"):
+    extras = {"onnx": "onnx", "onnx_int8": "onnx"}
+    extras |= dict.fromkeys(("openvino", "openvino_bfloat16", "openvino_int8"), "openvino")
+    for name, extra in extras.items():
+        with pytest.raises(UnsupportedError, match=rf"exporter {name}: .*pip install 'paddle_automl\[{extra}\]'"):
             make(tmp_path / "b", net, data, name)
     assert not (tmp_path / "b").exists()
 
@@ -231,3 +237,36 @@ def test_onnx_in_a_forked_child(onnx_bundle):
     command = [sys.executable, "-c", FORK, str(onnx_bundle.folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
     assert result.returncode == 0, result.stderr
+
+
+def test_all_formats_are_timed_with_all_threads_and_batch_sizes(net, data, tmp_path):
+    latency = {"warmup": 0, "runs": 2, "batch_sizes": [1, 3], "threads": 1, "further_threads": [2, 1]}
+    bundle = make(tmp_path / "b", net, data, "paddle_program", latency=latency)
+    for records in (bundle.info.latency, bundle.info.formats[0].latency):
+        assert [(item.threads, item.batch_size) for item in records] == [(1, 1), (1, 3), (2, 1), (2, 3)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(EXPORTERS["openvino"].missing()), reason="the extra `openvino` is not installed")
+def test_openvino_in_a_bundle(net, data, tmp_path):
+    names = ("openvino", "openvino_bfloat16", "openvino_int8")
+    parity = {"min_agreement_int8": 0.5, "max_drop_int8": 0.5}
+    bundle = make(tmp_path / "开 b", net, data, *names, parity=parity)
+    assert bundle.verified
+    expected = Predictor(bundle, runtime="paddle").predict_items(data.validation.raw(np.arange(20)))
+    for name, allowed in zip(names, (1e-5, 0.05, 0.2), strict=True):
+        predictor = Predictor(bundle, runtime=name)
+        got = predictor.predict_items(data.validation.raw(np.arange(20)))
+        assert np.abs(got - expected).max() < allowed
+        assert predictor.runtime_name.startswith("OpenVINO 20")
+    assert Predictor(bundle, runtime="openvino").format == "openvino"
+    assert bundle.info.fastest in bundle.formats
+    sizes = {name: bundle.info.files[f"{name}/inference.bin"].bytes for name in names}
+    assert sizes["openvino_bfloat16"] < sizes["openvino"]
+    session = EXPORTERS["openvino"](EXPORTERS["openvino"].Config(name="openvino"))
+    (bundle.folder / "openvino" / "inference.xml").write_text("<net>", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"OpenVINO cannot load inference\.xml: .*; export again"):
+        session.session(bundle.folder / "openvino")
+    (bundle.folder / "openvino" / "inference.bin").unlink()
+    with pytest.raises(BundleError, match=r"the file inference\.bin is missing; export again"):
+        session.session(bundle.folder / "openvino")
