@@ -41,7 +41,11 @@ class Standings:
 
     def best_numbers(self, count: int) -> list[int]:
         """Return the best run of each of the `count` best configurations: checkpoints worth keeping."""
-        return [min(item.runs, key=self._rank).number for item in self.configurations()[:count]]
+        return [self.best_run(item) for item in self.configurations()[:count]]
+
+    def best_run(self, item: Configuration) -> int:
+        """Return the number of the best run of a configuration."""
+        return min(item.runs, key=self._rank).number
 
     def finalists(self, count: int) -> list[int]:
         """Return the trials with the best first runs, the candidates for repeats."""

@@ -36,7 +36,7 @@ class CheckpointKeeper(Listener):
     def close(self) -> None:
         """Delete weights that were kept only for the repeats."""
         best = self.study.best_numbers(self.config.search.keep_checkpoints)
-        self._delete_others({*best, *(run.number for item in self.study.settled()[:1] for run in item.runs)})
+        self._delete_others({*best, *map(self.study.best_run, self.study.settled()[:1])})
 
     def _delete_others(self, keep: set[int]) -> None:
         for other in self.study.records():
