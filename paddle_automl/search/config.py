@@ -52,6 +52,9 @@ class SearchConfig(Section):
     """Trials that run in parallel; auto: as many as the cores allow."""
     keep_checkpoints: int = Field(default=5, ge=1)
     """Number of best trials whose weights are kept; the weights of the others are deleted at once."""
+    first: Sequence[dict[str, Any]] = ()
+    """Configurations that are tried first, after the configuration's own values: each a mapping of dotted keys of
+    the space to values, such as {model.backbone.width: 32}; for other keys the configuration's values hold."""
     warm_start: Sequence[str] = ()
     """Output folders of other searches, also on other data or spaces. Their best configurations (five, at most a
     quarter of the trials) are tried first, with the values of the options that both spaces have."""

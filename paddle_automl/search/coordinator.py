@@ -41,7 +41,7 @@ class Coordinator:
     First the controller's proposals, then, as long as there is time, the planned repeats of the best
     (`SearchLimits.repeats`), for whatever reason the proposals ended. A job's result is
     ``{"metrics": {name: number}}`` with the metrics of all objectives. A study without trials begins with
-    `baseline`, then `first`. `background` may use a free slot between two trials.
+    `baseline`, then those `given`, then `first`. `background` may use a free slot between two trials.
     """
 
     def __init__(  # noqa: PLR0913  each argument is a separate choice of the caller
@@ -56,6 +56,7 @@ class Coordinator:
         listeners: Sequence[Listener] = (),
         baseline: Params | None = None,
         first: Sequence[Params] = (),
+        given: Sequence[Params] = (),
         background: Background | None = None,
     ) -> None:
         self.study = study
@@ -66,6 +67,7 @@ class Coordinator:
         self.listeners = tuple(listeners)
         self.baseline = baseline
         self.first = tuple(first)
+        self.given = tuple(given)
         self._running = Running(study, scheduler)
         self._started = time.monotonic()
         self._log: Path | None = None
@@ -86,7 +88,7 @@ class Coordinator:
         """
         for record in self.study.records():
             self._note(record)
-        self.study.enqueue_first(self.baseline, self.first)
+        self.study.enqueue_first(self.baseline, self.first, given=self.given)
         try:
             with self._ctrl_c:
                 ending = self._loop()
