@@ -14,6 +14,7 @@ PARTS = {
     "search": "search.command",
     "schedulers": "search.schedulers",
     "grids": "search.grids",
+    "defaults": "search.defaults",
     "overhead": "search.overhead",
     "compression": "compression.command",
     "deadlines": "deadlines.command",
@@ -26,6 +27,7 @@ PARTS = {
     "scaling": "training.scaling",
     "startup": "training.startup",
     "serving": "serving.command",
+    "predictor": "predictor.command",
 }
 """Module of each subcommand; its `add_arguments` adds a parser whose `run` does the work."""
 

@@ -83,8 +83,8 @@ class Trace:
         return min(usable, key=lambda i: self.costs[i]) if usable else None
 
 
-def play(task: Task, controller: BaseSampler, trials: int, seed: int) -> Trace:
-    """Return the history of `controller` with `trials` evaluations.
+def play(task: Task, controller: BaseSampler, trials: int, seed: int, first: Params | None = None) -> Trace:
+    """Return the history of `controller` with `trials` evaluations, which begin with `first` if it is given.
 
     As in a real search a configuration that was evaluated before gets its known result and is not counted; after 20
     such results in a row the run ends. A missing or non-finite cost is a failed trial.
@@ -96,6 +96,8 @@ def play(task: Task, controller: BaseSampler, trials: int, seed: int) -> Trace:
     in_a_row = 0
     with quiet_optuna():
         study = optuna.create_study(direction="minimize", sampler=controller)
+        if first is not None:
+            study.enqueue_trial(first)
         while len(trace.costs) < trials and in_a_row < DUPLICATES_IN_A_ROW:
             if size is not None and len(known) >= size:
                 break

@@ -8,6 +8,7 @@ import pytest
 
 from paddle_automl.benchmarks.command import main
 from paddle_automl.benchmarks.search.catalogue import task, task_names
+from paddle_automl.benchmarks.search.defaults import Renewed, default_of
 from paddle_automl.benchmarks.search.foreign import Foreign, Variable
 from paddle_automl.benchmarks.search.grids import GRIDS, GridTask, _linear
 from paddle_automl.benchmarks.search.hub import REGISTRY
@@ -286,3 +287,28 @@ def test_the_cheap_signal_of_nas_bench_201():
     assert problem.observe(params, np.random.default_rng(0), (0,)).cost == problem.truth(params)
     # Test accuracies are those of 200 epochs.
     assert problem.shown(params) == task("nas201_cifar10", DATA).shown(params)
+
+
+def test_searches_against_their_default(tmp_path, capsys):
+    flat = np.repeat(np.arange(40, dtype=float)[:, None], 3, axis=1) + np.random.default_rng(0).normal(size=(40, 3))
+    np.savez(tmp_path / "t.npz", space=json.dumps({"a": list(range(40))}), one=flat)
+    table = Renewed("t", {"table.a": list(range(40))}, flat)
+    rng = np.random.default_rng(1)
+    seen = [table.observe({"table.a": 3}, rng, ()).cost for _ in range(2000)]
+    assert np.mean(seen) == pytest.approx(table.truth({"table.a": 3}), abs=0.1)
+    assert np.var(seen) == pytest.approx(flat[3].var(ddof=1), rel=0.1)
+    assert table.truth(default_of(table, 0.1, 0)) <= np.quantile(table.means, 0.1)
+    words = ["defaults", "--tasks", f"{tmp_path}/t.npz", "--trials", "12", "--best", "0.1", "--seeds", "3"]
+    words += ["--controller", "random", "--json", str(tmp_path / "d.json")]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    rows = json.loads((tmp_path / "d.json").read_text(encoding="utf-8"))["summary"]["rows"]
+    assert [row["rule"] for row in rows] == ["observed", "repeats", "shipped"]
+    assert {row["searches"] for row in rows} == {3}
+    assert rows[2]["worse"] <= rows[0]["worse"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == printed
+    assert main(["defaults", "--tasks", "mixed0", "--trials", "12"]) == 2
+    assert "is not a table" in capsys.readouterr().err
+    assert main(["defaults", "--tasks", f"{tmp_path}/t.npz", "--best", "0"]) == 2
+    assert "--best above 0" in capsys.readouterr().err
