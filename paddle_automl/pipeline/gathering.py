@@ -63,6 +63,8 @@ def material_of(
     bases = (folder.path, *_needed(config))
     exported, bundle = _result(folder, "export"), _bundle(folder)
     own = None if folder.is_search else _lines(folder.metrics)
+    source = str(exported.get("source") or "")
+    usual = not source or source.startswith(f"{folder.trials.name}/") or source == folder.relative(folder.refit)
     material = Material(
         name=readable(folder.path.resolve().name),
         running=not running and holder_of(folder.path / LOCK) is not None,
@@ -72,9 +74,10 @@ def material_of(
         study_fault=fault,
         objectives=_objectives(config),
         summary=_json(folder.summary),
-        source=str(exported.get("source") or ""),
+        source=source,
         refit=_json(folder.refit.result) or None,
         refit_curve=_lines(folder.refit.metrics),
+        further_curve=[] if usual else _lines(folder.inside(source).metrics),
         curve=own or [],
         bundle=bundle,
         bundle_mb=_size_mb(bundle),

@@ -39,6 +39,8 @@ class ReportSection(ABC):
     """Position on the page: overview 10, search 20 to 40, network 50 to 80, appendix 90."""
     needs_answers: ClassVar[bool] = False
     """Whether it is made from `Material.answers`, which take time."""
+    slow: ClassVar[bool] = False
+    """Whether it takes a second or more, such as for a model of the trials; it is left for the end."""
     texts: ClassVar[Texts] = {}
     """Its texts in English and Chinese; ``title`` is its title."""
 

@@ -42,13 +42,14 @@ class Report:
     written: dict[str, Written] = field(default_factory=dict)
     made: str = field(default_factory=lambda: datetime.now(timezone.utc).replace(microsecond=0).isoformat())
 
-    def write(self, material: Material, *, answers: bool = True) -> None:
-        """Make the sections that are not made yet; without `answers` those that need them say so."""
+    def write(self, material: Material, *, quick: bool = False) -> None:
+        """Make the sections that are not made yet; with `quick` those that take long say that they are left out."""
         for section in self.sections:
-            if section.needs_answers and not answers:
+            late = section.needs_answers or section.slow
+            if late and quick:
                 words = Words(self.language, section.texts)
                 self.written[section.name] = _lacking(section, words, words("later"))
-            elif section.needs_answers or section.name not in self.written:
+            elif late or section.name not in self.written:
                 self.written[section.name] = made(section, material, self.language)
 
     def as_dict(self, material: Material) -> dict[str, Any]:

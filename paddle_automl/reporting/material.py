@@ -45,6 +45,8 @@ class Material:
     """The record of the refit."""
     refit_curve: Sequence[Mapping[str, Any]] = ()
     """The metrics of the refit, one mapping per epoch."""
+    further_curve: Sequence[Mapping[str, Any]] = ()
+    """The same of the exported network if it is neither a trial's nor the refit's, such as a fine-tuned one."""
     curve: Sequence[Mapping[str, Any]] = ()
     """The metrics of a single training, one mapping per epoch."""
     bundle: Mapping[str, Any] | None = None

@@ -70,7 +70,7 @@ class _Clock:
 
 
 def run(request: ReportRequest, worker: Worker) -> ReportResult:
-    """Write the report; with a time limit first without the network's answers, and once more with them."""
+    """Write the report; with a time limit first without what takes long, and once more with it."""
     clock = _Clock(request.within_s)
     enter(worker)
     folder, report = request.folder, Report(request.language)
@@ -80,10 +80,10 @@ def run(request: ReportRequest, worker: Worker) -> ReportResult:
     if not wanted and answers is None:
         why = "it was not asked"
     material = material_of(folder, answers, why, running=request.searching)
+    if clock.end is not None:
+        report.write(material, quick=True)
+        _save(report, material, folder)
     if wanted and config is not None:
-        if clock.end is not None:
-            report.write(material, answers=False)
-            _save(report, material, folder)
         answers, why, asked = _answers(folder, config, worker, clock.left(ANSWERS_FRACTION))
         material = material_of(folder, answers, why, running=request.searching)
     report.write(material)

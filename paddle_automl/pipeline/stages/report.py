@@ -24,7 +24,7 @@ from paddle_automl.reporting.words import language_of
 from paddle_automl.search.objective import curve_objective
 
 PAGE_S, PAGE_FRACTION = 6.0, 0.06
-"""Seconds reserved for the report, and the largest fraction of the budget."""
+"""Seconds reserved for the report, and the largest fraction of the budget that is."""
 LEAST_S = 1.5
 """Seconds below which the report is not begun."""
 MARGIN_S = 0.5

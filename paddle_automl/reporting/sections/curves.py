@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from paddle_automl.reporting.base import SECTIONS, Missing, ReportSection
 from paddle_automl.reporting.blocks import Block, Chart, Paragraph
-from paddle_automl.reporting.charts import BLUE, GREEN, GREY, ORANGE, Drawing, label
+from paddle_automl.reporting.charts import BLUE, GREEN, GREY, ORANGE, RED, Drawing, label
 from paddle_automl.reporting.material import Material
 from paddle_automl.reporting.sections._search import limit_axis
 from paddle_automl.reporting.words import Texts, Words
@@ -39,6 +39,11 @@ class Curves(ReportSection):
             "The trial's own weights were exported: they are better on validation than the refit.",
             "导出的是试验自身的权重：其验证集结果优于重新训练。",
         ),
+        "further": ("further training of the winner", "最佳配置的进一步训练"),
+        "further_better": (
+            "A further training of the winner was exported, such as a fine-tuning: it is better on validation.",
+            "导出的是最佳配置的进一步训练（如微调）：其验证集结果更好。",
+        ),
         "cut": ("The first, low epochs lie outside the drawing.", "开始阶段较低的轮次在图外。"),
     }
 
@@ -46,7 +51,8 @@ class Curves(ReportSection):
         """Return the curves as lists of epochs and values."""
         metric = material.curve_metric
         trials = [r for r in material.records if r.curve and r.duplicate_of is None]
-        refit, single = (_points(lines, metric) for lines in (material.refit_curve, material.curve))
+        lines = (material.refit_curve, material.further_curve, material.curve)
+        refit, further, single = (_points(part, metric) for part in lines)
         if not (trials or refit or single):
             raise Missing("none")
         found = material.configurations
@@ -57,6 +63,7 @@ class Curves(ReportSection):
             "baseline": next((r.number for r in trials if r.baseline), None),
             "trials": [{"number": r.number, "points": sorted(r.curve.items())} for r in trials],
             "refit": refit,
+            "further": further,
             "single": single if not trials else [],
             "exported": material.source,
         }
@@ -64,7 +71,9 @@ class Curves(ReportSection):
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
         """Return the drawing, and which weights were exported."""
         sentences = []
-        if content["refit"] and content["exported"]:
+        if content["further"]:
+            sentences.append(words("further_better"))
+        elif content["refit"] and content["exported"]:
             trial = content["exported"].startswith("trials/")
             sentences.append(words("refit_worse" if trial else "refit_better"))
         total = len(content["trials"])
@@ -101,7 +110,7 @@ class Curves(ReportSection):
                     trial["points"], color=color, linewidth=2.2 if best else 1.6, zorder=5,
                     label=words(key, number=trial["number"]),
                 )  # fmt: skip
-            for key, color in (("refit", ORANGE), ("single", GREEN)):
+            for key, color in (("refit", ORANGE), ("further", RED), ("single", GREEN)):
                 if content[key]:
                     draw(content[key], color=color, linewidth=1.8, zorder=6, label=words(key))
             cut = limit_axis(axes, ends, content["goal"], show=finals)

@@ -22,6 +22,7 @@ class Gain(ReportSection):
     """Whether the search was worth it: the best trial against trial 0 and against random search."""
 
     place = 24
+    slow = True
     texts: ClassVar[Texts] = {
         "title": ("Was the search worth it?", "搜索是否值得？"),
         "gain": (

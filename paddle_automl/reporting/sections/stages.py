@@ -32,6 +32,7 @@ class Stages(ReportSection):
         "features": ("features", "特征"),
         "search": ("search", "搜索"),
         "refit": ("refit", "重新训练"),
+        "fine_tune": ("fine-tuning", "微调"),
         "export": ("export", "导出"),
         "compress": ("compress", "压缩"),
         "report": ("plots", "绘图"),

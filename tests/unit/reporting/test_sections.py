@@ -178,3 +178,15 @@ def test_the_language_follows_the_locale(monkeypatch, variables, language):
         monkeypatch.setenv(name, value)
     assert language_of() == language
     assert language_of("zh") == "zh"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_takes_long_is_left_out_of_a_quick_report_and_added_later():
+    report = Report("en")
+    report.write(EVERYTHING, quick=True)
+    left_out = {name for name, item in report.written.items() if item.missing.startswith("Left out")}
+    assert left_out == {"gain", "scores", "calibration", "mistakes"}
+    history = report.written["history"]
+    report.write(EVERYTHING)
+    assert not [item for item in report.written.values() if item.missing.startswith("Left out")]
+    assert report.written["history"] is history
