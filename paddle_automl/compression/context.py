@@ -10,6 +10,7 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import Augmenter
 from paddle_automl.data.splits import PreparedData
@@ -79,7 +80,13 @@ class Context:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Return (C, H, W) of an image; for steps that support only images."""
+        """Return (C, H, W) of an image; for steps that support only images.
+
+        Raises UnsupportedError for other items.
+        """
+        if len(self.specs) != 1 or len(self.specs[0].shape) != 3:
+            names = ", ".join(spec.name for spec in self.specs)
+            raise UnsupportedError(f"the step works on images, but the network takes {names}; leave it out")
         channels, height, width = self.specs[0].shape
         return int(channels or 0), int(height or 0), int(width or 0)
 

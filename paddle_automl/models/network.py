@@ -15,8 +15,10 @@ from paddle_automl.models.backbones.base import BACKBONES, KEY, Backbone
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.feature_norms import FEATURE_NORMS
 from paddle_automl.models.heads.base import HEADS
+from paddle_automl.models.kinds import parameter_kinds
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.pretrained import check_whole_backbone, load_backbone, load_pretrained
+from paddle_automl.models.problem import Problem
 from paddle_automl.models.views import TestTimeAugmentation, averaged, check_views
 from paddle_automl.paddle_compat.device import seed_everything
 
@@ -50,6 +52,8 @@ class Network(nn.Layer):
         """Whether `prepare` must be called before the first step: not for weights that came from a file."""
         self.test_time_augmentation: TestTimeAugmentation = "none"
         """Views of an image over which features are averaged in evaluation mode."""
+        self.needs_solution = "solved" in parameter_kinds(backbone).values()
+        """Whether weights are computed from all training items before the first step; not if they were loaded."""
         self.pool = layers.global_pool()
         self.dropout = layers.dropout(dropout)
         self.feature_norm = feature_norm
@@ -62,6 +66,11 @@ class Network(nn.Layer):
         """Let the backbone set weights from training items; see `Backbone.prepare`."""
         self.backbone.prepare(batches)
         self.needs_preparation = False
+
+    def solve(self, problem: Problem) -> None:
+        """Let the backbone compute weights from all training items; see `Backbone.solve`."""
+        self.backbone.solve(problem)
+        self.needs_solution = False
 
     def features(self, *inputs: Tensor) -> Tensor:
         """Map the input's arrays, in the order of `Input.specs`, to the features before the head [N, F].

@@ -184,7 +184,7 @@ def load_checkpoint(model: nn.Layer, file: str | Path, *, head_alone: bool = Fal
     with paddle.no_grad():
         for name, array in weights.items():
             own[name].set_value(_as_type_of(own[name], array))
-    model.needs_preparation = False
+    model.needs_preparation = model.needs_solution = False
 
 
 def _as_type_of(target: paddle.Tensor, array: np.ndarray) -> np.ndarray:

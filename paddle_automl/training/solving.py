@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from paddle_automl.data.splits import Split
 
 
-def has_solved(model: Network) -> bool:
-    """Return whether the network has weights that `solve` computes."""
-    return "solved" in parameter_kinds(model).values()
-
-
 def learns(model: nn.Layer) -> bool:
     """Return whether the network has weights that are learned in steps."""
     kinds = parameter_kinds(model)
@@ -36,9 +31,10 @@ def learns(model: nn.Layer) -> bool:
 def solve(model: Network, split: Split, config: TrainingConfig, seed: int) -> None:
     """Compute the weights of a network that follow from the items of `split` as a whole.
 
-    Nothing happens to other networks. Raises ConfigError for an option of the recipe that cannot be used for them.
+    Nothing happens to other networks, to one that is solved already, and to one whose weights were loaded. Raises
+    ConfigError for an option of the recipe that cannot be used for them.
     """
-    if not has_solved(model):
+    if not model.needs_solution:
         return
     if config.sampling != "shuffled":
         raise ConfigError(
@@ -47,7 +43,7 @@ def solve(model: Network, split: Split, config: TrainingConfig, seed: int) -> No
         )
     task = split.task
     with paddle.no_grad():
-        model.backbone.solve(
+        model.solve(
             Problem(
                 read=split.ragged,
                 targets=task.dense(split.codes),

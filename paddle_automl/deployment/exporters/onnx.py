@@ -114,11 +114,23 @@ class OnnxSession:
         return found
 
 
+def _refuse_recurrent(model: Any, exporter: str) -> None:
+    """Raise UnsupportedError for recurrent layers: paddle2onnx drops the lengths of items without a message."""
+    from paddle import nn
+
+    if any(isinstance(layer, nn.SimpleRNN | nn.GRU | nn.LSTM) for layer in model.sublayers()):
+        raise UnsupportedError(
+            f"exporter {exporter}: the network has recurrent layers, which paddle2onnx converts wrongly where "
+            "items have different lengths; use another backbone, or Paddle's own format"
+        )
+
+
 def float_onnx(
     model: Any, scratch: Path, specs: Sequence[TensorSpec], final: Final, opset: int, exporter: str
 ) -> Path:
     """Write the network as float32 ONNX into the folder `scratch` for an exporter; returns the file."""
     EXPORTERS[exporter].require()
+    _refuse_recurrent(model, exporter)
     PaddleInferenceExporter(PaddleInferenceExporter.Config()).export(model, scratch, specs=specs, final=final)
     target = scratch / PROGRAM
     convert(scratch / PADDLE_PROGRAM, scratch / PADDLE_WEIGHTS, target, opset)

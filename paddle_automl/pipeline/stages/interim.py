@@ -49,13 +49,22 @@ class InterimBundle(Background):
         """Return the export of a trial that ranks above the exported one, if it is time for it."""
         now, end = time.monotonic(), self._trials_end()
         takes = self.run.estimates.export_s or 0.0
-        if self._done or now < self._not_before or (end is not None and now + takes > end):
+        resting = now < self._not_before and not self._worse_than_baseline()
+        if self._done or resting or (end is not None and now + takes > end):
             return None
         best = best_run(self.run)
         if best is None or best.number == self._exported:
             return None
         self._running, self._started = best.number, now
         return self._job(best.number)
+
+    def _worse_than_baseline(self) -> bool:
+        """Return whether the bundle is of a trial below the configuration's own values."""
+        ranking = [record.number for record in self.run.study.ranking()]
+        baseline = next((record.number for record in self.run.study.records() if record.baseline), None)
+        if self._exported not in ranking or baseline not in ranking:
+            return False
+        return ranking.index(self._exported) > ranking.index(baseline)
 
     def on_end(self, event: Finished | Failed) -> None:
         """Record which trial the bundle holds now, and the time of the export."""

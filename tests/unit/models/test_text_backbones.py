@@ -143,3 +143,19 @@ def test_padding_leaves_no_trace(name):
         longer = np.zeros((2, length + 7), dtype=np.int64)
         longer[0, :length], longer[1, : length + 2] = tokens[0], rng.integers(1, 12, length + 2)
         np.testing.assert_allclose(model(paddle.to_tensor(longer)).numpy()[:1], alone, atol=1e-6)
+
+
+def test_recurrent_layers_are_not_converted_to_onnx(tmp_path):
+    from paddle_automl.core.errors import UnsupportedError
+    from paddle_automl.deployment.exporters.base import EXPORTERS
+    from paddle_automl.tasks.base import Final
+
+    exporter = EXPORTERS["onnx"]
+    try:
+        exporter.require()
+    except UnsupportedError as reason:
+        pytest.skip(str(reason))
+    model, given = network({"name": "bigru", **BACKBONES["bigru"].small})
+    specs = given.only(("tokens",)).specs
+    with pytest.raises(UnsupportedError, match="has recurrent layers"):
+        exporter(exporter.Config()).export(model, tmp_path, specs=specs, final=Final("softmax"))

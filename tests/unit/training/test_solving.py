@@ -17,7 +17,7 @@ from paddle_automl.tasks.base import TASKS, RawTargets
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import fit_epochs, measure_pace
 from paddle_automl.training.loop import train
-from paddle_automl.training.solving import has_solved, learns
+from paddle_automl.training.solving import learns
 
 WORDS = {"good": ("clean", "quiet", "friendly"), "bad": ("dirty", "loud", "rude")}
 RECIPE = {
@@ -75,8 +75,8 @@ def run(backbone, recipe=RECIPE, folder=None, **options):
 
 def test_a_solved_network_has_one_epoch_without_steps(tmp_path):
     model, result, epochs = run("linear_ngrams", folder=tmp_path)
-    assert has_solved(model)
     assert not learns(model)
+    assert not model.needs_solution
     assert len(epochs) == result.epochs_run == 1
     assert result.metrics["accuracy"] == 1.0
     assert 0 < epochs[0]["train_loss"] < 0.5
