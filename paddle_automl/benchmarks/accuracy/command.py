@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from paddle_automl.benchmarks.accuracy.folds import make_fold, root_of
 from paddle_automl.benchmarks.deadlines.cases import ROOT, TOOL
 from paddle_automl.benchmarks.deadlines.measure import LAST_LINES, result_of, summary_of, watch
 from paddle_automl.benchmarks.kept import Kept
@@ -26,18 +28,28 @@ SUMMARY = (
     "Run whole searches of a configuration with a time budget: what their models reach on validation and test."
 )
 DESCRIPTION = """From the start of the command to the verified bundle. Each seed has its own random splits, unless
-the data set gives them, and its own trials. The machine should be idle. With --json results are kept, and searches
+the data set gives them, and its own trials. With --folds the test splits are the parts of a folder of images, so
+that each image is tested once. The machine should be idle. With --json results are kept, and searches
 that are already there are not run again."""
 
 
 @dataclass(frozen=True)
 class TimedSearch:
-    """One search: a configuration with changes (``key=value``), a budget in minutes, and a seed."""
+    """One search: a configuration with changes (``key=value``), a budget in minutes, and a seed.
+
+    With `folds` its test split is part number `seed` of as many of the images in `root`.
+    """
 
     config: str
     changes: tuple[str, ...]
     minutes: float
     seed: int
+    folds: int | None = None
+    root: str | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return the request as plain values, by which its results are found again."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
     @property
     def allowed_s(self) -> float:
@@ -54,11 +66,35 @@ class TimedSearch:
         """Run it in a temporary folder and return its results, with size and latency of the model."""
         with tempfile.TemporaryDirectory() as temporary:
             output, log = RunFolder(Path(temporary, "output")), Path(temporary, "log")
-            figures = {**watch(self, output, log), **result_of(output), **summary_of(output), **_model_of(output)}
+            search = self._on_fold(Path(temporary, "images"))
+            figures = {**watch(search, output, log), **result_of(output), **summary_of(output), **_model_of(output)}
+            figures["compressed"] = _compressed_of(output, figures["metric"])
             if figures["exit_code"] != 0:
                 text = log.read_text(encoding="utf-8", errors="replace")
                 figures["last_lines"] = text.splitlines()[-LAST_LINES:]
             return figures
+
+    def _on_fold(self, folder: Path) -> TimedSearch:
+        """Return the search with its fold made in `folder`; without folds it stays as it is."""
+        if self.folds is None or self.root is None:
+            return self
+        make_fold(Path(self.root), folder, self.seed, self.folds)
+        own = (f"data.dataset.root={folder}", "data.dataset.layout=splits")
+        return replace(self, changes=(*self.changes, *own))
+
+
+def _compressed_of(output: RunFolder, metric: str | None) -> list[dict[str, Any]]:
+    """Return what a chain of compression made of the model: score on test, or else on validation, size, latency."""
+    if not output.summary.is_file():
+        return []
+    chain = json.loads(output.summary.read_text(encoding="utf-8")).get("compression") or {}
+    found = []
+    for made in chain.get("bundles", ()):
+        scores = {split: (made["metrics"].get(split) or {}).get(metric) for split in ("validation", "test")}
+        single = [item["p50_ms"] for item in made["latency"] if item["batch_size"] == 1]
+        name, size = Path(made["bundle"]).name, round(made["size_mb"], 3)
+        found.append({"name": name, **scores, "size_mb": size, "latency_ms": min(single, default=None)})
+    return found
 
 
 def _model_of(output: RunFolder) -> dict[str, Any]:
@@ -78,20 +114,24 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="change one key")
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 5], metavar="M", help="budgets (1 5)")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 of each (3)")
+    parser.add_argument(
+        "--folds", type=int, metavar="N", help="instead of seeds: folds of a folder of images, each tested once"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> None:
-    wanted = searches(args.config, args.override, args.minutes, args.seeds)
+    wanted = searches(args.config, args.override, args.minutes, args.seeds, args.folds)
     kept = Kept.load(args.json, "accuracy")
     found = []
     for number, search in enumerate(wanted, start=1):
-        tell(f"{search.minutes:g} min, seed {search.seed} ({number} of {len(wanted)})")
-        figures = kept.get(asdict(search))
+        part = "seed" if search.folds is None else "fold"
+        tell(f"{search.minutes:g} min, {part} {search.seed} ({number} of {len(wanted)})")
+        figures = kept.get(search.asked())
         if figures is None:
             figures = search.measure()
-            kept.put(asdict(search), figures)
+            kept.put(search.asked(), figures)
         found.append((search, figures))
     tell("")
     kept.save({"processor": processor_name(), "config": args.config})
@@ -101,7 +141,9 @@ def _run(args: argparse.Namespace) -> None:
         raise SearchFailedError(f"{len(failed)} of {len(found)} searches left no verified bundle")
 
 
-def searches(config: str, changes: list[str], minutes: list[float], seeds: int) -> list[TimedSearch]:
+def searches(
+    config: str, changes: list[str], minutes: list[float], seeds: int, folds: int | None = None
+) -> list[TimedSearch]:
     """Return the searches, shortest first; raises ConfigError for what cannot be run."""
     if not TOOL.is_file():
         raise ConfigError(f"accuracy: runs the commands of a checkout, but there is no {TOOL}; clone one")
@@ -111,14 +153,21 @@ def searches(config: str, changes: list[str], minutes: list[float], seeds: int) 
     if seeds < 1 or min(minutes) <= 0:
         raise ConfigError("accuracy: --seeds must be at least 1 and --minutes more than 0")
     absolute, given = str(file.resolve()), tuple(changes)
-    return [TimedSearch(absolute, given, budget, seed) for budget in sorted(minutes) for seed in range(seeds)]
+    if folds is None:
+        return [TimedSearch(absolute, given, budget, seed) for budget in sorted(minutes) for seed in range(seeds)]
+    if folds < 2:
+        raise ConfigError("accuracy: --folds must be at least 2")
+    root = str(root_of(absolute, given))
+    parts = range(folds)
+    return [TimedSearch(absolute, given, budget, part, folds, root) for budget in sorted(minutes) for part in parts]
 
 
 def print_figures(console: Console, found: list[tuple[TimedSearch, dict[str, Any]]]) -> None:
     """Print a row per search, and the mean over the seeds of each budget with its standard error."""
     metric = next((figures["metric"] for _, figures in found if figures["metric"]), "metric not known")
     table = Table(title=f"{metric} of whole searches", title_justify="left")
-    for name in ("minutes", "seed", "took s", "first bundle s", "trials", "validation", "test", "MB", "ms"):
+    part = "seed" if found[0][0].folds is None else "fold"
+    for name in ("minutes", part, "took s", "first bundle s", "trials", "validation", "test", "MB", "ms"):
         table.add_column(name, justify="right")
     for search, figures in found:
         forms = {"first_bundle_s": ".1f", "trials": "d", "validation": ".4f", "test": ".4f"}
@@ -128,12 +177,21 @@ def print_figures(console: Console, found: list[tuple[TimedSearch, dict[str, Any
         late = " !" if figures["took_s"] > search.allowed_s else ""
         table.add_row(f"{search.minutes:g}", str(search.seed), f"{figures['took_s']:.1f}{late}", *cells)
     console.print(table)
+    for search, figures in found:
+        for made in figures.get("compressed") or ():
+            score = made["validation"] if made["test"] is None else made["test"]
+            where = "validation" if made["test"] is None else "test"
+            console.print(
+                f"{search.minutes:g} min, {part} {search.seed}: {made['name']}: {where} {_text(score, '.4f')} "
+                f"({_text(figures[where], '.4f')} before), {_text(made['latency_ms'], '.2f')} ms "
+                f"({_text(figures['latency_ms'], '.2f')} ms before), {made['size_mb']:.2f} MB"
+            )
     for minutes in sorted({search.minutes for search, _ in found}):
         scores = [figures["test"] for search, figures in found if search.minutes == minutes]
         known = [score for score in scores if score is not None]
         if len(known) > 1:
             error = stdev(known) / len(known) ** 0.5
-            console.print(f"{minutes:g} min: test {fmean(known):.4f} +- {error:.4f} over {len(known)} seeds")
+            console.print(f"{minutes:g} min: test {fmean(known):.4f} +- {error:.4f} over {len(known)} {part}s")
 
 
 def _text(value: float | None, form: str) -> str:

@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 
 from paddle_automl.benchmarks.accuracy import command
+from paddle_automl.benchmarks.accuracy.folds import make_fold
 from paddle_automl.benchmarks.command import main
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.pipeline.runs.folder import RunFolder
 
 BUNDLE = Path(__file__).parents[3] / "data" / "bundle_format2"
 FAKE = f"""
 import pathlib, shutil, sys, yaml
 given = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 assert given["budget.time"] == "3s" and given["training.epochs"] == "2"
+if given.get("data.dataset.layout") == "splits":
+    root = pathlib.Path(given["data.dataset.root"])
+    assert len(list((root / "test").rglob("*.png"))) == 2
+    assert len(list((root / "train").rglob("*.png"))) == 4
 output = pathlib.Path(given["output"])
 output.mkdir()
 if given["seed"] == "2":
@@ -63,3 +70,57 @@ def test_means_over_seeds_and_results_that_are_kept(words, capsys):
 def test_what_cannot_be_run(words, more, message, capsys):
     assert main([*words, *more]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Three images of each of two classes."""
+    for place in ("left", "right"):
+        (tmp_path / "images" / place).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "images" / place / f"{number}.png").write_text(f"{place} {number}")
+    return tmp_path / "images"
+
+
+def test_each_image_is_tested_in_one_fold(images, tmp_path):
+    tested = []
+    for fold in range(3):
+        folder = make_fold(images, tmp_path / f"fold{fold}", fold, 3)
+        parts = {
+            split: [path.read_text() for path in (folder / split).rglob("*.png")] for split in ("train", "test")
+        }
+        assert len(set(parts["train"]) | set(parts["test"])) == 6
+        tested += parts["test"]
+    assert len(tested) == len(set(tested)) == 6
+    with pytest.raises(ConfigError, match="--folds is 4, but 'left' has 3 images"):
+        make_fold(images, tmp_path / "many", 0, 4)
+
+
+def test_searches_on_folds(words, images, capsys):
+    data = ["-o", f"data.dataset={{name: image_folder, root: {images}}}"]
+    # The fake refuses the last of three folds.
+    assert main([*words, *data, "--folds", "3"]) == 2
+    shown = capsys.readouterr()
+    assert "0.05 min: test 0.9100 +- 0.0100 over 2 folds" in shown.out
+    assert "1 of 3 searches left no verified bundle" in shown.err
+
+
+def test_folds_need_a_folder_of_images(words, capsys):
+    assert main([*words, "--folds", "2"]) == 2
+    assert "--folds needs one folder of images" in capsys.readouterr().err
+
+
+def test_what_compression_made_is_read_from_the_summary(tmp_path):
+    made = {
+        "bundle": "x/quantize_post",
+        "metrics": {"validation": {"accuracy": 0.89}},
+        "latency": [{"batch_size": 1, "p50_ms": 3.0}, {"batch_size": 8, "p50_ms": 20.0}],
+        "size_mb": 4.2,
+    }
+    folder = RunFolder(tmp_path)
+    folder.summary.write_text(json.dumps({"compression": {"bundles": [made]}}), encoding="utf-8")
+    (found,) = command._compressed_of(folder, "accuracy")
+    scores = {"validation": 0.89, "test": None}
+    assert found == {"name": "quantize_post", **scores, "size_mb": 4.2, "latency_ms": 3.0}
+    folder.summary.write_text(json.dumps({"compression": None}), encoding="utf-8")
+    assert command._compressed_of(folder, "accuracy") == []
