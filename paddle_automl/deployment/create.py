@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,12 +28,14 @@ from paddle_automl.deployment.parity import Compared, ParityLimits, compare
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.provenance import data_record, held_out
 from paddle_automl.deployment.records import FormatRecord, Latency
-from paddle_automl.deployment.refusal import calibration_record, prepare, with_threshold
+from paddle_automl.deployment.refusal import Refusal, calibration_record, prepare, with_threshold
 from paddle_automl.deployment.rejection_records import Choice
 from paddle_automl.deployment.repair import BeyondRepairError, Repaired
 from paddle_automl.deployment.samples import write_samples
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import spread
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +72,9 @@ def create_bundle(
     """
     formats = check_needs(deployment)
     refusal = prepare(model, data.train, deployment.rejection, choice)
-    exported = model if refusal is None else refusal.in_network(model)
-    with replacing_folder(folder, marker=INFO) as scratch:
+
+    def first_format(scratch: Path, refusal: Refusal | None) -> Bundle:
+        exported = model if refusal is None else refusal.in_network(model)
         bundle = Bundle.write(
             scratch,
             model=exported,
@@ -85,10 +89,32 @@ def create_bundle(
         write_samples(bundle, as_trained(model, data.task.final), data.validation, deployment.samples)
         add_files(scratch, deployment.exporter.name, bundle.session(), data.validation, folder, deployment.paddlex)
         exact = EXPORTERS[deployment.exporter.name].exact
-        bundle = add_parity(bundle, exported, data, deployment, limits_of(deployment.parity, exact=exact))
+        return add_parity(bundle, exported, data, deployment, limits_of(deployment.parity, exact=exact))
+
+    with replacing_folder(folder, marker=INFO) as scratch:
+        bundle = first_format(scratch, refusal)
+        parity = bundle.info.parity
+        if refusal is not None and parity is not None and parity.scores_differ:
+            # A fault of the runtime in the second output must not cost the bundle.
+            logger.warning(
+                "rejection: the exported network computes another %s; another score is used", refusal.score.name
+            )
+            refusal = refusal.by_outputs(deployment.rejection)
+            empty(scratch)
+            bundle = first_format(scratch, refusal)
+        exported = model if refusal is None else refusal.in_network(model)
         bundle = add_formats(bundle, exported, formats, data, deployment)
         time_formats(bundle, deployment, lock)
     return Bundle.open(folder)
+
+
+def empty(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for item in folder.iterdir():
+        if item.is_dir():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
 
 
 def check_needs(deployment: DeploymentConfig) -> tuple[PluginConfig, ...]:

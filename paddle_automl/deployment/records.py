@@ -107,7 +107,7 @@ class ParityRecord(Section):
             and self.not_finite == 0
             and self.agreement >= self.min_agreement
             and (self.max_difference is None or self._largest <= self.max_difference)
-            and not self._other_scores
+            and not self.scores_differ
             and (self.max_drop is None or (self.drop is not None and self.drop <= self.max_drop + 1e-9))
         )
 
@@ -116,7 +116,7 @@ class ParityRecord(Section):
         return max(self.largest_difference, self.raw_largest_difference or 0.0)
 
     @property
-    def _other_scores(self) -> bool:
+    def scores_differ(self) -> bool:
         """Return whether the rejection scores differ too much for an exact format."""
         if self.max_difference is None or self.score_difference is None:
             return False
@@ -128,7 +128,7 @@ class ParityRecord(Section):
         if self.max_drop is not None and self.value is not None and self.network_value is not None:
             scores = f"{self.metric} {self.value:.4f} after {self.network_value:.4f} (may lose {self.max_drop:g}), "
         broken = f"{self.not_finite} items without finite outputs, " if self.not_finite else ""
-        if self._other_scores:
+        if self.scores_differ:
             broken += f"rejection score differs by {self.score_difference:.2e} of its deviation, "
         limit = "any" if self.max_difference is None else f"{self.max_difference:g}"
         unit = "" if self.scale == 1 else " of their scale"

@@ -129,6 +129,16 @@ class Refusal:
         """Return the layer to export: `model`, with the score as a second result unless its outputs are enough."""
         return model if self.score.needs == "outputs" else with_score(model, self.score, self.state)
 
+    def by_outputs(self, options: RejectionConfig) -> Refusal | None:
+        """Return the refusal with the best of the scores that need the outputs alone, or None if there is none."""
+        tried = self.choice.tried
+        found = [item for item in options.scores if SCORES[item.name].needs == "outputs"]
+        if not found:
+            return None
+        best = max(found, key=lambda item: tried[item.name].auroc if item.name in tried else 0.0)
+        choice = self.choice.model_copy(update={"score": best})
+        return Refusal(choice, SCORES[best.name](best), {}, self.keep)
+
     def record(self) -> RejectionRecord:
         """Return the record of a bundle, without thresholds (see `with_threshold`)."""
         measured = self.choice.tried.get(self.score.name)

@@ -283,3 +283,27 @@ def test_the_threshold_of_items_that_were_trained_on_is_lowered(refusing):
     lowered = with_threshold(record, "a", known, False)
     assert lowered.thresholds["a"] == pytest.approx(0.05)
     assert lowered.kept["a"] > 0.94
+
+
+def test_a_runtime_that_computes_another_score(data, tmp_path, monkeypatch):
+    similarity = SCORES["class_similarity"]
+    monkeypatch.setattr(
+        similarity, "in_graph", lambda self, paddle, values, state: values.sum(axis=1, keepdim=True)
+    )
+    calls = iter(range(9))
+    kept = Predictor.run_items
+
+    def noisy(self, items, **options):
+        found = kept(self, items, **options)
+        return found if found.known is None else Raw(found.outputs, found.known + next(calls))
+
+    monkeypatch.setattr(Predictor, "run_items", noisy)
+    tried = {
+        name: ScoreRecord(auroc=value, refused=0.1) for name, value in (("gen", 0.8), ("max_probability", 0.7))
+    }
+    choice = choice_of("class_similarity").model_copy(update={"tried": tried})
+    bundle = create_bundle(
+        Whole(), folder=tmp_path / "b", data=data, deployment=quick(), config={}, metrics={}, choice=choice
+    )
+    assert bundle.info.rejection.score.name == "gen"
+    assert bundle.info.rejection.auroc == 0.8

@@ -1,0 +1,1 @@
+"""What prediction costs beyond the network itself."""
