@@ -254,10 +254,10 @@ def test_openvino_in_a_bundle(net, data, tmp_path):
     bundle = make(tmp_path / "开 b", net, data, *names, parity=parity)
     assert bundle.verified
     expected = Predictor(bundle, runtime="paddle").predict_items(data.validation.raw(np.arange(20)))
-    for name, allowed in zip(names, (1e-5, 0.05, 0.2), strict=True):
+    for name, allowed in zip(names, (1e-5, 0.01, 0.1), strict=True):
         predictor = Predictor(bundle, runtime=name)
         got = predictor.predict_items(data.validation.raw(np.arange(20)))
-        assert np.abs(got - expected).max() < allowed
+        assert np.abs(got - expected).mean() < allowed
         assert predictor.runtime_name.startswith("OpenVINO 20")
     assert Predictor(bundle, runtime="openvino").format == "openvino"
     assert bundle.info.fastest in bundle.formats
