@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,24 +93,21 @@ def prepare(
     given, key = _fit_input(config, data, indices["train"], cache)
     if arrays is not None:
         given = given.only(arrays)
-    everything = Everything(
-        store=data.store,
-        targets=targets,
-        codes=codes,
-        input=given,
-        task=fitted,
-        sources=samples.sources,
-        items=items,
-        hashes=data.hashes,
-        encoded=_encoded(given, data, key, cache),
-    )
+    encoded = _encoded(given, data, key, cache)
+    everything = Everything(data.store, targets, codes, given, fitted, samples.sources, items, data.hashes, encoded)
+    return _prepared(everything, indices, skipped(given, samples, data.failures))
+
+
+def _prepared(
+    everything: Everything, indices: dict[str, np.ndarray], left_out: tuple[tuple[Any, str], ...]
+) -> PreparedData:
     return PreparedData(
         train=Split(everything, indices["train"]),
         validation=Split(everything, indices["validation"]),
         test=Split(everything, indices["test"]),
         input=everything.input,
-        task=fitted,
-        skipped=skipped(everything.input, samples, data.failures),
+        task=everything.task,
+        skipped=left_out,
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,34 +14,17 @@ from paddle_automl.core.errors import BundleError, ConfigError, DataError
 from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Media, Statistics, TensorSpec
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.inputs.text import learned
-from paddle_automl.inputs.text.cleaning import cleaner, is_cjk, word_splitter
+from paddle_automl.inputs.text.cleaning import word_splitter
 from paddle_automl.inputs.text.files import TextReader, find_texts
+from paddle_automl.inputs.text.fitting import CHUNK, cleaner_of, counted, fitted_to
 from paddle_automl.inputs.text.learned import Learned
-from paddle_automl.inputs.text.ngrams import Counter, encode, symbols_of
-from paddle_automl.inputs.text.ngrams import Vocabulary as Ngrams
-from paddle_automl.inputs.text.options import SETS, Block, TextConfig, TextFitted, TokensConfig
-from paddle_automl.inputs.text.pieces import Pieces, pieces_of
-from paddle_automl.inputs.text.tokens import Listed, TokenCounter, Vocabulary
+from paddle_automl.inputs.text.ngrams import encode
+from paddle_automl.inputs.text.options import TextConfig, TextFitted, TokensConfig
 
-log = logging.getLogger(__name__)
-
-SAMPLE = 1000
-"""Texts, evenly spread, by which the language is found."""
-CHUNK = 4096
-"""Texts that are encoded at a time."""
 MOST_USED = 20_000
 """N-grams that are looked at for the most telling ones."""
 SHOWN = 60
 """Most characters of a text in tables and logs."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """The options that `auto` leaves to the data, decided."""
-
-    words: str
-    blocks: tuple[Block, ...]
-    tokens: TokensConfig
 
 
 @INPUTS.register("text")
@@ -77,74 +58,12 @@ class TextInput(Input):
     @classmethod
     def measure(cls, config: TextConfig, reader: Any, batches: Iterable[np.ndarray]) -> Statistics:
         """Return the n-grams with their counts, and the tokens, of the training texts."""
-        # An item alone is an array [] of one object.
-        texts = [str(item) for items in batches for item in items]
-        choices = _choices(config, texts)
-        clean, words = _cleaner(config), word_splitter(choices.words)
-        counters = [Counter(block) for block in choices.blocks]
-        tokens = TokenCounter(choices.tokens, words, config.max_length)
-        for start in range(0, len(texts), CHUNK):
-            some = [clean(text) for text in texts[start : start + CHUNK]]
-            units = {block.unit for block in choices.blocks}
-            symbols = {unit: symbols_of(some, unit, words) for unit in sorted(units)}
-            for counter in counters:
-                counter.add(symbols[counter.block.unit])
-            tokens.add(some)
-        if tokens.read < tokens.whole:
-            log.warning(
-                "%.1f%% of the %s of the training texts are never read: data.input.max_length is %d (n-grams read "
-                "the whole text)",
-                100 * (1 - tokens.read / tokens.whole), choices.tokens.kind, config.max_length,
-            )  # fmt: skip
-        found = [counter.most(config.max_ngrams) for counter in counters]
-        return {
-            "documents": len(texts),
-            "words": choices.words,
-            "blocks": [block.model_dump(mode="json") for block in choices.blocks],
-            "ngrams": [{"texts": "\n".join(known), "counts": counts} for known, counts in found],
-            "tokens": choices.tokens.model_dump(mode="json"),
-            "learned": _learned(tokens),
-        }
+        return counted(config, batches)
 
     @classmethod
     def fit(cls, config: TextConfig, reader: Any, statistics: Statistics) -> Input:
         """Return the input with these n-grams and tokens."""
-        blocks = [Block.model_validate(block) for block in statistics["blocks"]]
-        documents = int(statistics["documents"])
-        ngrams = tuple(
-            Ngrams(
-                block,
-                tuple(found["texts"].split("\n")) if found["texts"] else (),
-                np.array(found["counts"], np.int64),
-                documents,
-            )
-            for block, found in zip(blocks, statistics["ngrams"], strict=True)
-        )
-        tokens = TokensConfig.model_validate(statistics["tokens"])
-        vocabulary = _vocabulary(tokens, statistics["learned"])
-        found = Learned(ngrams, vocabulary)
-        arrays = ((TextFitted.ARRAYS[:1] if vocabulary else ()), (TextFitted.ARRAYS[1:] if ngrams else ()))
-        if not any(arrays):
-            raise ConfigError("data.input: ngrams and tokens are both none, so a network would see nothing")
-        fitted = TextFitted(
-            name=cls.name,
-            unicode=config.unicode,
-            case=config.case,
-            full_width=config.full_width,
-            chinese=config.chinese,
-            words=statistics["words"],
-            blocks=tuple(blocks),
-            block_sizes=tuple(map(len, ngrams)),
-            max_ngrams=config.max_ngrams,
-            documents=documents,
-            tokens=tokens,
-            token_count=0 if vocabulary is None else vocabulary.count,
-            max_length=config.max_length,
-            long=config.long,
-            arrays=(*arrays[0], *arrays[1]),
-            files=learned.hashes(found.files()),
-        )
-        return cls(fitted, found)
+        return cls(*fitted_to(config, cls.name, statistics))
 
     # -- files -----------------------------------------------------------------------------------------------------
     @classmethod
@@ -259,7 +178,7 @@ class TextInput(Input):
 
     @cached_property
     def _clean(self) -> Callable[[str], str]:
-        return _cleaner(self.fitted)
+        return cleaner_of(self.fitted)
 
     @cached_property
     def _words(self) -> Callable[[str], Sequence[str]]:
@@ -329,40 +248,3 @@ class TextInput(Input):
     def facts(self, items: np.ndarray) -> dict[str, np.ndarray]:
         """Return the number of characters of each text."""
         return {"characters": np.array([len(str(item)) for item in items], np.float64)}
-
-
-def _learned(tokens: TokenCounter) -> str | list[str]:
-    """Return the tokens that were counted, or the text of a tokenizer's file."""
-    kind = tokens.config.kind
-    if kind in ("none", "characters", "words"):
-        return tokens.most()
-    return pieces_of(tokens.texts, tokens.config)
-
-
-def _vocabulary(config: TokensConfig, found: str | list[str]) -> Vocabulary | None:
-    if config.kind == "none":
-        return None
-    return Pieces(found, "data.input.tokens") if isinstance(found, str) else Listed(config.kind, found)
-
-
-def _cleaner(options: TextConfig | TextFitted) -> Callable[[str], str]:
-    return cleaner(options.unicode, options.case, options.full_width, options.chinese)
-
-
-def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
-    """Return what `auto` stands for with these training texts."""
-    cjk = is_cjk(texts[:: max(len(texts) // SAMPLE, 1)])
-    if config.ngrams == "auto":
-        names = SETS["characters" if cjk else "words_and_characters"]
-        blocks = tuple(Block.model_validate(name) for name in names)
-    else:
-        blocks = tuple(config.ngrams)
-    tokens = config.tokens
-    if tokens == "auto":
-        tokens = TokensConfig(kind="characters" if cjk else "words")
-    if config.words == "auto":
-        used = tokens.kind == "words" or any(block.unit == "words" for block in blocks)
-        words = "jieba" if cjk and used else "spaces"
-    else:
-        words = config.words
-    return Choices(words, blocks, tokens)

@@ -100,7 +100,7 @@ def test_changed_data_is_refused_once_there_are_trials(tmp_path):
 def test_the_record_is_typed_and_that_of_earlier_versions_is_read(tmp_path):
     record = read_record(written(tmp_path / "new"))
     assert record.fitted_task().names == ("a", "b")
-    assert record.fitted_input().specs[0].shape == (1, 8, 8)
+    assert record.fitted_input(RunFolder(tmp_path)).specs[0].shape == (1, 8, 8)
     old = {key: value for key, value in RECORD.items() if key not in ("task", "input")}
     old["classes"] = ["a", "b"]
     old["preprocess"] = {"image_size": [8, 8], "fit": "crop", "channels": 1, "mean": [0.5], "std": [0.2]}
