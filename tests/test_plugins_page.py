@@ -17,10 +17,11 @@ from paddle_automl.core.plugins import GROUP, KEY
 from paddle_automl.deployment.records import FORMAT
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.stages.base import STAGES
+from paddle_automl.reporting.base import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-REGISTRIES = {registry.kind: registry for registry in (*registries().values(), STAGES)}
+REGISTRIES = {registry.kind: registry for registry in (*registries().values(), STAGES, SECTIONS)}
 LOAD = """
 import json, sys
 from paddle_automl.core.plugins import load_plugins
@@ -76,7 +77,7 @@ def test_there_is_a_row_and_an_example_for_every_kind():
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
 def test_the_table_names_what_there_is(row):
     registry = REGISTRIES[re.match(r"\[(.+)\]", row[0]).group(1)]
-    assert row[1] == f"`{registry.section}`" or registry is STAGES
+    assert row[1] == f"`{registry.section}`" or registry in (STAGES, SECTIONS)
     module, *names = re.findall(r"`([\w.]+)`", row[2])
     owner = importlib.import_module(f"paddle_automl.{module}")
     *bases, variable = [getattr(owner, name) for name in names]
