@@ -260,7 +260,7 @@ def _fit_input(config: DataConfig, data: Data, train: np.ndarray, cache: Cache) 
 
     if not data.key:
         return cls.fit(config.input, data.reader, measure()), ""
-    key = cache.key((cls.name, config.input.model_dump(mode="json"), data.key), ())
+    key = cache.key((cls.name, cls.version, config.input.model_dump(mode="json"), data.key), ())
     found = cls.fit(config.input, data.reader, cache.statistics(key, train, measure))
     return found, cache.key((key, found.fitted.model_dump(mode="json")), ())
 

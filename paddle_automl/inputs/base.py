@@ -91,6 +91,8 @@ class Input(ABC):
     name: ClassVar[str] = ""
     Config: ClassVar[type[InputConfig]] = InputConfig
     Fitted: ClassVar[type[Fitted]] = Fitted
+    version: ClassVar[int] = 1
+    """Part of the cache's key; increased whenever the result of `measure` or `encode` changes."""
     word: ClassVar[str] = "item"
     """The word for one item in messages: image, text."""
     media: ClassVar[Media | None] = None

@@ -142,12 +142,6 @@ class TextInput(Input):
         """The kind of tokens: none, characters, words, trained or wordpiece."""
         return self.fitted.tokens.kind
 
-    def stated(self) -> TextConfig:
-        """Return the options with which other texts are read in the same way."""
-        fitted = self.fitted
-        same = {name: getattr(fitted, name) for name in TextConfig.model_fields if name in TextFitted.model_fields}
-        return TextConfig(**{**same, "ngrams": fitted.blocks})
-
     def read(self, source: Any) -> np.ndarray:
         """Return a text, or the content of a file, as an object array ``[]``."""
         return TextReader()(source)
