@@ -88,8 +88,8 @@ def _memory(server: Server, bundle: Path, args: argparse.Namespace) -> dict[str,
     found = memory.measure(server, requests=args.requests, connections=args.connections, tell=tell)
     sys.stdout.write(
         f"\nmemory: {found['memory_mb'][0]:.1f} MB at first, {found['memory_mb'][-1]:.1f} MB after "
-        f"{found['requests']} requests; slope {found['slope_mb']:.2f} +- {found['slope_error_mb']:.2f} MB per "
-        f"{found['requests']} requests, {found['errors']} errors\n"
+        f"{found['requests']} requests; slope {found['slope_mb']:.2f} MB (95%: {found['interval_mb'][0]:.2f} to "
+        f"{found['interval_mb'][1]:.2f}) for as many, {found['errors']} errors\n"
     )
     missed = [] if found["constant"] else [f"memory grows by {found['slope_mb']:.2f} MB"]
     missed += [f"{found['errors']} requests were not answered"] if found["errors"] else []

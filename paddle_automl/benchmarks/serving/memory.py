@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.stats import theilslopes
 
 from paddle_automl.benchmarks.serving.process import Server
 from paddle_automl.serving.client import drive
@@ -14,6 +15,8 @@ from paddle_automl.serving.loads import described, tensor_requests
 
 PARTS = 40
 """Number of times that the memory is read."""
+NOTHING_MB = 1.0
+"""Slope that is called nothing: 10 bytes for each of 100,000 requests."""
 WARM = 0.25
 """Fraction of the requests after which it counts: by then, caches and the allocator are filled."""
 
@@ -21,8 +24,7 @@ WARM = 0.25
 def measure(server: Server, *, requests: int, connections: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """Return the memory after each part of the requests, and its slope in MB for `requests` requests.
 
-    The slope's standard error comes from the deviations of the line through the readings. `constant`: the slope is
-    within twice that error, or below 1 MB.
+    `constant`: the slope's interval reaches 0, or the slope is below `NOTHING_MB`.
     """
     each = max(1, requests // PARTS)
     readings, errors = [], 0
@@ -41,14 +43,14 @@ def measure(server: Server, *, requests: int, connections: int, tell: Callable[[
 
 
 def line(readings: list[float], per: int) -> dict[str, Any]:
-    """Return the slope of readings over `per` steps, its standard error, and whether they are constant."""
-    steps = np.arange(len(readings), dtype=np.float64)
-    slope, start = np.polyfit(steps, readings, 1)
-    left = np.asarray(readings) - (start + slope * steps)
-    error = np.sqrt((left**2).sum() / max(1, len(readings) - 2) / ((steps - steps.mean()) ** 2).sum())
-    rise, noise = float(slope * per), float(error * per)
+    """Return the slope of readings over `per` steps with its 95% interval, and whether they are constant.
+
+    The slope is the median of those between all pairs of readings (Theil 1950, Sen 1968): memory comes in steps of
+    an allocator, and one of them at an end must not decide.
+    """
+    slope, _, low, high = theilslopes(readings, np.arange(len(readings)), 0.95)
     return {
-        "slope_mb": round(rise, 3),
-        "slope_error_mb": round(noise, 3),
-        "constant": rise <= max(1.0, 2 * noise),
+        "slope_mb": round(float(slope * per), 3),
+        "interval_mb": [round(float(low * per), 3), round(float(high * per), 3)],
+        "constant": bool(low <= 0 or slope * per < NOTHING_MB),
     }
