@@ -14,6 +14,7 @@ def registries() -> dict[str, Registry[Any]]:
     from paddle_automl.data.augment.base import AUGMENTATIONS
     from paddle_automl.data.datasets.base import DATASETS
     from paddle_automl.deployment.exporters.base import EXPORTERS
+    from paddle_automl.deployment.rejection.base import SCORES
     from paddle_automl.inputs.base import INPUTS
     from paddle_automl.models.activations import ACTIVATIONS
     from paddle_automl.models.backbones.base import BACKBONES
@@ -50,6 +51,7 @@ def registries() -> dict[str, Registry[Any]]:
         RECIPES,
         STEPS,
         EXPORTERS,
+        SCORES,
     )
     return {_word(registry): registry for registry in found}
 
