@@ -25,7 +25,9 @@ Stored = None | bool | int | float | str
 
 
 class Domain(ABC):
-    """The values of one decision."""
+    """The values of one decision. `likely` is the value that the user expects to be good, None without one."""
+
+    likely: Stored
 
     @property
     @abstractmethod
@@ -88,6 +90,7 @@ class Choice(Domain):
 
     options: tuple[Any, ...]
     stored: tuple[Stored, ...] = field(init=False)
+    likely: Stored = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stored", tuple(_store(option) for option in self.options))

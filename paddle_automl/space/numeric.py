@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ class Integer(Domain):
     high: int
     step: int | None = None
     log: bool = False
+    likely: Stored = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "high", self.high - (self.high - self.low) % (self.step or 1))
@@ -79,6 +80,7 @@ class Real(Domain):
     high: float
     step: float | None = None
     log: bool = False
+    likely: Stored = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         if self.step is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -13,10 +14,10 @@ from paddle_automl.space.numeric import Integer, Real
 from paddle_automl.space.tree import Constant, Leaf, Node, Options, Repeat
 
 KEYS = {
-    "choice": {"choice"},
-    "int": {"int", "step", "log"},
-    "float": {"float", "step"},
-    "log": {"log"},
+    "choice": {"choice", "likely"},
+    "int": {"int", "step", "log", "likely"},
+    "float": {"float", "step", "likely"},
+    "log": {"log", "likely"},
     "repeat": {"repeat", "times"},
 }
 """The keys that make a mapping a domain, in the order in which they are looked for, and the keys allowed with
@@ -65,7 +66,13 @@ class Parser:
         if word == "repeat":
             return self._repeat(spec, where)
         build: Callable[[Mapping[str, Any], str], Domain] = getattr(self, f"_{word}")
-        return Leaf(build(spec, where))
+        domain = build(spec, where)
+        if spec.get("likely") is not None:
+            try:
+                domain = replace(domain, likely=domain.encode(spec["likely"]))  # type: ignore[type-var]
+            except ValueError as error:
+                raise _MistakeError(where, f"likely: {error}; give one of the domain's values") from None
+        return Leaf(domain)
 
     def _wrong(self, where: str, message: str) -> None:
         self.issues.append(f"{where}: {message}")

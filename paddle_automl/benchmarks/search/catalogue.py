@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from paddle_automl.benchmarks.search.synthetic import Conditional, Mixed
 from paddle_automl.benchmarks.search.tables import csv_table, nas_bench_201, npz_tables
-from paddle_automl.benchmarks.search.task import Task
+from paddle_automl.benchmarks.search.task import Table, Task
 from paddle_automl.core.errors import ConfigError, unknown_name
 
 NAS_FILE, FCNET_FILE, MLP_FILE = "nas/nas_bench_201.csv.gz", "hpo/fcnet_val_mse.npz", "hpo/hpobench_mlp_score.npz"
@@ -23,6 +26,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "synthetic": SYNTHETIC,
 }
 """Groups of tasks; `tables` are the first two, `all` is everything. nas12: validation after 12 epochs."""
+EXPECTED = ("others", "worst")
+"""What a table's domains may state as likely (``NAME@others``): the best over its sister tables, or the worst."""
 
 
 def task_names(words: list[str], data: Path | None) -> list[str]:
@@ -31,14 +36,20 @@ def task_names(words: list[str], data: Path | None) -> list[str]:
     Raises ConfigError for an unknown name, and for a table without a data folder.
     """
     names: list[str] = []
-    for word in words:
+    for whole in words:
+        word, mark, expected = whole.partition("@")
+        if mark and expected not in EXPECTED:
+            raise ConfigError(f"--tasks: {unknown_name('expectation', expected, EXPECTED)} in '{whole}'")
         if word in ("tables", "all"):
             chosen = [*GROUPS["nas"], *GROUPS["hpo"], *((*GROUPS["nas12"], *SYNTHETIC) if word == "all" else ())]
         else:
             chosen = list(GROUPS.get(word, (word,)))
-        names.extend(name for name in chosen if name not in names)
+        names.extend(f"{name}{mark}{expected}" for name in chosen if f"{name}{mark}{expected}" not in names)
     known = [name for group in GROUPS.values() for name in group]
-    for name in names:
+    for full in names:
+        name, mark, _ = full.partition("@")
+        if mark and (name in SYNTHETIC or _path_of(name) is not None):
+            raise ConfigError(f"--tasks: '{full}': only the named tables have others to learn from")
         if _path_of(name) is None and name not in known:
             raise ConfigError(f"--tasks: {unknown_name('task', name, [*known, *GROUPS, 'tables', 'all'])}")
         if data is None and _path_of(name) is None and name not in SYNTHETIC:
@@ -49,6 +60,9 @@ def task_names(words: list[str], data: Path | None) -> list[str]:
 @lru_cache(maxsize=32)
 def task(name: str, data: Path | None) -> Task:
     """Return a task; tables are in the folder `data`, with the layout of the project's data collection."""
+    name, mark, expected = name.partition("@")
+    if mark:
+        return _expecting(name, expected, data)
     path = _path_of(name)
     if path is not None:
         return _from_file(path, name)
@@ -61,6 +75,28 @@ def task(name: str, data: Path | None) -> Task:
     if kind == "fcnet":
         return _pick(npz_tables(folder / FCNET_FILE, prefix="fcnet_"), name)
     return _pick(npz_tables(folder / MLP_FILE, goal="maximize", prefix="mlp_"), name)
+
+
+def _expecting(name: str, expected: str, data: Path | None) -> Task:
+    """Return a table whose domains state as likely what was best, or worst, in the mean over its sister tables."""
+    kind = name.split("_")[0]
+    own = task(name, data)
+    sisters = [
+        other
+        for other in (*GROUPS["nas12" if name.endswith("_12ep") else "nas"], *GROUPS["hpo"])
+        if other != name and other.split("_")[0] == kind
+    ]
+    if not isinstance(own, Table):
+        raise ConfigError(f"--tasks: '{name}' is not a table")
+    ranks = np.zeros(own.means.shape)
+    for sister in sisters:
+        found = task(sister, data)
+        if isinstance(found, Table):
+            flat = np.nan_to_num(found.means.ravel(), nan=np.inf)
+            ranks += np.argsort(np.argsort(flat, kind="stable"), kind="stable").reshape(ranks.shape)
+    place = np.unravel_index(int(ranks.argmin() if expected == "others" else ranks.argmax()), ranks.shape)
+    likely = {key: list(values)[int(i)] for (key, values), i in zip(own.choices.items(), place, strict=True)}
+    return replace(own, name=f"{name}@{expected}", likely=likely)
 
 
 def _path_of(name: str) -> Path | None:

@@ -57,18 +57,24 @@ class Table(Task):
     """All configurations, evaluated beforehand: `costs` [n_1, ..., n_D, R] of R runs, NaN if one is missing.
 
     `choices` are the values of each decision in the order of the axes. `others` are further values [n_1, ..., n_D].
-    The true cost is the mean of the runs.
+    The true cost is the mean of the runs. `likely` are the values that the domains state as likely, if any.
     """
 
     name: str
     choices: Mapping[str, Sequence[Any]]
     costs: Array
     others: Mapping[str, Array] = field(default_factory=dict)
+    likely: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> SearchSpace:  # type: ignore[override]
         """One choice for each axis."""
-        return SearchSpace.parse({key: {"choice": list(values)} for key, values in self.choices.items()})
+        return SearchSpace.parse(
+            {
+                key: {"choice": list(values), **({"likely": self.likely[key]} if key in self.likely else {})}
+                for key, values in self.choices.items()
+            }
+        )
 
     @cached_property
     def means(self) -> Array:

@@ -14,6 +14,7 @@ from paddle_automl.search.learning.columns import Array
 from paddle_automl.search.learning.cost import CostModel
 from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.learning.observations import Observations, Reader
+from paddle_automl.search.learning.priors import Prior
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History
 from paddle_automl.space import Params, SearchSpace
@@ -34,6 +35,7 @@ class Learner(Proposer):
     def __init__(self, config: Any, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)
         self.encoding = Encoding(space)
+        self.prior = Prior(self.encoding)
         self._reader = Reader(self.encoding, self.objectives)
 
     def propose(self, number: int, history: History) -> Params:
@@ -72,4 +74,4 @@ class Learner(Proposer):
     def design(self) -> Array:
         """Return the initial rows, which depend only on the seed."""
         rng = generator(self.seed, "controller", "design")
-        return self.encoding.latin_hypercube(self.initial, rng)
+        return self.prior.pulled(self.encoding.latin_hypercube(self.initial, rng), rng)

@@ -60,7 +60,8 @@ class GaussianProcessController(Learner):
 
         def score(points: Array) -> Array:
             # Improvement per second (Snoek et al. 2012, section 3.2) in a cost-aware search, else seconds is 0.
-            return log_expected_improvement(*process.predict(points[:, free]), best) - seconds(points)
+            gain = log_expected_improvement(*process.predict(points[:, free]), best)
+            return gain - seconds(points) + self.prior.bonus(points, len(seen))
 
         return self._maximizer(score, seen, rng)
 

@@ -103,6 +103,7 @@ class QLearning(Learner):
         values = self._q.features(candidates) @ weights
         if self.cost_aware:
             values = self._per_second(values, weights, candidates, seen)
+        values = values + self.prior.bonus(candidates, len(seen))
         for place in np.argsort(-values, kind="stable"):
             if keys[place] not in seen.seen:
                 return candidates[place]

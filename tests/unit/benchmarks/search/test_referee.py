@@ -312,3 +312,17 @@ def test_searches_against_their_default(tmp_path, capsys):
     assert "is not a table" in capsys.readouterr().err
     assert main(["defaults", "--tasks", f"{tmp_path}/t.npz", "--best", "0"]) == 2
     assert "--best above 0" in capsys.readouterr().err
+
+
+@needs_data
+def test_a_table_may_expect_what_was_best_on_its_sisters(capsys):
+    assert "mlp_vehicle@worst" in task_names(["hpo@worst"], DATA)
+    good, bad, plain = (task(f"mlp_vehicle{mark}", DATA) for mark in ("@others", "@worst", ""))
+    assert good.regret(good.likely) < 0.2 < 1 < bad.regret(bad.likely)
+    assert {d.domain.likely for d in good.space.decisions} == set(good.likely.values())
+    assert good.space.distributions == plain.space.distributions
+    first = controller_of("gaussian_process", good, 0).design()
+    assert not np.array_equal(first, controller_of("gaussian_process", plain, 0).design())
+    for words, message in [("hpo@other", "did you mean 'others'?"), ("mixed0@others", "only the named tables")]:
+        assert main(["search", "--tasks", words, "--data", str(DATA)]) == 2
+        assert message in capsys.readouterr().err
