@@ -33,8 +33,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--tasks",
         default="synthetic",
         help=f"comma-separated tasks, groups ({groups}, tables = nas and hpo, all), or paths of tables: "
-        "FILE.npz, FILE.npz:ARRAY, FILE.csv; NAME@others and NAME@worst are tables whose domains state as likely what "
-        "is best or worst on tables of the same kind (default: synthetic, which needs no data)",
+        "FILE.npz, FILE.npz:ARRAY, FILE.csv; NAME@others and NAME@worst are tables whose domains state as "
+        "likely what is best or worst on tables of the same kind (default: synthetic, which needs no data)",
     )
     search.add_argument(
         "--controllers",
