@@ -78,10 +78,13 @@ class Material:
 
     @cached_property
     def configurations(self) -> list[Configuration]:
-        """The configurations with a result, the winner first."""
+        """The configurations with a result, the winner first; of an ended search the one that it chose."""
         if not self.goals or self.study is None:
             return []
         found = ranked_configurations(self.records, self.goals)
+        chosen = self.summary.get("best_trial")
+        if any(item.first.number == chosen for item in found):
+            return sorted(found, key=lambda item: item.first.number != chosen)
         return found if self.running else settled_configurations(found, self.goals, Encoding(self.study.space))
 
     @property

@@ -49,8 +49,8 @@ class Overview(ReportSection):
             "配置自身的取值（试验 {number}）为 {value}。",
         ),
         "baseline_won": (
-            "The winner has the configuration's own values: no trial found better ones.",
-            "最佳即为配置自身的取值：没有试验找到更好的取值。",
+            "The winner has the configuration's own values: no trial was better by more than the noise.",
+            "最佳即为配置自身的取值：没有试验的优势超出噪声。",
         ),
         "beyond": (
             "No trial is within the limits of the objectives; this is the nearest one.",

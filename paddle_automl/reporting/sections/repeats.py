@@ -24,9 +24,9 @@ class Repeats(ReportSection):
     texts: ClassVar[Texts] = {
         "title": ("The final choice", "最终选择"),
         "none": (
-            "No configuration was run again. The winner is judged by its one run and by similar configurations. It "
-            "replaces the configuration's own values only if it is better by more than the noise.",
-            "没有配置被重复运行。最佳者由其单次运行及相似配置来评判，仅当优势超出噪声时才取代配置自身的取值。",
+            "No configuration was run again: the winner is judged by its one run and by similar configurations, "
+            "and replaces the configuration's own values only if it is better by more than the noise.",
+            "没有配置被重复运行：最佳者由其单次运行及相似配置来评判，仅当优势超出噪声时才取代配置自身的取值。",
         ),
         "told": (
             "The best configurations were run again with other seeds, and the mean decided: trial {number} has "

@@ -164,3 +164,11 @@ def test_what_takes_long_is_left_out_of_a_quick_report_and_added_later():
     report.write(EVERYTHING)
     assert not [item for item in report.written.values() if item.missing.startswith("Left out")]
     assert report.written["history"] is history
+
+
+def test_the_winner_is_the_one_that_the_search_chose():
+    last = EVERYTHING.configurations[-1].first.number
+    material = materials.whole(summary={**EVERYTHING.summary, "best_trial": last})
+    assert content_of("overview", material)["winner"]["number"] == last
+    others = [item.first.number for item in materials.whole().configurations if item.first.number != last]
+    assert sorted(item.first.number for item in material.configurations[1:]) == sorted(others)
