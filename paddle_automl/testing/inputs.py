@@ -95,6 +95,20 @@ class InputContract:
                     assert same(item, case.items[row]), f"{case.sources[row]} gives another item than before"
         assert not re.search(r" at 0x[0-9a-f]+", repr(case.reader)), "the repr must be the same in any process"
 
+    def test_a_server_knows_what_it_may_take(self, plugin: type[Input], tmp_path: Path) -> None:
+        """`extent` counts before reading, and indices are below the rows of their table."""
+        case = self.case(plugin, tmp_path)
+        if plugin.media is not None:
+            assert plugin.media.types, "media.types: at least one media type"
+            assert plugin.media.most > 0
+            for source in case.sources:
+                assert 0 <= case.input.extent(source) <= plugin.media.most
+        arrays = case.input.batch(case.items)
+        for spec in case.input.specs:
+            rows = case.input.rows(spec.name)
+            if np.issubdtype(np.dtype(spec.dtype), np.integer) and rows is not None:
+                assert 0 <= arrays[spec.name].min() <= arrays[spec.name].max() < rows
+
     def test_items_in_memory_become_those_of_the_reader(self, plugin: type[Input]) -> None:
         """A data set may provide them as an array."""
         items = self.items(plugin)
