@@ -69,8 +69,8 @@ class DataConfig(Section):
     """Index of the fold that is the validation split, counted from 0; the search sets it."""
 
     items: int | None = Field(default=None, ge=2)
-    """Training items that are used, drawn in the proportions of the classes; null uses all. Validation and test stay
-    as they are, so that learning curves compare like with like."""
+    """Training items that are used, drawn in the proportions of the classes; null uses all. Validation and test
+    stay as they are, so that learning curves compare like with like."""
 
     items_seed: int = Field(default=0, ge=0)
     """Seed of that draw."""
