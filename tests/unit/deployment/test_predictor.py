@@ -15,7 +15,7 @@ from paddle_automl.data.running import run_split
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.exporters.paddle_inference import PaddleSession
 from paddle_automl.deployment.predictor import Predictor
-from tests.unit.deployment.conftest import NAMES, quick
+from tests.unit.deployment.conftest import NAMES, quick, tampered
 
 
 def expected(net, data, pixels):
@@ -82,9 +82,9 @@ def test_files_keep_their_order_and_errors_their_row(bundle, net, data, tmp_path
     assert [item.error for item in good] == [None] * 9
     rows = np.array([[item.probabilities[name] for name in NAMES] for item in good])
     np.testing.assert_allclose(rows, expected(net, data, pixels), atol=1e-6)
-    assert [item.label for item in good] == [NAMES[index] for index in rows.argmax(axis=1)]
+    assert [item.nearest for item in good] == [NAMES[index] for index in rows.argmax(axis=1)]
     assert good[0].probability == max(good[0].probabilities.values())
-    assert good[0].top(2)[0] == (good[0].label, good[0].probability)
+    assert good[0].top(2)[0] == (good[0].nearest, good[0].probability)
     assert len(good[0].top(5)) == 3
 
 
@@ -167,7 +167,7 @@ def photo(folder, name, level=99):
     return folder / name
 
 
-@pytest.mark.parametrize("source", [None, 5, np.zeros((4, 4, 3), np.uint8), bytearray(b"x"), object()], ids=type)
+@pytest.mark.parametrize("source", [None, 5, bytearray(b"x"), object()], ids=type)
 def test_what_is_no_source_is_an_error_of_that_item(predictor, source):
     wrong, missing = predictor.predict([source, "a\0b.png"])
     assert wrong.error.startswith("image: cannot be decoded: must be a path, bytes or a Pillow image, got ")
@@ -180,7 +180,7 @@ def test_one_path_is_one_path(predictor, tmp_path):
     for given in (str(path), path, path.read_bytes()):
         [found] = predictor.predict(given)
         assert found.error is None
-        assert found.label in NAMES
+        assert found.nearest in NAMES
     assert predictor.predict(str(path))[0].path == str(path)
     [one] = predictor.predict([f"{tmp_path}/./a.png"])
     assert one.path == f"{tmp_path}/./a.png"
@@ -248,3 +248,56 @@ def test_a_forked_child_predicts_too(net, data, tmp_path, name):
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
+
+
+def test_one_image_in_every_form(predictor, data, tmp_path):
+    (pixels,) = data.validation.raw([3])
+    file = tmp_path / "images" / "a.png"
+    file.parent.mkdir()
+    Image.fromarray(pixels[0]).save(file)
+    wide = np.stack([pixels[0]] * 3, axis=-1)
+    forms = [file, str(file), file.read_bytes(), Image.open(file), pixels, pixels[0], pixels[0][:, :, None], wide]
+    expected = predictor.predict_items(pixels[None])[0]
+    for form in (*forms, [file], file.parent, pixels[None], iter([pixels])):
+        (item,) = predictor.predict(form)
+        assert item.error is None
+        np.testing.assert_allclose(list(item.probabilities.values()), expected, atol=1e-6)
+    assert len(predictor.predict(forms)) == len(forms)
+    assert "must be uint8" in predictor.predict(pixels[0] / 255)[0].error
+    assert "must be [height, width]" in predictor.predict(np.zeros((0, 4), np.uint8))[0].error
+    assert predictor.predict_read([]) == []
+    named = predictor.predict_read([predictor.read(file)], names=["first"])
+    assert (named[0].name, named[0].source) == ("first", "first")
+
+
+def test_arrays_of_the_network(predictor, data):
+    arrays = data.input.batch(data.validation.raw(np.arange(4)))
+    raw = predictor.run(arrays)
+    np.testing.assert_allclose(raw.outputs, predictor.predict_items(data.validation.raw(np.arange(4))), atol=1e-6)
+    assert [item.nearest for item in predictor.answer(raw)] == [
+        NAMES[index] for index in raw.outputs.argmax(axis=1)
+    ]
+    image = arrays["image"]
+    for wrong in (
+        {},
+        {"picture": image},
+        {"image": image.astype(np.float64)},
+        {"image": image[:0]},
+        {"image": np.float32(1.0)},
+        {"image": image[:, :, :3]},
+    ):
+        with pytest.raises(DataError):
+            predictor.run(wrong)
+
+
+def test_without_a_check_of_the_files(bundle, tmp_path):
+    folder = tampered(bundle, tmp_path / "b")
+    (folder / "labels.txt").write_bytes((folder / "labels.txt").read_bytes() + b"\n")
+    with pytest.raises(BundleError, match=r"labels\.txt"):
+        Predictor(folder)
+    (folder / "labels.txt").write_bytes((bundle.folder / "labels.txt").read_bytes())
+    sample = folder / "samples" / "0.png"
+    sample.write_bytes(sample.read_bytes() + b"x")
+    with pytest.raises(BundleError, match=r"0\.png"):
+        Predictor(folder)
+    assert Predictor(folder, check_files=False).predict(sample)[0].error is None
