@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -127,7 +127,7 @@ class Bundle:
             "config": without_folders(
                 {key: value for key, value in plain(config or {}).items() if key != "output"}
             ),
-            "versions": versions(),
+            "versions": versions(input.packages),
             "files": {},
             **plain(facts or {}),
         }
@@ -181,11 +181,11 @@ class Bundle:
         return exporter.session(self.folder_of(name), device=device, threads=threads)
 
 
-def versions() -> dict[str, str]:
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
     """Return the versions of Python, this package and the libraries that affect the network's outputs."""
     found = {"python": platform.python_version(), "paddle_automl": VERSION}
     found["paddle"] = str(import_paddle().__version__)
-    for package in ("numpy", "pillow"):
+    for package in ("numpy", "pillow", *more):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

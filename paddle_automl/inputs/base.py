@@ -93,6 +93,8 @@ class Input(ABC):
     Fitted: ClassVar[type[Fitted]] = Fitted
     version: ClassVar[int] = 1
     """Part of the cache's key; increased whenever the result of `measure` or `encode` changes."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Further packages, where they are installed, whose versions affect what is read; a bundle records them."""
     word: ClassVar[str] = "item"
     """The word for one item in messages: image, text."""
     media: ClassVar[Media | None] = None

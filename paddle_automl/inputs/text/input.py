@@ -33,6 +33,7 @@ class TextInput(Input):
 
     Config: ClassVar[type[InputConfig]] = TextConfig
     Fitted: ClassVar[type[Fitted]] = TextFitted
+    packages: ClassVar[tuple[str, ...]] = ("jieba", "tokenizers", "opencc")
     word: ClassVar[str] = "text"
     media: ClassVar[Media | None] = Media("text", ("text/plain",), "characters", 20_000)
 
