@@ -182,6 +182,7 @@ class Predictor:
             if arrays[spec.name].dtype != np.dtype(spec.dtype):
                 raise DataError(f"arrays: '{spec.name}' must be {spec.dtype}, got {arrays[spec.name].dtype}")
         self._check(arrays)
+        self.input.check(arrays)
 
     def answer(self, raw: Raw) -> list[Prediction]:
         """Return the predictions for what the network gave."""

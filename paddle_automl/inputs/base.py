@@ -194,6 +194,13 @@ class Input(ABC):
     def batch(self, items: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's arrays for raw items ``[B, ...]``: normalized, padded."""
 
+    def check(self, arrays: Arrays) -> None:
+        """Raise DataError for values that a network cannot take, such as numbers beyond a vocabulary.
+
+        `arrays` come from outside, and have the shapes and types of `specs`.
+        """
+        del arrays
+
     def shrink(self, arrays: Arrays, factor: float) -> dict[str, np.ndarray]:
         """Return a batch at `factor` (0 < factor <= 1) of its resolution, for cheap first epochs of a training.
 

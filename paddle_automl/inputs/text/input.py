@@ -166,6 +166,14 @@ class TextInput(Input):
                 parts["ngram_weights"].append(weights)
         return {name: Ragged.joined(found) for name, found in parts.items()}
 
+    def check(self, arrays: Arrays) -> None:
+        """Raise DataError for numbers that stand for no token or n-gram."""
+        for name in ("tokens", "ngrams"):
+            values = arrays.get(name)
+            if values is not None and values.size and not 0 <= values.min() <= values.max() < self.rows(name):
+                last = self.rows(name) - 1
+                raise DataError(f"arrays: '{name}' must be from 0 to {last}, got {values.min()} to {values.max()}")
+
     def batch(self, items: np.ndarray) -> dict[str, np.ndarray]:
         """Return the arrays of texts ``[B]``, padded to the longest of them."""
         found, rows = self.encode(items), np.arange(len(items))

@@ -71,6 +71,15 @@ def test_batches_and_single_texts_agree(made):
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+def test_numbers_beyond_the_vocabulary_do_not_reach_the_network(made):
+    predictor = Predictor(made[2])
+    rows = predictor.input.rows("ngrams")
+    for wrong in (rows, -1):
+        arrays = {"ngrams": np.array([[1, wrong]]), "ngram_weights": np.ones((1, 2), np.float32)}
+        with pytest.raises(DataError, match=f"'ngrams' must be from 0 to {rows - 1}"):
+            predictor.run(arrays)
+
+
 def test_a_changed_or_missing_vocabulary_is_refused(made, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(made[2].folder, folder)
