@@ -98,6 +98,8 @@ def _source_text(result: SearchResult) -> str:
     source = RunFolder(result.output).inside(result.source)
     if result.refit is not None and source.path == RunFolder(result.output).refit.path:
         return f"the refit of trial {result.best.number}'s configuration ({result.refit.epochs_run} epochs)"
+    if source.path.parent == RunFolder(result.output).fine_tuned("any").path.parent:
+        return f"the network of trial {result.best.number}, fine-tuned ({result.source}): better on validation"
     why = "there was no refit" if result.refit is None else "better on validation than the refit"
     return f"the weights of trial {int(source.path.name)}: {why}"
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from paddle_automl.cli.results import print_dry_run, quoted, search_commands
+from paddle_automl.cli.results import _source_text, print_dry_run, quoted, search_commands
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -63,3 +63,13 @@ def test_a_dry_run_names_the_files_that_are_left_out():
     assert ["left", "out:", "p/[bold]x\\n.png", "is", "not", "a", "regular", "file"] in rows
     assert ["left", "out:", "p/y.png", "is", "damaged"] in rows
     assert ["task", "single_label:", "cat", "[a]"] in rows
+
+
+def test_where_the_exported_weights_come_from(tmp_path):
+    def told(source, refit=True):
+        best, record = SimpleNamespace(number=3), SimpleNamespace(epochs_run=9) if refit else None
+        return _source_text(SimpleNamespace(output=tmp_path, source=source, refit=record, best=best))
+
+    assert told("refit") == "the refit of trial 3's configuration (9 epochs)"
+    assert told("trials/0003", refit=False) == "the weights of trial 3: there was no refit"
+    assert told("fine_tuned/low_rate").startswith("the network of trial 3, fine-tuned (fine_tuned/low_rate)")
