@@ -25,10 +25,10 @@ class Unknowns(ReportSection):
         ),
         "score": (
             "An item whose score ({name}) is below a threshold is answered with unknown. The threshold keeps "
-            "{kept} of the {items} validation items; as many known items as that are still answered, and the "
-            "others are refused by mistake.",
-            "分数（{name}）低于阈值的样本会被回答为“未知”。该阈值保留 {items} 个验证样本中的 {kept}；"
-            "其余已知样本会被误拒。",
+            "{kept} of the {items} validation items: about that many known items are answered, the others are "
+            "refused by mistake.",
+            "分数（{name}）低于阈值的样本会被回答为“未知”。该阈值保留 {items} 个验证样本中的 {kept}："
+            "已知样本大约以此比例得到回答，其余被误拒。",
         ),
         "measured": (
             "Of the items of {count} classes that a network had not learned ({names}), {refused} were refused "
