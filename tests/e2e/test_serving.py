@@ -15,13 +15,14 @@ import yaml
 
 pytest.importorskip("fastapi", reason='the extra `serve` is not installed: pip install "paddle_automl[serve]"')
 
-from paddle_automl.benchmarks.serving import memory
+from paddle_automl.benchmarks.serving import memory, throughput
 from paddle_automl.benchmarks.serving.bundle import SIZE, write_bundle
 from paddle_automl.benchmarks.serving.hostile import attack
 from paddle_automl.benchmarks.serving.process import started
 from paddle_automl.core.version import VERSION
 from paddle_automl.deployment.integrity import sealed
-from tests.e2e.conftest import run_forked
+from paddle_automl.deployment.predictor import Predictor
+from tests.e2e.conftest import run_forked, run_tool
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,16 @@ def test_hostile_requests_leave_it_whole(server):
     assert infer(server)[0] == 200
 
 
+def test_throughput_is_measured_beside_the_bare_network(server, bundle):
+    [found] = throughput.measure(
+        server, Predictor(bundle), connections=2, rounds=1, seconds=0.2, tell=lambda text: None
+    )
+    assert found["errors"] == 0
+    assert 1 <= found["batch"] <= 2
+    assert found["ratio"] == pytest.approx(found["per_second"] / found["bare_per_second"], abs=0.001)
+
+
+@pytest.mark.slow
 def test_it_goes_on_when_the_network_dies(server):
     network = max(server.process.children(), key=lambda process: process.memory_info().rss)
     network.kill()
@@ -120,6 +131,15 @@ def newer(bundle, tmp_path):
     info = yaml.safe_load((folder / "bundle.yaml").read_text(encoding="utf-8"))
     (folder / "bundle.yaml").write_text(sealed(info | {"format": 99}), encoding="utf-8")
     return folder
+
+
+@pytest.mark.slow
+def test_a_network_that_cannot_be_loaded_ends_it(bundle, tmp_path):
+    (tmp_path / "paddle.py").write_text('raise ImportError("libgomp is missing")')
+    run = run_tool("serve", "-m", bundle.folder, "--port", 0, PYTHONPATH=str(tmp_path))
+    assert run.code == 2
+    assert "error: the model cannot be run: " in run.err
+    assert "libgomp is missing" in run.err
 
 
 def test_a_bundle_of_a_newer_version(newer):
