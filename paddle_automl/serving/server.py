@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -58,6 +59,9 @@ def serve(
         server.should_exit = True
 
     server = server_of(application(failed), started)
+    # What exists by now stays to the end: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     server.run(sockets=[listening])
     if problems:
         reason = problems[0] if isinstance(problems[0], AutoMLError) else repr(problems[0])
