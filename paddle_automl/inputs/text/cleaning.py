@@ -11,10 +11,13 @@ from typing import Any, Literal
 from paddle_automl.core.extras import needed
 
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\ufeff]+")
-_WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+"""Chinese and Japanese characters, between which no spaces tell where words end."""
+_LETTERS = f"(?:(?![{_UNSPACED}])\\w)+"
+_WORDS = re.compile(f"[{_UNSPACED}]|{_LETTERS}(?:['\u2019]{_LETTERS})*|[^\\w\\s]")
 _FULL_WIDTH = {0x3000: 0x20} | {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 Form = Literal["NFKC", "NFC", "none"]
-CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]")
+CJK = re.compile(f"[{_UNSPACED}\uac00-\ud7af]")
 """Characters of languages that are written without spaces between words, or that carry as much as a word."""
 
 
@@ -47,7 +50,7 @@ def _converter(chinese: str) -> Callable[[str], str]:
 
 
 def split_words(text: str) -> list[str]:
-    """Return words and punctuation marks, split at spaces."""
+    """Return words and punctuation marks, split at spaces; a Chinese or Japanese character is a word of its own."""
     return _WORDS.findall(text)
 
 

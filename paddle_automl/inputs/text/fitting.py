@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -130,17 +131,24 @@ def cleaner_of(options: TextConfig | TextFitted) -> Callable[[str], str]:
 def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
     """Return what `auto` stands for with these training texts."""
     cjk = is_cjk(texts[:: max(len(texts) // SAMPLE, 1)])
-    if config.ngrams == "auto":
-        names = SETS["characters" if cjk else "words_and_characters"]
-        blocks = tuple(Block.model_validate(name) for name in names)
+    name = config.ngrams
+    if isinstance(name, str):
+        if name == "auto":
+            name = "characters" if cjk else "words_and_characters"
+        blocks = tuple(Block.model_validate(block) for block in SETS.get(name, ()))
     else:
-        blocks = tuple(config.ngrams)
+        blocks = tuple(name)
     tokens = config.tokens
     if tokens == "auto":
         tokens = TokensConfig(kind="characters" if cjk else "words")
     if config.words == "auto":
         used = tokens.kind == "words" or any(block.unit == "words" for block in blocks)
-        words = "jieba" if cjk and used else "spaces"
+        words = "jieba" if cjk and used and find_spec("jieba") else "spaces"
+        if cjk and used and words == "spaces":
+            log.warning(
+                "jieba is not installed, so that single characters are taken for Chinese words: "
+                'pip install "paddle_automl[text]"'
+            )
     else:
         words = config.words
     return Choices(words, blocks, tokens)

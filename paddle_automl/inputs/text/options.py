@@ -25,6 +25,10 @@ SETS: dict[str, tuple[str, ...]] = {
     "words_and_characters": ("words 1-2", "characters_in_words 2-5"),
 }
 """Names for some lists of blocks of n-grams."""
+NAMES = ("auto", "none", *SETS)
+Named = Literal[
+    "auto", "none", "characters", "characters_1_2", "characters_and_words", "words", "words_and_characters"
+]
 
 
 class Block(Section):
@@ -114,22 +118,19 @@ class TokensConfig(Section):
         return self
 
 
-def _blocks(value: Any) -> Any:
-    """Read ``auto``, ``none``, a name of `SETS`, or a list of blocks."""
-    if value is None or value == "none":
-        return ()
-    if isinstance(value, str) and value != "auto":
-        if value in SETS:
-            return SETS[value]
-        if _SHORT.fullmatch(value.strip()):
-            return (value,)
-        valid = ["auto", "none", *SETS]
-        hint = did_you_mean(value, valid) or ";"
-        raise PydanticCustomError(
-            "stated",
-            f"unknown n-grams '{value}'{hint} valid: {', '.join(valid)}, or a list such as [characters 1-3]",
-        )
-    return value
+def _ngrams(value: Any) -> Any:
+    """Check a name of `SETS`, and make a list of a single block."""
+    if value is None:
+        return "none"
+    if not isinstance(value, str) or value in NAMES:
+        return value
+    if _SHORT.fullmatch(value.strip()):
+        return (value,)
+    hint = did_you_mean(value, NAMES) or ";"
+    raise PydanticCustomError(
+        "stated",
+        f"unknown n-grams '{value}'{hint} valid: {', '.join(NAMES)}, or a list such as [characters 1-3]",
+    )
 
 
 def _tokens(value: Any) -> Any:
@@ -152,10 +153,10 @@ class TextConfig(InputConfig):
     """Converts Chinese characters (extra `text`)."""
 
     words: Literal["auto", "spaces", "jieba"] = "auto"
-    """How a text is split into words: at spaces and punctuation, or by jieba (extra `text`), which knows Chinese
-    words. auto takes jieba for Chinese texts."""
+    """How a text is split into words: at spaces and punctuation, where a Chinese character counts as a word, or by
+    jieba (extra `text`), which knows Chinese words. auto takes jieba for Chinese texts where it is installed."""
 
-    ngrams: Annotated[Literal["auto"] | Sequence[Block], BeforeValidator(_blocks)] = "auto"
+    ngrams: Annotated[Named | Sequence[Block], BeforeValidator(_ngrams)] = "auto"
     """N-grams that are counted in the whole text: none, a list of blocks such as [characters 1-3, words 1], or the
     name of one: characters (1-3), characters_1_2, characters_and_words, words (1-2), words_and_characters. auto:
     characters for Chinese and the like, else words_and_characters."""

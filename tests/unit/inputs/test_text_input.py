@@ -1,6 +1,7 @@
 """The text input: n-grams as scikit-learn counts them, tokens, cleaning, vocabularies as files."""
 
 import hashlib
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from paddle_automl.core.loading import validate
 from paddle_automl.inputs.base import INPUTS, batched, restore
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.inputs.text import TextConfig, TextInput
+from paddle_automl.inputs.text.cleaning import split_words
+from paddle_automl.inputs.text.options import NAMES, Named
 
 CHINESE = ("房间很干净，早餐一般", "太吵了，房间太小", "很好很好", "好", "早餐很好", "房间 干净", "吵") * 2
 ENGLISH = ("the room was clean", "the room was small", "noisy street, noisy room", "clean and quiet", "a") * 2
@@ -242,3 +245,23 @@ def test_ragged_rows():
     assert rows.padded(np.array([1]), "int64").tolist() == [[0]]
     assert Ragged.joined([rows, rows]).row(3).tolist() == [1, 2, 3]
     assert INPUTS["text"] is TextInput
+
+
+def test_a_configuration_keeps_the_names_that_it_states():
+    given = validate(TextConfig, {"name": "text", "ngrams": "characters_and_words", "tokens": None})
+    assert given.ngrams == "characters_and_words"
+    assert given.tokens.kind == "none"
+    assert validate(TextConfig, given.model_dump(mode="json")) == given
+    assert validate(TextConfig, {"name": "text", "ngrams": "words 1"}).ngrams[0].name == "words 1"
+    assert set(NAMES) == set(get_args(Named))
+
+
+def test_without_jieba_characters_are_words(monkeypatch, caplog):
+    monkeypatch.setattr("paddle_automl.inputs.text.fitting.find_spec", lambda name: None)
+    given = fitted(CHINESE, ngrams="characters_and_words", tokens="words")
+    assert given.fitted.words == "spaces"
+    assert "jieba is not installed" in caplog.text
+    assert "\u623f" in given.texts("tokens")
+    assert split_words("\u623f\u95f4 room\u5927 it's 5\uac1c\uc6d4!") == [
+        "\u623f", "\u95f4", "room", "\u5927", "it's", "5\uac1c\uc6d4", "!"
+    ]  # fmt: skip
