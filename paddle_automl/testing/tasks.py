@@ -116,7 +116,7 @@ class TaskContract:
         """A bundle contains the fitted task."""
         for task, _, codes in self.cases(plugin):
             outputs = random_outputs(task, len(codes))
-            for made in (task, task.tuned(outputs, codes)):
+            for made in (task, task.tuned(outputs, codes), task.calibrated(outputs, codes)):
                 text = json.dumps(made.fitted.model_dump(mode="json"), allow_nan=False)
                 again = plugin(plugin.Fitted.model_validate(json.loads(text)))
                 assert again.fitted == made.fitted
@@ -131,6 +131,14 @@ class TaskContract:
             for made in (task.with_training(codes[:20]), task.tuned(random_outputs(task, len(codes)), codes)):
                 assert (made.names, made.outputs) == (task.names, task.outputs)
             assert task.fitted == fitted
+
+    def test_a_calibration_keeps_the_answers(self, plugin: type[Task]) -> None:
+        """It only changes how sure they are."""
+        for task, _, codes in self.cases(plugin):
+            raw = np.random.default_rng(0).normal(0, 2, (len(codes), task.outputs))
+            made = task.calibrated(task.final(raw), codes)
+            assert (made.names, made.outputs) == (task.names, task.outputs)
+            assert task.agree(task.final(raw), made.final(raw)).all()
 
     def test_outputs_stay_finite(self, plugin: type[Task]) -> None:
         """For any confidence of the network."""
