@@ -11,9 +11,10 @@ from paddle_automl.compression.context import TrainedNetwork
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.data.items import ItemList
-from paddle_automl.data.splits import Split
+from paddle_automl.data.splits import PreparedData
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import enter
+from paddle_automl.pipeline.jobs.learning import judged_on
 from paddle_automl.pipeline.jobs.networks import trained_network, trained_with_data
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
@@ -70,12 +71,12 @@ def run(request: CompareRequest, worker: Worker) -> CompareResult:
     assert test.everything.hashes is not None
     tested = _tested(data_to_grow(earlier, read_record(earlier)).items)
     is_old = np.isin(test.everything.hashes[test.indices], tested)
-    outputs = _outputs(new, test)
+    outputs = _outputs(new, data, request.config, worker)
     correct = outputs.argmax(axis=1) == test.codes
     own = is_old & (test.codes < known)
     result = CompareResult(
         new_classes=new.task.names[known:],
-        before=_share(_outputs(old, test)[own].argmax(axis=1) == test.codes[own]),
+        before=_share(_outputs(old, data, request.old_config, worker)[own].argmax(axis=1) == test.codes[own]),
         after=_share(correct[own]),
         remembered=_share(outputs[own, :known].argmax(axis=1) == test.codes[own]),
         new_items=_share(correct[~is_old & (test.codes < known)]),
@@ -94,8 +95,13 @@ def _share(correct: np.ndarray) -> Share:
     return Share(items=len(correct), accuracy=float(correct.mean()) if len(correct) else None)
 
 
-def _outputs(found: TrainedNetwork, split: Split) -> np.ndarray:
-    """Return the outputs of a network [N, K]; a class has the same number in both networks."""
-    if not len(split):
+def _outputs(found: TrainedNetwork, data: PreparedData, config: RunConfig, worker: Worker) -> np.ndarray:
+    """Return the outputs of a network [N, K] on the test split; a class has the same number in both networks.
+
+    A head on a frozen backbone is judged on its stored features.
+    """
+    if not len(data.test):
         return np.zeros((0, len(found.task.names)), dtype=np.float32)
-    return predict(found.network, split.with_input(found.input))
+    network, judged = judged_on(found.network, data, config, worker, found.task.outputs)
+    split = data.test.with_input(found.input) if network is found.network else judged.test
+    return predict(network, split)

@@ -129,17 +129,18 @@ def costs_of(
 
 
 def judged_on(
-    model: Network, data: PreparedData, config: RunConfig, worker: Worker
+    model: Network, data: PreparedData, config: RunConfig, worker: Worker, outputs: int | None = None
 ) -> tuple[Network, PreparedData]:
     """Return a network and data with which `model` can be evaluated: its head and stored features if possible.
 
-    `model` is a whole network, `data` are the items.
+    `model` is a whole network, `data` are the items. `outputs` is the number of its outputs, where its task is not
+    that of the data.
     """
     store = FeatureStore(worker.scratch)
     if config.model.freeze is None or data.items is None or not store.holds(config.model, data):
         return model, data
     found = store.get(config.model, data, lambda: model)
-    head = build_head(config.model, found.values.shape[1], data.task.outputs, seed=config.seed)
+    head = build_head(config.model, found.values.shape[1], outputs or data.task.outputs, seed=config.seed)
     head.set_state_dict({name: model.state_dict()[name] for name in head.state_dict()})
     head.eval()
     return head, found.data(data)
