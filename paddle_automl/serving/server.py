@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import gc
@@ -21,6 +22,8 @@ from paddle_automl.serving.options import Address
 
 GRACE_S = 30
 """Longest time in seconds that the server waits for running requests when it is asked to stop."""
+FORCED_S = 3
+"""The same after a second Ctrl-C."""
 KEEP_ALIVE_S = 10
 BACKLOG = 256
 
@@ -100,6 +103,13 @@ class Server(uvicorn.Server):
         """Listen, and say so."""
         await super().startup(sockets)
         self._started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; after a second Ctrl-C the application is ended too, but not waited for long."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.lifespan.shutdown(), FORCED_S)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -122,6 +123,15 @@ def test_a_signal_ends_it_with_code_0(server):
     server.process.terminate()
     assert server.process.wait(60) == 0
     assert server.process.stdout.read().splitlines()[-1] == "stopped"
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_it_without_a_trace(bundle):
+    with started(bundle.folder) as server:
+        for _ in range(2):
+            server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(60) == 0
+        assert server.process.stdout.read().splitlines() == ["stopped"]
 
 
 @pytest.fixture
