@@ -45,7 +45,6 @@ class DistillationConfig(Section):
     """Views of an image over which the teacher's soft targets are averaged: the student learns, at its own cost,
     what the teacher knows only from several views. See model.test_time_augmentation."""
 
-
     @model_validator(mode="after")
     def _hints_of_one_view(self) -> DistillationConfig:
         if self.hints != "none" and self.test_time_augmentation != "none":
