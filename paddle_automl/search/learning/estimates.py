@@ -28,8 +28,8 @@ class Estimates:
     """Estimated costs [N] in even units, the noise of a single run in the same, and the number of runs [N].
 
     The best *observed* cost is partly luck. A Gaussian process over all configurations has seen how good their
-    neighbours are; its mean counts as one more run, which takes most of the luck out of the best estimate. The scale
-    is that of `even_out`; `original` leads back.
+    neighbours are; its mean counts as one more run, which takes most of the luck out of the best estimate. The
+    scale is that of `even_out`; `original` leads back.
     """
 
     values: Array
