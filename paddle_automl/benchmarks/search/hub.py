@@ -79,31 +79,15 @@ class HubAuto(InnerStudy):
 class HubHierarchicalTpe(InnerStudy):
     """OptunaHub's hierarchical TPE, which samples conditional decisions given those that they depend on.
 
-    The conditions of the space are stated to it exactly, as its authors advise. Its release of 2026 is made for
-    Optuna 4.8: Optuna 5 refuses an option that it passes on.
+    It learns the conditions from the trials. Stated exactly (`conditional_fn`), they ended in an IndexError of its own
+    after some trials. Its release of 2026 is made for Optuna 4.8: Optuna 5 refuses an option that it passes on.
     """
 
     package = "hierarchical_tpe"
 
     def sampler(self, seed: int) -> BaseSampler:
-        """Return the sampler with the exact map of the conditions."""
-        return _from_hub(self.package, "HierarchicalTPESampler", seed=seed, conditional_fn=self._next)
-
-    def _next(self, drawn: dict[str, Any]) -> list[str]:
-        """Return the variables that follow those drawn so far."""
-        chosen = {}
-        for decision in self.space.decisions:
-            variable = self.variables[decision.name]
-            if variable.name in drawn:
-                chosen[decision.name] = decision.domain.clean(variable.value(drawn[variable.name]))
-        return [
-            self.variables[decision.name].name
-            for decision in self.space.decisions
-            if decision.condition is not None
-            and self.variables[decision.name].name not in drawn
-            and decision.condition.decision in chosen
-            and decision.condition.holds(chosen)
-        ]
+        """Return the sampler with its default settings."""
+        return _from_hub(self.package, "HierarchicalTPESampler", seed=seed)
 
 
 class HubConfOpt(InnerStudy):
