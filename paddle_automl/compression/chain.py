@@ -27,12 +27,10 @@ from paddle_automl.compression.measuring import (
 )
 from paddle_automl.compression.results import BEFORE, ChainResult, StepResult
 from paddle_automl.core.errors import AutoMLError
-from paddle_automl.data.running import run_split
 from paddle_automl.deployment.acceptance import acceptance
 from paddle_automl.deployment.create import calibration_arrays
 from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.formats import require_formats
-from paddle_automl.deployment.network import as_trained
 from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.repair import Repaired, fewest
 from paddle_automl.models.network import Network
@@ -182,9 +180,7 @@ class _Chain:
         assert network is not None
         calibration = calibration_arrays(data, formats)
         limits = ParityLimits(None, self.config.min_agreement, self.config.max_drop)
-        accept = acceptance(
-            partial(run_split, data.validation, as_trained(network, data.task.final)), data.validation, limits
-        )
+        accept = acceptance(partial(predict, network, data.validation), data.validation, limits)
         threads = self.config.speed.threads
         sessions = {}
         for config in formats:
