@@ -79,8 +79,9 @@ class HubAuto(InnerStudy):
 class HubHierarchicalTpe(InnerStudy):
     """OptunaHub's hierarchical TPE, which samples conditional decisions given those that they depend on.
 
-    It learns the conditions from the trials. On spaces with repeated items some runs end in an IndexError of its own,
-    whether it learns them or has them stated. It is made for Optuna 4.8: Optuna 5 refuses an option that it passes on.
+    It learns the conditions from the trials. On spaces with repeated items some runs end in an IndexError of its
+    own, whether it learns them or has them stated. It is made for Optuna 4.8: Optuna 5 refuses an option that it
+    passes on.
     """
 
     package = "hierarchical_tpe"
