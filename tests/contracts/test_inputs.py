@@ -27,14 +27,14 @@ def image_files_and_bytes(folder):
 
 
 REVIEWS = (
-    "房间很干净，早餐一般", "太吵了，房间太小", "ＡＢＣ　酒店\n不错", "", "好", "the room was clean", "The room was small!",
-    "干净干净干净", "room 房间 🙂",
+    "房间很干净，早餐一般", "太吵了，房间太小", "ＡＢＣ　酒店\n不错", "", "好", "the room was clean",
+    "The room was small!", "干净干净干净", "room 房间 🙂",
 )  # fmt: skip
 
 
 def texts_and_a_file(folder):
     (folder / "评 论.txt").write_text("房间很好，\n下次再来", "utf-8")
-    return [*REVIEWS, folder / "评 论.txt", "早餐".encode("utf-8")]
+    return [*REVIEWS, folder / "评 论.txt", "早餐".encode()]
 
 
 SOURCES = {"image": image_files_and_bytes, "text": texts_and_a_file}

@@ -52,12 +52,6 @@ def counted(config: TextConfig, batches: Iterable[np.ndarray]) -> dict[str, Any]
         for counter in counters:
             counter.add(symbols[counter.block.unit])
         tokens.add(some)
-    if tokens.read < tokens.whole:
-        log.warning(
-            "%.1f%% of the %s of the training texts are never read: data.input.max_length is %d (n-grams read "
-            "the whole text)",
-            100 * (1 - tokens.read / tokens.whole), choices.tokens.kind, config.max_length,
-        )  # fmt: skip
     found = [counter.most(config.max_ngrams) for counter in counters]
     return {
         "documents": len(texts),
@@ -66,6 +60,7 @@ def counted(config: TextConfig, batches: Iterable[np.ndarray]) -> dict[str, Any]
         "ngrams": [{"texts": "\n".join(known), "counts": counts} for known, counts in found],
         "tokens": choices.tokens.model_dump(mode="json"),
         "learned": _learned(tokens),
+        "unread": 1 - tokens.read / max(tokens.whole, 1),
     }
 
 
@@ -103,6 +98,7 @@ def fitted_to(config: TextConfig, name: str, statistics: Statistics) -> tuple[Te
         token_count=0 if vocabulary is None else vocabulary.count,
         max_length=config.max_length,
         long=config.long,
+        unread=round(statistics["unread"], 2),
         arrays=(*arrays[0], *arrays[1]),
         files=hashes(found.files()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from paddle_automl.inputs.text.fitting import CHUNK, cleaner_of, counted, fitted
 from paddle_automl.inputs.text.learned import Learned
 from paddle_automl.inputs.text.ngrams import encode
 from paddle_automl.inputs.text.options import TextConfig, TextFitted, TokensConfig
+
+log = logging.getLogger(__name__)
 
 MOST_USED = 20_000
 """N-grams that are looked at for the most telling ones."""
@@ -98,6 +101,12 @@ class TextInput(Input):
             raise ConfigError(
                 f"model.backbone: takes the array '{missing[0]}', but data.input.{key} is none; set it to {use}"
             )
+        if "tokens" in names and fitted.unread:
+            log.warning(
+                "%.0f%% of the %s of the training texts are never read: data.input.max_length is %d (n-grams read "
+                "the whole text)",
+                100 * fitted.unread, fitted.tokens.kind, fitted.max_length,
+            )  # fmt: skip
         if set(names) == set(fitted.arrays):
             return self
         blocks, tokens = "ngrams" in names, "tokens" in names

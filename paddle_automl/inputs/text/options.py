@@ -205,6 +205,8 @@ class TextFitted(Fitted):
     """Most tokens of a text that are read."""
     long: Literal["head", "head_tail", "windows"]
     """What is read of a longer text."""
+    unread: float = 0.0
+    """Fraction of the training texts' tokens that were beyond `max_length`."""
     arrays: Sequence[str]
     """Names of the arrays that the network takes."""
     files: dict[str, str]
