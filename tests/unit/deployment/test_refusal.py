@@ -5,7 +5,6 @@ import io
 import json
 
 import numpy as np
-import paddle
 import pytest
 from paddle import nn
 from sklearn.metrics import roc_auc_score
@@ -72,25 +71,6 @@ def made(name, folder, data, **changes) -> Bundle:
         metrics={},
         choice=choice_of(name),
     )
-
-
-@pytest.mark.parametrize("name", SCORES.names())
-def test_scores_in_numpy_and_in_paddle(name):
-    rng = np.random.default_rng(0)
-    score = SCORES[name](SCORES[name].Config(name=name))
-    values = rng.normal(0, 3, (40, 6)).astype(np.float32)
-    if score.needs == "outputs":
-        values = np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
-        assert score(np.full((1, 6), 1 / 6), {})[0] < score(np.eye(6)[:1], {})[0]
-    state = score.fit(values, np.arange(40) % 4, 4)
-    found = score(values, state)
-    assert found.shape == (40,)
-    assert np.isfinite(found).all()
-    if score.needs != "outputs":
-        tensors = {key: paddle.to_tensor(array) for key, array in state.items()}
-        graph = score.in_graph(paddle, paddle.to_tensor(values), tensors).numpy()
-        assert graph.shape == (40, 1)
-        assert np.allclose(graph[:, 0], found, rtol=1e-5, atol=1e-5)
 
 
 def test_gen_is_the_paper_s_formula():
