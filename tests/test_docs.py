@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "options"
-NO_OPTIONS = {"stage"}
+NO_OPTIONS = {"stage", "report section"}
 """Kinds of plugins that are no key of the configuration."""
 
 
