@@ -51,7 +51,7 @@ ONNX = [
     "onnxruntime>=1.20",
     "ml_dtypes>=0.5,<0.6",  # ONNX Runtime's quantization imports it; 0.6 needs NumPy 2
 ]
-# OpenVINO as a format and runtime for CPUs; its files are made from ONNX. Its wheels of 2025 and later take NumPy 1.
+# OpenVINO as a format and runtime for CPUs; its files are made from ONNX. Wheels of 2025 and later take NumPy 1.
 OPENVINO = ["openvino>=2025.0,<2027", *ONNX]
 # To predict with a bundle's ONNX file alone: with PADDLE_AUTOML_PADDLE=none, Paddle itself is not needed.
 RUNTIME = ["onnxruntime>=1.20"]

@@ -70,8 +70,8 @@ class ModelConfig(Section):
     """Fraction of the features set to zero before the head while training."""
     test_time_augmentation: TestTimeAugmentation = "none"
     """Views of an image that the finished network averages (features before the head): mirror, the image and its
-    mirror image; mirror_and_shifts, both also shifted by a pixel, six views. Evaluations, the bundle, and its latency
-    include them; the steps of a training do not."""
+    mirror image; mirror_and_shifts, both also shifted by a pixel, six views. Evaluations, the bundle, and its
+    latency include them; the steps of a training do not."""
     pretrained: str | None = None
     """Weights to start from. imagenet: published weights of the backbone, from the extra `pretrained` or, for
     networks of ``paddle.vision``, from Paddle's own folder; they bring their activation, norm, and preprocessing

@@ -129,8 +129,8 @@ def test_gains_of_pairs():
 
 def test_folds_are_pooled_by_their_items():
     def gain(**changes):
-        base = {"metric": "accuracy", "before": 0.8, "after": 0.9, "gain": 0.1, "standard_error": 0.04, "items": 100}
-        return GainResult(**{**base, **changes})
+        base = {"before": 0.8, "after": 0.9, "gain": 0.1, "standard_error": 0.04, "items": 100}
+        return GainResult(metric="accuracy", **{**base, **changes})
 
     assert pooled([gain()]) == gain()
     whole = pooled([gain(), gain(after=0.8, gain=0.0, items=300)])
