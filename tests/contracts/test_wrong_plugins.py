@@ -6,9 +6,11 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from pydantic import ValidationError
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.deployment.rejection.base import SCORES
 from paddle_automl.models.activations import ACTIVATIONS, Activation
 from paddle_automl.models.backbones.base import ImageBackbone
 from paddle_automl.models.initializers import Initializer
@@ -17,11 +19,14 @@ from paddle_automl.search.executors.base import EXECUTORS, Failed
 from paddle_automl.testing.backbones import BackboneContract
 from paddle_automl.testing.executors import ExecutorContract
 from paddle_automl.testing.exporters import ExporterContract, ImageNetwork
+from paddle_automl.testing.fine_tuning_recipes import FineTuningRecipeContract
 from paddle_automl.testing.layers import ActivationContract, InitializerContract, NormContract
 from paddle_automl.testing.losses import LossContract
 from paddle_automl.testing.lr_schedules import LrScheduleContract
 from paddle_automl.testing.optimizers import OptimizerContract
-from paddle_automl.testing.options import check_options
+from paddle_automl.testing.options import check_options, config_of
+from paddle_automl.testing.rejection_scores import RejectionScoreContract, values_for
+from paddle_automl.training.fine_tuning.base import RECIPES
 from paddle_automl.training.losses.base import LOSSES
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES
 from paddle_automl.training.optimizers.base import OPTIMIZERS
@@ -214,6 +219,43 @@ def test_a_wrong_schedule_is_caught():
         LrScheduleContract().test_every_factor_is_a_positive_fraction_of_the_full_rate(ToZero, 10, 4)
     with pytest.raises(AssertionError):
         LrScheduleContract().test_places_between_the_steps_have_a_factor_and_no_call_changes_another(Counting)
+
+
+class Headless(RECIPES["low_rate"]):
+    """Takes another head than the search has found, and knows no schedule for a single epoch."""
+
+    def start(self):
+        return {"head": {"name": "linear"}}
+
+    def schedule(self, epochs):
+        return {"name": "cosine", "warmup_epochs": -1 if epochs == 1 else 0}
+
+
+def test_a_wrong_recipe_is_caught():
+    contract, recipe = FineTuningRecipeContract(), Headless(config_of(Headless, {}))
+    with pytest.raises(AssertionError):
+        contract.test_the_network_stays_and_starts_from_the_winner(recipe)
+    with pytest.raises(ValidationError):
+        contract.test_there_is_a_schedule_for_any_number_of_epochs(recipe, 1)
+
+
+# -- scores ------------------------------------------------------------------------------------------------------
+class Entropy(SCORES["energy"]):
+    """Is larger for open answers, differs between the batch and a single item, and between NumPy and Paddle."""
+
+    def __call__(self, values, state):
+        return -super().__call__(values, state) / len(values)
+
+
+def test_a_wrong_score_is_caught():
+    contract, score = RejectionScoreContract(), Entropy(config_of(Entropy, {}))
+    values = values_for(score)
+    with pytest.raises(AssertionError):
+        contract.test_every_item_has_a_finite_number_of_its_own(score, values, {})
+    with pytest.raises(AssertionError):
+        contract.test_a_sure_answer_looks_more_like_a_class_than_an_open_one(score, {})
+    with pytest.raises(AssertionError):
+        contract.test_the_network_computes_the_same(score, values, {})
 
 
 # -- exporters and executors -------------------------------------------------------------------------------------
