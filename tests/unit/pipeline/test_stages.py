@@ -28,7 +28,7 @@ from paddle_automl.pipeline.stages.run import Run, _from_other_studies
 from paddle_automl.pipeline.stages.search import controller_of, limits_of, scheduler_of
 from paddle_automl.search.executors.base import Failed, Finished
 from paddle_automl.search.limits import SearchLimits
-from tests.unit.search.helpers import controller, open_study, script, search
+from tests.unit.search.helpers import SMALL, controller, open_study, script, search
 
 SPACE = {"training.optimizer.learning_rate": {"log": [0.001, 0.5]}}
 
@@ -289,6 +289,7 @@ def make_weights(run, number):
     folder = run.folder.trial(number)
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.weights.write_bytes(pickle.dumps({"weight": np.zeros(2, np.float32)}))
+    folder.result.write_text("{}")
 
 
 @pytest.mark.parametrize(("repeats", "kept"), [(0, {4, 5}), (3, {1, 2, 3, 4, 5})])
@@ -405,6 +406,20 @@ def test_the_first_trial_is_exported_at_once_and_a_better_one_after_a_rest(tmp_p
         assert interim.next() is None, "it rests"
         interim._not_before = 0.0
         assert interim.next().request.run == run.folder.trial(1).path
+
+
+def test_a_bundle_below_the_own_values_is_replaced_without_a_rest(tmp_path):
+    own = {"a": 3, "b": "x"}
+    with open_study(tmp_path, space=SMALL) as study:
+        run = run_of(tmp_path, study, budget=100.0, observer=Messages())
+        values = {0: 0.6, 1: 0.5}
+        search(study, lambda record: script(values[record.number]), limits=SearchLimits(trials=2), baseline=own)
+        interim = InterimBundle(run, lambda: None)
+        interim._exported, interim._not_before = 1, time.monotonic() + 100
+        for number in values:
+            make_weights(run, number)
+            run.folder.trial(number).write_config(run.config)
+        assert interim.next().request.run == run.folder.trial(0).path
 
 
 def test_a_worse_trial_is_never_exported(tmp_path):
