@@ -16,8 +16,8 @@ from paddle_automl.core.paths import readable
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.network import as_trained, as_trained_with_score
 from paddle_automl.deployment.output import output_name
+from paddle_automl.deployment.parity_record import ParityRecord, Source
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.records import ParityRecord, Source
 from paddle_automl.tasks.base import Task, spread
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure

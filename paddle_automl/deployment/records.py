@@ -1,9 +1,9 @@
-"""The content of ``bundle.yaml``: the typed record of an exported network and of its parity check."""
+"""The content of ``bundle.yaml``: the typed record of an exported network."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,142 +11,13 @@ from pydantic_core import PydanticCustomError
 from paddle_automl.core.fitted import FittedPlugin
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.deployment.parity_record import ParityRecord
 from paddle_automl.deployment.rejection_records import CalibrationRecord, DataRecord, RejectionRecord
 from paddle_automl.inputs.base import INPUTS
 from paddle_automl.tasks.base import TASKS
 
 FORMAT = 3
 """Number of the bundle format; it increases when older readers cannot read new bundles."""
-
-ROUNDING = 1e-3
-"""Differences up to this may come from the order of float32 additions alone."""
-
-SCORE_FACTOR = 1000
-"""Allowed difference of a rejection score, in units of its standard deviation, over the allowed difference of
-outputs: 1% of the deviation for 1e-5."""
-
-Source = Literal["original files", "written files", "none"]
-
-
-class ParityRecord(Section):
-    """Result of the parity check: how far the exported network's outputs are from the trained network's.
-
-    The trained network runs as a dynamic graph in float32; the exported one is the one that users of the bundle
-    run.
-    """
-
-    samples: int
-    """Items compared: the whole validation split."""
-
-    agreement: float
-    """Fraction of the items, files included, for which both give the same answer."""
-
-    largest_difference: float
-    """Largest absolute difference between two outputs of the same item, in units of the output's scale."""
-
-    not_finite: int = 0
-    """Items for which either of the two has an output that is NaN or infinite."""
-
-    raw_files: int
-    """Items that the bundle read from files by itself."""
-
-    raw_source: Source
-    """Whether those were the data set's own files, or items of an array data set written to files."""
-
-    raw_largest_difference: float | None
-    """Largest absolute difference on those files."""
-
-    scale: float = Field(default=1.0, gt=0)
-    """Scale of the outputs: 1 for probabilities; for numbers that of the targets, the largest of all columns."""
-
-    max_difference: float | None
-    """Allowed difference, in the same units (``deployment.parity.max_difference``); none: any difference."""
-
-    min_agreement: float
-    """Required agreement (``deployment.parity.min_agreement``)."""
-
-    worst_index: int | None
-    """Row in the validation split with the largest difference."""
-
-    worst_item: str | None
-    """Its file or name, if the data set has them."""
-
-    worst: str
-    """The largest difference in words: item, output, both values."""
-
-    metric: str | None = None
-    """The task's main metric, such as accuracy."""
-
-    score_difference: float | None = None
-    """Largest difference of the rejection score, in units of its standard deviation; none without one."""
-
-    value: float | None = None
-    """Its value for the exported network on the validation split; none if it cannot be computed."""
-
-    network_value: float | None = None
-    """Its value for the trained network."""
-
-    drop: float | None = None
-    """How much worse the exported network's value is; negative if it is better."""
-
-    max_drop: float | None = None
-    """Largest allowed drop, in the metric's unit; none if equal outputs are required."""
-
-    verified: bool
-    """Whether all limits hold."""
-
-    subject: str | None = None
-    """SHA-256 over the hashes of the format's files, the input and the task that were checked: a record that was
-    copied from another bundle has another one. None for a bundle of an earlier version."""
-
-    @property
-    def within_limits(self) -> bool:
-        """Whether the recorded values are within the recorded limits; equals `verified` in an intact record."""
-        return (
-            self.samples > 0
-            and self.not_finite == 0
-            and self.agreement >= self.min_agreement
-            and (self.max_difference is None or self._largest <= self.max_difference)
-            and not self.scores_differ
-            and (self.max_drop is None or (self.drop is not None and self.drop <= self.max_drop + 1e-9))
-        )
-
-    @property
-    def _largest(self) -> float:
-        return max(self.largest_difference, self.raw_largest_difference or 0.0)
-
-    @property
-    def scores_differ(self) -> bool:
-        """Return whether the rejection scores differ too much for an exact format."""
-        if self.max_difference is None or self.score_difference is None:
-            return False
-        return self.score_difference > SCORE_FACTOR * self.max_difference
-
-    def describe(self) -> str:
-        """Return one sentence for users: the verdict, the numbers, the worst item, what to do."""
-        scores = ""
-        if self.max_drop is not None and self.value is not None and self.network_value is not None:
-            scores = f"{self.metric} {self.value:.4f} after {self.network_value:.4f} (may lose {self.max_drop:g}), "
-        broken = f"{self.not_finite} items without finite outputs, " if self.not_finite else ""
-        if self.scores_differ:
-            broken += f"rejection score differs by {self.score_difference:.2e} of its deviation, "
-        limit = "any" if self.max_difference is None else f"{self.max_difference:g}"
-        unit = "" if self.scale == 1 else " of their scale"
-        return (
-            f"{'verified' if self.verified else 'NOT verified'}: {self.samples} items and {self.raw_files} files "
-            f"({self.raw_source}), agreement {self.agreement:.4f} (required {self.min_agreement:g}), {scores}"
-            f"{broken}largest difference of outputs {self._largest:.2e}{unit} (allowed {limit}); "
-            f"worst: {self.worst}{self._advice()}"
-        )
-
-    def _advice(self) -> str:
-        different = self.agreement < self.min_agreement or self._largest > ROUNDING
-        if self.verified or different or self.not_finite or not self.samples:
-            return ""
-        return (
-            "; the answers agree, and such a small difference is normal float32 rounding in a deep network: "
-            "deployment.parity.max_difference sets the limit"
-        )
 
 
 class Latency(Section):

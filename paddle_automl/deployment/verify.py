@@ -14,8 +14,9 @@ from paddle_automl.core.paths import located
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.crosscheck import Comparison, Pair, Speed, compare_speed
 from paddle_automl.deployment.integrity import file_problems, read_info, subject_of
+from paddle_automl.deployment.parity_record import ParityRecord
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.records import BundleInfo, ParityRecord
+from paddle_automl.deployment.records import BundleInfo
 from paddle_automl.deployment.samples import DEFAULT_DIFFERENCE, SampleCheck, check_samples, sample_items
 
 BATCH_SIZE = 32
