@@ -12,9 +12,9 @@ from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.backbones.base import BACKBONES, ImageBackbone, Size
-from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.published import IMAGENET, PackagedWeights, Published
+from paddle_automl.models.shortcut import WithShortcut
 from paddle_automl.models.staged import halved
 
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -122,7 +122,7 @@ class EfficientNetLite(ImageBackbone):
         }
 
 
-class _Block(nn.Layer):
+class _Block(WithShortcut):
     """Inverted residual (Sandler et al. 2018): wide inside; the input is added if the shapes are equal."""
 
     def __init__(
@@ -135,14 +135,8 @@ class _Block(nn.Layer):
         self.project = layers.conv_norm_act(inner, outputs, 1, activation=False)
         self.adds = stride == 1 and inputs == outputs
 
-    def forward(self, x: Tensor) -> Tensor:
+    def residual(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, outputs, h, w]."""
-        if not self.adds:
-            return self._residual(x)
-        x, one = fast.fork(x)
-        return fast.add(x, self._residual(one))
-
-    def _residual(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else self.expand(x)
         return self.project(self.depthwise(y))
 

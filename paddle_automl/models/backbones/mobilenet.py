@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from paddle import Tensor, nn
+from paddle import nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Sequence
@@ -12,9 +12,9 @@ from paddle_automl.models.attention import Attention, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.foreign_names import numbered_through, renamed_by
 from paddle_automl.models.imagenet import of_paddle
-from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.published import Published, Renaming
+from paddle_automl.models.shortcut import WithShortcut
 from paddle_automl.models.staged import Place, Staged, StagedConfig
 
 
@@ -138,7 +138,7 @@ class MobileNet(Staged):
         )
 
 
-class InvertedResidual(nn.Layer):
+class InvertedResidual(WithShortcut):
     """A block that is wide inside and narrow outside; with `adds` the input, of the output's shape, is added.
 
     `attention` follows the depth-wise convolution; `skipped` is the fraction of the items for which the sum is only
@@ -162,17 +162,11 @@ class InvertedResidual(nn.Layer):
         inner = in_channels * expansion
         steps = [] if expansion == 1 else [layers.conv_norm_act(in_channels, inner, 1)]
         steps += [layers.conv_norm_act(inner, inner, kernel, stride=stride, groups=inner)]
-        self.residual = nn.Sequential(*steps)
+        residual = nn.Sequential(*steps)
         if attention is not None:
-            self.residual.add_sublayer("attention", attention)
-        self.residual.add_sublayer(str(len(steps)), layers.conv_norm_act(inner, width, 1, activation=False))
+            residual.add_sublayer("attention", attention)
+        residual.add_sublayer(str(len(steps)), layers.conv_norm_act(inner, width, 1, activation=False))
         if adds and skipped:
-            self.residual.add_sublayer("stochastic_depth", layers.stochastic_depth(skipped))
+            residual.add_sublayer("stochastic_depth", layers.stochastic_depth(skipped))
+        self.residual = residual
         self.adds = adds
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, C, H, W] to [N, width, h, w]."""
-        if not self.adds:
-            return self.residual(x)
-        x, one = fast.fork(x)
-        return fast.add(x, self.residual(one))

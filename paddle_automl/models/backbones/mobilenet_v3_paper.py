@@ -13,9 +13,9 @@ from paddle_automl.models.backbones.base import BACKBONES, ImageBackbone, Size
 from paddle_automl.models.backbones.efficientnet_lite import scaled_channels
 from paddle_automl.models.foreign_names import renamed_by
 from paddle_automl.models.imagenet import of_paddle
-from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.published import Published, Renaming
+from paddle_automl.models.shortcut import WithShortcut
 from paddle_automl.models.staged import halved
 
 STEM = 16
@@ -66,38 +66,27 @@ TABLES = {
 _MD5 = {"large": "118db5792b4e183b925d8e8e334db3df", "small": "34fe0e7c1f8b00b2b056ad6788d0590c"}
 _PARTS = {"expand_conv": "expand", "bottleneck_conv": "depthwise", "linear_conv": "project"}
 _BLOCK = r"blocks\.(?P<block>\d+)"
-_PADDLE = [
-    (r"conv\.0\.{leaf}", r"stem.conv.\g<leaf>"),
-    (r"conv\.1\.{leaf}", r"stem.norm.\g<leaf>"),
-    (r"lastconv\.0\.{leaf}", r"last.conv.\g<leaf>"),
-    (r"lastconv\.1\.{leaf}", r"last.norm.\g<leaf>"),
-    *(
-        (rf"{_BLOCK}\.{part}\.0\.{{leaf}}", rf"blocks.{{place}}.{own}.conv.\g<leaf>")
-        for part, own in _PARTS.items()
-    ),
-    *(
-        (rf"{_BLOCK}\.{part}\.1\.{{leaf}}", rf"blocks.{{place}}.{own}.norm.\g<leaf>")
-        for part, own in _PARTS.items()
-    ),
-    (rf"{_BLOCK}\.mid_se\.fc1\.{{leaf}}", r"blocks.{place}.excite.squeeze.\g<leaf>"),
-    (rf"{_BLOCK}\.mid_se\.fc2\.{{leaf}}", r"blocks.{place}.excite.excite.\g<leaf>"),
-]
-_PADDLECLAS = [
-    (r"conv\.conv\.{leaf}", r"stem.conv.\g<leaf>"),
-    (r"conv\.bn\.{leaf}", r"stem.norm.\g<leaf>"),
-    (r"last_second_conv\.conv\.{leaf}", r"last.conv.\g<leaf>"),
-    (r"last_second_conv\.bn\.{leaf}", r"last.norm.\g<leaf>"),
-    *(
-        (rf"{_BLOCK}\.{part}\.conv\.{{leaf}}", rf"blocks.{{place}}.{own}.conv.\g<leaf>")
-        for part, own in _PARTS.items()
-    ),
-    *(
-        (rf"{_BLOCK}\.{part}\.bn\.{{leaf}}", rf"blocks.{{place}}.{own}.norm.\g<leaf>")
-        for part, own in _PARTS.items()
-    ),
-    (rf"{_BLOCK}\.mid_se\.conv1\.{{leaf}}", r"blocks.{place}.excite.squeeze.\g<leaf>"),
-    (rf"{_BLOCK}\.mid_se\.conv2\.{{leaf}}", r"blocks.{place}.excite.excite.\g<leaf>"),
-]
+
+
+def _names(conv: str, norm: str, last: str, gate: str) -> list[tuple[str, str]]:
+    """Return patterns of another project's names, and ours; the arguments are its names of parts of the network."""
+    return [
+        (rf"conv\.{conv}\.{{leaf}}", r"stem.conv.\g<leaf>"),
+        (rf"conv\.{norm}\.{{leaf}}", r"stem.norm.\g<leaf>"),
+        (rf"{last}\.{conv}\.{{leaf}}", r"last.conv.\g<leaf>"),
+        (rf"{last}\.{norm}\.{{leaf}}", r"last.norm.\g<leaf>"),
+        *(
+            (rf"{_BLOCK}\.{part}\.{theirs}\.{{leaf}}", rf"blocks.{{place}}.{own}.{ours}.\g<leaf>")
+            for part, own in _PARTS.items()
+            for theirs, ours in ((conv, "conv"), (norm, "norm"))
+        ),
+        (rf"{_BLOCK}\.mid_se\.{gate}1\.{{leaf}}", r"blocks.{place}.excite.squeeze.\g<leaf>"),
+        (rf"{_BLOCK}\.mid_se\.{gate}2\.{{leaf}}", r"blocks.{place}.excite.excite.\g<leaf>"),
+    ]
+
+
+_PADDLE = _names("0", "1", "lastconv", "fc")
+_PADDLECLAS = _names("conv", "bn", "last_second_conv", "conv")
 
 
 @BACKBONES.register("mobilenet_v3_paper")
@@ -162,7 +151,7 @@ class MobileNetV3Paper(ImageBackbone):
         return renamed_by(_PADDLE), renamed_by(_PADDLECLAS)
 
 
-class _Block(nn.Layer):
+class _Block(WithShortcut):
     """Inverted residual; the input is added if the shapes are equal. `early` makes the layers of the gate."""
 
     def __init__(
@@ -183,13 +172,7 @@ class _Block(nn.Layer):
         self.project = layers.conv_norm_act(inner, outer, 1, activation=False)
         self.adds = stride == 1 and inputs == outer
 
-    def forward(self, x: Tensor) -> Tensor:
+    def residual(self, x: Tensor) -> Tensor:
         """Map [N, C, H, W] to [N, outer, h, w]."""
-        if not self.adds:
-            return self._residual(x)
-        x, one = fast.fork(x)
-        return fast.add(x, self._residual(one))
-
-    def _residual(self, x: Tensor) -> Tensor:
         y = self.depthwise(x if self.expand is None else self.expand(x))
         return self.project(y if self.excite is None else self.excite(y))
