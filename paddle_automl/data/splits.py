@@ -259,24 +259,18 @@ class PreparedData:
 
     def with_task(self, task: Task) -> PreparedData:
         """Return the same data for another task; see `Split.with_task`."""
-        train = self.train.with_task(task)
-        return replace(
-            self,
-            task=task,
-            train=train,
-            validation=train.with_indices(self.validation.indices),
-            test=train.with_indices(self.test.indices),
-        )
+        return replace(self.with_items(self.train.with_task(task)), task=task)
 
     def with_input(self, other: Input) -> PreparedData:
         """Return the same data for another input that reads items in the same way; see `Split.with_input`."""
-        return self._of(self.train.with_input(other))
+        return self.with_items(self.train.with_input(other))
 
     def with_arrays(self, names: Sequence[str] | None) -> PreparedData:
         """Return the same data with some of their arrays alone; see `Split.with_arrays`. None: with all."""
-        return self if names is None else self._of(self.train.with_arrays(names))
+        return self if names is None else self.with_items(self.train.with_arrays(names))
 
-    def _of(self, train: Split) -> PreparedData:
+    def with_items(self, train: Split) -> PreparedData:
+        """Return the same splits of other items, of which `train` are those of the training split."""
         return replace(
             self,
             input=train.input,

@@ -59,14 +59,7 @@ class Features:
         """Return `data` with the features in place of the items, in the same splits and with the same task."""
         given = FeatureInput.of(self.values.shape[1])
         everything = replace(data.train.everything, store=ArrayStore(self.values), input=given)
-        train = Split(everything, data.train.indices)
-        return replace(
-            data,
-            input=given,
-            train=train,
-            validation=train.with_indices(data.validation.indices),
-            test=train.with_indices(data.test.indices),
-        )
+        return data.with_items(Split(everything, data.train.indices))
 
     def whole(self, head: Network) -> Profile:
         """Return size and cost of the backbone with a head."""
