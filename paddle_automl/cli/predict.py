@@ -91,7 +91,9 @@ def run(args: argparse.Namespace) -> int:
 
         show_profile(bundle, args)
     columns = None
-    if args.text or are_tables(args.items):
+    media = predictor.input.media
+    reads_texts = media is not None and media.kind == "text"
+    if args.text or (reads_texts and are_tables(args.items)):
         columns, items, predictions = predicted_tables(predictor, args.items, args.text, batch_size=args.batch_size)
     else:
         predictions = predictor.predict(predictor.input.find(args.items), batch_size=args.batch_size)

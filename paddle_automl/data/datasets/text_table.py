@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -18,9 +17,6 @@ from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import SPLITS, Samples
 from paddle_automl.data.tables import TextTable
 from paddle_automl.data.text_files import as_items, table_in
-
-csv.field_size_limit(1 << 30)
-"""A cell may hold a long text; Python's limit is 131,072 characters."""
 
 
 @DATASETS.register("text_table")

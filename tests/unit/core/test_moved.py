@@ -202,6 +202,7 @@ def test_the_table_has_no_chains_and_no_key_on_both_sides():
         ("data.fit", "pad"),
         ("data.channels", 1),
         ("training.progressive.data_share", 0.25),
+        ("training.init_from", "weights.pdparams"),
         ("final", {"epochs": 3, "data": "train", "progressive": False}),
         ("compression.max_accuracy_drop", 0.02),
         ("compression.min_top1_agreement", 0.9),

@@ -124,7 +124,7 @@ def test_indices_stay_in_their_table(texts, reviews):
         answer = texts.infer(inputs=tensors([[0, wrong]], [[1, 1]]))
         assert (answer.status, answer.error) == (
             400,
-            f"'ngrams' has indices outside of its table: valid are 0 to {rows - 1}",
+            f"arrays: 'ngrams' must be from 0 to {rows - 1}, got {min(wrong, 0)} to {max(wrong, 0)}",
         )
     many = np.zeros((1, 2**18 + 1), np.int64)
     answer = texts.infer(inputs=tensors(many, many))

@@ -1,3 +1,4 @@
+import logging
 import json
 import math
 from dataclasses import replace
@@ -281,6 +282,7 @@ def test_layers_that_were_not_loaded_are_not_frozen(digits, make_model):
 
 
 def test_mixed_precision_on_a_cpu_goes_on_in_float32(digits, make_model, caplog):
+    caplog.set_level(logging.INFO, "paddle_automl")
     model = make_model()
     result = train(model, digits, config(amp={"dtype": "bfloat16", "level": "O2"}), seed=0, folder=None)
     assert result.amp == "float32"

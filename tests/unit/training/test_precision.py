@@ -135,6 +135,7 @@ def test_a_cpu_with_bfloat16_computes_in_it_when_steps_are_large_enough(caplog):
     with precision.evaluation_context() as used:
         assert used == "float32"
     assert not caplog.records
+    caplog.set_level(logging.INFO, "paddle_automl")
     small = Precision(AmpConfig(dtype="bfloat16"), "cpu", step_flops=SMALL_STEP - 1)
     assert small.description == "float32"
     assert "too small" in caplog.text
