@@ -1,0 +1,85 @@
+"""The check's part of the budget, and estimates of what fits into the rest."""
+
+import time
+
+import pytest
+
+from paddle_automl.pipeline.stages.base import Deadline
+from paddle_automl.pipeline.stages.check import _Watch
+from paddle_automl.pipeline.stages.estimates import MARGIN, START_S, Estimates
+from tests.unit.pipeline.runs import record_of, run_of
+
+
+def watched(tmp_path, budget, passed, labels=("resnet", "vgg", "inception")):
+    run = run_of(tmp_path, budget=budget)
+    run.deadline = Deadline(budget, time.monotonic() - passed)
+    return _Watch(run, list(labels), lambda number, metrics: None)
+
+
+def test_a_check_within_its_part_builds_every_option(tmp_path):
+    for budget in (None, 100.0):
+        watch = watched(tmp_path, budget, passed=1)
+        assert all(watch.on_report(number, {}) for number in range(4))
+        assert not watch.left_out
+
+
+def test_a_check_that_takes_too_long_is_ended_and_names_the_option(tmp_path):
+    watch = watched(tmp_path, 100.0, passed=20)
+    assert watch.on_report(0, {})
+    assert watch.on_report(1, {})
+    watch.reached -= 8
+    watch.run.deadline.started -= 8
+    assert not watch.on_report(2, {})
+    assert watch.blame() == (
+        "the check has taken 28 s, 8 s of them for vgg; 1 of 3 options were not built, because the check may use "
+        "25% of budget.time; the trials will tell whether they work"
+    )
+
+
+@pytest.mark.parametrize(("reports", "what"), [(0, "reading the data"), (1, "resnet"), (3, "inception")])
+def test_a_check_without_end_names_what_it_was_doing(tmp_path, reports, what):
+    watch = watched(tmp_path, 100.0, passed=20)
+    for number in range(reports):
+        watch.on_report(number, {})
+    watch.reached -= 60
+    assert watch.blame() == f"the check has taken 20 s, 60 s of them for {what}"
+
+
+def test_the_last_option_of_a_slow_check_leaves_nothing_out(tmp_path):
+    watch = watched(tmp_path, 100.0, passed=90, labels=["resnet"])
+    assert not watch.on_report(0, {})
+    assert watch.left_out == 1
+    watch = watched(tmp_path, 100.0, passed=90, labels=["resnet"])
+    assert watch.on_report(1, {})
+    assert not watch.left_out
+
+
+def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=100.0).config)
+    assert not found.trial_fits(1000)
+    found.epoch_s = 2.0
+    assert found.trial_fits(MARGIN * 18 + START_S + 0.1)
+    assert not found.trial_fits(MARGIN * 18 + START_S - 0.1)
+
+
+def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_use(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto"}).config)
+    assert found.planned_epochs == 9
+    found.epoch_s = 2.0
+    assert found.planned_epochs == int(50 / (MARGIN * 2.0))
+    assert found.refit() == pytest.approx(50 - found.export())
+    found.epoch_s = 0.1
+    assert found.planned_epochs == 8 * 9
+    found.epoch_s = 20.0
+    assert found.planned_epochs == 9
+    unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, epoch_s=0.1)
+    assert unlimited.planned_epochs == 9
+
+
+def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=100.0, data={"folds": 5}).config, trained_s={3: 20.0})
+    assert found.epoch_of(record_of(10, 30.0, number=3)) == pytest.approx(0.4)
+    assert found.epoch_of(record_of(10, 30.0, number=4)) == pytest.approx(0.6)
+    found.learn([record_of(10, 30.0, number=3)])
+    assert found.refit() == pytest.approx(MARGIN * 9 * 0.4 + START_S)
+    assert not found.trial_fits(MARGIN * 5 * 9 * 0.4)

@@ -1,0 +1,79 @@
+"""Which weights stay while a search runs, and which are exported."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from paddle_automl.core.errors import SearchFailedError
+from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
+from paddle_automl.pipeline.stages.choice import best_run, source_of, winner
+from paddle_automl.search.limits import SearchLimits
+from tests.unit.pipeline.runs import make_weights, run_of
+from tests.unit.search.helpers import controller, open_study, script, search
+
+
+@pytest.mark.parametrize(("repeats", "kept"), [(0, {4, 5}), (3, {1, 2, 3, 4, 5})])
+def test_weights_that_the_repeats_may_choose_stay_until_the_choice(tmp_path, repeats, kept):
+    with open_study(tmp_path) as study:
+        run = run_of(tmp_path, study, search={"keep_checkpoints": 2})
+        keeper = CheckpointKeeper(run.config, study, repeats)
+
+        def script_of(record):
+            make_weights(run, record.number)
+            return script(0.1 * record.number)
+
+        def left():
+            return {int(folder.path.name) for folder in run.folder.each_trial() if folder.weights.exists()}
+
+        _, heard = search(study, script_of, limits=SearchLimits(trials=6))
+        keeper.on_end(heard.ended[-1])
+        assert left() == kept
+        if repeats:
+            # Trial 5 was luck, 4 is confirmed, and its repeat is the better run.
+            for number, accuracy in ((5, 0.2), (4, 0.45)):
+                study.repeat(number)
+                record = study.ask(controller())
+                script_of(record)
+                study.complete(record.number, {"accuracy": accuracy}, {})
+                keeper.on_end(record)
+            assert left() == {1, 2, 3, 4, 5, 7}
+            keeper.close()
+            assert left() == {5, 7}
+
+
+def test_the_better_weights_on_validation_are_exported(tmp_path):
+    with open_study(tmp_path) as study:
+        run = run_of(tmp_path, study)
+        assert best_run(run) is None
+        search(study, lambda record: script(0.1 * (record.number + 1)), limits=SearchLimits(trials=3))
+        assert best_run(run) is None, "weights are gone"
+        make_weights(run, 2)
+        best = winner(run)
+        assert best_run(run).number == best.first.number == 2
+        own = best_run(run).metrics["accuracy"]
+        for accuracy, source in ((own - 0.01, "trials/0002"), (own + 0.01, "refit"), (own, "refit")):
+            refit = SimpleNamespace(metrics={"accuracy": accuracy})
+            assert run.folder.relative(source_of(run, best, refit)) == source
+        assert run.folder.relative(source_of(run, best, None)) == "trials/0002"
+        # Damaged weights are no better ones.
+        whole = run.folder.trial(2).weights.read_bytes()
+        run.folder.trial(2).weights.write_bytes(whole[:-9])
+        assert (
+            run.folder.relative(source_of(run, best, SimpleNamespace(metrics={"accuracy": own - 0.5}))) == "refit"
+        )
+        run.folder.trial(2).weights.write_bytes(b"")
+        assert best_run(run) is None
+        run.folder.trial(2).weights.unlink()
+        with pytest.raises(SearchFailedError, match="its weights are gone"):
+            source_of(run, best, None)
+
+
+def test_nothing_within_the_limits_is_an_error_that_names_the_nearest(tmp_path):
+    with open_study(tmp_path) as study:
+        run = run_of(tmp_path, study, search={"objectives": [{"metric": "accuracy", "limit": 0.9}]})
+        study.objectives = tuple(run.config.search.objectives)
+        search(study, lambda record: script(0.1 * (record.number + 1)), limits=SearchLimits(trials=3))
+        make_weights(run, 2)
+        assert best_run(run) is None
+        with pytest.raises(SearchFailedError, match=r"accuracy 0.9.*the nearest is trial 2 with accuracy 0.3"):
+            winner(run)
