@@ -107,7 +107,7 @@ def build_network(
     kind = BACKBONES[config.backbone.name]
     if kind.takes != input.name:
         raise ConfigError(_wrong_input(config.backbone.name, kind, input))
-    if kind.scores:
+    if kind.gives_scores:
         _check_no_head(config)
     if seed is not None:
         seed_everything(seed, "weights")

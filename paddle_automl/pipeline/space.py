@@ -50,7 +50,7 @@ def auto_spec(takes: str = "image") -> dict[str, Any]:
     backbones = {name: dict(kind.space) for name, kind in kinds.items()}
     if not backbones:
         raise ConfigError(f"search.space: auto finds no backbone that takes {takes} input; write the domains")
-    recipe = {key: domain for kind in kinds.values() for key, domain in kind.recipe.items()}
+    recipe = {key: domain for kind in kinds.values() for key, domain in kind.searched_recipe.items()}
     return {"model.backbone": backbones, **recipe}
 
 
@@ -68,7 +68,7 @@ def first_given(config: RunConfig, space: SearchSpace) -> list[Params]:
     own = [(f"search.first.{number}", changes) for number, changes in enumerate(config.search.first)]
     if config.search.space == "auto" and not own:
         kinds = _searched(config.data.input.name)
-        own = [(f"model.backbone: {name}", changes) for name, kind in kinds.items() for changes in kind.first]
+        own = [(f"model.backbone: {name}", changes) for name, kind in kinds.items() for changes in kind.first_trials]
     values, found = config.as_dict(), []
     for where, changes in own:
         try:

@@ -175,7 +175,7 @@ class Learner:
         if self.precision.description != "float32":
             outputs, features = outputs.astype("float32"), features.astype("float32")
         # Most networks have one branch: their outputs.
-        branches = self.model.backbone.branches(features) or (outputs,)
+        branches = self.model.backbone.loss_branches(features) or (outputs,)
         losses = [self.loss(branch, features, targets) for branch in branches]
         loss: Tensor = losses[0] if len(losses) == 1 else paddle.add_n(losses)
         for callback in self.callbacks:

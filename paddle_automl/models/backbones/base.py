@@ -40,7 +40,7 @@ class Backbone(nn.Layer):
     """Domains of the options, as a sub-space of `search.space`; used by `space: auto`."""
     searched: ClassVar[bool] = True
     """Whether `space: auto` tries it by itself; False for what is tried as part of another backbone."""
-    recipe: ClassVar[dict[str, Any]] = {
+    searched_recipe: ClassVar[dict[str, Any]] = {
         "model.activation": {"choice": ["relu", "hardswish", "gelu"]},
         "model.dropout": {"float": [0.0, 0.4], "step": 0.1},
         "training.optimizer": {
@@ -50,7 +50,7 @@ class Backbone(nn.Layer):
         },
     }
     """Domains of other sections that `space: auto` searches with it, together with those of other backbones."""
-    first: ClassVar[tuple[dict[str, Any], ...]] = ()
+    first_trials: ClassVar[tuple[dict[str, Any], ...]] = ()
     """What `space: auto` tries first: changes of the configuration's own values, by dotted key."""
     section: ClassVar[dict[str, Any]] = {}
     """Values of `model.activation`, `norm` and `initializer` that take the place of the section's own defaults with
@@ -59,7 +59,7 @@ class Backbone(nn.Layer):
     """Names of the tensors that `prepare` sets; none: it is not called."""
     small: ClassVar[dict[str, Any]] = {}
     """Options that make a small network, for tests; an empty mapping: the defaults are small enough."""
-    scores: ClassVar[bool] = False
+    gives_scores: ClassVar[bool] = False
     """Whether it gives raw outputs itself: `head` then only joins them, and no other head can follow."""
 
     out_features: int
@@ -88,7 +88,7 @@ class Backbone(nn.Layer):
     def expect(self, outputs: int) -> None:
         """Get to know K, the number of raw outputs, before `out_features` and `head` are used.
 
-        A backbone that gives `scores` makes its layers of this size here.
+        A backbone that gives raw outputs itself makes its layers of this size here.
         """
 
     @classmethod
@@ -119,7 +119,7 @@ class Backbone(nn.Layer):
             found += [f"{name}.{number}" for number, _ in child.named_children()] if several else [name]
         return tuple(name for name in found if _has_parameters(self, name))
 
-    def branches(self, features: Tensor) -> Sequence[Tensor]:
+    def loss_branches(self, features: Tensor) -> Sequence[Tensor]:
         """Return raw outputs [N, K] within `features` of which each is trained with a loss of its own.
 
         Without any, as by default, the loss is that of the network's outputs. A backbone of several networks that

@@ -39,7 +39,7 @@ class LinearNgrams(TextBackbone):
         """Inverse of the strength of the penalty on the squared coefficients."""
 
     needs: ClassVar[tuple[str, ...]] = NGRAMS
-    scores: ClassVar[bool] = True
+    gives_scores: ClassVar[bool] = True
     searched: ClassVar[bool] = False
     space: ClassVar[dict[str, Any]] = {"model": {"choice": ["svm", "logistic"]}, "C": {"log": [0.03, 3.0]}}
 

@@ -50,7 +50,7 @@ class Sum(TextBackbone):
             """Return the parts that are not `none`."""
             return {name: part for name, part in self.parts.items() if part.name != NONE}
 
-    scores: ClassVar[bool] = True
+    gives_scores: ClassVar[bool] = True
     space: ClassVar[dict[str, Any]] = {
         "parts.linear": {"linear_ngrams": {"model": {"choice": ["svm", "logistic"]}, "C": {"log": [0.03, 3.0]}}},
         "parts.wide": {NONE: {}, "wide": {"ngram_dropout": {"float": [0.0, 0.5], "step": 0.1}}},
@@ -58,12 +58,12 @@ class Sum(TextBackbone):
         "parts.net": {NONE: {}, "text_cnn": {"filters": {"choice": [64, 128, 256]}}, "dpcnn": {}, "bigru": {}},
         "together": {"choice": [True, False]},
     }
-    recipe: ClassVar[dict[str, Any]] = {
+    searched_recipe: ClassVar[dict[str, Any]] = {
         "data.input.ngrams": {"choice": ["auto", "characters_and_words"]},
         "training.tables.learning_rate": {"log": [2e-3, 3e-2]},
         "training.optimizer.learning_rate": {"log": [5e-4, 5e-3]},
     }
-    first: ClassVar[tuple[dict[str, Any], ...]] = (
+    first_trials: ClassVar[tuple[dict[str, Any], ...]] = (
         {f"{KEY}.parts.linear.C": 0.1},
         {"data.input.ngrams": "characters_and_words"},
         {f"{KEY}.parts.wide": "wide", f"{KEY}.parts.bag": "bag"},
@@ -123,7 +123,7 @@ class Sum(TextBackbone):
             found.append(paddle.add_n(outputs) if len(outputs) > 1 else outputs[0])
         return paddle.concat(found, axis=1) if len(found) > 1 else found[0]
 
-    def branches(self, features: Tensor) -> Sequence[Tensor]:
+    def loss_branches(self, features: Tensor) -> Sequence[Tensor]:
         """Return the raw outputs of each group that is learned in steps."""
         size = self._outputs
         return [features[:, place * size : (place + 1) * size] for place in range(len(self._learned))]

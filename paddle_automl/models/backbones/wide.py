@@ -33,7 +33,7 @@ class Wide(TextBackbone):
         """Fraction of a text's n-grams that are left out in a step of the training."""
 
     needs: ClassVar[tuple[str, ...]] = NGRAMS
-    scores: ClassVar[bool] = True
+    gives_scores: ClassVar[bool] = True
     searched: ClassVar[bool] = False
     space: ClassVar[dict[str, Any]] = {"ngram_dropout": {"float": [0.0, 0.5], "step": 0.1}}
     small: ClassVar[dict[str, Any]] = {"ngram_dropout": 0.0}

@@ -105,7 +105,7 @@ def test_a_sum_trains_its_parts_together_or_each_by_itself_and_answers_with_the_
                 tensor.set_value(paddle.rand(tensor.shape))
         model.eval()
         features = model.features(*arrays)
-        found = model.backbone.branches(features)
+        found = model.backbone.loss_branches(features)
         assert len(found) == branches
         parts = {name: part(*arrays).numpy() for name, part in model.backbone.parts.items()}
         learned = [parts["wide"] + parts["bag"]] if together else [parts["wide"], parts["bag"]]
