@@ -89,13 +89,7 @@ def evaluation_of(
         if run.learned_validation and split != "test":
             note = LEARNED_VALIDATION
     data.pop("search", None)
-    given, places = overridden(data, {}, _of_all(overrides or {}, data))
-    load_plugins(plugins_of(given))
-    try:
-        config = validate(RunConfig, given, places)
-    except ConfigError as error:
-        hint = "" if bundle is None else plugins_hint(declared_plugins(bundle))
-        raise ConfigError([*error.issues[:-1], f"{error.issues[-1]}{hint}"]) from None
+    config = _validated(data, overrides or {}, bundle)
     request = EvaluateRequest(
         config,
         split,
@@ -115,6 +109,17 @@ def evaluation_of(
                 raise
             raise DataError(f"{error}{_data_hint(config)}") from None
         return EvaluationOutcome(split, "; ".join(filter(None, (note, *result.notes))), source, result)
+
+
+def _validated(data: Mapping[str, Any], overrides: Mapping[str, Any], bundle: Path | None) -> RunConfig:
+    """Return the configuration with its overrides; an error about a bundle tells which plugins it names."""
+    given, places = overridden(data, {}, _of_all(overrides, data))
+    load_plugins(plugins_of(given))
+    try:
+        return validate(RunConfig, given, places)
+    except ConfigError as error:
+        hint = "" if bundle is None else plugins_hint(declared_plugins(bundle))
+        raise ConfigError([*error.issues[:-1], f"{error.issues[-1]}{hint}"]) from None
 
 
 def evaluate_model(
