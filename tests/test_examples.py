@@ -46,6 +46,7 @@ def test_every_file_is_on_the_page():
     assert len(COMMANDS) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_own_backbone(tmp_path):
     assert "depth" in run_line("describe.py backbone conv_mixer", tmp_path)
@@ -60,6 +61,7 @@ def test_the_contract_of_backbones(tmp_path):
     assert re.search(r"\d+ passed", run_line("pytest examples/test_own_backbone.py", tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_own_metric(tmp_path):
     text = run_line("search.metric=", tmp_path)
@@ -68,6 +70,7 @@ def test_own_metric(tmp_path):
     assert "2 * accuracy + worst_recall" in text
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_own_dataset(tmp_path):
     run_line("savetxt", tmp_path)

@@ -95,6 +95,7 @@ def test_every_example_registers_a_described_class_of_its_kind(folder):
     assert all(text for _, _, text in loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_example_passes_its_contract(folder):
     out = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", timeout=580)

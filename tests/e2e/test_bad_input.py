@@ -52,6 +52,7 @@ def test_an_option_that_cannot_be_built_is_named_before_the_first_trial(tmp_path
     assert not (tmp_path / "out/trials").exists()
 
 
+@pytest.mark.slow
 def test_a_diverging_trial_fails_and_the_search_goes_on(tmp_path):
     space = {"training.optimizer.learning_rate": {"choice": [0.1, 1.0e30]}}
     search = {**TINY["search"], "controller": "grid", "space": space, "trials": 2, "workers": 1}
@@ -99,6 +100,7 @@ def test_a_limit_that_no_trial_keeps_is_said_with_the_nearest_trial(tmp_path):
     assert "Pareto front" in relaxed.out
 
 
+@pytest.mark.slow
 def test_a_bundle_beyond_the_allowed_difference_is_kept_marked_and_makes_the_exit_code_1(tmp_path):
     ran = attempt(tmp_path, deployment={"parity": {"max_difference": 1.0e-30}})
     assert ran.code == 1

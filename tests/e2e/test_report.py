@@ -10,6 +10,9 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.reporting.document import Report
 from tests.e2e.conftest import run_forked, run_tool
 
+# They need a search of their own in this process; that a search ends with a report is tested with the search.
+pytestmark = pytest.mark.slow
+
 LATER = {"overview", "asked", "history", "gain", "parallel", "curves", "environment"}
 """Sections of a search that was interrupted after its first trials."""
 

@@ -83,6 +83,7 @@ def test_train_alone_and_export(searched, tmp_path):
     assert (run / "model" / "bundle.yaml").is_file()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_told(searched, tmp_path):
     file, _, _ = searched
     cases = (

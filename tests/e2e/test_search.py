@@ -30,6 +30,8 @@ def test_search_ends_with_a_verified_bundle_and_says_where_everything_lies(searc
         "summary.json",
         "search_history.png",
         "learning_curves.png",
+        "report.html",
+        "report.json",
     ):
         assert (output / name).is_file(), name
     assert (output / "search_history.png").read_bytes()[:4] == b"\x89PNG"
@@ -151,6 +153,7 @@ def test_export_of_a_trial_and_the_message_for_one_without_weights(searched, tmp
     assert "search.keep_checkpoints" in gone.err
 
 
+@pytest.mark.slow
 def test_python_interface(searched):
     code = (
         "import paddle_automl, sys\n"

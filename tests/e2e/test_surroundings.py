@@ -70,7 +70,10 @@ def temporary(tmp_path, monkeypatch):
         yield Path(folder)
 
 
-@pytest.mark.parametrize("all_of_them", [False, True], ids=["the command", "all its processes"])
+@pytest.mark.parametrize(
+    "all_of_them",
+    [pytest.param(False, marks=pytest.mark.slow, id="the command"), pytest.param(True, id="all its processes")],
+)
 def test_a_search_that_is_asked_to_end_records_its_trials_as_interrupted(tmp_path, temporary, all_of_them):
     file = write_config(tmp_path, {**TINY, "training": LONG, "output": str(tmp_path / "out")})
     shared = set(os.listdir("/dev/shm"))

@@ -114,6 +114,7 @@ def test_what_is_worse_in_the_main_metric_is_rejected(target, monkeypatch):
     assert result.reason == f"{MAIN[target]} is worse by {result.drop:.4f}, allowed is 0.01"
 
 
+@pytest.mark.slow
 def test_an_8_bit_export_that_answers_otherwise_than_its_network_is_rejected(target):
     chosen = config({**POST, "analysis": False}, min_agreement=1.0, max_drop=10.0)
     result = compress(trained(target), chosen, context(target)).steps[1]

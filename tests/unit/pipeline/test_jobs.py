@@ -198,6 +198,7 @@ def test_a_verified_bundle_is_not_replaced_by_one_that_is_not(executor, labels, 
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_all_items_of_a_folder_are_scored_whatever_their_number(executor, tmp_path):
     """One image per class, in color and of another size: nothing is split, all are read as the network's were."""
     folder, few = tmp_path / "run", tmp_path / "few"
@@ -219,6 +220,7 @@ def test_all_items_of_a_folder_are_scored_whatever_their_number(executor, tmp_pa
         evaluation_of(folder, "all", overrides={"data.input.size": 16})
 
 
+@pytest.mark.slow
 def test_points_of_a_regression_are_there_to_be_drawn(executor, tmp_path):
     train(executor, tmp_path, data=dataset("ink"))
     result = evaluation_of(tmp_path, "test", mistakes=0).result
@@ -277,6 +279,7 @@ def test_a_training_that_would_be_too_short_is_not_begun(executor, tmp_path):
     assert not RunFolder(tmp_path).weights.exists()
 
 
+@pytest.mark.slow
 def test_a_network_beyond_a_constraint_is_not_trained(executor, tmp_path):
     config = settled(config_of(data=dataset("digit"), search={"constraints": ["parameters <= 10"]}), executor)
     RunFolder(tmp_path).write_config(config)
