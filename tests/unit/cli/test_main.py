@@ -1,8 +1,8 @@
 """The commands are the files that look like one: listed without an import, run by their name, one tool for each."""
 
-import re
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
