@@ -68,7 +68,7 @@ def first_given(config: RunConfig, space: SearchSpace) -> list[Params]:
     own = [(f"search.first.{number}", changes) for number, changes in enumerate(config.search.first)]
     if config.search.space == "auto" and not own:
         kinds = _searched(config.data.input.name)
-        own = [(f"model.backbone: {name}", changes) for name, kind in kinds.items() for changes in kind.first_trials]
+        own = [(f"model.backbone: {name}", item) for name, kind in kinds.items() for item in kind.first_trials]
     values, found = config.as_dict(), []
     for where, changes in own:
         try:
