@@ -12,7 +12,7 @@ import paddle
 from paddle import nn
 
 from paddle_automl.core.errors import UnsupportedError
-from paddle_automl.paddle_compat.slim.old_ir import old_ir
+from paddle_automl.paddle_compat.slim.old_ir import naming_on, old_ir
 from paddle_automl.paddle_compat.slim.repairs import import_paddleslim, quiet
 
 Criterion = Literal["l1", "l2", "fpgm"]
@@ -91,7 +91,7 @@ class FilterPruning:
 @contextlib.contextmanager
 def _tracing() -> Iterator[None]:
     """Use old graphs inside the block; restore dynamic mode afterwards, which PaddleSlim does not if it fails."""
-    with old_ir():
+    with old_ir(), naming_on():
         try:
             yield
         finally:

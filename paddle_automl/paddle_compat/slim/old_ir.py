@@ -47,8 +47,30 @@ def old_ir() -> Iterator[None]:
 @contextlib.contextmanager
 def static_old_ir() -> Iterator[None]:
     """Switch to static mode with the old graph format inside the block, for code that runs an Executor."""
-    with LOCK, paddle.pir_utils.OldIrGuard():
+    from paddle.base import framework
+
+    # Without a tracer the mode is static. `paddle.enable_static` would begin a new dynamic mode: see `naming_on`.
+    with LOCK, framework._dygraph_guard(None), paddle.pir_utils.OldIrGuard():
         yield
+
+
+@contextlib.contextmanager
+def naming_on() -> Iterator[None]:
+    """Let dynamic mode go on as before the block, if code in it calls `paddle.enable_static` and `disable_static`.
+
+    They begin a new dynamic mode, which counts the names of tensors and parameters from zero again. A network with
+    tensors from before and after may have two of one name; its exported file holds only one of them.
+    """
+    from paddle.base import framework, unique_name
+
+    tracer = framework.global_var._dygraph_tracer_
+    generator, checker = unique_name.switch()
+    unique_name.switch(generator, checker)
+    try:
+        yield
+    finally:
+        unique_name.switch(generator, checker)
+        framework.global_var._dygraph_tracer_ = tracer
 
 
 def new_ir_is_on() -> bool:

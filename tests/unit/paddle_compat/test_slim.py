@@ -14,7 +14,7 @@ from paddle.nn import functional as F
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.paddle_compat.slim.conversion import plain_convolution, plain_linear
 from paddle_automl.paddle_compat.slim.filters import FilterPruning
-from paddle_automl.paddle_compat.slim.old_ir import new_ir_is_on, old_ir
+from paddle_automl.paddle_compat.slim.old_ir import new_ir_is_on, old_ir, static_old_ir
 from paddle_automl.paddle_compat.slim.packing import is_quantized, pack_int8
 from paddle_automl.paddle_compat.slim.probe import capabilities
 from paddle_automl.paddle_compat.slim.quantization import AwareTraining, PostTraining
@@ -126,6 +126,42 @@ def test_the_old_kind_of_graph_ends_with_its_block(net, tmp_path):
     with pytest.raises(ZeroDivisionError), old_ir():
         _ = 1 / 0
     assert new_ir_is_on()
+
+
+class Sum(nn.Layer):
+    """Its two numbers are made one after another, with `between` run before each."""
+
+    def __init__(self, between):
+        super().__init__()
+        for name, value in (("first", 1.0), ("second", 10.0)):
+            between()
+            self.register_buffer(name, paddle.to_tensor([value]))
+
+    def forward(self, x):
+        return x * self.first + self.second
+
+
+def in_static_mode():
+    with static_old_ir():
+        assert not paddle.in_dynamic_mode()
+
+
+def prune_filters():
+    FilterPruning(Net(), "l1", SHAPE)
+
+
+@pytest.mark.parametrize("between", [in_static_mode, prune_filters])
+def test_no_two_tensors_of_a_network_get_one_name(between, tmp_path):
+    """An exported file holds one tensor of a name: Paddle counts names anew after each change of the mode."""
+    between()
+    parameter = nn.Linear(1, 1).weight.name
+    layer = Sum(between)
+    assert layer.first.name != layer.second.name
+    assert nn.Linear(1, 1).weight.name != parameter
+    layer.eval()
+    save_old(layer, tmp_path / "sum", [paddle.static.InputSpec([None, 1], "float32")])
+    np.testing.assert_array_equal(predict(tmp_path / "sum", np.ones((2, 1), np.float32)), [[11.0], [11.0]])
+    assert paddle.in_dynamic_mode()
 
 
 def test_functions_moved_into_cpp_work_in_old_graphs(tmp_path):
