@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from paddle_automl.core.errors import AutoMLError, TimeUpError
 from paddle_automl.core.files import delete_partial_files
@@ -27,8 +28,9 @@ PAGE_S, PAGE_FRACTION = 6.0, 0.06
 """Seconds reserved for the report, and the largest fraction of the budget that is."""
 LEAST_S = 1.5
 """Seconds below which the report is not begun."""
-MARGIN_S = 0.5
-"""Seconds between the end of the report, or its being killed, and the end of the budget."""
+MARGIN_S = 2.0
+"""Seconds between the end of the report, or its being killed, and the end of the budget: the command prints its
+results, ends its processes and itself."""
 LONGEST_S = 600.0
 """Seconds after which a report without a budget is given up: a plugin or a disk hangs."""
 
@@ -75,6 +77,10 @@ class Report(Stage):
         run.folder.write_best(result.best_config)
         write_summary(result, run.folder.summary)
         _write_page(run, until)
+        # The page took time, too, and reads the summary itself.
+        took = {**run.took, self.name: time.monotonic() - started}
+        result = replace(result, seconds=run.deadline.passed, stage_seconds=took)
+        write_summary(result, run.folder.summary)
         run.folder.drop_cached_items()
         delete_partial_files(run.folder.path)
         return result

@@ -48,7 +48,7 @@ def test_it_is_made_until_shortly_before_the_end(run, monkeypatch):
     stage._write_page(run, end)
     request, until = asked[0]
     assert until == end - stage.MARGIN_S
-    assert 29 < request.within_s < 30
+    assert 27.5 < request.within_s < 30
     assert request.searching
     assert run.observer.messages == []
 
