@@ -20,6 +20,7 @@ from paddle_automl.deployment.paddlex import add_files
 from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.provenance import data_record
 from paddle_automl.deployment.refusal import prepare
+from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.deployment.samples import write_samples
 
 
@@ -75,7 +76,9 @@ def create_step_bundle(
             facts={"data": data_record(data), "rejection": None if refusal is None else refusal.record()},
         )
         session = bundle.session(threads=deployment.latency.threads)
-        write_samples(bundle, session, data.validation, deployment.samples)
+        write_samples(
+            bundle, lambda arrays: in_lasting_thread(lambda: session(arrays)), data.validation, deployment.samples
+        )
         add_files(scratch, chosen.exporter.name, session, data.validation, folder, chosen.paddlex)
         bundle = add_parity(bundle, model, data, chosen, ParityLimits(None, compression.min_agreement))
         limits = ParityLimits(None, compression.min_agreement, compression.max_drop)
