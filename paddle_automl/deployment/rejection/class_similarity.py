@@ -45,6 +45,5 @@ class ClassSimilarity(RejectionScore):
     def in_graph(self, paddle: Any, values: Any, state: Mapping[str, Any]) -> Any:
         """Return the same as a tensor ``[N, 1]``."""
         moved = values - state["centre"]
-        # Not the root of a sum of squares: the exported program then gives other numbers in Paddle Inference 3.3.
         lengths = paddle.linalg.norm(moved, 2.0, axis=1, keepdim=True).clip(min=_SMALLEST)
         return paddle.matmul(moved, state["directions"]).max(axis=-1, keepdim=True) / lengths
