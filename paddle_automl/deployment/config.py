@@ -10,7 +10,9 @@ from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, d
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.rejection.base import SCORES
 
-DEFAULT_SCORES = ("max_probability", "gen", "energy", "class_similarity")
+DEFAULT_SCORES = ("max_probability", "gen", "energy")
+"""Not class_similarity: Paddle Inference computes it differently for some deep networks, and then a second export
+without it is needed."""
 
 
 class ParityConfig(Section):

@@ -39,6 +39,8 @@ MOST_CLASSES = 5
 MOST_ITEMS = 1000
 """Most validation items on which the agreement is measured."""
 BATCH = 64
+ALIKE = 1e-4
+"""Largest difference of normalized pixels that are the same up to rounding."""
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -214,9 +216,13 @@ def measure_agreement(session: Session, split: Split) -> Agreement:
         chunk = rows[start : start + BATCH]
         items = split.raw(chunk)
         read = [_read(split, int(row), item) for row, item in zip(chunk, items, strict=True)]
-        expected = _run(session, split.input.batch(items))
-        got = _run(session, {split.input.specs[0].name: normalized(np.stack(read), split.input)})
-        same += int(split.task.agree(expected, got).sum())
+        (name, ours), theirs = next(iter(split.input.batch(items).items())), normalized(np.stack(read), split.input)
+        # Most images are read alike, and then the network need not be asked.
+        other = np.flatnonzero((np.abs(theirs - ours) > ALIKE).reshape(len(chunk), -1).any(axis=1))
+        same += len(chunk) - len(other)
+        if len(other):
+            expected, got = (_run(session, {name: arrays[other]}) for arrays in (ours, theirs))
+            same += int(split.task.agree(expected, got).sum())
     return Agreement(len(rows), same)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -38,6 +39,8 @@ class Estimates:
     config: RunConfig
     epoch_s: float | None = None
     export_s: float | None = None
+    exporting_since: float | None = None
+    """When an export began that still runs, on the monotonic clock."""
     trained_s: dict[int, float] = field(default_factory=dict)
     """Seconds of the training itself by a trial's number: of all its folds, without start and reading of data."""
 
@@ -68,7 +71,10 @@ class Estimates:
 
     def export(self) -> float:
         """Return the seconds to reserve for test, export and parity check."""
-        return EXPORT_S if self.export_s is None else max(LEAST_EXPORT_S, MARGIN * self.export_s + 1.0)
+        known = EXPORT_S if self.export_s is None else max(LEAST_EXPORT_S, MARGIN * self.export_s + 1.0)
+        if self.exporting_since is None:
+            return known
+        return max(known, MARGIN * (time.monotonic() - self.exporting_since) + 1.0)
 
     def refit(self) -> float:
         """Return the seconds to reserve for the refit."""

@@ -56,6 +56,7 @@ class InterimBundle(Background):
         if best is None or best.number == self._exported:
             return None
         self._running, self._started = best.number, now
+        self.run.estimates.exporting_since = now
         return self._job(best.number)
 
     def _worse_than_baseline(self) -> bool:
@@ -70,6 +71,7 @@ class InterimBundle(Background):
         """Record which trial the bundle holds now, and the time of the export."""
         now, number = time.monotonic(), self._running
         seconds = now - self._started
+        self.run.estimates.exporting_since = None
         self._not_before = now + REST * seconds
         if isinstance(event, Failed):
             if event.reason != INTERRUPTED:

@@ -92,6 +92,7 @@ def test_the_area_and_the_threshold():
 
 
 def test_the_best_score_is_chosen():
+    options = RejectionConfig(scores=[SCORES[name].Config(name=name) for name in ("energy", "class_similarity")])
     rng = np.random.default_rng(3)
     # Strangers have features of their own, but raw outputs like those of known items.
     raw, strange_raw = rng.normal(0, 1, (90, 3)), rng.normal(0, 1, (60, 3))
@@ -100,13 +101,11 @@ def test_the_best_score_is_chosen():
     features = centres[codes] + rng.normal(0, 0.1, (90, 3))
     strange = rng.normal(0, 0.1, (60, 3)) - 1
     known = Values(raw, features)
-    found = compare_scores(RejectionConfig(), known, Values(strange_raw, strange), (known, codes))
+    found = compare_scores(options, known, Values(strange_raw, strange), (known, codes))
     assert found.score.name == "class_similarity"
     assert found.tried["class_similarity"].auroc > 0.95
     assert 0.3 < found.tried["energy"].auroc < 0.7
-    without = compare_scores(
-        RejectionConfig(), Values(raw, None), Values(strange_raw, None), (Values(raw, None), codes)
-    )
+    without = compare_scores(options, Values(raw, None), Values(strange_raw, None), (Values(raw, None), codes))
     assert "class_similarity" not in without.tried
 
 

@@ -39,7 +39,7 @@ def data(worker):
 
 def test_a_score_is_chosen_and_the_same_one_again(data, worker, tmp_path):
     found = choose_score(config_of(), data, worker, 60.0)
-    assert set(found.tried) == {"max_probability", "gen", "energy", "class_similarity"}
+    assert set(found.tried) == {"max_probability", "gen", "energy"}
     assert len(found.withheld) == 3
     assert found.score.name == max(found.tried, key=lambda name: found.tried[name].auroc)
     assert all(0 < item.auroc < 1 and 0 <= item.refused <= 1 for item in found.tried.values())
