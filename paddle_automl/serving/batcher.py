@@ -146,7 +146,7 @@ class Batcher:
         started = time.monotonic()
         try:
             results: list[Any] = list(self._run(jobs[0].kind, [job.content for job in jobs]))
-        except Exception as error:  # noqa: BLE001  it is told to the clients; the server goes on
+        except Exception as error:  # noqa: BLE001  the clients get it as their answer
             results = [error] if len(jobs) == 1 else [self._alone(job) for job in jobs]
         took = time.monotonic() - started
         for job in jobs:

@@ -77,7 +77,7 @@ def _tensors(
 
 
 async def sample_requests(target: Target, info: dict[str, Any]) -> list[bytes]:
-    """Return requests with the samples of the server's bundle as they are: files or texts, one in each."""
+    """Return one request for each sample of the server's bundle, with its file or its text as the body."""
     requests = []
     for number in range(len(info.get("samples", ()))):
         status, body = await fetch(target, f"/samples/{number}")

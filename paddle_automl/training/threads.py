@@ -1,7 +1,8 @@
 """The number of threads of a training that runs alone.
 
-With several threads the fast layers wait for each other in every operation. On an idle machine that is faster for
-large layers; next to another busy process it is several times slower, because the threads never run together.
+With several threads the fast layers wait for each other in every operation. On two idle cores a step is then 1.7
+times faster (see BENCHMARKS.md); next to another busy process it is several times slower, because the threads never
+run together.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class TextTransformer(TextBackbone):
         expansion: float = Field(2.0, gt=0, le=8)
         """Width of the hidden layer of a block divided by `width`."""
         positions: int = Field(256, ge=1, le=4096)
-        """Places of tokens that are told apart; those behind share the last one."""
+        """Number of position embeddings; tokens beyond share the last one."""
         token_dropout: float = Field(0.0, ge=0, lt=1)
         """Fraction of the tokens that are read as unknown in a step of the training."""
         dropout: float = Field(0.2, ge=0, lt=1)
