@@ -20,6 +20,7 @@ from paddle_automl.models.network import Network
 from paddle_automl.models.norms import NORMS
 from paddle_automl.paddle_compat.device import seed_everything
 from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.paddle_compat.tracing import as_written
 from paddle_automl.space.space import SearchSpace
 from paddle_automl.testing.options import check_options
 
@@ -189,7 +190,8 @@ class BackboneContract:
         layer.eval()
         specs = [paddle.static.InputSpec([None, *item.shape], item.dtype, name=item.name) for item in given.specs]
         path = str(tmp_path / "网络 model")
-        paddle.jit.save(layer, path, input_spec=[specs])
+        with as_written(layer):
+            paddle.jit.save(layer, path, input_spec=[specs])
         loaded, tensors = paddle.jit.load(path), self.example(plugin, 3)
         np.testing.assert_allclose(loaded(*tensors).numpy(), model(*tensors).numpy(), rtol=1e-4, atol=1e-5)
 

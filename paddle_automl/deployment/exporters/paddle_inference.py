@@ -28,6 +28,7 @@ from paddle_automl.deployment.runtime import (
 )
 from paddle_automl.inputs.base import Arrays, TensorSpec
 from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.paddle_compat.tracing import as_written
 from paddle_automl.tasks.base import Final
 
 STEM = "inference"
@@ -61,10 +62,9 @@ class PaddleInferenceExporter(Exporter):
         check_specs(specs, self.name)
         # Paddle's C++ writer uses UTF-8 for names in every locale, so only an ASCII path is safe.
         with tempfile.TemporaryDirectory(prefix="paddle_automl-export-") as scratch:
-            with evaluating(model), quiet_warnings(), naming_unused(specs, self.name):
-                paddle.jit.save(
-                    final_layer(model, final), str(Path(scratch) / STEM), input_spec=static_specs(specs)
-                )
+            layer = final_layer(model, final)
+            with evaluating(model), quiet_warnings(), naming_unused(specs, self.name), as_written(layer):
+                paddle.jit.save(layer, str(Path(scratch) / STEM), input_spec=static_specs(specs))
             for name in (PROGRAM, WEIGHTS):
                 written = Path(scratch) / name
                 if not written.is_file():

@@ -25,6 +25,7 @@ from paddle_automl.deployment.network import final_layer
 from paddle_automl.deployment.runtime import import_paddle, quiet_warnings
 from paddle_automl.inputs.base import Arrays, TensorSpec
 from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.paddle_compat.tracing import as_written
 from paddle_automl.tasks.base import Final
 
 STEM = "inference"
@@ -63,10 +64,11 @@ class PaddleProgramExporter(Exporter):
         # Paddle's C++ writer uses UTF-8 for names in every locale, so only an ASCII path is safe.
         with tempfile.TemporaryDirectory(prefix="paddle_automl-export-") as scratch:
             plain, packed = Path(scratch) / "plain" / STEM, Path(scratch) / "packed" / STEM
+            layer = final_layer(model, final)
             with evaluating(model), quiet_warnings():
                 try:
-                    with naming_unused(specs, self.name), old_ir():
-                        paddle.jit.save(final_layer(model, final), str(plain), input_spec=static_specs(specs))
+                    with naming_unused(specs, self.name), old_ir(), as_written(layer):
+                        paddle.jit.save(layer, str(plain), input_spec=static_specs(specs))
                 except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
                     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
                     raise UnsupportedError(
