@@ -1,6 +1,7 @@
 """The referee: tasks, statistics by hand, replays, the command."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,7 +11,9 @@ from paddle_automl.benchmarks.command import main
 from paddle_automl.benchmarks.search.catalogue import task, task_names
 from paddle_automl.benchmarks.search.defaults import Renewed, default_of
 from paddle_automl.benchmarks.search.foreign import Foreign, Variable
-from paddle_automl.benchmarks.search.grids import GRIDS, GridTask, _linear
+from paddle_automl.benchmarks.search.grid_models import GridTask, linear
+from paddle_automl.benchmarks.search.grid_tables import DEVELOPED, GRIDS
+from paddle_automl.benchmarks.search.grids import grid_costs
 from paddle_automl.benchmarks.search.hub import REGISTRY
 from paddle_automl.benchmarks.search.replay import choose, controller_of, play
 from paddle_automl.benchmarks.search.statistics import holm, standings
@@ -223,7 +226,7 @@ def test_samplers_of_the_hub_need_their_packages_or_a_copy(tmp_path, monkeypatch
 
 def test_fresh_tables_are_trained_over_a_whole_grid(tmp_path, monkeypatch, capsys):
     choices = {"alpha": [1e-4, 1e2], "loss": ["hinge"], "penalty": ["l2"], "learning_rate": ["constant"]}
-    small = GridTask("wine", choices | {"eta0": [0.1], "average": [False], "scaling": ["standard"]}, _linear, 60)
+    small = GridTask("wine", choices | {"eta0": [0.1], "average": [False], "scaling": ["standard"]}, linear, 60)
     monkeypatch.setitem(GRIDS, "small", small)
     words = ["grids", "--output", str(tmp_path), "--tables", "small", "--runs", "2"]
     assert main(words) == 0
@@ -234,6 +237,21 @@ def test_fresh_tables_are_trained_over_a_whole_grid(tmp_path, monkeypatch, capsy
     assert "is there already" in capsys.readouterr().err
     assert main(["grids", "--output", str(tmp_path), "--tables", "smal"]) == 2
     assert "did you mean 'small'?" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_choice_of_a_fresh_table_can_be_trained(name, monkeypatch):
+    grid = GRIDS[name]
+    middle = {key: [values[len(values) // 2]] for key, values in grid.choices.items()}
+    costs = grid_costs(name, replace(grid, choices=middle), 1)
+    assert costs.size == 1
+    assert 0 < costs.max() < 2
+
+
+def test_tables_for_development_are_some_of_the_fresh_ones():
+    assert set(DEVELOPED) < set(GRIDS)
+    assert len(DEVELOPED) * 2 == len(GRIDS)
 
 
 def test_an_optimizer_with_ask_and_tell_is_told_of_every_trial():
