@@ -8,7 +8,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.program import command
-from paddle_automl.models.backbones.base import BACKBONES, Backbone
+from paddle_automl.models.backbones.base import BACKBONES, KEY, Backbone
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 from paddle_automl.space.tree import Params
@@ -26,7 +26,7 @@ def make_space(config: RunConfig) -> SearchSpace:
             f"{command('train')} -c FILE"
         )
     if spec == "auto":
-        return SearchSpace.parse(auto_spec(config.data.input.name))
+        return SearchSpace.parse(_without(auto_spec(config.data.input.name), _own_keys(config)))
     searched = (*SEARCHED, "compression") if config.compression.in_trials else SEARCHED
     idle = [key for key in spec if key.split(".")[0] not in searched]
     if any(key.split(".")[0] == "compression" for key in idle):
@@ -51,7 +51,57 @@ def auto_spec(takes: str = "image") -> dict[str, Any]:
     if not backbones:
         raise ConfigError(f"search.space: auto finds no backbone that takes {takes} input; write the domains")
     recipe = {key: domain for kind in kinds.values() for key, domain in kind.searched_recipe.items()}
-    return {"model.backbone": backbones, **recipe}
+    return {KEY: backbones, **recipe}
+
+
+def _own_keys(config: RunConfig) -> tuple[str, ...]:
+    """Return the keys of the space ``auto`` that the configuration decides itself.
+
+    Its values there lie outside of the domains, and are not the defaults of the classes: somebody has chosen them,
+    so they stay, and are not searched.
+    """
+    spec, backbone = auto_spec(config.data.input.name), config.model.backbone.name
+    domains = {key: domain for key, domain in spec.items() if key != KEY}
+    domains |= {f"{KEY}.{key}": domain for key, domain in spec[KEY].get(backbone, {}).items()}
+    values = config.as_dict()
+    plain = {"data": {"dataset": values["data"]["dataset"]}, "model": {"backbone": backbone}}
+    defaults = validate(RunConfig, plain).as_dict()
+    return tuple(
+        key
+        for key, domain in domains.items()
+        if not _holds(key, domain, values) and _at(values, key) != _at(defaults, key)
+    )
+
+
+def _holds(key: str, domain: Any, values: dict[str, Any]) -> bool:
+    """Return whether the value of a key lies in its domain."""
+    try:
+        SearchSpace.parse({key: domain}).params_of(values)
+    except ConfigError:
+        return False
+    return True
+
+
+def _at(values: Any, key: str) -> Any:
+    """Return the value at a dotted key; None where there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _without(spec: dict[str, Any], own: tuple[str, ...]) -> dict[str, Any]:
+    """Return the space without some keys; those of a backbone are left out of its domains."""
+    left = {key: domain for key, domain in spec.items() if key not in own}
+    left[KEY] = {
+        name: {key: domain for key, domain in domains.items() if f"{KEY}.{key}" not in own}
+        for name, domains in spec[KEY].items()
+    }
+    return left
+
+
+def _below(key: str, own: tuple[str, ...]) -> bool:
+    """Return whether a key is one of `own`, or below one."""
+    return any(key == other or key.startswith(f"{other}.") for other in own)
 
 
 def _searched(takes: str) -> dict[str, type[Backbone]]:
@@ -65,10 +115,15 @@ def first_given(config: RunConfig, space: SearchSpace) -> list[Params]:
 
     Raises ConfigError that names the entry for keys and values that are not in the space.
     """
-    own = [(f"search.first.{number}", changes) for number, changes in enumerate(config.search.first)]
+    own = [(f"search.first.{number}", changes) for number, changes in enumerate(config.search.listed_first)]
     if config.search.space == "auto" and not own:
-        kinds = _searched(config.data.input.name)
-        own = [(f"model.backbone: {name}", item) for name, kind in kinds.items() for item in kind.first_trials]
+        kinds, decided = _searched(config.data.input.name), _own_keys(config)
+        own = [
+            (f"{KEY}: {name}", item)
+            for name, kind in kinds.items()
+            for item in kind.first_trials
+            if not any(_below(key, decided) for key in item)
+        ]
     values, found = config.as_dict(), []
     for where, changes in own:
         try:

@@ -6,11 +6,12 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import load_config, validate
+from paddle_automl.core.merging import with_overrides
 from paddle_automl.pipeline.candidates import corners, covering
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config
-from paddle_automl.pipeline.space import auto_spec, baseline_of, make_space
+from paddle_automl.pipeline.space import auto_spec, baseline_of, first_given, make_space
 
 SPACE = {
     "model.backbone": {
@@ -177,3 +178,35 @@ def test_folds_and_compressed_trials_exclude_each_other():
     compression = {"in_trials": True, "precision": "int8"}
     with pytest.raises(ConfigError, match=r"data\.folds: cannot be used with compression\.in_trials"):
         config_of(data={"folds": 3}, compression=compression)
+
+
+def text_config(**options):
+    data = {"dataset": {"name": "text_table", "file": "texts.csv", "text": "text", "label": "label"}}
+    backbone = {"name": "sum", "parts": {"linear": "linear_ngrams", "wide": "none", "bag": "none", "net": "none"}}
+    training = {"optimizer": {"name": "adamw", "learning_rate": 0.002}}
+    values = {"data": data, "model": {"backbone": backbone}, "training": training, "search": {"space": "auto"}}
+    return validate(RunConfig, with_overrides(values, options))
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"data.input.ngrams": "words"}, "data.input.ngrams"),
+        ({"data.input.ngrams": ["characters 1-2"]}, "data.input.ngrams"),
+        ({"model.backbone.parts.linear.C": 10.0}, "model.backbone[sum].parts.linear"),
+        ({"training.optimizer.learning_rate": 0.04}, "training.optimizer.learning_rate"),
+    ],
+)
+def test_auto_space_leaves_values_outside_of_its_domains_as_they_are(options, kept):
+    config = text_config(**options)
+    space = make_space(config)
+    assert not any(decision.name.startswith(kept) for decision in space.decisions)
+    assert baseline_of(config, space) is not None
+    wanted = text_config()
+    assert 0 < len(first_given(config, space)) <= len(first_given(wanted, make_space(wanted)))
+    assert covering(config, space, baseline_of(config, space))
+
+
+def test_auto_space_searches_around_stated_values_inside_of_its_domains():
+    config = text_config(**{"data.input.ngrams": "characters_and_words"})
+    assert baseline_of(config, make_space(config))["data.input.ngrams"] == "characters_and_words"
