@@ -164,11 +164,12 @@ class Look:
     """Facts about an image file that are known before it is decoded to a size.
 
     `grey`: whether it is stored as grey values; `deepest`: the least and the largest value of a grey image of more
-    than 8 bits, None for others.
+    than 8 bits, None for others; `size`: height and width, turned upright.
     """
 
     grey: bool
     deepest: tuple[int, int] | None = None
+    size: tuple[int, int] = (0, 0)
 
 
 def look_at(source: str | Path) -> Look | None:
@@ -208,13 +209,15 @@ def _area(raw: bytes, source: Source) -> int:
 
 def _look(raw: bytes, source: str | Path) -> Look:
     with _open(raw, source) as image, _turn(image):
+        turned = _orientation(image) in _SIDEWAYS
+        size = (image.width, image.height) if turned else (image.height, image.width)
         if image.mode.startswith("I"):
             values = np.asarray(image)
-            return Look(True, (int(values.min()), int(values.max())))
+            return Look(True, (int(values.min()), int(values.max())), size)
         if image.mode != "P":
-            return Look(image.mode in _GREY_MODES)
+            return Look(image.mode in _GREY_MODES, size=size)
         pixels = np.asarray(image.convert("RGB"))
-        return Look(bool((pixels == pixels[..., :1]).all()))
+        return Look(bool((pixels == pixels[..., :1]).all()), size=size)
 
 
 def _bytes_of(source: str | Path | bytes) -> bytes:

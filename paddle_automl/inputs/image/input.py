@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 FILE_SIZE = 64
 """Pixels of a side for image files if the configuration does not set the size."""
+SMALLEST = 32
+"""Least pixels of a side for image files of different sizes, with ``size: auto``."""
 SAMPLE = 64
 """Number of files, evenly spread, from which channels and range are determined."""
 FEW_LEVELS = 8
@@ -54,8 +57,8 @@ class ImageInput(Input):
             height, width = config.sides or items.shape[1:3]
             found = _Sample(grey=items.shape[3] == 1)
         else:
-            height, width = config.sides or (FILE_SIZE, FILE_SIZE)
             found = _sample(config, sources or ())
+            height, width = config.sides or found.size or (FILE_SIZE, FILE_SIZE)
         channels = (1 if found.grey else 3) if config.channels == "auto" else config.channels
         deep = found.range if config.range == "auto" else config.range
         return Decoder(height, width, config.fit, channels, deep, config.interpolation, config.grid)
@@ -219,20 +222,31 @@ def _given(key: str, values: Any, channels: int) -> tuple[float, ...] | None:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Facts of a sample of the files: whether all are grey, and the range of values deeper than 8 bits."""
+    """Facts of a sample of the files: whether all are grey, the range of values deeper than 8 bits, and the size
+    that ``data.input.size: auto`` stands for."""
 
     grey: bool
     range: tuple[float, float] | None = None
+    size: tuple[int, int] | None = None
 
 
 def _sample(config: ImageConfig, files: Sequence[Any]) -> _Sample:
-    if config.channels != "auto" and config.range != "auto":
+    if config.channels != "auto" and config.range != "auto" and config.size != "auto":
         return _Sample(grey=False)
     # Files that cannot be read are ignored here; they are reported when all files are read.
     looks = [look for look in map(look_at, files[:: max(1, len(files) // SAMPLE)]) if look is not None]
     deep = [look.deepest for look in looks if look.deepest is not None]
     grey = bool(looks) and all(look.grey for look in looks)
-    return _Sample(grey, _range_of(deep) if deep and config.range == "auto" else None)
+    size = _size_of([look.size for look in looks]) if looks and config.size == "auto" else None
+    return _Sample(grey, _range_of(deep) if deep and config.range == "auto" else None, size)
+
+
+def _size_of(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the common size of small images, else a square about as large as most of them, within limits."""
+    if len(set(sizes)) == 1 and max(sizes[0]) <= FILE_SIZE:
+        return sizes[0]
+    side = int(median(min(size) for size in sizes))
+    return (min(max(side, SMALLEST), FILE_SIZE),) * 2
 
 
 def _range_of(deep: Sequence[tuple[int, int]]) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from paddle_automl.inputs.image.resizing import Fit, Grid, Interpolation
 
 def _size(value: Any) -> Any:
     sides = [value, value] if isinstance(value, int) else value
-    if value is None:
+    if value is None or value == "auto":
         return value
     if (
         not isinstance(sides, list | tuple)
@@ -22,7 +22,7 @@ def _size(value: Any) -> Any:
         or not all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sides)
     ):
         raise PydanticCustomError(
-            "stated", f"must be a number of pixels, or [height, width], each at least 1, got {value!r}"
+            "stated", f"must be a number of pixels, or [height, width], each at least 1, or auto, got {value!r}"
         )
     return value
 
@@ -39,14 +39,18 @@ def _range(value: Any) -> Any:
 
 
 Range = Annotated[tuple[float, float], Strict(False)]
-ImageSize = Annotated[int | Annotated[tuple[int, int], Strict(False)] | None, BeforeValidator(_size)]
+ImageSize = Annotated[
+    int | Annotated[tuple[int, int], Strict(False)] | Literal["auto"] | None, BeforeValidator(_size)
+]
 
 
 class ImageConfig(InputConfig):
     """Size and channels of the images that the network sees."""
 
     size: ImageSize = None
-    """Pixels of a side, or [height, width]; null takes the arrays' own size, and 64 for image files."""
+    """Pixels of a side, or [height, width]; null takes the arrays' own size, and 64 for image files. auto takes the
+    arrays' own size too; for files their own if a sample of them have the same size of at most 64 pixels, else a
+    square with the median of their short sides, at least 32 and at most 64."""
 
     fit: Fit = "crop"
     """How an image with another aspect ratio is resized: crop resizes the short side and cuts the centre out, pad
@@ -77,6 +81,8 @@ class ImageConfig(InputConfig):
     @property
     def sides(self) -> tuple[int, int] | None:
         """Return (height, width), or None if the data determine the size."""
+        if self.size == "auto":
+            return None
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
