@@ -1,10 +1,12 @@
 """Installation: what the package needs, in which range, and why."""
 
 import os
+import platform
 import re
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'VERSION = "(.+)"', (ROOT / "paddle_automl/core/version.py").read_text())[1]
@@ -85,6 +87,19 @@ TEST = [
 # Another minor version of ruff may format the same file in another way.
 LINT = ["ruff>=0.17,<0.18", "mypy>=1.11", "types-PyYAML"]
 
+# GELU and batch normalization in one pass (paddle_automl/models/kernels/native.py). Optional: without a C compiler
+# the installation goes on, and oneDNN computes the same more slowly.
+AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "bf16")]
+NATIVE = Extension(
+    "paddle_automl.models.kernels._native",
+    ["paddle_automl/models/kernels/_native.c"],
+    extra_compile_args=["-O3", "-fopenmp", "-mfma", *AVX512],
+    extra_link_args=["-fopenmp"],
+    libraries=["m"],
+    optional=True,
+)
+KNOWN = sys.platform == "linux" and platform.machine() == "x86_64"
+
 setup(
     name="paddle_automl",
     version=VERSION,
@@ -94,7 +109,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",  # Python 3.13 has no wheel of NumPy 1
     packages=find_packages(include=["paddle_automl", "paddle_automl.*"]),
-    package_data={"paddle_automl": ["py.typed", "serving/page/*"]},
+    package_data={"paddle_automl": ["py.typed", "serving/page/*", "pipeline/portfolio/*.yaml"]},
+    ext_modules=[NATIVE] if KNOWN else [],
     install_requires=REQUIRES,
     extras_require={
         "onnx": ONNX,

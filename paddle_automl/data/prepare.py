@@ -13,14 +13,13 @@ import numpy as np
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.cache import Cache
-from paddle_automl.data.config import DataConfig, SplitConfig
+from paddle_automl.data.config import DataConfig
 from paddle_automl.data.copies import report_copies
-from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.failures import skipped
 from paddle_automl.data.groups import groups_of, numbered
 from paddle_automl.data.growing import grown
 from paddle_automl.data.items import NOWHERE, ItemList, names_of, targets_of
-from paddle_automl.data.reading import Data, loaded, read_data
+from paddle_automl.data.reading import Data, read_data
 from paddle_automl.data.remembering import (
     Known,
     Remembered,
@@ -29,7 +28,7 @@ from paddle_automl.data.remembering import (
     warn_of_trained,
     without_trained,
 )
-from paddle_automl.data.samples import SPLITS, Samples
+from paddle_automl.data.samples import SPLITS
 from paddle_automl.data.splits import Batch, Everything, PreparedData, Split
 from paddle_automl.data.splitting import Rows, fold_indices, split_indices
 from paddle_automl.data.stores import ArrayStore, SourceStore
@@ -38,12 +37,10 @@ from paddle_automl.inputs.base import INPUTS, Input, Statistics, batched
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.tasks.base import TASKS, RawTargets, Task, check_readable, default_task
 
-__all__ = ["Batch", "PreparedData", "Split", "find_task", "prepare", "read_all"]
+__all__ = ["Batch", "PreparedData", "Split", "prepare", "read_all"]
 
 log = logging.getLogger(__name__)
 
-FOLDS, FEW = 5, 3000
-"""Folds of `data.folds: auto`, and the size of a validation split from which they are not needed."""
 STATISTICS_SAMPLE = 2000
 """Most items that are measured if they have to be read for it."""
 
@@ -155,29 +152,6 @@ def _drawn(
         for fold in range(config.folds):
             folds[part(fold)["validation"]] = fold
     return splits, folds
-
-
-def find_task(config: DataConfig, task: PluginConfig | None = None) -> tuple[Task, int | None]:
-    """Return the task that `prepare` fits to the targets, and the folds that `data.folds: auto` stands for.
-
-    The items are not read. Raises DataError for a data set that is missing or wrong, ConfigError if it contradicts
-    the task.
-    """
-    samples = loaded(DATASETS[config.dataset.name](config.dataset), INPUTS[config.input.name].word)
-    return fit_task(task, samples.targets), _folds_for(samples, config.split)
-
-
-def _folds_for(samples: Samples, split: SplitConfig) -> int | None:
-    """Return FOLDS for a data set whose validation split would be too small to choose by, else None."""
-    test = len(samples.splits["test"]) if "test" in samples.splits else int(split.test * len(samples))
-    left = len(samples) - test
-    if "validation" in samples.splits or split.validation * left >= FEW:
-        return None
-    if samples.targets.kind == "classes":
-        counts = np.bincount(samples.targets.values)
-        if counts[counts > 0].min() * left < (FOLDS + 1) * len(samples):
-            return None
-    return FOLDS if left >= 2 * FOLDS else None
 
 
 def read_all(

@@ -52,9 +52,12 @@ class SearchConfig(Section):
     """Trials that run in parallel; auto: as many as the cores allow."""
     keep_checkpoints: int = Field(default=5, ge=1)
     """Number of best trials whose weights are kept; the weights of the others are deleted at once."""
-    first: Sequence[dict[str, Any]] = ()
+    first: Sequence[dict[str, Any]] | Literal["auto"] = ()
     """Configurations that are tried first, after the configuration's own values: each a mapping of dotted keys of
-    the space to values, such as {model.backbone.width: 32}; for other keys the configuration's values hold."""
+    the space to values, such as {model.backbone.width: 32}; for other keys the configuration's values hold.
+    auto, for images: first trials for this kind of data, number of images and budget.time that were learned from
+    earlier trainings and come with the package; they take the place of the configuration's own values in the space.
+    training.epochs and training.batch_size follow too, where the configuration does not state them."""
     warm_start: Sequence[str] = ()
     """Output folders of other searches, also on other data or spaces. Their best configurations (five, at most a
     quarter of the trials) are tried first, with the values of the options that both spaces have."""
@@ -66,6 +69,11 @@ class SearchConfig(Section):
     """End the search after this many trials in a row without improvement."""
     max_failures: int = Field(default=5, ge=1)
     """End the search with an error if its first trials all fail, this many in a row."""
+
+    @property
+    def listed_first(self) -> tuple[dict[str, Any], ...]:
+        """Return the configurations to try first; none while they are still to be chosen (auto)."""
+        return () if self.first == "auto" else tuple(self.first)
 
     @model_validator(mode="before")
     @classmethod

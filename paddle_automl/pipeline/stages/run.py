@@ -131,7 +131,7 @@ def run_search(
         try:
             # Before the data are read: by its lock the folder is known as none of them.
             with LockedFolder(config.folder, "a search") as place, start_executor(config) as executor, observer:
-                config = settled(config, executor)
+                config = settled(config, executor, fresh=fresh)
                 observer.begin(config)
                 with begun(config, executor, observer, deadline, place=place, fresh=fresh) as run:
                     run.go()

@@ -9,7 +9,8 @@ import pytest
 from paddle_automl.core.errors import DataError
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.datasets.base import DATASETS
-from paddle_automl.data.prepare import find_task, prepare
+from paddle_automl.data.facts import find_facts
+from paddle_automl.data.prepare import prepare
 
 ROWS = [("房间很干净", "好"), ("太吵了", "差"), ("早餐不错", "好"), ("服务很差", "差")] * 3
 
@@ -209,9 +210,9 @@ def test_folds_follow_from_the_size(tmp_path):
     path = table(tmp_path / "a.csv")
     given = {"name": "text_table", "file": str(path), "text": "review", "label": "label"}
     few = DataConfig.model_validate({"dataset": given, "folds": "auto", "split": {"test": 0}})
-    assert find_task(few)[1] == 5
+    assert find_facts(few).folds == 5
     own = DataConfig.model_validate({"dataset": {**given, "validation": str(path)}, "folds": "auto"})
-    assert find_task(own)[1] is None
+    assert find_facts(own).folds is None
     many = table(tmp_path / "b.csv", ROWS * 1700)
-    assert find_task(DataConfig.model_validate({"dataset": {**given, "file": str(many)}}))[1] is None
+    assert find_facts(DataConfig.model_validate({"dataset": {**given, "file": str(many)}})).folds is None
     assert len(prepare(few, seed=0).validation) > 0

@@ -19,7 +19,7 @@ from paddle_automl.training.kinds import Rates
 from paddle_automl.training.learner import Learner
 from paddle_automl.training.loop import train
 
-RECIPE = load_config(RunConfig, Path(__file__).parents[3] / "configs/base/speed.yaml")
+RECIPE = load_config(RunConfig, Path(__file__).parents[3] / "configs/base/speed.yaml", {"training.batch_size": 250})
 
 
 def data_of(items, **options):

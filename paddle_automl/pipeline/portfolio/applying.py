@@ -1,0 +1,99 @@
+"""The shipped first trials as values of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import read_config, validate
+from paddle_automl.core.merging import lookup, with_overrides
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.settle import SettleResult
+from paddle_automl.pipeline.portfolio.reading import FirstTrials, ImageFacts, first_trials
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.space.space import SearchSpace
+
+RECIPE = ("epochs", "batch_size")
+"""Options of `training` that follow the data where the configuration does not state them."""
+
+
+def with_first_trials(config: RunConfig, facts: SettleResult, *, fresh: bool = False) -> RunConfig:
+    """Return the configuration with the first trials that `search.first: auto` stands for.
+
+    In a folder with such a search, unless a `fresh` one is begun, they are those of that search, whatever the
+    budget is now. What the search space does not hold is left out, so that the space can be narrowed. Raises
+    ConfigError for data of unknown shape, or a space that is not written.
+    """
+    if config.search.first != "auto":
+        return config
+    if not isinstance(config.search.space, dict):
+        raise ConfigError(
+            "search.first: auto needs a written search.space, as in configs/images.yaml; space: auto has first "
+            "trials of its own"
+        )
+    if facts.shape is None or len(facts.shape) != 3:
+        raise ConfigError("search.first: auto is for images; list the configurations to try first, or leave it out")
+    earlier = None if fresh else _earlier(config)
+    if earlier is not None:
+        return _taken_over(config, earlier)
+    channels, height, width = facts.shape
+    outputs = len(facts.task.model_dump().get("names", ())) or 1
+    known = ImageFacts((channels, height, width), facts.items, outputs, frozenset(facts.processor))
+    return _applied(config, first_trials(known, config.budget.time))
+
+
+def _applied(config: RunConfig, found: FirstTrials) -> RunConfig:
+    assert isinstance(config.search.space, dict)
+    stated = config.training.model_fields_set
+    recipe = {f"training.{key}": found.recipe[key] for key in RECIPE if key not in stated}
+    values = with_overrides(config.as_dict(), recipe)
+    values, _ = _changed(config, values, found.values)
+    others = [_changed(config, values, change)[1] for change in found.others]
+    listed = [change for number, change in enumerate(others) if change and change not in others[:number]]
+    return validate(RunConfig, with_overrides(values, {"search.first": listed}))
+
+
+def _changed(
+    config: RunConfig, values: dict[str, Any], changes: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return `values` with those of the changes that the search space holds, and these changes."""
+    assert isinstance(config.search.space, dict)
+    kept: dict[str, Any] = {}
+    for key, value in changes.items():
+        domain = config.search.space.get(key)
+        if domain is None:
+            continue
+        try:
+            changed = validate(RunConfig, with_overrides(values, {key: value, "search.first": []})).as_dict()
+            SearchSpace.parse({key: domain}).params_of(with_overrides(changed, {key: value}))
+        except ConfigError:
+            continue
+        values, kept[key] = with_overrides(values, {key: value}), value
+    return values, kept
+
+
+def _earlier(config: RunConfig) -> Mapping[str, Any] | None:
+    """Return the configuration of a search in the output folder, whose first trials were chosen; None without."""
+    folder = RunFolder(config.folder)
+    if not folder.study.exists() or not folder.config.is_file():
+        return None
+    try:
+        found, _ = read_config(folder.config)
+    except ConfigError:
+        return None
+    return found if isinstance(found.get("search", {}).get("first"), list) else None
+
+
+def _taken_over(config: RunConfig, earlier: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration with the earlier search's values where this one leaves them to the data."""
+    assert isinstance(config.search.space, dict)
+    stated = config.training.model_fields_set
+    keys = [*config.search.space, *(f"training.{key}" for key in RECIPE if key not in stated), "search.first"]
+    values = config.as_dict()
+    for key in keys:
+        try:
+            values = with_overrides(values, {key: lookup(earlier, key)})
+        except (ConfigError, KeyError):
+            continue
+    return validate(RunConfig, values)
