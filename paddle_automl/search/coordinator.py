@@ -132,7 +132,7 @@ class Coordinator:
         exploring = running - len(self._running.repeated)
         if self._ctrl_c.pressed:
             return Ending("interrupted", "interrupted by Ctrl-C")
-        if self._late() or self._only_repeats_fit():
+        if self._late() or self._too_late_to_start() or self._only_repeats_fit():
             return Ending("deadline", "the time for searching is used up")
         if progress.counted + running >= limits.trials or (
             progress.explored + exploring >= limits.trials - limits.planned
@@ -190,6 +190,9 @@ class Coordinator:
 
     def _late(self) -> bool:
         return self.limits.deadline is not None and time.monotonic() >= self.limits.deadline
+
+    def _too_late_to_start(self) -> bool:
+        return self.limits.last_start is not None and time.monotonic() >= self.limits.last_start
 
     def _ask(self) -> None:
         record = self.study.ask(self.controller)

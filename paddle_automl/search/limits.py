@@ -19,11 +19,12 @@ class SearchLimits:
 
     `repeats` of the `trials` run the best configurations again at the end; auto: `final_choice.repeats`. `deadline`
     is a value of ``time.monotonic()``; a trial that is running then is asked to stop at its next report and killed
-    `grace_s` seconds later.
+    `grace_s` seconds later. No trial starts after `last_start`, on the same clock.
     """
 
     trials: int
     deadline: float | None = None
+    last_start: float | None = None
     stop_after: int | None = None
     max_failures: int = 5
     grace_s: float = 5.0

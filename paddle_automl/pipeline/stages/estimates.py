@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from paddle_automl.core.runtime import usable_cores
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.search.records import TrialRecord
 
@@ -44,18 +45,29 @@ class Estimates:
     trained_s: dict[int, float] = field(default_factory=dict)
     """Seconds of the training itself by a trial's number: of all its folds, without start and reading of data."""
 
+    epochs: dict[int, float] = field(default_factory=dict)
+    """Epochs over all training items that a trial had, by its number."""
+    best_epochs: float | None = None
+    """Those of the best trial; None while unknown."""
+    useful_trial_s: float | None = None
+    """Seconds below which no further trial is worth its time before a refit; None without one."""
+
     def learn(self, ranking: Sequence[TrialRecord]) -> None:
-        """Store the slowest epoch of the trials that may win."""
+        """Store the slowest epoch of the trials that may win, and how long these were."""
         known = [seconds for record in ranking[:LEADERS] if (seconds := self.epoch_of(record)) is not None]
         if known:
             self.epoch_s = max(known)
+            self.best_epochs = self.epochs.get(ranking[0].number)
+            took = [record.seconds for record in ranking[:LEADERS] if record.seconds]
+            self.useful_trial_s = WORTHWHILE * min(took, default=0.0) if self.refit() else None
 
     def epoch_of(self, record: TrialRecord) -> float | None:
         """Return the time of an epoch of one network of a trial, with cheap first epochs weighted by their cost."""
         seconds = self.trained_s.get(record.number, record.seconds)
         if not record.curve or not seconds:
             return None
-        return seconds / self.networks / self.config.training.progressive.whole_epochs(max(record.curve))
+        epochs = self.epochs.get(record.number) or self.config.training.progressive.whole_epochs(max(record.curve))
+        return seconds / self.networks / epochs
 
     @property
     def networks(self) -> int:
@@ -91,20 +103,23 @@ class Estimates:
         """Return the number of epochs of a refit with enough time.
 
         With ``refit.epochs: auto`` it follows from the budget and the trials alone, so that a search that is
-        continued plans the same.
+        continued plans the same. A refit may train faster than a trial, with all cores; it has as many of these
+        epochs as then fit.
         """
         stated, trial = self.config.refit.epochs, self.config.training.epochs
         if stated != "auto":
             return stated or trial
         if self.config.budget.time is None or self.epoch_s is None:
             return trial
-        fitting = LARGEST_FRACTION * self.config.budget.time / (MARGIN * self.epoch_s)
+        threads = usable_cores() if self.config.training.threads == "auto" else 1
+        fitting = threads * LARGEST_FRACTION * self.config.budget.time / (MARGIN * self.epoch_s)
         return max(trial, min(int(fitting), MOST_REFIT * trial))
 
     @property
     def least_epochs(self) -> float:
         """Return the number of epochs below which a refit is not started: the trial's own weights are as good."""
-        return WORTHWHILE * min(self.planned_epochs, self.config.training.epochs)
+        trial = self.config.training.epochs if self.best_epochs is None else self.best_epochs
+        return WORTHWHILE * min(self.planned_epochs, trial)
 
     def fitting_epochs(self, best: TrialRecord, seconds: float | None) -> int:
         """Return how many epochs of the best trial fit into `seconds`; without a limit, any number."""

@@ -14,6 +14,7 @@ from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.sources import read_run_config
 from paddle_automl.pipeline.runs.trials import trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.estimates import GRACE_S
@@ -160,10 +161,21 @@ class _Reserve(Listener):
         """Update the estimates."""
         with contextlib.suppress(BundleError):
             self.run.estimates.trained_s[record.number] = read_record(self.run.folder.trial(record.number)).seconds
+            self.run.estimates.epochs[record.number] = self._epochs(record)
         self.run.estimates.learn(self.run.study.ranking())
         until = self.run.until(self.stage)
         if until is not None:
-            self.coordinator.limits = replace(self.coordinator.limits, deadline=until - GRACE_S)
+            deadline, useful_s = until - GRACE_S, self.run.estimates.useful_trial_s
+            last = None if useful_s is None else deadline - useful_s
+            self.coordinator.limits = replace(self.coordinator.limits, deadline=deadline, last_start=last)
+
+    def _epochs(self, record: TrialRecord) -> float:
+        """Return the epochs of a trial over all training items: those of a shortened one have fewer steps."""
+        trained = read_run_config(self.run.folder.trial(record.number).config).training
+        epochs = trained.progressive.whole_epochs(max(record.curve, default=0))
+        items = self.run.results["check"].train
+        whole = trained.model_copy(update={"steps_per_epoch": self.run.config.training.steps_per_epoch})
+        return epochs * trained.steps(items) / whole.steps(items)
 
 
 class _Shortened(Listener):

@@ -62,7 +62,8 @@ def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
     assert not found.trial_fits(MARGIN * 18 + START_S - 0.1)
 
 
-def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_use(tmp_path):
+def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_use(tmp_path, monkeypatch):
+    monkeypatch.setattr("paddle_automl.pipeline.stages.estimates.usable_cores", lambda: 1)
     found = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto"}).config)
     assert found.planned_epochs == 9
     found.epoch_s = 2.0
@@ -72,8 +73,24 @@ def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_u
     assert found.planned_epochs == 8 * 9
     found.epoch_s = 20.0
     assert found.planned_epochs == 9
+    monkeypatch.setattr("paddle_automl.pipeline.stages.estimates.usable_cores", lambda: 2)
+    found.epoch_s = 2.0
+    # All cores may train faster than the one of a trial; the time that is reserved stays the same.
+    assert found.planned_epochs == int(2 * 50 / (MARGIN * 2.0))
+    assert found.refit() == pytest.approx(50 - found.export())
     unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, epoch_s=0.1)
     assert unlimited.planned_epochs == 9
+
+
+def test_after_shortened_trials_a_refit_is_worthwhile_from_half_of_their_length(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto"}).config)
+    found.epochs = {3: 2.0}
+    found.learn([record_of(3, 24.0, number=3)])
+    # Three epochs of two thirds of the steps.
+    assert found.epoch_s == pytest.approx(12.0)
+    assert found.least_epochs == 1.0
+    assert found.refit() == pytest.approx(50 - found.export())
+    assert found.useful_trial_s == pytest.approx(12.0)
 
 
 def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
