@@ -86,7 +86,7 @@ class Stopwatch:
         with ExitStack() as stack:
             for name, layer in model.named_sublayers():
                 self.layers.setdefault(name, LayerFacts(_kind(layer)))
-                for method in ("forward", "normalize"):
+                for method in ("forward", "normalize", "activated"):
                     if hasattr(layer, method):
                         stack.enter_context(replaced(layer, method, self._timed(name, layer, method)))
             yield
@@ -106,8 +106,9 @@ class Stopwatch:
         def timed(*args: Any, **options: Any) -> Any:
             if not self.running:
                 return function(*args, **options)
-            if options.get("relu"):
-                self.layers[name].kind = f"{_KINDS['norm']} with ReLU"
+            for option, word in (("relu", "ReLU"), ("gelu", "GELU")):
+                if options.get(option):
+                    self.layers[name].kind = f"{_KINDS['norm']} with {word}"
             with self.on("forward", name):
                 y = function(*args, **options)
                 if isinstance(y, Tensor):

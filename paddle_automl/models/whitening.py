@@ -14,7 +14,10 @@ from paddle.nn import functional as F
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.models.kernels import plain
 from paddle_automl.models.kernels.convolution import Geometry, convolution
+from paddle_automl.models.kernels.elementwise import Function, bias_activation, compiled
+from paddle_automl.models.kernels.layers.activation import Activation
 from paddle_automl.models.kernels.layers.fast import attempt
+from paddle_automl.models.kernels.layers.normalization import watched
 
 COMPONENTS = 16
 """Most principal components of a window that are used."""
@@ -53,6 +56,24 @@ class Whitening(nn.Layer):
         """Map [N, C, H, W] to [N, out_channels, (H - kernel) // stride + 1, (W - kernel) // stride + 1]."""
         y = attempt("convolution", x, lambda dtype: convolution(x, self.weight, self.bias, self._geometry, dtype))
         return F.conv2d(plain(x), self.weight, self.bias, stride=self.stride) if y is None else y
+
+    def activated(self, x: Tensor, activation: nn.Layer) -> Tensor:
+        """Return ``activation(self(x))``; where it can, without computing the gradient of all but the bias."""
+        if isinstance(activation, Activation) and activation.function and x.stop_gradient:
+            function = activation.function
+            if not (watched(self) or watched(activation)):
+                y = attempt("convolution", x, lambda dtype: self._activated(x, function, dtype))
+                if y is not None:
+                    return y
+        result: Tensor = activation(self(x))
+        return result
+
+    def _activated(self, x: Tensor, function: Function, dtype: paddle.dtype) -> Tensor | None:
+        if self.bias.stop_gradient or not compiled(function, dtype):
+            return None
+        with paddle.no_grad():
+            y = convolution(x, self.weight, self.bias, self._geometry, dtype)
+        return bias_activation(y, self.bias, function, dtype)
 
     def measure(self, batches: Iterable[Tensor]) -> None:
         """Set the kernels from normalized training images, given in batches [B, C, H, W].

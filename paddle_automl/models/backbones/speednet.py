@@ -88,7 +88,7 @@ class SpeedNet(ImageBackbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, in_channels, H, W] to features [N, out_channels]."""
-        x = self.activation(self.whiten(x))
+        x = self.whiten.activated(x, self.activation)
         for group in self.groups:
             x = group(x)
         return self.pool(x).flatten(1) * self._scale

@@ -8,6 +8,7 @@ import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer
 
+from paddle_automl.models.kernels import native
 from paddle_automl.models.kernels.library import (
     ALGORITHMS,
     FORWARD_INFERENCE,
@@ -91,11 +92,33 @@ class Elementwise:
         return dx
 
 
+class _CompiledGelu:
+    """`Elementwise` for the tanh form of GELU in compiled code."""
+
+    compute = staticmethod(native.gelu)
+
+    @staticmethod
+    def compute_gradient(kept: Tensor, dy: Tensor) -> Tensor:
+        return native.gelu_gradient(kept, gradient(dy, kept.dtype))
+
+
+_COMPILED_GELU = _CompiledGelu()
+
+
+def compiled(function: Function, dtype: paddle.dtype) -> bool:
+    """Return whether `function` has compiled code of our own that works here."""
+    return function == GELU_TANH and native.available(dtype)
+
+
 def activate(x: Tensor, function: Function, compute: paddle.dtype) -> Tensor:
     """Return `function` of `x`, of any shape; feature maps are computed in `compute`, others in their type."""
     training = needs_gradient(x)
     memory = channels_last(x, compute if x.ndim in TO_LAST else None)
-    operation = CACHE.get(Elementwise, x.size, NUMBERS[memory.dtype], *function[:3], training)
+    operation: Elementwise | _CompiledGelu
+    if compiled(function, memory.dtype):
+        operation = _COMPILED_GELU
+    else:
+        operation = CACHE.get(Elementwise, x.size, NUMBERS[memory.dtype], *function[:3], training)
     if not training:
         return logical(operation.compute(memory))
     return logical(_Activation.apply(operation, memory, function))
@@ -103,7 +126,7 @@ def activate(x: Tensor, function: Function, compute: paddle.dtype) -> Tensor:
 
 class _Activation(PyLayer):
     @staticmethod
-    def forward(ctx: Any, operation: Elementwise, x: Tensor, function: Function) -> Tensor:
+    def forward(ctx: Any, operation: Elementwise | _CompiledGelu, x: Tensor, function: Function) -> Tensor:
         y = operation.compute(x)
         ctx.operation = operation
         # Paddle never frees a result that its own node keeps, unless the node keeps it detached.
@@ -115,3 +138,24 @@ class _Activation(PyLayer):
         (kept,) = ctx.saved_tensor()
         dx: Tensor = ctx.operation.compute_gradient(kept, dy)
         return dx
+
+
+def bias_activation(x: Tensor, bias: Tensor, function: Function, compute: paddle.dtype) -> Tensor:
+    """Return `function`, which is `compiled`, of a fast layer's result `x` [N, C, ...] that has no gradient.
+
+    `bias` [C] was added to `x` already; its gradient is summed up without storing that of `x`.
+    """
+    x = channels_last(x, compute)
+    return logical(_BiasGelu.apply(x, bias) if needs_gradient(bias) else native.gelu(x))
+
+
+class _BiasGelu(PyLayer):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return native.gelu(x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Any:
+        (x,) = ctx.saved_tensor()
+        return None, native.gelu_bias_gradient(x, gradient(dy, x.dtype))

@@ -1,4 +1,4 @@
-"""Batch normalization, optionally with ReLU in the same pass."""
+"""Batch normalization, optionally with ReLU or GELU in the same pass."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from paddle import Tensor
 from paddle.autograd import PyLayer
 
 from paddle_automl.core.errors import UnsupportedError
+from paddle_automl.models.kernels import native
 from paddle_automl.models.kernels.elementwise import RELU, activate
 from paddle_automl.models.kernels.library import (
     BACKWARD,
@@ -181,3 +182,31 @@ class _BatchNorm(PyLayer):
         )  # fmt: skip
         wanted = ((x, dx), (scale, dscale), (shift, dshift))
         return tuple(None if t.stop_gradient else found for t, found in wanted)
+
+
+def batch_norm_gelu(x: Tensor, given: Statistics, *, compute: paddle.dtype) -> Tensor | None:
+    """Return the tanh form of GELU of `x` [N, C, ...] normalized as in training, in one pass.
+
+    As `batch_norm` it updates the running statistics. None if the compiled code cannot be used or no gradient is
+    needed.
+    """
+    if x.ndim not in TO_FIRST or not native.available(compute) or not needs_gradient(x, given.scale, given.shift):
+        return None
+    return logical(_BatchNormGelu.apply(channels_last(x, compute), given.scale, given.shift, given))
+
+
+class _BatchNormGelu(PyLayer):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, given: Statistics) -> Tensor:
+        running = given.mean, given.variance
+        options = {"momentum": given.momentum, "epsilon": given.epsilon}
+        y, ctx.batch = native.normalize(x, scale, shift, running, gelu=True, **options)
+        ctx.save_for_backward(x, scale, shift)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Any:
+        x, scale, shift = ctx.saved_tensor()
+        dy = gradient(dy, x.dtype)
+        found = native.normalize_gradient(x, dy, scale, shift, ctx.batch, gelu=True)
+        return tuple(None if t.stop_gradient else d for t, d in zip((x, scale, shift), found, strict=True))

@@ -10,9 +10,11 @@ from paddle import Tensor, nn
 from paddle.nn import functional as F
 
 from paddle_automl.core.errors import UnsupportedError
+from paddle_automl.models.kernels.elementwise import GELU_TANH
+from paddle_automl.models.kernels.layers.activation import GELU
 from paddle_automl.models.kernels.layers.fast import Fast, Ordinary, attempt
 from paddle_automl.models.kernels.mode import active
-from paddle_automl.models.kernels.normalization import Statistics, batch_norm
+from paddle_automl.models.kernels.normalization import Statistics, batch_norm, batch_norm_gelu
 
 
 class BatchNorm(Fast):
@@ -28,7 +30,7 @@ class BatchNorm(Fast):
             self.options = options["momentum"], options["epsilon"]
 
     def fast(self, x: Tensor) -> Tensor | None:  # noqa: D102
-        return self.normalize(x, relu=False)
+        return self.normalize(x)
 
     def slow(self, x: Tensor) -> Tensor:  # noqa: D102
         if not self.training or self.weight is None or not self.weight.stop_gradient:
@@ -49,16 +51,25 @@ class BatchNorm(Fast):
             use_global_stats=self._use_global_stats,
         )
 
-    def normalize(self, x: Tensor, *, relu: bool) -> Tensor | None:
-        """Return the normalized `x`, with `relu` its positive part; None if the fast path does not apply."""
-        return attempt("batch_norm", x, lambda dtype: self._compute(x, dtype, relu))
+    def normalize(self, x: Tensor, *, relu: bool = False, gelu: bool = False) -> Tensor | None:
+        """Return the normalized `x`, or its ReLU or (tanh form of) GELU; None if the fast path does not apply."""
+        compute = self._compute_gelu if gelu else self._compute
+        return attempt("batch_norm", x, lambda dtype: compute(x, dtype, relu))
+
+    def _compute_gelu(self, x: Tensor, dtype: paddle.dtype, _: bool) -> Tensor | None:
+        if not self.training or self.options is None or self._use_global_stats is not None:
+            return None
+        return batch_norm_gelu(x, self._given(), compute=dtype)
+
+    def _given(self) -> Statistics:
+        assert self.options is not None
+        return Statistics(self.weight, self.bias, self._mean, self._variance, *self.options)
 
     def _compute(self, x: Tensor, dtype: paddle.dtype, relu: bool) -> Tensor:
         # Quantization-aware training sets the last one temporarily.
         if self.options is None or self._use_global_stats is not None:
             raise UnsupportedError("only the default options have a fast path")
-        statistics = Statistics(self.weight, self.bias, self._mean, self._variance, *self.options)
-        return batch_norm(x, statistics, training=self.training, relu=relu, compute=dtype)
+        return batch_norm(x, self._given(), training=self.training, relu=relu, compute=dtype)
 
 
 class BatchNorm2D(BatchNorm, nn.BatchNorm2D):
@@ -85,20 +96,24 @@ class InstanceNorm2D(Ordinary, nn.InstanceNorm2D):
 
 
 def norm_act(norm: nn.Layer, activation: nn.Layer | None, x: Tensor) -> Tensor:
-    """Return ``activation(norm(x))``; batch normalization and ReLU are computed in one pass over the memory."""
+    """Return ``activation(norm(x))``; batch normalization with ReLU or GELU is one pass over the memory."""
     if (
         active() is not None
         and isinstance(norm, BatchNorm)
-        and isinstance(activation, nn.ReLU)
-        and not (_watched(norm) or _watched(activation))
+        and activation is not None
+        and not (watched(norm) or watched(activation))
     ):
-        y = norm.normalize(x, relu=True)
+        y = None
+        if isinstance(activation, nn.ReLU):
+            y = norm.normalize(x, relu=True)
+        elif isinstance(activation, GELU) and activation.function == GELU_TANH:
+            y = norm.normalize(x, gelu=True)
         if y is not None:
             return y
     y = norm(x)
     return y if activation is None else activation(y)
 
 
-def _watched(layer: nn.Layer) -> bool:
+def watched(layer: nn.Layer) -> bool:
     """Return whether the layer has hooks, which need its own call."""
     return bool(layer._forward_post_hooks or layer._forward_pre_hooks)
