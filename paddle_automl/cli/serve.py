@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-batch", type=int, default=16, metavar="N", help="most items in one run of the network (default: 16)"
     )
     network.add_argument(
-        "--max-wait-ms", type=float, default=2.0, metavar="MS",
-        help="longest time for which an item waits for others (default: 2)",
+        "--max-wait-ms", type=float, default=0.0, metavar="MS",
+        help="longest time for which an item waits for others while the network is idle (default: 0)",
     )  # fmt: skip
     _add_limits(parser.add_argument_group("limits"))
     add_plugin_argument(parser)

@@ -229,7 +229,11 @@ class Predictor:
         return self._fed(arrays)
 
     def _fed(self, arrays: Arrays) -> Raw:
-        found, rejection = self._session_here().all_outputs(arrays), self.bundle.info.rejection
+        return self.raw_of(self._session_here().all_outputs(arrays))
+
+    def raw_of(self, found: Sequence[np.ndarray]) -> Raw:
+        """Return all outputs of a network as what it gives for its items."""
+        rejection = self.bundle.info.rejection
         return Raw(found[0], None if rejection is None else rejection.scores(found))
 
     def _check(self, arrays: Arrays) -> None:

@@ -16,6 +16,7 @@ from paddle_automl.core.version import VERSION
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.serving import paddlex, page, plain, v2
 from paddle_automl.serving.answers import json_answer
+from paddle_automl.serving.direct import DirectRoute
 from paddle_automl.serving.errors import RequestError
 from paddle_automl.serving.guard import Direct, Guard, error_body
 from paddle_automl.serving.metrics import CONTENT_TYPE, Metrics
@@ -49,10 +50,11 @@ class Application:
         self.api = self._routes()
         direct = {f"/v2/models/{name}/infer": Direct("/v2/models/{name}/infer", self._infer)}
         self.asgi = Guard(self.api, self.address, self.limits, self.metrics, direct)
+        self.direct = DirectRoute(self.model, self.asgi)
 
     async def _infer(self, headers: Mapping[bytes, bytes], body: bytes) -> tuple[bytes, Mapping[str, str]]:
         length = headers.get(HEADER.encode())
-        return await v2.answer(self.model, body, None if length is None else length.decode("latin-1"))
+        return await v2.answered(self.model, body, None if length is None else length.decode("latin-1"))
 
     def _routes(self) -> FastAPI:
         # The documentation pages of FastAPI load scripts from the network.

@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from paddle_automl.serving.errors import RequestError, busy
+
+AHEAD_S, AHEAD = 0.0015, 0.5
+"""How long before the expected end of a batch the next one is formed: seconds, and at most this fraction of it."""
+CLOCK_S = 0.0006
+"""Precision of the event loop's clock, which counts milliseconds."""
+MEMORY = 0.1
+"""Weight of the last batch in the expected time of an item."""
 
 
 @dataclass(eq=False)
@@ -26,29 +32,30 @@ class Job:
     future: asyncio.Future[Any]
     arrived: float = field(default_factory=time.monotonic)
     started: float = 0.0
-    """When its batch began, on the monotonic clock."""
+    """When the network was free for its batch, on the monotonic clock."""
     took: float = 0.0
     """Seconds of the batch's run."""
 
 
-Run = Callable[[Hashable, Sequence[Any]], Sequence[Any]]
-"""From the contents of the jobs of one batch to one result each; runs in the executor."""
+Run = Callable[[Hashable, Sequence[Any]], Awaitable[Sequence[Any]]]
+"""From the contents of the jobs of one batch to one result each."""
 
 
 class Batcher:
     """Collects jobs and runs them in batches.
 
-    A batch starts when fewer than `parallel` run and either `batch` items are there or the first has waited
-    `wait_s`. So under load, when items wait for the network anyway, none waits any longer. At most `queue` items
-    wait. If a run fails, each job of the batch is run alone, so that only the faulty one fails.
+    A batch starts when `batch` items are there. It starts with fewer if the network is idle and the first has
+    waited `wait_s`, or if the batch that runs is expected to end soon, so that the network finds the next one when
+    it has finished. So while some clients read their answers and ask again, the network computes those of others.
+    At most `parallel` batches are on their way, of which the network computes one; at most `queue` items wait. If a
+    run fails, each job of the batch is run alone, so that only the faulty one fails.
 
-    All methods belong to the event loop's thread; `run` is called in `executor`.
+    All methods belong to the event loop's thread.
     """
 
     def __init__(
         self,
         run: Run,
-        executor: Executor,
         *,
         batch: int,
         wait_s: float,
@@ -56,11 +63,13 @@ class Batcher:
         parallel: int = 1,
         formed: Callable[[int], None] = lambda rows: None,
     ) -> None:
-        self._run, self._executor, self._formed = run, executor, formed
+        self._run, self._formed = run, formed
         self._batch, self._wait_s, self._queue, self._parallel = batch, wait_s, queue, parallel
         self._jobs: deque[Job] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._due_at = 0.0
         self._running: list[list[Job]] = []
+        self._item_s = 0.0
         self._closed = False
         self.rows = 0
         """Items that wait."""
@@ -90,23 +99,43 @@ class Batcher:
         if waiting:
             await asyncio.wait(waiting)
 
-    def _look(self) -> None:
-        """Start the batches that are ready; for others come back when they will be."""
+    def _look(self, *, read: bool = False) -> None:
+        """Start the batches that are ready; for others come back when they will be.
+
+        `read`: whether all requests that have arrived are read; else that is waited for, so that they share one.
+        """
         while len(self._running) < self._parallel:
             while self._jobs and self._jobs[0].future.done():
                 self._drop()
             if not self._jobs:
                 return
-            left = self._jobs[0].arrived + self._wait_s - time.monotonic()
-            if left > 0 and not self._closed and self.rows < self._batch:
-                if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(left, self._due)
-                return
+            if self.rows < self._batch and not self._closed:
+                due, now = self._due_time(), time.monotonic()
+                if due > now + CLOCK_S or not read:
+                    self._come_back(max(due, now), now)
+                    return
             self._start()
+
+    def _due_time(self) -> float:
+        """Return when the next batch is to start if it does not fill before."""
+        due = self._jobs[0].arrived + self._wait_s
+        if self._running:
+            first = self._running[0]
+            takes = self._item_s * sum(job.rows for job in first)
+            due = max(due, first[0].started + takes - min(AHEAD_S, AHEAD * takes))
+        return due
+
+    def _come_back(self, due: float, now: float) -> None:
+        if self._timer is not None:
+            if self._due_at <= due:
+                return
+            self._timer.cancel()
+        loop, self._due_at = asyncio.get_running_loop(), due
+        self._timer = loop.call_later(due - now, self._due) if due > now else loop.call_soon(self._due)
 
     def _due(self) -> None:
         self._timer = None
-        self._look()
+        self._look(read=True)
 
     def _drop(self) -> Job:
         job = self._jobs.popleft()
@@ -136,39 +165,43 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        jobs = self._take()
+        jobs, now = self._take(), time.monotonic()
+        for job in jobs:
+            job.started = now
         self._running.append(jobs)
-        work = asyncio.get_running_loop().run_in_executor(self._executor, self._work, jobs)
+        work = asyncio.get_running_loop().create_task(self._work(jobs))
         work.add_done_callback(lambda done: self._finished(jobs, done))
 
-    def _work(self, jobs: list[Job]) -> list[Any]:
+    async def _work(self, jobs: list[Job]) -> list[Any]:
         """Run the jobs together, or, if that fails, each alone; an exception stands for the result of one."""
-        started = time.monotonic()
         try:
-            results: list[Any] = list(self._run(jobs[0].kind, [job.content for job in jobs]))
+            return list(await self._run(jobs[0].kind, [job.content for job in jobs]))
         except Exception as error:  # noqa: BLE001  the clients get it as their answer
-            results = [error] if len(jobs) == 1 else [self._alone(job) for job in jobs]
-        took = time.monotonic() - started
-        for job in jobs:
-            job.started, job.took = started, took
-        return results
+            return [error] if len(jobs) == 1 else [await self._alone(job) for job in jobs]
 
-    def _alone(self, job: Job) -> Any:
+    async def _alone(self, job: Job) -> Any:
         try:
-            return self._run(job.kind, [job.content])[0]
+            return (await self._run(job.kind, [job.content]))[0]
         except Exception as error:  # noqa: BLE001  as above
             return error
 
-    def _finished(self, jobs: list[Job], work: asyncio.Future[list[Any]]) -> None:
+    def _finished(self, jobs: list[Job], work: asyncio.Task[list[Any]]) -> None:
+        now = time.monotonic()
         self._running.remove(jobs)
+        took = now - jobs[0].started
+        item_s = took / sum(job.rows for job in jobs)
+        self._item_s += (item_s - self._item_s) * (MEMORY if self._item_s else 1.0)
         failed = None if work.cancelled() else work.exception()
         lost = RequestError(500, "the network could not be run")
         results = [failed or lost] * len(jobs) if failed or work.cancelled() else work.result()
+        for job in self._running[0] if self._running else ():
+            job.started = now
         for job, result in zip(jobs, results, strict=True):
+            job.took = took
             if job.future.done():
                 continue
             if isinstance(result, BaseException):
                 job.future.set_exception(result)
             else:
                 job.future.set_result(result)
-        self._look()
+        self._look(read=True)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from paddle_automl.serving.direct import DirectRoute
 
 MOST_HEADER_BYTES = 65_536
 """Most bytes of a request's first line and headers."""
 IDLE_S = 15.0
 """Longest time until a request's headers are complete, and between two requests of a connection."""
+AT_ONCE_S = 0.05
+"""Time within which a small body comes after its headers: clients often send the two apart."""
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -19,10 +26,13 @@ class GuardedConnection(HttpToolsProtocol):
 
     A connection without the headers of a request is closed after `IDLE_S`; headers beyond `MOST_HEADER_BYTES` are
     answered with 431; a connection beyond `most` is answered with 503 at once.
+
+    A small request for the `direct` route whose body arrives within `AT_ONCE_S` is handed to it.
     """
 
     most: int = 512
     idle_s: float = IDLE_S
+    direct: DirectRoute | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -30,6 +40,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._header_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
+        self._pending: _Direct | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin; refuse one connection too many."""
@@ -42,6 +53,7 @@ class GuardedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._stop_waiting()
+        self._take_pending()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -51,6 +63,8 @@ class GuardedConnection(HttpToolsProtocol):
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
+        if self._pending is not None:
+            self._wait_for_body(self._pending)
         if self._in_headers and self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self._refuse("431 Request Header Fields Too Large", "the request's headers are too large")
 
@@ -64,12 +78,61 @@ class GuardedConnection(HttpToolsProtocol):
         """Begin a request: from here on the guard measures its time."""
         self._in_headers = False
         self._stop_waiting()
+        if self.direct is not None and (self.cycle is None or self.cycle.response_complete):
+            names = dict(self.headers)
+            if self.direct.takes(self.parser.get_method(), self.url, names):
+                self._pending = _Direct(names, keep_alive=self.parser.get_http_version() != "1.0")
+                return
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._pending is None:
+            super().on_body(body)
+        else:
+            self._pending.parts.append(body)
 
     def on_message_complete(self) -> None:
         """The request is complete; the next bytes are headers."""
         self._in_headers, self._header_bytes = True, 0
-        super().on_message_complete()
+        pending = self._take_pending()
+        if pending is None or self.direct is None:
+            super().on_message_complete()
+            return
+        pending.keep_alive = pending.keep_alive and self.parser.should_keep_alive()
+        self.cycle = pending  # type: ignore[assignment]
+        self.direct.answer(pending.names, b"".join(pending.parts), pending.started, partial(self._reply, pending))
+
+    def _wait_for_body(self, pending: _Direct) -> None:
+        """Leave a request to the guard if its body comes late."""
+        if pending.timer is None:
+            pending.timer = self.loop.call_later(AT_ONCE_S, self._begin_pending)
+
+    def _take_pending(self) -> _Direct | None:
+        pending, self._pending = self._pending, None
+        if pending is not None and pending.timer is not None:
+            pending.timer.cancel()
+        return pending
+
+    def _begin_pending(self) -> None:
+        pending = self._take_pending()
+        if pending is None or self.transport.is_closing():
+            return
+        super().on_headers_complete()
+        for part in pending.parts:
+            super().on_body(part)
+
+    def _reply(self, pending: _Direct, first: bytes, rest: bytes) -> None:
+        pending.response_complete = True
+        if pending.disconnected or self.transport.is_closing():
+            return
+        lines = [b"%s: %s\r\n" % item for item in self.server_state.default_headers]
+        if not pending.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([first, *lines, rest]))
+        self.on_response_complete()
+        if not pending.keep_alive:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -103,6 +166,23 @@ class GuardedConnection(HttpToolsProtocol):
         self.transport.close()
 
 
-def connection_type(most: int, idle_s: float = IDLE_S) -> type[GuardedConnection]:
+@dataclass(eq=False)
+class _Direct:
+    """A request of the direct route, with what uvicorn asks of one that it answers itself."""
+
+    names: dict[bytes, bytes]
+    keep_alive: bool
+    started: float = field(default_factory=time.monotonic)
+    parts: list[bytes] = field(default_factory=list)
+    timer: asyncio.TimerHandle | None = None
+    more_body: bool = False
+    disconnected: bool = False
+    response_complete: bool = False
+    message_event: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def connection_type(
+    most: int, idle_s: float = IDLE_S, direct: DirectRoute | None = None
+) -> type[GuardedConnection]:
     """Return the connections of a server that has at most `most` of them."""
-    return type("Connection", (GuardedConnection,), {"most": most, "idle_s": idle_s})
+    return type("Connection", (GuardedConnection,), {"most": most, "idle_s": idle_s, "direct": direct})

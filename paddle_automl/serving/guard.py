@@ -82,7 +82,7 @@ class Guard:
         started = time.monotonic()
         try:
             headers = dict(scope["headers"])
-            self._may_ask(scope, headers)
+            self.may_ask(scope["path"], headers)
             await self._serve(scope, headers, receive, answer, started)
         except RequestError as error:
             await answer.refuse(error, scope["path"])
@@ -102,10 +102,10 @@ class Guard:
         try:
             body = bytearray()
             if scope["method"] not in NO_BODY:
-                announced = self._announced(headers)
+                announced = self.announced(headers)
                 with within(limit, slow):
                     async for part in _parts(receive):
-                        held = self._hold(held, len(body) + len(part), announced)
+                        held = self.hold(held, len(body) + len(part), announced)
                         body += part
                 self.metrics.took("receive", time.monotonic() - started)
             with within(limit, RequestError(504, f"the answer took longer than {limit:g} s")):
@@ -118,16 +118,16 @@ class Guard:
         except _GoneError:
             answer.status = 499
         finally:
-            self._held -= held
+            self.release(held)
 
-    def _may_ask(self, scope: Message, headers: dict[bytes, bytes]) -> None:
+    def may_ask(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Raise RequestError for a wrong host, another origin or a missing token."""
         host = _host(headers.get(b"host", b""))
         if self._names is not None and host not in self._names:
             raise RequestError(403, f"the host '{host[:80]}' is not one of this server's; see --allow-host")
         origin = headers.get(b"origin")
         if origin is not None and origin.partition(b"://")[2] != headers.get(b"host"):
             raise RequestError(403, "requests from pages of another origin are not allowed")
-        path = scope["path"]
         if self._token is None or path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return
         given = headers.get(b"authorization", b"")
@@ -136,15 +136,19 @@ class Guard:
                 401, "send the server's token as 'Authorization: Bearer TOKEN'", www_authenticate="Bearer"
             )
 
-    def _announced(self, headers: dict[bytes, bytes]) -> int:
+    def announced(self, headers: Mapping[bytes, bytes]) -> int:
+        """Return the length that a body says it has; raises RequestError (413) if it is not allowed."""
         length = headers.get(b"content-length", b"0")
         announced = int(length) if length.isdigit() and len(length) < 19 else 2**62
         if announced > self.limits.body_bytes:
             raise self._too_large()
         return announced
 
-    def _hold(self, held: int, size: int, announced: int) -> int:
-        """Count `size` bytes of a body, of which `held` are counted already; returns what is counted."""
+    def hold(self, held: int, size: int, announced: int) -> int:
+        """Count `size` bytes of a body, of which `held` are counted already; returns what is counted.
+
+        Raises RequestError (413, 503) for too many; `release` takes them back.
+        """
         if size > self.limits.body_bytes:
             raise self._too_large()
         need = max(size, announced)
@@ -152,6 +156,10 @@ class Guard:
             raise busy("the server holds too many large requests; try again later")
         self._held += need - held
         return need
+
+    def release(self, held: int) -> None:
+        """Count the bytes of a body no longer."""
+        self._held -= held
 
     def _too_large(self) -> RequestError:
         return RequestError(

@@ -6,9 +6,10 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from paddle_automl.inputs.base import Arrays, Media
 from paddle_automl.serving.batcher import Batcher, Job
 from paddle_automl.serving.errors import RequestError, busy
 from paddle_automl.serving.metrics import Metrics
+from paddle_automl.serving.network import ServedPredictor
 from paddle_automl.serving.options import Limits
 
 PARALLEL = 2
@@ -54,7 +56,6 @@ class ServedModel:
         self._open = any(None in spec.shape for spec in predictor.bundle.info.inputs)
         self._batcher = Batcher(
             self._run,
-            self._runner,
             batch=limits.batch,
             wait_s=limits.wait_ms / 1000,
             queue=limits.queue,
@@ -91,11 +92,11 @@ class ServedModel:
 
     async def warm_up(self) -> None:
         """Run the network with each size of a batch, so that no request meets its first, slow runs."""
-        loop, rng = asyncio.get_running_loop(), np.random.default_rng(0)
+        rng = np.random.default_rng(0)
         # The largest first: smaller ones find its memory.
         for size in range(self.limits.batch, 0, -1):
             arrays = self.predictor.input.example(size, rng)
-            await loop.run_in_executor(self._runner, self._run, (ARRAYS,), [arrays])
+            await self._run((ARRAYS,), [arrays])
         self.ready = True
 
     async def close(self) -> None:
@@ -133,15 +134,22 @@ class ServedModel:
         ]
 
     async def run(self, arrays: Arrays) -> Raw:
-        """Return the network's results for arrays ``[N, ...]`` by name; raises DataError if they do not fit."""
+        """Return the network's results for arrays ``[N, ...]`` by name; raises as `submit`."""
+        raw: Raw = await self._done(self.submit(arrays))
+        return raw
+
+    def submit(self, arrays: Arrays) -> Job:
+        """Queue arrays ``[N, ...]`` by name; `done` takes the job when its future has a result.
+
+        Raises DataError if they do not fit, RequestError for too many items or if there is no room.
+        """
         self._must_be_ready()
         self.predictor.check_arrays(arrays)
         count = len(next(iter(arrays.values())))
         self.check_count(count)
         self._check_numbers(arrays)
         shapes = tuple((name, array.shape[1:], array.dtype.str) for name, array in arrays.items())
-        raw: Raw = await self._done(self._batcher.submit((ARRAYS, shapes), arrays, count))
-        return raw
+        return self._batcher.submit((ARRAYS, shapes), arrays, count)
 
     def _check_numbers(self, arrays: Arrays) -> None:
         """Raise DataError for numbers that a network cannot take, or that would take too much memory."""
@@ -208,23 +216,37 @@ class ServedModel:
         return ITEMS, item.content.shape, item.content.dtype.str, size
 
     async def _done(self, job: Job) -> Any:
-        result = await job.future
+        await job.future
+        return self.done(job)
+
+    def done(self, job: Job) -> Any:
+        """Return the result of a job whose future is done, and record its times; raises what it failed with."""
+        result = job.future.result()
         self.metrics.took("queue", job.started - job.arrived)
         self.metrics.took("network", job.took)
         self.metrics.items.inc(job.rows)
         return result
 
-    def _run(self, kind: Any, contents: Sequence[Any]) -> list[Raw]:
-        """Run one batch; returns the results of each job. In the runner's thread."""
+    async def _run(self, kind: Any, contents: Sequence[Any]) -> list[Raw]:
+        """Run one batch; returns the results of each job."""
         if kind[0] == ITEMS:
-            counts = [len(items) for items in contents]
-            items = contents[0] if len(contents) == 1 else np.concatenate(contents)
-            arrays: Arrays = self.predictor.input.batch(items)
+            counts, loop = [len(items) for items in contents], asyncio.get_running_loop()
+            parts: Sequence[Arrays] = [await loop.run_in_executor(self._runner, self._prepared, contents)]
         else:
-            counts = [len(next(iter(arrays.values()))) for arrays in contents]
-            arrays = contents[0] if len(contents) == 1 else _joined(contents)
-        raw, ends = self.predictor.run(arrays), np.cumsum(counts)
-        return [_rows(raw, slice(int(end) - count, int(end))) for end, count in zip(ends, counts, strict=True)]
+            counts, parts = [len(next(iter(arrays.values()))) for arrays in contents], contents
+        raw, ends = await self._network(parts), accumulate(counts)
+        return [_rows(raw, slice(end - count, end)) for end, count in zip(ends, counts, strict=True)]
+
+    def _prepared(self, contents: Sequence[np.ndarray]) -> Arrays:
+        """Return the arrays of read items; in the runner's thread."""
+        return self.predictor.input.batch(contents[0] if len(contents) == 1 else np.concatenate(contents))
+
+    async def _network(self, parts: Sequence[Arrays]) -> Raw:
+        """Return the network's results for arrays that follow each other along the batch axis."""
+        if isinstance(self.predictor, ServedPredictor):
+            return await self.predictor.run_parts(parts)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._runner, lambda: self.predictor.run(_joined(parts)))
 
 
 def name_of(text: str) -> str:
@@ -237,7 +259,9 @@ def _rows(raw: Raw, rows: slice) -> Raw:
     return replace(raw, outputs=raw.outputs[rows], known=None if raw.known is None else raw.known[rows])
 
 
-def _joined(contents: Sequence[Arrays]) -> Mapping[str, np.ndarray]:
+def _joined(contents: Sequence[Arrays]) -> Arrays:
+    if len(contents) == 1:
+        return contents[0]
     return {name: np.concatenate([arrays[name] for arrays in contents]) for name in contents[0]}
 
 

@@ -6,15 +6,20 @@ loop for the length of each batch: no request would be read meanwhile, and no he
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import io
 import json
+import math
 import multiprocessing
 import os
 import signal
+import socket
+import struct
 import sys
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +39,10 @@ END_S = 5.0
 """Longest time for which the process may take to end."""
 ERRORS: dict[str, type[AutoMLError]] = {"BundleError": BundleError}
 """Errors of loading that keep their type."""
+LENGTHS = struct.Struct("<IQ")
+"""What a message begins with: the lengths in bytes of its description and of its arrays."""
+STREAM_BYTES = 2**18
+Named = dict
 
 
 class ServedPredictor(Predictor):
@@ -43,25 +52,32 @@ class ServedPredictor(Predictor):
         self._plugins = absolute_plugins(plugins)
         super().__init__(bundle, **options)
 
-    def _load(self) -> RemoteSession:
+    def _load(self) -> Any:
         return RemoteSession(self.bundle.folder, self.format, self._device, self._threads, self._plugins)
 
-    def run(self, arrays: Arrays) -> Raw:
-        """Return what the network gives; two threads may do so at a time, see `RemoteSession`."""
-        self.check_arrays(arrays)
-        return self._fed(arrays)
+    async def run_parts(self, parts: Sequence[Arrays]) -> Raw:
+        """Return what the network gives for arrays that follow each other along the batch axis.
+
+        All parts have the same names, types and shapes but for the length of that axis, and were checked
+        (`check_arrays`). Two may run at a time, see `RemoteSession`.
+        """
+        return self.raw_of(await self._remote.outputs(parts))
 
     def close(self) -> None:
         """End the network's process."""
+        self._remote.close()
+
+    @property
+    def _remote(self) -> RemoteSession:
         assert isinstance(self._session, RemoteSession)
-        self._session.close()
+        return self._session
 
 
 class RemoteSession:
-    """A session of a bundle's format in another process, which is started at once and loads meanwhile.
+    """A bundle's format in another process, which is started at once and loads meanwhile.
 
-    Calls from several threads are sent at once and computed one after the other, so that the network finds its next
-    batch as soon as it has finished one. If the process ends by itself, runs fail as "try again", and a new one is
+    Calls that overlap are sent at once and computed one after the other, so that the network finds its next batch
+    as soon as it has finished one. If the process ends by itself, runs fail as "try again", and a new one is
     started.
     """
 
@@ -69,21 +85,21 @@ class RemoteSession:
         self, folder: Path, name: str, device: str = "cpu", threads: int = 1, plugins: Sequence[str] = ()
     ) -> None:
         self._arguments = (str(folder), name, device, threads, tuple(plugins))
-        self._lock = threading.Lock()
         self._closed = False
         self._link = _Link(self._arguments)
 
-    def __call__(self, arrays: Arrays) -> np.ndarray:
-        """Return outputs, float32 [N, K], of the network's arrays."""
-        return self.all_outputs(arrays)[0]
+    async def outputs(self, parts: Sequence[Arrays]) -> list[np.ndarray]:
+        """Return all outputs for the parts one after the other along the batch axis.
 
-    def all_outputs(self, arrays: Arrays) -> list[np.ndarray]:
-        """Return all outputs; raises MachineError for an error of the runtime, RequestError if it ended."""
+        Raises MachineError for an error of the runtime or of loading, RequestError (503) if the process ended.
+        """
         link = self._link
         try:
-            return list(link.run(arrays).values())
+            return list((await link.run(parts)).values())
         except (EOFError, OSError):
-            self._replace(link)
+            if self._link is link and not self._closed:
+                link.end()
+                self._link = _Link(self._arguments)
             raise busy("the network's process ended; it is started again") from None
 
     def close(self) -> None:
@@ -96,104 +112,167 @@ class RemoteSession:
         """Return the id of the process."""
         return self._link.process_id
 
-    def _replace(self, link: _Link) -> None:
-        """Start a new process, unless another thread has done so."""
-        with self._lock:
-            if self._link is link and not self._closed:
-                link.end()
-                self._link = _Link(self._arguments)
-
 
 class _Link:
-    """One process of the network, and the connection to it."""
+    """One process of the network, and the connection to it; belongs to one event loop."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self._socket, other = socket.socketpair()
         context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, *arguments), name="network", daemon=True)
         with _without_main():
             self._process.start()
         other.close()
-        self._sending, self._turn = threading.Lock(), threading.Condition()
-        # The first message says that the network is loaded, or why it cannot be.
-        self._sent, self._received = 1, 0
+        self._loaded: asyncio.Task[_Answers] | None = None
 
     @property
     def process_id(self) -> int | None:
         found: int | None = self._process.pid
         return found
 
-    def run(self, arrays: Arrays) -> dict[str, np.ndarray]:
+    async def run(self, parts: Sequence[Arrays]) -> Named:
         """Return the outputs; raises EOFError or OSError if the process has ended, MachineError for others."""
-        self._load()
-        with self._sending:
-            number = self._sent
-            self._sent += 1
-            send(self._connection, arrays)
-        return self._answer(number)
+        if self._loaded is None:
+            self._loaded = asyncio.get_running_loop().create_task(self._load())
+        # Others wait for it too, so it is not cancelled with one of them.
+        answers = self._loaded.result() if self._loaded.done() else await asyncio.shield(self._loaded)
+        return await answers.to(frame(parts))
 
-    def _load(self) -> None:
-        if self._received:
-            return
-        with self._sending:
-            if not self._received:
-                try:
-                    self._answer(0)
-                except (EOFError, OSError):
-                    self.end()
-                    code = self._process.exitcode
-                    raise MachineError(f"the network's process ended while it loaded (exit code {code})") from None
-
-    def _answer(self, number: int) -> dict[str, np.ndarray]:
-        """Return the answer to a message when its turn has come: they come in the order of the messages."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._received >= number)
+    async def _load(self) -> _Answers:
+        """Connect, and wait for the first message: that the network is loaded, or why it cannot be."""
+        loop, answers = asyncio.get_running_loop(), _Answers()
+        # The transport closes its own; this one ends the process even if the loop has ended before.
+        given = self._socket.dup()
+        if given.family == getattr(socket, "AF_UNIX", None):
+            await loop.create_unix_connection(lambda: answers, sock=given)
+        else:
+            await loop.create_connection(lambda: answers, sock=given)
         try:
-            return receive(self._connection)
-        finally:
-            with self._turn:
-                self._received += 1
-                self._turn.notify_all()
+            await answers.to(b"")
+        except (EOFError, OSError):
+            self.end()
+            code = self._process.exitcode
+            raise MachineError(f"the network's process ended while it loaded (exit code {code})") from None
+        return answers
 
     def end(self) -> None:
         """End the process."""
-        self._connection.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
         self._process.join(END_S)
         if self._process.is_alive():
             self._process.kill()
             self._process.join(END_S)
 
 
-def send(connection: Connection, arrays: Arrays) -> None:
-    """Send arrays by name: a description in JSON, then the bytes of each."""
-    found = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    described = [(name, array.dtype.str, array.shape) for name, array in found.items()]
-    connection.send_bytes(json.dumps({"arrays": described}).encode())
-    for array in found.values():
-        connection.send_bytes(array.reshape(-1).view(np.uint8).data)
+class _Answers(asyncio.Protocol):
+    """The server's end of the connection: answers come in the order of the messages."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[Named]] = deque()
+        self._data = bytearray()
+        self._transport: Any = None
+        self._lost = False
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(EOFError())
+        self._waiting.clear()
+
+    def to(self, message: bytes) -> asyncio.Future[Named]:
+        """Send a message, and return the future of its answer."""
+        future: asyncio.Future[Named] = asyncio.get_running_loop().create_future()
+        if self._lost:
+            future.set_exception(EOFError())
+            return future
+        self._waiting.append(future)
+        if message:
+            self._transport.write(message)
+        return future
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while (end := _end_of(self._data)) is not None:
+            message, self._data = bytes(self._data[:end]), self._data[end:]
+            future = self._waiting.popleft()
+            if future.done():
+                continue
+            try:
+                future.set_result(_arrays_of(message))
+            except AutoMLError as error:
+                future.set_exception(error)
 
 
-def receive(connection: Connection) -> dict[str, np.ndarray]:
-    """Return what `send` sent; raises the error that `_fail` sent, EOFError if the other process has ended."""
-    head = json.loads(connection.recv_bytes())
-    if "error" in head:
-        raise ERRORS.get(head["type"], MachineError)(head["error"])
-    arrays = {}
-    for name, dtype, shape in head["arrays"]:
-        array = np.empty(shape, dtype)
-        connection.recv_bytes_into(array.reshape(-1).view(np.uint8).data)
-        arrays[name] = array
-    return arrays
+def frame(parts: Sequence[Arrays]) -> bytes:
+    """Return the message with arrays by name, each part's after the last one's along the first axis.
+
+    The lengths of two pieces as in `LENGTHS`, a description in JSON, and the bytes of each array.
+    """
+    rows = sum(len(array) for part in parts for array in islice(part.values(), 1))
+    described, pieces = [], []
+    for name, first in parts[0].items():
+        described.append((name, first.dtype.str, (rows, *first.shape[1:]) if first.ndim else ()))
+        pieces += [np.ascontiguousarray(part[name]) for part in parts]
+    head = json.dumps(described).encode()
+    size = sum(piece.nbytes for piece in pieces)
+    return b"".join(
+        [LENGTHS.pack(len(head), size), head, *(piece.data.cast("B") for piece in pieces if piece.size)]
+    )
 
 
-def _fail(connection: Connection, error: BaseException) -> None:
+def _end_of(data: bytearray) -> int | None:
+    """Return where the first message of the data ends, or None if it is not complete."""
+    if len(data) < LENGTHS.size:
+        return None
+    end = LENGTHS.size + sum(LENGTHS.unpack_from(data))
+    return end if len(data) >= end else None
+
+
+def _arrays_of(message: bytes) -> Named:
+    """Return the arrays of a message; raises the error that `_failure` tells of."""
+    length, _ = LENGTHS.unpack_from(message)
+    start = LENGTHS.size + length
+    described = json.loads(message[LENGTHS.size : start])
+    if isinstance(described, dict):
+        raise ERRORS.get(described["type"], MachineError)(described["error"])
+    found = {}
+    for name, dtype, shape in described:
+        array = np.frombuffer(message, dtype, math.prod(shape), start).reshape(shape)
+        start += array.nbytes
+        found[name] = array
+    return found
+
+
+def _failure(error: BaseException) -> bytes:
+    """Return the message that tells of an error."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    head = {"type": type(error).__name__, "error": lines[0] if lines else type(error).__name__}
-    connection.send_bytes(json.dumps(head).encode())
+    head = json.dumps({"type": type(error).__name__, "error": lines[0] if lines else type(error).__name__}).encode()
+    return LENGTHS.pack(len(head), 0) + head
+
+
+def _received(stream: io.BufferedReader) -> Named:
+    """Return the arrays of the next message; raises EOFError if the server has closed the connection."""
+    head = stream.read(LENGTHS.size)
+    if len(head) < LENGTHS.size:
+        raise EOFError
+    found = {}
+    for name, dtype, shape in json.loads(stream.read(LENGTHS.unpack(head)[0])):
+        array = np.empty(shape, dtype)
+        raw = array.reshape(-1).view(np.uint8).data
+        if stream.readinto(raw) != len(raw):
+            raise EOFError
+        found[name] = array
+    return found
 
 
 def _serve(
-    connection: Connection, folder: str, name: str, device: str, threads: int, plugins: Sequence[str]
+    connection: socket.socket, folder: str, name: str, device: str, threads: int, plugins: Sequence[str]
 ) -> None:
     """Load the network, then run it for each batch, until the server closes the connection."""
     # The terminal sends Ctrl-C to this process too; the server ends it when the last request is answered.
@@ -210,18 +289,20 @@ def _serve(
         # The server has compared the files with their hashes.
         session = Bundle.open(folder, check_files=False).session(device=device, threads=threads, name=name)
     except Exception as error:  # noqa: BLE001  told to the server
-        _fail(connection, error)
+        connection.sendall(_failure(error))
         return
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
-        send(connection, {})
+        connection.sendall(frame([{}]))
+        stream = connection.makefile("rb", STREAM_BYTES)
+        assert isinstance(stream, io.BufferedReader)
         while True:
-            arrays = receive(connection)
+            arrays = _received(stream)
             try:
                 found = session.all_outputs(arrays)
+                answer = frame([{str(number): array for number, array in enumerate(found)}])
             except Exception as error:  # noqa: BLE001  told to the server
-                _fail(connection, error)
-                continue
-            send(connection, {str(number): array for number, array in enumerate(found)})
+                answer = _failure(error)
+            connection.sendall(answer)
 
 
 @contextlib.contextmanager

@@ -17,8 +17,8 @@ class Limits:
 
     batch: int = 16
     """Most items in one run of the network."""
-    wait_ms: float = 2.0
-    """Longest time for which the first item of a batch waits for others."""
+    wait_ms: float = 0.0
+    """Longest time for which the first item of a batch waits for others while the network has nothing to do."""
     queue: int = 256
     """Most items that wait for the network; a request beyond is refused with 503."""
     items: int = 64

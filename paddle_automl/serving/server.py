@@ -75,7 +75,7 @@ def server_of(app: Application, started: Callable[[], None] = lambda: None) -> S
     """Return uvicorn's server of an application; `started` is called when it listens."""
     config = uvicorn.Config(
         app.asgi,
-        http=connection_type(app.limits.connections),
+        http=connection_type(app.limits.connections, direct=app.direct),
         ws="none",
         lifespan="on",
         access_log=False,

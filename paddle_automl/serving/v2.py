@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,17 @@ from fastapi import APIRouter, Request, Response
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.version import VERSION
-from paddle_automl.deployment.predictor import Prediction
+from paddle_automl.deployment.predictor import Prediction, Raw
+from paddle_automl.inputs.base import Arrays
 from paddle_automl.serving import tensors
 from paddle_automl.serving.answers import json_answer
+from paddle_automl.serving.batcher import Job
 from paddle_automl.serving.errors import RequestError
 from paddle_automl.serving.model import ServedModel
 
 SERVER = "paddle_automl"
+Answer = tuple[bytes, dict[str, str]]
+"""Body and headers of an answer."""
 ANSWER = "answer"
 """Output with each item's answer in words."""
 
@@ -53,16 +58,47 @@ def router(model: ServedModel) -> APIRouter:
     @routes.post("/models/{name}/versions/{version}/infer")
     async def infer(request: Request, name: str, version: str = "1") -> Any:
         _known(model, name, version)
-        body, headers = await answer(model, await request.body(), request.headers.get(tensors.HEADER))
+        body, headers = await answered(model, await request.body(), request.headers.get(tensors.HEADER))
         return Response(body, headers=headers)
 
     return routes
 
 
-async def answer(model: ServedModel, body: bytes, header_length: str | None) -> tuple[bytes, dict[str, str]]:
+async def answered(model: ServedModel, body: bytes, header_length: str | None) -> Answer:
     """Return body and headers of the answer to an inference request; raises RequestError."""
-    given = tensors.parse(body, header_length)
-    outputs, answers = await _results(model, given)
+    return await answer(model, tensors.parse(body, header_length))
+
+
+async def answer(model: ServedModel, given: tensors.Request) -> Answer:
+    """Return the same for a parsed request."""
+    arrays = arrays_of(model, given)
+    if arrays is not None:
+        job = submit(model, arrays)
+        await asyncio.wait([job.future])
+        return answer_of(model, given, model.done(job))
+    predictions = await model.predict(_sources(model, given.inputs[0]))
+    for number, item in enumerate(predictions):
+        if item.answer is None:
+            raise RequestError(400, f"element {number}: {item.error}")
+    return _response(model, given, _numbers(predictions), lambda: predictions)
+
+
+def submit(model: ServedModel, arrays: Arrays) -> Job:
+    """Queue arrays; raises RequestError."""
+    try:
+        return model.submit(arrays)
+    except DataError as error:
+        raise RequestError(400, str(error)) from None
+
+
+def answer_of(model: ServedModel, given: tensors.Request, raw: Raw) -> Answer:
+    """Return body and headers of the answer from what the network gave."""
+    return _response(model, given, raw.outputs, lambda: model.predictor.answer(raw))
+
+
+def _response(
+    model: ServedModel, given: tensors.Request, outputs: np.ndarray, answers: Callable[[], Sequence[Prediction]]
+) -> Answer:
     found: dict[str, Any] = {outputs_name(model): outputs}
     if given.outputs is None or ANSWER in given.outputs:
         found[ANSWER] = [item.label or "" for item in answers()]
@@ -104,24 +140,16 @@ def outputs_name(model: ServedModel) -> str:
     return "values" if model.predictor.task.final.activation == "identity" else "probabilities"
 
 
-async def _results(model: ServedModel, given: tensors.Request) -> Any:
-    """Return the outputs, float32 ``[N, K]``, and a function that returns the predictions."""
+def arrays_of(model: ServedModel, given: tensors.Request) -> Arrays | None:
+    """Return the arrays of a request, or None if it holds files or texts; raises RequestError."""
     if len(given.inputs) == 1 and given.inputs[0].datatype == tensors.BYTES and model.media is not None:
-        predictions = await model.predict(_sources(model, given.inputs[0]))
-        for number, item in enumerate(predictions):
-            if item.answer is None:
-                raise RequestError(400, f"element {number}: {item.error}")
-        return _numbers(predictions), lambda: predictions
+        return None
     arrays = {}
     for tensor in given.inputs:
         if tensor.array is None:
             raise RequestError(400, f"'{tensor.name}' must be numbers, got {tensors.BYTES}")
         arrays[tensor.name] = tensor.array
-    try:
-        raw = await model.run(arrays)
-    except DataError as error:
-        raise RequestError(400, str(error)) from None
-    return raw.outputs, lambda: model.predictor.answer(raw)
+    return arrays
 
 
 def _sources(model: ServedModel, tensor: tensors.Tensor) -> Sequence[Any]:

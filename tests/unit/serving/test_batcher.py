@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,20 +16,19 @@ class Network:
         self.seconds = seconds
         self.batches = []
 
-    def __call__(self, kind, contents):
+    async def __call__(self, kind, contents):
         self.batches.append(list(contents))
-        time.sleep(self.seconds)
+        await asyncio.sleep(self.seconds)
         return [[2 * number + 0 for number in content] for content in contents]
 
 
 def with_batcher(scenario, network, **options):
     async def run():
-        with ThreadPoolExecutor(1) as pool:
-            batcher = Batcher(network, pool, **{"batch": 4, "wait_s": 0.05, "queue": 10, **options})
-            try:
-                return await scenario(batcher)
-            finally:
-                await batcher.close()
+        batcher = Batcher(network, **{"batch": 4, "wait_s": 0.05, "queue": 10, **options})
+        try:
+            return await scenario(batcher)
+        finally:
+            await batcher.close()
 
     return asyncio.run(run())
 

@@ -91,8 +91,49 @@ def test_a_slow_body_is_refused_and_its_connection_closed(predictor):
         assert b"did not arrive within 0.3 s" in found
 
 
+def inference(count=1):
+    body = json.dumps(request_of(count)).encode()
+    start = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    return start.encode(), body
+
+
+def test_small_inferences_are_answered_directly_and_others_by_the_guard(predictor, monkeypatch):
+    with running(predictor, timeout_s=0.3) as server:
+        direct, answer = [], type(server.app.direct).answer
+
+        def counted(self, *given):
+            direct.append(1)
+            return answer(self, *given)
+
+        monkeypatch.setattr(type(server.app.direct), "answer", counted)
+        start, body = inference()
+        close = b"Connection: close\r\n\r\n"
+        whole = spoken(server.port, start + close + body)
+        apart = spoken(server.port, start + close, body)
+        assert len(direct) == 2
+        late = spoken(server.port, start + close + body[:5], body[5:], pause=0.1)
+        assert len(direct) == 2
+        for found in (whole, apart, late):
+            assert found.startswith(b"HTTP/1.1 200 OK\r\n")
+            head, _, content = found.partition(b"\r\n\r\n")
+            assert content == whole.partition(b"\r\n\r\n")[2]
+            names = {line.partition(b":")[0] for line in head.split(b"\r\n")[1:]}
+            assert {b"date", b"connection", b"content-type", b"content-length", b"x-frame-options"} <= names
+        never = spoken(server.port, start + b"\r\n" + body[:5])
+        assert never.startswith(b"HTTP/1.1 408")
+        # An incomplete request whose client has gone, and two in one piece: their answers come in order.
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(start + b"\r\n" + body[:5])
+        found = spoken(server.port, start + b"\r\n" + body + start + close + b"x" * len(body))
+        assert found.count(b"HTTP/1.1 ") == 2
+        assert found.index(b"HTTP/1.1 200") < found.index(b"HTTP/1.1 400")
+        old = spoken(server.port, start.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n" + body)
+        assert b"connection: close" in old
+        assert len(direct) == 4
+
+
 def test_headers_have_a_limit_of_size_and_time(predictor, monkeypatch):
-    monkeypatch.setattr("paddle_automl.serving.server.connection_type.__defaults__", (0.3,))
+    monkeypatch.setattr("paddle_automl.serving.server.connection_type.__defaults__", (0.3, None))
     with running(predictor) as server:
         assert spoken(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n") == b""
         assert spoken(server.port, b"") == b""
@@ -218,7 +259,7 @@ def test_not_ready_until_warm(predictor, monkeypatch):
 
 def test_a_failure_of_the_server_is_a_500_without_details(predictor, monkeypatch, caplog):
     with running(predictor) as server:
-        monkeypatch.setattr(server.app.model, "run", lambda arrays: 1 / 0)
+        monkeypatch.setattr(server.app.model, "submit", lambda arrays: 1 / 0)
         answer = server.post(INFER, request_of(1))
         assert (answer.status, answer.error) == (500, "the server failed; its log says why")
         assert "ZeroDivisionError" in caplog.text
