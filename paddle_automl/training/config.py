@@ -16,6 +16,9 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS
 from paddle_automl.training.progressive import Progressive
 from paddle_automl.training.tables import TablesConfig
 
+SMALLEST_BATCH = 8
+"""Least items of a step that `TrainingConfig.least_steps` may lead to."""
+
 
 class EmaConfig(Section):
     """Average of the weights over the steps; the average is evaluated, saved and exported."""
@@ -50,6 +53,9 @@ class TrainingConfig(Section):
     """Threads of the fast layers and of Paddle's linear algebra in a training that runs alone: the refit, and
     tools/train.py. auto: one, or all cores where the time is limited and a few timed steps are faster with them.
     Results are the same within rounding. The cores of trials side by side are divided by the executor."""
+    least_steps: int = Field(1, ge=1)
+    """Fewest steps of an epoch: batches are smaller where the items are too few for so many of `batch_size`, but
+    of 8 at least."""
     steps_per_epoch: int | None = Field(None, ge=1)
     """Most steps of an epoch; the next epoch draws other items. None: an epoch goes over all training data."""
     sampling: Literal["shuffled", "balanced"] = "shuffled"
@@ -76,6 +82,11 @@ class TrainingConfig(Section):
     average_epochs: int | None = Field(None, ge=2)
     """Epochs over whose ends the weights are averaged; the average of the last ones is evaluated, saved and
     exported. None: no such average. See also ema, which averages over steps."""
+    soup: int | None = Field(None, ge=2)
+    """Greedy soup: after the last epoch the weights of so many epochs, the best on validation, are averaged one by
+    one, with statistics of batch normalization computed anew; the mean is kept where it is better on validation
+    than the best epoch. It costs as many evaluations, and does nothing where there is no validation split or the
+    last epoch is kept. None: no soup. Networks that were trained independently cannot be averaged in this way."""
     l1: float | None = Field(None, gt=0)
     """Penalty on the sum of the magnitudes of kernels and weights, added to the loss, such as 1.0e-5; many weights
     become small. None: no penalty. Weight decay, a penalty on their squares, is an option of the optimizer."""
@@ -95,12 +106,16 @@ class TrainingConfig(Section):
 
     def steps(self, items: int) -> int:
         """Return the number of steps in an epoch on `items` items: whole batches, at least one."""
-        whole = max(items // self.batch_size, 1)
+        whole = max(items // self.batch(items), 1)
         return whole if self.steps_per_epoch is None else min(whole, self.steps_per_epoch)
 
     def items(self, items: int) -> int:
         """Return how many of `items` items an epoch uses."""
-        return items if self.steps_per_epoch is None else min(items, self.steps_per_epoch * self.batch_size)
+        return items if self.steps_per_epoch is None else min(items, self.steps_per_epoch * self.batch(items))
+
+    def batch(self, items: int) -> int:
+        """Return the number of items in a step: `batch_size`, or fewer for the steps of `least_steps`."""
+        return min(self.batch_size, max(items // self.least_steps, SMALLEST_BATCH))
 
     def for_task(self, task: Task) -> TrainingConfig:
         """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import paddle
+from paddle import Tensor
 
 from paddle_automl.core.errors import TrialError
 from paddle_automl.core.files import append_json_line
@@ -34,12 +36,15 @@ from paddle_automl.training.preparing import prepare
 from paddle_automl.training.progressive import check_resolution
 from paddle_automl.training.recalibration import Recalibration
 from paddle_automl.training.solving import learns, solve
+from paddle_automl.training.soup import Soup, Weights
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
     from paddle_automl.data.splits import PreparedData, Split
 
 __all__ = ["Goal", "Keep", "Report", "Start", "TrainingResult", "train"]
+
+logger = logging.getLogger(__name__)
 
 Report = Callable[[int, dict[str, float]], bool]
 """Called with the epoch, from 1, and its metrics; returns whether to go on."""
@@ -48,6 +53,8 @@ Stopped = Literal["", "patience", "report"]
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
+SOUP_BATCHES = 8
+"""Training batches for the statistics of a mean of weights, where the recipe does not say how many."""
 STEPS_BETWEEN_CHECKS = 20
 """Steps between checks of the summed loss: often enough to end a diverged epoch early."""
 
@@ -69,6 +76,8 @@ class TrainingResult:
     task: Task
     """The task, tuned on the validation outputs of the epoch that was kept (see `Task.tuned`); the metrics of
     each epoch are measured with the task tuned on that epoch's outputs."""
+    solved_s: float = 0.0
+    """Seconds before that for weights that were computed from all items at once (`solving.solve`)."""
 
 
 def train(  # noqa: PLR0913  each argument is a separate decision of the caller
@@ -111,11 +120,13 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     split = data.train if on == "train" else data.joined()
     check_resolution(model, data.input, config.progressive)
     prepare(model, data, seed)
+    began = time.perf_counter()
     solve(model, split, config, seed)
+    solved_s = time.perf_counter() - began
     if not learns(model):
         config = with_epochs(config, 1)
     learner = Learner.on(model, data, config, split=split, start=start, device=device, callbacks=callbacks)
-    return _Run(
+    made = _Run(
         learner=learner,
         config=config,
         split=split,
@@ -125,7 +136,9 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
         augment=augment,
         random=random,
         recalibrate=Recalibration.of(config, split, augment, seed=seed, purpose=keep.purpose),
+        soup=Soup(config.soup) if config.soup is not None and on == "train" and keep.which == "best" else None,
     ).run(report)
+    return replace(made, solved_s=solved_s)
 
 
 def _seeded(seed: int, purpose: str) -> np.random.Generator:
@@ -148,6 +161,7 @@ class _Run:
     augment: Augmenter | None
     random: np.random.Generator
     recalibrate: Recalibration | None
+    soup: Soup | None = None
 
     def run(self, report: Report | None) -> TrainingResult:
         with ExitStack() as stack:
@@ -169,6 +183,8 @@ class _Run:
                 stopped = "report" if not go_on else "patience" if self._out_of_patience(epoch) else ""
             if stopped:
                 break
+        if self.soup is not None and stopped != "report":
+            self._stir(self.soup)
         if self.validation is None:
             self.best.epoch = epoch
             with self.learner.evaluated(self.recalibrate) as model:
@@ -213,10 +229,37 @@ class _Run:
                 _check_finite(measured["loss"], "validation", epoch)
                 if self.best.offer(epoch, measured, outputs):
                     self._keep(model)
+                if self.soup is not None:
+                    self.soup.offer(self.best.merit(measured), epoch, lambda: copy_of_weights(model))
             metrics.update(measured)
         self.learner.schedule.observe(-loss if self.validation is None else self.best.merit(metrics))
         metrics["seconds"] = time.perf_counter() - started
         return metrics
+
+    def _stir(self, soup: Soup) -> None:
+        """Keep the mean of the weights of some epochs if it is better on validation than the best of them."""
+        validation = self.validation
+        assert validation is not None
+        anew = self.recalibrate or Recalibration.of(
+            self.config.model_copy(update={"recalibrate": SOUP_BATCHES}), self.split, self.augment, seed=0
+        )
+
+        def measured(weights: Weights) -> tuple[float, tuple[dict[str, float], np.ndarray, dict[str, Tensor]]]:
+            model.set_state_dict(weights)
+            # Statistics of averaged weights are not the average of statistics.
+            if anew is not None:
+                anew(model)
+            outputs = predict(model, validation, self.config.eval_batch_size)
+            metrics = self._measure(outputs, validation)
+            return self.best.merit(metrics), (metrics, outputs, copy_of_weights(model))
+
+        with self.learner.evaluated() as model:
+            stirred = soup.stir(measured)
+        if stirred is None:
+            return
+        (self.best.metrics, self.best.outputs, weights), members = stirred
+        logger.info("a soup of the epochs %s is better than the best of them", ", ".join(map(str, members)))
+        self._keep_weights(weights)
 
     def _measure(self, outputs: np.ndarray, split: Split) -> dict[str, float]:
         # As the network would be used: with the values that the task chooses on validation, such as thresholds.
@@ -225,7 +268,7 @@ class _Run:
 
     def _steps(self, epoch: int) -> tuple[float, int]:
         """Run the steps of one epoch; return the mean loss and the number of items."""
-        size, begins = self.config.batch_size, self.config.progressive
+        size, begins = self.config.batch(len(self.split)), self.config.progressive
         count = self.config.items(begins.count(epoch, len(self.split), size))
         self.learner.begin(epoch, self.config.steps(count))
         if not self.learner.learns:
@@ -254,7 +297,10 @@ class _Run:
         return mean, items
 
     def _keep(self, model: Network) -> None:
-        self.best.weights = copy_of_weights(model)
+        self._keep_weights(copy_of_weights(model))
+
+    def _keep_weights(self, weights: dict[str, Tensor]) -> None:
+        self.best.weights = weights
         if self.folder is not None:
             save_weights(self.folder / BEST_FILE, self.best.weights)
 
