@@ -19,6 +19,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.evaluation import evaluate_model
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.compress import CompressResult
+from paddle_automl.pipeline.jobs.newcomers import LOSS
 from paddle_automl.pipeline.progress.display import Display
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.progress.results import SearchResult
@@ -57,16 +58,27 @@ def refit(
     epochs: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    old_loss: float = LOSS,
     progress: bool = True,
 ) -> RefitOutcome:
     """Train the winner of a search further with the images in the folder `data`, as ``tools/refit.py`` does.
 
     The result holds the training, the accuracies before and after (`comparison`), and the exported bundle. `to` is
-    the folder of the results, by default `output` with the end ``_refit``.
+    the folder of the results, by default `output` with the end ``_refit``. `old_loss` is the accuracy on old
+    classes that may be lost to new ones.
     """
     observer = _observer(run_to_refit(Path(output)).config, progress)
     target = None if to is None else Path(to)
-    return refit_run(Path(output), Path(data), target, observer, epochs=epochs, overrides=overrides, fresh=fresh)
+    return refit_run(
+        Path(output),
+        Path(data),
+        target,
+        observer,
+        epochs=epochs,
+        overrides=overrides,
+        fresh=fresh,
+        old_loss=old_loss,
+    )
 
 
 def export(run: Config, bundle: Config | None = None) -> BundleResult:

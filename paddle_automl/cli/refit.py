@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="epochs (default: half of the earlier ones; all of them for a head on a frozen backbone)",
     )
     parser.add_argument(
+        "--old-loss",
+        type=float,
+        metavar="FRACTION",
+        help="accuracy on old classes that may be lost to new ones that look like them (default: 0.005, half a "
+        "point); less finds fewer images of the new classes; 1: no limit",
+    )
+    parser.add_argument(
         "--fresh",
         action="store_true",
         help="begin anew in a folder that holds something else, such as a search; it is renamed in the end",
@@ -47,9 +54,12 @@ def run(args: argparse.Namespace) -> int:
     """Refit, compare and export; OUTPUT does not change."""
     if args.epochs is not None and args.epochs < 1:
         raise ConfigError(f"--epochs: must be at least 1, got {args.epochs}")
+    if args.old_loss is not None and not 0 <= args.old_loss <= 1:
+        raise ConfigError(f"--old-loss: must be a fraction from 0 to 1, got {args.old_loss}")
     warmup.begin()
     from paddle_automl.cli.results import print_bundle
     from paddle_automl.core.paths import located
+    from paddle_automl.pipeline.jobs.newcomers import LOSS
     from paddle_automl.pipeline.progress.display import Display
     from paddle_automl.pipeline.refitting import refit_run, run_to_refit
 
@@ -62,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         epochs=args.epochs,
         overrides=overrides_of(args),
         fresh=args.fresh,
+        old_loss=LOSS if args.old_loss is None else args.old_loss,
     )
     print_comparison(screen, outcome.comparison)
     print_bundle(outcome.bundle, screen)

@@ -20,6 +20,7 @@ from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_exec
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.compare import CompareRequest, CompareResult
 from paddle_automl.pipeline.jobs.export import ExportRequest
+from paddle_automl.pipeline.jobs.newcomers import LOSS
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -56,12 +57,14 @@ def refit_run(
     epochs: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    old_loss: float = LOSS,
 ) -> RefitOutcome:
     """Train the network of a search or a training further, on its data and the new `data`; compare and export it.
 
     `target` is the folder of the results, by default that of `path` with the end ``_refit``; the folder `path` does
     not change. `epochs` are half of the earlier ones by default; `overrides` change other options of the run,
-    such as ``{"data.dataset.root": PATH}`` where its data were moved. `fresh`: see `train_run`. Raises
+    such as ``{"data.dataset.root": PATH}`` where its data were moved. `fresh`: see `train_run`. `old_loss` is the
+    accuracy on old classes that may be lost to new ones; 1: new classes keep all that they take. Raises
     ConfigError or DataError for a run or data that cannot grow.
     """
     run, given = run_to_refit(path), RunFolder(located(path))
@@ -71,7 +74,7 @@ def refit_run(
     observer = observer or Observer()
     if run.config.distillation is not None and run.config.distillation.active:
         observer.on_message("distillation is left out: its teacher does not know the new data")
-    training = train_run(config, observer, fresh=fresh, grows=run.folder.path, on=run.record.on)
+    training = train_run(config, observer, fresh=fresh, grows=run.folder.path, on=run.record.on, old_loss=old_loss)
     for note in training.notes:
         observer.on_message(note)
     return _judged(run, training, observer)

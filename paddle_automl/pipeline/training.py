@@ -14,6 +14,7 @@ from paddle_automl.core.errors import InterruptedRunError, OutputError
 from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_executor
+from paddle_automl.pipeline.jobs.newcomers import LOSS
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.progress.observer import Observer
@@ -39,12 +40,13 @@ def train_run(
     fresh: bool = False,
     grows: Path | None = None,
     on: Literal["train", "train+validation"] = "train",
+    old_loss: float = LOSS,
 ) -> TrainingOutcome:
     """Train the values of a configuration itself into its output folder; raises TrialError if it diverges.
 
     An earlier training in the folder, finished or not, is kept unchanged until this one is complete; then its
     folder is renamed. With `fresh` a folder with other content, such as a search, is renamed in the same way.
-    `grows` and `on`: see `TrainRequest`.
+    `grows`, `on` and `old_loss`: see `TrainRequest`.
     """
     stable_hashing()
     observer = observer or Observer()
@@ -53,7 +55,7 @@ def train_run(
         earlier = not place.is_empty
         if earlier:
             place.check_movable(needed_paths(config))
-        training = _Training(place, observer, earlier, grows, on)
+        training = _Training(place, observer, earlier, grows, on, old_loss)
         try:
             with start_executor(config, workers=1) as executor, observer:
                 result = training.run(config, executor)
@@ -84,10 +86,12 @@ class _Training:
         earlier: bool,
         grows: Path | None,
         on: Literal["train", "train+validation"],
+        old_loss: float,
     ) -> None:
         self.place = place
         self.grows = grows
         self.on = on
+        self.old_loss = old_loss
         self.observer = observer
         self.earlier = earlier
         self.kept = "nothing was written" + (f"; '{place.folder.path}' is unchanged" if earlier else "")
@@ -116,7 +120,14 @@ class _Training:
     def _into(self, folder: RunFolder, config: RunConfig, executor: Executor) -> TrainResult:
         own = validate(RunConfig, standalone(config, self.place.folder.path))
         request = TrainRequest(
-            own, folder.path, shared_of(config), self.on, whole=True, grows=self.grows, alone=True
+            own,
+            folder.path,
+            shared_of(config),
+            self.on,
+            whole=True,
+            grows=self.grows,
+            alone=True,
+            old_loss=self.old_loss,
         )
         job = job_of("train", request, self._log, config)
         display = self.observer.job("training", config.training.epochs)

@@ -22,7 +22,7 @@ from paddle_automl.pipeline.frozen import FeatureStore, weights_key
 from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import Learnable, costs_of, learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model, with_backbone
-from paddle_automl.pipeline.jobs.newcomers import settle_biases
+from paddle_automl.pipeline.jobs.newcomers import LOSS, settle_biases
 from paddle_automl.pipeline.jobs.pacing import fitted, start_of
 from paddle_automl.pipeline.progress.network_log import log_training
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -76,6 +76,8 @@ class TrainRequest:
     grows: Path | None = None
     alone: bool = False
     keep: Literal["best", "last"] = "best"
+    old_loss: float = LOSS
+    """Accuracy on old classes that may be lost to new ones, with `grows`."""
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -161,8 +163,9 @@ def _settle_new_classes(request: TrainRequest, first: _Trained, worker: Worker) 
     assert request.grows is not None
     config, data = request.config, first.data
     known = len(read_record(RunFolder(request.grows)).fitted_task().names)
-    if request.on == "train+validation" and config.model.freeze is None:
-        # Another training of the whole network would take as long as the first one.
+    frozen = config.model.freeze is not None
+    if request.on == "train+validation" and not frozen:
+        # Further trainings of the whole network would take several times as long as the first one.
         return
 
     def retrain(work: Learnable) -> None:
@@ -175,10 +178,12 @@ def _settle_new_classes(request: TrainRequest, first: _Trained, worker: Worker) 
             folder=None,
             augment=work.augment,
             device=worker.device,
+            keep=Keep("last"),
         )
 
-    again = retrain if request.on == "train+validation" else None
-    settle_biases(config, data, RunFolder(request.folder).weights, known, worker, again)
+    weights = RunFolder(request.folder).weights
+    again = retrain if frozen else None
+    settle_biases(config, data, weights, known, worker, again, loss=request.old_loss)
 
 
 def _take_features(request: TrainRequest, data: PreparedData, earlier: RunFolder, worker: Worker) -> None:
