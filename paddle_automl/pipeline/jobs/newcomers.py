@@ -72,9 +72,9 @@ def settle_biases(
         changed[name][known:] += np.float32(shift)
         save_weights(weights, changed)
         logger.warning(
-            "the outputs of new classes were lowered by %.2f, so that old classes lose little to them (--old-loss %.3g); "
-            "on %d items, by networks that have not learned from them, accuracy on old classes %.3f -> %.3f, on new "
-            "ones %.3f -> %.3f",
+            "the outputs of new classes were lowered by %.2f, so that old classes lose little to them (--old-loss "
+            "%.3g); on %d items, by networks that have not learned from them, accuracy on old classes %.3f -> %.3f, "
+            "on new ones %.3f -> %.3f",
             -shift,
             loss,
             len(codes),
