@@ -143,7 +143,8 @@ class Learner:
             self._second_pass(self.optimizer, tuple(inputs), targets)
         if self._centralized:
             centralize(self._centralized)
-        self._tables.clip(self.model.parameters(), self._limit)
+        if self._tables:
+            self._tables.clip(self.model.parameters(), self._limit)
         self.precision.step(self.optimizer)
         self._tables.step(factor)
         self.optimizer.clear_grad(set_to_zero=False)

@@ -19,6 +19,7 @@ from paddle_automl.models.kernels.memory import (
     NUMBERS,
     TO_LAST,
     channels_last,
+    count,
     gradient,
     logical,
     needs_gradient,
@@ -118,7 +119,7 @@ def activate(x: Tensor, function: Function, compute: paddle.dtype) -> Tensor:
     if compiled(function, memory.dtype):
         operation = _COMPILED_GELU
     else:
-        operation = CACHE.get(Elementwise, x.size, NUMBERS[memory.dtype], *function[:3], training)
+        operation = CACHE.get(Elementwise, count(x), NUMBERS[memory.dtype], *function[:3], training)
     if not training:
         return logical(operation.compute(memory))
     return logical(_Activation.apply(operation, memory, function))

@@ -16,6 +16,7 @@ from paddle_automl.models.kernels.memory import (
     NUMBERS,
     TO_LAST,
     channels_last,
+    count,
     gradient,
     known,
     logical,
@@ -38,7 +39,7 @@ def _relu_adder(size: int, dtype: int) -> Primitive:
 def _total(terms: Sequence[Tensor]) -> Tensor:
     first = terms[0]
     y = empty_on_cpu(first.shape, first.dtype)
-    primitive = CACHE.get(_adder, first.size, NUMBERS[first.dtype], len(terms))
+    primitive = CACHE.get(_adder, count(first), NUMBERS[first.dtype], len(terms))
     primitive(*(t.data_ptr() for t in terms), y.data_ptr())
     return y
 
@@ -52,10 +53,10 @@ def add(a: Tensor, b: Tensor, compute: paddle.dtype, *, relu: bool = False) -> T
     if not relu:
         return logical(_Add.apply(a, b) if training else _total([a, b]))
     number = NUMBERS[compute]
-    forward = CACHE.get(_relu_adder, a.size, number)
+    forward = CACHE.get(_relu_adder, count(a), number)
     if not training:
         return logical(_add_relu(forward, a, b))
-    activation = CACHE.get(Elementwise, a.size, number, *RELU[:3], True)
+    activation = CACHE.get(Elementwise, count(a), number, *RELU[:3], True)
     return logical(_AddRelu.apply(forward, activation, a, b))
 
 
@@ -107,9 +108,9 @@ class _Concat:
         total = sum(channels)
         self.joins: list[Primitive] = []
         self.parts: list[Primitive] = []
-        for count in channels:
-            part = Layout.of([pixels, count], dtype)
-            place = Layout.strided([pixels, count], dtype, [total, 1])
+        for width in channels:
+            part = Layout.of([pixels, width], dtype)
+            place = Layout.strided([pixels, width], dtype, [total, 1])
             self.joins.append(reorder(part, place))
             self.parts.append(reorder(place, part))
         width = 2 if dtype == BF16 else 4
@@ -123,7 +124,7 @@ def concat(maps: Sequence[Tensor], compute: paddle.dtype) -> Tensor:
         raise UnsupportedError("only feature maps with the same number of pixels are joined")
     memories = [channels_last(m, compute) for m in maps]
     channels = tuple(m.shape[1] for m in maps)
-    operation = CACHE.get(_Concat, first.size // first.shape[1], channels, NUMBERS[compute])
+    operation = CACHE.get(_Concat, count(first) // first.shape[1], channels, NUMBERS[compute])
     if not needs_gradient(*memories):
         return logical(_join(operation, memories))
     return logical(_ConcatFunction.apply(operation, *memories))

@@ -8,6 +8,7 @@ the right shape and values and gets the right gradient, only slower.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import paddle
@@ -29,6 +30,11 @@ TO_FIRST = {3: [0, 2, 1], 4: [0, 3, 1, 2]}
 def channels_last_order(rank: int) -> list[int]:
     """Return the axes of [N, C, ...] in memory order."""
     return [0, *range(2, rank), 1]
+
+
+def count(x: Tensor) -> int:
+    """Return how many values `x` has; Paddle's ``size`` takes as long as a small operation."""
+    return prod(x.shape)
 
 
 def needs_gradient(*tensors: Tensor | None) -> bool:
@@ -93,7 +99,7 @@ def convert(x: Tensor, dtype: paddle.dtype) -> Tensor:
     if x.dtype == dtype:
         return x
     result = empty_on_cpu(x.shape, dtype)
-    CACHE.get(_converter, x.size, NUMBERS[x.dtype], NUMBERS[dtype])(x.data_ptr(), result.data_ptr())
+    CACHE.get(_converter, count(x), NUMBERS[x.dtype], NUMBERS[dtype])(x.data_ptr(), result.data_ptr())
     return result
 
 

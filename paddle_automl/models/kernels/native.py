@@ -21,6 +21,7 @@ from paddle import Tensor
 
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.library import processor_flags
+from paddle_automl.models.kernels.memory import count
 from paddle_automl.paddle_compat.memory import empty_on_cpu
 
 logger = logging.getLogger(__name__)
@@ -140,14 +141,14 @@ def _number(x: Tensor) -> int:
 def gelu(x: Tensor) -> Tensor:
     """Return the tanh form of GELU of contiguous `x`."""
     y = empty_on_cpu(x.shape, x.dtype)
-    call("gelu_forward", _number(x), x.size, x.data_ptr(), y.data_ptr())
+    call("gelu_forward", _number(x), count(x), x.data_ptr(), y.data_ptr())
     return y
 
 
 def gelu_gradient(x: Tensor, dy: Tensor) -> Tensor:
     """Return the gradient of `x` from that of `gelu`, both contiguous and of the same type."""
     dx = empty_on_cpu(x.shape, x.dtype)
-    call("gelu_backward", _number(x), x.size, x.data_ptr(), dy.data_ptr(), dx.data_ptr())
+    call("gelu_backward", _number(x), count(x), x.data_ptr(), dy.data_ptr(), dx.data_ptr())
     return dx
 
 
@@ -155,7 +156,7 @@ def gelu_bias_gradient(x: Tensor, dy: Tensor) -> Tensor:
     """Return the sum of `gelu_gradient` over all axes but the last one, float32 [C], without storing its terms."""
     channels = x.shape[-1]
     dbias = empty_on_cpu([channels], paddle.float32)
-    rows = x.size // channels
+    rows = count(x) // channels
     call("gelu_bias", _number(x), rows, channels, x.data_ptr(), dy.data_ptr(), dbias.data_ptr())
     return dbias
 
@@ -177,7 +178,7 @@ def normalize(
     channels = x.shape[-1]
     y, batch = empty_on_cpu(x.shape, x.dtype), empty_on_cpu([2, channels], paddle.float32)
     addresses = (t.data_ptr() for t in (x, y, batch, scale, shift, *running))
-    call("norm_forward", _number(x), gelu, x.size // channels, channels, *addresses, momentum, epsilon)
+    call("norm_forward", _number(x), gelu, count(x) // channels, channels, *addresses, momentum, epsilon)
     return y, batch
 
 
@@ -189,5 +190,5 @@ def normalize_gradient(
     dx = empty_on_cpu(x.shape, x.dtype)
     dscale, dshift = empty_on_cpu([channels], paddle.float32), empty_on_cpu([channels], paddle.float32)
     addresses = (t.data_ptr() for t in (x, dy, dx, batch, scale, shift, dscale, dshift))
-    call("norm_backward", _number(x), gelu, x.size // channels, channels, *addresses)
+    call("norm_backward", _number(x), gelu, count(x) // channels, channels, *addresses)
     return dx, dscale, dshift

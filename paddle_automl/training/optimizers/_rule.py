@@ -24,6 +24,8 @@ class RuleOptimizer(paddle.optimizer.Optimizer):
         super().__init__(**options)
         self.decay = decay
         self._multi_precision = True
+        # The rates of a step by their factor: making one takes as long as the update of a bias.
+        self._rates: dict[float, Tensor] = {}
 
     @abstractmethod
     def update(self, name: str, parameter: Tensor, gradient: Tensor, rate: Tensor, *states: Tensor) -> None:
@@ -37,6 +39,16 @@ class RuleOptimizer(paddle.optimizer.Optimizer):
         for parameter in parameters:
             for state in self.states:
                 self._add_accumulator(state, parameter, dtype="float32")
+
+    def _create_optimization_pass(self, *args: Any, **options: Any) -> Any:
+        self._rates.clear()
+        return super()._create_optimization_pass(*args, **options)
+
+    def _create_param_lr(self, param_and_grad: tuple[Tensor, Tensor]) -> Tensor:
+        factor = param_and_grad[0].optimize_attr["learning_rate"]
+        if factor not in self._rates:
+            self._rates[factor] = super()._create_param_lr(param_and_grad)
+        return self._rates[factor]
 
     def _append_optimize_op(self, block: Any, param_and_grad: tuple[Tensor, Tensor]) -> None:
         del block
