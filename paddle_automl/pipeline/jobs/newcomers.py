@@ -73,8 +73,8 @@ def settle_biases(
         save_weights(weights, changed)
         logger.warning(
             "the outputs of new classes were lowered by %.2f, so that old classes lose little to them (--old-loss "
-            "%.3g); on %d items, by networks that have not learned from them, accuracy on old classes %.3f -> %.3f, "
-            "on new ones %.3f -> %.3f",
+            "%.3g); on %d items, by networks that have not learned from them, accuracy on old classes %.3f -> "
+            "%.3f, on new ones %.3f -> %.3f",
             -shift,
             loss,
             len(codes),
