@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 SAMPLE = 1000
 """Texts, evenly spread, by which the language is found."""
+FEW = 3000
+"""Training texts below which n-grams that occur once are known, too: of few texts each says something."""
 CHUNK = 4096
 """Texts that are counted or encoded at a time."""
 
@@ -132,6 +134,8 @@ def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
         if name == "auto":
             name = "characters" if cjk else "words_and_characters"
         blocks = tuple(Block.model_validate(block) for block in SETS.get(name, ()))
+        if len(texts) < FEW:
+            blocks = tuple(block.model_copy(update={"min_count": 1}) for block in blocks)
     else:
         blocks = tuple(name)
     tokens = config.tokens

@@ -159,7 +159,8 @@ class TextConfig(InputConfig):
     ngrams: Annotated[Named | Sequence[Block], BeforeValidator(_ngrams)] = "auto"
     """N-grams that are counted in the whole text: none, a list of blocks such as [characters 1-3, words 1], or the
     name of one: characters (1-3), characters_1_2, characters_and_words, words (1-2), words_and_characters. auto:
-    characters for Chinese and the like, else words_and_characters."""
+    characters for Chinese and the like, else words_and_characters. Of fewer than 3,000 training texts the names
+    know n-grams that occur in one text alone, too."""
 
     max_ngrams: int = Field(200_000, ge=10, le=2_000_000)
     """Most n-grams of a block that are known, by the number of training texts with them."""

@@ -64,9 +64,10 @@ class Sum(TextBackbone):
         "training.optimizer.learning_rate": {"log": [5e-4, 5e-3]},
     }
     first_trials: ClassVar[tuple[dict[str, Any], ...]] = (
-        {f"{KEY}.parts.linear.C": 0.1},
+        {f"{KEY}.parts.linear.C": 0.3},
         {"data.input.ngrams": "characters_and_words"},
         {f"{KEY}.parts.wide": "wide", f"{KEY}.parts.bag": "bag"},
+        {f"{KEY}.parts.linear.C": 0.1},
     )
     small: ClassVar[dict[str, Any]] = {
         "parts": {

@@ -55,7 +55,8 @@ def fitted(
         )
 
     pace, threads, guards = _fastest(request, worker, measured, left)
-    seconds = (left - (time.monotonic() - began)) / (config.data.folds if isinstance(config.data.folds, int) else 1)
+    networks = config.data.folds if isinstance(config.data.folds, int) else 1
+    seconds = (left - (time.monotonic() - began) - request.solve_s) / networks
     training = fit_epochs(config.training, pace, len(split), seconds)
     if training is not config.training:
         steps, whole = training.steps(len(split)), config.training.steps(len(split))

@@ -52,7 +52,7 @@ class TrainRequest:
 
     With `within_s`, seconds from the start of the job, it has as many of its epochs as fit (see
     `training.fitting`); TrialError if these would be fewer than `least_epochs`. The configuration in `folder` then
-    states them.
+    states them. `solve_s` of these seconds are kept for weights that are computed from all items at once.
 
     `alone`: no other job runs beside it, so that ``training.threads`` applies.
 
@@ -78,6 +78,7 @@ class TrainRequest:
     keep: Literal["best", "last"] = "best"
     old_loss: float = LOSS
     """Accuracy on old classes that may be lost to new ones, with `grows`."""
+    solve_s: float = 0.0
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -119,6 +120,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         epochs_run=result.epochs_run,
         stopped=result.stopped,
         seconds=round(sum(item.result.seconds for item in all_of), 3),
+        solved_s=round(sum(item.result.solved_s for item in all_of), 3),
         skipped_files=tuple((first.data.input.describe(item), reason) for item, reason in first.data.skipped),
         on=request.on,
         fold=given.fold if fold is None else fold,

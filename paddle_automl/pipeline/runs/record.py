@@ -39,6 +39,8 @@ class TrainResult(Section):
     """Why it ended before its last epoch: patience or report; empty if it did not."""
     seconds: float
     """Time of the training itself."""
+    solved_s: float = 0.0
+    """Time before that for weights that are computed from all items at once, of all folds."""
     skipped_files: Sequence[Sequence[str]] = ()
     """Items that could not be read and were left out: name and reason."""
     on: Literal["train", "train+validation"] = "train"

@@ -29,6 +29,8 @@ START_S = 1.0
 """Seconds before the first step of a training: its process starts, and the data are read."""
 GRACE_S = 2.0
 """Seconds that a running trial may take to stop at its next epoch."""
+GROWTH = 1.4
+"""Factor of the time to solve for weights in a refit on the validation items too, a quarter more as a rule."""
 LEADERS = 3
 """Number of best trials from whose epochs the time of the refit is estimated: they probably include the winner."""
 
@@ -42,6 +44,10 @@ class Estimates:
     export_s: float | None = None
     exporting_since: float | None = None
     """When an export began that still runs, on the monotonic clock."""
+    solve_s: float = 0.0
+    """Seconds that one network of the likely winner needs for weights that are computed from all items at once."""
+    solved_s: dict[int, float] = field(default_factory=dict)
+    """The same by a trial's number, of all its folds."""
     trained_s: dict[int, float] = field(default_factory=dict)
     """Seconds of the training itself by a trial's number: of all its folds, without start and reading of data."""
 
@@ -54,6 +60,8 @@ class Estimates:
 
     def learn(self, ranking: Sequence[TrialRecord]) -> None:
         """Store the slowest epoch of the trials that may win, and how long these were."""
+        solved = [self.solved_s.get(record.number, 0.0) for record in ranking[:LEADERS]]
+        self.solve_s = max(solved, default=0.0) / self.networks
         known = [seconds for record in ranking[:LEADERS] if (seconds := self.epoch_of(record)) is not None]
         if known:
             self.epoch_s = max(known)
@@ -79,7 +87,13 @@ class Estimates:
         """Return whether all epochs of a trial surely fit into `seconds`, as far as earlier trials tell."""
         if self.epoch_s is None:
             return False
-        return MARGIN * self.networks * self.config.training.epochs * self.epoch_s + START_S <= seconds
+        network_s = self.config.training.epochs * self.epoch_s + self.solve_s
+        return MARGIN * self.networks * network_s + START_S <= seconds
+
+    @property
+    def refit_solve_s(self) -> float:
+        """Return the seconds to reserve in a refit for weights that are computed from all items at once."""
+        return MARGIN * self.solve_s * (GROWTH if self.config.refit.data == "train+validation" else 1.0)
 
     def export(self) -> float:
         """Return the seconds to reserve for test, export and parity check."""
@@ -94,9 +108,10 @@ class Estimates:
         if self.epoch_s is None:
             return max(0.0, FIRST_FRACTION * budget - self.export())
         most = max(0.0, LARGEST_FRACTION * budget - self.export())
-        wanted = MARGIN * self.planned_epochs * self.epoch_s + START_S
+        wanted = MARGIN * self.planned_epochs * self.epoch_s + self.refit_solve_s + START_S
         # If even the maximum is too short for a useful refit, the trials get the time.
-        return min(wanted, most) if most >= MARGIN * self.least_epochs * self.epoch_s else 0.0
+        useful = MARGIN * self.least_epochs * self.epoch_s + self.refit_solve_s
+        return min(wanted, most) if most >= useful else 0.0
 
     @property
     def planned_epochs(self) -> int:
@@ -126,4 +141,4 @@ class Estimates:
         epoch_s = self.epoch_of(best)
         if seconds is None or epoch_s is None:
             return sys.maxsize
-        return max(0, int((seconds - START_S) / (MARGIN * epoch_s)))
+        return max(0, int((seconds - START_S - self.refit_solve_s) / (MARGIN * epoch_s)))

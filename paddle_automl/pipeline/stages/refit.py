@@ -85,7 +85,16 @@ class Refit(Stage):
         on = run.config.refit.data
         tuned = None if on == "train" else tuned_task(run, best)
         request = TrainRequest(
-            config, folder.path, run.shared, on, tuned, left, run.estimates.least_epochs, whole=True, alone=True
+            config,
+            folder.path,
+            run.shared,
+            on,
+            tuned,
+            left,
+            solve_s=run.estimates.refit_solve_s,
+            least_epochs=run.estimates.least_epochs,
+            whole=True,
+            alone=True,
         )
         job = job_of("train", request, folder.log("train"), run.config)
         result = call(run.executor, job, TrainResult, on_report, until)

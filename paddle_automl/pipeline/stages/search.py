@@ -133,7 +133,14 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
     folder.write_config(config)
     search = run.config.search
     # A repeat measures the same network again, and noise must not refuse it now.
-    request = TrainRequest(config, folder.path, run.shared, within_s=within_s, constrained=record.repeat_of is None)
+    request = TrainRequest(
+        config,
+        folder.path,
+        run.shared,
+        within_s=within_s,
+        solve_s=run.estimates.solve_s * run.estimates.networks,
+        constrained=record.repeat_of is None,
+    )
     return replace(
         job_of("train", request, folder.log("train"), run.config),
         timeout_s=search.trial_timeout_s,
@@ -160,7 +167,9 @@ class _Reserve(Listener):
     def on_end(self, record: TrialRecord) -> None:
         """Update the estimates."""
         with contextlib.suppress(BundleError):
-            self.run.estimates.trained_s[record.number] = read_record(self.run.folder.trial(record.number)).seconds
+            found, estimates = read_record(self.run.folder.trial(record.number)), self.run.estimates
+            estimates.trained_s[record.number] = found.seconds
+            estimates.solved_s[record.number] = found.solved_s
             self.run.estimates.epochs[record.number] = self._epochs(record)
         self.run.estimates.learn(self.run.study.ranking())
         until = self.run.until(self.stage)

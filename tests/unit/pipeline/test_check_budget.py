@@ -6,7 +6,7 @@ import pytest
 
 from paddle_automl.pipeline.stages.base import Deadline
 from paddle_automl.pipeline.stages.check import _Watch
-from paddle_automl.pipeline.stages.estimates import MARGIN, START_S, Estimates
+from paddle_automl.pipeline.stages.estimates import GROWTH, MARGIN, START_S, Estimates
 from tests.unit.pipeline.runs import record_of, run_of
 
 
@@ -100,3 +100,17 @@ def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
     found.learn([record_of(10, 30.0, number=3)])
     assert found.refit() == pytest.approx(MARGIN * 9 * 0.4 + START_S)
     assert not found.trial_fits(MARGIN * 5 * 9 * 0.4)
+
+
+@pytest.mark.parametrize(("data", "growth"), [("train", 1.0), ("train+validation", GROWTH)])
+def test_time_for_weights_that_are_solved_is_reserved(tmp_path, data, growth):
+    found = Estimates(run_of(tmp_path, budget=100.0, refit={"data": data}).config)
+    record = record_of(9, 35.0, number=3)
+    found.trained_s[3], found.solved_s[3] = 9.0, 10.0
+    found.learn([record])
+    assert found.solve_s == 10.0
+    assert found.refit() == pytest.approx(MARGIN * (9 * 1.0 + growth * 10.0) + START_S)
+    # Eleven seconds are for the solution; what is left is for epochs of one second.
+    assert found.fitting_epochs(record, START_S + MARGIN * (growth * 10.0 + 5.5)) == 5
+    assert not found.trial_fits(START_S + MARGIN * 18.0)
+    assert found.trial_fits(START_S + MARGIN * 20.0)
