@@ -14,14 +14,18 @@ from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History
 from paddle_automl.space import Params, SearchSpace
 
+ALONE = 40
+"""Proposals of the Gaussian process before Q-learning takes part."""
+
 
 @CONTROLLERS.register("auto")
 class Auto(Proposer):
-    """A Gaussian process and factored Q-learning propose in turn, each learning from all trials.
+    """A Gaussian process proposes the first 40 trials, then it and factored Q-learning in turn, from one history.
 
-    The two have different weaknesses: the process in conditional spaces and with discontinuous costs, the factored
-    values with interacting decisions. The trial's number decides which of them proposes, so a continued study goes
-    on exactly as an uninterrupted one.
+    The process, whose kernel contains the per-decision values that Q-learning learns, is the better one while
+    trials are few. Later the two have different weaknesses: the process with costs that jump, the values with
+    interacting decisions. The trial's number decides which of them proposes, so a continued study goes on exactly
+    as an uninterrupted one.
     """
 
     knows_seconds = True
@@ -35,18 +39,15 @@ class Auto(Proposer):
     def __init__(self, config: Config, *, space: SearchSpace, objectives: Sequence[Objective], seed: int) -> None:
         super().__init__(config, space=space, objectives=objectives, seed=seed)
         initial = config.initial_trials
-        self.members: tuple[Proposer, ...] = (
-            GaussianProcessController(
-                GaussianProcessController.Config(initial_trials=initial),
-                space=space,
-                objectives=objectives,
-                seed=seed,
-            ),
-            QLearning(QLearning.Config(initial_trials=initial), space=space, objectives=objectives, seed=seed),
+        self.process: Proposer = GaussianProcessController(
+            GaussianProcessController.Config(initial_trials=initial), space=space, objectives=objectives, seed=seed
+        )
+        self.values: Proposer = QLearning(
+            QLearning.Config(initial_trials=initial), space=space, objectives=objectives, seed=seed
         )
 
     def propose(self, number: int, history: History) -> Params:
         """Return the proposal of the controller whose turn it is."""
-        member = self.members[number % len(self.members)]
+        member = self.process if number < ALONE or number % 2 == 0 else self.values
         member.cost_aware = self.cost_aware
         return member.propose(number, history)

@@ -14,7 +14,7 @@ from paddle_automl.search.learning.observations import Observations
 
 ENUMERATED = 20_000
 """Largest space in which every member is evaluated."""
-RANDOM, PARENTS, CHILDREN, STARTS, STEPS = 1000, 6, 60, 8, 12
+RANDOM, PARENTS, CHILDREN, STARTS, STEPS = 1000, 6, 60, 4, 12
 SCALES = ((0.2, 0.08, 0.02), (0.1, 0.04, 0.01), (0.05, 0.02, 0.005))
 
 Score = Callable[[Array], Array]

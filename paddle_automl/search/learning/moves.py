@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from paddle_automl.search.learning.columns import Array, Column, Indices
-from paddle_automl.search.learning.encoding import Encoding
+from paddle_automl.search.learning.encoding import Encoding, Mask
 from paddle_automl.search.learning.observations import Observations
 
 TRIES = 20
 """Most mutations before a proposal is drawn at random."""
+TOGETHER = 4
+"""Neighbours of each scale that differ in all numbers at once."""
 ENDS_LISTED = 64
 """Grids up to this size move to neighbouring values, larger ones by random steps."""
 
@@ -80,42 +82,45 @@ def untried_mutation(
 def neighbours(
     encoding: Encoding, rows: Array, rng: np.random.Generator, scales: Sequence[float]
 ) -> tuple[Array, Indices]:
-    """Return neighbours [M, D] of the given rows [N, D], and the number of neighbours of each [N].
+    """Return neighbours [M, D] of the given rows [N, D], those of the first row first, and each row's number [N].
 
     They differ in one decision, and some in all numbers at once. Choices: every other option. Grids: the two
-    next values on each side and a random one. Real numbers: a step of each scale, up and down.
+    next values on each side and a random one. Real numbers: a step of each scale, up and down. A row without
+    any is its own neighbour.
     """
     active = encoding.active(rows)
+    parents: list[Indices] = []
     found: list[Array] = []
-    for row, on in zip(rows, active, strict=True):
-        changes: list[tuple[int | Indices, float | Array]] = []
-        numbers = []
-        for j in encoding.free:
-            if on[j]:
-                column = encoding.columns[j]
-                changes.extend((int(j), value) for value in _around(column, float(row[j]), rng, scales))
-                if not column.category:
-                    numbers.append(j)
-        if len(numbers) > 1:
-            which = np.array(numbers)
-            for scale in scales:
-                for _ in range(4):
-                    changes.append((which, np.clip(row[which] + scale * rng.normal(size=len(which)), 0.0, 1.0)))
-        near = np.tile(row, (max(1, len(changes)), 1))
-        for place, (columns, value) in enumerate(changes):
-            near[place, columns] = value
+    for j in encoding.free:
+        which = np.flatnonzero(active[:, j])
+        values, valid = _around(encoding.columns[j], rows[which, j], rng, scales)
+        near = np.repeat(rows[which], valid.sum(axis=1), axis=0)
+        near[:, j] = values[valid]
+        parents.append(np.repeat(which, valid.sum(axis=1)))
         found.append(near)
-    counts = np.array([len(near) for near in found])
-    return encoding.settle(np.vstack(found), np.repeat(active, counts, axis=0), rng), counts
+    numbers = active & ~encoding.categories & np.isin(np.arange(encoding.width), encoding.free)
+    several = np.repeat(np.flatnonzero(numbers.sum(axis=1) > 1), len(scales) * TOGETHER)
+    sigmas = np.resize(np.repeat(scales, TOGETHER), len(several))
+    moved = np.clip(rows[several] + sigmas[:, None] * rng.normal(size=(len(several), encoding.width)), 0.0, 1.0)
+    alone = np.flatnonzero(np.bincount(np.concatenate([*parents, several]), minlength=len(rows)) == 0)
+    parent = np.concatenate([*parents, several, alone])
+    near = np.vstack([*found, np.where(numbers[several], moved, rows[several]), rows[alone]])
+    order = np.argsort(parent, kind="stable")
+    return encoding.settle(near[order], active[parent[order]], rng), np.bincount(parent, minlength=len(rows))
 
 
-def _around(column: Column, here: float, rng: np.random.Generator, scales: Sequence[float]) -> list[float]:
-    """Return the coordinates near `here`."""
+def _around(column: Column, here: Array, rng: np.random.Generator, scales: Sequence[float]) -> tuple[Array, Mask]:
+    """Return coordinates [N, K] near each of `here` [N], and which of them are there."""
     if column.category:
-        return [float(option) for option in range(column.size or 1) if option != here]
+        values = np.tile(np.arange(column.size or 1, dtype=float), (len(here), 1))
+        return values, values != here[:, None]
     if column.positions is None or len(column.positions) > ENDS_LISTED:
-        steps = [sign * scale * 2.0 * float(rng.random()) for scale in scales for sign in (-1, 1)]
-        return [min(1.0, max(0.0, here + step)) for step in steps]
-    index, count = int(column.index(np.array([here]))[0]), len(column.positions)
-    near = {index - 2, index - 1, index + 1, index + 2, int(rng.integers(count))} - {index}
-    return [float(column.positions[other]) for other in sorted(near) if 0 <= other < count]
+        signed = 2.0 * np.array([sign * scale for scale in scales for sign in (-1.0, 1.0)])
+        values = np.clip(here[:, None] + signed * rng.random((len(here), len(signed))), 0.0, 1.0)
+        return values, np.ones(values.shape, dtype=bool)
+    index, count = column.index(here)[:, None], len(column.positions)
+    drawn = rng.integers(count, size=index.shape)
+    places = np.hstack([index + np.array([-2, -1, 1, 2]), drawn])
+    valid = (places >= 0) & (places < count)
+    valid[:, -1:] &= np.abs(drawn - index) > 2
+    return column.positions[np.clip(places, 0, count - 1)], valid

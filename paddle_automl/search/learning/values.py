@@ -44,6 +44,14 @@ class Features:
             result[:, part] = self.of_column(j, rows[:, j]) * active[:, [j]]
         return result
 
+    def effects(self, rows: Array) -> Array:
+        """Return the features [N, F - 1] without the constant, scaled by the root of the number of decisions.
+
+        Then the variance of a sum of main effects does not grow with the number of decisions.
+        """
+        scaled: Array = self(rows)[:, 1:] / np.sqrt(max(1, len(self.slices)))
+        return scaled
+
     def of_column(self, j: int, coordinates: Array) -> Array:
         """Return the features [N, F_j] of one decision."""
         column = self.encoding.columns[j]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from paddle_automl.core.threads import one_blas_thread
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History, Observation
 from paddle_automl.space import SearchSpace
@@ -43,6 +44,13 @@ LEARNERS = [
     ("quasi_random", {"sequence": "halton"}),
 ]
 WORKERS = 3
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Compute with one thread, as searches do: on a busy machine more of them wait for each other."""
+    with one_blas_thread():
+        yield
 
 
 def cost(params):

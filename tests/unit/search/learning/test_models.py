@@ -63,19 +63,26 @@ def test_the_gradient_of_the_gaussian_process():
     free = encoding.free
     squares = gp._distances(rows[:, free], encoding.categories[free])
     costs = (costs - costs.mean()) / costs.std()
-    centre = np.zeros(len(free) + 2)
-    theta = rng.normal(-1, 1, len(free) + 2)
-    _, gradient = gp._negative_log_posterior(theta, squares, costs, centre)
-    numeric = approx_fprime(theta, lambda t: gp._negative_log_posterior(t, squares, costs, centre)[0], 1e-6)
+    effects = Features(encoding).effects(rows)
+    centre = np.zeros(len(free) + 3)
+    theta = rng.normal(-1, 1, len(free) + 3)
+    given = (squares, effects @ effects.T, costs, centre)
+    _, gradient = gp._negative_log_posterior(theta, *given)
+    numeric = approx_fprime(theta, lambda t: gp._negative_log_posterior(t, *given)[0], 1e-6)
     assert gradient == pytest.approx(numeric, abs=1e-3)
 
 
-def test_the_predictions_of_the_gaussian_process():
+@pytest.mark.parametrize("with_effects", [True, False])
+def test_the_predictions_of_the_gaussian_process(with_effects):
     encoding, rows, costs, rng = data()
     free = encoding.free
-    points = encoding.sample(7, rng)[:, free]
-    kernel = gp.fit(rows[:, free], costs, encoding.categories[free], 20)
-    process = gp.GaussianProcess(encoding.categories[free], kernel, rows[:, free], costs)
+    sampled = encoding.sample(7, rng)
+    points = sampled[:, free]
+    effects = Features(encoding).effects
+    inner, outer = (effects(rows), effects(sampled)) if with_effects else (np.zeros((15, 0)), np.zeros((7, 0)))
+    given = (inner, outer) if with_effects else (None, None)
+    kernel = gp.fit(rows[:, free], costs, encoding.categories[free], 20, given[0])
+    process = gp.GaussianProcess(encoding.categories[free], kernel, rows[:, free], costs, given[0])
 
     def covariance(a, b):
         squares = [
@@ -91,14 +98,17 @@ def test_the_predictions_of_the_gaussian_process():
         return kernel.of_squares(np.array(squares, dtype=float))
 
     matrix = covariance(rows[:, free], rows[:, free]) + kernel.noise * np.eye(len(rows))
-    cross = covariance(points, rows[:, free])
-    mean, deviation = process.predict(points)
+    matrix += kernel.effects * inner @ inner.T
+    cross = covariance(points, rows[:, free]) + kernel.effects * outer @ inner.T
+    mean, deviation = process.predict(points, given[1])
     assert mean == pytest.approx(cross @ np.linalg.solve(matrix, costs), abs=1e-6)
-    variance = kernel.signal - np.einsum("ij,ji->i", cross, np.linalg.solve(matrix, cross.T))
+    prior = kernel.signal + kernel.effects * (outer**2).sum(axis=1)
+    variance = prior - np.einsum("ij,ji->i", cross, np.linalg.solve(matrix, cross.T))
     assert deviation == pytest.approx(np.sqrt(variance), abs=1e-5)
-    pending = process.with_pending(costs, points[:1])
-    assert pending.predict(points[:1])[1] < deviation[0]
-    assert pending.predict(points[:1])[0] == pytest.approx(mean[:1], abs=1e-2)
+    first = None if given[1] is None else given[1][:1]
+    pending = process.with_pending(costs, points[:1], first)
+    assert pending.predict(points[:1], first)[1] < deviation[0]
+    assert pending.predict(points[:1], first)[0] == pytest.approx(mean[:1], abs=1e-2)
 
 
 def test_log_expected_improvement():
