@@ -16,7 +16,7 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS
 from paddle_automl.training.progressive import Progressive
 from paddle_automl.training.tables import TablesConfig
 
-SMALLEST_BATCH = 8
+SMALLEST_BATCH = 16
 """Least items of a step that `TrainingConfig.least_steps` may lead to."""
 
 
@@ -54,8 +54,8 @@ class TrainingConfig(Section):
     tools/train.py. auto: one, or all cores where the time is limited and a few timed steps are faster with them.
     Results are the same within rounding. The cores of trials side by side are divided by the executor."""
     least_steps: int = Field(1, ge=1)
-    """Fewest steps of an epoch: batches are smaller where the items are too few for so many of `batch_size`, but
-    of 8 at least."""
+    """Fewest steps of an epoch where the items are too few for so many of `batch_size`: batches are smaller, but of
+    16 at least, and then an epoch goes over the items several times."""
     steps_per_epoch: int | None = Field(None, ge=1)
     """Most steps of an epoch; the next epoch draws other items. None: an epoch goes over all training data."""
     sampling: Literal["shuffled", "balanced"] = "shuffled"
@@ -106,7 +106,7 @@ class TrainingConfig(Section):
 
     def steps(self, items: int) -> int:
         """Return the number of steps in an epoch on `items` items: whole batches, at least one."""
-        whole = max(items // self.batch(items), 1)
+        whole = self.passes(items) * max(items // self.batch(items), 1)
         return whole if self.steps_per_epoch is None else min(whole, self.steps_per_epoch)
 
     def items(self, items: int) -> int:
@@ -116,6 +116,12 @@ class TrainingConfig(Section):
     def batch(self, items: int) -> int:
         """Return the number of items in a step: `batch_size`, or fewer for the steps of `least_steps`."""
         return min(self.batch_size, max(items // self.least_steps, SMALLEST_BATCH))
+
+    def passes(self, items: int) -> int:
+        """Return how often an epoch goes over `items` items: once, or more often for `least_steps`."""
+        if self.steps_per_epoch is not None:
+            return 1
+        return max(round(self.least_steps / max(items // self.batch(items), 1)), 1)
 
     def for_task(self, task: Task) -> TrainingConfig:
         """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""

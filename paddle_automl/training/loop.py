@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -275,16 +276,20 @@ class _Run:
             return evaluate(self.learner.model, self.split, ("loss",), size)["loss"], len(self.split)
         total = paddle.zeros([])
         steps = items = 0
-        for batch in self.split.batches(
-            size,
-            rng=self.random,
-            augment=self.augment,
-            drop_last=True,
-            count=count,
-            shrink=begins.shrink_factor(epoch),
-            epoch=epoch,
-            balanced=self.config.sampling == "balanced",
-        ):
+        passes = (
+            self.split.batches(
+                size,
+                rng=self.random,
+                augment=self.augment,
+                drop_last=True,
+                count=count,
+                shrink=begins.shrink_factor(epoch),
+                epoch=epoch,
+                balanced=self.config.sampling == "balanced",
+            )
+            for _ in range(self.config.passes(count))
+        )
+        for batch in chain.from_iterable(passes):
             inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
             total.add_(self.learner.step(inputs, paddle.to_tensor(batch.targets)))
             steps += 1

@@ -1,10 +1,13 @@
 """Epochs that fit into a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from paddle_automl.core.errors import TimeUpError
 from paddle_automl.core.loading import validate
+from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import FEW_EPOCHS, MARGIN, Pace, fit_epochs, measure_pace, with_epochs
 from paddle_automl.training.learner import Learner
@@ -88,3 +91,27 @@ def test_measuring_changes_no_weights_and_no_training(digits, make_model):
 def test_the_schedule_ends_with_the_last_step(digits, make_model):
     recipe = validate(TrainingConfig, {"epochs": 2, "batch_size": 32, "steps_per_epoch": 4})
     assert Learner.on(make_model(), digits, recipe).schedule.steps == 8
+
+
+@pytest.mark.parametrize(
+    ("items", "batch", "passes", "steps"),
+    [(100_000, 128, 1, 781), (5_000, 39, 1, 128), (1_000, 16, 2, 124), (100, 16, 21, 126), (5, 16, 128, 128)],
+)
+def test_few_items_get_smaller_batches_and_several_passes(items, batch, passes, steps):
+    recipe = validate(TrainingConfig, {"batch_size": 128, "least_steps": 128})
+    assert (recipe.batch(items), recipe.passes(items), recipe.steps(items)) == (batch, passes, steps)
+    assert recipe.items(items) == items
+
+
+def test_an_epoch_of_several_passes_has_their_steps(digits, make_model):
+    found = []
+
+    class Steps(Callback):
+        def after_step(self):
+            found.append(1)
+
+    few = replace(digits, train=digits.train.with_indices(digits.train.indices[:40]))
+    recipe = validate(TrainingConfig, {"epochs": 2, "batch_size": 32, "least_steps": 6})
+    assert Learner.on(make_model(), few, recipe).schedule.steps == 12
+    train(make_model(), few, recipe, seed=0, folder=None, callbacks=[Steps()])
+    assert len(found) == 12
