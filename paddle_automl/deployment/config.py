@@ -107,6 +107,11 @@ class DeploymentConfig(Section):
     onnx and onnx_int8, which need the extra `onnx`; openvino, openvino_bfloat16 and openvino_int8, which need the
     extra `openvino`. Layers of an 8-bit format that cost too much accuracy go back to float."""
 
+    tables: Literal["auto", "plain"] = "auto"
+    """How large tables, of n-grams and tokens, are stored in the formats of Paddle. auto: in 8 bits, and without
+    their smallest rows, where answers on validation stay as good but for less than noise; plain: as they were
+    trained."""
+
     parity: ParityConfig = ParityConfig()
     """Check that the export predicts what the trained network predicts."""
 

@@ -16,7 +16,6 @@ from paddle_automl.compression.base import STEPS, Form, Outcome, Step, check_ste
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of
-from paddle_automl.compression.steps.compact_tables import largest_rows
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.datasets.base import DATASETS
@@ -27,6 +26,7 @@ from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.network import Network, build_network
 from paddle_automl.models.norms import NORMS
+from paddle_automl.models.text.compact_table import largest_rows
 from paddle_automl.testing.compression_steps import CompressionStepContract, trained_on_digits
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import predict

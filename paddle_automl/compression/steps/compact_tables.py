@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import numpy as np
-from paddle import nn
 from pydantic import Field
 
 from paddle_automl.compression.base import STEPS, Outcome, Step
@@ -14,7 +12,7 @@ from paddle_automl.compression.copying import copy_of
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.network import Network
-from paddle_automl.models.text.compact_table import CompactTable
+from paddle_automl.models.text.compact_table import CompactTable, largest_rows, replace_layer
 from paddle_automl.models.text.table import NGramTable
 
 
@@ -48,21 +46,7 @@ class CompactTables(Step):
         facts = {}
         for name, table in tables:
             kept = largest_rows(table.weight.numpy(), self.config.keep)
-            _replace(compact, name, CompactTable(table, kept, eight_bits=self.config.bits == 8))
+            replace_layer(compact, name, CompactTable(table, kept, eight_bits=self.config.bits == 8))
             facts[name] = {"rows": int(table.weight.shape[0]) - 1, "kept": len(kept), "bits": self.config.bits}
         compact.eval()
         return Outcome(compact, {"tables": facts})
-
-
-def largest_rows(values: np.ndarray, keep: int | None) -> np.ndarray:
-    """Return the numbers, rising, of the `keep` rows with the largest numbers; zero rows and row 0 are left out."""
-    sizes = np.abs(values).max(axis=1)
-    sizes[0] = 0
-    order = np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]
-    return np.sort(order if keep is None else order[:keep])
-
-
-def _replace(model: nn.Layer, name: str, layer: nn.Layer) -> None:
-    path, _, last = name.rpartition(".")
-    parent = dict(model.named_sublayers(include_self=True))[path]
-    setattr(parent, last, layer)

@@ -1,4 +1,4 @@
-"""Tables of n-grams in less space: without their smallest rows, and in 8 bits."""
+"""Tables of n-grams and tokens in less space: without their smallest rows, and in 8 bits."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
-from paddle_automl.models.text.table import NGramTable
+from paddle_automl.models.tables import RowTable
 
 LARGEST = 127
 """Largest magnitude of an 8-bit code."""
 
 
 class CompactTable(nn.Layer):
-    """The rows of an `NGramTable` that matter, [U, D], and where each of all rows is among them; it is not trained.
+    """The rows of a `RowTable` that matter, [U, D], and where each of all rows is among them; it is not trained.
 
     Every n-gram stays known, so that the weights of a text's n-grams are those of training; one that was left out
     has the zero row of padding. In 8 bits a row is its codes times a scale of its own.
     """
 
-    def __init__(self, table: NGramTable, kept: np.ndarray, *, eight_bits: bool) -> None:
+    def __init__(self, table: RowTable, kept: np.ndarray, *, eight_bits: bool) -> None:
         super().__init__()
         values = np.asarray(table.weight.numpy())
         width = values.shape[1]
@@ -40,13 +40,30 @@ class CompactTable(nn.Layer):
         """No rows are noted for updates: they do not change."""
         self.bias = table.bias
 
-    def forward(self, numbers: Tensor, weights: Tensor) -> Tensor:
-        """Return the sums of the rows of `numbers` [N, M] times `weights` [N, M]: [N, D]."""
+    def rows(self, numbers: Tensor) -> Tensor:
+        """Return the rows of `numbers` [N, M]: [N, M, D]."""
         flat = numbers.flatten()
         places = paddle.gather(self.places, flat)
         rows = paddle.gather(self.codes, places).astype("float32")
         if self.scales is not None:
             rows = rows * paddle.gather(self.scales, places).unsqueeze(1)
-        rows = rows.reshape([paddle.shape(numbers)[0], -1, self.width])
-        sums = paddle.matmul(weights.unsqueeze(1), rows).squeeze(1)
+        return rows.reshape([paddle.shape(numbers)[0], -1, self.width])
+
+    def forward(self, numbers: Tensor, weights: Tensor) -> Tensor:
+        """Return the sums of the rows of `numbers` [N, M] times `weights` [N, M]: [N, D]."""
+        sums = paddle.matmul(weights.unsqueeze(1), self.rows(numbers)).squeeze(1)
         return sums if self.bias is None else sums + self.bias
+
+
+def largest_rows(values: np.ndarray, keep: int | None) -> np.ndarray:
+    """Return the numbers, rising, of the `keep` rows with the largest numbers; zero rows and row 0 are left out."""
+    sizes = np.abs(values).max(axis=1)
+    sizes[0] = 0
+    order = np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]
+    return np.sort(order if keep is None else order[:keep])
+
+
+def replace_layer(model: nn.Layer, name: str, layer: nn.Layer) -> None:
+    """Put a layer in the place of another one, by its dotted name."""
+    path, _, last = name.rpartition(".")
+    setattr(dict(model.named_sublayers(include_self=True))[path], last, layer)

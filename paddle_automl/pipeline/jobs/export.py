@@ -22,6 +22,7 @@ from paddle_automl.pipeline.jobs.costs import network_costs, rounded
 from paddle_automl.pipeline.jobs.learning import judged_on
 from paddle_automl.pipeline.jobs.networks import goal_of_run, trained_with_data
 from paddle_automl.pipeline.jobs.score import tested
+from paddle_automl.pipeline.jobs.smaller_tables import with_smaller_tables
 from paddle_automl.pipeline.jobs.withheld import choose_score
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
@@ -74,7 +75,9 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     # An evaluation of the bundle must use the same validation split.
     rebuilt_by = with_fold(config, read_record(folder).fold).as_dict()
     model = trained.network
-    keys = goal_of_run(config, data.task, request.shared).metrics
+    goal = goal_of_run(config, data.task, request.shared)
+    keys, costs = goal.metrics, rounded(network_costs(model, data, config, request.shared, worker))
+    model = with_smaller_tables(model, data, config.deployment, goal)
     # With stored features only the head has to be evaluated.
     judged, splits = judged_on(model, data, config, worker)
     validation = (
@@ -82,7 +85,7 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     )
     metrics: dict[str, Any] = {
         "validation": validation,
-        "costs": rounded(network_costs(model, data, config, request.shared, worker)),
+        "costs": costs,
     }
     if request.note:
         metrics["note"] = request.note

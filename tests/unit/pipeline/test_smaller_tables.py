@@ -1,0 +1,80 @@
+"""Smaller tables in an exported network, where validation allows them."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from paddle_automl.data.config import DataConfig
+from paddle_automl.data.prepare import prepare
+from paddle_automl.deployment.config import DeploymentConfig
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.network import build_network
+from paddle_automl.models.tables import RowTable
+from paddle_automl.models.text.compact_table import CompactTable
+from paddle_automl.pipeline.jobs import smaller_tables
+from paddle_automl.pipeline.jobs.smaller_tables import with_smaller_tables
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.evaluation import predict
+from paddle_automl.training.goal import Goal
+from paddle_automl.training.loop import train
+
+GOOD, BAD = ("很干净", "不错", "喜欢", "room clean"), ("太吵", "很差", "脏", "noisy")
+PARTS = {"linear": "linear_ngrams", "bag": {"name": "bag", "width": 8}, "net": {"name": "text_cnn", "filters": 8}}
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(smaller_tables, "LEAST_MB", 0.0)
+    rng = np.random.default_rng(0)
+    rows = [("，".join(rng.choice((GOOD, BAD)[n % 2], 5)), "gb"[n % 2]) for n in range(80)]
+    with open(tmp_path / "a.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    given = {"name": "text_table", "file": str(tmp_path / "a.csv"), "text": "text", "label": "label"}
+    data = prepare(DataConfig.model_validate({"dataset": given}), seed=0)
+    options = ModelConfig.model_validate({"backbone": {"name": "sum", "parts": PARTS}})
+    model = build_network(options, data.input, 2, seed=0)
+    data = data.with_arrays(("tokens", "ngrams", "ngram_weights"))
+    train(model, data, TrainingConfig(epochs=2, batch_size=16), seed=0, folder=None)
+    return model, data
+
+
+def tables(model, kind):
+    return [layer for layer in model.sublayers() if isinstance(layer, kind)]
+
+
+def small(model, data, **options):
+    deployment = DeploymentConfig.model_validate(options)
+    return with_smaller_tables(model, data, deployment, Goal.of(data.task))
+
+
+def test_tables_become_smaller_and_answers_stay(trained):
+    model, data = trained
+    before = predict(model, data.validation)
+    made = small(model, data)
+    assert (len(tables(made, CompactTable)), tables(made, RowTable)) == (3, [])
+    after = predict(made, data.validation)
+    assert (after.argmax(1) == before.argmax(1)).all()
+    assert not np.array_equal(after, before)
+
+
+@pytest.mark.parametrize("options", [{"tables": "plain"}, {"formats": ["onnx"]}])
+def test_tables_stay_where_they_are_wanted_or_a_format_needs_them(trained, options):
+    assert len(tables(small(*trained, **options), RowTable)) == 3
+
+
+def test_tables_stay_if_smaller_ones_cost_accuracy(trained, monkeypatch):
+    model, data = trained
+    before = predict(model, data.validation)
+    monkeypatch.setattr(smaller_tables, "FRACTIONS", (0.0,))
+    made = small(model, data)
+    assert len(tables(made, RowTable)) == 3
+    np.testing.assert_array_equal(predict(made, data.validation), before)
+
+
+def test_no_table_is_larger_than_allowed(trained, monkeypatch):
+    model, _ = trained
+    monkeypatch.setattr(smaller_tables, "MOST_MB", 40 * 10 / 1e6)
+    table = tables(model, RowTable)[0]
+    width = int(table.weight.shape[1])
+    assert len(smaller_tables._kept(table, 1.0)) == 400 // (width + 8)
