@@ -38,7 +38,7 @@ LUMA = (0.299, 0.587, 0.114)
 MOST_CLASSES = 5
 MOST_ITEMS = 1000
 """Most validation items on which the agreement is measured."""
-BATCH = 64
+BATCH = 16
 ALIKE = 1e-4
 """Largest difference of normalized pixels that are the same up to rounding."""
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

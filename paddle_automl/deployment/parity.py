@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
 
 BATCH_SIZE = 64
+"""Most items of a batch."""
+MOST_NUMBERS = 4_000_000
+"""Most numbers in a batch of inputs: with more, the memory of the activations costs more time than the network."""
 LENGTHS = 50
 """Items of different lengths that are also compared one at a time."""
 LEAST_DEVIATION = 1e-3
@@ -119,7 +123,7 @@ class _Comparison:
         """Compare all items of the split in the form in which training uses them."""
         pairs, scores = [], []
         rejection = predictor.bundle.info.rejection
-        for batch in self.split.batches(BATCH_SIZE):
+        for batch in self.split.batches(_batch_size(self.split)):
             expected, further = run(batch.inputs)
             found = predictor.run_items(self.split.raw(batch.rows))
             got = found.outputs[:, self.columns]
@@ -239,6 +243,12 @@ class _Comparison:
             measure([metric], Predictions(outputs, self.split.codes, self.task))[metric] for outputs in self.outputs
         )
         return (expected, got) if np.isfinite([expected, got]).all() else (None, None)
+
+
+def _batch_size(split: Split) -> int:
+    """Return the number of items in a batch."""
+    numbers = sum(math.prod(size or 1 for size in spec.shape) for spec in split.input.specs)
+    return max(1, min(BATCH_SIZE, MOST_NUMBERS // max(1, numbers)))
 
 
 def _columns(task: Task, exported: Task) -> list[int]:
