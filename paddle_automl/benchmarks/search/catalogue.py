@@ -19,11 +19,14 @@ NAS_DATA = ("cifar10", "cifar100", "imagenet16_120")
 FCNET_DATA = ("parkinsons_telemonitoring", "slice_localization")
 MLP_DATA = ("phoneme", "vehicle", "australian", "blood_transfusion")
 SYNTHETIC = ("mixed0", "mixed1", "conditional0", "conditional1")
+DRAWN = tuple(f"{kind}{number}" for kind in ("mixed", "conditional") for number in range(10))
+"""All synthetic tasks. Methods were developed on mixed0 to mixed3 and conditional0 to conditional2."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "nas": tuple(f"nas201_{data}" for data in NAS_DATA),
     "hpo": (*(f"fcnet_{data}" for data in FCNET_DATA), *(f"mlp_{data}" for data in MLP_DATA)),
     "nas12": tuple(f"nas201_{data}_12ep" for data in NAS_DATA),
     "synthetic": SYNTHETIC,
+    "drawn": DRAWN,
 }
 """Groups of tasks; `tables` are the first two, `all` is everything. nas12: validation after 12 epochs."""
 EXPECTED = ("others", "worst")
@@ -48,11 +51,11 @@ def task_names(words: list[str], data: Path | None) -> list[str]:
     known = [name for group in GROUPS.values() for name in group]
     for full in names:
         name, mark, _ = full.partition("@")
-        if mark and (name in SYNTHETIC or _path_of(name) is not None):
+        if mark and (name in DRAWN or _path_of(name) is not None):
             raise ConfigError(f"--tasks: '{full}': only the named tables have others to learn from")
         if _path_of(name) is None and name not in known:
             raise ConfigError(f"--tasks: {unknown_name('task', name, [*known, *GROUPS, 'tables', 'all'])}")
-        if data is None and _path_of(name) is None and name not in SYNTHETIC:
+        if data is None and _path_of(name) is None and name not in DRAWN:
             raise ConfigError(f"--tasks: '{name}' is a table; give its folder with --data DIR")
     return names
 
@@ -67,7 +70,7 @@ def task(name: str, data: Path | None) -> Task:
     if path is not None:
         return _from_file(path, name)
     kind, _, part = name.partition("_")
-    if name in SYNTHETIC:
+    if name in DRAWN:
         return (Mixed if name.startswith("mixed") else Conditional)(name, int(name[-1]))
     folder = data or Path()
     if kind == "nas201":

@@ -249,6 +249,13 @@ def test_a_choice_of_a_fresh_table_can_be_trained(name, monkeypatch):
     assert 0 < costs.max() < 2
 
 
+def test_further_synthetic_tasks_are_drawn_by_their_number():
+    names = task_names(["drawn"], None)
+    assert len(names) == 20
+    params = task("mixed9", None).space.sample(np.random.default_rng(0))
+    assert len({task(name, None).truth(params) for name in names if name.startswith("mixed")}) == 10
+
+
 def test_tables_for_development_are_some_of_the_fresh_ones():
     assert set(DEVELOPED) < set(GRIDS)
     assert len(DEVELOPED) * 2 == len(GRIDS)
