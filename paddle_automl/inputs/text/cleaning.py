@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -16,6 +17,8 @@ _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U00
 _LETTERS = f"(?:(?![{_UNSPACED}])\\w)+"
 _WORDS = re.compile(f"[{_UNSPACED}]|{_LETTERS}(?:['\u2019]{_LETTERS})*|[^\\w\\s]")
 _FULL_WIDTH = {0x3000: 0x20} | {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+MOST_HELD = 10_000_000
+"""Most characters of texts whose words are kept."""
 Form = Literal["NFKC", "NFC", "none"]
 CJK = re.compile(f"[{_UNSPACED}\uac00-\ud7af]")
 """Characters of languages that are written without spaces between words, or that carry as much as a word."""
@@ -60,8 +63,36 @@ def word_splitter(name: str) -> Callable[[str], Sequence[str]]:
 
 
 def split_chinese(text: str) -> list[str]:
-    """Return the words that jieba finds."""
+    """Return the words that jieba finds; those that `remembering` has kept are given once, and forgotten."""
+    known = _SPLIT.pop(text, None)
+    if known is not None:
+        _held[0] -= len(text)
+        return list(known)
     return [word for word in _jieba()(text) if not word.isspace()]
+
+
+def remembering(split: Callable[[str], Sequence[str]]) -> Callable[[str], Sequence[str]]:
+    """Return a function that splits as `split` does, and keeps the words of jieba until they are asked for again.
+
+    Training texts are split when their words are counted, and again when they are encoded; jieba takes most of the
+    time of both.
+    """
+    if split is not split_chinese:
+        return split
+
+    def kept(text: str) -> list[str]:
+        words = split_chinese(text)
+        if text not in _SPLIT and _held[0] + len(text) <= MOST_HELD:
+            _SPLIT[text] = tuple(map(sys.intern, words))
+            _held[0] += len(text)
+        return words
+
+    return kept
+
+
+_SPLIT: dict[str, tuple[str, ...]] = {}
+_held = [0]
+"""Characters of the texts in `_SPLIT`."""
 
 
 def chinese_pieces(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from paddle_automl.core.errors import BundleError, ConfigError, DataError
 from paddle_automl.core.loading import validate
 from paddle_automl.inputs.base import INPUTS, batched, restore
 from paddle_automl.inputs.ragged import Ragged
-from paddle_automl.inputs.text import TextConfig, TextInput
+from paddle_automl.inputs.text import TextConfig, TextInput, cleaning, fitting
 from paddle_automl.inputs.text.cleaning import split_words
 from paddle_automl.inputs.text.options import NAMES, Named
 
@@ -137,6 +137,14 @@ def test_auto_follows_the_language():
     assert [block.name for block in english.fitted.blocks] == ["words 1-2", "characters_in_words 2-5"]
     assert english.tokens_kind == "words"
     assert fitted(CHINESE, ngrams="characters_and_words").fitted.words == "jieba"
+
+
+def test_of_few_texts_the_sets_know_what_occurs_once(monkeypatch):
+    assert "乙" in fitted(["甲", "甲", "乙"]).texts("ngrams")
+    # Blocks that are written out stay as they are, and so do sets of many texts.
+    assert "乙" not in fitted(["甲", "甲", "乙"], ngrams=["characters 1-3"]).texts("ngrams")
+    monkeypatch.setattr(fitting, "FEW", 3)
+    assert "乙" not in fitted(["甲", "甲", "乙"]).texts("ngrams")
 
 
 @pytest.mark.parametrize(
@@ -268,3 +276,29 @@ def test_without_jieba_characters_are_words(monkeypatch, caplog):
     assert split_words("\u623f\u95f4 room\u5927 it's 5\uac1c\uc6d4!") == [
         "\u623f", "\u95f4", "room", "\u5927", "it's", "5\uac1c\uc6d4", "!"
     ]  # fmt: skip
+
+
+def test_words_of_training_texts_are_split_once(monkeypatch):
+    pytest.importorskip("jieba")
+    text, other = "房间很干净", "早餐一般"
+    plain = cleaning.split_chinese(text)
+    monkeypatch.setattr(cleaning, "_SPLIT", {})
+    monkeypatch.setattr(cleaning, "_held", [0])
+    asked = []
+
+    def cut(text):
+        asked.append(text)
+        return iter([text[:2], " ", text[2:]])
+
+    monkeypatch.setattr(cleaning, "_jieba", lambda: cut)
+    assert cleaning.remembering(cleaning.split_words) is cleaning.split_words
+    split = cleaning.remembering(cleaning.split_chinese)
+    assert split(text) == cleaning.split_chinese(text) == ["房间", "很干净"]
+    assert asked == [text]
+    # Words are given once, and beyond the limit none are kept.
+    assert cleaning.split_chinese(text) == ["房间", "很干净"]
+    monkeypatch.setattr(cleaning, "MOST_HELD", 0)
+    assert split(other) == cleaning.split_chinese(other)
+    assert asked == [text, text, other, other]
+    assert cleaning._held == [0]
+    assert "".join(plain) == text
