@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.data.facts import find_facts
 from paddle_automl.data.prepare import prepare
 from paddle_automl.tasks.base import TASKS
 from tests.unit.data import pictures
@@ -40,6 +41,44 @@ class TestFolder:
         pictures.save(pictures.plain(pictures.RED), tmp_path / "a" / "color.png")
         assert prepare(configure(folder(tmp_path)), seed=0).input.shape == (3, 64, 64)
         assert prepare(configure(folder(tmp_path), channels=1), seed=0).input.shape == (1, 64, 64)
+
+    @pytest.mark.parametrize(
+        ("sizes", "expected"),
+        [
+            ([(20, 28)] * 6, (28, 20)),
+            ([(64, 64)] * 6, (64, 64)),
+            ([(65, 65)] * 6, (64, 64)),
+            ([(40, 50), (50, 40), (44, 44), (48, 60), (60, 48), (44, 50)], (44, 44)),
+            ([(9, 9), (10, 9)] * 3, (32, 32)),
+            ([(500, 300), (300, 500)] * 3, (64, 64)),
+        ],
+    )
+    def test_auto_leaves_small_images_as_they_are(self, tmp_path, configure, sizes, expected):
+        for number, size in enumerate(sizes):
+            pictures.save(Image.new("L", size, 40 * number), tmp_path / "ab"[number % 2] / f"{number}.png")
+        config = configure(folder(tmp_path), size="auto")
+        assert prepare(config, seed=0).input.shape == (1, *expected)
+        assert find_facts(config).shape(config) == (1, *expected)
+
+    def test_auto_means_the_size_of_a_photo_as_it_is_seen(self, tmp_path, configure):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        for number in range(6):
+            image = Image.new("RGB", (40, 30), (40 * number, 0, 0))
+            pictures.save(image, tmp_path / "ab"[number % 2] / f"{number}.jpg", exif=exif)
+        assert prepare(configure(folder(tmp_path), size="auto"), seed=0).input.size == (40, 30)
+
+    def test_auto_takes_arrays_as_they_are(self, configure):
+        assert prepare(configure({"name": "digits"}, size="auto"), seed=0).input.size == (8, 8)
+
+    @pytest.mark.parametrize(
+        ("split", "items"),
+        [({"validation": 0.2, "test": 0.2}, 1078), ({"validation": 0.5, "test": 0.0}, 898)],
+    )
+    def test_the_size_of_the_training_split_is_known_before_it_is_read(self, configure, split, items):
+        config = configure({"name": "digits"}, split=split)
+        assert find_facts(config).training_items == items
+        assert abs(len(prepare(config, seed=0).train) - items) <= 10
 
     def test_statistics_are_those_of_the_training_pixels(self, flowers, configure):
         data = prepare(configure(folder(flowers), size=8), seed=0)

@@ -53,6 +53,13 @@ def test_grey_pictures_which_may_be_letters_are_not_mirrored_first():
     assert (first.name, first.probability) == ("horizontal_flip", 0.0)
 
 
+def test_a_configuration_that_knows_its_pictures_decides_on_mirroring_itself():
+    config = load_config(RunConfig, FILE.with_name("fashion_mnist.yaml"))
+    config = with_first_trials(config, facts((1, 28, 28), 54_000))
+    assert config.data.augment[0].name == "alternating_flip"
+    assert not any("data.augment.0" in change for change in config.search.first)
+
+
 def test_more_time_means_longer_trials_and_then_wider_networks():
     found = [settled(items=5000, **{"budget.time": time}) for time in ("1min", "5min", "30min")]
     images = [seen(config, 5000) for config in found]

@@ -264,6 +264,21 @@ def test_nothing_starts_after_a_proposal_that_took_too_long(tmp_path, monkeypatc
         assert study.records()[1].reason == "interrupted"
 
 
+def test_after_the_last_start_running_trials_go_on_and_no_other_begins(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("paddle_automl.search.coordinator.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def script_of(record):
+        now[0] += record.number
+        return script(*[0.1] * 10)
+
+    with open_study(tmp_path) as study:
+        limits = SearchLimits(trials=9, deadline=now[0] + 60, last_start=now[0] + 0.5)
+        ending, _ = search(study, script_of, limits=limits, workers=2)
+        assert ending.reason == "deadline"
+        assert [(record.state, len(record.curve)) for record in study.records()] == [("complete", 10)] * 2
+
+
 def test_no_trial_in_time_is_an_error(tmp_path):
     limits = SearchLimits(trials=9, deadline=time.monotonic() - 1)
     with open_study(tmp_path) as study, pytest.raises(SearchFailedError, match="give more time"):
