@@ -257,4 +257,4 @@ def check_readable(task: type[Task], raw: RawTargets) -> None:
 
 def by_name(names: Sequence[str], row: np.ndarray) -> dict[str, float]:
     """Return outputs ``[K]`` as floats by name."""
-    return {name: float(value) for name, value in zip(names, row, strict=True)}
+    return dict(zip(names, row.tolist(), strict=True))

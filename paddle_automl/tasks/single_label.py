@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class SingleLabel(NamedTask):
         """Return the likeliest class with its probability."""
         best = int(row.argmax())
         values = by_name(self.names, row)
-        ranked = tuple(sorted(values.items(), key=lambda item: -item[1]))
+        ranked = tuple(sorted(values.items(), key=itemgetter(1), reverse=True))
         return Answer(self.names[best], values, float(row[best]), ranked, (self.names[best],))
 
     def truth(self, code: Any) -> str:
