@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from paddle_automl.compression.context import TrainedNetwork
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.models.pretrained import BACKBONE
 from paddle_automl.paddle_compat.weights import load_weights, save_weights
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.frozen import FeatureStore
+from paddle_automl.pipeline.jobs.added_outputs import Added, best_penalty, fitted, given_of, grown, last_layer
 from paddle_automl.pipeline.jobs.learning import Learnable, learnable
+from paddle_automl.pipeline.jobs.networks import make_model
 from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.base import Task
 from paddle_automl.training.evaluation import predict
 
 LOSS = 0.005
@@ -66,44 +71,109 @@ def settle_biases(
     else:
         outputs, codes = _out_of_fold(config, data, worker, retrain)
     shift = smallest_shift(outputs, codes, known, loss)
-    before, after = (_accuracies(outputs, codes, known, value) for value in (0.0, shift))
     if shift:
         changed = {**arrays, name: arrays[name].copy()}
         changed[name][known:] += np.float32(shift)
         save_weights(weights, changed)
-        logger.warning(
-            "the outputs of new classes were lowered by %.2f, so that old classes lose little to them (--old-loss "
-            "%.3g); on %d items, by networks that have not learned from them, accuracy on old classes %.3f -> "
-            "%.3f, on new ones %.3f -> %.3f",
-            -shift,
-            loss,
-            len(codes),
-            *(value for pair in zip(before[:2], after[:2], strict=True) for value in pair),
-        )
+        _tell(outputs, codes, known, shift, loss)
     return shift
+
+
+def keep_old_outputs(
+    config: RunConfig,
+    data: PreparedData,
+    weights: Path,
+    old: TrainedNetwork,
+    worker: Worker,
+    retrain: Retrain,
+    *,
+    loss: float = LOSS,
+) -> Task | None:
+    """Write the head of `old` with outputs for the new classes into the file `weights`; return the calibrated task.
+
+    For a frozen backbone and new items of new classes alone: then nothing is learned about the old classes, and a
+    head that is trained anew answers for them otherwise only by chance. The new outputs are fitted to the old ones
+    (`added_outputs`), and lowered as `settle_biases` says, by heads that leave a part of the items out. None, and
+    nothing is done, where the head is not linear (a hidden layer that has never seen the new classes tells them
+    badly: 0.54 of the new photos instead of 0.67), or a class has too few items.
+    """
+    known, count = len(old.task.names), len(data.task.names)
+    named, whole = last_layer(old.network, known), data.joined()
+    if config.model.head.name != "linear" or named is None or known >= count or _least(whole.codes) < 2:
+        return None
+    parts = []
+    folds = list(_folds(data))
+    for part in folds:
+        # A part of the old items trains an old head; those of new classes are added to it as they are to the whole.
+        is_old = part.train.codes < known
+        work = learnable(config, replace(part, train=part.train.with_indices(part.train.indices[is_old])), worker)
+        retrain(work)
+        learned, held = (
+            given_of(work.model, split.raw(np.arange(len(split))), split.codes, count, known)
+            for split in (work.data.train.with_indices(part.train.indices), work.data.validation)
+        )
+        parts.append((learned, held))
+    penalty, outputs = best_penalty(parts, count - known)
+    raw, codes = np.concatenate(outputs), np.concatenate([part.validation.codes for part in folds])
+    shift = smallest_shift(raw, codes, known, loss)
+    features = FeatureStore(worker.scratch).get(config.model, data, lambda: make_model(config, data)).values
+    everything = given_of(old.network, features[whole.indices], whole.codes, known, known)
+    added = fitted(everything, count - known, penalty)
+    head = {name: tensor.numpy() for name, tensor in old.network.state_dict().items()}
+    shifted = Added(added.weight, added.bias + shift)
+    save_weights(weights, grown(load_weights(weights), head, named[0], shifted))
+    logger.info("new classes: the old head is kept, %d outputs are added (penalty %.4g)", count - known, penalty)
+    _tell(raw, codes, known, shift, loss)
+    raw[:, known:] += shift
+    return data.task.calibrated(_probabilities(raw), codes)
+
+
+def _folds(data: PreparedData) -> Iterator[PreparedData]:
+    """Yield the data with each part of all items but the test's for validation, and the others for training."""
+    whole = data.joined()
+    folds = min(FOLDS, _least(whole.codes))
+    place = np.zeros(len(whole), dtype=np.int64)
+    # The items of a class go to the parts in turn.
+    place[np.argsort(whole.codes, kind="stable")] = np.arange(len(whole)) % folds
+    for fold in range(folds):
+        held = place == fold
+        yield replace(
+            data,
+            train=whole.with_indices(whole.indices[~held]),
+            validation=whole.with_indices(whole.indices[held]),
+        )
 
 
 def _out_of_fold(
     config: RunConfig, data: PreparedData, worker: Worker, retrain: Retrain
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return raw outputs [N, K] and codes of all items but the test's, by networks that did not learn from them."""
-    whole = data.joined()
-    folds = min(FOLDS, _least(whole.codes))
-    place = np.zeros(len(whole), dtype=np.int64)
-    # The items of a class go to the parts in turn.
-    place[np.argsort(whole.codes, kind="stable")] = np.arange(len(whole)) % folds
-    outputs = np.zeros((len(whole), data.task.outputs))
-    for fold in range(folds):
-        held = place == fold
-        part = replace(
-            data,
-            train=whole.with_indices(whole.indices[~held]),
-            validation=whole.with_indices(whole.indices[held]),
-        )
+    outputs, codes = [], []
+    for part in _folds(data):
         work = learnable(config, part, worker)
         retrain(work)
-        outputs[held] = _raw(predict(work.model, work.data.validation))
-    return outputs, whole.codes
+        outputs.append(_raw(predict(work.model, work.data.validation)))
+        codes.append(part.validation.codes)
+    return np.concatenate(outputs), np.concatenate(codes)
+
+
+def _tell(outputs: np.ndarray, codes: np.ndarray, known: int, shift: float, loss: float) -> None:
+    """Log what a shift does to the accuracy on old classes and on new ones."""
+    before, after = (_accuracies(outputs, codes, known, value) for value in (0.0, shift))
+    logger.warning(
+        "the outputs of new classes were lowered by %.2f, so that old classes lose little to them (--old-loss "
+        "%.3g); on %d items, by networks that have not learned from them, accuracy on old classes %.3f -> %.3f, on "
+        "new ones %.3f -> %.3f",
+        -shift,
+        loss,
+        len(codes),
+        *(value for pair in zip(before[:2], after[:2], strict=True) for value in pair),
+    )
+
+
+def _probabilities(raw: np.ndarray) -> np.ndarray:
+    found = np.exp(raw - raw.max(axis=1, keepdims=True))
+    return np.asarray(found / found.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _least(codes: np.ndarray) -> int:
