@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from paddle_automl.compression.config import POST
 from paddle_automl.core.errors import AutoMLError, TimeUpError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.bundle import Bundle
@@ -14,6 +15,11 @@ from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.estimates import COMPRESS_FRACTION
 from paddle_automl.pipeline.stages.run import Run
+
+QUANTIZE_EXPORTS = 6.0
+"""Time of quantization after training, its check and its bundle, in exports of the float network."""
+FREE_S = 120.0
+"""Seconds of the budget that a search needs by itself; without more, none are reserved for that."""
 
 
 @STAGES.register("compress")
@@ -27,8 +33,14 @@ class Compress(Stage):
         return bool(run.config.compression.chain()) and not run.config.compression.in_trials
 
     def seconds(self, run: Run) -> float:
-        """Return a fraction of the budget, because the time of a chain is not known beforehand."""
-        return COMPRESS_FRACTION * (run.config.budget.time or 0.0)
+        """Return a fraction of the budget, because the time of a chain is not known beforehand.
+
+        8 bits after training take several exports: never more than that, and in a short search what is left.
+        """
+        budget = run.config.budget.time or 0.0
+        if [item.name for item in run.config.compression.chain()] == [POST]:
+            return min(COMPRESS_FRACTION * max(0.0, budget - FREE_S), QUANTIZE_EXPORTS * run.estimates.export())
+        return COMPRESS_FRACTION * budget
 
     def inputs(self, run: Run) -> Any:
         """Return the chain, and the state of the weights that it starts from."""

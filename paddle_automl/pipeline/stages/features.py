@@ -12,11 +12,14 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.features import FeaturesRequest
 from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.choice import FINE_TUNE
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.executors.base import Executor, Failed, Job, Reported
 
 KEEPS = {"backbone", "activation", "norm", "pretrained"}
 """Options of `model` that the features depend on."""
+OPTIONAL = {FINE_TUNE, "compress"}
+"""Stages that improve a finished network, where time is left."""
 SURE = 0.1
 """Fraction of the items whose time tells that of all."""
 TOLERANCE = 1.2
@@ -37,7 +40,12 @@ class Features(Stage):
         return bool(_settings(run))
 
     def work(self, run: Run, until: float | None) -> None:
-        """Compute and store the features of each backbone and input; raises ConfigError without time for it."""
+        """Compute and store the features of each backbone and input; raises ConfigError without time for it.
+
+        Nothing is possible without them, so the time of stages that can be left out is theirs if need be.
+        """
+        if until is not None:
+            until += sum(seconds for name, seconds in run.reserved(self).items() if name in OPTIONAL)
         for config in _settings(run):
             started = time.monotonic()
             count = run.executor.capacity().workers

@@ -23,8 +23,9 @@ from paddle_automl.pipeline.stages.refit import refit_of, tuned_task
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.training.fine_tuning.base import RECIPES
 
-FREE_S = 150.0
-"""Seconds of the budget that the search of heads needs by itself; without more there is no fine-tuning."""
+FREE_S = 220.0
+"""Seconds of the budget that the search of heads and 8 bits need by themselves; without more there is no
+fine-tuning."""
 FRACTION = 0.6
 """Fraction of the rest that is reserved for fine-tuning."""
 TRIED_FRACTION = 0.5
