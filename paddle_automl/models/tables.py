@@ -23,6 +23,21 @@ class UsedRows:
     values: Tensor
 
 
+@dataclass(frozen=True)
+class Blend:
+    """Mixup of the items of a batch with partners from it: `weight` of each item, the rest of its partner.
+
+    `partners` are their places, int64 ``[N]``.
+    """
+
+    weight: float
+    partners: Tensor
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Return blended values [N, ...]."""
+        return values * self.weight + paddle.gather(values, self.partners) * (1.0 - self.weight)
+
+
 class RowTable(nn.Layer):
     """A table [V, D] whose row 0, of padding, is zero; `deviation` is that of its initial values.
 
@@ -43,6 +58,8 @@ class RowTable(nn.Layer):
         self.bias = self.create_parameter([width], is_bias=True) if bias else None
         self.rate = rate
         self.used: list[UsedRows] | None = None
+        self.blend: Blend | None = None
+        """How the items of a batch are blended while training (`TablesConfig.mixup`)."""
         self.solved = False
         """Whether its values are computed from the training items at once (`Backbone.solve`), not learned."""
 
@@ -57,5 +74,9 @@ class RowTable(nn.Layer):
 
     def forward(self, numbers: Tensor, weights: Tensor) -> Tensor:
         """Return the sums of the rows of `numbers` [N, M] times `weights` [N, M]: [N, D]."""
-        sums = paddle.matmul(weights.unsqueeze(1), self.rows(numbers)).squeeze(1)
+        sums = self.blended(paddle.matmul(weights.unsqueeze(1), self.rows(numbers)).squeeze(1))
         return sums if self.bias is None else sums + self.bias
+
+    def blended(self, values: Tensor) -> Tensor:
+        """Return the vectors or sums of a batch [N, ...] as the training blends them."""
+        return values if self.blend is None or not self.training else self.blend(values)

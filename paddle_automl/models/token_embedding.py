@@ -39,4 +39,4 @@ class Embedding(nn.Layer):
         if self.dropout and self.training:
             lost = paddle.rand(tokens.shape) < self.dropout
             tokens = paddle.where(lost & (tokens > 0), paddle.full_like(tokens, UNKNOWN), tokens)
-        return self.table.rows(tokens)
+        return self.table.blended(self.table.rows(tokens))

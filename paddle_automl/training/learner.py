@@ -170,7 +170,7 @@ class Learner:
 
     def _forward(self, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         self._tables.watch()
-        with self.precision.context():
+        with self.precision.context(), self._tables.mixing(targets) as targets:
             features = self.model.features(*inputs)
             outputs = self.model.head(features)
         if self.precision.description != "float32":

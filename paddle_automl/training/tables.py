@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import paddle
@@ -10,7 +11,7 @@ from paddle import Tensor, nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Section
-from paddle_automl.models.tables import RowTable
+from paddle_automl.models.tables import Blend, RowTable
 from paddle_automl.paddle_compat.memory import rows_of, set_rows
 
 TINY = 1e-8
@@ -29,6 +30,10 @@ class TablesConfig(Section):
     """Decay of the mean of a row's gradients, per step that uses it."""
     beta2: float = Field(0.99, ge=0, lt=1)
     """Decay of the mean of a row's squared gradients, per step that uses it."""
+    mixup: float | None = Field(None, gt=0)
+    """Parameter of the Beta distribution from which each step draws how much of the vectors of its items, and of
+    their targets, is blended with those of random partners (Guo et al., 2019, arXiv:1905.08941). None: they are not
+    blended."""
 
 
 class _Rows:
@@ -84,6 +89,8 @@ class TableUpdates:
             for path, layer in model.named_sublayers(include_self=True)
             if isinstance(layer, RowTable) and not layer.solved
         ]
+        self._mixed = [layer for layer in model.sublayers(include_self=True) if isinstance(layer, RowTable)]
+        self._random: np.random.Generator | None = None
 
     def __bool__(self) -> bool:
         return bool(self._tables)
@@ -92,6 +99,25 @@ class TableUpdates:
         """Let the tables note which rows the next forward passes use; earlier notes are dropped."""
         for rows in self._tables:
             rows.table.used = []
+
+    @contextmanager
+    def mixing(self, targets: Tensor) -> Iterator[Tensor]:
+        """Blend what the tables give meanwhile, and yield the targets [B, K] blended in the same way."""
+        if self.config.mixup is None or not self._mixed:
+            yield targets
+            return
+        if self._random is None:
+            # From the seed of the training.
+            self._random = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
+        weight = float(self._random.beta(self.config.mixup, self.config.mixup))
+        blend = Blend(weight, paddle.to_tensor(self._random.permutation(len(targets))))
+        try:
+            for table in self._mixed:
+                table.blend = blend
+            yield blend(targets)
+        finally:
+            for table in self._mixed:
+                table.blend = None
 
     def clip(self, parameters: Iterable[Tensor], limit: float | None) -> None:
         """Scale all gradients, those of `parameters` too, down to a global norm of `limit`; None: leave them.

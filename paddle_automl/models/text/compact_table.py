@@ -49,6 +49,10 @@ class CompactTable(nn.Layer):
             rows = rows * paddle.gather(self.scales, places).unsqueeze(1)
         return rows.reshape([paddle.shape(numbers)[0], -1, self.width])
 
+    def blended(self, values: Tensor) -> Tensor:
+        """Return the values: nothing is trained, so nothing is blended."""
+        return values
+
     def forward(self, numbers: Tensor, weights: Tensor) -> Tensor:
         """Return the sums of the rows of `numbers` [N, M] times `weights` [N, M]: [N, D]."""
         sums = paddle.matmul(weights.unsqueeze(1), self.rows(numbers)).squeeze(1)

@@ -127,3 +127,41 @@ def test_rows_are_read_and_written_in_place():
     assert table.data_ptr() == address
     with pytest.raises(TypeError, match="contiguous float32"):
         rows_of(table.astype("float64"), numbers)
+
+
+def test_mixup_blends_what_tables_give_with_the_targets():
+    net, plain = Net(), Net()
+    plain.set_state_dict(net.state_dict())
+    paddle.seed(0)
+    updates = TableUpdates(net, TablesConfig(mixup=0.4))
+    numbers, weights = batch([1, 2], [3, 0], [4, 5]), batch([1.0, 0.5], [2.0, 0.0], [1.0, 1.0]).astype("float32")
+    targets = paddle.eye(3)
+    updates.watch()
+    with updates.mixing(targets) as mixed:
+        blend = net.table.blend
+        found = net(numbers, weights)
+        embedded = net.table.blended(net.table.rows(numbers))
+    assert net.table.blend is None
+    assert 0 < blend.weight < 1
+    np.testing.assert_allclose(mixed.sum(axis=1).numpy(), np.ones(3), rtol=1e-6)
+    order, share = blend.partners.numpy(), blend.weight
+    bias = plain.table.bias.numpy()
+    sums, rows = plain(numbers, weights).numpy() - bias, plain.table.rows(numbers).numpy()
+    np.testing.assert_allclose(found.numpy(), share * sums + (1 - share) * sums[order] + bias, rtol=1e-5)
+    np.testing.assert_allclose(embedded.numpy(), share * rows + (1 - share) * rows[order], rtol=1e-5)
+    np.testing.assert_allclose(mixed.numpy(), share * np.eye(3) + (1 - share) * np.eye(3)[order], rtol=1e-5)
+    # The gradient reaches the rows of partners, too.
+    found.sum().backward()
+    assert set(net.table.used[0].numbers.tolist()) == {0, 1, 2, 3, 4, 5}
+    assert np.abs(net.table.used[0].values.grad.numpy()[1:]).min() > 0
+
+
+def test_without_mixup_targets_and_random_numbers_stay():
+    net, targets = Net(), paddle.eye(3)
+    paddle.seed(0)
+    expected = paddle.rand([1]).item()
+    paddle.seed(0)
+    with TableUpdates(net, TablesConfig()).mixing(targets) as same:
+        assert same is targets
+        assert net.table.blend is None
+    assert paddle.rand([1]).item() == expected
