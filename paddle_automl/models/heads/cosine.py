@@ -17,10 +17,11 @@ from paddle_automl.models.layers import LayerFactory
 
 @HEADS.register("cosine")
 class Cosine(Head):
-    """The cosine between features and a vector per output, times a learned scale.
+    """The cosine between features and a vector per output, times a learned scale, and a bias per output.
 
     Gidaris and Komodakis, Dynamic Few-Shot Visual Learning without Forgetting (2018), eq. 5: it often suits few
-    items per class. Outputs are bounded by the scale, so it is for classes and labels, less for numbers.
+    items per class. Apart from the bias, by which a class can be made rarer, outputs are bounded by the scale, so
+    it is for classes and labels, less for numbers.
     """
 
     class Config(PluginConfig):
@@ -38,13 +39,13 @@ class Cosine(Head):
 
 
 class _Cosine(nn.Layer):
-    """scale * <x, w_k> / (||x|| ||w_k||): [N, F] -> [N, K]."""
+    """scale * <x, w_k> / (||x|| ||w_k||) + b_k: [N, F] -> [N, K]."""
 
     def __init__(self, linear: nn.Layer, scale: float) -> None:
         super().__init__()
-        # The weight of a linear layer [F, K], with the initial values of `model.initializer`; it has no bias.
-        self.weight = linear.weight
+        # Weight [F, K] and bias [K] of a linear layer, with the initial values of `model.initializer`.
+        self.weight, self.bias = linear.weight, linear.bias
         self.scale = self.create_parameter([1], default_initializer=nn.initializer.Constant(scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        return paddle.matmul(directions(x, axis=1), directions(self.weight, axis=0)) * self.scale
+        return paddle.matmul(directions(x, axis=1), directions(self.weight, axis=0)) * self.scale + self.bias
