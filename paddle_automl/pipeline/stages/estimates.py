@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from paddle_automl.core.runtime import usable_cores
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.runs.record import TrainResult
 from paddle_automl.search.records import TrialRecord
 
 EXPORT_S, LEAST_EXPORT_S = 12.0, 4.0
@@ -29,6 +30,8 @@ START_S = 1.0
 """Seconds before the first step of a training: its process starts, and the data are read."""
 GRACE_S = 2.0
 """Seconds that a running trial may take to stop at its next epoch."""
+INSTANT_S = 1e-3
+"""Seconds of an epoch without steps."""
 GROWTH = 1.4
 """Factor of the time to solve for weights in a refit on the validation items too, a quarter more as a rule."""
 LEADERS = 3
@@ -84,11 +87,20 @@ class Estimates:
         return folds if isinstance(folds, int) else 1
 
     def trial_fits(self, seconds: float) -> bool:
-        """Return whether all epochs of a trial surely fit into `seconds`, as far as earlier trials tell."""
-        if self.epoch_s is None:
+        """Return whether all epochs of a trial surely fit into `seconds`, as far as earlier trials tell.
+
+        Trials with weights that are solved tell nothing about those that learn in steps, or more of them.
+        """
+        if self.epoch_s is None or self.solve_s:
             return False
-        network_s = self.config.training.epochs * self.epoch_s + self.solve_s
-        return MARGIN * self.networks * network_s + START_S <= seconds
+        return MARGIN * self.networks * self.config.training.epochs * self.epoch_s + START_S <= seconds
+
+    def ended(self, number: int, result: TrainResult) -> None:
+        """Note the times of a trial's training."""
+        self.trained_s[number], self.solved_s[number] = result.seconds, result.solved_s
+        if result.solved_s and result.epochs_run == 1 < self.config.training.epochs:
+            # Nothing was learned in steps: its one epoch is an evaluation, and more of them do not follow.
+            self.trained_s[number], self.solved_s[number] = INSTANT_S, result.solved_s + result.seconds
 
     @property
     def refit_solve_s(self) -> float:

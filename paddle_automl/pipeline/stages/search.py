@@ -167,9 +167,7 @@ class _Reserve(Listener):
     def on_end(self, record: TrialRecord) -> None:
         """Update the estimates."""
         with contextlib.suppress(BundleError):
-            found, estimates = read_record(self.run.folder.trial(record.number)), self.run.estimates
-            estimates.trained_s[record.number] = found.seconds
-            estimates.solved_s[record.number] = found.solved_s
+            self.run.estimates.ended(record.number, read_record(self.run.folder.trial(record.number)))
             self.run.estimates.epochs[record.number] = self._epochs(record)
         self.run.estimates.learn(self.run.study.ranking())
         until = self.run.until(self.stage)
