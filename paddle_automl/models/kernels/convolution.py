@@ -8,6 +8,7 @@ from typing import NamedTuple
 from paddle import Tensor, dtype
 
 from paddle_automl.core.errors import UnsupportedError
+from paddle_automl.models.kernels import native
 from paddle_automl.models.kernels.library import (
     ALGORITHMS,
     F32,
@@ -15,6 +16,7 @@ from paddle_automl.models.kernels.library import (
     FORWARD_TRAINING,
     Dims,
     library,
+    processor_flags,
 )
 from paddle_automl.models.kernels.memory import (
     NUMBERS,
@@ -24,7 +26,7 @@ from paddle_automl.models.kernels.memory import (
     needs_gradient,
 )
 from paddle_automl.models.kernels.primitives import CACHE, Description, Layout
-from paddle_automl.models.kernels.weighted import Needs, Weighted, run
+from paddle_automl.models.kernels.weighted import TYPES, Needs, Weighted, run
 
 
 class Geometry(NamedTuple):
@@ -81,6 +83,7 @@ class Convolution(Weighted):
             # Rounding and reordering 512 x 512 x 3 x 3 weights for both passes in one go takes 4.8 ms, so 2.0.
             self.rounded_order = channels_last_order(len(weights_shape))
         self.result_shape = [batch, *result, out]
+        self._compiled = not bias and _has_compiled_gradient(dtype, geometry, kernel, channels, out, per_group)
         stride, padding = _without_needless_stride(geometry, sizes, kernel, result)
         low, high = zip(*padding, strict=True)
         # oneDNN counts a dilation of one as zero.
@@ -92,6 +95,11 @@ class Convolution(Weighted):
             bias=out if bias else None,
             gradient_types=_gradient_types(dtype, geometry, sizes, kernel, groups, channels),
         )
+
+    def backward_weights(self, x: Tensor, dy: Tensor, weights: Tensor) -> tuple[Tensor, Tensor | None]:  # noqa: D102
+        if self._compiled:
+            return native.filter_gradient(x, dy), None
+        return super().backward_weights(x, dy, weights)
 
     def describe_forward(  # noqa: D102
         self, x: Layout, weights: Layout, bias: Layout | None, y: Layout, *, training: bool
@@ -118,6 +126,20 @@ class Convolution(Weighted):
             "convolution_backward_weights",
             library().engine, direct, x, dweights, dbias, dy, *self._numbers, hint, None,
         )  # fmt: skip
+
+
+def _has_compiled_gradient(
+    dtype: int, geometry: Geometry, kernel: Sequence[int], channels: int, out: int, per_group: int
+) -> bool:
+    """Return whether the gradient of the weights is that of `native.filter_gradient`.
+
+    With AMX oneDNN uses another algorithm, which is faster.
+    """
+    fits = tuple(kernel) == (3, 3) and geometry == Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
+    even = per_group == channels and channels % 16 == 0 and out % 16 == 0
+    if dtype == F32 or not (fits and even) or "amx_bf16" in processor_flags():
+        return False
+    return native.available(TYPES[dtype])
 
 
 def _without_needless_stride(

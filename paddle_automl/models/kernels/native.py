@@ -1,4 +1,6 @@
-"""Operations in our own C code, for processors with AVX-512: GELU, and batch normalization with GELU.
+"""Operations in our own C code, for processors with AVX-512.
+
+They are GELU, batch normalization with GELU, and the gradient of the kernels of 3 x 3 convolutions.
 
 ``_native.c`` is compiled when the package is installed, if there is a C compiler. Without it, on other processors,
 with ``PADDLE_AUTOML_NATIVE=0``, and where its results differ from NumPy's, oneDNN computes the same one by one.
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 DISABLED_BY = "PADDLE_AUTOML_NATIVE"
 """Environment variable; with ``0`` oneDNN computes everything."""
-INTERFACE = 1
+INTERFACE = 2
 """What `paddle_automl_native` of a compiled file must return."""
 _FLAGS = {"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"}
 _SIGNATURES: dict[str, list[Any]] = {
@@ -37,6 +39,7 @@ _SIGNATURES: dict[str, list[Any]] = {
     "gelu_bias": [c_int, c_long, c_long, c_void_p, c_void_p, c_void_p],
     "norm_forward": [c_int, c_int, c_long, c_long, *[c_void_p] * 7, c_float, c_float],
     "norm_backward": [c_int, c_int, c_long, c_long, *[c_void_p] * 8],
+    "filter_gradient": [*[c_long] * 5, c_void_p, c_void_p, c_void_p],
 }
 _TOLERANCES = {paddle.float32: 2e-6, paddle.bfloat16: 6e-3}
 """Largest error in the self-test, relative to the largest value."""
@@ -121,6 +124,10 @@ def _errors(dtype: paddle.dtype) -> list[float]:
         dscale, dshift = (g * centred).sum(0), g.sum(0)
         dx = scale * inverse * (g - (dshift + centred * dscale) / rows)
         expected += [y, mean / 4, 0.75 + variance / 4, dx, dscale, dshift]
+    if dtype == paddle.bfloat16:
+        expected.append(_filter(*(v.reshape(2, 3, 3, 16) for v in values.reshape(2, -1)[:, :288])))
+        pair = (paddle.to_tensor(v.reshape(-1)[:288], place=paddle.CPUPlace()).astype(dtype) for v in (x, dy))
+        found.append(filter_gradient(*(t.reshape([2, 3, 3, 16]) for t in pair)))
     got = [t.astype("float32").numpy() for t in found]
     return [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(got, expected, strict=True)]
 
@@ -132,6 +139,15 @@ def _gelu(x: np.ndarray) -> np.ndarray:
 def _slope(x: np.ndarray) -> np.ndarray:
     gate = 1 / (1 + np.exp(-np.sqrt(8 / np.pi) * (x + 0.044715 * x**3)))
     return gate + x * gate * (1 - gate) * np.sqrt(8 / np.pi) * (1 + 0.134145 * x**2)
+
+
+def _filter(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    height, width = x.shape[1:3]
+    taps = [
+        np.einsum("nhwi,nhwo->oi", padded[:, i : i + height, j : j + width], dy) for i in range(3) for j in range(3)
+    ]
+    return np.stack(taps, -1).reshape(dy.shape[-1], x.shape[-1], 3, 3)
 
 
 def _number(x: Tensor) -> int:
@@ -192,3 +208,17 @@ def normalize_gradient(
     addresses = (t.data_ptr() for t in (x, dy, dx, batch, scale, shift, dscale, dshift))
     call("norm_backward", _number(x), gelu, count(x) // channels, channels, *addresses)
     return dx, dscale, dshift
+
+
+def filter_gradient(x: Tensor, dy: Tensor) -> Tensor:
+    """Return the gradient of the kernels [O, C, 3, 3], float32, of a convolution with stride and padding 1.
+
+    `x` [N, H, W, C] and the gradient of the result `dy` [N, H, W, O] are bfloat16; C and O are multiples of 16.
+    """
+    images, height, width, channels = x.shape
+    out = dy.shape[-1]
+    result = empty_on_cpu([out, channels, 3, 3], paddle.float32)
+    call(
+        "filter_gradient", images, height, width, channels, out, x.data_ptr(), dy.data_ptr(), result.data_ptr()
+    )  # fmt: skip
+    return result

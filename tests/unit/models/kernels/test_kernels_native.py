@@ -13,6 +13,7 @@ from paddle import nn
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models import kernels
 from paddle_automl.models.kernels import layers, native
+from paddle_automl.models.kernels.primitives import CACHE
 from paddle_automl.models.whitening import Whitening
 
 DTYPES = [
@@ -131,6 +132,48 @@ def test_without_compiled_operations_the_results_are_the_same(dtype, monkeypatch
     with paddle.no_grad(), kernels.use(dtype):
         y = kernels.plain(fast(paddle.to_tensor(inputs(shape)[0]))).numpy()
     assert helpers.error(y, plain(paddle.to_tensor(inputs(shape)[0])).numpy()) < helpers.TOLERANCE[dtype]
+
+
+def convolution(package, channels, out, stride=1, bias=False):
+    return package.Conv2D(channels, out, 3, stride=stride, padding=1, bias_attr=None if bias else False)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[1:])
+@pytest.mark.parametrize(
+    ("shape", "out"),
+    [((1, 16, 1, 1), 16), ((3, 16, 5, 7), 48), ((2, 48, 1, 6), 32), ((5, 32, 6, 3), 64), ((40, 16, 25, 25), 32)],
+    ids=str,
+)
+def test_gradient_of_kernels(shape, out, dtype, used, monkeypatch):
+    """The last one is more than is rearranged at once."""
+    monkeypatch.setattr(kernels.convolution, "processor_flags", lambda: frozenset())
+    CACHE.clear()
+    layer, plain = (convolution(package, shape[1], out) for package in (layers, nn))
+    helpers.compare(layer, plain, inputs(shape), dtype, tolerance=1e-2)
+    assert used == ["filter_gradient"]
+    found = []
+    for threads in (1, 2):
+        layer.weight.clear_gradient(False)
+        kernels.set_threads(threads)
+        try:
+            found.append(helpers.run(layer, inputs(shape), dtype, np.ones([shape[0], out, *shape[2:]], "float32")))
+        finally:
+            kernels.set_threads(1)
+    assert np.array_equal(found[0][1]["weight"], found[1][1]["weight"])
+
+
+@pytest.mark.parametrize(
+    "options", [{"channels": 24}, {"out": 24}, {"stride": 2}, {"bias": True}, {"flags": "amx_bf16"}]
+)
+@pytest.mark.parametrize("dtype", DTYPES[1:])
+def test_gradients_of_other_kernels_are_left_to_the_library(options, dtype, used, monkeypatch):
+    options = {"channels": 16, "out": 16, "flags": "", **options}
+    flags = frozenset({options.pop("flags")})
+    monkeypatch.setattr(kernels.convolution, "processor_flags", lambda: flags)
+    CACHE.clear()
+    layer, plain = convolution(layers, **options), convolution(nn, **options)
+    helpers.compare(layer, plain, inputs((2, options["channels"], 6, 5)), dtype)
+    assert not used
 
 
 def test_hooks_are_called(used):
