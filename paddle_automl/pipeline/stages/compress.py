@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from paddle_automl.compression.config import POST
@@ -18,7 +19,12 @@ from paddle_automl.pipeline.stages.run import Run
 
 QUANTIZE_EXPORTS = 6.0
 """Time of quantization after training, its check and its bundle, in exports of the float network."""
-FREE_S = 120.0
+LEAST_EXPORTS = 2.0
+"""Time without which a chain is not begun, in exports: it could only use up what is left."""
+NO_TIME = "no time was left to compress the network; the uncompressed bundle is kept"
+SPARED = 0.03
+"""Fraction of the budget left over at its end: it is killed when its time is up, on a machine that is busy then."""
+FREE_S = 300.0
 """Seconds of the budget that a search needs by itself; without more, none are reserved for that."""
 
 
@@ -38,7 +44,7 @@ class Compress(Stage):
         8 bits after training take several exports: never more than that, and in a short search what is left.
         """
         budget = run.config.budget.time or 0.0
-        if [item.name for item in run.config.compression.chain()] == [POST]:
+        if _only_quantizes(run):
             return min(COMPRESS_FRACTION * max(0.0, budget - FREE_S), QUANTIZE_EXPORTS * run.estimates.export())
         return COMPRESS_FRACTION * budget
 
@@ -64,14 +70,24 @@ class Compress(Stage):
 
     def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
         """Return the chain's record, or None if there was no time."""
+        if until is not None and _only_quantizes(run):
+            until -= SPARED * (run.config.budget.time or 0.0)
+            if until - time.monotonic() < LEAST_EXPORTS * run.estimates.export():
+                run.observer.on_message(NO_TIME)
+                return None
         source = open_run(run.folder.inside(run.results["export"]["source"]).path)
         job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression)
         shown = run.observer.job("compressing")
         try:
             return call(run.executor, job, CompressResult, shown, until).model_dump(mode="json")
         except TimeUpError:
-            run.observer.on_message("no time was left to compress the network; the uncompressed bundle is kept")
+            run.observer.on_message(NO_TIME)
             return None
+
+
+def _only_quantizes(run: Run) -> bool:
+    """Return whether the chain is quantization after training alone: an extra, for which little time is given."""
+    return [item.name for item in run.config.compression.chain()] == [POST]
 
 
 def compression_of(run: Run) -> CompressResult | None:
