@@ -25,6 +25,9 @@ layer.
 operators on a CPU: between fast layers use `layers.add` and similar functions, and before an operator of Paddle
 `plain`.
 
+**Compiled operations.** Where oneDNN is slow or needs several passes, `native` has operations of our own in C:
+GELU, batch normalization with GELU, and the gradient of 3 x 3 kernels. They are optional.
+
 **Checks.** Each kind of operation is compared with NumPy when a process first uses it (`selftest`); the library's
 version and its names of algorithms are checked when it is loaded. Operations that fail are left to Paddle, with one
 message in the log. ``PADDLE_AUTOML_KERNELS=0`` turns the package off. Differentiating a gradient again is refused,
