@@ -43,6 +43,15 @@ def with_first_trials(config: RunConfig, facts: SettleResult, *, fresh: bool = F
     return _applied(config, first_trials(known, config.budget.time))
 
 
+def told(config: RunConfig) -> str:
+    """Return a sentence about the first trials that were chosen for the data."""
+    recipe = config.training
+    return (
+        f"first trials for these data and this budget: {recipe.epochs} epochs with batches of {recipe.batch_size}, "
+        f"and {len(config.search.listed_first)} changes to compare with"
+    )
+
+
 def _applied(config: RunConfig, found: FirstTrials) -> RunConfig:
     assert isinstance(config.search.space, dict)
     stated = config.training.model_fields_set

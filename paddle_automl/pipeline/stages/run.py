@@ -16,6 +16,7 @@ from paddle_automl.pipeline.candidates import CandidateConfig, covering
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, shared_of, start_executor
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
+from paddle_automl.pipeline.portfolio.applying import told
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.pipeline.progress.summary import describe_trial
@@ -131,8 +132,11 @@ def run_search(
         try:
             # Before the data are read: by its lock the folder is known as none of them.
             with LockedFolder(config.folder, "a search") as place, start_executor(config) as executor, observer:
+                by_data = config.search.first == "auto"
                 config = settled(config, executor, fresh=fresh)
                 observer.begin(config)
+                if by_data:
+                    observer.on_message(told(config))
                 with begun(config, executor, observer, deadline, place=place, fresh=fresh) as run:
                     run.go()
                 result: SearchResult = run.results["report"]

@@ -9,7 +9,7 @@ from paddle_automl.core.loading import load_config, read_config, validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.settle import SettleResult
-from paddle_automl.pipeline.portfolio.applying import with_first_trials
+from paddle_automl.pipeline.portfolio.applying import told, with_first_trials
 from paddle_automl.pipeline.portfolio.reading import ImageFacts, first_trials, shipped
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.space import baseline_of, first_given, make_space
@@ -94,6 +94,7 @@ def test_few_images_have_small_batches():
 def test_what_the_configuration_states_stays():
     config = settled(**{"training.epochs": 7, "training.batch_size": 33})
     assert (config.training.epochs, config.training.batch_size) == (7, 33)
+    assert "7 epochs with batches of 33" in told(config)
 
 
 def test_a_narrower_space_leaves_out_what_it_does_not_hold():
