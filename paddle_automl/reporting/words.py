@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.reporting.recorded import in_chinese
 from paddle_automl.tasks.metrics.spelling import text_of
 
 Language = Literal["en", "zh"]
@@ -79,6 +80,10 @@ class Words:
     def known(self, text: str) -> str:
         """Return the translation of a text that is itself the key, or the text if there is none."""
         return self._texts[text][self._place] if text in self._texts else text
+
+    def recorded(self, sentence: str) -> str:
+        """Return a sentence of a record, which is in English, in this language if it is a known one."""
+        return in_chinese(sentence) if self.language == "zh" else sentence
 
     def joined(self, sentences: list[str]) -> str:
         """Return sentences as one paragraph."""

@@ -28,7 +28,7 @@ class Asked(ReportSection):
         "splits": ("splits", "划分"),
         "split_counts": (
             "{train} training, {validation} validation, {test} test {word}",
-            "训练集 {train}，验证集 {validation}，测试集 {test}（单位：{word}）",
+            "训练集 {train}、验证集 {validation}、测试集 {test} {word}",
         ),
         "input": ("input", "输入"),
         "task": ("task", "任务类型"),
@@ -40,6 +40,7 @@ class Asked(ReportSection):
         "minimize": ("minimize {metric}", "最小化 {metric}"),
         "limit": (" (limit {limit})", "（限制 {limit}）"),
         "budget": ("time", "时间"),
+        "budget_s": ("{seconds} s", "{seconds} 秒"),
         "unlimited": ("no limit", "不限"),
         "limit_trials": ("number of trials", "试验数上限"),
         "controller": ("who proposes", "搜索算法"),
@@ -94,7 +95,9 @@ class Asked(ReportSection):
         space = content["space"]
         if space is not None:
             columns = (words("decision"), words("domain"), words("condition"))
-            lines = tuple((d["name"], d["domain"], d["condition"]) for d in space["decisions"][:MOST_ROWS])
+            lines = tuple(
+                (d["name"], words.recorded(d["domain"]), d["condition"]) for d in space["decisions"][:MOST_ROWS]
+            )
             blocks.append(Grid(columns, lines, words("space"), folded=True))
         return blocks
 
@@ -127,7 +130,9 @@ class Asked(ReportSection):
         if goals:
             rows.append((words("objectives"), ("; " if words.language == "en" else "；").join(goals)))
         budget = content["budget_s"]
-        rows.append((words("budget"), words("unlimited") if budget is None else f"{budget:g} s"))
+        rows.append(
+            (words("budget"), words("unlimited") if budget is None else words("budget_s", seconds=f"{budget:g}"))
+        )
         if content["space"] is not None:
             rows.append((words("limit_trials"), str(content["trials"])))
             rows.append((words("controller"), _options_text(content["controller"])))

@@ -40,7 +40,7 @@ class Calibration(ReportSection):
         ),
         "text": (
             "How often the answers of each stated probability are right; on the line both are equal. Error bars: "
-            "95 % intervals, wide for few predictions. Right: number of predictions.",
+            "95% intervals, wide for few predictions. Right: number of predictions.",
             "各概率下预测正确的频率；线上两者相等。误差线：95% 置信区间，预测少时较宽。右图：预测数。",
         ),
         "temperature": (

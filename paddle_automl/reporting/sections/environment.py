@@ -27,6 +27,9 @@ class Environment(ReportSection):
             "在随机种子、版本相同且只有一个工作进程时，CPU 上的搜索会给出相同的试验；若有时间限制，"
             "试验数取决于机器。",
         ),
+        "processor": ("processor", "处理器"),
+        "cores": ("cores", "核数"),
+        "system": ("system", "操作系统"),
         "commands": ("commands", "命令"),
         "config": ("the whole configuration", "完整配置"),
         "bundle": ("exported with {name}", "导出时的 {name}"),
@@ -51,7 +54,7 @@ class Environment(ReportSection):
 
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
         """Return the facts and the commands."""
-        rows = [(name, shown(text)) for name, text in content["machine"].items()]
+        rows = [(words.known(name), shown(text)) for name, text in content["machine"].items()]
         rows += [
             (words("bundle", name=name), shown(text))
             for name, text in content["versions"].items()

@@ -26,16 +26,16 @@ class Gain(ReportSection):
     texts: ClassVar[Texts] = {
         "title": ("Was the search worth it?", "搜索是否值得？"),
         "gain": (
-            "The best single trial has {metric} {best}; the configuration's own values (trial {number}) have "
-            "{own}: a difference of {gain}.",
-            "最佳单个试验的 {metric} 为 {best}；配置自身的取值（试验 {number}）为 {own}：相差 {gain}。",
+            "By {metric}, the best single trial ({best}) differs by {gain} from the configuration's own values "
+            "({own}).",
+            "以 {metric} 计，最佳单个试验（{best}）与配置自身的取值（{own}）相差 {gain}。",
         ),
         "no_baseline": (
             "The configuration's own values were not tried, or failed, so there is nothing to compare with.",
             "配置自身的取值未被试验或已失败，因此无从比较。",
         ),
         "random": (
-            "Of {count} random trials the best would be expected to have {mean} (80 % of such searches: {low} to "
+            "Of {count} random trials the best would be expected to have {mean} (80% of such searches: {low} to "
             "{high}).",
             "若随机进行 {count} 个试验，最佳者的期望值为 {mean}（80% 的此类搜索介于 {low} 与 {high} 之间）。",
         ),
@@ -69,7 +69,7 @@ class Gain(ReportSection):
         ),
         "search": ("this search", "本次搜索"),
         "expected": ("random search, expected", "随机搜索（期望）"),
-        "band": ("80 % of random searches", "80% 的随机搜索"),
+        "band": ("80% of random searches", "80% 的随机搜索"),
         "own": ("the configuration's own values", "配置自身的取值"),
     }
 
@@ -125,7 +125,6 @@ class Gain(ReportSection):
                     "gain",
                     metric=metric,
                     best=score(metric, best),
-                    number=own["number"],
                     own=score(metric, value),
                     gain=gain,
                 )

@@ -73,7 +73,7 @@ class HistorySection(ReportSection):
         reasons = [trial["reason"] or "-" for trial in failed]
         if failed:
             most = max(reasons, key=reasons.count)
-            blocks.append(Paragraph(words("failures", count=len(failed), reason=shown(most))))
+            blocks.append(Paragraph(words("failures", count=len(failed), reason=shown(words.recorded(most)))))
         else:
             blocks.append(Paragraph(words("no_failures")))
         return [*blocks, _table(content, words)]
@@ -121,7 +121,7 @@ def _table(content: Mapping[str, Any], words: Words) -> Grid:
     rows: list[tuple[Cell, ...]] = []
     for trial in trials[:MOST_ROWS]:
         values: list[Cell] = [*trial["values"], *[None] * len(metrics)][: len(metrics)]
-        note = shown(trial["reason"])
+        note = shown(words.recorded(trial["reason"] or ""))
         if trial["duplicate_of"] is not None:
             note = words("copy", number=trial["duplicate_of"])
         elif trial["repeat_of"] is not None:

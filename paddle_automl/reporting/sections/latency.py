@@ -22,7 +22,7 @@ class LatencySection(ReportSection):
         "none": ("The exported network was not timed.", "未测量导出网络的延迟。"),
         "fastest": ("The fastest format on that machine is {name}.", "在该机器上最快的格式为 {name}。"),
         "conditions": (
-            "One run of the network alone, without decoding and preprocessing. Medians (p50), with what 95 % of "
+            "One run of the network alone, without decoding and preprocessing. Medians (p50), with what 95% of "
             "the runs do not exceed (p95).",
             "仅网络本身的一次运行，不含解码与预处理。中位数（p50）及 95% 的运行不超过的值（p95）。",
         ),

@@ -49,6 +49,11 @@ class Mistakes(ReportSection):
                 more = [f"{name.replace('_', ' ')} {figure(value, 3)}" for name, value in mistake["detail"].items()]
             else:
                 told, more = words("sure", text=answer, probability=f"{probability:.0%}"), []
-            lines = (words("truth", text=shown(mistake["truth"])), told, *more, shown(mistake["place"]))
+            lines = (
+                words("truth", text=shown(mistake["truth"])),
+                told,
+                *more,
+                shown(words.recorded(mistake["place"])),
+            )
             items.append(Example(lines, mistake.get("picture"), mistake.get("text")))
         return [Paragraph(words("explained")), Gallery(tuple(items))]

@@ -61,7 +61,7 @@ class Overview(ReportSection):
             "{value}{interval}.",
             "在未参与任何选择的 {count} {word}测试数据上，导出网络的 {metric} 为 {value}{interval}。",
         ),
-        "interval": (" (95 % interval {low} to {high})", "（95% 置信区间 {low} 至 {high}）"),
+        "interval": (" (95% interval {low} to {high})", "（95% 置信区间 {low} 至 {high}）"),
         "untested": (
             "There is no test split, so the scores are those on validation, by which the winner was chosen: fresh "
             "data will score somewhat lower.",
@@ -69,9 +69,11 @@ class Overview(ReportSection):
         ),
         "size": ("The network takes {size} MB", "网络大小 {size} MB"),
         "speed": (
-            " and {ms} ms for a batch of {batch} (median; {threads} thread(s), {processor}).",
-            "，批大小 {batch} 耗时 {ms} 毫秒（中位数；{threads} 线程，{processor}）。",
+            " and {ms} ms for a batch of {batch} (median; {threads}, {processor}).",
+            "，批大小 {batch} 耗时 {ms} 毫秒（中位数；{threads}，{processor}）。",
         ),
+        "one_thread": ("1 thread", "1 线程"),
+        "threads": ("{count} threads", "{count} 线程"),
         "stop": (".", "。"),
         "verified": (
             "Compared over {samples} items, the exported network gives the answers of the trained one: verified.",
@@ -174,12 +176,22 @@ class Overview(ReportSection):
             sentences.append(words("untested"))
         if network["size_mb"] is not None:
             size, latency = words("size", size=figure(network["size_mb"])), network["latency"]
-            sentences.append(size + (words("stop") if latency is None else words("speed", **latency)))
+            sentences.append(
+                size
+                + (
+                    words("stop")
+                    if latency is None
+                    else words("speed", **{**latency, "threads": self._threads(latency["threads"], words)})
+                )
+            )
         if network["samples"]:
             sentences.append(
                 words("verified" if network["verified"] else "not_verified", samples=network["samples"])
             )
         return sentences
+
+    def _threads(self, count: int, words: Words) -> str:
+        return words("one_thread" if count == 1 else "threads", count=count)
 
     def _figures(self, content: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
         rows: list[tuple[str, str]] = []

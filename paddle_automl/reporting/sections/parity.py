@@ -72,4 +72,4 @@ class ParitySection(ReportSection):
             for item in checks
         )
         grid = Grid(tuple(words(key) for key in keys), rows)
-        return [Paragraph(verdict), grid, Paragraph(words("worst", text=shown(checks[0]["worst"])))]
+        return [Paragraph(verdict), grid, Paragraph(words("worst", text=shown(words.recorded(checks[0]["worst"]))))]

@@ -74,7 +74,7 @@ class Scores(ReportSection):
 
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
         """Return metrics, drawings and tables."""
-        word = words.known(f"{content['word']}s") if words.language == "en" else words.known(content["word"])
+        word = words.known(f"{content['word']}s")
         sentences = [
             words("on", count=figure(content["evaluated"]), word=word, split=words.known(content["split"]))
         ]

@@ -55,7 +55,7 @@ class Stages(ReportSection):
         """Return one bar with a piece per stage."""
         total, budget = f"{content['seconds']:.1f}", content["budget_s"]
         text = words("total", seconds=total) if budget is None else words("of", seconds=total, budget=f"{budget:g}")
-        ended = words("ended", reason=content["ended"]) if content["ended"] else ""
+        ended = words("ended", reason=words.recorded(content["ended"])) if content["ended"] else ""
         return [Paragraph(words.joined([text, ended])), self._chart(content, words)]
 
     def _chart(self, content: Mapping[str, Any], words: Words) -> Chart:

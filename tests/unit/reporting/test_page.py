@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from paddle_automl.reporting.document import Report, cell_text
+from paddle_automl.reporting.words import Words
 from tests.unit.reporting import materials
 
 HOSTILE = (
@@ -105,3 +106,23 @@ def test_cells_are_short_texts():
     assert cell_text(0.91234) == "0.9123"
     assert cell_text(1.5e-7) == "1.5e-07"
     assert cell_text("a\nb") == "a\\nb"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("the time for searching is used up", "搜索时间已用完"),
+        ("all 40 trials are done", "40 个试验已全部完成"),
+        ("stopped by the scheduler after epoch 4", "第 4 轮后被提前停止策略停止"),
+        (
+            "validation image 306 (a/3.png) read from its file, '3': network 0.5, bundle 0.6",
+            "验证集第 306 项(a/3.png)（由文件读取），'3'：训练所得网络 0.5，导出网络 0.6",
+        ),
+        ("0.01 … 0.3, log", "0.01 … 0.3，对数"),
+        ("number 86", "第 86 项"),
+        ("Out of memory: number 86", "Out of memory: number 86"),
+    ],
+)
+def test_a_chinese_report_tells_what_records_hold_in_english(sentence, told):
+    assert Words("zh").recorded(sentence) == told
+    assert Words("en").recorded(sentence) == sentence
