@@ -123,6 +123,24 @@ def test_a_frozen_backbone_keeps_its_weights(run, tmp_path):
     assert weights["fc.bias"].shape == (3,)
 
 
+@pytest.mark.slow
+def test_a_linear_head_keeps_its_old_outputs_where_only_classes_are_new(run, tmp_path):
+    given = config_of(run / "old", tmp_path / "head").as_dict()
+    given["model"] |= {"pretrained": str(run / "out"), "freeze": "backbone", "feature_norm": "standard"}
+    train_run(validate(RunConfig, given), on="train+validation")
+    photos(tmp_path / "new", {"grass": 15}, 3)
+    outcome = refit_run(tmp_path / "head", tmp_path / "new")
+    before, after = (load_weights(path / "best.pdparams") for path in (tmp_path / "head", tmp_path / "head_refit"))
+    for name, array in before.items():
+        assert np.array_equal(after[name][..., : array.shape[-1]] if name.startswith("fc.") else after[name], array)
+    assert after["fc.bias"].shape == (3,)
+    found = outcome.comparison
+    assert found.remembered.accuracy == found.before.accuracy
+    assert found.new_class_items.accuracy == 1
+    assert "--old-loss" in " ".join(outcome.training.notes)
+    assert outcome.bundle.verified
+
+
 def test_the_configuration_is_short_and_reads_images_as_before(run, tmp_path):
     found = refit_config(open_run(run / "out"), str(run / "new"), tmp_path / "x", overrides={"seed": 5})
     assert found.training.epochs == 2
