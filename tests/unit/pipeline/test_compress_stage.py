@@ -1,0 +1,40 @@
+"""How much time the compression after a search is given."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from paddle_automl.core.loading import validate
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.stages.compress import NO_TIME, Compress
+from paddle_automl.pipeline.stages.estimates import Estimates
+
+
+def run_of(minutes, steps, export_s=None):
+    config = validate(
+        RunConfig,
+        {"data": {"dataset": "digits"}, "budget": {"time": f"{minutes}min"}, "compression": {"steps": steps}},
+    )
+    heard = []
+    observer = SimpleNamespace(on_message=heard.append)
+    return SimpleNamespace(
+        config=config, estimates=Estimates(config, export_s=export_s), observer=observer, heard=heard
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "export_s", "seconds"), [(2, None, 0), (5, None, 0), (10, None, 72), (10, 20, 75), (60, 20, 138)]
+)
+def test_8_bits_get_some_exports_of_a_long_search_and_none_of_a_short_one(minutes, export_s, seconds):
+    assert Compress().seconds(run_of(minutes, ["quantize_post"], export_s)) == pytest.approx(seconds)
+
+
+def test_a_chain_with_trainings_gets_a_quarter():
+    assert Compress().seconds(run_of(2, ["prune_filters", "quantize_post"])) == 30
+
+
+def test_8_bits_are_not_begun_without_time_for_them():
+    run = run_of(2, ["quantize_post"], export_s=10)
+    assert Compress().work(run, time.monotonic() + 20) is None
+    assert run.heard == [NO_TIME]
