@@ -31,7 +31,7 @@ class Background(ABC):
 
 
 class BackgroundSlot:
-    """Runs the jobs of `background`, at most one at a time; without it there are none.
+    """Runs the jobs of `background`, at most one at a time; without it there are none. `ended` counts them.
 
     Events of trials that arrive while it waits for a killed job are appended to `inbox`.
     """
@@ -41,6 +41,7 @@ class BackgroundSlot:
         self.background = background
         self.inbox = inbox
         self.busy = False
+        self.ended = 0
 
     def start(self) -> None:
         """Start the next job if there is one and a slot is free."""
@@ -71,4 +72,5 @@ class BackgroundSlot:
             self.executor.reply(BACKGROUND, go_on=True)
             return
         self.busy = False
+        self.ended += 1
         self.background.on_end(event)

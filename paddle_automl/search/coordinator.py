@@ -111,11 +111,13 @@ class Coordinator:
                 self._tell(f"interrupted: stopping {len(self._running)} running trial(s)")
                 self._abandon()
                 return ending
-            if ending is None:
+            # No trial starts any more, but there is time for the first background job.
+            spare = self._too_late_to_start() and not self._late()
+            if ending is None or (spare and not self._background.ended):
                 self._background.start()
             if self.executor.free > 0 and (ending is None or self._repeats(ending)):
                 self._ask()
-            elif ending is not None and not self._running:
+            elif ending is not None and not self._running and not (spare and self._background.busy):
                 self._background.end()
                 return ending
             else:
@@ -192,7 +194,8 @@ class Coordinator:
         return self.limits.deadline is not None and time.monotonic() >= self.limits.deadline
 
     def _too_late_to_start(self) -> bool:
-        return self.limits.last_start is not None and time.monotonic() >= self.limits.last_start
+        last = self.limits.last_start
+        return last is not None and time.monotonic() >= last and bool(self._progress.explored)
 
     def _ask(self) -> None:
         record = self.study.ask(self.controller)

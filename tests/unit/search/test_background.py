@@ -91,3 +91,12 @@ def test_at_the_deadline_both_are_killed(tmp_path):
         with pytest.raises(SearchFailedError):
             run(study, Jobs(study, [0], ["hang"]), limits=limits, workers=2, trial=["hang"])
         assert time.monotonic() < limits.deadline + 3
+
+
+def test_the_first_job_ends_before_a_search_that_starts_no_trial_any_more(tmp_path):
+    with open_study(tmp_path) as study:
+        background = Jobs(study, [1, 1], [(1, {}), {"done": True}])
+        now = time.monotonic()
+        ending, _, heard = run(study, background, limits=SearchLimits(trials=4, deadline=now + 60, last_start=now))
+        assert (ending.reason, len(heard.ended)) == ("deadline", 1)
+        assert [event for _, event in background.events] == [Finished(BACKGROUND, {"done": True})]
