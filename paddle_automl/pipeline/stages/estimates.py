@@ -30,6 +30,9 @@ START_S = 1.0
 """Seconds before the first step of a training: its process starts, and the data are read."""
 GRACE_S = 2.0
 """Seconds that a running trial may take to stop at its next epoch."""
+TESTED = 1.5
+"""Factor of the time of an export during the search for the final one, which tests, of networks that are solved in
+part: their trials are short, so that an export is not, beside them."""
 INSTANT_S = 1e-3
 """Seconds of an epoch without steps."""
 GROWTH = 1.4
@@ -109,7 +112,8 @@ class Estimates:
 
     def export(self) -> float:
         """Return the seconds to reserve for test, export and parity check."""
-        known = EXPORT_S if self.export_s is None else max(LEAST_EXPORT_S, MARGIN * self.export_s + 1.0)
+        margin = MARGIN * (TESTED if self.solve_s else 1.0)
+        known = EXPORT_S if self.export_s is None else max(LEAST_EXPORT_S, margin * self.export_s + 1.0)
         if self.exporting_since is None:
             return known
         return max(known, MARGIN * (time.monotonic() - self.exporting_since) + 1.0)
