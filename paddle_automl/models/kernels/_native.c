@@ -355,10 +355,9 @@ INLINE __m512i pair_of(const uint16_t *a, const uint16_t *b) {
     return _mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)b)), 16));
 }
 
-/* 32 pixels of 16 channels, `stride` values apart, to 16 lines of 32 pixels. */
-INLINE void turn(const uint16_t *from, long stride, uint16_t *to, long line) {
-    __m512i a[16], b[16];
-    for (int i = 0; i < 16; i++) a[i] = pair_of(from + 2 * i * stride, from + (2 * i + 1) * stride);
+/* 16 vectors of 16 numbers of 32 bits: number j of vector i becomes number i of vector j, stored `line` bytes apart. */
+INLINE void transpose(__m512i a[16], char *to, long line) {
+    __m512i b[16];
     for (int i = 0; i < 16; i += 2) {
         b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
         b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
@@ -380,6 +379,13 @@ INLINE void turn(const uint16_t *from, long stride, uint16_t *to, long line) {
     }
 }
 
+/* 32 pixels of 16 channels, `stride` values apart, to 16 lines of 32 pixels. */
+INLINE void turn(const uint16_t *from, long stride, uint16_t *to, long line) {
+    __m512i a[16];
+    for (int i = 0; i < 16; i++) a[i] = pair_of(from + 2 * i * stride, from + (2 * i + 1) * stride);
+    transpose(a, (char *)to, 2 * line);
+}
+
 /* `border` [plane, in] is zero outside of the image and stays so. */
 static void rearrange(const Filter *f, long image, long place, uint16_t *border) {
     const uint16_t *x = f->x + image * f->height * f->width * f->in;
@@ -399,8 +405,10 @@ static void rearrange(const Filter *f, long image, long place, uint16_t *border)
     }
 }
 
-/* Adds to the sums of `channels` channels from `i` and 16 `wide` outputs from `o` for the row kh of the kernel. */
-INLINE void gather(const Filter *f, long count, long i, long o, long kh, const int channels, const int wide) {
+/* Adds to (`fresh`: sets) the sums of `channels` channels from `i` and 16 `wide` outputs from `o`, for row kh of the
+ * kernel. */
+INLINE void gather(const Filter *f, long count, long i, long o, long kh, const int channels, const int wide,
+                   int fresh) {
     __m512 sums[24];
     for (int k = 0; k < 24; k++) sums[k] = _mm512_setzero_ps();
     const long step = f->at_once * f->height * f->pairs * 32;
@@ -429,7 +437,8 @@ INLINE void gather(const Filter *f, long count, long i, long o, long kh, const i
         for (int kw = 0; kw < 3; kw++)
             for (int v = 0; v < wide; v++) {
                 float *to = f->sums + ((kh * 3 + kw) * f->in + i + c) * f->out + o + 16 * v;
-                _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sums[(c * 3 + kw) * wide + v]));
+                const __m512 found = sums[(c * 3 + kw) * wide + v];
+                _mm512_storeu_ps(to, fresh ? found : _mm512_add_ps(_mm512_loadu_ps(to), found));
             }
 }
 
@@ -447,7 +456,7 @@ EXPORT int filter_gradient(long images, long height, long width, long in, long o
     f.line = f.at_once * f.plane + 32; /* not a multiple of 4096 bytes: lines would share places in the cache */
     f.turned = aligned_alloc(64, (size_t)(in * f.line * 2 + 63) / 64 * 64);
     f.paired = aligned_alloc(64, (size_t)(f.at_once * paired * 2 + 63) / 64 * 64);
-    f.sums = calloc((size_t)all, sizeof(float));
+    f.sums = malloc((size_t)all * sizeof(float));
     int missing = !f.turned || !f.paired || !f.sums;
     const int wide = out % 32 ? 1 : 2, channels = wide == 2 ? 4 : 8;
     const long parts = in / channels, tasks = out / 16 / wide * parts;
@@ -465,15 +474,19 @@ EXPORT int filter_gradient(long images, long height, long width, long in, long o
                 for (long task = 0; task < tasks; task++)
                     for (long kh = 0; kh < 3; kh++) {
                         const long o = task / parts * 16 * wide, i = task % parts * channels;
-                        if (wide == 2) gather(&f, count, i, o, kh, 4, 2);
-                        else gather(&f, count, i, o, kh, 8, 1);
+                        if (wide == 2) gather(&f, count, i, o, kh, 4, 2, !begin);
+                        else gather(&f, count, i, o, kh, 8, 1, !begin);
                     }
             }
             free(border);
 #pragma omp for schedule(static)
-            for (long o = 0; o < out; o++)
-                for (long i = 0; i < in; i++)
-                    for (long k = 0; k < 9; k++) dw[(o * in + i) * 9 + k] = f.sums[(k * in + i) * out + o];
+            for (long o = 0; o < out; o += 16)
+                for (long q = 0; q < 9 * in; q += 16) { /* places (channel, tap) of dw */
+                    __m512i a[16];
+                    for (long k = q; k < q + 16; k++)
+                        a[k - q] = _mm512_loadu_si512(f.sums + (k % 9 * in + k / 9) * out + o);
+                    transpose(a, (char *)(dw + o * in * 9 + q), in * 9 * 4);
+                }
         }
     }
     free(f.turned);

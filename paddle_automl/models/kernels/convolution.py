@@ -28,6 +28,9 @@ from paddle_automl.models.kernels.memory import (
 from paddle_automl.models.kernels.primitives import CACHE, Description, Layout
 from paddle_automl.models.kernels.weighted import TYPES, Needs, Weighted, run
 
+LARGEST_COMPILED = 1 << 17
+"""Most pairs of an input and an output channel for which the compiled gradient of the weights is used."""
+
 
 class Geometry(NamedTuple):
     """Stride, dilation and padding of a kernel, one number per spatial axis."""
@@ -133,11 +136,12 @@ def _has_compiled_gradient(
 ) -> bool:
     """Return whether the gradient of the weights is that of `native.filter_gradient`.
 
-    With AMX oneDNN uses another algorithm, which is faster.
+    With AMX oneDNN uses another algorithm, which is faster; so it is for 512 channels of 4 x 4 pixels.
     """
     fits = tuple(kernel) == (3, 3) and geometry == Geometry((1, 1), ((1, 1), (1, 1)), (1, 1))
     even = per_group == channels and channels % 16 == 0 and out % 16 == 0
-    if dtype == F32 or not (fits and even) or "amx_bf16" in processor_flags():
+    small = channels * out <= LARGEST_COMPILED
+    if dtype == F32 or not (fits and even and small) or "amx_bf16" in processor_flags():
         return False
     return native.available(TYPES[dtype])
 
