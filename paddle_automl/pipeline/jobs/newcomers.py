@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from paddle_automl.compression.context import TrainedNetwork
+from paddle_automl.core.loading import load_config
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.models.pretrained import BACKBONE
@@ -18,10 +20,15 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import FeatureStore
 from paddle_automl.pipeline.jobs.added_outputs import Added, best_penalty, fitted, given_of, grown, last_layer
 from paddle_automl.pipeline.jobs.learning import Learnable, learnable
-from paddle_automl.pipeline.jobs.networks import make_model
+from paddle_automl.pipeline.jobs.networks import make_model, trained_network
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.remembered import data_to_grow
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import Task
 from paddle_automl.training.evaluation import predict
+from paddle_automl.training.goal import Goal
+from paddle_automl.training.loop import Keep, train
 
 LOSS = 0.005
 """Accuracy on old classes that may be lost to new ones, unless the user allows another one. On 600 photos of five
@@ -38,6 +45,58 @@ logger = logging.getLogger(__name__)
 
 Retrain = Callable[[Learnable], None]
 """Trains a network on the training split alone, to its last epoch."""
+
+
+def settle_new_classes(
+    config: RunConfig,
+    data: PreparedData,
+    folder: Path,
+    earlier: RunFolder,
+    worker: Worker,
+    goal: Goal,
+    *,
+    on: Literal["train", "train+validation"],
+    loss: float = LOSS,
+) -> Task | None:
+    """Keep old classes from losing many items to those that a training into `folder` has added to an `earlier` one.
+
+    See `keep_old_outputs`, which gives the task, and `settle_biases`.
+    """
+    record = read_record(earlier)
+    known, frozen = len(record.fitted_task().names), config.model.freeze is not None
+    if on == "train+validation" and not frozen:
+        # Further trainings of the whole network would take several times as long as the first one.
+        return None
+
+    def retrain(work: Learnable) -> None:
+        train(
+            work.model,
+            work.data,
+            config.training,
+            goal,
+            seed=config.seed,
+            folder=None,
+            augment=work.augment,
+            device=worker.device,
+            keep=Keep("last"),
+        )
+
+    weights = RunFolder(folder).weights
+    if frozen and on == "train+validation" and _only_new_classes(data, earlier, known):
+        old = trained_network(load_config(RunConfig, earlier.config), earlier)
+        task = keep_old_outputs(config, data, weights, old, worker, retrain, loss=loss)
+        if task is not None:
+            return task
+    settle_biases(config, data, weights, known, worker, retrain if frozen else None, loss=loss)
+    return None
+
+
+def _only_new_classes(data: PreparedData, earlier: RunFolder, known: int) -> bool:
+    """Return whether all items that the earlier training did not have are of classes from number `known` on."""
+    assert data.items is not None
+    joined, content = data.joined(), data_to_grow(earlier, read_record(earlier)).items.content
+    added = ~np.isin(data.items.content[joined.indices], content)
+    return not (joined.codes[added] < known).any()
 
 
 def settle_biases(

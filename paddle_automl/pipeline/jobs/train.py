@@ -11,10 +11,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-import numpy as np
-
 from paddle_automl.core.files import write_json
-from paddle_automl.core.loading import load_config
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
@@ -23,16 +20,9 @@ from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import FeatureStore, weights_key
 from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_data, notes
-from paddle_automl.pipeline.jobs.learning import Learnable, costs_of, learnable
-from paddle_automl.pipeline.jobs.networks import (
-    callbacks_of,
-    context_of,
-    goal_of_run,
-    make_model,
-    trained_network,
-    with_backbone,
-)
-from paddle_automl.pipeline.jobs.newcomers import LOSS, keep_old_outputs, settle_biases
+from paddle_automl.pipeline.jobs.learning import costs_of, learnable
+from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model, with_backbone
+from paddle_automl.pipeline.jobs.newcomers import LOSS, settle_new_classes
 from paddle_automl.pipeline.jobs.pacing import fitted, start_of
 from paddle_automl.pipeline.progress.network_log import log_training
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -114,7 +104,11 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         request, guards = fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
     first = _train(request, worker, loaded, guards, costs=costs)
     if request.grows is not None:
-        first = _settle_new_classes(request, first, worker)
+        earlier, goal = RunFolder(request.grows), goal_of_run(request.config, first.data.task, request.shared)
+        task = settle_new_classes(
+            request.config, first.data, request.folder, earlier, worker, goal, on=request.on, loss=request.old_loss
+        )
+        first = first if task is None else replace(first, result=replace(first.result, task=task))
     result, all_of = first.result, [first]
     metrics = first.metrics
     errors: dict[str, float] = {}
@@ -168,49 +162,6 @@ def _load(request: TrainRequest, worker: Worker, fold: int | None) -> tuple[Prep
     data = load_data(request.config, worker, fold=fold, remembered=remembered)
     check_names(data)
     return data, remembered
-
-
-def _settle_new_classes(request: TrainRequest, first: _Trained, worker: Worker) -> _Trained:
-    """Keep old classes from losing many items to new ones; see `newcomers`."""
-    assert request.grows is not None
-    config, data, earlier = request.config, first.data, RunFolder(request.grows)
-    record = read_record(earlier)
-    known = len(record.fitted_task().names)
-    frozen = config.model.freeze is not None
-    if request.on == "train+validation" and not frozen:
-        # Further trainings of the whole network would take several times as long as the first one.
-        return first
-
-    def retrain(work: Learnable) -> None:
-        train(
-            work.model,
-            work.data,
-            config.training,
-            goal_of_run(config, data.task, request.shared),
-            seed=config.seed,
-            folder=None,
-            augment=work.augment,
-            device=worker.device,
-            keep=Keep("last"),
-        )
-
-    weights = RunFolder(request.folder).weights
-    if frozen and request.on == "train+validation" and _only_new_classes(data, earlier, known):
-        old = trained_network(load_config(RunConfig, earlier.config), earlier)
-        task = keep_old_outputs(config, data, weights, old, worker, retrain, loss=request.old_loss)
-        if task is not None:
-            return replace(first, result=replace(first.result, task=task))
-    again = retrain if frozen else None
-    settle_biases(config, data, weights, known, worker, again, loss=request.old_loss)
-    return first
-
-
-def _only_new_classes(data: PreparedData, earlier: RunFolder, known: int) -> bool:
-    """Return whether all items that the earlier training did not have are of classes from number `known` on."""
-    assert data.items is not None
-    joined, content = data.joined(), data_to_grow(earlier, read_record(earlier)).items.content
-    added = ~np.isin(data.items.content[joined.indices], content)
-    return not (joined.codes[added] < known).any()
 
 
 def _take_features(request: TrainRequest, data: PreparedData, earlier: RunFolder, worker: Worker) -> None:
