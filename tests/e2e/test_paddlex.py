@@ -155,6 +155,23 @@ def test_its_server(python, bundles):
         server.wait(30)
 
 
+def test_its_client_with_our_server(python, bundles):
+    """PaddleX has no client library; the script sends what its documentation shows, and reads by its own models."""
+    place, bundle, files = _of(bundles, "digits")
+    started = pytest.importorskip("paddle_automl.benchmarks.serving.process", exc_type=ImportError).started
+    script = Path(__file__).with_name("paddlex_client.py")
+    with started(place / bundle) as server:
+        url = f"http://{server.target.host}:{server.target.port}"
+        done = subprocess.run(
+            [str(python), str(script), url, *files[:5]], cwd=place, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
+    theirs = [json.loads(line) for line in done.stdout.splitlines()]
+    ours = [item.top(1)[0] for item in Predictor(place / bundle, runtime="paddle").predict(files[:5])]
+    assert [name for name, _ in theirs] == [name for name, _ in ours]
+    assert [score for _, score in theirs] == pytest.approx([score for _, score in ours], abs=0.001)
+
+
 def _wait_for(port, server):
     for _ in range(600):
         assert server.poll() is None
