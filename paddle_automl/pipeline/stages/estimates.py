@@ -52,6 +52,8 @@ class Estimates:
     """When an export began that still runs, on the monotonic clock."""
     solve_s: float = 0.0
     """Seconds that one network of the likely winner needs for weights that are computed from all items at once."""
+    trial_solve_s: float = 0.0
+    """Most seconds that a trial needed for such weights, of all its folds."""
     solved_s: dict[int, float] = field(default_factory=dict)
     """The same by a trial's number, of all its folds."""
     trained_s: dict[int, float] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class Estimates:
     def ended(self, number: int, result: TrainResult) -> None:
         """Note the times of a trial's training."""
         self.trained_s[number], self.solved_s[number] = result.seconds, result.solved_s
+        self.trial_solve_s = max(self.trial_solve_s, result.solved_s)
         if result.solved_s and result.epochs_run == 1 < self.config.training.epochs:
             # Nothing was learned in steps: its one epoch is an evaluation, and more of them do not follow.
             self.trained_s[number], self.solved_s[number] = INSTANT_S, result.solved_s + result.seconds

@@ -53,7 +53,10 @@ class Search(Stage):
         limited: set[int] = set()
 
         def make_job(record: TrialRecord) -> Job:
-            within_s = _shorter(longest_s, _left(coordinator.limits.deadline))
+            # After a network that was solved at once there is a result, and others may take what is left.
+            most_s = None if run.estimates.trial_solve_s else longest_s
+            left = _left(coordinator.limits.deadline)
+            within_s = left if most_s is None else _shorter(most_s, left)
             # A repeat with fewer epochs would be compared with whole trainings.
             if within_s is None or record.repeat or run.estimates.trial_fits(within_s):
                 return trial_job(run, record)
@@ -138,7 +141,7 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
         folder.path,
         run.shared,
         within_s=within_s,
-        solve_s=run.estimates.solve_s * run.estimates.networks,
+        solve_s=run.estimates.trial_solve_s,
         constrained=record.repeat_of is None,
     )
     return replace(

@@ -126,6 +126,6 @@ def test_a_network_that_is_only_solved_is_refitted_where_its_solution_fits(tmp_p
     assert found.fitting_epochs(record, START_S + MARGIN * 20.0 + 1.0) >= found.least_epochs
     assert found.fitting_epochs(record, START_S + MARGIN * 20.0 - 1.0) == 0
     found.ended(3, SimpleNamespace(seconds=5.0, epochs_run=4, solved_s=15.0))
-    assert (found.trained_s[3], found.solved_s[3]) == (5.0, 15.0)
+    assert (found.trained_s[3], found.solved_s[3], found.trial_solve_s) == (5.0, 15.0, 15.0)
     found.export_s = 10.0
     assert found.export() == pytest.approx(MARGIN * TESTED * 10.0 + 1.0)
