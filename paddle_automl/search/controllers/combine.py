@@ -24,9 +24,9 @@ class Combine(Proposer):
     """Builds a sum of parts step by step, for searches of few trials.
 
     Parts are decisions with the option ``none``. The start is the best trial, with each value that was better than
-    its own in two trials that differ in nothing else. To that it adds, one at a time, the parts that no trial has
-    had; then all parts at once, each as the best of the trials with it has it. When all that was tried, it changes
-    one or two decisions of one of the best trials.
+    its own in two trials that differ in nothing else; it is tried itself. To that it adds, one at a time, the parts
+    that no trial has had; then all parts at once, each as the best of the trials with it has it. When all that was
+    tried, it changes one or two decisions of one of the best trials.
     """
 
     class Config(PluginConfig):
@@ -58,6 +58,7 @@ class Combine(Proposer):
         if len(ranked) < self.config.initial_trials:
             return
         start = self._improved(ranked)
+        yield start
         tried = [*(found.params for found in history.finished), *history.running]
         for part in self._parts:
             if start.get(part.name) == NONE and all(params.get(part.name, NONE) == NONE for params in tried):

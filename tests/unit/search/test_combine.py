@@ -68,3 +68,12 @@ def test_a_failed_trial_gives_nothing():
     failed = (params(wide="wide", net="none", rate=5.0), None)
     found = propose(history((LINEAR, (0.3,)), failed))
     assert found == params(wide="none", net="cnn", filters=2, rate=1.0)
+
+
+def test_values_that_were_better_in_pairs_are_first_tried_together():
+    wide = params(wide="wide", net="none", rate=1.0)
+    trials = ((LINEAR, (0.5,)), (wide, (0.2,)), (params(wide="none", net="none", rate=2.0), (0.4,)))
+    both = params(wide="wide", net="none", rate=2.0)
+    assert propose(history(*trials)) == both
+    # Then the part that none of them has is added to the best.
+    assert propose(history(*trials, (both, (0.1,)))) == params(wide="wide", net="cnn", filters=2, rate=2.0)
