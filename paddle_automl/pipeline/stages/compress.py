@@ -24,8 +24,6 @@ LEAST_EXPORTS = 2.0
 NO_TIME = "no time was left to compress the network; the uncompressed bundle is kept"
 SPARED = 0.03
 """Fraction of the budget left over at its end: it is killed when its time is up, on a machine that is busy then."""
-FREE_S = 300.0
-"""Seconds of the budget that a search needs by itself; without more, none are reserved for that."""
 
 
 @STAGES.register("compress")
@@ -41,12 +39,14 @@ class Compress(Stage):
     def seconds(self, run: Run) -> float:
         """Return a fraction of the budget, because the time of a chain is not known beforehand.
 
-        8 bits after training take several exports: never more than that, and in a short search what is left.
+        8 bits after training take several exports: never more than that, and what the search leaves where the
+        fraction is less than half of it.
         """
-        budget = run.config.budget.time or 0.0
-        if _only_quantizes(run):
-            return min(COMPRESS_FRACTION * max(0.0, budget - FREE_S), QUANTIZE_EXPORTS * run.estimates.export())
-        return COMPRESS_FRACTION * budget
+        share = COMPRESS_FRACTION * (run.config.budget.time or 0.0)
+        if not _only_quantizes(run):
+            return share
+        needed = QUANTIZE_EXPORTS * run.estimates.export()
+        return min(share, needed) if share >= needed / 2 else 0.0
 
     def inputs(self, run: Run) -> Any:
         """Return the chain, and the state of the weights that it starts from."""

@@ -24,9 +24,9 @@ def run_of(minutes, steps, export_s=None):
 
 
 @pytest.mark.parametrize(
-    ("minutes", "export_s", "seconds"), [(2, None, 0), (5, None, 0), (10, None, 72), (10, 20, 75), (60, 20, 138)]
+    ("minutes", "export_s", "seconds"), [(2, None, 0), (2, 5, 30), (2, 20, 0), (10, None, 72), (60, 20, 138)]
 )
-def test_8_bits_get_some_exports_of_a_long_search_and_none_of_a_short_one(minutes, export_s, seconds):
+def test_8_bits_get_some_exports_or_a_quarter_of_the_time_if_that_is_half_of_them(minutes, export_s, seconds):
     assert Compress().seconds(run_of(minutes, ["quantize_post"], export_s)) == pytest.approx(seconds)
 
 

@@ -41,7 +41,7 @@ def test_each_stage_ends_where_the_later_ones_begin(tmp_path):
 
 
 def test_a_chain_of_compression_keeps_time_back(tmp_path):
-    chain = {"compression": {"steps": ["quantize_post"]}}
+    chain = {"compression": {"steps": ["prune_filters", "quantize_post"]}}
     run = run_of(tmp_path, budget=200.0, **chain)
     assert run.reserved(run.stages[5]) == {"compress": 50.0, "report": REPORT_S}
     chain["compression"]["in_trials"] = True
