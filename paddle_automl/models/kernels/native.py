@@ -12,6 +12,7 @@ import ctypes
 import logging
 import os
 import threading
+from contextlib import suppress
 from ctypes import c_float, c_int, c_long, c_void_p
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ import paddle
 from paddle import Tensor
 
 from paddle_automl.core.errors import UnsupportedError
-from paddle_automl.models.kernels.library import processor_flags
+from paddle_automl.models.kernels.library import folder, processor_flags
 from paddle_automl.models.kernels.memory import count
 from paddle_automl.paddle_compat.memory import empty_on_cpu
 
@@ -69,6 +70,9 @@ def _library() -> ctypes.CDLL:
     files = sorted(Path(__file__).parent.glob("_native*.so"))
     if not files:
         raise UnsupportedError("it was installed without a C compiler")
+    # The threads of Intel's OpenMP, which oneDNN and MKL use here: two sets of threads would wait for each other.
+    with suppress(OSError):
+        ctypes.CDLL(str(folder() / "libiomp5.so"), mode=os.RTLD_NOLOAD | os.RTLD_GLOBAL | os.RTLD_LAZY)
     try:
         found = ctypes.CDLL(str(files[0]))
         version = found.paddle_automl_native()
