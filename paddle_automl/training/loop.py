@@ -36,6 +36,7 @@ from paddle_automl.training.learner import Learner, copy_of_weights
 from paddle_automl.training.preparing import prepare
 from paddle_automl.training.progressive import check_resolution
 from paddle_automl.training.recalibration import Recalibration
+from paddle_automl.training.result import Stopped, TrainingResult
 from paddle_automl.training.solving import learns, solve
 from paddle_automl.training.soup import Soup, Weights
 
@@ -50,35 +51,12 @@ logger = logging.getLogger(__name__)
 Report = Callable[[int, dict[str, float]], bool]
 """Called with the epoch, from 1, and its metrics; returns whether to go on."""
 
-Stopped = Literal["", "patience", "report"]
-
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
 SOUP_BATCHES = 8
 """Training batches for the statistics of a mean of weights, where the recipe does not say how many."""
 STEPS_BETWEEN_CHECKS = 20
 """Steps between checks of the summed loss: often enough to end a diverged epoch early."""
-
-
-@dataclass
-class TrainingResult:
-    """Result of a training run."""
-
-    metrics: dict[str, float]
-    """Validation metrics of the epoch that was kept; empty if there was no validation."""
-    best_epoch: int
-    """Epoch, from 1, whose weights the network has at the end: the best one, or the last one if that is kept."""
-    epochs_run: int
-    stopped: Stopped
-    """Why it ended before the last epoch; empty if it did not."""
-    seconds: float
-    amp: str
-    """The precision that was used, such as ``float32`` or ``bfloat16 O1``."""
-    task: Task
-    """The task, tuned on the validation outputs of the epoch that was kept (see `Task.tuned`); the metrics of
-    each epoch are measured with the task tuned on that epoch's outputs."""
-    solved_s: float = 0.0
-    """Seconds before that for weights that were computed from all items at once (`solving.solve`)."""
 
 
 def train(  # noqa: PLR0913  each argument is a separate decision of the caller
