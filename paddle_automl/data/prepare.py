@@ -53,13 +53,15 @@ def prepare(
     cache_dir: Path | None = None,
     remembered: Remembered | None = None,
     arrays: Sequence[str] | None = None,
+    fitted_input: Input | None = None,
 ) -> PreparedData:
     """Load, check, read and split the data.
 
     `task` holds the options of the task; with None the kind of the data set's targets decides. The result depends
     only on the data, the configuration and `seed`. Items and their statistics are stored in `cache_dir`, if given,
     and shared by all processes. Items that are `remembered` stay in the split in which they were. Of the input's
-    arrays the network takes `arrays`, by default all. Raises DataError that names what is wrong, and ConfigError if
+    arrays the network takes `arrays`, by default all. With `fitted_input`, which reads items as the configuration
+    says, nothing is measured. Raises DataError that names what is wrong, and ConfigError if
     the data contradict the task.
     """
     cache = Cache(cache_dir)
@@ -87,7 +89,10 @@ def prepare(
         strata = fitted.strata(codes)
         indices = {**indices, "train": drawn_items(strata, indices["train"], config.items, config.items_seed)}
     fitted = fitted.with_training(codes[indices["train"]])
-    given, key = _fit_input(config, data, indices["train"], cache)
+    if fitted_input is None:
+        given, key = _fit_input(config, data, indices["train"], cache)
+    else:
+        given, key = fitted_input, ""
     if arrays is not None:
         given = given.only(arrays)
     encoded = _encoded(given, data, key, cache)

@@ -73,7 +73,7 @@ def answers_of(
     stated = predictor.input.stated()
     if stated is not None:
         run = run.model_copy(update={"data": run.data.model_copy(update={"input": stated})})
-    data = load_data(run, worker, remembered=remembered)
+    data = load_data(run, worker, remembered=remembered, fitted_input=None if stated is None else predictor.input)
     name = "test" if len(data.test) else "validation"
     split: Split = getattr(data, name).with_input(predictor.input).with_task(predictor.task)
     left = None if within_s is None else within_s - (time.monotonic() - started)

@@ -18,6 +18,7 @@ from paddle_automl.data import remembering
 from paddle_automl.data.prepare import PreparedData, prepare
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.deployment.integrity import checked_labels
+from paddle_automl.inputs.base import Input
 from paddle_automl.models import kernels
 from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.paddle_compat.device import disable_signal_handler, set_device, set_threads
@@ -129,7 +130,12 @@ def changes() -> tuple[str, ...]:
 
 
 def load_data(
-    config: RunConfig, worker: Worker, *, fold: int | None = None, remembered: Remembered | None = None
+    config: RunConfig,
+    worker: Worker,
+    *,
+    fold: int | None = None,
+    remembered: Remembered | None = None,
+    fitted_input: Input | None = None,
 ) -> PreparedData:
     """Return the prepared data of a configuration, with the cache of the worker; see `data.prepare.prepare`.
 
@@ -143,6 +149,7 @@ def load_data(
         cache_dir=cache_dir,
         remembered=remembered,
         arrays=arrays_of(config),
+        fitted_input=fitted_input,
     )
 
 
