@@ -46,7 +46,9 @@ def test_a_search_ends_with_its_report(searched):
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     assert sections["scores"]["metrics"]["accuracy"] == summary["metrics"]["test"]["accuracy"]
     assert sections["overview"]["winner"]["number"] == summary["best_trial"]
-    assert sections["stages"]["stages"] == summary["stage_seconds"]
+    stages, took = sections["stages"]["stages"], summary["stage_seconds"]
+    assert stages.pop("report") <= took.pop("report")  # the page cannot hold the time of its own writing
+    assert stages == took
     assert "/tmp" not in page
     assert str(output) not in json.dumps(sections)
 
