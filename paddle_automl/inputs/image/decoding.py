@@ -209,15 +209,16 @@ def _area(raw: bytes, source: Source) -> int:
 
 def _look(raw: bytes, source: str | Path) -> Look:
     with _open(raw, source) as image, _turn(image):
-        turned = _orientation(image) in _SIDEWAYS
-        size = (image.width, image.height) if turned else (image.height, image.width)
+        grey, deepest = image.mode in _GREY_MODES, None
         if image.mode.startswith("I"):
             values = np.asarray(image)
-            return Look(True, (int(values.min()), int(values.max())), size)
-        if image.mode != "P":
-            return Look(image.mode in _GREY_MODES, size=size)
-        pixels = np.asarray(image.convert("RGB"))
-        return Look(bool((pixels == pixels[..., :1]).all()), size=size)
+            grey, deepest = True, (int(values.min()), int(values.max()))
+        elif image.mode == "P":
+            pixels = np.asarray(image.convert("RGB"))
+            grey = bool((pixels == pixels[..., :1]).all())
+        # After the pixels: Pillow may read them for the EXIF data, and tells of damage only the first time.
+        height, width = image.height, image.width
+        return Look(grey, deepest, (width, height) if _orientation(image) in _SIDEWAYS else (height, width))
 
 
 def _bytes_of(source: str | Path | bytes) -> bytes:
