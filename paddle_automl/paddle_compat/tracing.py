@@ -19,6 +19,17 @@ OURS = types.ModuleType(PACKAGE.name)
 OURS.__file__ = str(PACKAGE / "__init__.py")
 
 
+def forget_failed_traces() -> None:
+    """Forget the parameters that Paddle recorded in traces which ended with an error.
+
+    Paddle records them by the address of the program. A later program at the same address would be saved with
+    parameters of another network, or not at all.
+    """
+    from paddle.jit.dy2static.program_translator import ProgramTranslator
+
+    ProgramTranslator.get_instance()._params_recorder.params_dict.clear()
+
+
 @contextmanager
 def as_written(layer: nn.Layer) -> Iterator[None]:
     """Trace `layer` by running its code as it is, if all its layers are of Paddle or of this package.
@@ -27,6 +38,7 @@ def as_written(layer: nn.Layer) -> Iterator[None]:
     tensors: most of the time of an export of a deep network. Those of this package depend on none, and the program
     is the same without it. A network with a layer from elsewhere is rewritten as ever.
     """
+    forget_failed_traces()
     if not all(type(item).__module__.partition(".")[0] in PLAIN for item in layer.sublayers(include_self=True)):
         yield
         return

@@ -14,6 +14,7 @@ from typing import Any
 import paddle
 
 from paddle_automl.paddle_compat.slim.old_functions import FALLBACKS
+from paddle_automl.paddle_compat.tracing import forget_failed_traces
 
 LOCK = threading.RLock()
 """The format is a setting of the whole process, not of a thread."""
@@ -41,6 +42,7 @@ def old_ir() -> Iterator[None]:
     Other threads must not trace or save networks meanwhile; those that come here wait.
     """
     with LOCK, paddle.pir_utils.DygraphOldIrGuard(), _old_functions():
+        forget_failed_traces()
         yield
 
 

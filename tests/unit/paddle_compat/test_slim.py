@@ -1,5 +1,6 @@
 """Each repair of PaddleSlim on Paddle 3, and that old-graph work does not leak into the process."""
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import paddle
 import pytest
 from paddle import nn
 from paddle.inference import Config, create_predictor
+from paddle.jit.dy2static import program_translator
 from paddle.nn import functional as F
 
 from paddle_automl.core.errors import UnsupportedError
@@ -20,6 +22,7 @@ from paddle_automl.paddle_compat.slim.probe import capabilities
 from paddle_automl.paddle_compat.slim.quantization import AwareTraining, PostTraining
 from paddle_automl.paddle_compat.slim.repairs import import_paddleslim
 from paddle_automl.paddle_compat.slim.sparsity import WeightPruning
+from paddle_automl.paddle_compat.tracing import as_written
 
 SHAPE = (3, 16, 16)
 IMAGES = np.random.default_rng(0).random((16, *SHAPE), dtype=np.float32)
@@ -97,6 +100,19 @@ def spec():
 def save_old(layer, prefix, specs=None):
     with old_ir():
         paddle.jit.save(layer, str(prefix), specs or spec())
+
+
+@pytest.mark.parametrize("guard", [old_ir, contextlib.nullcontext])
+def test_a_trace_that_failed_leaves_nothing_to_later_ones(net, guard, tmp_path, monkeypatch):
+    """Paddle keeps its parameters under the address of a program, where a later program may lie."""
+    monkeypatch.setattr(program_translator, "_program_hash", lambda program: 1)
+    recorder = program_translator.ProgramTranslator.get_instance()._params_recorder
+    recorder.add(None, paddle.nn.Linear(2, 2).weight)
+    with guard(), as_written(net):
+        paddle.jit.save(net, str(tmp_path / "net"), spec())
+    np.testing.assert_allclose(
+        predict(tmp_path / "net", IMAGES), net(paddle.to_tensor(IMAGES)).numpy(), rtol=1e-4, atol=1e-5
+    )
 
 
 def predict(prefix, inputs, int8=False):
