@@ -21,8 +21,12 @@ LEAST_MB = 1.0
 """Tables that are smaller together stay as they are."""
 MOST_MB = 8.0
 """Most space of one table: with a vocabulary and what else is in it a bundle of one table has less than 12 MB."""
-FRACTIONS = (0.25, 0.5, 1.0)
-"""Rows that are kept, of those that are not zero: the first fraction that costs nothing is taken."""
+CHOICES = ((0.25, MOST_MB), (0.5, MOST_MB), (1.0, MOST_MB), (1.0, math.inf))
+"""Fractions of the rows that are not zero, and the most space of a table: the first that costs nothing is taken.
+
+The last leaves out no row. A network that has learned from the validation items may need its rarest n-grams to know
+them again.
+"""
 JUDGED = 4000
 """Most validation items by which that is judged."""
 NOISE, LEAST_DROP = 0.25, 5e-4
@@ -56,15 +60,16 @@ def with_smaller_tables(model: Network, data: PreparedData, deployment: Deployme
     split = data.validation.with_indices(rows[:: -(-len(rows) // JUDGED)])
     model.eval()
     before = predict(model, split)
-    for fraction in FRACTIONS:
-        kept = {name: _kept(table, fraction) for name, table in tables.items()}
+    for fraction, most_mb in CHOICES:
+        kept = {name: _kept(table, fraction, most_mb) for name, table in tables.items()}
         for name, table in tables.items():
             replace_layer(model, name, CompactTable(table, kept[name], eight_bits=True))
         if _as_good(before, predict(model, split), split, goal):
             small_mb = sum(len(kept[name]) * (table.weight.shape[1] + 4) for name, table in tables.items()) / 1e6
-            logger.info(
-                "tables in 8 bits with %.0f%% of their rows: %.1f MB -> %.1f MB", 100 * fraction, size_mb, small_mb
+            share = (
+                100 * sum(map(len, kept.values())) / sum(int(table.weight.shape[0]) for table in tables.values())
             )
+            logger.info("tables in 8 bits with %.0f%% of their rows: %.1f MB -> %.1f MB", share, size_mb, small_mb)
             return model
     for name, table in tables.items():
         replace_layer(model, name, table)
@@ -72,11 +77,11 @@ def with_smaller_tables(model: Network, data: PreparedData, deployment: Deployme
     return model
 
 
-def _kept(table: RowTable, fraction: float) -> np.ndarray:
+def _kept(table: RowTable, fraction: float, most_mb: float) -> np.ndarray:
     """Return the numbers of the rows to keep."""
     values = table.weight.numpy()
     count = max(int(fraction * np.any(values != 0, axis=1).sum()), 1)
-    return largest_rows(values, min(count, int(MOST_MB * 1e6 / (values.shape[1] + 8))))
+    return largest_rows(values, int(min(count, most_mb * 1e6 / (values.shape[1] + 8))))
 
 
 def _as_good(before: np.ndarray, after: np.ndarray, split: Split, goal: Goal) -> bool:

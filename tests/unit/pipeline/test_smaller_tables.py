@@ -66,15 +66,24 @@ def test_tables_stay_where_they_are_wanted_or_a_format_needs_them(trained, optio
 def test_tables_stay_if_smaller_ones_cost_accuracy(trained, monkeypatch):
     model, data = trained
     before = predict(model, data.validation)
-    monkeypatch.setattr(smaller_tables, "FRACTIONS", (0.0,))
+    monkeypatch.setattr(smaller_tables, "CHOICES", ((0.0, 8.0),))
     made = small(model, data)
     assert len(tables(made, RowTable)) == 3
     np.testing.assert_array_equal(predict(made, data.validation), before)
 
 
-def test_no_table_is_larger_than_allowed(trained, monkeypatch):
+def test_no_table_is_larger_than_allowed(trained):
     model, _ = trained
-    monkeypatch.setattr(smaller_tables, "MOST_MB", 40 * 10 / 1e6)
     table = tables(model, RowTable)[0]
     width = int(table.weight.shape[1])
-    assert len(smaller_tables._kept(table, 1.0)) == 400 // (width + 8)
+    assert len(smaller_tables._kept(table, 1.0, 40 * 10 / 1e6)) == 400 // (width + 8)
+
+
+def test_all_rows_are_kept_in_8_bits_if_fewer_cost_accuracy(trained, monkeypatch):
+    model, data = trained
+    before = predict(model, data.validation)
+    rows = [int((layer.weight.numpy() != 0).any(axis=1).sum()) for layer in tables(model, RowTable)]
+    monkeypatch.setattr(smaller_tables, "CHOICES", ((0.0, 8.0), (1.0, 0.0), smaller_tables.CHOICES[-1]))
+    made = small(model, data)
+    assert [int(layer.codes.shape[0]) - 1 for layer in tables(made, CompactTable)] == rows
+    assert (predict(made, data.validation).argmax(1) == before.argmax(1)).all()
