@@ -63,6 +63,8 @@ class Estimates:
     """Epochs over all training items that a trial had, by its number."""
     best_epochs: float | None = None
     """Those of the best trial; None while unknown."""
+    leader_s: float | None = None
+    """Most seconds that the epochs of one of the trials that may win take; None while unknown."""
     useful_trial_s: float | None = None
     """Seconds below which no further trial is worth its time before a refit; None without one."""
 
@@ -74,6 +76,12 @@ class Estimates:
         if known:
             self.epoch_s = max(known)
             self.best_epochs = self.epochs.get(ranking[0].number)
+            # Each by its own epochs: a wide network has few long ones, a narrow one many short ones.
+            self.leader_s = max(
+                min(self.planned_epochs, self.epochs.get(record.number, self.config.training.epochs)) * seconds
+                for record in ranking[:LEADERS]
+                if (seconds := self.epoch_of(record)) is not None
+            )
             took = [record.seconds for record in ranking[:LEADERS] if record.seconds]
             self.useful_trial_s = WORTHWHILE * min(took, default=0.0) if self.refit() else None
 
@@ -129,7 +137,8 @@ class Estimates:
         most = max(0.0, LARGEST_FRACTION * budget - self.export())
         wanted = MARGIN * self.planned_epochs * self.epoch_s + self.refit_solve_s + START_S
         # If even the maximum is too short for a useful refit, the trials get the time.
-        useful = MARGIN * self.least_epochs * self.epoch_s + self.refit_solve_s
+        epochs_s = self.least_epochs * self.epoch_s if self.leader_s is None else WORTHWHILE * self.leader_s
+        useful = MARGIN * epochs_s + self.refit_solve_s
         return min(wanted, most) if most >= useful else 0.0
 
     @property

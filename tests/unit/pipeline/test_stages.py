@@ -12,7 +12,7 @@ from paddle_automl.core.seeds import integer_seed
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.trials import identity, trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage, in_order
-from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, Estimates
+from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, WORTHWHILE, Estimates
 from paddle_automl.pipeline.stages.manifest import read_manifest, run_once
 from paddle_automl.pipeline.stages.run import _from_other_studies
 from paddle_automl.pipeline.stages.search import controller_of, limits_of, scheduler_of
@@ -65,6 +65,17 @@ def test_estimates_follow_the_slowest_of_the_leaders():
     assert estimates.export() == pytest.approx(MARGIN * 10 + 1)
     assert estimates.fitting_epochs(record_of(10, 10.0), 12.1) == 10
     assert estimates.fitting_epochs(record_of(10, 10.0), None) > 10**6
+
+
+def test_a_wide_network_of_few_epochs_does_not_cost_a_narrow_one_its_refit():
+    sections = {"budget": {"time": 1200.0}, "training": {"epochs": 36}, "refit": {"epochs": "auto"}}
+    estimates = Estimates(validate(RunConfig, sections))
+    narrow, wide = record_of(36, 316.0), record_of(6, 184.0, number=1)
+    estimates.epochs = {narrow.number: 36, wide.number: 6}
+    estimates.learn([narrow, wide])
+    assert estimates.leader_s == pytest.approx(316.0)
+    # The epochs of the one at the pace of the other would not fit into half of the time.
+    assert MARGIN * WORTHWHILE * 36 * 184 / 6 > 600 - EXPORT_S >= estimates.refit() > 500
 
 
 def test_a_stage_of_ones_own_takes_its_place_and_its_time(tmp_path, monkeypatch):
