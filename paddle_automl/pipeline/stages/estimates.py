@@ -63,6 +63,8 @@ class Estimates:
     """Epochs over all training items that a trial had, by its number."""
     best_epochs: float | None = None
     """Those of the best trial; None while unknown."""
+    best_epoch_s: float | None = None
+    """Seconds of an epoch of the best trial; None while unknown."""
     leader_s: float | None = None
     """Most seconds that the epochs of one of the trials that may win take; None while unknown."""
     useful_trial_s: float | None = None
@@ -76,6 +78,7 @@ class Estimates:
         if known:
             self.epoch_s = max(known)
             self.best_epochs = self.epochs.get(ranking[0].number)
+            self.best_epoch_s = self.epoch_of(ranking[0])
             # Each by its own epochs: a wide network has few long ones, a narrow one many short ones.
             self.leader_s = max(
                 min(self.planned_epochs, self.epochs.get(record.number, self.config.training.epochs)) * seconds
@@ -155,7 +158,9 @@ class Estimates:
         if self.config.budget.time is None or self.epoch_s is None:
             return trial
         threads = usable_cores() if self.config.training.threads == "auto" else 1
-        fitting = threads * LARGEST_FRACTION * self.config.budget.time / (MARGIN * self.epoch_s)
+        fitting = (
+            threads * LARGEST_FRACTION * self.config.budget.time / (MARGIN * (self.best_epoch_s or self.epoch_s))
+        )
         return max(trial, min(int(fitting), MOST_REFIT * trial))
 
     @property

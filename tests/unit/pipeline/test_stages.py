@@ -8,6 +8,7 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
+from paddle_automl.core.runtime import usable_cores
 from paddle_automl.core.seeds import integer_seed
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.trials import identity, trial_config
@@ -74,6 +75,8 @@ def test_a_wide_network_of_few_epochs_does_not_cost_a_narrow_one_its_refit():
     estimates.epochs = {narrow.number: 36, wide.number: 6}
     estimates.learn([narrow, wide])
     assert estimates.leader_s == pytest.approx(316.0)
+    threads = usable_cores() if estimates.config.training.threads == "auto" else 1
+    assert estimates.planned_epochs == int(threads * 600 / (MARGIN * 316 / 36))
     # The epochs of the one at the pace of the other would not fit into half of the time.
     assert MARGIN * WORTHWHILE * 36 * 184 / 6 > 600 - EXPORT_S >= estimates.refit() > 500
 
