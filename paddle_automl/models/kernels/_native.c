@@ -130,8 +130,8 @@ INLINE void piece(const Job *j, int op, int bf16, int number) {
     const int sums = op == STATISTICS || op == GELU_BIAS || op == REDUCE || op == REDUCE_GELU;
     float *own = j->sums ? j->sums + 2 * period * number : NULL;
     const __m512 zero = _mm512_setzero_ps();
-    for (long begin = first; begin < last || (rest && begin == last && number == j->pieces - 1);
-         begin += step_blocks) {
+    long begin = first;
+    do { /* once for a piece without blocks, which may have the rest */
         const long end = begin + step_blocks < last ? begin + step_blocks : last;
         for (long v = 0; v < period; v += 16) {
             __m512 a = zero, b = zero, c = zero, s = zero, q = zero, s2 = zero, q2 = zero;
@@ -158,8 +158,8 @@ INLINE void piece(const Job *j, int op, int bf16, int number) {
                                  _mm512_add_ps(_mm512_loadu_ps(own + period + v), _mm512_add_ps(q, q2)));
             }
         }
-        if (begin == last) break;
-    }
+        begin += step_blocks;
+    } while (begin < last);
 }
 
 #define CASE(op)                                         \
@@ -233,7 +233,7 @@ static float first_value(const void *x, long i, int bf16) {
 #define EXPORT __attribute__((visibility("default")))
 
 /* The interface; native.py refuses another one. */
-EXPORT int paddle_automl_native(void) { return 2; }
+EXPORT int paddle_automl_native(void) { return 3; }
 
 /* y = gelu(x) */
 EXPORT int gelu_forward(int bf16, long size, const void *x, void *y) {

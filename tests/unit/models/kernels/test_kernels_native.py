@@ -22,8 +22,12 @@ DTYPES = [
     )
     for name, dtype in (("float32", paddle.float32), ("bfloat16", paddle.bfloat16))
 ]
-SHAPES = [(1, 1, 1, 2), (2, 3, 5, 1), (3, 12, 7, 5), (5, 16, 3, 3), (2, 24, 9, 7), (3, 100, 5, 5), (9, 32, 23, 25)]
-"""The last one has more than one piece for a thread, and a rest."""
+SHAPES = [
+    *((1, 1, 1, 2), (2, 3, 5, 1), (3, 12, 7, 5), (5, 16, 3, 3), (2, 24, 9, 7), (3, 100, 5, 5), (9, 32, 23, 25)),
+    *((27, 8, 19, 1), (1, 24, 9, 19), (1, 12, 11, 31), (2, 129, 3, 3), (9, 24, 23, 25)),
+]
+"""The second line has values beside whole blocks: with the first four shapes the last piece is a multiple of the
+blocks that are processed at once, the last one has several pieces."""
 
 
 class NormGelu(nn.Layer):
