@@ -31,9 +31,10 @@ class Background(ABC):
 
 
 class BackgroundSlot:
-    """Runs the jobs of `background`, at most one at a time; without it there are none. `ended` counts them.
+    """Runs the jobs of `background`, at most one at a time; without it there are none.
 
-    Events of trials that arrive while it waits for a killed job are appended to `inbox`.
+    `ended`: whether one has ended. Events of trials that arrive while it waits for a killed job are appended to
+    `inbox`.
     """
 
     def __init__(self, executor: Executor, background: Background | None, inbox: deque[Event]) -> None:
@@ -41,7 +42,7 @@ class BackgroundSlot:
         self.background = background
         self.inbox = inbox
         self.busy = False
-        self.ended = 0
+        self.ended = False
 
     def start(self) -> None:
         """Start the next job if there is one and a slot is free."""
@@ -72,5 +73,5 @@ class BackgroundSlot:
             self.executor.reply(BACKGROUND, go_on=True)
             return
         self.busy = False
-        self.ended += 1
+        self.ended = True
         self.background.on_end(event)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -97,6 +97,7 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     keep = keep or Keep()
     random = _seeded(seed, keep.purpose)
     split = data.train if on == "train" else data.joined()
+    config = config.for_items(len(split))
     check_resolution(model, data.input, config.progressive)
     prepare(model, data, seed)
     began = time.perf_counter()
@@ -117,7 +118,7 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
         recalibrate=Recalibration.of(config, split, augment, seed=seed, purpose=keep.purpose),
         soup=Soup(config.soup) if config.soup is not None and on == "train" and keep.which == "best" else None,
     ).run(report)
-    return replace(made, solved_s=solved_s)
+    return replace(made, solved_s=solved_s, only_solved=not learns(model))
 
 
 def _seeded(seed: int, purpose: str) -> np.random.Generator:
@@ -247,9 +248,9 @@ class _Run:
 
     def _steps(self, epoch: int) -> tuple[float, int]:
         """Run the steps of one epoch; return the mean loss and the number of items."""
-        size, begins = self.config.batch(len(self.split)), self.config.progressive
-        count = self.config.items(begins.count(epoch, len(self.split), size))
-        self.learner.begin(epoch, self.config.steps(count))
+        size, begins = self.config.batch_size, self.config.progressive
+        extent = self.config.epoch(begins.count(epoch, len(self.split), size))
+        self.learner.begin(epoch, extent.steps)
         if not self.learner.learns:
             return evaluate(self.learner.model, self.split, ("loss",), size)["loss"], len(self.split)
         total = paddle.zeros([])
@@ -260,14 +261,14 @@ class _Run:
                 rng=self.random,
                 augment=self.augment,
                 drop_last=True,
-                count=count,
+                count=extent.items,
                 shrink=begins.shrink_factor(epoch),
                 epoch=epoch,
                 balanced=self.config.sampling == "balanced",
             )
-            for _ in range(self.config.passes(count))
+            for _ in range(extent.passes)
         )
-        for batch in chain.from_iterable(passes):
+        for batch in islice(chain.from_iterable(passes), extent.steps):
             inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
             total.add_(self.learner.step(inputs, paddle.to_tensor(batch.targets)))
             steps += 1

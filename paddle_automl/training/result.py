@@ -29,3 +29,5 @@ class TrainingResult:
     each epoch are measured with the task tuned on that epoch's outputs."""
     solved_s: float = 0.0
     """Seconds before that for weights that were computed from all items at once (`solving.solve`)."""
+    only_solved: bool = False
+    """Whether all weights were computed so: nothing was learned in steps."""

@@ -125,6 +125,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         stopped=result.stopped,
         seconds=round(sum(item.result.seconds for item in all_of), 3),
         solved_s=round(sum(item.result.solved_s for item in all_of), 3),
+        only_solved=result.only_solved,
         skipped_files=tuple((first.data.input.describe(item), reason) for item, reason in first.data.skipped),
         on=request.on,
         fold=given.fold if fold is None else fold,

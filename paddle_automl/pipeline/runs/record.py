@@ -41,6 +41,8 @@ class TrainResult(Section):
     """Time of the training itself."""
     solved_s: float = 0.0
     """Time before that for weights that are computed from all items at once, of all folds."""
+    only_solved: bool = False
+    """Whether all weights were computed so: nothing was learned in steps."""
     skipped_files: Sequence[Sequence[str]] = ()
     """Items that could not be read and were left out: name and reason."""
     on: Literal["train", "train+validation"] = "train"

@@ -31,8 +31,8 @@ START_S = 1.0
 GRACE_S = 2.0
 """Seconds that a running trial may take to stop at its next epoch."""
 TESTED = 1.5
-"""Factor of the time of an export during the search for the final one, which tests, of networks that are solved in
-part: their trials are short, so that an export is not, beside them."""
+"""Factor of the time of an export during the search for the final one, which also tests. Only for networks that are
+solved in part: beside their short trials the test takes long; for others it is within the margin."""
 INSTANT_S = 1e-3
 """Seconds of an epoch without steps."""
 GROWTH = 1.4
@@ -43,50 +43,33 @@ LEADERS = 3
 
 @dataclass
 class Estimates:
-    """Seconds of an epoch of the likely winner, and of an export; None while unknown."""
+    """What trials and exports took, and what the stages after the search need by that."""
 
     config: RunConfig
-    epoch_s: float | None = None
     export_s: float | None = None
+    """Most seconds of an export during the search; None before the first."""
     exporting_since: float | None = None
     """When an export began that still runs, on the monotonic clock."""
-    solve_s: float = 0.0
-    """Seconds that one network of the likely winner needs for weights that are computed from all items at once."""
-    trial_solve_s: float = 0.0
-    """Most seconds that a trial needed for such weights, of all its folds."""
     solved_s: dict[int, float] = field(default_factory=dict)
-    """The same by a trial's number, of all its folds."""
+    """Seconds for weights that are computed from all items at once, by a trial's number, of all its folds."""
     trained_s: dict[int, float] = field(default_factory=dict)
     """Seconds of the training itself by a trial's number: of all its folds, without start and reading of data."""
-
     epochs: dict[int, float] = field(default_factory=dict)
     """Epochs over all training items that a trial had, by its number."""
-    best_epochs: float | None = None
-    """Those of the best trial; None while unknown."""
-    best_epoch_s: float | None = None
-    """Seconds of an epoch of the best trial; None while unknown."""
-    leader_s: float | None = None
-    """Most seconds that the epochs of one of the trials that may win take; None while unknown."""
-    useful_trial_s: float | None = None
-    """Seconds below which no further trial is worth its time before a refit; None without one."""
+    leaders: Sequence[TrialRecord] = ()
+    """The trials that may win, the best first; empty while none is known."""
+
+    def ended(self, number: int, result: TrainResult, epochs: float) -> None:
+        """Note the times of a trial's training, and its epochs over all training items."""
+        self.epochs[number] = epochs
+        self.trained_s[number], self.solved_s[number] = result.seconds, result.solved_s
+        if result.only_solved:
+            # Its one epoch is an evaluation, and more of them do not follow.
+            self.trained_s[number], self.solved_s[number] = INSTANT_S, result.solved_s + result.seconds
 
     def learn(self, ranking: Sequence[TrialRecord]) -> None:
-        """Store the slowest epoch of the trials that may win, and how long these were."""
-        solved = [self.solved_s.get(record.number, 0.0) for record in ranking[:LEADERS]]
-        self.solve_s = max(solved, default=0.0) / self.networks
-        known = [seconds for record in ranking[:LEADERS] if (seconds := self.epoch_of(record)) is not None]
-        if known:
-            self.epoch_s = max(known)
-            self.best_epochs = self.epochs.get(ranking[0].number)
-            self.best_epoch_s = self.epoch_of(ranking[0])
-            # Each by its own epochs: a wide network has few long ones, a narrow one many short ones.
-            self.leader_s = max(
-                min(self.planned_epochs, self.epochs.get(record.number, self.config.training.epochs)) * seconds
-                for record in ranking[:LEADERS]
-                if (seconds := self.epoch_of(record)) is not None
-            )
-            took = [record.seconds for record in ranking[:LEADERS] if record.seconds]
-            self.useful_trial_s = WORTHWHILE * min(took, default=0.0) if self.refit() else None
+        """Note which trials may win."""
+        self.leaders = [item for item in ranking[:LEADERS] if self.epoch_of(item) is not None] or self.leaders
 
     def epoch_of(self, record: TrialRecord) -> float | None:
         """Return the time of an epoch of one network of a trial, with cheap first epochs weighted by their cost."""
@@ -95,6 +78,28 @@ class Estimates:
             return None
         epochs = self.epochs.get(record.number) or self.config.training.progressive.whole_epochs(max(record.curve))
         return seconds / self.networks / epochs
+
+    @property
+    def epoch_s(self) -> float | None:
+        """Return the seconds of the slowest epoch of the leaders; None while unknown."""
+        return max(map(self._epoch_s, self.leaders), default=None)
+
+    @property
+    def solve_s(self) -> float:
+        """Return the seconds that one network of the leaders needs for weights that are solved."""
+        return max((self.solved_s.get(item.number, 0.0) for item in self.leaders), default=0.0) / self.networks
+
+    @property
+    def trial_solve_s(self) -> float:
+        """Return the most seconds that a trial needed for such weights, of all its folds."""
+        return max(self.solved_s.values(), default=0.0)
+
+    @property
+    def useful_trial_s(self) -> float | None:
+        """Return the seconds below which no further trial is worth its time before a refit; None without one."""
+        if not self.leaders or not self.refit():
+            return None
+        return WORTHWHILE * min((item.seconds for item in self.leaders if item.seconds), default=0.0)
 
     @property
     def networks(self) -> int:
@@ -110,14 +115,6 @@ class Estimates:
         if self.epoch_s is None or self.solve_s:
             return False
         return MARGIN * self.networks * self.config.training.epochs * self.epoch_s + START_S <= seconds
-
-    def ended(self, number: int, result: TrainResult) -> None:
-        """Note the times of a trial's training."""
-        self.trained_s[number], self.solved_s[number] = result.seconds, result.solved_s
-        self.trial_solve_s = max(self.trial_solve_s, result.solved_s)
-        if result.solved_s and result.epochs_run == 1 < self.config.training.epochs:
-            # Nothing was learned in steps: its one epoch is an evaluation, and more of them do not follow.
-            self.trained_s[number], self.solved_s[number] = INSTANT_S, result.solved_s + result.seconds
 
     @property
     def refit_solve_s(self) -> float:
@@ -139,35 +136,45 @@ class Estimates:
             return max(0.0, FIRST_FRACTION * budget - self.export())
         most = max(0.0, LARGEST_FRACTION * budget - self.export())
         wanted = MARGIN * self.planned_epochs * self.epoch_s + self.refit_solve_s + START_S
+        # Each by its own epochs: a wide network has few long ones, a narrow one many short ones.
+        leader_s = max(min(self.planned_epochs, self._epochs(item)) * self._epoch_s(item) for item in self.leaders)
         # If even the maximum is too short for a useful refit, the trials get the time.
-        epochs_s = self.least_epochs * self.epoch_s if self.leader_s is None else WORTHWHILE * self.leader_s
-        useful = MARGIN * epochs_s + self.refit_solve_s
+        useful = MARGIN * WORTHWHILE * leader_s + self.refit_solve_s
         return min(wanted, most) if most >= useful else 0.0
 
     @property
     def planned_epochs(self) -> int:
         """Return the number of epochs of a refit with enough time.
 
-        With ``refit.epochs: auto`` it follows from the budget and the trials alone, so that a search that is
-        continued plans the same. A refit may train faster than a trial, with all cores; it has as many of these
-        epochs as then fit.
+        With ``refit.epochs: auto`` it follows from the budget, the cores and the trials alone, so that a search
+        that is continued plans the same. A refit may train faster than a trial, with all cores; it has as many of
+        these epochs as then fit.
         """
         stated, trial = self.config.refit.epochs, self.config.training.epochs
         if stated != "auto":
             return stated or trial
-        if self.config.budget.time is None or self.epoch_s is None:
+        if self.config.budget.time is None or not self.leaders:
             return trial
         threads = usable_cores() if self.config.training.threads == "auto" else 1
-        fitting = (
-            threads * LARGEST_FRACTION * self.config.budget.time / (MARGIN * (self.best_epoch_s or self.epoch_s))
-        )
+        best_s = MARGIN * self._epoch_s(self.leaders[0])
+        fitting = threads * LARGEST_FRACTION * self.config.budget.time / best_s
         return max(trial, min(int(fitting), MOST_REFIT * trial))
 
     @property
     def least_epochs(self) -> float:
         """Return the number of epochs below which a refit is not started: the trial's own weights are as good."""
-        trial = self.config.training.epochs if self.best_epochs is None else self.best_epochs
+        trial = self._epochs(self.leaders[0]) if self.leaders else self.config.training.epochs
         return WORTHWHILE * min(self.planned_epochs, trial)
+
+    def _epochs(self, record: TrialRecord) -> float:
+        """Return the epochs of a trial, or those that were planned for it if time did not shorten them."""
+        return self.epochs.get(record.number, self.config.training.epochs)
+
+    def _epoch_s(self, record: TrialRecord) -> float:
+        """Return the seconds of an epoch of a leader."""
+        found = self.epoch_of(record)
+        assert found is not None
+        return found
 
     def fitting_epochs(self, best: TrialRecord, seconds: float | None) -> int:
         """Return how many epochs of the best trial fit into `seconds`; without a limit, any number."""

@@ -41,7 +41,7 @@ class InterimBundle(Background):
         known = interim_of(run.folder)
         self._exported: int | None = known[0] if known else None
         self._running: int | None = None
-        self._started = self._not_before = time.monotonic()
+        self._not_before = time.monotonic()
         # A search that ended before has a final bundle, which only the next final one replaces.
         self._done = known is None and run.folder.bundle_file.exists()
 
@@ -55,8 +55,7 @@ class InterimBundle(Background):
         best = best_run(self.run)
         if best is None or best.number == self._exported:
             return None
-        self._running, self._started = best.number, now
-        self.run.estimates.exporting_since = now
+        self._running, self.run.estimates.exporting_since = best.number, now
         return self._job(best.number)
 
     def _worse_than_baseline(self) -> bool:
@@ -69,15 +68,15 @@ class InterimBundle(Background):
 
     def on_end(self, event: Finished | Failed) -> None:
         """Record which trial the bundle holds now, and the time of the export."""
-        now, number = time.monotonic(), self._running
-        seconds = now - self._started
-        self.run.estimates.exporting_since = None
+        now, number, estimates = time.monotonic(), self._running, self.run.estimates
+        assert estimates.exporting_since is not None
+        seconds, estimates.exporting_since = now - estimates.exporting_since, None
         self._not_before = now + REST * seconds
         if isinstance(event, Failed):
             if event.reason != INTERRUPTED:
                 self.run.observer.on_message(f"the bundle of trial {number} could not be made: {event.reason}")
             return
-        self.run.estimates.export_s = max(seconds, self.run.estimates.export_s or 0.0)
+        estimates.export_s = max(seconds, estimates.export_s or 0.0)
         try:
             result = validate(BundleResult, dict(event.result))
         except AutoMLError as error:

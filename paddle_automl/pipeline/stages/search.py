@@ -76,7 +76,9 @@ class Search(Stage):
             given=run.given,
             background=InterimBundle(run, lambda: coordinator.limits.deadline),
         )
-        coordinator.listeners += (_Reserve(coordinator, run, self), _Shortened(run, limited))
+        reserve = _Reserve(coordinator, run, self)
+        coordinator.listeners += (reserve, _Shortened(run, limited))
+        reserve.replay()
         self._announce(run)
         run.observer.plan(run.study.records(), run.describe, lambda: _left(coordinator.limits.deadline))
         ending = coordinator.run()
@@ -167,11 +169,23 @@ class _Reserve(Listener):
     def __init__(self, coordinator: Coordinator, run: Run, stage: Search) -> None:
         self.coordinator, self.run, self.stage = coordinator, run, stage
 
+    def replay(self) -> None:
+        """Take over the trials that a search that is continued has already."""
+        for record in self.run.study.records():
+            self._note(record)
+        self._update()
+
     def on_end(self, record: TrialRecord) -> None:
         """Update the estimates."""
+        self._note(record)
+        self._update()
+
+    def _note(self, record: TrialRecord) -> None:
         with contextlib.suppress(BundleError):
-            self.run.estimates.ended(record.number, read_record(self.run.folder.trial(record.number)))
-            self.run.estimates.epochs[record.number] = self._epochs(record)
+            result = read_record(self.run.folder.trial(record.number))
+            self.run.estimates.ended(record.number, result, self._epochs(record))
+
+    def _update(self) -> None:
         self.run.estimates.learn(self.run.study.ranking())
         until = self.run.until(self.stage)
         if until is not None:

@@ -58,7 +58,7 @@ def test_the_last_option_of_a_slow_check_leaves_nothing_out(tmp_path):
 def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
     found = Estimates(run_of(tmp_path, budget=100.0).config)
     assert not found.trial_fits(1000)
-    found.epoch_s = 2.0
+    found.learn([record_of(9, 18.0)])
     assert found.trial_fits(MARGIN * 18 + START_S + 0.1)
     assert not found.trial_fits(MARGIN * 18 + START_S - 0.1)
 
@@ -67,19 +67,19 @@ def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_u
     monkeypatch.setattr("paddle_automl.pipeline.stages.estimates.usable_cores", lambda: 1)
     found = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto"}).config)
     assert found.planned_epochs == 9
-    found.epoch_s = 2.0
+    found.learn([record_of(9, 18.0)])
     assert found.planned_epochs == int(50 / (MARGIN * 2.0))
     assert found.refit() == pytest.approx(50 - found.export())
-    found.epoch_s = 0.1
+    found.learn([record_of(9, 0.9)])
     assert found.planned_epochs == 8 * 9
-    found.epoch_s = 20.0
+    found.learn([record_of(9, 180.0)])
     assert found.planned_epochs == 9
     monkeypatch.setattr("paddle_automl.pipeline.stages.estimates.usable_cores", lambda: 2)
-    found.epoch_s = 2.0
+    found.learn([record_of(9, 18.0)])
     # All cores may train faster than the one of a trial; the time that is reserved stays the same.
     assert found.planned_epochs == int(2 * 50 / (MARGIN * 2.0))
     assert found.refit() == pytest.approx(50 - found.export())
-    unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, epoch_s=0.1)
+    unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, leaders=[record_of(9, 0.9)])
     assert unlimited.planned_epochs == 9
 
 
@@ -120,12 +120,13 @@ def test_time_for_weights_that_are_solved_is_reserved(tmp_path, data, growth):
 def test_a_network_that_is_only_solved_is_refitted_where_its_solution_fits(tmp_path):
     found = Estimates(run_of(tmp_path, budget=100.0, training={"epochs": 4}, refit={"data": "train"}).config)
     record = record_of(1, 30.0, number=3)
-    found.ended(3, SimpleNamespace(seconds=5.0, epochs_run=1, solved_s=15.0))
+    found.ended(3, SimpleNamespace(seconds=5.0, only_solved=True, solved_s=15.0), 1)
     found.learn([record])
     assert found.refit() == pytest.approx(MARGIN * 20.0 + START_S, abs=0.1)
     assert found.fitting_epochs(record, START_S + MARGIN * 20.0 + 1.0) >= found.least_epochs
     assert found.fitting_epochs(record, START_S + MARGIN * 20.0 - 1.0) == 0
-    found.ended(3, SimpleNamespace(seconds=5.0, epochs_run=4, solved_s=15.0))
+    # One that had time for one epoch only learned in it.
+    found.ended(3, SimpleNamespace(seconds=5.0, only_solved=False, solved_s=15.0), 1)
     assert (found.trained_s[3], found.solved_s[3], found.trial_solve_s) == (5.0, 15.0, 15.0)
     found.export_s = 10.0
     assert found.export() == pytest.approx(MARGIN * TESTED * 10.0 + 1.0)

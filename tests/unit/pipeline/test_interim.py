@@ -103,7 +103,7 @@ def test_exports_take_a_tenth_of_the_time(tmp_path):
     with open_study(tmp_path) as study:
         run, interim = interim_with(tmp_path, study)
         interim.next()
-        interim._started -= 3.0
+        run.estimates.exporting_since -= 3.0
         ended(run, interim)
         assert run.estimates.export_s == pytest.approx(3.0, abs=0.5)
         assert interim._not_before - time.monotonic() == pytest.approx(REST * 3.0, abs=5)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from paddle_automl.pipeline.stages.base import STAGES, Stage, in_order
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, WORTHWHILE, Estimates
 from paddle_automl.pipeline.stages.manifest import read_manifest, run_once
 from paddle_automl.pipeline.stages.run import _from_other_studies
-from paddle_automl.pipeline.stages.search import controller_of, limits_of, scheduler_of
+from paddle_automl.pipeline.stages.search import _Reserve, controller_of, limits_of, scheduler_of
 from paddle_automl.search.limits import SearchLimits
 from tests.unit.pipeline.runs import SPACE, record_of, result_of, run_of
 
@@ -74,11 +75,22 @@ def test_a_wide_network_of_few_epochs_does_not_cost_a_narrow_one_its_refit():
     narrow, wide = record_of(36, 316.0), record_of(6, 184.0, number=1)
     estimates.epochs = {narrow.number: 36, wide.number: 6}
     estimates.learn([narrow, wide])
-    assert estimates.leader_s == pytest.approx(316.0)
     threads = usable_cores() if estimates.config.training.threads == "auto" else 1
     assert estimates.planned_epochs == int(threads * 600 / (MARGIN * 316 / 36))
     # The epochs of the one at the pace of the other would not fit into half of the time.
     assert MARGIN * WORTHWHILE * 36 * 184 / 6 > 600 - EXPORT_S >= estimates.refit() > 500
+
+
+def test_a_search_that_is_continued_plans_the_same_refit(tmp_path):
+    trials = [record_of(36, 316.0, number=0), record_of(6, 184.0, number=1)]
+    study = SimpleNamespace(records=lambda: trials, ranking=lambda: trials)
+    run = run_of(tmp_path, study, budget=1200.0, training={"epochs": 36}, refit={"epochs": "auto"})
+    first = Estimates(run.config)
+    first.learn(trials)
+    coordinator = SimpleNamespace(limits=SearchLimits(trials=2))
+    _Reserve(coordinator, run, STAGES["search"]()).replay()
+    assert run.estimates.planned_epochs == first.planned_epochs > 36
+    assert coordinator.limits.deadline is not None
 
 
 def test_a_stage_of_ones_own_takes_its_place_and_its_time(tmp_path, monkeypatch):

@@ -76,6 +76,7 @@ def run(backbone, recipe=RECIPE, folder=None, **options):
 def test_a_solved_network_has_one_epoch_without_steps(tmp_path):
     model, result, epochs = run("linear_ngrams", folder=tmp_path)
     assert not learns(model)
+    assert result.only_solved
     assert not model.needs_solution
     assert len(epochs) == result.epochs_run == 1
     assert result.metrics["accuracy"] == 1.0
@@ -91,6 +92,7 @@ def test_a_sum_is_solved_first_and_then_learns_the_rest():
     np.testing.assert_allclose(table, alone.backbone.table.weight.numpy(), atol=1e-6)
     assert np.abs(model.backbone.parts["wide"].backbone.table.weight.numpy()).max() > 0.01
     assert len(epochs) == 3
+    assert not result.only_solved
     assert result.metrics["accuracy"] == 1.0
     again, _, _ = run({"name": "sum", "parts": parts})
     for name, tensor in model.state_dict().items():
