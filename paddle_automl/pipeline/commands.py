@@ -179,7 +179,7 @@ def dry_run(config: RunConfig) -> DryRun:
         start_executor(config, caching=False) as executor,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        config = settled(config, executor)
+        config = settled(config, executor, searching=True)
         baseline = baseline_of(config, space)
         found = [*covering(config, space, baseline or {}), *corners(config, space)]
         candidates, shared = tuple((item.label, item.config) for item in found), shared_of(config)

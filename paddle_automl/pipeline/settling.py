@@ -15,11 +15,12 @@ from paddle_automl.tasks.base import TASKS, restore
 from paddle_automl.tasks.metrics.spelling import check_metrics
 
 
-def settled(config: RunConfig, executor: Executor, *, fresh: bool = False) -> RunConfig:
+def settled(config: RunConfig, executor: Executor, *, searching: bool = False, fresh: bool = False) -> RunConfig:
     """Return the configuration with the task of the data, the default objective of the task, and the loss.
 
     The folds of cross-validation are those for the size of the data, where they are left to it, and so are the
-    first trials (`search.first`; those of an earlier search in the folder unless it is `fresh`). If it starts from
+    first trials (`search.first`; those of an earlier search in the folder unless it is `fresh`). Without
+    `searching` only epochs and batch size follow them, and other values stay as they are. If it starts from
     the weights of another run, items are read as there.
 
     Raises ConfigError if the data contradict the configured task, or if a metric or the loss does not fit it, and
@@ -39,4 +40,4 @@ def settled(config: RunConfig, executor: Executor, *, fresh: bool = False) -> Ru
         folds = None if config.compression.in_trials else found.folds
         config = config.model_copy(update={"data": config.data.model_copy(update={"folds": folds})})
     changes = {"task": options, "search": search, "training": config.training.for_task(task)}
-    return with_first_trials(config.model_copy(update=changes), found, fresh=fresh)
+    return with_first_trials(config.model_copy(update=changes), found, searching=searching, fresh=fresh)

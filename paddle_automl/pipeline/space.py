@@ -26,7 +26,8 @@ def make_space(config: RunConfig) -> SearchSpace:
             f"{command('train')} -c FILE"
         )
     if spec == "auto":
-        return SearchSpace.parse(_without(auto_spec(config.data.input.name), _own_keys(config)))
+        found = auto_spec(config.data.input.name)
+        return SearchSpace.parse(_without(found, _own_keys(config, found)))
     searched = (*SEARCHED, "compression") if config.compression.in_trials else SEARCHED
     idle = [key for key in spec if key.split(".")[0] not in searched]
     if any(key.split(".")[0] == "compression" for key in idle):
@@ -54,13 +55,13 @@ def auto_spec(takes: str = "image") -> dict[str, Any]:
     return {KEY: backbones, **recipe}
 
 
-def _own_keys(config: RunConfig) -> tuple[str, ...]:
-    """Return the keys of the space ``auto`` that the configuration decides itself.
+def _own_keys(config: RunConfig, spec: dict[str, Any]) -> tuple[str, ...]:
+    """Return the keys of `spec`, the space ``auto``, that the configuration decides itself.
 
     Its values there lie outside of the domains, and are not the defaults of the classes: somebody has chosen them,
     so they stay, and are not searched.
     """
-    spec, backbone = auto_spec(config.data.input.name), config.model.backbone.name
+    backbone = config.model.backbone.name
     domains = {key: domain for key, domain in spec.items() if key != KEY}
     domains |= {f"{KEY}.{key}": domain for key, domain in spec[KEY].get(backbone, {}).items()}
     values = config.as_dict()
@@ -69,11 +70,11 @@ def _own_keys(config: RunConfig) -> tuple[str, ...]:
     return tuple(
         key
         for key, domain in domains.items()
-        if not _holds(key, domain, values) and _at(values, key) != _at(defaults, key)
+        if not holds(key, domain, values) and _at(values, key) != _at(defaults, key)
     )
 
 
-def _holds(key: str, domain: Any, values: dict[str, Any]) -> bool:
+def holds(key: str, domain: Any, values: dict[str, Any]) -> bool:
     """Return whether the value of a key lies in its domain."""
     try:
         SearchSpace.parse({key: domain}).params_of(values)
@@ -117,7 +118,7 @@ def first_given(config: RunConfig, space: SearchSpace) -> list[Params]:
     """
     own = [(f"search.first.{number}", changes) for number, changes in enumerate(config.search.listed_first)]
     if config.search.space == "auto" and not own:
-        kinds, decided = _searched(config.data.input.name), _own_keys(config)
+        kinds, decided = _searched(config.data.input.name), _own_keys(config, auto_spec(config.data.input.name))
         own = [
             (f"{KEY}: {name}", item)
             for name, kind in kinds.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from paddle_automl.core.errors import ConfigError
@@ -12,18 +13,21 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.settle import SettleResult
 from paddle_automl.pipeline.portfolio.reading import FirstTrials, ImageFacts, first_trials
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.space.space import SearchSpace
+from paddle_automl.pipeline.space import holds
 
 RECIPE = ("epochs", "batch_size")
 """Options of `training` that follow the data where the configuration does not state them."""
 
 
-def with_first_trials(config: RunConfig, facts: SettleResult, *, fresh: bool = False) -> RunConfig:
+def with_first_trials(
+    config: RunConfig, facts: SettleResult, *, searching: bool = True, fresh: bool = False
+) -> RunConfig:
     """Return the configuration with the first trials that `search.first: auto` stands for.
 
-    In a folder with such a search, unless a `fresh` one is begun, they are those of that search, whatever the
-    budget is now. What the search space does not hold is left out, so that the space can be narrowed. Raises
-    ConfigError for data of unknown shape, or a space that is not written.
+    Without `searching` a configuration keeps its own values, and only the recipe follows the data. In a folder
+    with such a search, unless a `fresh` one is begun, they are those of that search, whatever the budget is now.
+    What the search space does not hold is left out, so that the space can be narrowed. Raises ConfigError for data
+    of unknown shape, or a space that is not written.
     """
     if config.search.first != "auto":
         return config
@@ -34,13 +38,13 @@ def with_first_trials(config: RunConfig, facts: SettleResult, *, fresh: bool = F
         )
     if facts.shape is None or len(facts.shape) != 3:
         raise ConfigError("search.first: auto is for images; list the configurations to try first, or leave it out")
-    earlier = None if fresh else _earlier(config)
+    earlier = None if fresh or not searching else _earlier(config)
     if earlier is not None:
         return _taken_over(config, earlier)
     channels, height, width = facts.shape
-    outputs = len(facts.task.model_dump().get("names", ())) or 1
-    known = ImageFacts((channels, height, width), facts.items, outputs, frozenset(facts.processor))
-    return _applied(config, first_trials(known, config.budget.time))
+    known = ImageFacts((channels, height, width), facts.items, frozenset(facts.processor))
+    found = first_trials(known, config.budget.time)
+    return _applied(config, found if searching else replace(found, values={}, others=()))
 
 
 def told(config: RunConfig) -> str:
@@ -70,15 +74,14 @@ def _changed(
     assert isinstance(config.search.space, dict)
     kept: dict[str, Any] = {}
     for key, value in changes.items():
-        domain = config.search.space.get(key)
-        if domain is None:
+        domain, changed = config.search.space.get(key), with_overrides(values, {key: value, "search.first": []})
+        if domain is None or not holds(key, domain, changed):
             continue
         try:
-            changed = validate(RunConfig, with_overrides(values, {key: value, "search.first": []})).as_dict()
-            SearchSpace.parse({key: domain}).params_of(with_overrides(changed, {key: value}))
+            validate(RunConfig, changed)
         except ConfigError:
             continue
-        values, kept[key] = with_overrides(values, {key: value}), value
+        values, kept[key] = changed, value
     return values, kept
 
 

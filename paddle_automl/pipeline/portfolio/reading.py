@@ -73,7 +73,7 @@ class Kind(Section):
     """A kind of data, with the first trial and changes of it."""
 
     name: str
-    """For messages."""
+    """For readers of the file."""
     channels: int | None = None
     """Channels of its images; none: any."""
     pixels: int | None = None
@@ -118,8 +118,6 @@ class ImageFacts:
     """Channels, height and width."""
     items: int
     """Training images."""
-    classes: int
-    """Number of outputs."""
     processor: frozenset[str] = field(default_factory=frozenset)
     """Flags of the processor."""
 
@@ -128,7 +126,6 @@ class ImageFacts:
 class FirstTrials:
     """The first trials for some data: `values` are options by dotted key, `others` changes of them."""
 
-    kind: str
     values: dict[str, Any]
     others: tuple[dict[str, Any], ...]
     recipe: dict[str, int]
@@ -141,12 +138,12 @@ def shipped() -> Portfolio:
     return validate(Portfolio, *read_yaml(FILE))
 
 
-def first_trials(facts: ImageFacts, budget_s: float | None, portfolio: Portfolio | None = None) -> FirstTrials:
+def first_trials(facts: ImageFacts, budget_s: float | None) -> FirstTrials:
     """Return the first trials for data and a budget in seconds; None: no limit.
 
     They depend on nothing else, so that a search that is continued begins with the same.
     """
-    found = portfolio or shipped()
+    found = shipped()
     kind = next(kind for kind in found.kinds if kind.holds(facts))
     trial_s = found.trial.without_budget_s if budget_s is None else found.trial.share * budget_s
     width, speed = _width(found, facts, trial_s)
@@ -160,7 +157,7 @@ def first_trials(facts: ImageFacts, budget_s: float | None, portfolio: Portfolio
         **kind.first,
         **(kind.long if epochs >= found.long_from_epochs else {}),
     }
-    return FirstTrials(kind.name, values, tuple(kind.others), {"epochs": epochs, "batch_size": batch})
+    return FirstTrials(values, tuple(kind.others), {"epochs": epochs, "batch_size": batch})
 
 
 def _width(portfolio: Portfolio, facts: ImageFacts, trial_s: float) -> tuple[float, float]:

@@ -133,7 +133,7 @@ def run_search(
             # Before the data are read: by its lock the folder is known as none of them.
             with LockedFolder(config.folder, "a search") as place, start_executor(config) as executor, observer:
                 by_data = config.search.first == "auto"
-                config = settled(config, executor, fresh=fresh)
+                config = settled(config, executor, searching=True, fresh=fresh)
                 observer.begin(config)
                 if by_data:
                     observer.on_message(told(config))

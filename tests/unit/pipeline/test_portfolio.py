@@ -22,9 +22,9 @@ def facts(shape=(3, 32, 32), items=5000, **options):
     return validate(SettleResult, {"task": TASK, "items": items, "shape": list(shape), **options})
 
 
-def settled(shape=(3, 32, 32), items=5000, processor=("avx512_bf16",), **changes):
+def settled(shape=(3, 32, 32), items=5000, processor=("avx512_bf16",), searching=True, **changes):
     config = load_config(RunConfig, FILE, changes)
-    return with_first_trials(config, facts(shape, items, processor=list(processor)))
+    return with_first_trials(config, facts(shape, items, processor=list(processor)), searching=searching)
 
 
 def seen(config, items):
@@ -73,7 +73,7 @@ def test_more_time_means_longer_trials_and_then_wider_networks():
 
 def test_a_faster_processor_sees_more_images_of_a_network():
     found = [
-        first_trials(ImageFacts((3, 32, 32), 5000, 10, frozenset(flags)), 60.0)
+        first_trials(ImageFacts((3, 32, 32), 5000, frozenset(flags)), 60.0)
         for flags in ([], ["avx512_bf16"], ["avx512_bf16", "amx_bf16"])
     ]
     assert [trials.values["model.backbone.width"] for trials in found[:2]] == [0.25, 0.25]
@@ -83,7 +83,7 @@ def test_a_faster_processor_sees_more_images_of_a_network():
 
 
 def test_trials_have_at_least_the_fewest_epochs():
-    found = first_trials(ImageFacts((3, 64, 64), 50_000, 10), 60.0)
+    found = first_trials(ImageFacts((3, 64, 64), 50_000), 60.0)
     assert found.recipe["epochs"] == shipped().trial.least_epochs
 
 
@@ -95,6 +95,14 @@ def test_what_the_configuration_states_stays():
     config = settled(**{"training.epochs": 7, "training.batch_size": 33})
     assert (config.training.epochs, config.training.batch_size) == (7, 33)
     assert "7 epochs with batches of 33" in told(config)
+
+
+def test_a_training_without_a_search_keeps_its_own_values():
+    stated = {"model.backbone.width": 1.0, "budget.time": "30min"}
+    found, own = settled(items=5000, searching=False, **stated), load_config(RunConfig, FILE, stated)
+    assert (found.model, found.data, found.training.optimizer) == (own.model, own.data, own.training.optimizer)
+    assert found.search.first == ()
+    assert found.training.epochs == settled(items=5000, **stated).training.epochs
 
 
 def test_a_narrower_space_leaves_out_what_it_does_not_hold():
