@@ -98,8 +98,9 @@ class RemoteSession:
             return list((await link.run(parts)).values())
         except (EOFError, OSError):
             if self._link is link and not self._closed:
-                link.end()
                 self._link = _Link(self._arguments)
+                # That may wait for the process, so not in the event loop.
+                await asyncio.get_running_loop().run_in_executor(None, link.end)
             raise busy("the network's process ended; it is started again") from None
 
     def close(self) -> None:
@@ -131,9 +132,14 @@ class _Link:
         return found
 
     async def run(self, parts: Sequence[Arrays]) -> Named:
-        """Return the outputs; raises EOFError or OSError if the process has ended, MachineError for others."""
+        """Return the outputs; raises EOFError or OSError if the process has ended, MachineError for others.
+
+        Those who wait while it loads get the error of loading; for later ones such a process has ended.
+        """
         if self._loaded is None:
             self._loaded = asyncio.get_running_loop().create_task(self._load())
+        elif self._loaded.done() and self._loaded.exception() is not None:
+            raise EOFError
         # Others wait for it too, so it is not cancelled with one of them.
         answers = self._loaded.result() if self._loaded.done() else await asyncio.shield(self._loaded)
         return await answers.to(frame(parts))
@@ -150,7 +156,7 @@ class _Link:
         try:
             await answers.to(b"")
         except (EOFError, OSError):
-            self.end()
+            await loop.run_in_executor(None, self.end)
             code = self._process.exitcode
             raise MachineError(f"the network's process ended while it loaded (exit code {code})") from None
         return answers
