@@ -26,10 +26,6 @@ class Given:
     raw: np.ndarray
     codes: np.ndarray
 
-    def at(self, rows: np.ndarray) -> Given:
-        """Return the items at `rows`."""
-        return Given(self.inputs[rows], self.raw[rows], self.codes[rows])
-
 
 @dataclass(frozen=True)
 class Added:
@@ -72,6 +68,7 @@ def fitted(given: Given, added: int, penalty: float) -> Added:
     That is a logistic regression with an offset: convex, so it has one answer.
     """
     from scipy.optimize import minimize
+    from scipy.special import log_softmax
 
     old, features = given.raw.shape[1], given.inputs.shape[1]
     size = penalty * float(np.square(given.inputs).sum(axis=1).mean())
@@ -79,9 +76,7 @@ def fitted(given: Given, added: int, penalty: float) -> Added:
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight, bias = flat[:-added].reshape(features, added), flat[-added:]
-        raw = Added(weight, bias).outputs(given)
-        raw -= raw.max(axis=1, keepdims=True)
-        logs = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
+        logs = log_softmax(Added(weight, bias).outputs(given), axis=1)
         slope = (np.exp(logs) - targets)[:, old:]
         gradient = np.concatenate([(given.inputs.T @ slope + size * weight).ravel(), slope.sum(axis=0)])
         return float(-(targets * logs).sum() + size / 2 * np.square(weight).sum()), gradient
@@ -106,8 +101,9 @@ def best_penalty(parts: list[tuple[Given, Given]], added: int) -> tuple[float, l
 
 
 def _loss(raw: np.ndarray, codes: np.ndarray) -> float:
-    top = raw.max(axis=1)
-    return float((top + np.log(np.exp(raw - top[:, None]).sum(axis=1)) - raw[np.arange(len(raw)), codes]).sum())
+    from scipy.special import log_softmax
+
+    return -float(log_softmax(raw, axis=1)[np.arange(len(raw)), codes].sum())
 
 
 def grown(

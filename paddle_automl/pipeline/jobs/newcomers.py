@@ -56,7 +56,7 @@ def settle_new_classes(
     goal: Goal,
     *,
     on: Literal["train", "train+validation"],
-    loss: float = LOSS,
+    loss: float,
 ) -> Task | None:
     """Keep old classes from losing many items to those that a training into `folder` has added to an `earlier` one.
 
@@ -107,9 +107,9 @@ def settle_biases(
     worker: Worker,
     retrain: Retrain | None,
     *,
-    loss: float = LOSS,
-) -> float:
-    """Lower the biases of the classes from number `known` on, in the file `weights`; return the change, 0 or less.
+    loss: float,
+) -> None:
+    """Lower the biases of the classes from number `known` on, in the file `weights`.
 
     A class that is added takes some items of classes that look like it, though the network has forgotten nothing.
     The biases are lowered as little as is needed for old classes to lose no more than `loss` of their accuracy,
@@ -120,9 +120,9 @@ def settle_biases(
     arrays = load_weights(weights)
     name = _bias_of(arrays, len(data.task.names))
     if name is None or not len(data.validation) or known >= len(data.task.names):
-        return 0.0
+        return
     if retrain is not None and _least(data.joined().codes) < 2:
-        return 0.0
+        return
     if retrain is None:
         work = learnable(config, data, worker)
         _load(work.model, arrays)
@@ -135,7 +135,6 @@ def settle_biases(
         changed[name][known:] += np.float32(shift)
         save_weights(weights, changed)
         _tell(outputs, codes, known, shift, loss)
-    return shift
 
 
 def keep_old_outputs(
@@ -146,7 +145,7 @@ def keep_old_outputs(
     worker: Worker,
     retrain: Retrain,
     *,
-    loss: float = LOSS,
+    loss: float,
 ) -> Task | None:
     """Write the head of `old` with outputs for the new classes into the file `weights`; return the calibrated task.
 
@@ -157,6 +156,8 @@ def keep_old_outputs(
     badly: 0.54 of the new photos instead of 0.67), or a class has too few items.
     """
     known, count = len(old.task.names), len(data.task.names)
+    from scipy.special import softmax
+
     named, whole = last_layer(old.network, known), data.joined()
     if config.model.head.name != "linear" or named is None or known >= count or _least(whole.codes) < 2:
         return None
@@ -184,7 +185,7 @@ def keep_old_outputs(
     logger.info("new classes: the old head is kept, %d outputs are added (penalty %.4g)", count - known, penalty)
     _tell(raw, codes, known, shift, loss)
     raw[:, known:] += shift
-    return data.task.calibrated(_probabilities(raw), codes)
+    return data.task.calibrated(softmax(raw, axis=1).astype(np.float32), codes)
 
 
 def _folds(data: PreparedData) -> Iterator[PreparedData]:
@@ -228,11 +229,6 @@ def _tell(outputs: np.ndarray, codes: np.ndarray, known: int, shift: float, loss
         len(codes),
         *(value for pair in zip(before[:2], after[:2], strict=True) for value in pair),
     )
-
-
-def _probabilities(raw: np.ndarray) -> np.ndarray:
-    found = np.exp(raw - raw.max(axis=1, keepdims=True))
-    return np.asarray(found / found.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _least(codes: np.ndarray) -> int:

@@ -41,7 +41,8 @@ def test_the_fit_is_a_minimum():
 def test_the_penalty_is_chosen_on_items_that_are_held_out():
     given = blobs(30, 0)
     even = np.arange(len(given.codes)) % 2 == 0
-    penalty, outputs = best_penalty([(given.at(even), given.at(~even)), (given.at(~even), given.at(even))], 1)
+    one, other = (Given(given.inputs[rows], given.raw[rows], given.codes[rows]) for rows in (even, ~even))
+    penalty, outputs = best_penalty([(one, other), (other, one)], 1)
     assert 0 < penalty < 1
     assert [item.shape for item in outputs] == [(45, 3), (45, 3)]
 
