@@ -65,7 +65,10 @@ def with_smaller_tables(model: Network, data: PreparedData, deployment: Deployme
         for name, table in tables.items():
             replace_layer(model, name, CompactTable(table, kept[name], eight_bits=True))
         if _as_good(before, predict(model, split), split, goal):
-            small_mb = sum(len(kept[name]) * (table.weight.shape[1] + 4) for name, table in tables.items()) / 1e6
+            made = [layer for layer in model.sublayers() if isinstance(layer, CompactTable)]
+            small_mb = (
+                sum(buffer.size * buffer.element_size() for layer in made for buffer in layer.buffers()) / 1e6
+            )
             share = (
                 100 * sum(map(len, kept.values())) / sum(int(table.weight.shape[0]) for table in tables.values())
             )
@@ -73,7 +76,9 @@ def with_smaller_tables(model: Network, data: PreparedData, deployment: Deployme
             return model
     for name, table in tables.items():
         replace_layer(model, name, table)
-    logger.warning("tables of %.0f MB are exported as they are: smaller ones cost too much on validation", size_mb)
+    logger.warning(
+        "tables of %.0f MB are exported in float32: 8 bits cost too much accuracy on validation", size_mb
+    )
     return model
 
 
@@ -81,7 +86,9 @@ def _kept(table: RowTable, fraction: float, most_mb: float) -> np.ndarray:
     """Return the numbers of the rows to keep."""
     values = table.weight.numpy()
     count = max(int(fraction * np.any(values != 0, axis=1).sum()), 1)
-    return largest_rows(values, int(min(count, most_mb * 1e6 / (values.shape[1] + 8))))
+    # A row has its codes and a scale; the place of every row, kept or not, takes four bytes.
+    fitting = max((most_mb * 1e6 - 4 * len(values)) / (values.shape[1] + 4), 1)
+    return largest_rows(values, int(min(count, fitting)))
 
 
 def _as_good(before: np.ndarray, after: np.ndarray, split: Split, goal: Goal) -> bool:

@@ -76,7 +76,8 @@ def test_no_table_is_larger_than_allowed(trained):
     model, _ = trained
     table = tables(model, RowTable)[0]
     width = int(table.weight.shape[1])
-    assert len(smaller_tables._kept(table, 1.0, 40 * 10 / 1e6)) == 400 // (width + 8)
+    rows = int(table.weight.shape[0])
+    assert len(smaller_tables._kept(table, 1.0, (4 * rows + 400) / 1e6)) == 400 // (width + 4)
 
 
 def test_all_rows_are_kept_in_8_bits_if_fewer_cost_accuracy(trained, monkeypatch):
