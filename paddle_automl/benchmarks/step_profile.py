@@ -61,6 +61,7 @@ class _Measurement:
     def __init__(self, config: RunConfig, worker: Worker) -> None:
         data = load_data(config, worker)
         model = make_model(config, data)
+        config = config.model_copy(update={"training": config.training.for_items(len(data.train))})
         self.config, self.data = config, data
         self.learner = Learner.on(model, data, config.training, callbacks=callbacks_of(config, data, model, worker))
         self.augment = build_augmenter(config.data.augment, data.input)

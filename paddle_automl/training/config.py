@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,7 +17,17 @@ from paddle_automl.training.progressive import Progressive
 from paddle_automl.training.tables import TablesConfig
 
 SMALLEST_BATCH = 16
-"""Least items of a step that `TrainingConfig.least_steps` may lead to."""
+"""Fewest items of a step that `TrainingConfig.least_steps` may lead to."""
+
+
+class Epoch(NamedTuple):
+    """Extent of an epoch."""
+
+    items: int
+    """Items of a pass, drawn again for each."""
+    passes: int
+    """Most passes; the last ones are not needed where `steps` are fewer."""
+    steps: int
 
 
 class EmaConfig(Section):
@@ -106,22 +116,21 @@ class TrainingConfig(Section):
 
     def steps(self, items: int) -> int:
         """Return the number of steps in an epoch on `items` items: whole batches, at least one."""
-        whole = self.passes(items) * max(items // self.batch(items), 1)
-        return whole if self.steps_per_epoch is None else min(whole, self.steps_per_epoch)
+        return self.for_items(items).epoch(items).steps
 
-    def items(self, items: int) -> int:
-        """Return how many of `items` items an epoch uses."""
-        return items if self.steps_per_epoch is None else min(items, self.steps_per_epoch * self.batch(items))
+    def for_items(self, items: int) -> TrainingConfig:
+        """Return the same with the batch size of a training on `items` items: smaller ones for `least_steps`."""
+        size = min(self.batch_size, max(items // self.least_steps, SMALLEST_BATCH))
+        return self.model_copy(update={"batch_size": size})
 
-    def batch(self, items: int) -> int:
-        """Return the number of items in a step: `batch_size`, or fewer for the steps of `least_steps`."""
-        return min(self.batch_size, max(items // self.least_steps, SMALLEST_BATCH))
-
-    def passes(self, items: int) -> int:
-        """Return how often an epoch goes over `items` items: once, or more often for `least_steps`."""
+    def epoch(self, items: int) -> Epoch:
+        """Return what an epoch on `items` items consists of, in batches of `batch_size` items (see `for_items`)."""
+        steps = max(items // self.batch_size, 1)
+        passes = max(round(self.least_steps / steps), 1)
+        steps *= passes
         if self.steps_per_epoch is not None:
-            return 1
-        return max(round(self.least_steps / max(items // self.batch(items), 1)), 1)
+            steps, items = min(steps, self.steps_per_epoch), min(items, self.steps_per_epoch * self.batch_size)
+        return Epoch(items, passes, steps)
 
     def for_task(self, task: Task) -> TrainingConfig:
         """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""

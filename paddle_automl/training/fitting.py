@@ -63,6 +63,7 @@ def measure_pace(
     `callbacks` are used up: a training afterwards needs its own.
     """
     split = data.train if split is None else split
+    config = config.for_items(len(split))
     model.to(device)
     kept = copy_of_weights(model)
     learner = Learner.on(model, data, config, split=split, start=start, device=device, callbacks=callbacks)
@@ -82,10 +83,9 @@ def _step_time(learner: Learner, split: Split, config: TrainingConfig, augment: 
     times: list[float] = []
     random = generator(0, "pace")
     # A small data set has fewer steps in an epoch than are measured.
-    size = config.batch(len(split))
     while len(times) < WARMUP_STEPS + MEASURED_STEPS:
         started = time.perf_counter()
-        for batch in split.batches(size, rng=random, augment=augment, drop_last=True, epoch=epoch):
+        for batch in split.batches(config.batch_size, rng=random, augment=augment, drop_last=True, epoch=epoch):
             inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
             float(learner.step(inputs, paddle.to_tensor(batch.targets)))
             times.append(time.perf_counter() - started)

@@ -93,21 +93,21 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker:
         data = load_data(candidate, worker)
     work, read = tried_out(candidate, data), data
     model, data = work.model, work.data
-    loss = build_loss(candidate.training, task=data.task, codes=data.train.codes, feature_dim=model.feature_dim)
+    training = candidate.training.for_items(len(data.train))
+    loss = build_loss(training, task=data.task, codes=data.train.codes, feature_dim=model.feature_dim)
     loss.attach(model)
-    check_sampling(candidate.training, data.task, data.train.codes)
+    check_sampling(training, data.task, data.train.codes)
     callbacks = callbacks_of(candidate, data, model, worker)
     if candidate.compression.in_trials:
         whole = make_model(candidate, read) if work.frozen else model
         check_candidate(whole, candidate.compression, context_of(candidate, read, whole, worker))
     build_optimizer(
         model,
-        candidate.training,
+        training,
         beside=[parameter for callback in callbacks for parameter in callback.parameters()],
     )
-    check_resolution(model, data.input, candidate.training.progressive)
-    flops = work.profile.flops * candidate.training.batch_size
-    Precision(candidate.training.amp, worker.device, flops)
+    check_resolution(model, data.input, training.progressive)
+    Precision(training.amp, worker.device, work.profile.flops * training.batch_size)
     batch = next(data.train.batches(2, rng=np.random.default_rng(0), augment=work.augment))
     model.eval()
     with paddle.no_grad():

@@ -94,7 +94,8 @@ def run(request: TimeRequest, worker: Worker) -> TimeResult:
 def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared: Shared, worker: Worker) -> float:
     """Return the estimated seconds of an epoch, from real batches: one round to warm up, one timed."""
     rng = np.random.default_rng(0)
-    items = min(len(data.train), TIMED_BATCHES * config.training.batch_size)
+    recipe = config.training.for_items(len(data.train))
+    items = min(len(data.train), TIMED_BATCHES * recipe.batch_size)
     checked = min(len(data.validation), max(items, 64))
     small = replace(
         data,
@@ -102,7 +103,7 @@ def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared:
         validation=data.validation.with_indices(np.sort(rng.permutation(data.validation.indices)[:checked])),
     )
     seconds: list[float] = []
-    changes = {"epochs": 2, "patience": None, "progressive": Progressive()}
+    changes = {"epochs": 2, "patience": None, "progressive": Progressive(), "least_steps": 1}
 
     def note(epoch: int, metrics: Mapping[str, float]) -> bool:
         seconds.append(metrics["seconds"])
@@ -111,7 +112,7 @@ def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared:
     train(
         model,
         small,
-        config.training.model_copy(update=changes),
+        recipe.model_copy(update=changes),
         goal_of_run(config, data.task, shared),
         seed=config.seed,
         folder=None,
@@ -120,4 +121,4 @@ def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared:
         callbacks=callbacks_of(config, data, model, worker),
     )
     # Training dominates; the time of an evaluation is proportional to the size of the validation split.
-    return seconds[-1] * len(data.train) / items
+    return seconds[-1] * len(data.train) / items * recipe.epoch(len(data.train)).passes

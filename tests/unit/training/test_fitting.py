@@ -64,9 +64,9 @@ def test_too_little_time_for_one_step():
 
 def test_an_epoch_of_some_steps_uses_that_many_items():
     recipe = config(steps_per_epoch=3)
-    assert (recipe.steps(ITEMS), recipe.items(ITEMS)) == (3, 300)
-    assert (recipe.steps(150), recipe.items(150)) == (1, 150)
-    assert (config().steps(ITEMS), config().items(ITEMS)) == (10, ITEMS)
+    assert recipe.epoch(ITEMS) == (300, 1, 3)
+    assert recipe.epoch(150) == (150, 1, 1)
+    assert config().epoch(ITEMS) == (ITEMS, 1, 10)
 
 
 def test_measuring_changes_no_weights_and_no_training(digits, make_model):
@@ -98,9 +98,23 @@ def test_the_schedule_ends_with_the_last_step(digits, make_model):
     [(100_000, 128, 1, 781), (5_000, 39, 1, 128), (1_000, 16, 2, 124), (100, 16, 21, 126), (5, 16, 128, 128)],
 )
 def test_few_items_get_smaller_batches_and_several_passes(items, batch, passes, steps):
-    recipe = validate(TrainingConfig, {"batch_size": 128, "least_steps": 128})
-    assert (recipe.batch(items), recipe.passes(items), recipe.steps(items)) == (batch, passes, steps)
-    assert recipe.items(items) == items
+    recipe = validate(TrainingConfig, {"epochs": 4, "batch_size": 128, "least_steps": 128})
+    assert recipe.steps(items) == steps
+    recipe = recipe.for_items(items)
+    assert recipe.batch_size == batch
+    assert recipe.epoch(items) == (items, passes, steps)
+    assert recipe.for_items(items) == recipe
+    assert with_epochs(recipe, 2, 100).steps(items) == 100
+    assert with_epochs(recipe, 2, 1000).steps(items) == steps
+
+
+def test_the_batches_of_epochs_with_less_data_are_those_of_all_data():
+    progressive = {"epochs": 1, "data_fraction": 0.5}
+    recipe = validate(
+        TrainingConfig, {"epochs": 3, "batch_size": 128, "least_steps": 128, "progressive": progressive}
+    ).for_items(8_000)
+    assert recipe.batch_size == 62
+    assert recipe.epoch(4_000) == (4_000, 2, 128)
 
 
 def test_an_epoch_of_several_passes_has_their_steps(digits, make_model):
@@ -113,5 +127,25 @@ def test_an_epoch_of_several_passes_has_their_steps(digits, make_model):
     few = replace(digits, train=digits.train.with_indices(digits.train.indices[:40]))
     recipe = validate(TrainingConfig, {"epochs": 2, "batch_size": 32, "least_steps": 6})
     assert Learner.on(make_model(), few, recipe).schedule.steps == 12
-    train(make_model(), few, recipe, seed=0, folder=None, callbacks=[Steps()])
-    assert len(found) == 12
+    for tried, steps in ((recipe, 12), (with_epochs(recipe, 2, 5), 10), (with_epochs(recipe, 1, 1), 1)):
+        found.clear()
+        train(make_model(), few, tried, seed=0, folder=None, callbacks=[Steps()])
+        assert len(found) == steps
+
+
+def test_everything_follows_the_smaller_batches(digits, make_model):
+    """Among other things the units of the learning rate and the batches for statistics."""
+    few = replace(digits, train=digits.train.with_indices(digits.train.indices[:40]))
+    recipe = {
+        "epochs": 2,
+        "least_steps": 2,
+        "recalibrate": 2,
+        "optimizer": {"name": "momentum", "learning_rate": 20, "units": "decoupled"},
+    }
+    found = []
+    for size in (20, 64):
+        model = make_model()
+        train(model, few, validate(TrainingConfig, {**recipe, "batch_size": size}), seed=0, folder=None)
+        found.append([tensor.numpy() for tensor in model.state_dict().values()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
