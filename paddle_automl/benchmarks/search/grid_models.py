@@ -91,7 +91,7 @@ def neighbors(chosen: Mapping[str, Any], seed: int) -> Any:
 
 
 def support_regression(chosen: Mapping[str, Any], seed: int) -> Any:
-    """Return support vector regression, its kernel's width given or by the data."""
+    """Return support vector regression."""
     from sklearn.svm import SVR
 
     names = ("C", "gamma", "epsilon", "kernel")
@@ -192,7 +192,7 @@ def logistic(chosen: Mapping[str, Any], seed: int) -> Any:
 
 
 def splines(chosen: Mapping[str, Any], seed: int) -> Any:
-    """Return ridge regression on splines of each feature, or on products of those of two features."""
+    """Return ridge regression on splines of each feature."""
     from sklearn.linear_model import Ridge
     from sklearn.preprocessing import SplineTransformer
 
