@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from paddle_automl.serving import v2
 from paddle_automl.serving.batcher import Job
@@ -43,12 +44,14 @@ class DirectRoute:
 
     def takes(self, method: bytes, url: bytes, names: Mapping[bytes, bytes]) -> bool:
         """Return whether a request with these headers may be answered here."""
+        length = names.get(b"content-length", b"")
         return (
             method == b"POST"
             and url == self.path.encode()
             and b"expect" not in names
             and b"upgrade" not in names
-            and LENGTH.fullmatch(names.get(b"content-length", b"")) is not None
+            and LENGTH.fullmatch(length) is not None
+            and int(length) <= self._guard.limits.body_bytes
         )
 
     def answer(self, names: Mapping[bytes, bytes], body: bytes, started: float, reply: Reply) -> None:
@@ -63,6 +66,7 @@ class _Inference:
         self._model, self._guard, self._path, self._reply = model, guard, path, reply
         self._started, self._held = started, 0
         self._timer: asyncio.TimerHandle | None = None
+        self._work: asyncio.Future[Any] | None = None
         self._over = False
 
     def begin(self, names: Mapping[bytes, bytes], body: bytes) -> None:
@@ -76,10 +80,11 @@ class _Inference:
             self._timer = asyncio.get_running_loop().call_later(guard.limits.timeout_s, self._late)
             arrays = v2.arrays_of(self._model, given)
             if arrays is None:
-                task = asyncio.get_running_loop().create_task(v2.answer(self._model, given))
+                task = self._work = asyncio.get_running_loop().create_task(v2.answer(self._model, given))
                 task.add_done_callback(self._answered)
                 return
             job = v2.submit(self._model, arrays)
+            self._work = job.future
             job.future.add_done_callback(lambda future: self._computed(given, job))
         except Exception as error:  # noqa: BLE001  told to the client
             self._fail(error)
@@ -105,6 +110,8 @@ class _Inference:
     def _late(self) -> None:
         limit = self._guard.limits.timeout_s
         self._fail(RequestError(504, f"the answer took longer than {limit:g} s"))
+        if self._work is not None:
+            self._work.cancel()
 
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, RequestError):

@@ -133,11 +133,6 @@ class ServedModel:
             for source, name, item in zip(sources, names, read, strict=True)
         ]
 
-    async def run(self, arrays: Arrays) -> Raw:
-        """Return the network's results for arrays ``[N, ...]`` by name; raises as `submit`."""
-        raw: Raw = await self._done(self.submit(arrays))
-        return raw
-
     def submit(self, arrays: Arrays) -> Job:
         """Queue arrays ``[N, ...]`` by name; `done` takes the job when its future has a result.
 
@@ -197,13 +192,17 @@ class ServedModel:
         groups: dict[Any, list[int]] = {}
         for number, item in enumerate(items):
             groups.setdefault(self._kind(item), []).append(number)
-        jobs = [
-            (rows, self._batcher.submit(kind, np.stack([items[row].content for row in rows]), len(rows)))
-            for kind, rows in groups.items()
-        ]
         found: dict[int, Prediction] = {}
-        for numbers, job in jobs:
-            found.update(zip(numbers, self.predictor.answer(await self._done(job)), strict=True))
+        jobs: list[Job] = []
+        try:
+            for kind, rows in groups.items():
+                jobs.append(self._batcher.submit(kind, np.stack([items[row].content for row in rows]), len(rows)))
+            for rows, job in zip(groups.values(), jobs, strict=True):
+                found.update(zip(rows, self.predictor.answer(await self.result(job)), strict=True))
+        finally:
+            # If one fails or all are late, nobody waits for the others.
+            for job in jobs:
+                job.future.cancel()
         return [found[number] for number in range(len(items))]
 
     def _kind(self, item: _Item) -> Any:
@@ -215,7 +214,8 @@ class ServedModel:
         size = int(math.log(max(item.extent, 1), 4)) if self._open else 0
         return ITEMS, item.content.shape, item.content.dtype.str, size
 
-    async def _done(self, job: Job) -> Any:
+    async def result(self, job: Job) -> Any:
+        """Wait for a job, and return as `done`; a job whose waiting is cancelled is not run any more."""
         await job.future
         return self.done(job)
 

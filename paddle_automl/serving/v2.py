@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,9 +72,7 @@ async def answer(model: ServedModel, given: tensors.Request) -> Answer:
     """Return the same for a parsed request."""
     arrays = arrays_of(model, given)
     if arrays is not None:
-        job = submit(model, arrays)
-        await asyncio.wait([job.future])
-        return answer_of(model, given, model.done(job))
+        return answer_of(model, given, await model.result(submit(model, arrays)))
     predictions = await model.predict(_sources(model, given.inputs[0]))
     for number, item in enumerate(predictions):
         if item.answer is None:
