@@ -78,7 +78,9 @@ class GuardedConnection(HttpToolsProtocol):
         """Begin a request: from here on the guard measures its time."""
         self._in_headers = False
         self._stop_waiting()
-        if self.direct is not None and (self.cycle is None or self.cycle.response_complete):
+        idle = self.cycle is None or self.cycle.response_complete
+        # uvicorn waits with its answer until a client has read enough of the last ones.
+        if self.direct is not None and idle and not self.flow.write_paused:
             names = dict(self.headers)
             if self.direct.takes(self.parser.get_method(), self.url, names):
                 self._pending = _Direct(names, keep_alive=self.parser.get_http_version() != "1.0")
@@ -102,6 +104,11 @@ class GuardedConnection(HttpToolsProtocol):
         pending.keep_alive = pending.keep_alive and self.parser.should_keep_alive()
         self.cycle = pending  # type: ignore[assignment]
         self.direct.answer(pending.names, b"".join(pending.parts), pending.started, partial(self._reply, pending))
+
+    def shutdown(self) -> None:
+        """End the connection once the request that has begun is answered."""
+        self._begin_pending()
+        super().shutdown()
 
     def _wait_for_body(self, pending: _Direct) -> None:
         """Leave a request to the guard if its body comes late."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ from tests.unit.deployment.conftest import Net, array_data, make_input, make_net
 
 NAME = "flowers"
 SHAPE = (1, 8, 10)
+INFER = f"/v2/models/{NAME}/infer"
 
 
 @dataclass
@@ -103,6 +107,49 @@ def running(
         server.should_exit = True
         thread.join(40)
         assert not thread.is_alive()
+
+
+def spoken(port, *parts, pause=0.0, timeout=20.0):
+    """Send raw bytes and return all that comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+        found = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                found += part
+        return found
+
+
+def inference(count=1):
+    body = json.dumps(request_of(count)).encode()
+    start = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    return start.encode(), body
+
+
+def slowed(app, monkeypatch, gate):
+    """Let runs of the network wait for an event."""
+    run = app.model.predictor.run
+
+    def waiting(arrays):
+        assert gate.wait(20)
+        return run(arrays)
+
+    monkeypatch.setattr(app.model.predictor, "run", waiting)
+
+
+def request_of(count):
+    return {
+        "inputs": [
+            {
+                "name": "image",
+                "datatype": "FP32",
+                "shape": [count, *SHAPE],
+                "data": np.zeros(count * 80).tolist(),
+            }
+        ]
+    }
 
 
 def written(folder, task, source=None, net=None) -> Bundle:

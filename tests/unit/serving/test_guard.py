@@ -1,32 +1,14 @@
 """Who may ask, how much and how long; and the headers of every answer."""
 
-import contextlib
 import json
-import socket
 import threading
 import time
 
-import numpy as np
 import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.serving.options import Address, Limits
-from tests.unit.serving.conftest import NAME, SHAPE, running
-
-INFER = f"/v2/models/{NAME}/infer"
-
-
-def spoken(port, *parts, pause=0.0, timeout=20.0):
-    """Send raw bytes and return all that comes back until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-        for part in parts:
-            connection.sendall(part)
-            time.sleep(pause)
-        found = b""
-        with contextlib.suppress(ConnectionResetError):
-            while part := connection.recv(65536):
-                found += part
-        return found
+from tests.unit.serving.conftest import INFER, NAME, request_of, running, slowed, spoken
 
 
 def test_every_answer_has_the_headers_of_a_careful_server(server):
@@ -91,92 +73,6 @@ def test_a_slow_body_is_refused_and_its_connection_closed(predictor):
         assert b"did not arrive within 0.3 s" in found
 
 
-def inference(count=1):
-    body = json.dumps(request_of(count)).encode()
-    start = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-    return start.encode(), body
-
-
-def test_small_inferences_are_answered_directly_and_others_by_the_guard(predictor, monkeypatch):
-    with running(predictor, timeout_s=0.3) as server:
-        direct, answer = [], type(server.app.direct).answer
-
-        def counted(self, *given):
-            direct.append(1)
-            return answer(self, *given)
-
-        monkeypatch.setattr(type(server.app.direct), "answer", counted)
-        start, body = inference()
-        close = b"Connection: close\r\n\r\n"
-        whole = spoken(server.port, start + close + body)
-        apart = spoken(server.port, start + close, body)
-        assert len(direct) == 2
-        late = spoken(server.port, start + close + body[:5], body[5:], pause=0.1)
-        assert len(direct) == 2
-        for found in (whole, apart, late):
-            assert found.startswith(b"HTTP/1.1 200 OK\r\n")
-            head, _, content = found.partition(b"\r\n\r\n")
-            assert content == whole.partition(b"\r\n\r\n")[2]
-            names = {line.partition(b":")[0] for line in head.split(b"\r\n")[1:]}
-            assert {b"date", b"connection", b"content-type", b"content-length", b"x-frame-options"} <= names
-        never = spoken(server.port, start + b"\r\n" + body[:5])
-        assert never.startswith(b"HTTP/1.1 408")
-        # An incomplete request whose client has gone, and two in one piece: their answers come in order.
-        with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            connection.sendall(start + b"\r\n" + body[:5])
-        found = spoken(server.port, start + b"\r\n" + body + start + close + b"x" * len(body))
-        assert found.count(b"HTTP/1.1 ") == 2
-        assert found.index(b"HTTP/1.1 200") < found.index(b"HTTP/1.1 400")
-        old = spoken(server.port, start.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n" + body)
-        assert b"connection: close" in old
-        assert len(direct) == 4
-
-
-def test_headers_have_a_limit_of_size_and_time(predictor, monkeypatch):
-    monkeypatch.setattr("paddle_automl.serving.server.connection_type.__defaults__", (0.3, None))
-    with running(predictor) as server:
-        assert spoken(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n") == b""
-        assert spoken(server.port, b"") == b""
-        found = spoken(server.port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
-        assert found.startswith(b"HTTP/1.1 431")
-        assert spoken(server.port, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc").startswith(b"HTTP/1.1 400")
-        # A client that sends nothing more after its answer.
-        assert spoken(server.port, b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n").startswith(b"HTTP/1.1 200")
-
-
-def test_one_connection_too_many_gets_503(predictor):
-    with running(predictor, connections=2) as server, contextlib.ExitStack() as stack:
-        for _ in range(2):
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-        found = spoken(server.port)
-        assert found.startswith(b"HTTP/1.1 503")
-        assert b"retry-after: 1" in found
-
-
-def slowed(app, monkeypatch, gate):
-    """Let runs of the network wait for an event."""
-    run = app.model.predictor.run
-
-    def waiting(arrays):
-        assert gate.wait(20)
-        return run(arrays)
-
-    monkeypatch.setattr(app.model.predictor, "run", waiting)
-
-
-def request_of(count):
-    return {
-        "inputs": [
-            {
-                "name": "image",
-                "datatype": "FP32",
-                "shape": [count, *SHAPE],
-                "data": np.zeros(count * 80).tolist(),
-            }
-        ]
-    }
-
-
 def test_a_full_queue_gets_503_and_the_others_their_answers(predictor, monkeypatch):
     gate = threading.Event()
     with running(predictor, queue=4) as server:
@@ -195,42 +91,6 @@ def test_a_full_queue_gets_503_and_the_others_their_answers(predictor, monkeypat
             thread.join()
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
         assert [answer.status for answer in answers] == [200, 200, 200]
-        assert server.post(INFER, request_of(1)).status == 200
-
-
-def test_a_server_that_stops_answers_what_it_has_taken(predictor, monkeypatch):
-    gate, answers = threading.Event(), []
-    with running(predictor) as server:
-        slowed(server.app, monkeypatch, gate)
-        thread = threading.Thread(target=lambda: answers.append(server.post(INFER, request_of(1))))
-        thread.start()
-        while not server.app.model.running:
-            time.sleep(0.01)
-        threading.Timer(0.3, gate.set).start()
-    thread.join()
-    assert [answer.status for answer in answers] == [200]
-    with pytest.raises(ConnectionRefusedError):
-        server.get("/v2")
-
-
-def test_a_client_that_ends_its_side_gets_its_answer(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        found = b""
-        while part := connection.recv(65536):
-            found += part
-    assert found.startswith(b"HTTP/1.1 200")
-    assert found.endswith(b'{"live":true}')
-
-
-def test_an_answer_that_takes_too_long_is_a_504(predictor, monkeypatch):
-    gate = threading.Event()
-    with running(predictor, timeout_s=0.3) as server:
-        slowed(server.app, monkeypatch, gate)
-        answer = server.post(INFER, request_of(1))
-        gate.set()
-        assert (answer.status, answer.error) == (504, "the answer took longer than 0.3 s")
         assert server.post(INFER, request_of(1)).status == 200
 
 

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from paddle_automl.serving.tensors import HEADER
-from tests.unit.serving.conftest import NAME, SHAPE, Running, running
-
-INFER = f"/v2/models/{NAME}/infer"
+from tests.unit.serving.conftest import INFER, NAME, SHAPE, Running, running
 
 
 def arrays(count=2, seed=0):
