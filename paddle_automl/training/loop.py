@@ -53,8 +53,6 @@ Report = Callable[[int, dict[str, float]], bool]
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
-SOUP_BATCHES = 8
-"""Training batches for the statistics of a mean of weights, where the recipe does not say how many."""
 STEPS_BETWEEN_CHECKS = 20
 """Steps between checks of the summed loss: often enough to end a diverged epoch early."""
 
@@ -115,7 +113,7 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
         folder=folder,
         augment=augment,
         random=random,
-        recalibrate=Recalibration.of(config, split, augment, seed=seed, purpose=keep.purpose),
+        statistics=Recalibration.of(config, split, augment, seed=seed, purpose=keep.purpose),
         soup=Soup(config.soup) if config.soup is not None and on == "train" and keep.which == "best" else None,
     ).run(report)
     return replace(made, solved_s=solved_s, only_solved=not learns(model))
@@ -140,8 +138,13 @@ class _Run:
     folder: Path | None
     augment: Augmenter | None
     random: np.random.Generator
-    recalibrate: Recalibration | None
+    statistics: Recalibration
     soup: Soup | None = None
+
+    @property
+    def recalibrate(self) -> Recalibration | None:
+        """What is done before each evaluation."""
+        return None if self.config.recalibrate is None else self.statistics
 
     def run(self, report: Report | None) -> TrainingResult:
         with ExitStack() as stack:
@@ -207,10 +210,12 @@ class _Run:
                 outputs = predict(model, self.validation, self.config.eval_batch_size)
                 measured = self._measure(outputs, self.validation)
                 _check_finite(measured["loss"], "validation", epoch)
-                if self.best.offer(epoch, measured, outputs):
+                best = self.best.offer(epoch, measured, outputs)
+                if best:
                     self._keep(model)
                 if self.soup is not None:
-                    self.soup.offer(self.best.merit(measured), epoch, lambda: copy_of_weights(model))
+                    merit = self.best.merit(measured)
+                    self.soup.offer(merit, epoch, lambda: self.best.weights if best else copy_of_weights(model))
             metrics.update(measured)
         self.learner.schedule.observe(-loss if self.validation is None else self.best.merit(metrics))
         metrics["seconds"] = time.perf_counter() - started
@@ -220,15 +225,11 @@ class _Run:
         """Keep the mean of the weights of some epochs if it is better on validation than the best of them."""
         validation = self.validation
         assert validation is not None
-        anew = self.recalibrate or Recalibration.of(
-            self.config.model_copy(update={"recalibrate": SOUP_BATCHES}), self.split, self.augment, seed=0
-        )
 
         def measured(weights: Weights) -> tuple[float, tuple[dict[str, float], np.ndarray, dict[str, Tensor]]]:
             model.set_state_dict(weights)
             # Statistics of averaged weights are not the average of statistics.
-            if anew is not None:
-                anew(model)
+            self.statistics(model)
             outputs = predict(model, validation, self.config.eval_batch_size)
             metrics = self._measure(outputs, validation)
             return self.best.merit(metrics), (metrics, outputs, copy_of_weights(model))

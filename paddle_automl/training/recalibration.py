@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
     from paddle_automl.data.splits import Split
 
+BATCHES = 8
+"""Training batches for the statistics of a mean of weights, where the recipe does not say how many."""
 _NORMS = nn.BatchNorm1D | nn.BatchNorm2D
 
 
@@ -43,12 +45,10 @@ class Recalibration:
     @classmethod
     def of(
         cls, config: TrainingConfig, split: Split, augment: Augmenter | None, *, seed: int, purpose: str = ""
-    ) -> Recalibration | None:
-        """Return what `config.recalibrate` asks for; trainings of another `purpose` draw other items."""
-        if config.recalibrate is None:
-            return None
+    ) -> Recalibration:
+        """Return that of a training; trainings of another `purpose` draw other items."""
         random = generator(seed, "recalibration", *((purpose,) if purpose else ()))
-        return cls(split, config.recalibrate, config.batch_size, augment, random)
+        return cls(split, config.recalibrate or BATCHES, config.batch_size, augment, random)
 
     @paddle.no_grad()
     def __call__(self, model: Network) -> None:
