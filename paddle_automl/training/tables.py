@@ -124,7 +124,7 @@ class TableUpdates:
 
         Paddle's clipping does not know the tables; what it finds after this is within the limit.
         """
-        if limit is None or not self._tables:
+        if limit is None:
             return
         others = [tensor.grad for tensor in parameters if tensor.grad is not None]
         ours = [used.values.grad for rows in self._tables for used in rows.table.used or ()]
