@@ -54,11 +54,8 @@ def find_facts(config: DataConfig, task: PluginConfig | None = None) -> Facts:
 def _training_items(samples: Samples, config: DataConfig) -> int:
     """Return about how many items the training split will have."""
     given = {name: len(samples.splits[name]) for name in SPLITS if name in samples.splits}
-    if "train" in given:
-        left, parts = given["train"], [name for name in ("validation",) if name not in given]
-    else:
-        left, parts = len(samples) - sum(given.values()), [name for name in SPLITS[1:] if name not in given]
-    share = 1.0 - sum(getattr(config.split, name) for name in parts)
+    left = given.get("train", len(samples) - sum(given.values()))
+    share = 1.0 - sum(getattr(config.split, name) for name in SPLITS[1:] if name not in given)
     return max(1, min(round(left * share), config.items or left))
 
 

@@ -80,6 +80,16 @@ class TestFolder:
         assert find_facts(config).training_items == items
         assert abs(len(prepare(config, seed=0).train) - items) <= 10
 
+    def test_and_so_it_is_where_the_test_split_is_drawn_from_a_training_split(self, tmp_path, configure):
+        for part, count in (("train", 20), ("val", 4)):
+            for number in range(count):
+                image = Image.new("L", (9, 9), 10 * number)
+                pictures.save(image, tmp_path / part / "ab"[number % 2] / f"{number}.png")
+        config = configure(folder(tmp_path), split={"validation": 0.2, "test": 0.4})
+        data = prepare(config, seed=0)
+        assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 8)
+        assert find_facts(config).training_items == 12
+
     def test_statistics_are_those_of_the_training_pixels(self, flowers, configure):
         data = prepare(configure(folder(flowers), size=8), seed=0)
         pixels = data.train.raw(range(len(data.train))) / 255
