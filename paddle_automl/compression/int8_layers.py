@@ -12,6 +12,7 @@ from paddle_automl.compression.maps import hooked, run_on_zeros
 from paddle_automl.core.errors import ConfigError, UnsupportedError, did_you_mean
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models.network import Network
+from paddle_automl.paddle_compat.layers import replace_layer
 from paddle_automl.paddle_compat.slim.conversion import plain_convolution, plain_linear
 
 _POOLS = (nn.AdaptiveAvgPool2D, nn.AvgPool2D, nn.MaxPool2D, nn.AdaptiveMaxPool2D)
@@ -45,11 +46,11 @@ def ready_for_int8(model: Network, specs: Sequence[TensorSpec]) -> tuple[Network
     names = layers_for_int8(twin)
     for name, layer in list(twin.named_sublayers()):
         if isinstance(layer, nn.Conv2D):
-            _replace(twin, name, plain_convolution(layer))
+            replace_layer(twin, name, plain_convolution(layer))
         elif isinstance(layer, nn.Linear):
-            _replace(twin, name, plain_linear(layer))
+            replace_layer(twin, name, plain_linear(layer))
     for name in _joined_layers(twin, specs):
-        _replace(twin, name, Observed(dict(twin.named_sublayers())[name]))
+        replace_layer(twin, name, Observed(dict(twin.named_sublayers())[name]))
         if name in names:
             names[name] = f"{name}.layer"
     return twin, names
@@ -116,9 +117,3 @@ def _joined_layers(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
 def _is_joined(readers: list[nn.Layer]) -> bool:
     # A map that no layer reads is the input of an operator between layers: a sum or a concatenation.
     return not readers or any(isinstance(layer, _POOLS) for layer in readers)
-
-
-def _replace(model: nn.Layer, name: str, layer: nn.Layer) -> None:
-    path, _, last = name.rpartition(".")
-    parent = dict(model.named_sublayers(include_self=True))[path]
-    parent.add_sublayer(last, layer)

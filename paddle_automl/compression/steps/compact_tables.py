@@ -12,8 +12,9 @@ from paddle_automl.compression.copying import copy_of
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.network import Network
-from paddle_automl.models.text.compact_table import CompactTable, largest_rows, replace_layer
+from paddle_automl.models.text.compact_table import CompactTable, largest_rows
 from paddle_automl.models.text.table import NGramTable
+from paddle_automl.paddle_compat.layers import replace_layer
 
 
 @STEPS.register("compact_tables")

@@ -65,9 +65,3 @@ def largest_rows(values: np.ndarray, keep: int | None) -> np.ndarray:
     sizes[0] = 0
     order = np.argsort(-sizes, kind="stable")[: int((sizes > 0).sum())]
     return np.sort(order if keep is None else order[:keep])
-
-
-def replace_layer(model: nn.Layer, name: str, layer: nn.Layer) -> None:
-    """Put a layer in the place of another one, by its dotted name."""
-    path, _, last = name.rpartition(".")
-    setattr(dict(model.named_sublayers(include_self=True))[path], last, layer)

@@ -11,7 +11,8 @@ from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.models.network import Network
 from paddle_automl.models.tables import RowTable
-from paddle_automl.models.text.compact_table import CompactTable, largest_rows, replace_layer
+from paddle_automl.models.text.compact_table import CompactTable, largest_rows
+from paddle_automl.paddle_compat.layers import replace_layer
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import measure
 from paddle_automl.training.evaluation import predict
