@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.config import CompressionConfig
@@ -17,15 +15,13 @@ from paddle_automl.core.folders import replacing_folder
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.create import add_formats, add_parity, create_bundle, time_formats
-from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.integrity import INFO
 from paddle_automl.deployment.paddlex import add_files
 from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.provenance import data_record
 from paddle_automl.deployment.refusal import prepare
-from paddle_automl.deployment.runtime import in_lasting_thread
+from paddle_automl.deployment.runtime import lasting
 from paddle_automl.deployment.samples import write_samples
-from paddle_automl.inputs.base import Arrays
 
 
 def create_step_bundle(
@@ -80,7 +76,7 @@ def create_step_bundle(
             facts={"data": data_record(data), "rejection": None if refusal is None else refusal.record()},
         )
         session = bundle.session(threads=deployment.latency.threads)
-        write_samples(bundle, _lasting(session), data.validation, deployment.samples)
+        write_samples(bundle, lasting(session), data.validation, deployment.samples)
         add_files(scratch, chosen.exporter.name, session, data.validation, folder, chosen.paddlex)
         least = compression.min_agreement
         bundle = add_parity(bundle, model, data, chosen, ParityLimits(None, least))
@@ -88,8 +84,3 @@ def create_step_bundle(
         bundle = add_formats(bundle, source, formats, data, chosen, limits)
         time_formats(bundle, chosen, context.lock)
     return Bundle.open(folder)
-
-
-def _lasting(session: Session) -> Callable[[Arrays], np.ndarray]:
-    """Return a function that runs a session in the thread that lasts, as predictions do."""
-    return lambda arrays: in_lasting_thread(lambda: session(arrays))

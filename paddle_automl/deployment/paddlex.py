@@ -22,7 +22,7 @@ from paddle_automl.core.files import write_text
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
-from paddle_automl.deployment.runtime import import_paddle, in_lasting_thread
+from paddle_automl.deployment.runtime import import_paddle, lasting
 from paddle_automl.inputs.base import Input, TensorSpec
 from paddle_automl.inputs.image.input import ImageInput
 from paddle_automl.tasks.base import Task, spread
@@ -211,7 +211,7 @@ def measure_agreement(session: Session, split: Split) -> Agreement:
     """
     assert isinstance(split.input, ImageInput)
     rows = spread(split.task.strata(split.codes), len(split), MOST_ITEMS)
-    same = 0
+    same, run = 0, lasting(session)
     for start in range(0, len(rows), BATCH):
         chunk = rows[start : start + BATCH]
         items = split.raw(chunk)
@@ -221,13 +221,9 @@ def measure_agreement(session: Session, split: Split) -> Agreement:
         other = np.flatnonzero((np.abs(theirs - ours) > ALIKE).reshape(len(chunk), -1).any(axis=1))
         same += len(chunk) - len(other)
         if len(other):
-            expected, got = (_run(session, {name: arrays[other]}) for arrays in (ours, theirs))
+            expected, got = (run({name: arrays[other]}) for arrays in (ours, theirs))
             same += int(split.task.agree(expected, got).sum())
     return Agreement(len(rows), same)
-
-
-def _run(session: Session, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    return in_lasting_thread(lambda: session(arrays))
 
 
 def _read(split: Split, row: int, item: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.runtime import silence_known_warnings
 
+A = TypeVar("A")
 T = TypeVar("T")
 _THREAD_NAME = "paddle-inference"
 MOST_THREADS, THREADS_PER_CORE = 16, 4
@@ -103,6 +104,11 @@ def in_lasting_thread(function: Callable[[], T]) -> T:
     if threading.current_thread().name.startswith(_THREAD_NAME):
         return function()
     return _pool(os.getpid()).submit(function).result()
+
+
+def lasting(function: Callable[[A], T]) -> Callable[[A], T]:
+    """Return `function`, such as a loaded network, as one that runs in the thread of `in_lasting_thread`."""
+    return lambda argument: in_lasting_thread(lambda: function(argument))
 
 
 @lru_cache(maxsize=1)
