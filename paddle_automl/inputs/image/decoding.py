@@ -151,10 +151,7 @@ class Decoder(Reader):
         """Return the pixels of an image; `size` is its width and height in the file."""
         # Pillow reports damaged pixels only once; the next call returns what was read so far as the image.
         image.load()
-        width, height = size or image.size
-        turned = _orientation(image) in _SIDEWAYS
-        upright = flat(_upright(image), self.channels, self.range)
-        resized = self._resizing(upright, (height, width) if turned else (width, height))
+        resized = self._resizing(flat(_upright(image), self.channels, self.range), _turned(image, size))
         array = np.asarray(resized, dtype=np.uint8)
         return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))
 
@@ -168,8 +165,8 @@ class Look:
     """
 
     grey: bool
-    deepest: tuple[int, int] | None = None
-    size: tuple[int, int] = (0, 0)
+    deepest: tuple[int, int] | None
+    size: tuple[int, int]
 
 
 def look_at(source: str | Path) -> Look | None:
@@ -217,8 +214,8 @@ def _look(raw: bytes, source: str | Path) -> Look:
             pixels = np.asarray(image.convert("RGB"))
             grey = bool((pixels == pixels[..., :1]).all())
         # After the pixels: Pillow may read them for the EXIF data, and tells of damage only the first time.
-        height, width = image.height, image.width
-        return Look(grey, deepest, (width, height) if _orientation(image) in _SIDEWAYS else (height, width))
+        width, height = _turned(image)
+        return Look(grey, deepest, (height, width))
 
 
 def _bytes_of(source: str | Path | bytes) -> bytes:
@@ -263,6 +260,12 @@ def _orientation(image: Image.Image) -> int:
     except _BROKEN:
         # Damaged EXIF data do not concern the pixels, which are read next and checked by themselves.
         return 1
+
+
+def _turned(image: Image.Image, size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return width and height of the upright image; `size` is that of the file, if it was decoded at another."""
+    width, height = size or image.size
+    return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
 
 
 def _upright(image: Image.Image) -> Image.Image:
