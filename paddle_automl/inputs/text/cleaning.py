@@ -20,6 +20,8 @@ _FULL_WIDTH = {0x3000: 0x20} | {code: code - 0xFEE0 for code in range(0xFF01, 0x
 MOST_HELD = 10_000_000
 """Most characters of texts whose words are kept."""
 Form = Literal["NFKC", "NFC", "none"]
+Splitter = Callable[[str], Sequence[str]]
+"""Splits a cleaned text into words."""
 CJK = re.compile(f"[{_UNSPACED}\uac00-\ud7af]")
 """Characters of languages that are written without spaces between words, or that carry as much as a word."""
 
@@ -57,42 +59,73 @@ def split_words(text: str) -> list[str]:
     return _WORDS.findall(text)
 
 
-def word_splitter(name: str) -> Callable[[str], Sequence[str]]:
+def word_splitter(name: str) -> Splitter:
     """Return the function that splits a cleaned text into words."""
     return split_words if name == "spaces" else split_chinese
 
 
 def split_chinese(text: str) -> list[str]:
-    """Return the words that jieba finds; those that `remembering` has kept are given once, and forgotten."""
-    known = _SPLIT.pop(text, None)
-    if known is not None:
-        _held[0] -= len(text)
-        return list(known)
+    """Return the words that jieba finds."""
     return [word for word in _jieba()(text) if not word.isspace()]
 
 
-def remembering(split: Callable[[str], Sequence[str]]) -> Callable[[str], Sequence[str]]:
-    """Return a function that splits as `split` does, and keeps the words of jieba until they are asked for again.
+class Remembered:
+    """Words of texts that will be split once more, of at most `most` characters of texts."""
 
-    Training texts are split when their words are counted, and again when they are encoded; jieba takes most of the
-    time of both.
-    """
-    if split is not split_chinese:
-        return split
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.clear()
 
-    def kept(text: str) -> list[str]:
-        words = split_chinese(text)
-        if text not in _SPLIT and _held[0] + len(text) <= MOST_HELD:
-            _SPLIT[text] = tuple(map(sys.intern, words))
-            _held[0] += len(text)
+    def clear(self) -> None:
+        """Forget all words, such as those of earlier texts that nobody asked for."""
+        self.held = 0
+        """Characters of the texts whose words are kept."""
+        self._words: dict[str, tuple[str, ...]] = {}
+
+    def keeping(self, split: Splitter) -> Splitter:
+        """Return a function that splits as `split` does, and keeps the words."""
+
+        def words(text: str) -> Sequence[str]:
+            found = self._words.get(text)
+            if found is None:
+                found = tuple(map(sys.intern, split(text)))
+                if self.held + len(text) <= self.most:
+                    self._words[text] = found
+                    self.held += len(text)
+            return found
+
         return words
 
-    return kept
+    def giving(self, split: Splitter) -> Splitter:
+        """Return a function that gives the words that were kept, once, and splits other texts with `split`."""
+
+        def words(text: str) -> Sequence[str]:
+            found = self._words.pop(text, None)
+            if found is None:
+                return split(text)
+            self.held -= len(text)
+            return found
+
+        return words
 
 
-_SPLIT: dict[str, tuple[str, ...]] = {}
-_held = [0]
-"""Characters of the texts in `_SPLIT`."""
+TRAINING_WORDS = Remembered(MOST_HELD)
+"""Words of training texts that jieba has found. The texts are split when their words are counted, and again when
+they are encoded; jieba takes most of the time of both. What is handed on in between is stored, and cannot hold
+these."""
+
+
+def splitting_once(split: Splitter) -> Splitter:
+    """Return a function for texts that are needed several times: each is split when it is met first."""
+    known: dict[str, Sequence[str]] = {}
+
+    def words(text: str) -> Sequence[str]:
+        found = known.get(text)
+        if found is None:
+            found = known[text] = split(text)
+        return found
+
+    return words
 
 
 def chinese_pieces(text: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.inputs.base import Statistics
-from paddle_automl.inputs.text.cleaning import cleaner, is_cjk, remembering, word_splitter
+from paddle_automl.inputs.text.cleaning import TRAINING_WORDS, cleaner, is_cjk, word_splitter
 from paddle_automl.inputs.text.learned import Learned, hashes
 from paddle_automl.inputs.text.ngrams import Counter, symbols_of
 from paddle_automl.inputs.text.ngrams import Vocabulary as Ngrams
@@ -44,7 +44,10 @@ def counted(config: TextConfig, batches: Iterable[np.ndarray]) -> dict[str, Any]
     # An item alone is an array [] of one object.
     texts = [str(item) for items in batches for item in items]
     choices = _choices(config, texts)
-    clean, words = cleaner_of(config), remembering(word_splitter(choices.words))
+    clean, words = cleaner_of(config), word_splitter(choices.words)
+    TRAINING_WORDS.clear()
+    if choices.words == "jieba":
+        words = TRAINING_WORDS.keeping(words)
     counters = [Counter(block) for block in choices.blocks]
     tokens = TokenCounter(choices.tokens, words, config.max_length)
     for start in range(0, len(texts), CHUNK):

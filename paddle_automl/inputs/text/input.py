@@ -15,7 +15,7 @@ from paddle_automl.core.errors import BundleError, ConfigError, DataError
 from paddle_automl.inputs.base import INPUTS, Arrays, Fitted, Input, InputConfig, Media, Statistics, TensorSpec
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.inputs.text import learned
-from paddle_automl.inputs.text.cleaning import word_splitter
+from paddle_automl.inputs.text.cleaning import TRAINING_WORDS, Splitter, splitting_once, word_splitter
 from paddle_automl.inputs.text.files import TextReader, find_texts
 from paddle_automl.inputs.text.fitting import CHUNK, cleaner_of, counted, fitted_to
 from paddle_automl.inputs.text.learned import Learned
@@ -162,10 +162,10 @@ class TextInput(Input):
 
     def encode(self, items: np.ndarray) -> dict[str, Ragged]:
         """Return the arrays of texts ``[N]``, not padded."""
-        fitted, clean, words = self.fitted, self._clean, self._words
+        fitted, clean = self.fitted, self._clean
         parts: dict[str, list[Ragged]] = {name: [] for name in fitted.arrays}
         for start in range(0, max(len(items), 1), CHUNK):
-            texts = [clean(str(item)) for item in items[start : start + CHUNK]]
+            texts, words = [clean(str(item)) for item in items[start : start + CHUNK]], splitting_once(self._words)
             if "tokens" in parts:
                 assert self.learned.tokens is not None
                 parts["tokens"].append(self.learned.tokens.encode(texts, words, fitted.max_length, fitted.long))
@@ -193,8 +193,8 @@ class TextInput(Input):
         return cleaner_of(self.fitted)
 
     @cached_property
-    def _words(self) -> Callable[[str], Sequence[str]]:
-        return word_splitter(self.fitted.words)
+    def _words(self) -> Splitter:
+        return TRAINING_WORDS.giving(word_splitter(self.fitted.words))
 
     def parts(self, arrays: Arrays) -> tuple[dict[str, np.ndarray], tuple[str, ...]] | None:
         """Return the n-grams of one text, each alone; tokens stay as they are."""

@@ -280,25 +280,34 @@ def test_without_jieba_characters_are_words(monkeypatch, caplog):
 
 def test_words_of_training_texts_are_split_once(monkeypatch):
     pytest.importorskip("jieba")
-    text, other = "房间很干净", "早餐一般"
-    plain = cleaning.split_chinese(text)
-    monkeypatch.setattr(cleaning, "_SPLIT", {})
-    monkeypatch.setattr(cleaning, "_held", [0])
+    asked, jieba = [], cleaning._jieba()
+    monkeypatch.setattr(cleaning, "_jieba", lambda: lambda text: (asked.append(text), jieba(text))[1])
+    given = fitted(CHINESE, ngrams="words", tokens="words", words="jieba")
+    assert len(asked) == len(set(asked)) == len(set(CHINESE))
+    found = given.encode(np.array(CHINESE, object))
+    assert len(asked) == len(set(CHINESE))
+    assert cleaning.TRAINING_WORDS.held == 0
+    # Those of other texts are not kept, and split once, too.
+    again = given.encode(np.array(CHINESE, object))
+    assert len(asked) == 2 * len(set(CHINESE))
+    assert all((found[name].values == again[name].values).all() for name in found)
+    assert cleaning.TRAINING_WORDS.held == 0
+
+
+def test_words_beyond_the_limit_are_not_kept():
     asked = []
 
-    def cut(text):
+    def split(text):
         asked.append(text)
-        return iter([text[:2], " ", text[2:]])
+        return text.split()
 
-    monkeypatch.setattr(cleaning, "_jieba", lambda: cut)
-    assert cleaning.remembering(cleaning.split_words) is cleaning.split_words
-    split = cleaning.remembering(cleaning.split_chinese)
-    assert split(text) == cleaning.split_chinese(text) == ["房间", "很干净"]
-    assert asked == [text]
-    # Words are given once, and beyond the limit none are kept.
-    assert cleaning.split_chinese(text) == ["房间", "很干净"]
-    monkeypatch.setattr(cleaning, "MOST_HELD", 0)
-    assert split(other) == cleaning.split_chinese(other)
-    assert asked == [text, text, other, other]
-    assert cleaning._held == [0]
-    assert "".join(plain) == text
+    words = cleaning.Remembered(5)
+    keep, give = words.keeping(split), words.giving(split)
+    for text in ("a b", "c d", "a b"):
+        assert list(keep(text)) == text.split()
+    assert asked == ["a b", "c d"]
+    assert words.held == 3
+    for text in ("a b", "c d", "a b"):
+        assert list(give(text)) == text.split()
+    assert asked == ["a b", "c d", "c d", "a b"]
+    assert words.held == 0
