@@ -38,10 +38,10 @@ class Histogram:
         self._bounds = bounds
         self._counts, self._sum = [0] * (len(bounds) + 1), 0.0
 
-    def observe(self, value: float, times: int = 1) -> None:
-        """Count a value, `times` times."""
-        self._counts[bisect_left(self._bounds, value)] += times
-        self._sum += value * times
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
 
     def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
         """Add the counts to what is written."""
