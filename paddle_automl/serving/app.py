@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,14 +15,12 @@ from starlette.exceptions import HTTPException
 from paddle_automl.core.version import VERSION
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.serving import paddlex, page, plain, v2
-from paddle_automl.serving.answers import json_answer
 from paddle_automl.serving.direct import DirectRoute
 from paddle_automl.serving.errors import RequestError
-from paddle_automl.serving.guard import Direct, Guard, error_body
+from paddle_automl.serving.guard import Guard, refusal
 from paddle_automl.serving.metrics import CONTENT_TYPE, Metrics
 from paddle_automl.serving.model import ServedModel
 from paddle_automl.serving.options import Address, Limits
-from paddle_automl.serving.tensors import HEADER
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +46,8 @@ class Application:
         self.model = ServedModel(predictor, name, self.limits, self.metrics)
         self._failed = failed
         self.api = self._routes()
-        direct = {f"/v2/models/{name}/infer": Direct("/v2/models/{name}/infer", self._infer)}
-        self.asgi = Guard(self.api, self.address, self.limits, self.metrics, direct)
+        self.asgi = Guard(self.api, self.address, self.limits, self.metrics)
         self.direct = DirectRoute(self.model, self.asgi)
-
-    async def _infer(self, headers: Mapping[bytes, bytes], body: bytes) -> tuple[bytes, Mapping[str, str]]:
-        length = headers.get(HEADER.encode())
-        return await v2.answered(self.model, body, None if length is None else length.decode("latin-1"))
 
     def _routes(self) -> FastAPI:
         # The documentation pages of FastAPI load scripts from the network.
@@ -70,9 +63,8 @@ class Application:
 
         @api.exception_handler(RequestError)
         async def refused(request: Request, error: RequestError) -> Response:
-            answer = json_answer(error_body(error, request.url.path), error.status)
-            answer.headers.update(error.headers)
-            return answer
+            status, body, headers = refusal(error, request.method, request.url.path)
+            return Response(body, status, headers)
 
         @api.exception_handler(HTTPException)
         async def not_found(request: Request, error: HTTPException) -> Response:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from paddle_automl.serving import v2
 from paddle_automl.serving.batcher import Job
 from paddle_automl.serving.errors import RequestError
-from paddle_automl.serving.guard import HEADERS, Guard, error_body
+from paddle_automl.serving.guard import HEADERS, Guard, refusal
 from paddle_automl.serving.model import ServedModel
 from paddle_automl.serving.tensors import HEADER, Request, parse
 
-log = logging.getLogger(__name__)
-
 ROUTE = "/v2/models/{name}/infer"
-REASONS = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 413: "Content Too Large",
-    500: "Internal Server Error", 503: "Service Unavailable", 504: "Gateway Timeout",
-}  # fmt: skip
 LENGTH = re.compile(rb"[0-9]{1,5}|[12][0-9]{5}")
 """Length of a body that is small: below 300 kB. So many connections hold less than the guard allows."""
 COMMON = b"".join(b"%s: %s\r\n" % item for item in HEADERS)
@@ -90,12 +84,10 @@ class _Inference:
             self._fail(error)
 
     def _computed(self, given: Request, job: Job) -> None:
-        if self._over:
-            if not job.future.cancelled():
-                job.future.exception()
-            return
+        if job.future.cancelled():
+            return  # It was late.
         try:
-            self._give(*v2.answer_of(self._model, given, self._model.done(job)))
+            self._give(200, *v2.answer_of(self._model, given, self._model.done(job)))
         except Exception as error:  # noqa: BLE001  told to the client
             self._fail(error)
 
@@ -105,7 +97,7 @@ class _Inference:
         elif (error := task.exception()) is not None:
             self._fail(error)
         else:
-            self._give(*task.result())
+            self._give(200, *task.result())
 
     def _late(self) -> None:
         limit = self._guard.limits.timeout_s
@@ -114,13 +106,9 @@ class _Inference:
             self._work.cancel()
 
     def _fail(self, error: BaseException) -> None:
-        if not isinstance(error, RequestError):
-            log.error("POST %s failed", self._path, exc_info=error)
-            error = RequestError(500, "the server failed; its log says why")
-        body = json.dumps(error_body(error, self._path), ensure_ascii=False).encode("utf-8", "replace")
-        self._give(body, {**error.headers, "content-type": "application/json"}, error.status)
+        self._give(*refusal(error, "POST", self._path))
 
-    def _give(self, body: bytes, headers: Mapping[str, str], status: int = 200) -> None:
+    def _give(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         if self._over:
             return
         self._over = True
@@ -129,7 +117,6 @@ class _Inference:
         self._guard.release(self._held)
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         rest = f"{lines}content-length: {len(body)}\r\n".encode("latin-1")
-        first = f"HTTP/1.1 {status} {REASONS.get(status, '')}\r\n".encode()
-        self._reply(first, b"".join([rest, COMMON, b"\r\n", body]))
+        self._reply(STATUS_LINE[status], b"".join([rest, COMMON, b"\r\n", body]))
         self._guard.metrics.answered(ROUTE, status)
         self._guard.metrics.took("total", time.monotonic() - self._started)

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from paddle_automl.serving.errors import RequestError, busy
@@ -42,16 +41,6 @@ OPEN_FOLDER = "/static/"
 NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
-@dataclass(frozen=True)
-class Direct:
-    """A POST route that does without FastAPI, which takes as long for a small request as all else together."""
-
-    path: str
-    """The route's name in metrics."""
-    answer: Callable[[Mapping[bytes, bytes], bytes], Awaitable[tuple[bytes, Mapping[str, str]]]]
-    """From headers and body of a request to body and headers of the answer; raises RequestError."""
-
-
 class Guard:
     """An ASGI application around another one.
 
@@ -59,16 +48,8 @@ class Guard:
     application is called, ends what takes too long, turns errors into one sentence, and counts.
     """
 
-    def __init__(
-        self,
-        app: Any,
-        address: Address,
-        limits: Limits,
-        metrics: Metrics,
-        direct: Mapping[str, Direct] | None = None,
-    ) -> None:
+    def __init__(self, app: Any, address: Address, limits: Limits, metrics: Metrics) -> None:
         self.app, self.address, self.limits, self.metrics = app, address, limits, metrics
-        self._direct = direct or {}
         self._names = address.allowed
         self._token = address.token.encode() if address.token else None
         self._held = 0
@@ -84,11 +65,8 @@ class Guard:
             headers = dict(scope["headers"])
             self.may_ask(scope["path"], headers)
             await self._serve(scope, headers, receive, answer, started)
-        except RequestError as error:
-            await answer.refuse(error, scope["path"])
-        except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
-            await answer.refuse(RequestError(500, "the server failed; its log says why"), scope["path"])
+        except Exception as error:  # noqa: BLE001  told to the client
+            await answer.refuse(*refusal(error, scope["method"], scope["path"]))
         route = getattr(scope.get("route"), "path", None)
         self.metrics.answered(route or "other", answer.status)
         self.metrics.took("total", time.monotonic() - started)
@@ -109,12 +87,7 @@ class Guard:
                         body += part
                 self.metrics.took("receive", time.monotonic() - started)
             with within(limit, RequestError(504, f"the answer took longer than {limit:g} s")):
-                direct = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
-                if direct is None:
-                    await self.app(scope, _replay(bytes(body)), answer.send)
-                else:
-                    scope["route"] = direct
-                    await answer.give(200, *await direct.answer(headers, bytes(body)))
+                await self.app(scope, _replay(bytes(body)), answer.send)
         except _GoneError:
             answer.status = 499
         finally:
@@ -182,26 +155,30 @@ class _Answer:
             message["headers"] = [*given, *(item for item in HEADERS if item[0] not in own)]
         await self._send(message)
 
-    async def give(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send an answer."""
+    async def refuse(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a refusal, unless an answer has begun already."""
+        if self.status:
+            return
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
         pairs.append((b"content-length", str(len(body)).encode()))
         await self.send({"type": "http.response.start", "status": status, "headers": pairs})
         await self.send({"type": "http.response.body", "body": body})
 
-    async def refuse(self, error: RequestError, path: str) -> None:
-        """Send an error, unless an answer has begun already."""
-        if self.status:
-            return
-        body = json.dumps(error_body(error, path), ensure_ascii=False).encode("utf-8", "replace")
-        await self.give(error.status, body, {**error.headers, "content-type": "application/json"})
 
+def refusal(error: BaseException, method: str, path: str) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and headers of the answer to a request that failed.
 
-def error_body(error: RequestError, path: str) -> dict[str, Any]:
-    """Return the body of a refusal, in the form that the clients of the path know."""
+    The body has the form that the clients of the path know. An error other than RequestError is logged, and the
+    client gets 500.
+    """
     from paddle_automl.serving.paddlex import PATHS, failure
 
-    return failure(error) if path in PATHS else {"error": str(error)}
+    if not isinstance(error, RequestError):
+        log.error("%s %s failed", method, path, exc_info=error)
+        error = RequestError(500, "the server failed; its log says why")
+    told = failure(error) if path in PATHS else {"error": str(error)}
+    body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+    return error.status, body, {**error.headers, "content-type": "application/json"}
 
 
 class _GoneError(Exception):

@@ -57,19 +57,15 @@ def router(model: ServedModel) -> APIRouter:
     @routes.post("/models/{name}/versions/{version}/infer")
     async def infer(request: Request, name: str, version: str = "1") -> Any:
         _known(model, name, version)
-        body, headers = await answered(model, await request.body(), request.headers.get(tensors.HEADER))
+        given = tensors.parse(await request.body(), request.headers.get(tensors.HEADER))
+        body, headers = await answer(model, given)
         return Response(body, headers=headers)
 
     return routes
 
 
-async def answered(model: ServedModel, body: bytes, header_length: str | None) -> Answer:
-    """Return body and headers of the answer to an inference request; raises RequestError."""
-    return await answer(model, tensors.parse(body, header_length))
-
-
 async def answer(model: ServedModel, given: tensors.Request) -> Answer:
-    """Return the same for a parsed request."""
+    """Return body and headers of the answer to an inference request; raises RequestError."""
     arrays = arrays_of(model, given)
     if arrays is not None:
         return answer_of(model, given, await model.result(submit(model, arrays)))

@@ -127,16 +127,18 @@ def test_a_failure_of_the_server_is_a_500_without_details(predictor, monkeypatch
 
 def test_metrics_count_requests_errors_and_batches(predictor):
     with running(predictor) as server:
-        server.post(INFER, request_of(2))
+        small = server.post(INFER, request_of(2))
+        # What is too large for the direct route is answered, and counted, the same way.
+        assert server.post(INFER, json.dumps(request_of(2)).encode() + b" " * 300_000).body == small.body
         server.post(INFER, b"x")
         server.get("/nothing/of/this/name")
         lines = server.get("/metrics").body.decode().splitlines()
-    assert 'paddle_automl_requests_total{code="200",route="/v2/models/{name}/infer"} 1.0' in lines
+    assert 'paddle_automl_requests_total{code="200",route="/v2/models/{name}/infer"} 2.0' in lines
     assert 'paddle_automl_requests_total{code="400",route="/v2/models/{name}/infer"} 1.0' in lines
     assert 'paddle_automl_requests_total{code="404",route="other"} 1.0' in lines
     assert 'paddle_automl_errors_total{code="400"} 1.0' in lines
-    assert "paddle_automl_items_total 2.0" in lines
-    assert "paddle_automl_batch_items_sum 2.0" in lines
+    assert "paddle_automl_items_total 4.0" in lines
+    assert "paddle_automl_batch_items_sum 4.0" in lines
     for part in ("receive", "queue", "network", "total"):
         [count] = [
             line for line in lines if line.startswith(f'paddle_automl_latency_seconds_count{{part="{part}"}}')
