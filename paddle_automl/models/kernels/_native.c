@@ -76,7 +76,7 @@ INLINE void store(void *to, long i, __m512 value, int bf16, __mmask16 mask) {
         _mm512_mask_storeu_ps((float *)to + i, mask, value);
 }
 
-enum { STATISTICS, APPLY, APPLY_GELU, GELU, GELU_GRADIENT, GELU_BIAS, REDUCE, REDUCE_GELU, FINISH, NONE };
+enum { STATISTICS, APPLY, GELU, GELU_GRADIENT, GELU_BIAS, REDUCE, FINISH };
 
 typedef struct {
     const void *x, *dy;
@@ -98,20 +98,15 @@ INLINE void step(const Job *j, int op, int bf16, long i, __mmask16 mask, __m512 
         *s = _mm512_add_ps(*s, d);
         *q = _mm512_fmadd_ps(d, d, *q);
         break;
-    case APPLY: store(j->y, i, _mm512_fmadd_ps(x, a, b), bf16, mask); break;
-    case APPLY_GELU: store(j->y, i, gelu(_mm512_fmadd_ps(x, a, b), bf16), bf16, mask); break;
+    case APPLY: store(j->y, i, gelu(_mm512_fmadd_ps(x, a, b), bf16), bf16, mask); break;
     case GELU: store(j->y, i, gelu(x, bf16), bf16, mask); break;
     case GELU_GRADIENT:
         store(j->y, i, _mm512_mul_ps(load(j->dy, i, bf16, mask), gelu_slope(x, bf16)), bf16, mask);
         break;
     case GELU_BIAS: *s = _mm512_fmadd_ps(load(j->dy, i, bf16, mask), gelu_slope(x, bf16), *s); break;
     case REDUCE:
-    case REDUCE_GELU:
-        g = load(j->dy, i, bf16, mask);
-        if (op == REDUCE_GELU) {
-            g = _mm512_mul_ps(g, gelu_slope(_mm512_fmadd_ps(x, a, b), bf16));
-            store(j->y, i, g, bf16, mask);
-        }
+        g = _mm512_mul_ps(load(j->dy, i, bf16, mask), gelu_slope(_mm512_fmadd_ps(x, a, b), bf16));
+        store(j->y, i, g, bf16, mask);
         *s = _mm512_add_ps(*s, g);
         *q = _mm512_fmadd_ps(g, _mm512_sub_ps(x, c), *q);
         break;
@@ -127,7 +122,7 @@ INLINE void piece(const Job *j, int op, int bf16, int number) {
     const long first = blocks * number / j->pieces, last = blocks * (number + 1) / j->pieces;
     const long step_blocks = period < CHUNK ? CHUNK / period : 1;
     const int channelwise = op != GELU && op != GELU_GRADIENT;
-    const int sums = op == STATISTICS || op == GELU_BIAS || op == REDUCE || op == REDUCE_GELU;
+    const int sums = op == STATISTICS || op == GELU_BIAS || op == REDUCE;
     float *own = j->sums ? j->sums + 2 * period * number : NULL;
     const __m512 zero = _mm512_setzero_ps();
     long begin = first;
@@ -170,8 +165,7 @@ INLINE void piece(const Job *j, int op, int bf16, int number) {
 
 static void run_piece(const Job *j, int op, int bf16, int number) {
     switch (op) {
-        CASE(STATISTICS) CASE(APPLY) CASE(APPLY_GELU) CASE(GELU) CASE(GELU_GRADIENT) CASE(GELU_BIAS)
-        CASE(REDUCE) CASE(REDUCE_GELU) CASE(FINISH)
+        CASE(STATISTICS) CASE(APPLY) CASE(GELU) CASE(GELU_GRADIENT) CASE(GELU_BIAS) CASE(REDUCE) CASE(FINISH)
     }
 }
 
@@ -230,13 +224,11 @@ static float first_value(const void *x, long i, int bf16) {
     return value;
 }
 
-#define EXPORT __attribute__((visibility("default")))
-
 /* The interface; native.py refuses another one. */
-EXPORT int paddle_automl_native(void) { return 3; }
+int paddle_automl_native(void) { return 4; }
 
 /* y = gelu(x) */
-EXPORT int gelu_forward(int bf16, long size, const void *x, void *y) {
+int gelu_forward(int bf16, long size, const void *x, void *y) {
     Job j;
     float *memory = prepare(&j, size, 16);
     if (!memory) return 1;
@@ -247,7 +239,7 @@ EXPORT int gelu_forward(int bf16, long size, const void *x, void *y) {
 }
 
 /* dx = gelu'(x) dy */
-EXPORT int gelu_backward(int bf16, long size, const void *x, const void *dy, void *dx) {
+int gelu_backward(int bf16, long size, const void *x, const void *dy, void *dx) {
     Job j;
     float *memory = prepare(&j, size, 16);
     if (!memory) return 1;
@@ -258,7 +250,7 @@ EXPORT int gelu_backward(int bf16, long size, const void *x, const void *dy, voi
 }
 
 /* dbias [channels] = the sum of gelu'(x) dy over rows */
-EXPORT int gelu_bias(int bf16, long rows, long channels, const void *x, const void *dy, float *dbias) {
+int gelu_bias(int bf16, long rows, long channels, const void *x, const void *dy, float *dbias) {
     Job j;
     float *memory = prepare(&j, rows * channels, channels);
     if (!memory) return 1;
@@ -269,11 +261,10 @@ EXPORT int gelu_bias(int bf16, long rows, long channels, const void *x, const vo
     return 0;
 }
 
-/* y = batch normalization of x, with `act` its GELU. batch [2, channels] gets mean and 1 / standard deviation;
- * running mean and variance keep `momentum` of their values. */
-EXPORT int norm_forward(int bf16, int act, long rows, long channels, const void *x, void *y, float *batch,
-                        const float *scale, const float *shift, float *mean, float *variance, float momentum,
-                        float epsilon) {
+/* y = GELU of the batch normalization of x. batch [2, channels] gets mean and 1 / standard deviation; running mean
+ * and variance keep `momentum` of their values. */
+int norm_forward(int bf16, long rows, long channels, const void *x, void *y, float *batch, const float *scale,
+                 const float *shift, float *mean, float *variance, float momentum, float epsilon) {
     Job j;
     float *memory = prepare(&j, rows * channels, channels);
     if (!memory) return 1;
@@ -293,15 +284,14 @@ EXPORT int norm_forward(int bf16, int act, long rows, long channels, const void 
         variance[c] = momentum * variance[c] + (1 - momentum) * (float)spread_of;
     }
     spread(&j);
-    run(&j, act ? APPLY_GELU : APPLY, bf16);
+    run(&j, APPLY, bf16);
     free(memory);
     return 0;
 }
 
 /* Gradients of norm_forward: dx, and dscale and dshift [channels]. */
-EXPORT int norm_backward(int bf16, int act, long rows, long channels, const void *x, const void *dy, void *dx,
-                         const float *batch, const float *scale, const float *shift, float *dscale,
-                         float *dshift) {
+int norm_backward(int bf16, long rows, long channels, const void *x, const void *dy, void *dx, const float *batch,
+                  const float *scale, const float *shift, float *dscale, float *dshift) {
     Job j;
     float *memory = prepare(&j, rows * channels, channels);
     if (!memory) return 1;
@@ -312,7 +302,7 @@ EXPORT int norm_backward(int bf16, int act, long rows, long channels, const void
         j.offset[c] = shift[c] - batch[c] * j.factor[c];
     }
     spread(&j);
-    run(&j, act ? REDUCE_GELU : REDUCE, bf16);
+    run(&j, REDUCE, bf16);
     for (long c = 0; c < channels; c++) {
         const double inverse = batch[channels + c];
         dshift[c] = (float)total(&j, 0, c);
@@ -327,7 +317,7 @@ EXPORT int norm_backward(int bf16, int act, long rows, long channels, const void
     }
     spread(&j);
     for (long i = channels; i < j.period; i++) slope[i] = slope[i - channels];
-    if (act) j.dy = dx; /* which holds the gradient of the normalized values by now */
+    j.dy = dx; /* which holds the gradient of the normalized values by now */
     run(&j, FINISH, bf16);
     free(memory);
     return 0;
@@ -343,7 +333,7 @@ EXPORT int norm_backward(int bf16, int act, long rows, long channels, const void
 #define FILTER_BYTES 600000 /* of rearranged images: they stay in the second cache */
 
 typedef struct {
-    long images, height, width, in, out, pairs, pitch, plane, line, at_once;
+    long height, width, in, out, pairs, pitch, plane, line, at_once;
     const uint16_t *x, *dy;
     uint16_t *turned, *paired; /* x as [in, line]; dy as [out / 16, at_once, height, pairs, 16, 2] */
     float *sums;               /* [3, 3, in, out] */
@@ -444,9 +434,9 @@ INLINE void gather(const Filter *f, long count, long i, long o, long kh, const i
 
 /* dw [out, in, 3, 3] from x [images, height, width, in] and dy [images, height, width, out]; in and out are
  * multiples of 16. */
-EXPORT int filter_gradient(long images, long height, long width, long in, long out, const uint16_t *x,
-                           const uint16_t *dy, float *dw) {
-    Filter f = {.images = images, .height = height, .width = width, .in = in, .out = out, .x = x, .dy = dy};
+int filter_gradient(long images, long height, long width, long in, long out, const uint16_t *x, const uint16_t *dy,
+                    float *dw) {
+    Filter f = {.height = height, .width = width, .in = in, .out = out, .x = x, .dy = dy};
     f.pairs = (width + 1) / 2, f.pitch = 2 * f.pairs + 2;
     f.plane = ((height + 2) * f.pitch + 31) / 32 * 32;
     const long turned = in * f.plane, paired = height * f.pairs * out * 2, all = 9 * in * out;

@@ -31,15 +31,15 @@ logger = logging.getLogger(__name__)
 
 DISABLED_BY = "PADDLE_AUTOML_NATIVE"
 """Environment variable; with ``0`` oneDNN computes everything."""
-INTERFACE = 3
+INTERFACE = 4
 """What `paddle_automl_native` of a compiled file must return."""
 _FLAGS = {"avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"}
 _SIGNATURES: dict[str, list[Any]] = {
     "gelu_forward": [c_int, c_long, c_void_p, c_void_p],
     "gelu_backward": [c_int, c_long, c_void_p, c_void_p, c_void_p],
     "gelu_bias": [c_int, c_long, c_long, c_void_p, c_void_p, c_void_p],
-    "norm_forward": [c_int, c_int, c_long, c_long, *[c_void_p] * 7, c_float, c_float],
-    "norm_backward": [c_int, c_int, c_long, c_long, *[c_void_p] * 8],
+    "norm_forward": [c_int, c_long, c_long, *[c_void_p] * 7, c_float, c_float],
+    "norm_backward": [c_int, c_long, c_long, *[c_void_p] * 8],
     "filter_gradient": [*[c_long] * 5, c_void_p, c_void_p, c_void_p],
 }
 _TOLERANCES = {paddle.float32: 2e-6, paddle.bfloat16: 6e-3}
@@ -121,13 +121,13 @@ def _errors(dtype: paddle.dtype) -> list[float]:
     st, bt = (paddle.to_tensor(v, place=paddle.CPUPlace()) for v in (scale, shift))
     found = [gelu(xt), gelu_gradient(xt, dyt), gelu_bias_gradient(xt, dyt)]
     expected = [_gelu(x), _slope(x) * dy, (_slope(x) * dy).sum(0)]
-    for act, y, g in ((False, z, dy), (True, _gelu(z), _slope(z) * dy)):
-        running = paddle.zeros([channels]), paddle.ones([channels])
-        yt, batch = normalize(xt, st, bt, running, momentum=0.75, epsilon=1e-3, gelu=act)
-        found += [yt, *running, *normalize_gradient(xt, dyt, st, bt, batch, gelu=act)]
-        dscale, dshift = (g * centred).sum(0), g.sum(0)
-        dx = scale * inverse * (g - (dshift + centred * dscale) / rows)
-        expected += [y, mean / 4, 0.75 + variance / 4, dx, dscale, dshift]
+    running = paddle.zeros([channels]), paddle.ones([channels])
+    yt, batch = normalize_gelu(xt, st, bt, running, momentum=0.75, epsilon=1e-3)
+    found += [yt, *running, *normalize_gelu_gradient(xt, dyt, st, bt, batch)]
+    g = _slope(z) * dy
+    dscale, dshift = (g * centred).sum(0), g.sum(0)
+    dx = scale * inverse * (g - (dshift + centred * dscale) / rows)
+    expected += [_gelu(z), mean / 4, 0.75 + variance / 4, dx, dscale, dshift]
     if dtype == paddle.bfloat16:
         expected.append(_filter(*(v.reshape(2, 3, 3, 16) for v in values.reshape(2, -1)[:, :288])))
         pair = (paddle.to_tensor(v.reshape(-1)[:288], place=paddle.CPUPlace()).astype(dtype) for v in (x, dy))
@@ -181,36 +181,29 @@ def gelu_bias_gradient(x: Tensor, dy: Tensor) -> Tensor:
     return dbias
 
 
-def normalize(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    running: tuple[Tensor, Tensor],
-    *,
-    momentum: float,
-    epsilon: float,
-    gelu: bool,
+def normalize_gelu(
+    x: Tensor, scale: Tensor, shift: Tensor, running: tuple[Tensor, Tensor], *, momentum: float, epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    """Return `x` [..., C] normalized by its own statistics (`gelu`: the GELU of that), and what its gradient needs.
+    """Return the GELU of `x` [..., C] normalized by its own statistics, and what its gradient needs.
 
     `running` mean and (biased) variance [C] are updated in place and keep `momentum` of their values.
     """
     channels = x.shape[-1]
     y, batch = empty_on_cpu(x.shape, x.dtype), empty_on_cpu([2, channels], paddle.float32)
     addresses = (t.data_ptr() for t in (x, y, batch, scale, shift, *running))
-    call("norm_forward", _number(x), gelu, count(x) // channels, channels, *addresses, momentum, epsilon)
+    call("norm_forward", _number(x), count(x) // channels, channels, *addresses, momentum, epsilon)
     return y, batch
 
 
-def normalize_gradient(
-    x: Tensor, dy: Tensor, scale: Tensor, shift: Tensor, batch: Tensor, *, gelu: bool
+def normalize_gelu_gradient(
+    x: Tensor, dy: Tensor, scale: Tensor, shift: Tensor, batch: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of `x`, scale and shift; `batch` is what `normalize` returned."""
+    """Return the gradients of `x`, scale and shift; `batch` is what `normalize_gelu` returned."""
     channels = x.shape[-1]
     dx = empty_on_cpu(x.shape, x.dtype)
     dscale, dshift = empty_on_cpu([channels], paddle.float32), empty_on_cpu([channels], paddle.float32)
     addresses = (t.data_ptr() for t in (x, dy, dx, batch, scale, shift, dscale, dshift))
-    call("norm_backward", _number(x), gelu, count(x) // channels, channels, *addresses)
+    call("norm_backward", _number(x), count(x) // channels, channels, *addresses)
     return dx, dscale, dshift
 
 

@@ -200,7 +200,7 @@ class _BatchNormGelu(PyLayer):
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, given: Statistics) -> Tensor:
         running = given.mean, given.variance
         options = {"momentum": given.momentum, "epsilon": given.epsilon}
-        y, ctx.batch = native.normalize(x, scale, shift, running, gelu=True, **options)
+        y, ctx.batch = native.normalize_gelu(x, scale, shift, running, **options)
         ctx.save_for_backward(x, scale, shift)
         return y
 
@@ -208,5 +208,5 @@ class _BatchNormGelu(PyLayer):
     def backward(ctx: Any, dy: Tensor) -> Any:
         x, scale, shift = ctx.saved_tensor()
         dy = gradient(dy, x.dtype)
-        found = native.normalize_gradient(x, dy, scale, shift, ctx.batch, gelu=True)
+        found = native.normalize_gelu_gradient(x, dy, scale, shift, ctx.batch)
         return tuple(None if t.stop_gradient else d for t, d in zip((x, scale, shift), found, strict=True))
