@@ -7,6 +7,11 @@ from collections.abc import Callable
 
 _SENTENCES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     # Why the trials ended.
+    (
+        r"(.*), (\d+) (of them )?repeats for the final choice",
+        lambda found: f"{in_chinese(found[1])}，{'其中' if found[3] else '另有'} {found[2]} 个为最终选择而重复运行",
+    ),
+    (r"(\d+) trials are done, and there is nothing to repeat", r"\1 个试验已完成，没有可重复运行的试验"),
     (r"interrupted by Ctrl-C", "被 Ctrl-C 中断"),
     (r"the time for searching is used up", "搜索时间已用完"),
     (r"all (\d+) trials are done", r"\1 个试验已全部完成"),

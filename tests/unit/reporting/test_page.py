@@ -9,6 +9,7 @@ import pytest
 
 from paddle_automl.reporting.document import Report, cell_text
 from paddle_automl.reporting.words import Words
+from paddle_automl.search.records import INFEASIBLE, KILLED, KILLED_TWICE, NO_TIME
 from tests.unit.reporting import materials
 
 HOSTILE = (
@@ -113,6 +114,15 @@ def test_cells_are_short_texts():
     [
         ("the time for searching is used up", "搜索时间已用完"),
         ("all 40 trials are done", "40 个试验已全部完成"),
+        (
+            "all 12 trials are done, 3 of them repeats for the final choice",
+            "12 个试验已全部完成，其中 3 个为最终选择而重复运行",
+        ),
+        (
+            "no improvement in the last 8 trials, 4 repeats for the final choice",
+            "最近 8 个试验没有改进，另有 4 个为最终选择而重复运行",
+        ),
+        ("10 trials are done, and there is nothing to repeat", "10 个试验已完成，没有可重复运行的试验"),
         ("stopped by the scheduler after epoch 4", "第 4 轮后被提前停止策略停止"),
         (
             "validation image 306 (a/3.png) read from its file, '3': network 0.5, bundle 0.6",
@@ -126,3 +136,8 @@ def test_cells_are_short_texts():
 def test_a_chinese_report_tells_what_records_hold_in_english(sentence, told):
     assert Words("zh").recorded(sentence) == told
     assert Words("en").recorded(sentence) == sentence
+
+
+@pytest.mark.parametrize("reason", [NO_TIME, KILLED, INFEASIBLE, KILLED_TWICE])
+def test_a_chinese_report_knows_why_a_trial_ended(reason):
+    assert Words("zh").recorded(reason) != reason
