@@ -175,23 +175,17 @@ class Overview(ReportSection):
         elif content["finished"]:
             sentences.append(words("untested"))
         if network["size_mb"] is not None:
-            size, latency = words("size", size=figure(network["size_mb"])), network["latency"]
-            sentences.append(
-                size
-                + (
-                    words("stop")
-                    if latency is None
-                    else words("speed", **{**latency, "threads": self._threads(latency["threads"], words)})
-                )
-            )
+            latency, rest = network["latency"], words("stop")
+            if latency is not None:
+                count = latency["threads"]
+                threads = words("one_thread" if count == 1 else "threads", count=count)
+                rest = words("speed", **{**latency, "threads": threads})
+            sentences.append(words("size", size=figure(network["size_mb"])) + rest)
         if network["samples"]:
             sentences.append(
                 words("verified" if network["verified"] else "not_verified", samples=network["samples"])
             )
         return sentences
-
-    def _threads(self, count: int, words: Words) -> str:
-        return words("one_thread" if count == 1 else "threads", count=count)
 
     def _figures(self, content: Mapping[str, Any], words: Words) -> list[tuple[str, str]]:
         rows: list[tuple[str, str]] = []
