@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import io
 import json
-import math
 import multiprocessing
 import os
 import signal
@@ -42,11 +41,14 @@ ERRORS: dict[str, type[AutoMLError]] = {"BundleError": BundleError}
 LENGTHS = struct.Struct("<IQ")
 """What a message begins with: the lengths in bytes of its description and of its arrays."""
 STREAM_BYTES = 2**18
-Named = dict
+"""Bytes that the process reads from the connection at once."""
 
 
 class ServedPredictor(Predictor):
-    """A predictor whose network runs in a process of its own; see `RemoteSession`."""
+    """A predictor whose network runs in a process of its own; see `RemoteSession`.
+
+    Of its methods only `run_parts` runs the network; reading items and making answers work as in `Predictor`.
+    """
 
     def __init__(self, bundle: Any, *, plugins: Sequence[str] = (), **options: Any) -> None:
         self._plugins = absolute_plugins(plugins)
@@ -58,8 +60,9 @@ class ServedPredictor(Predictor):
     async def run_parts(self, parts: Sequence[Arrays]) -> Raw:
         """Return what the network gives for arrays that follow each other along the batch axis.
 
-        All parts have the same names, types and shapes but for the length of that axis, and were checked
-        (`check_arrays`). Two may run at a time, see `RemoteSession`.
+        All parts have the same names, types and shapes but for the length of that axis. Nothing is checked: arrays
+        of a client must have passed `check_arrays`, those of files and texts are as the input made them. Two calls
+        may overlap, see `RemoteSession`.
         """
         return self.raw_of(await self._remote.outputs(parts))
 
@@ -108,11 +111,6 @@ class RemoteSession:
         self._closed = True
         self._link.end()
 
-    @property
-    def process_id(self) -> int | None:
-        """Return the id of the process."""
-        return self._link.process_id
-
 
 class _Link:
     """One process of the network, and the connection to it; belongs to one event loop."""
@@ -126,12 +124,7 @@ class _Link:
         other.close()
         self._loaded: asyncio.Task[_Answers] | None = None
 
-    @property
-    def process_id(self) -> int | None:
-        found: int | None = self._process.pid
-        return found
-
-    async def run(self, parts: Sequence[Arrays]) -> Named:
+    async def run(self, parts: Sequence[Arrays]) -> Arrays:
         """Return the outputs; raises EOFError or OSError if the process has ended, MachineError for others.
 
         Those who wait while it loads get the error of loading; for later ones such a process has ended.
@@ -176,7 +169,7 @@ class _Answers(asyncio.Protocol):
     """The server's end of the connection: answers come in the order of the messages."""
 
     def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[Named]] = deque()
+        self._waiting: deque[asyncio.Future[Arrays]] = deque()
         self._data = bytearray()
         self._transport: Any = None
         self._lost = False
@@ -191,9 +184,9 @@ class _Answers(asyncio.Protocol):
                 future.set_exception(EOFError())
         self._waiting.clear()
 
-    def to(self, message: bytes) -> asyncio.Future[Named]:
+    def to(self, message: bytes) -> asyncio.Future[Arrays]:
         """Send a message, and return the future of its answer."""
-        future: asyncio.Future[Named] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
         if self._lost:
             future.set_exception(EOFError())
             return future
@@ -205,12 +198,12 @@ class _Answers(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._data += data
         while (end := _end_of(self._data)) is not None:
-            message, self._data = bytes(self._data[:end]), self._data[end:]
+            message, self._data = self._data[:end], self._data[end:]
             future = self._waiting.popleft()
             if future.done():
                 continue
             try:
-                future.set_result(_arrays_of(message))
+                future.set_result(_received(io.BytesIO(message)))
             except AutoMLError as error:
                 future.set_exception(error)
 
@@ -240,21 +233,6 @@ def _end_of(data: bytearray) -> int | None:
     return end if len(data) >= end else None
 
 
-def _arrays_of(message: bytes) -> Named:
-    """Return the arrays of a message; raises the error that `_failure` tells of."""
-    length, _ = LENGTHS.unpack_from(message)
-    start = LENGTHS.size + length
-    described = json.loads(message[LENGTHS.size : start])
-    if isinstance(described, dict):
-        raise ERRORS.get(described["type"], MachineError)(described["error"])
-    found = {}
-    for name, dtype, shape in described:
-        array = np.frombuffer(message, dtype, math.prod(shape), start).reshape(shape)
-        start += array.nbytes
-        found[name] = array
-    return found
-
-
 def _failure(error: BaseException) -> bytes:
     """Return the message that tells of an error."""
     lines = [line for line in str(error).splitlines() if line.strip()]
@@ -262,13 +240,16 @@ def _failure(error: BaseException) -> bytes:
     return LENGTHS.pack(len(head), 0) + head
 
 
-def _received(stream: io.BufferedReader) -> Named:
-    """Return the arrays of the next message; raises EOFError if the server has closed the connection."""
+def _received(stream: io.BufferedIOBase) -> Arrays:
+    """Return the arrays of the next message; raises the error that `_failure` tells of, EOFError at the end."""
     head = stream.read(LENGTHS.size)
     if len(head) < LENGTHS.size:
         raise EOFError
+    described = json.loads(stream.read(LENGTHS.unpack(head)[0]))
+    if isinstance(described, dict):
+        raise ERRORS.get(described["type"], MachineError)(described["error"])
     found = {}
-    for name, dtype, shape in json.loads(stream.read(LENGTHS.unpack(head)[0])):
+    for name, dtype, shape in described:
         array = np.empty(shape, dtype)
         raw = array.reshape(-1).view(np.uint8).data
         if stream.readinto(raw) != len(raw):
