@@ -152,11 +152,6 @@ class ServedModel:
             array = arrays[spec.name]
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise DataError(f"'{spec.name}' has values that are not finite numbers")
-            if array.dtype.kind in "iu":
-                rows = self.predictor.input.rows(spec.name)
-                # An index beyond its table would be read from somewhere else in memory.
-                if rows is not None and array.size and not 0 <= int(array.min()) <= int(array.max()) < rows:
-                    raise DataError(f"'{spec.name}' has indices outside of its table: valid are 0 to {rows - 1}")
             if None in spec.shape and array.size > MOST_OPEN:
                 raise DataError(f"'{spec.name}' has {array.size:,} numbers, more than the {MOST_OPEN:,} allowed")
 
