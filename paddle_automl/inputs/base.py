@@ -180,11 +180,6 @@ class Input(ABC):
     def read(self, source: Source) -> np.ndarray:
         """Read one raw item as in training; raises DataError with the source and the reason."""
 
-    def rows(self, array: str) -> int | None:
-        """Return the rows of the table into which the integers of an array are indices; None: there is no table."""
-        del array
-        return None
-
     def extent(self, source: Source) -> int:
         """Return the size of a source in `Media.unit`, found without reading all of it; raises DataError."""
         del source
