@@ -87,8 +87,9 @@ TEST = [
 # Another minor version of ruff may format the same file in another way.
 LINT = ["ruff>=0.17,<0.18", "mypy>=1.11", "types-PyYAML"]
 
-# GELU and batch normalization in one pass (paddle_automl/models/kernels/native.py). Optional: without a C compiler
-# the installation goes on, and oneDNN computes the same more slowly.
+# GELU, batch normalization with GELU, and the gradient of 3 x 3 kernels (paddle_automl/models/kernels/native.py).
+# Optional: without a C compiler, or with one older than GCC 10, the installation goes on, and oneDNN computes the
+# same more slowly.
 AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "bf16")]
 NATIVE = Extension(
     "paddle_automl.models.kernels._native",
