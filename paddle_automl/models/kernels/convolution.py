@@ -99,6 +99,10 @@ class Convolution(Weighted):
             gradient_types=_gradient_types(dtype, geometry, sizes, kernel, groups, channels),
         )
 
+    def _prepare_backward_weights(self, forward: Description, dtype: int, wanted: int, given: Layout) -> None:
+        if not self._compiled:
+            super()._prepare_backward_weights(forward, dtype, wanted, given)
+
     def backward_weights(self, x: Tensor, dy: Tensor, weights: Tensor) -> tuple[Tensor, Tensor | None]:  # noqa: D102
         if self._compiled:
             return native.filter_gradient(x, dy), None
