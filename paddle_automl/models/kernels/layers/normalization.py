@@ -51,15 +51,15 @@ class BatchNorm(Fast):
             use_global_stats=self._use_global_stats,
         )
 
-    def normalize(self, x: Tensor, *, relu: bool = False, gelu: bool = False) -> Tensor | None:
-        """Return the normalized `x`, or its ReLU or (tanh form of) GELU; None if the fast path does not apply."""
-        compute = self._compute_gelu if gelu else self._compute
-        return attempt("batch_norm", x, lambda dtype: compute(x, dtype, relu))
+    def normalize(self, x: Tensor, *, relu: bool = False) -> Tensor | None:
+        """Return the normalized `x`, or its ReLU; None if the fast path does not apply."""
+        return attempt("batch_norm", x, lambda dtype: self._compute(x, dtype, relu))
 
-    def _compute_gelu(self, x: Tensor, dtype: paddle.dtype, _: bool) -> Tensor | None:
+    def normalize_gelu(self, x: Tensor) -> Tensor | None:
+        """Return the (tanh form of) GELU of the normalized `x`; None if that is not one pass."""
         if not self.training or self.options is None or self._use_global_stats is not None:
             return None
-        return batch_norm_gelu(x, self._given(), compute=dtype)
+        return attempt("batch_norm", x, lambda dtype: batch_norm_gelu(x, self._given(), compute=dtype))
 
     def _given(self) -> Statistics:
         assert self.options is not None
@@ -107,7 +107,7 @@ def norm_act(norm: nn.Layer, activation: nn.Layer | None, x: Tensor) -> Tensor:
         if isinstance(activation, nn.ReLU):
             y = norm.normalize(x, relu=True)
         elif isinstance(activation, GELU) and activation.function == GELU_TANH:
-            y = norm.normalize(x, gelu=True)
+            y = norm.normalize_gelu(x)
         if y is not None:
             return y
     y = norm(x)
