@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.inputs.ragged import Ragged
@@ -149,8 +150,6 @@ class Input(ABC):
 
         Raises ConfigError for an array that it does not have.
         """
-        from paddle_automl.core.errors import ConfigError
-
         if set(names) != {spec.name for spec in self.specs}:
             raise ConfigError(
                 f"model.backbone: takes the arrays {', '.join(names)}, but {self.name} input has "
@@ -180,6 +179,11 @@ class Input(ABC):
     def read(self, source: Source) -> np.ndarray:
         """Read one raw item as in training; raises DataError with the source and the reason."""
 
+    def rows(self, array: str) -> int | None:
+        """Return the rows of the table into which the integers of an array are indices; None: there is no table."""
+        del array
+        return None
+
     def extent(self, source: Source) -> int:
         """Return the size of a source in `Media.unit`, found without reading all of it; raises DataError."""
         del source
@@ -190,11 +194,16 @@ class Input(ABC):
         """Return the network's arrays for raw items ``[B, ...]``: normalized, padded."""
 
     def check(self, arrays: Arrays) -> None:
-        """Raise DataError for values that a network cannot take, such as numbers beyond a vocabulary.
+        """Raise DataError for values that a network cannot take: by default, indices outside of their table.
 
-        `arrays` come from outside, and have the shapes and types of `specs`.
+        `arrays` come from outside, and have the names, shapes and types of `specs`. A network would read such an
+        index from somewhere else in memory.
         """
-        del arrays
+        for spec in self.specs:
+            values, rows = arrays[spec.name], self.rows(spec.name)
+            if rows is not None and values.size and not 0 <= values.min() <= values.max() < rows:
+                got = f"{values.min()} to {values.max()}"
+                raise DataError(f"arrays: '{spec.name}' must be from 0 to {rows - 1}, got {got}")
 
     def shrink(self, arrays: Arrays, factor: float) -> dict[str, np.ndarray]:
         """Return a batch at `factor` (0 < factor <= 1) of its resolution, for cheap first epochs of a training.
@@ -203,8 +212,6 @@ class Input(ABC):
         """
         if factor == 1:
             return dict(arrays)
-        from paddle_automl.core.errors import ConfigError
-
         raise ConfigError(f"training.progressive.resolution: {self.name} input has no resolution; leave it at 1")
 
     @abstractmethod

@@ -88,6 +88,9 @@ class Texts(Input):
     def specs(self):
         return (TensorSpec("ids", (None,), "int64"), TensorSpec("length", (1,)))
 
+    def rows(self, array):
+        return 1 + len(self.fitted.words) if array == "ids" else None
+
     def stated(self):
         return self.Config(name=self.name, lower=self.fitted.lower)
 

@@ -166,3 +166,5 @@ def test_an_input_without_media_takes_its_arrays(tmp_path):
         expected = predictor.run({"ids": np.array([[1, 2]]), "length": np.array([[2]], np.float32)})
         np.testing.assert_allclose(answer.json["outputs"][0]["data"], expected.outputs[0], atol=1e-6)
         assert server.infer(inputs=[ids]).error == "arrays: must be ids, length, got ids"
+        answer = server.infer(inputs=[ids | {"data": [1, 3]}, length])
+        assert (answer.status, answer.error) == (400, "arrays: 'ids' must be from 0 to 2, got 1 to 3")
