@@ -84,14 +84,14 @@ class BundleTeacher(Teacher):
         self._view = View((bundle.input, bundle.task), ours, f"the bundle {folder}")
         self._final = ours[1].final
         self._names = [spec.name for spec in bundle.input.specs]
-        # In its own thread: otherwise the training's thread would be left with one math thread.
-        self._session = lasting(bundle.session(threads=threads))
+        self._session = bundle.session(threads=threads)
 
     def soft_targets(self, inputs: Sequence[Tensor], temperature: float) -> Tensor:  # noqa: D102
         with paddle.no_grad():
             seen = self._view.inputs(inputs)
             arrays = {name: tensor.numpy() for name, tensor in zip(self._names, seen, strict=True)}
-            found = paddle.to_tensor(self._session(arrays))
+            # In its own thread: otherwise the training's thread would be left with one math thread.
+            found = paddle.to_tensor(lasting(self._session)(arrays))
             final = replace(self._final, temperature=self._view.final.temperature)
             raw = raw_of(self._view.outputs(found), final)
             if self._final.activation == "softmax":
