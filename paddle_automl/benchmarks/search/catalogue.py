@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "synthetic": SYNTHETIC,
     "drawn": DRAWN,
 }
-"""Groups of tasks; `tables` are the first two, `all` adds nas12 and synthetic. nas12: validation after 12 epochs."""
+"""Groups of tasks; `tables` are the first two, `all` adds nas12 (validation after 12 epochs) and synthetic."""
 EXPECTED = ("others", "worst")
 """What a table's domains may state as likely (``NAME@others``): the best over its sister tables, or the worst."""
 
