@@ -52,6 +52,8 @@ class ExportRequest:
     keep_verified: bool = False
     rejection_s: float = 0.0
     """Most seconds for choosing the rejection score (see `jobs.withheld`); 0: it is not chosen."""
+    rejection_epochs: int | None = None
+    """Most epochs of the training for it; none: those of `config`."""
 
 
 def run(request: ExportRequest, worker: Worker) -> BundleResult:
@@ -91,7 +93,7 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
         metrics["note"] = request.note
     if request.test and len(data.test):
         metrics["test"] = rounded(evaluate(judged, splits.test, keys))
-    choice = choose_score(config, data, worker, request.rejection_s)
+    choice = choose_score(config, data, worker, request.rejection_s, request.rejection_epochs)
     if choice is not None:
         # A later compression uses the same score.
         write_json(folder.rejection, choice.model_dump(mode="json"))

@@ -23,7 +23,7 @@ from paddle_automl.pipeline.jobs.learning import learnable
 from paddle_automl.pipeline.jobs.networks import goal_of_run
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.search.executors.base import Worker
-from paddle_automl.training.fitting import fit_epochs, measure_pace
+from paddle_automl.training.fitting import fit_epochs, measure_pace, with_epochs
 from paddle_automl.training.freezing import Start
 from paddle_automl.training.loop import train
 
@@ -39,11 +39,14 @@ MOST_ITEMS = 1000
 """Most items of each kind on which the scores are compared."""
 
 
-def choose_score(config: RunConfig, data: PreparedData, worker: Worker, seconds: float) -> Choice | None:
+def choose_score(
+    config: RunConfig, data: PreparedData, worker: Worker, seconds: float, most_epochs: int | None = None
+) -> Choice | None:
     """Return the rejection score that best finds the items of classes that a network was not trained on.
 
-    A network of the same configuration is trained for at most `seconds` without a third of the classes. None if
-    refusal is off, if there are too few classes, or if the time is too short for a useful training.
+    A network of the same configuration is trained for at most `seconds`, and `most_epochs` epochs, without a third
+    of the classes. None if refusal is off, if there are too few classes, or if the time is too short for a useful
+    training.
     """
     started = time.monotonic()
     options = config.deployment.rejection
@@ -56,6 +59,8 @@ def choose_score(config: RunConfig, data: PreparedData, worker: Worker, seconds:
         # Computing the features of all items would take far longer than training the head.
         logger.info("rejection: the features of the frozen backbone are not stored; no score is compared")
         return None
+    if most_epochs is not None and most_epochs < config.training.epochs:
+        config = config.model_copy(update={"training": with_epochs(config.training, most_epochs)})
     try:
         return _Withholding(config, data, worker).run(seconds - (time.monotonic() - started))
     except (AutoMLError, ArithmeticError, ValueError, RuntimeError) as error:

@@ -94,7 +94,10 @@ class Export(Stage):
         interim = interim_of(run.folder)
         request = export_request(run, chosen, source)
         spare = None if until is None else until - time.monotonic() - run.estimates.export()
-        request = replace(request, rejection_s=_within(rejection_s(run), spare))
+        # A refit may have many times the epochs of a trial, more than this time is for.
+        request = replace(
+            request, rejection_s=_within(rejection_s(run), spare), rejection_epochs=run.config.training.epochs
+        )
         log = run.folder.log("export")
         same = interim is not None and run.folder.trial(interim[0]).path == source.path and interim[1].verified
         if same and not request.config.deployment.formats and not request.rejection_s:

@@ -65,6 +65,22 @@ def test_withheld_classes_are_never_trained_on(data, worker, monkeypatch):
     assert seen["validation"] == seen["train"]
 
 
+def test_a_long_refit_does_not_prevent_the_choice(data, worker, monkeypatch):
+    epochs = []
+
+    def train(model, given, recipe, *args, **kwargs):
+        epochs.append(recipe.epochs)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(withheld, "train", train)
+    long = config_of(training={"epochs": 5000, "batch_size": 8})
+    choose_score(long, data, worker, 5.0)
+    assert epochs == []
+    choose_score(long, data, worker, 5.0, 2)
+    choose_score(config_of(), data, worker, 60.0, 9)
+    assert epochs == [2, 2]
+
+
 def test_no_choice(data, worker):
     off = {"rejection": {"active": False}}
     assert choose_score(config_of(deployment=off), data, worker, 60.0) is None
