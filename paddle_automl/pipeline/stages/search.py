@@ -78,7 +78,7 @@ class Search(Stage):
         )
         reserve = _Reserve(coordinator, run, self)
         coordinator.listeners += (reserve, _Shortened(run, limited))
-        reserve.replay()
+        reserve.replay(until)
         self._announce(run)
         run.observer.plan(run.study.records(), run.describe, lambda: _left(coordinator.limits.deadline))
         ending = coordinator.run()
@@ -169,11 +169,11 @@ class _Reserve(Listener):
     def __init__(self, coordinator: Coordinator, run: Run, stage: Search) -> None:
         self.coordinator, self.run, self.stage = coordinator, run, stage
 
-    def replay(self) -> None:
-        """Take over the trials that a search that is continued has already."""
+    def replay(self, until: float | None) -> None:
+        """Take over the trials that a search that is continued has already; it ends by `until` at the latest."""
         for record in self.run.study.records():
             self._note(record)
-        self._update()
+        self._update(until)
 
     def on_end(self, record: TrialRecord) -> None:
         """Update the estimates."""
@@ -185,10 +185,11 @@ class _Reserve(Listener):
             result = read_record(self.run.folder.trial(record.number))
             self.run.estimates.ended(record.number, result, self._epochs(record))
 
-    def _update(self) -> None:
+    def _update(self, latest: float | None = None) -> None:
         self.run.estimates.learn(self.run.study.ranking())
         until = self.run.until(self.stage)
         if until is not None:
+            until = until if latest is None else min(until, latest)
             deadline, useful_s = until - GRACE_S, self.run.estimates.useful_trial_s
             last = None if useful_s is None else deadline - useful_s
             self.coordinator.limits = replace(self.coordinator.limits, deadline=deadline, last_start=last)
