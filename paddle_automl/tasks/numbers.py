@@ -65,6 +65,11 @@ def squared_errors(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     return np.asarray(((predicted - true) ** 2).mean(axis=0))
 
 
+def varies(values: np.ndarray) -> np.ndarray:
+    """Return which columns of finite numbers [N, D] hold more than one value, bool [D]."""
+    return np.asarray((values != values[:1]).any(axis=0))
+
+
 def r_squared(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Return 1 - squared error / variance of each column [D].
 
@@ -72,7 +77,8 @@ def r_squared(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
     """
     rest = ((predicted - true) ** 2).sum(axis=0)
     whole = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
-    varied = whole > 0
+    # Rounding makes the computed variance of constants such as 0.1 larger than 0.
+    varied = varies(true) & (whole > 0)
     result = np.where(rest == 0, 1.0, 0.0)
     result[~np.isfinite(rest)] = np.nan
     np.divide(rest, whole, out=result, where=varied)

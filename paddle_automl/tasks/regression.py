@@ -22,7 +22,7 @@ from paddle_automl.tasks.base import (
     by_name,
     check_readable,
 )
-from paddle_automl.tasks.numbers import as_numbers, finite_values, number_text, r_squared, residual_table
+from paddle_automl.tasks.numbers import as_numbers, finite_values, number_text, r_squared, residual_table, varies
 
 COLUMN = "value"
 """Name of the column if classes are read as numbers."""
@@ -113,8 +113,9 @@ class Regression(Task):
         if not len(codes):
             return self
         mean, scale = codes.mean(axis=0), codes.std(axis=0)
-        # A column that is constant in a small training split keeps the scale of all data.
-        scale = np.where(scale > 0, scale, self._scale)
+        # A column that is constant in a small training split keeps the scale of all data. Its computed deviation
+        # may be 1e-17 instead of 0.
+        scale = np.where(varies(codes) & (scale > 0), scale, self._scale)
         update = {"mean": tuple(map(float, mean)), "scale": tuple(map(float, scale))}
         return type(self)(self.fitted.model_copy(update=update))
 

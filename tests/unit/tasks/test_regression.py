@@ -171,6 +171,8 @@ def test_a_column_that_is_constant_in_training_keeps_the_scale_of_all_data():
     made = task()
     assert made.with_training(VALUES[:1]).fitted.scale == made.fitted.scale
     assert made.with_training(VALUES[:0]) is made
+    # The computed deviation of three times 0.1 is 1.4e-17.
+    assert made.with_training(np.full((3, 2), 0.1)).fitted.scale == made.fitted.scale
 
 
 def test_columns_are_matched_by_name():
@@ -187,4 +189,6 @@ def test_r_squared():
     )
     constant = np.ones((4, 2))
     assert r_squared(np.array([[1.0, 2.0]] * 4), constant).tolist() == [1.0, 0.0]
+    # The computed variance of such constants is above 0.
+    assert r_squared(np.array([[0.1, 0.11]] * 3), np.full((3, 2), 0.1)).tolist() == [1.0, 0.0]
     assert np.isnan(r_squared(np.full((4, 1), np.nan), np.ones((4, 1)))).all()
