@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.distillation import TeachingConfig
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.paths import located
 from paddle_automl.core.schema import Duration, Plugin, PluginConfig, Section, Sequence
 from paddle_automl.data.augment.base import AUGMENTATIONS
@@ -150,6 +151,16 @@ class RunConfig(Section):
             raise ValueError("fine_tuning.recipes: each recipe can be named once")
         if names and self.compression.in_trials:
             raise ValueError("fine_tuning.recipes: cannot be used with compression.in_trials")
+        return self
+
+    @model_validator(mode="after")
+    def _recipes_can_follow(self) -> RunConfig:
+        for options in self.fine_tuning.recipes:
+            try:
+                RECIPES[options.name](options).training(self.training)
+            except ConfigError as error:
+                # Not after the search, when all of its time is spent.
+                raise ValueError(f"fine_tuning.recipes: {options.name}: {'; '.join(error.issues)}") from None
         return self
 
     @model_validator(mode="after")

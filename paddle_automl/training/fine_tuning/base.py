@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from paddle_automl.core.loading import validate
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.config import ModelConfig
-from paddle_automl.training.config import EmaConfig, TrainingConfig
-from paddle_automl.training.optimizers.base import OPTIMIZERS
+from paddle_automl.training.config import TrainingConfig
 
 
 class RecipeConfig(PluginConfig):
@@ -62,24 +62,33 @@ class FineTuningRecipe(ABC):
         return ModelConfig.model_validate(found)
 
     def training(self, training: TrainingConfig) -> TrainingConfig:
-        """Return the recipe of the training; what it does not state is that of `training`, such as the loss."""
+        """Return the recipe of the training; what it does not state is that of `training`, such as the loss.
+
+        Rates and ends by kind of parameter were chosen for the optimizer of `training`, so they do not apply.
+        Raises ConfigError if what both state together is no valid training.
+        """
         options = self.config
         changes: dict[str, Any] = {
             "epochs": options.epochs,
             "batch_size": options.batch_size,
-            "optimizer": OPTIMIZERS["adamw"].Config.model_validate(
-                {"name": "adamw", "learning_rate": options.learning_rate, "weight_decay": options.weight_decay}
-            ),
+            "optimizer": {
+                "name": "adamw",
+                "learning_rate": options.learning_rate,
+                "weight_decay": options.weight_decay,
+            },
+            "rates": {},
+            "ends": {},
             "lr_schedule": self.schedule(options.epochs),
-            "ema": None if options.ema is None else EmaConfig(decay=options.ema),
+            "ema": None if options.ema is None else {"decay": options.ema},
+            "average_epochs": training.average_epochs if options.ema is None else None,
+            "progressive": training.progressive.fitting(options.epochs).model_dump(),
             "clip_global_norm": 1.0,
             "patience": None,
         }
         loss = training.loss
         if loss is not None and "label_smoothing" in type(loss).model_fields:
-            changes["loss"] = loss.model_copy(update={"label_smoothing": options.label_smoothing})
-        found = {**training.model_dump(exclude=set(changes)), **changes}
-        return TrainingConfig.model_validate(found)
+            changes["loss"] = {**loss.model_dump(), "label_smoothing": options.label_smoothing}
+        return validate(TrainingConfig, {**training.model_dump(exclude=set(changes)), **changes})
 
 
 RECIPES: Registry[FineTuningRecipe] = Registry(

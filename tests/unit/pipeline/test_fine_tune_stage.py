@@ -110,6 +110,18 @@ def test_recipes_need_weights_and_each_a_name_of_its_own(tmp_path):
         validate(RunConfig, {"model": model, "fine_tuning": {"recipes": ["fine_tun"]}})
 
 
+def test_a_recipe_without_a_valid_training_stops_before_the_search(tmp_path, monkeypatch):
+    def schedule(self, epochs):
+        return {"name": "cosine", "warmup_epochs": epochs}
+
+    monkeypatch.setattr(RECIPES["low_rate"], "schedule", schedule)
+    with pytest.raises(
+        ConfigError,
+        match=r"fine_tuning\.recipes: low_rate: .*lr_schedule\.warmup_epochs must be less than epochs=8",
+    ):
+        config_of(tmp_path, {"name": "low_rate"})
+
+
 def test_gains_of_pairs():
     """What both networks answer alike is no noise."""
     codes = np.arange(200) % 2
