@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.core.loading import load_config, overridden, validate
     from paddle_automl.core.paths import located
     from paddle_automl.pipeline.config import RunConfig
-    from paddle_automl.pipeline.learning_curve import learning_curve
+    from paddle_automl.pipeline.learning_curve import config_from_scratch, learning_curve
     from paddle_automl.pipeline.progress.display import Display
     from paddle_automl.pipeline.runs.sources import open_run
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     target = output_target("--json", args.json) if args.json else None
     load_plugins(args.plugin)
     if args.model:
-        data, places = overridden(open_run(args.model).config.as_dict(), {}, overrides_of(args))
+        data, places = overridden(config_from_scratch(open_run(args.model)).as_dict(), {}, overrides_of(args))
         data.pop("search", None)
         config = validate(RunConfig, data, places)
     else:

@@ -11,8 +11,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+
 from paddle_automl.core.errors import ConfigError, TrialError
 from paddle_automl.core.loading import validate
+from paddle_automl.data.items import CONTENT, UNREADABLE, unpacked
+from paddle_automl.models.published import KEY
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_executor
 from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
@@ -20,6 +24,9 @@ from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.jobs.warmup import stable_hashing
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.remembered import data_of_run
+from paddle_automl.pipeline.runs.sources import TrainedRun
+from paddle_automl.pipeline.runs.starting import run_of_weights
 from paddle_automl.pipeline.runs.trials import standalone
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.tasks.metrics.spelling import goal_of
@@ -28,6 +35,8 @@ SMALLEST = 100
 """Fewest training items of the curve."""
 FACTORS = (1, 3)
 """Numbers of items are these, times powers of ten."""
+SAME = 0.01
+"""Fraction of the items from which a network that knows them has learned the same data: fewer are chance copies."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,42 @@ def sizes_of(items: int, given: Sequence[int] = ()) -> list[int]:
     return [*(size for size in steps if SMALLEST <= size <= 0.7 * items), items]
 
 
+def config_from_scratch(run: TrainedRun) -> RunConfig:
+    """Return the configuration with which the network of `run` was first trained, for the data of `run`.
+
+    A fine-tuned network and one of a refit were trained further: their own configuration starts from a network that
+    has learned all items, on which a training on a part of them would show nothing.
+    """
+    config, known = run.config, data_of_run(run.folder)
+    seen = {run.folder.path.resolve()}
+    while known is not None:
+        earlier = run_of_weights(config.model)
+        if earlier is None or earlier.folder.path.resolve() in seen or not _knows(earlier, known.items.content):
+            break
+        seen.add(earlier.folder.path.resolve())
+        config = earlier.config
+    # Later trainings may have added items.
+    data = config.data.model_copy(update={"dataset": run.config.data.dataset})
+    return config.model_copy(update={"data": data})
+
+
+def _knows(run: TrainedRun, content: np.ndarray) -> bool:
+    """Return whether a run was trained on items with this content, uint64 [N]."""
+    known = data_of_run(run.folder)
+    readable = content[content != UNREADABLE]
+    return known is not None and np.isin(readable, known.items.content).sum() > SAME * len(content)
+
+
+def _check_start(config: RunConfig, items: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a start from a network that has already learned the `items` (a list as JSON)."""
+    start = run_of_weights(config.model)
+    if start is not None and items and _knows(start, unpacked(items["content"], CONTENT)):
+        raise ConfigError(
+            f"{KEY}: the network of {start.folder.path} has already learned these items, so training on some of "
+            "them shows nothing; start from nothing or from a network of other data"
+        )
+
+
 def learning_curve(
     config: RunConfig, *, sizes: Sequence[int] = (), draws: int = 2, observer: Observer | None = None
 ) -> LearningCurve:
@@ -109,6 +154,7 @@ def learning_curve(
         facts = call(
             executor, job_of("check", CheckRequest(config, (), shared_of(config)), log, config), CheckResult
         )
+        _check_start(config, facts.items)
         metric = config.epoch_metric()
         points = []
         for size in sizes_of(facts.train, sizes):

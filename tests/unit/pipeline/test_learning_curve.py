@@ -1,11 +1,24 @@
-"""Learning curves: sizes, the extrapolation, and the items that are drawn for them."""
+"""Learning curves: sizes, the extrapolation, the items that are drawn for them, and the network they start from."""
+
+import shutil
 
 import numpy as np
 import pytest
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
 from paddle_automl.data.stratify import drawn_items
-from paddle_automl.pipeline.learning_curve import LearningCurve, Point, sizes_of
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.learning_curve import (
+    LearningCurve,
+    Point,
+    config_from_scratch,
+    learning_curve,
+    sizes_of,
+)
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.sources import open_run
+from paddle_automl.pipeline.training import train_run
 from paddle_automl.tasks.base import Strata
 
 
@@ -37,3 +50,35 @@ def test_drawn_items_keep_the_proportions():
     assert not np.array_equal(found, drawn_items(strata, members, 90, 1))
     assert drawn_items(strata, members, 1000, 0) is members
     assert len(drawn_items(None, members, 10, 0)) == 10
+
+
+def config_of(output, **model):
+    given = {
+        "output": str(output),
+        "device": "cpu",
+        "visualdl": False,
+        "report": "none",
+        "data": {"dataset": "digits"},
+        "model": {"backbone": {"name": "resnet", "width": 4, "blocks": [1]}, **model},
+        "training": {"epochs": 1, "batch_size": 256},
+    }
+    return validate(RunConfig, given)
+
+
+def test_a_network_that_was_trained_further_is_trained_from_its_first_start(tmp_path):
+    first = config_of(tmp_path / "first", frozen_epochs=0)
+    train_run(first)
+    tuned = RunFolder(tmp_path / "tuned")
+    shutil.copytree(tmp_path / "first", tuned.path)
+    dataset = {"name": "digits", "target": "digit"}
+    later = config_of(tuned.path, pretrained=str(tmp_path / "first"), frozen_epochs=3)
+    tuned.write_config(later.model_copy(update={"data": validate(RunConfig, {"data": {"dataset": dataset}}).data}))
+    found = config_from_scratch(open_run(tuned.path))
+    assert (found.model.pretrained, found.model.frozen_epochs) == (None, 0)
+    assert found.data.dataset == open_run(tuned.path).config.data.dataset
+    # Of no other data: its own configuration.
+    assert config_from_scratch(open_run(tmp_path / "first")) == open_run(tmp_path / "first").config
+    with pytest.raises(
+        ConfigError, match=r"model\.pretrained: the network of .*first has already learned these items"
+    ):
+        learning_curve(later)
