@@ -31,7 +31,7 @@ from paddle_automl.deployment.integrity import (
 from paddle_automl.deployment.paddlex import for_any_channels
 from paddle_automl.deployment.records import FORMAT, BundleInfo, FormatRecord, TensorRecord
 from paddle_automl.deployment.runtime import import_paddle
-from paddle_automl.inputs.base import Arrays, Input
+from paddle_automl.inputs.base import Input
 from paddle_automl.inputs.base import restore as restore_input
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.base import restore as restore_task
@@ -96,22 +96,18 @@ class Bundle:
         task: Task,
         metrics: Mapping[str, Any] | None = None,
         config: Mapping[str, Any] | None = None,
-        calibration: Arrays | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Bundle:
         """Write a bundle into the empty `folder`, without parity check, times and samples (see `create_bundle`).
 
-        `model` maps the arrays of `input` to the raw outputs of `task`. `calibration` are training items as arrays
-        of `input`, for an exporter that needs them. `facts` are further keys of ``bundle.yaml``, such as `data` and
-        `rejection`. The key ``output`` of `config` is left out, and of absolute
-        paths only the names stay: a bundle says nothing of the machine on which it was made, and knows its data by
-        content.
+        `model` maps the arrays of `input` to the raw outputs of `task`. `exporter` is one that needs no training
+        items. `facts` are further keys of ``bundle.yaml``, such as `data` and `rejection`. The key ``output`` of
+        `config` is left out, and of absolute paths only the names stay: a bundle says nothing of the machine on
+        which it was made, and knows its data by content.
         """
         names = checked_labels(task.names)
         network, specs = for_any_channels(model, input, exporter.name)
-        EXPORTERS[exporter.name](exporter).export(
-            network, folder, specs=specs, final=task.final, calibration=calibration
-        )
+        EXPORTERS[exporter.name](exporter).export(network, folder, specs=specs, final=task.final)
         input.save(folder / INPUT)
         write_text(folder / LABELS, "".join(f"{name}\n" for name in names))
         info = {

@@ -100,7 +100,7 @@ class DeploymentConfig(Section):
     """Export of the final network to a bundle."""
 
     exporter: Annotated[PluginConfig, Plugin(EXPORTERS, "paddle_inference")] = default("paddle_inference")
-    """File format of the exported network."""
+    """File format of the exported network, in float; formats in 8 bits are further ones."""
 
     formats: Formats = ()
     """Further formats of the same network in the bundle, each with its own parity check and times: paddle_program;

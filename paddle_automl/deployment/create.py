@@ -83,7 +83,6 @@ def create_bundle(
             task=data.task,
             metrics=metrics,
             config=config,
-            calibration=calibration_arrays(data, [deployment.exporter]),
             facts={"data": data_record(data), "rejection": None if refusal is None else refusal.record()},
         )
         write_samples(bundle, as_trained(model, data.task.final), data.validation, deployment.samples)
@@ -118,7 +117,17 @@ def empty(folder: Path) -> None:
 
 
 def check_needs(deployment: DeploymentConfig) -> tuple[PluginConfig, ...]:
-    """Return the further formats; raises if one equals the first, or needs a package that is not installed."""
+    """Return the further formats.
+
+    Raises ConfigError if one equals the first, or the first is in 8 bits, UnsupportedError without a package.
+    """
+    first = deployment.exporter.name
+    if EXPORTERS[first].calibrated:
+        # Predictions fall back to the first format, and it is never repaired.
+        raise ConfigError(
+            f"deployment.exporter: {first} computes in 8 bits, and the first format of a bundle must be one in "
+            f"float, such as paddle_inference or onnx; add {first} to deployment.formats"
+        )
     require_formats([deployment.exporter, *deployment.formats])
     if deployment.exporter.name in [item.name for item in deployment.formats]:
         raise ConfigError(

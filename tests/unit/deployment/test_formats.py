@@ -108,6 +108,13 @@ def test_a_format_is_given_once(net, data, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("name", ["onnx_int8", "openvino_int8"])
+def test_the_first_format_is_not_in_8_bits(net, data, tmp_path, name):
+    with pytest.raises(ConfigError, match=rf"exporter: {name} computes .* add {name} to deployment\.formats"):
+        create_bundle(net, folder=tmp_path / "b", data=data, deployment=quick(exporter=name), config={}, metrics={})
+    assert not (tmp_path / "b").exists()
+
+
 def test_without_the_extra_the_formats_are_refused_by_name(net, data, tmp_path, without_extra):
     extras = {"onnx": "onnx", "onnx_int8": "onnx"}
     extras |= dict.fromkeys(("openvino", "openvino_bfloat16", "openvino_int8"), "openvino")
