@@ -37,8 +37,6 @@ from paddle_automl.tasks.base import spread
 
 logger = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
-
 CALIBRATION_ITEMS = 256
 """Number of training items with which an 8-bit format is calibrated."""
 
