@@ -14,7 +14,7 @@ from paddle_automl.pipeline.jobs.features import FeaturesRequest
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import FINE_TUNE
 from paddle_automl.pipeline.stages.run import Run
-from paddle_automl.search.executors.base import Executor, Failed, Job, Reported
+from paddle_automl.search.executors.base import KILL_WAIT_S, Event, Executor, Failed, Job, Reported
 
 KEEPS = {"backbone", "activation", "norm", "pretrained"}
 """Options of `model` that the features depend on."""
@@ -125,20 +125,26 @@ def run_together(
             left = 1.0 if until is None else min(1.0, until - time.monotonic())
             if left <= 0:
                 raise TimeUpError("the time for the features was up")
-            for event in executor.poll(left):
+            events = executor.poll(left)
+            # All ends first: an end that is not noted before an error would be waited for.
+            running -= _ended(events)
+            for event in events:
                 if isinstance(event, Reported):
                     on_report(event.id, event.epoch, event.metrics)
                     executor.reply(event.id, True)
-                    continue
-                running.discard(event.id)
-                if isinstance(event, Failed) and event.error is not None:
+                elif isinstance(event, Failed) and event.error is not None:
                     raise event.error
                 # A part whose process died is computed again by the first trial.
     finally:
         for number in running:
             executor.kill(number, "cancelled")
-        while running:
-            running -= {event.id for event in executor.poll(1.0) if not isinstance(event, Reported)}
+        give_up = time.monotonic() + KILL_WAIT_S
+        while running and time.monotonic() < give_up:
+            running -= _ended(executor.poll(1.0))
+
+
+def _ended(events: list[Event]) -> set[int]:
+    return {event.id for event in events if not isinstance(event, Reported)}
 
 
 def _settings(run: Run) -> list[RunConfig]:

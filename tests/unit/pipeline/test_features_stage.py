@@ -37,6 +37,19 @@ class Scripted:
 JOBS = [Job("x:y", None, Path("log")), Job("x:y", None, Path("log"))]
 
 
+class Local(Scripted):
+    """As processes of this machine: a poll may have the ends of several jobs, and an end is told once."""
+
+    def poll(self, timeout_s):
+        for id in set(self.killed) & self.running:
+            self.running.discard(id)
+            return [Failed(id, "cancelled")]
+        assert self.events, "waits for jobs that have ended"
+        found = self.events.pop(0)
+        self.running -= {event.id for event in found if not isinstance(event, Reported)}
+        return found
+
+
 def go(executor, until=None):
     seen = []
     run_together(executor, JOBS, lambda *report: seen.append(report), until)
@@ -58,6 +71,24 @@ def test_the_error_of_a_part_ends_the_others():
     with pytest.raises(DataError, match="data: bad"):
         go(executor)
     assert executor.killed == [1]
+
+
+def test_parts_that_fail_at_once_are_not_waited_for():
+    executor = Local([Failed(0, "bad", DataError("data: bad")), Failed(1, "bad", DataError("data: bad, too"))])
+    with pytest.raises(DataError, match=r"data: bad$"):
+        go(executor)
+    assert not executor.killed
+
+
+def test_a_part_that_ends_beside_a_slow_one_is_not_waited_for():
+    def too_slow(*report):
+        raise TimeUpError("too slow")
+
+    executor = Local([Reported(0, 16, {"items": 30.0}), Finished(1, {})])
+    with pytest.raises(TimeUpError, match="too slow"):
+        run_together(executor, JOBS, too_slow, None)
+    assert executor.killed == [0]
+    assert not executor.running
 
 
 def test_a_part_that_died_is_left_to_the_trials():
