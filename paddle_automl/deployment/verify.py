@@ -164,6 +164,9 @@ def _predictors(bundle: Bundle, checks: Checks) -> tuple[dict[str, Predictor], d
             skipped[name] = str(error)
         except AutoMLError as error:
             problems.append(f"{name}: {error}")
+    if not predictors and not problems:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        problems.append(f"no format could be run here, so no answer was checked: {reasons}")
     return predictors, skipped, problems
 
 

@@ -241,9 +241,10 @@ def test_a_format_that_cannot_be_run_here_is_said(two, tmp_path, monkeypatch):
         )
 
     edited(folder, with_onnx)
-    monkeypatch.setattr(base, "find_spec", lambda name: None)
+    monkeypatch.setattr(base, "find_spec", lambda name: True if name == "paddle" else None)
     found = verify_bundle(folder)
     assert found.passed
+    assert list(found.samples) == ["paddle_inference", "paddle_program"]
     assert "onnxruntime is not installed" in found.skipped["onnx"]
     assert "not run: onnx:" in found.describe()
 
