@@ -63,11 +63,20 @@ def open_run(path: str | Path) -> TrainedRun:
             "-m takes a bundle, a run or a trial folder"
         )
     if not folder.weights.is_file():
+        if folder.is_search:
+            raise BundleError(_unfinished(folder))
         raise BundleError(
             f"{folder.path}: its weights ({folder.weights.name}) are gone; a search keeps those of its best trials "
             f"(search.keep_checkpoints). Train it again: {command('train')} -c {folder.config}"
         )
     return TrainedRun(folder, read_run_config(folder.config))
+
+
+def _unfinished(search: RunFolder) -> str:
+    """Return what to do about a search that has no network of its own yet: it was interrupted, or goes on."""
+    kept = best_trials(search.path, read_run_config(search.config).epoch_metric())
+    named = f", or name a trial, such as {kept[0].path}" if kept else ""
+    return f"{search.path}: this search has not exported a network yet; run the same command again to end it{named}"
 
 
 def read_run_config(file: Path) -> RunConfig:

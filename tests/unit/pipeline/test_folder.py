@@ -148,6 +148,18 @@ def test_a_search_stands_for_the_run_that_it_exported(tmp_path):
     assert open_run(tmp_path).folder == search.trial(3)
 
 
+def test_an_unfinished_search_has_trials_to_name(tmp_path):
+    search = RunFolder(tmp_path)
+    search.study.touch()
+    search.write_search(validate(RunConfig, {}))
+    with pytest.raises(BundleError, match=r"has not exported a network yet; run the same command again to end it$"):
+        open_run(tmp_path)
+    for number, accuracy in enumerate([0.5, 0.7]):
+        written(search.trial(number).path, metrics={"accuracy": accuracy})
+    with pytest.raises(BundleError, match=r"end it, or name a trial, such as .*trials.0001$"):
+        open_run(tmp_path)
+
+
 def test_the_best_trials_are_those_of_the_metric(tmp_path):
     search = RunFolder(tmp_path)
     for number, (accuracy, loss) in enumerate([(0.5, 0.1), (0.7, 0.3), (0.6, 0.2)]):
