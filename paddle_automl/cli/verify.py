@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="FOLDER|CONFIG",
-        help="compare the formats of the bundle with each other on these items: files, folders, lists, or the data "
-        "set of a configuration; by default on the bundle's samples",
+        help="run the formats of the bundle on these items and compare them with each other: a file, a folder, a "
+        "list, or the data set of a configuration; by default on the bundle's samples",
     )
     parser.add_argument(
         "--max-difference",

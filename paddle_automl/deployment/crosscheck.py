@@ -39,8 +39,9 @@ class Pair:
 
     @property
     def passed(self) -> bool:
-        """Whether both limits hold."""
-        return self.agreement >= self.required and (self.allowed is None or self.largest_difference <= self.allowed)
+        """Whether both limits hold for some items."""
+        close = self.allowed is None or self.largest_difference <= self.allowed
+        return self.items > 0 and self.agreement >= self.required and close
 
     def describe(self) -> str:
         """Return one sentence for users."""
@@ -49,6 +50,28 @@ class Pair:
             f"{self.first} and {self.second}: {self.items} items, agreement {self.agreement:.4f} (required "
             f"{self.required:g}), largest difference {self.largest_difference:.2e} (allowed {limit})"
         )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one format gives for the items on which formats are compared."""
+
+    name: str
+    items: int = 0
+    not_finite: int = 0
+    """Items with an output that is NaN or infinite."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether there were items, and all their outputs are finite."""
+        return self.items > 0 and not self.not_finite
+
+    def describe(self) -> str:
+        """Return one sentence for users."""
+        if not self.items:
+            return "no items to run"
+        outputs = f"{self.not_finite} without finite outputs" if self.not_finite else "all outputs finite"
+        return f"{self.items} items, {outputs}"
 
 
 @dataclass(frozen=True)
@@ -87,10 +110,11 @@ class Speed:
 
 
 class Comparison:
-    """Statistics of all pairs of formats over batches of raw items."""
+    """Statistics of all formats, and of all pairs of them, over batches of raw items."""
 
     def __init__(self, predictors: Mapping[str, Predictor], task: Task, *, max_difference: float) -> None:
         self.predictors, self.task = predictors, task
+        self.runs = {name: Run(name) for name in predictors}
         self.pairs = {
             names: Pair(*names, 0, 1.0, 0.0, *_limits([predictors[name] for name in names], max_difference))
             for names in combinations(predictors, 2)
@@ -100,6 +124,10 @@ class Comparison:
         """Return the pairs after all batches of raw items ``[n, ...]``."""
         for items in batches:
             outputs = {name: predictor.predict_items(items) for name, predictor in self.predictors.items()}
+            for name, found in outputs.items():
+                broken = int((~np.isfinite(found)).any(axis=1).sum())
+                run = self.runs[name]
+                self.runs[name] = Run(name, run.items + len(found), run.not_finite + broken)
             for (first, second), pair in self.pairs.items():
                 self.pairs[first, second] = self._added(pair, outputs[first], outputs[second])
         return list(self.pairs.values())

@@ -12,7 +12,7 @@ import numpy as np
 from paddle_automl.core.errors import AutoMLError, BundleError, UnsupportedError
 from paddle_automl.core.paths import located
 from paddle_automl.deployment.bundle import Bundle
-from paddle_automl.deployment.crosscheck import Comparison, Pair, Speed, compare_speed
+from paddle_automl.deployment.crosscheck import Comparison, Pair, Run, Speed, compare_speed
 from paddle_automl.deployment.integrity import file_problems, read_info, subject_of
 from paddle_automl.deployment.parity_record import ParityRecord
 from paddle_automl.deployment.predictor import Predictor
@@ -43,6 +43,8 @@ class Verification:
     """The items of that comparison in words."""
     speed: tuple[Speed, ...] = ()
     """The times of the formats here and as recorded."""
+    runs: tuple[Run, ...] = ()
+    """What each format gave for the data; none if there were only the samples, which have a check of their own."""
 
     @property
     def passed(self) -> bool:
@@ -65,6 +67,7 @@ class Verification:
         rows = [("files", f"{self.files} compared with their recorded hashes")]
         rows += [(f"parity of {name}", text) for name, text in self.parity.items()]
         rows += [(f"samples by {name}", check.describe()) for name, check in self.samples.items()]
+        rows += [(f"{run.name} on {self.source}", run.describe()) for run in self.runs]
         rows += [(f"formats on {self.source}", pair.describe()) for pair in self.pairs]
         rows += [(f"latency of {item.name}", item.describe()) for item in self.speed]
         return rows + [(f"not run: {name}", reason) for name, reason in self.skipped.items()]
@@ -74,6 +77,7 @@ class Verification:
         found = asdict(self) | {"folder": str(self.folder), "passed": self.passed, "problems": list(self.problems)}
         found["samples"] = {name: asdict(item) | {"passed": item.passed} for name, item in self.samples.items()}
         found["pairs"] = [asdict(item) | {"passed": item.passed} for item in self.pairs]
+        found["runs"] = [asdict(item) | {"passed": item.passed} for item in self.runs]
         found["speed"] = [
             asdict(item) | {"ratio": item.ratio, "same_processor": item.same_processor} for item in self.speed
         ]
@@ -105,8 +109,8 @@ def verify_bundle(
 
     It checks the record's own hash, every file's size and hash, files that are not recorded, that the parity checks
     are those of these files, their verdicts against their values, the samples with each format on this machine, the
-    formats against each other, and their latency. `data` are batches of raw items, ``[n, ...]``, on which the
-    formats are compared, `source` says where they are from; without them it is done on the samples. Raises
+    formats against each other, and their latency. `data` are batches of raw items, ``[n, ...]``, for which all
+    formats are run and compared, `source` says where they are from; without them it is done on the samples. Raises
     BundleError for a folder that is not a bundle, or whose record cannot be read.
     """
     checks = checks or Checks()
@@ -119,6 +123,7 @@ def verify_bundle(
     samples: dict[str, SampleCheck] = {}
     skipped: dict[str, str] = {}
     pairs: list[Pair] = []
+    runs: list[Run] = []
     speed: list[Speed] = []
     try:
         bundle = Bundle.open(root)
@@ -130,13 +135,16 @@ def verify_bundle(
         problems += failed
         for name, predictor in predictors.items():
             samples[name] = check_samples(predictor, max_difference=checks.max_difference)
-        if len(predictors) > 1:
-            batches = _samples_of(bundle) if data is None else data
-            pairs = Comparison(predictors, bundle.task, max_difference=checks.max_difference).run(batches)
+        comparison = Comparison(predictors, bundle.task, max_difference=checks.max_difference)
+        if data is not None and predictors:
+            pairs, runs = comparison.run(data), list(comparison.runs.values())
+        elif len(predictors) > 1 and (batches := _samples_of(bundle)):
+            pairs = comparison.run(batches)
         if checks.latency:
             speed = compare_speed(bundle, predictors, device=checks.device)
     problems += [f"{name}: {check.describe()}" for name, check in samples.items() if not check.passed]
-    problems += [f"formats differ: {pair.describe()}" for pair in pairs if not pair.passed]
+    problems += [f"{run.name} on {source}: {run.describe()}" for run in runs if not run.passed]
+    problems += [f"formats differ: {pair.describe()}" for pair in pairs if pair.items and not pair.passed]
     problems += _slow(speed, checks.max_slowdown)
     parity = {name: "not compared" if item is None else item.describe() for name, item in records.items()}
     return Verification(
@@ -149,6 +157,7 @@ def verify_bundle(
         tuple(pairs),
         source if data is not None else "the samples",
         tuple(speed),
+        tuple(runs),
     )
 
 

@@ -52,3 +52,13 @@ def test_no_bundle_at_all(bundle, tmp_path, capsys):
     for words in (["--threads", "0"], ["--max-difference", "nan"], ["--max-difference", "-1"]):
         assert main(["-m", str(bundle.folder), *words]) == BAD_INPUT
     assert capsys.readouterr().out == ""
+
+
+def test_data_that_are_not_there(bundle, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    for name in ("typo.yaml", "typo", "empty"):
+        assert main(["-m", str(bundle.folder), "--no-latency", "--data", str(tmp_path / name)]) == BAD_INPUT
+        assert str(tmp_path / name) in capsys.readouterr().err
+    photos = bundle.folder / "samples"
+    assert main(["-m", str(bundle.folder), "--no-latency", "--data", str(photos)]) == OK
+    assert "5 items, all outputs finite" in " ".join(capsys.readouterr().out.split())
