@@ -19,11 +19,13 @@ from PIL import Image, ImageOps
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_text
+from paddle_automl.core.paths import readable
 from paddle_automl.core.yaml_io import dump_yaml
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.runtime import import_paddle, lasting
 from paddle_automl.inputs.base import Input, TensorSpec
+from paddle_automl.inputs.image.decoding import BROKEN
 from paddle_automl.inputs.image.input import ImageInput
 from paddle_automl.tasks.base import Task, spread
 
@@ -206,8 +208,9 @@ def write_pipeline(folder: Path, task: Task, target: str | Path) -> None:
 def measure_agreement(session: Session, split: Split) -> Agreement:
     """Run the network on validation images read as PaddleX reads them, and count equal answers.
 
-    Files are decoded in full and resized as `inference_yml` says, instead of by `Input.read`. Of a large split,
-    `MOST_ITEMS` items evenly spread over the classes are taken. Items of array data sets are in memory.
+    Files are decoded in full and resized as `inference_yml` says, instead of by `Input.read`; one that cannot be
+    decoded so does not count as equal. Of a large split, `MOST_ITEMS` items evenly spread over the classes are
+    taken. Items of array data sets are in memory.
     """
     assert isinstance(split.input, ImageInput)
     rows = spread(split.task.strata(split.codes), len(split), MOST_ITEMS)
@@ -215,25 +218,33 @@ def measure_agreement(session: Session, split: Split) -> Agreement:
     for start in range(0, len(rows), BATCH):
         chunk = rows[start : start + BATCH]
         items = split.raw(chunk)
-        read = [_read(split, int(row), item) for row, item in zip(chunk, items, strict=True)]
+        found = [_read(split, int(row), item) for row, item in zip(chunk, items, strict=True)]
+        items, read = items[[item is not None for item in found]], [item for item in found if item is not None]
+        if not read:
+            continue
         (name, ours), theirs = next(iter(split.input.batch(items).items())), normalized(np.stack(read), split.input)
         # Most images are read alike, and then the network need not be asked.
-        other = np.flatnonzero((np.abs(theirs - ours) > ALIKE).reshape(len(chunk), -1).any(axis=1))
-        same += len(chunk) - len(other)
+        other = np.flatnonzero((np.abs(theirs - ours) > ALIKE).reshape(len(read), -1).any(axis=1))
+        same += len(read) - len(other)
         if len(other):
             expected, got = (run({name: arrays[other]}) for arrays in (ours, theirs))
             same += int(split.task.agree(expected, got).sum())
     return Agreement(len(rows), same)
 
 
-def _read(split: Split, row: int, item: np.ndarray) -> np.ndarray:
-    """Return one validation item as PaddleX sees it before normalization, uint8 [H, W, 3]."""
+def _read(split: Split, row: int, item: np.ndarray) -> np.ndarray | None:
+    """Return one validation item as PaddleX sees it before normalization, uint8 [H, W, 3]; None if it cannot."""
     source = None if split.sources is None else split.sources[row]
     if not isinstance(source, str | Path):
         pixels = item.transpose(1, 2, 0)
         return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels)
     assert isinstance(split.input, ImageInput)
-    return as_paddlex_reads(Path(source), split.input)
+    try:
+        return as_paddlex_reads(Path(source), split.input)
+    except BROKEN as error:
+        # Such as a PNG with a text of many MB, which `Decoder` leaves out.
+        logger.debug("PaddleX: %s cannot be read: %s", readable(source), error)
+        return None
 
 
 def as_paddlex_reads(file: Path, input: ImageInput) -> np.ndarray:  # noqa: A002, RUF100

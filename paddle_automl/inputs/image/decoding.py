@@ -32,7 +32,7 @@ from paddle_automl.inputs.image.resizing import Fit, Grid, Interpolation, Resizi
 
 Source = str | Path | bytes | Image.Image
 
-_BROKEN = (
+BROKEN = (
     OSError,
     SyntaxError,
     ValueError,
@@ -119,7 +119,7 @@ class Decoder(Reader):
                 if plain is None:
                     raise
                 return self._decoded(plain, source)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise DataError(f"{_described(source)}: {_reason(error)}") from None
 
     def empty(self, count: int) -> np.ndarray:
@@ -178,7 +178,7 @@ def look_at(source: str | Path) -> Look | None:
         except ValueError:
             plain = without_texts(raw)
             return None if plain is None else _look(plain, source)
-    except _BROKEN:
+    except BROKEN:
         return None
 
 
@@ -195,7 +195,7 @@ def pixels_of(source: Source) -> int:
             if plain is None:
                 raise
             return _area(plain, source)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DataError(f"{_described(source)}: {_reason(error)}") from None
 
 
@@ -257,7 +257,7 @@ def _turn(image: Image.Image) -> Iterator[None]:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except _BROKEN:
+    except BROKEN:
         # Damaged EXIF data do not concern the pixels, which are read next and checked by themselves.
         return 1
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.data.splits import PreparedData
@@ -92,6 +93,22 @@ def test_images_are_read_as_by_this_package_up_to_rounding(tmp_path, fit):
         Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(file)
         theirs = as_paddlex_reads(file, input).transpose(2, 0, 1).astype(int)
         assert np.abs(theirs - input.read(file)).max() <= 1
+
+
+def test_a_file_that_only_this_package_reads_costs_no_bundle(tmp_path):
+    """Pillow refuses a PNG with a text of many MB; here the text is left out."""
+    (tmp_path / "数据").mkdir()
+    data = file_data(tmp_path / "数据", 3)
+    file = tmp_path / "数据" / "图 1.png"
+    texts = PngInfo()
+    texts.add_text("note", "x" * (3 << 20), zip=True)
+    Image.open(file).save(file, pnginfo=texts)
+    with pytest.raises(ValueError, match="Decompressed data too large"):
+        as_paddlex_reads(file, data.input)
+    bundle = make(tmp_path / "b", data)
+    facts = yaml.safe_load((bundle.folder / INFERENCE).read_text(encoding="utf-8"))
+    assert facts["Agreement"] == {"validation_images": 12, "same_class": 11}
+    assert bundle.verified
 
 
 def test_what_paddlex_cannot_load():
