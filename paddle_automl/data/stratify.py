@@ -62,26 +62,51 @@ def by_class(
     """Return the items of one class for each of `fractions`, and then the rest.
 
     `members`: int64 ``[n]``; `units`: ``[n]``, items with the same number stay together. Each count is rounded half
-    up to at least one unit, and one unit is left for each later subset.
+    up to at least one unit, and one unit is left for each later subset. Units that would be more than all of a
+    subset are part of the rest, and the others are divided in the same fractions.
     """
     ordered, sizes = _shuffled(members, units, rng)
     if len(sizes) <= len(fractions):
         # Too few units for all subsets: in this case copies are separated.
         ordered, sizes = rng.permutation(members), np.ones(len(members), dtype=np.int64)
+    aside = _too_large(sizes, fractions)
+    of_items = np.repeat(aside, sizes)
+    kept, ordered, sizes = ordered[of_items], ordered[~of_items], sizes[~aside]
     ends = np.concatenate([[0], np.cumsum(sizes)])
     chosen: list[np.ndarray] = []
     start = 0
     for position, fraction in enumerate(fractions):
-        still_needed = len(fractions) - position
-        wanted = max(1, int(len(members) * fraction + 0.5))
+        still_needed = len(fractions) - position - bool(len(kept))
+        wanted = _wanted(len(ordered), fraction)
         # Units are added until the count is reached; the last one is included if half of it fits.
         middles = ends[start:-1] - ends[start] + sizes[start:] / 2
         count = max(1, int(np.searchsorted(middles, wanted)))
         count = min(count, len(sizes) - start - still_needed)
         chosen.append(ordered[ends[start] : ends[start + count]])
         start += count
-    chosen.append(ordered[ends[start] :])
+    chosen.append(np.concatenate([ordered[ends[start] :], kept]))
     return chosen
+
+
+def _wanted(items: int, fraction: float) -> int:
+    return max(1, int(items * fraction + 0.5))
+
+
+def _too_large(sizes: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Return which of U units have more items than the smallest subset should, bool ``[U]``.
+
+    From the largest on, each is compared with the subsets of those that are left; one is left for each fraction.
+    """
+    aside = np.zeros(len(sizes), dtype=bool)
+    left = int(sizes.sum())
+    if not fractions:
+        return aside
+    for unit in np.argsort(-sizes, kind="stable")[: len(sizes) - len(fractions)]:
+        if sizes[unit] <= _wanted(left, min(fractions)):
+            break
+        aside[unit] = True
+        left -= int(sizes[unit])
+    return aside
 
 
 def folds_of_class(

@@ -1,10 +1,13 @@
 """Splits of classes, labels and numbers: proportions, seeds, groups, copies, folds."""
 
+from hashlib import sha256
+
 import numpy as np
 import pytest
 from hypothesis import given as given_by
 from hypothesis import settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.data.config import SplitConfig
@@ -14,6 +17,21 @@ from paddle_automl.data.stratify import iterative
 from paddle_automl.tasks.base import Strata
 
 LABELS = np.repeat([0, 1, 2], [10, 20, 5])
+DIGITS = [
+    (1, 0, "93d4d0f413f6b988 a74750fb11d66716 7dc5f8a064da2033"),
+    (1, 1, "8f58eb6713438656 2808c4f1c79efaa8 c6c8091b20b0deca"),
+    (1, 2, "e0f4f1d25cc84e12 68151fa1687a44d0 8d6c815a58beed23"),
+    (3, 0, "392692058a7b3382 f48336c47bab3c3d eb91c25394652c74"),
+    (3, 1, "a97b5596196dd924 a60e6e88ce8e6bfc de06064711f0a6c9"),
+    (3, 2, "a6fdd18833babd24 d1f1902c65dd0662 4421f97ea988bee2"),
+]
+"""How many digits of a class are equal, the seed, and digests of three ways to split."""
+
+
+def digest(parts):
+    """Return the first digits of the SHA-256 of the items of the splits."""
+    items = [np.asarray(parts[name], dtype="<i8").tobytes() for name in ("train", "validation", "test")]
+    return sha256(b"".join(items)).hexdigest()[:16]
 
 
 def rows_of(labels, names="abc", *, copies=None, groups=None, usable=None, every=True):
@@ -131,6 +149,42 @@ class TestCopies:
         parts = split_indices(rows_of(labels, "ab", copies=copies), {}, SplitConfig(), seed=3)
         assert all((labels[rows] == 1).any() for rows in parts.values())
         assert len({name for name, rows in parts.items() if (copies[rows] == 40).any()}) == 1
+
+    @pytest.mark.parametrize(("count", "equal"), [(60, 40), (1000, 300), (40, 12), (500, 490)])
+    def test_a_large_set_of_copies_is_for_training(self, count, equal):
+        """Texts are often equal, such as "ok"; they are neither most of what is judged by, nor all that is."""
+        copies = np.maximum(np.arange(count), equal - 1)
+        rows = rows_of(np.zeros(count, int), "a", copies=np.flip(copies))
+        each = max(1, int((count - equal) / 5 + 0.5))
+        for seed in range(50):
+            parts = split_indices(rows, {}, SplitConfig(), seed=seed)
+            assert [len(parts[name]) for name in ("train", "validation", "test")] == [count - 2 * each, each, each]
+            assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(count))
+
+    @pytest.mark.parametrize("sizes", [[201] * 4 + [1] * 196, [50, 50, 50], [90, 90, 1], [30, 25, 25, 20, 2, 1]])
+    def test_several_large_sets_of_copies_leave_no_split_empty(self, sizes):
+        """Training has its share at least, as far as it can."""
+        copies = np.repeat(np.arange(len(sizes)), sizes)
+        rows = rows_of(np.zeros(len(copies), int), "a", copies=copies)
+        for seed in range(20):
+            parts = split_indices(rows, {}, SplitConfig(), seed=seed)
+            assert all(len(indices) for indices in parts.values())
+            assert len(parts["train"]) >= min(0.6 * len(copies), sum(sorted(sizes, reverse=True)[:-2]))
+            where = [set(copies[indices]) for indices in parts.values()]
+            assert sum(map(len, where)) == len(sizes)
+
+    @pytest.mark.parametrize(("copied", "seed", "expected"), DIGITS)
+    def test_without_large_sets_the_draws_are_those_of_the_first_version(self, copied, seed, expected):
+        """The SHA-256 of the splits of digits, with folds too, and where `copied` digits of a class are equal."""
+        digits = load_digits().target.astype(np.int64)
+        copies = np.argsort(np.argsort(digits, kind="stable")) // copied
+        rows = rows_of(digits, "0123456789", copies=copies)
+        found = (
+            split_indices(rows, {}, SplitConfig(), seed=seed),
+            fold_indices(rows, {}, SplitConfig(), folds=5, fold=2, seed=seed),
+            split_indices(rows, {}, SplitConfig(validation=0.05, test=0.0), seed=seed),
+        )
+        assert " ".join(map(digest, found)) == expected
 
     def test_copies_of_labels_and_of_numbers_stay_together(self):
         copies = np.repeat(np.arange(20) * 3, 3)
