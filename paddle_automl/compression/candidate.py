@@ -16,6 +16,8 @@ from paddle_automl.compression.context import Context
 from paddle_automl.compression.measuring import (
     export_network,
     exporter_for,
+    format_used,
+    formats_asked,
     formats_for,
     main_score,
     outputs_of,
@@ -72,7 +74,7 @@ def make_candidate(
     if config.chain():
         result.task = _tuned(result.model, result.form, context)
     split = context.data.validation.with_task(result.task)
-    formats = deployment.formats if config.formats is None else config.formats
+    formats = formats_asked(config, deployment)
     result.formats = {item.name: {} for item in formats_for(result.form, formats)}
     bundle = create_step_bundle(
         result,
@@ -91,7 +93,9 @@ def make_candidate(
 
     def latency_ms() -> float:
         first = deployment.latency.model_copy(update={"batch_sizes": deployment.latency.batch_sizes[:1] or (1,)})
-        return measure_session(session, context.data.input, first, lock=context.lock)[0].p50_ms
+        name = format_used(bundle, deployment.exporter)
+        timed = bundle.session(threads=deployment.latency.threads, name=name)
+        return measure_session(timed, context.data.input, first, lock=context.lock)[0].p50_ms
 
     costs = {
         **measure_network(NetworkFacts(result.parameters, result.flops, result.weights_mb), objectives),

@@ -60,7 +60,7 @@ class CompressionConfig(Section):
     formats: Formats | None = None
     """Further formats of the kept networks, measured and timed together with Paddle's own: paddle_program, onnx,
     onnx_int8. An 8-bit network gets onnx_int8 for either of the last two, made by ONNX Runtime from the float
-    network before it. None: those of deployment.formats."""
+    network before it. None: deployment.exporter and deployment.formats."""
     speed: SpeedConfig = SpeedConfig()
     """Measurement of the speed-up."""
 

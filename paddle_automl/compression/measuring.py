@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.compression.base import Form
-from paddle_automl.compression.config import SpeedConfig
+from paddle_automl.compression.config import CompressionConfig, SpeedConfig
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.running import run_split
 from paddle_automl.data.splits import PreparedData, Split
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.exporters._bfloat16 import Bfloat16Session
 from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.latency import time_sessions
@@ -52,6 +54,17 @@ def formats_for(form: Form, formats: Sequence[PluginConfig]) -> tuple[PluginConf
             options = {key: value for key, value in item.model_dump().items() if key in known}
             found[name] = EXPORTERS[name].Config.model_validate({**options, "name": name})
     return tuple(found.values())
+
+
+def formats_asked(config: CompressionConfig, deployment: DeploymentConfig) -> tuple[PluginConfig, ...]:
+    """Return the formats that compressed networks are to have besides Paddle's, before `formats_for`."""
+    return tuple((deployment.exporter, *deployment.formats) if config.formats is None else config.formats)
+
+
+def format_used(bundle: Bundle, exporter: PluginConfig) -> str:
+    """Return the bundle's format that stands for `exporter`: itself, in 8 bits, or else the first one."""
+    names = (exporter.name, EXPORTERS[exporter.name].int8)
+    return next((name for name in names if name in bundle.formats), bundle.info.exporter.name)
 
 
 # -- answers -------------------------------------------------------------------------------------------------------

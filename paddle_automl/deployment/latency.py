@@ -157,7 +157,8 @@ def measure_model_latency(
     """Return the metric ``latency_ms``: the median time of one run of the exported `model`.
 
     The network is exported to a temporary folder with the last step `final`, timed there with the first of the
-    configured batch sizes (1 if there is none), and the folder is removed. `lock`: see `time_sessions`.
+    configured batch sizes (1 if there is none), and the folder is removed. `exporter`, by default Paddle's, is one
+    that needs no training items. `lock`: see `time_sessions`.
     """
     config = config or LatencyConfig()
     config = config.model_copy(update={"batch_sizes": config.batch_sizes[:1] or (1,)})

@@ -60,11 +60,11 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
     """Run the chain on a trained network; write a bundle for each step that is kept, and a report."""
     from paddle_automl.compression.bundling import create_step_bundle
     from paddle_automl.compression.chain import compress
+    from paddle_automl.compression.measuring import formats_asked
 
     enter(worker)
-    config, chain = request.config, request.chain
-    if chain.formats is None:
-        chain = chain.model_copy(update={"formats": config.deployment.formats})
+    config = request.config
+    chain = request.chain.model_copy(update={"formats": formats_asked(request.chain, config.deployment)})
     folder = RunFolder(request.run)
     trained, data = trained_with_data(config, folder, worker)
     record = read_record(folder)

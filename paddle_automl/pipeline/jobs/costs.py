@@ -33,8 +33,14 @@ def network_costs(
 
     def latency_ms() -> float:
         network = model if isinstance(model, Network) else model()
+        deployment = config.deployment
         return measure_model_latency(
-            network, data.input, data.task.final, config.deployment.latency, lock=lock_of(worker)
+            network,
+            data.input,
+            data.task.final,
+            deployment.latency,
+            exporter=deployment.exporter,
+            lock=lock_of(worker),
         )
 
     network = NetworkFacts(facts.parameters, facts.flops, facts.size_mb)

@@ -49,7 +49,8 @@ class SizeMb(Metric):
 
 @METRICS.register("latency_ms")
 class LatencyMs(Metric):
-    """Time of the exported network for one item in milliseconds, on this machine."""
+    """Time of one run of the exported network in milliseconds, on this machine, as `deployment.exporter` writes it:
+    for a batch of the first of `deployment.latency.batch_sizes`, 1 by default."""
 
     goal = "minimize"
     unit = "ms"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.bundling import create_step_bundle
+from paddle_automl.compression.candidate import make_candidate
 from paddle_automl.compression.chain import compress
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.compression.measuring import export_network, formats_for
+from paddle_automl.compression.measuring import export_network, formats_asked, formats_for
 from paddle_automl.compression.results import StepResult
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.exporters import base
+from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.exporters.onnx import OnnxExporter
 from tests.unit.compression.small import context, digits, trained
 
@@ -44,6 +48,43 @@ def test_each_form_has_its_formats():
     assert CompressionConfig().formats is None
     with pytest.raises(ConfigError, match="the format onnx is given twice"):
         config(formats=["onnx", "onnx"])
+
+
+def test_the_exporter_of_the_deployment_is_one_of_the_formats():
+    deployment = DeploymentConfig.model_validate({"exporter": "onnx", "formats": ["paddle_program"]})
+    unset = validate(CompressionConfig, {})
+    assert [item.name for item in formats_asked(unset, deployment)] == ["onnx", "paddle_program"]
+    assert [item.name for item in formats_asked(config(formats=["openvino"]), deployment)] == ["openvino"]
+    assert formats_for(Form.DENSE, formats_asked(unset, DeploymentConfig())) == ()
+
+
+@pytest.mark.parametrize(
+    ("exporter", "session"),
+    [
+        ("paddle_program", "PaddleProgramSession"),
+        pytest.param("onnx", "OnnxSession", marks=[needs_extra, pytest.mark.slow]),
+    ],
+)
+def test_a_candidate_has_and_is_timed_in_the_format_of_the_deployment(exporter, session, tmp_path, monkeypatch):
+    timed = []
+
+    def noted(used, *args, **options):
+        timed.append(type(used).__name__)
+        return [SimpleNamespace(p50_ms=1.5)]
+
+    monkeypatch.setattr("paddle_automl.compression.candidate.measure_session", noted)
+    candidate = make_candidate(
+        trained(),
+        validate(CompressionConfig, {}),
+        context(),
+        folder=tmp_path / "b",
+        deployment=QUICK.model_copy(update={"exporter": EXPORTERS[exporter].Config(name=exporter)}),
+        rebuilt_by={},
+        objectives=["latency_ms"],
+    )
+    assert list(candidate.bundle.formats) == ["paddle_inference", exporter]
+    assert candidate.metrics["latency_ms"] == 1.5
+    assert timed == [session]
 
 
 def test_a_missing_extra_stops_the_chain_before_it_begins(monkeypatch):
