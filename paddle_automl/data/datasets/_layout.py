@@ -8,21 +8,24 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.paths import readable
+from paddle_automl.core.paths import located, readable
+from paddle_automl.data.class_names import check_distinct, composed
+from paddle_automl.data.datasets._trees import Top, Tree
 from paddle_automl.data.samples import SPLITS
-from paddle_automl.inputs.image.files import is_image_name, look_into, subfolders
+from paddle_automl.inputs.folders import ItemFiles, counted, is_result, subfolders
 
 log = logging.getLogger(__name__)
 
 Layout = Literal["auto", "classes", "splits"]
-Classes = list[tuple[str, "Tree"]]
-"""Names of classes, each with a folder of its images."""
+Classes = list[tuple[str, Tree]]
+"""Names of classes, each with a folder of its items."""
+BySplit = dict[str, dict[str, list[Path]]]
+"""The items of each class in each split; without splits those of the split ""."""
 
 _WORDS = {
     "train": "train training trn 训练",
@@ -38,93 +41,36 @@ _CLASSES = "if they are classes nevertheless, set data.dataset.layout: classes"
 
 
 @dataclass(frozen=True)
-class Tree:
-    """A folder with all images below it, sorted; `others` counts other files by suffix, `results` are left out."""
+class Reading:
+    """How the folder of a data set is read."""
 
-    folder: Path
-    images: tuple[Path, ...]
-    others: Counter[str] = field(default_factory=Counter)
-    results: tuple[Path, ...] = ()
-
-    @classmethod
-    def of(cls, folder: Path) -> Tree:
-        """Read a folder from the disk."""
-        found = look_into(folder)
-        return cls(folder, tuple(found.images), found.others, tuple(found.results))
-
-    @property
-    def name(self) -> str:
-        """Return the folder's name as text."""
-        return readable(self.folder.name)
-
-    @cached_property
-    def inner(self) -> tuple[Tree, ...]:
-        """Return the folders directly below that contain images, in the order of their names."""
-        by_name: dict[str, list[Path]] = {}
-        depth = len(self.folder.parts)
-        for image in self.images:
-            if len(image.parts) > depth + 1:
-                by_name.setdefault(image.parts[depth], []).append(image)
-        return tuple(Tree(self.folder / name, tuple(images)) for name, images in by_name.items())
-
-    @cached_property
-    def direct(self) -> int:
-        """Return how many images are in the folder itself."""
-        return len(self.images) - sum(len(tree.images) for tree in self.inner)
-
-    @cached_property
-    def unwrapped(self) -> Tree:
-        """Skip folders that contain only one folder of folders; return the first other one below, or this one."""
-        if self.direct == 0 and len(self.inner) == 1 and self.inner[0].direct == 0:
-            return self.inner[0].unwrapped
-        return self
-
-    @property
-    def holds_folders(self) -> bool:
-        """Return whether nearly all images are in folders inside, as in a split with class folders."""
-        return 4 * self.direct < len(self.images)
-
-    @property
-    def may_be_output(self) -> bool:
-        """Return whether there are no images but results, or only empty folders as in a new output."""
-        if self.images:
-            return False
-        return bool(self.results) or (not self.others and any(entry.is_dir() for entry in self.folder.iterdir()))
-
-    def inner_names(self) -> set[str]:
-        """Return the names of the folders inside that contain images."""
-        return {tree.name for tree in self.unwrapped.inner} if self.holds_folders else set()
+    files: ItemFiles
+    layout: Layout = "auto"
+    lenient: bool = False
+    """Whether folders that do not fit are left out, and doubtful ones taken as classes, with a warning each; else
+    they are mistakes."""
 
 
-@dataclass(frozen=True)
-class Top:
-    """The folder with the classes or splits as subfolders; `loose` images are in none of them."""
+def read_classes(path: str, option: str, reading: Reading) -> tuple[Top, BySplit]:
+    """Return the folder that `option` names, and the items of its classes, each sorted.
 
-    folder: Path
-    children: tuple[Tree, ...]
-    results: tuple[Path, ...]
-    loose: int
-    option: str = "root"
-
-    @classmethod
-    def of(cls, folder: Path, option: str = "root") -> Top:
-        """Read a folder from the disk, which `option` names; subfolders with only results become `results`."""
-        trees = [Tree.of(child) for child in subfolders(folder)]
-        with os.scandir(folder) as entries:
-            loose = sum(entry.is_file() and is_image_name(entry.name) for entry in entries)
-        children = tuple(tree for tree in trees if not tree.may_be_output)
-        bare = [tree.folder for tree in trees if tree.may_be_output and not tree.results]
-        return cls(folder, children, (*bare, *(result for tree in trees for result in tree.results)), loose, option)
-
-    @property
-    def where(self) -> str:
-        """Return the start of a message about the folder."""
-        return f"{self.key}: '{readable(self.folder)}'"
-
-    @property
-    def key(self) -> str:
-        """Return the key of the option that names the folder."""
-        return f"data.dataset.{self.option}"
+    What is left out is logged. Raises DataError for a folder that is missing or holds results of this program, and
+    for one whose subfolders are neither all classes nor all splits, or could be both.
+    """
+    root = located(path)
+    if not os.path.isdir(root):
+        state = "is a file, not a folder" if os.path.isfile(root) else "does not exist"
+        raise DataError(f"data.dataset.{option}: the folder '{readable(root)}' {state}")
+    if is_result(root):
+        raise DataError(
+            f"data.dataset.{option}: '{readable(root)}' itself holds results of this program among the data; "
+            "set output to another folder, and move the old results there"
+        )
+    top = _descended(root, option, reading)
+    splits = _class_trees(top, reading)
+    by_split = {split: _by_class(top, folders, reading) for split, folders in splits.items()}
+    _say_left_out(top)
+    return top, by_split
 
 
 def split_of(name: str) -> str | None:
@@ -133,54 +79,63 @@ def split_of(name: str) -> str | None:
     return _SPLIT_OF[found.group(1)] if found else None
 
 
-def descended(folder: Path, layout: Layout, option: str = "root") -> Top:
+def _descended(folder: Path, option: str, reading: Reading) -> Top:
     """Return `folder`, which `option` names, or its only subfolder if that contains the class folders."""
-    top = Top.of(folder, option)
-    while len(top.children) == 1 and len(top.children[0].inner_names()) > 1 and not top.loose:
-        if layout == "splits" and split_of(top.children[0].name):
+    top = Top.of(folder, reading.files, option)
+    while len(top.children) == 1 and len(top.children[0].inner_names()) > 1 and (reading.lenient or not top.loose):
+        if reading.layout == "splits" and split_of(top.children[0].name):
             break
         inner = top.children[0].unwrapped.folder
         log.warning("%s holds one folder; the folders in '%s' are taken as the classes", top.where, readable(inner))
-        below = Top.of(inner, option)
+        _say_loose(top)
+        below = Top.of(inner, reading.files, option)
         top = replace(below, results=(*top.results, *below.results))
     return top
 
 
-def class_trees(top: Top, layout: Layout) -> dict[str, Classes]:
-    """Return the classes of each split, in the order of the splits; without splits those of the split "".
-
-    Raises DataError if the folders are neither all classes nor all splits, or could be both.
-    """
-    if not top.children:
-        found = f"{top.loose} images but no folders" if top.loose else "no folders with images"
-        raise DataError(f"{top.where} holds {found}; make one folder of images per class in it")
+def _class_trees(top: Top, reading: Reading) -> dict[str, Classes]:
+    """Return the classes of each split, in the order of the splits; without splits those of the split ""."""
+    word, layout, children = top.files.word, reading.layout, top.children
+    if not children:
+        found = f"{top.loose} {word} but no folders" if top.loose else f"no folders with {word}"
+        raise DataError(f"{top.where} holds {found}; make one folder of {word} per class in it")
+    classes = {"": [(tree.name, tree) for tree in children]}
     if layout == "classes":
-        return {"": [(tree.name, tree) for tree in top.children]}
-    if layout == "splits" or any(split_of(tree.name) and tree.holds_folders for tree in top.children):
-        return _of_splits(top)
-    alike = _alike(top.children)
+        return classes
+    certain = reading.lenient and _are_all_splits(children)
+    if layout == "splits" or certain or any(split_of(tree.name) and tree.holds_folders for tree in children):
+        return _of_splits(top, reading)
+    alike = _alike(children)
     if not alike:
-        return {"": [(tree.name, tree) for tree in top.children]}
-    inside = {split_of(name) for tree in alike for name in tree.inner_names()}
-    if None not in inside and "train" in inside:
-        return _splits_inside(top)
-    common = sorted(alike[0].inner_names() & alike[1].inner_names())
-    listing = ", ".join(common[:5]) + (", ..." if len(common) > 5 else "")
-    raise DataError(
-        f"{top.where}: the folders {_listed(alike)} look like splits of a data set, not like classes: they hold "
-        f"the same folders ({listing}); name them train, val and test, or set root to one of them; {_CLASSES}"
+        return classes
+    try:
+        return _splits_inside(top, alike)
+    except DataError as error:
+        if not reading.lenient:
+            raise
+        log.warning("%s; here they are taken as classes", error)
+        return classes
+
+
+def _are_all_splits(children: Sequence[Tree]) -> bool:
+    """Return whether the names of all folders are those of different splits, and the training split has folders."""
+    by_split = {split_of(tree.name): tree for tree in children}
+    return (
+        None not in by_split
+        and len(by_split) == len(children)
+        and bool("train" in by_split and by_split["train"].inner)
     )
 
 
-def _of_splits(top: Top) -> dict[str, Classes]:
+def _of_splits(top: Top, reading: Reading) -> dict[str, Classes]:
     """Return the classes inside split folders, all of which have names of splits."""
     splits: dict[str, Tree] = {}
     strangers = []
     for tree in top.children:
         split = split_of(tree.name)
-        if split is None and not tree.images:
-            log.warning("%s: '%s' is left out: it holds no images", top.where, tree.name)
-        elif split is None or not tree.holds_folders:
+        if split is None and not tree.items:
+            log.warning("%s: '%s' is left out: it holds no %s", top.where, tree.name, top.files.word)
+        elif split is None or not (tree.holds_folders or reading.lenient):
             strangers.append(tree)
         elif split in splits:
             raise DataError(
@@ -193,31 +148,41 @@ def _of_splits(top: Top) -> dict[str, Classes]:
     if strangers:
         raise DataError(
             f"{top.where}: {known if splits else 'no folder looks like a split'}, but not "
-            f"{'; '.join(_strange(tree) for tree in strangers)}; move that out of the folder, or name it train, "
-            f"val or test and give it a folder per class; {_CLASSES}"
+            f"{'; '.join(_strange(tree, top.files) for tree in strangers)}; move that out of the folder, or name "
+            f"it train, val or test and give it a folder per class; {_CLASSES}"
         )
     if "train" not in splits:
         raise DataError(
             f"{top.where}: {known}, but there is no folder 'train' for training; name one so, or set root to one "
             f"of them; {_CLASSES}"
         )
-    return {split: _classes_of(splits[split]) for split in SPLITS if split in splits}
+    return {split: _classes_of(splits[split], top.files) for split in SPLITS if split in splits}
 
 
-def _classes_of(split: Tree) -> Classes:
-    """Return the class folders of a split, including those without images, which lead to an error."""
+def _classes_of(split: Tree, files: ItemFiles) -> Classes:
+    """Return the class folders of a split, including those without items."""
+    if not split.inner:
+        log.warning("'%s': holds no folders of classes", readable(split.folder))
     if split.direct:
-        log.warning(
-            "'%s': %d images that are in no class folder are left out", readable(split.folder), split.direct
-        )
+        where = readable(split.folder)
+        log.warning("'%s': %d %s that are in no class folder are left out", where, split.direct, files.word)
     filled = {tree.folder: tree for tree in split.unwrapped.inner}
-    folders = subfolders(split.unwrapped.folder)
-    trees = [filled.get(folder) or Tree.of(folder) for folder in folders]
+    folders = subfolders(split.unwrapped.folder, files)
+    trees = [filled.get(folder) or Tree.of(folder, files) for folder in folders]
     return [(tree.name, tree) for tree in trees if not tree.may_be_output]
 
 
-def _splits_inside(top: Top) -> dict[str, Classes]:
-    """Return the classes for splits that are folders inside each class folder."""
+def _splits_inside(top: Top, alike: Sequence[Tree]) -> dict[str, Classes]:
+    """Return the classes for splits that are folders inside each class folder, of which some are `alike`."""
+    inside_of = {split_of(name) for tree in alike for name in tree.inner_names()}
+    if None in inside_of or "train" not in inside_of:
+        common = sorted(alike[0].inner_names() & alike[1].inner_names())
+        listing = ", ".join(common[:5]) + (", ..." if len(common) > 5 else "")
+        raise DataError(
+            f"{top.where}: the folders {_listed(alike)} look like splits of a data set, not like classes: they "
+            f"hold the same folders ({listing}); name them train, val and test, or set root to one of them; "
+            f"{_CLASSES}"
+        )
     splits: dict[str, Classes] = {}
     for tree in top.children:
         inside: dict[str, Tree] = {}
@@ -253,14 +218,46 @@ def _alike(children: Sequence[Tree]) -> list[Tree]:
     ]
 
 
-def _strange(tree: Tree) -> str:
+def _strange(tree: Tree, files: ItemFiles) -> str:
     if split_of(tree.name) is None:
         return f"'{tree.name}'"
-    if not tree.images:
-        return f"'{tree.name}', which holds no images"
-    return f"'{tree.name}', which holds {tree.direct} images in no class folder"
+    if not tree.items:
+        return f"'{tree.name}', which holds no {files.word}"
+    return f"'{tree.name}', which holds {tree.direct} {files.word} in no class folder"
 
 
 def _listed(trees: Sequence[Tree]) -> str:
     names = [f"'{tree.name}'" for tree in trees]
     return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1] if names else ""
+
+
+def _by_class(top: Top, folders: Classes, reading: Reading) -> dict[str, list[Path]]:
+    """Return the items of each class from folders that have the names of their classes."""
+    by_name: dict[str, list[Path]] = {}
+    for name, tree in folders:
+        if tree.items:
+            by_name.setdefault(name, []).extend(tree.items)
+            continue
+        others = f", but other files ({counted(tree.others)})" if tree.others else ""
+        suffixes = f" ({top.files.suffixes})" if top.files.suffixes else ""
+        empty = f"{top.key}: the class folder '{readable(tree.folder)}' holds no {top.files.word}{suffixes}{others}"
+        if not reading.lenient:
+            raise DataError(f"{empty}; put {top.files.word} into it or remove it")
+        log.warning("%s; it is left out", empty)
+    check_distinct(by_name, top.where)
+    return {composed(name): items for name, items in by_name.items()}
+
+
+def _say_left_out(top: Top) -> None:
+    word = top.files.word
+    for result in top.results:
+        log.warning("%s: '%s' is left out: it is an output of this program", top.key, readable(result))
+    _say_loose(top)
+    others: Counter[str] = sum((tree.others for tree in top.children), Counter())
+    if others:
+        log.warning("%s: files whose names are not those of %s are left out: %s", top.where, word, counted(others))
+
+
+def _say_loose(top: Top) -> None:
+    if top.loose:
+        log.warning("%s: %d %s that are in no class folder are left out", top.where, top.loose, top.files.word)

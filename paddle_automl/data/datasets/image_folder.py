@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.paths import located, readable
+from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import Sequence
-from paddle_automl.data.class_names import check_distinct, composed, in_order
-from paddle_automl.data.datasets._layout import Layout, Top, Tree, class_trees, descended
+from paddle_automl.data.class_names import check_distinct, in_order
+from paddle_automl.data.datasets._layout import BySplit, Layout, Reading, read_classes
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import SPLITS, Samples
-from paddle_automl.inputs.image.files import SUFFIXES, counted, is_result
+from paddle_automl.inputs.image.files import IMAGES
 from paddle_automl.tasks.base import RawTargets
-
-log = logging.getLogger(__name__)
-
-BySplit = dict[str, dict[str, list[Path]]]
-"""The images of each class in each split; without splits those of the split ""."""
 
 
 @DATASETS.register("image_folder")
@@ -58,7 +49,9 @@ class ImageFolder(Dataset):
 
     def load(self) -> Samples:
         """Return the image files of each folder, sorted by split, class name and path."""
-        found = [self._read(self.config.root, "root"), *(self._read(path, "added") for path in self.config.added)]
+        reading = Reading(IMAGES, self.config.layout)
+        given = [(self.config.root, "root"), *((path, "added") for path in self.config.added)]
+        found = [read_classes(path, option, reading) for path, option in given]
         training = {name for _, by_split in found for name in by_split.get("train", by_split.get("", {}))}
         if len(found) > 1:
             check_distinct(sorted(training), "data.dataset")
@@ -72,23 +65,6 @@ class ImageFolder(Dataset):
                     )
         names = tuple(in_order(training))
         return _joined([_samples(by_split, names) for _, by_split in found])
-
-    def _read(self, path: str, option: str) -> tuple[Top, BySplit]:
-        """Return what is in the folder that `option` names."""
-        root = located(path)
-        if not os.path.isdir(root):
-            state = "is a file, not a folder" if os.path.isfile(root) else "does not exist"
-            raise DataError(f"data.dataset.{option}: the folder '{readable(root)}' {state}")
-        if is_result(root):
-            raise DataError(
-                f"data.dataset.{option}: '{readable(root)}' itself holds results of this program among the data; "
-                "set output to another folder, and move the old results there"
-            )
-        top = descended(root, self.config.layout, option)
-        splits = class_trees(top, self.config.layout)
-        by_split = {split: _by_class(top, folders) for split, folders in splits.items()}
-        _say_left_out(top)
-        return top, by_split
 
 
 def _joined(parts: list[Samples]) -> Samples:
@@ -129,28 +105,3 @@ def _samples(by_split: BySplit, names: tuple[str, ...]) -> Samples:
     return Samples(
         RawTargets("classes", np.asarray(classes, dtype=np.int64), names), sources=tuple(files), splits=indices
     )
-
-
-def _by_class(top: Top, folders: Iterable[tuple[str, Tree]]) -> dict[str, list[Path]]:
-    """Return the images of each class from folders that have the names of their classes."""
-    by_name: dict[str, list[Path]] = {}
-    for name, tree in folders:
-        if not tree.images:
-            others = f", but other files ({counted(tree.others)})" if tree.others else ""
-            raise DataError(
-                f"{top.key}: the class folder '{readable(tree.folder)}' holds no images ({SUFFIXES})"
-                f"{others}; put images into it or remove it"
-            )
-        by_name.setdefault(name, []).extend(tree.images)
-    check_distinct(by_name, top.where)
-    return {composed(name): images for name, images in by_name.items()}
-
-
-def _say_left_out(top: Top) -> None:
-    for result in top.results:
-        log.warning("%s: '%s' is left out: it is an output of this program", top.key, readable(result))
-    if top.loose:
-        log.warning("%s: %d images that are in no class folder are left out", top.where, top.loose)
-    others: Counter[str] = sum((tree.others for tree in top.children), Counter())
-    if others:
-        log.warning("%s: files whose names are not those of images are left out: %s", top.where, counted(others))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import os
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,68 +10,62 @@ import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.parallel import in_threads
-from paddle_automl.core.paths import located, readable
-from paddle_automl.data.class_names import check_distinct, composed, in_order
-from paddle_automl.data.datasets._layout import split_of
+from paddle_automl.core.paths import readable
+from paddle_automl.data.class_names import in_order
+from paddle_automl.data.datasets._layout import BySplit, Layout, Reading, read_classes
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import SPLITS, Samples
 from paddle_automl.data.text_files import as_items
-from paddle_automl.inputs.text.files import read_file
+from paddle_automl.inputs.text.files import SUFFIX, TEXTS, read_file
 from paddle_automl.tasks.base import RawTargets
-
-log = logging.getLogger(__name__)
-
-SUFFIX = ".txt"
 
 
 @DATASETS.register("text_folder")
 class TextFolder(Dataset):
     """A folder with one subfolder of .txt files per class; a file is a text, the subfolder's name the class's name.
 
-    Subfolders that are splits, such as ``train``, ``val`` and ``test``, with class folders inside, are used as
-    splits. Files may lie deeper inside a class folder, and each may have its own encoding.
+    When the subfolders are splits, such as ``train``, ``val`` and ``test``, each with class folders inside, they
+    are used as splits; so are folders of splits inside each class. Files may lie deeper inside a class folder, and
+    each may have its own encoding. Hidden files, other files and outputs of this program are ignored.
     """
 
     input = "text"
 
     class Config(DatasetConfig):
-        """The folder."""
+        """The folder and the meaning of its subfolders."""
 
         path_options: ClassVar[tuple[str, ...]] = ("root",)
 
         root: str
         """The folder."""
 
+        layout: Layout = "auto"
+        """What the subfolders are: classes, or splits with class folders inside; auto decides by their names and
+        contents."""
+
     def __init__(self, config: Config) -> None:
         self.config = config
 
-    def _found(self) -> dict[str, dict[str, list[Path]]]:
+    @cached_property
+    def _found(self) -> BySplit:
         """Return the files of each class in each split; without splits those of the split ""."""
-        root = located(self.config.root)
-        if not os.path.isdir(root):
-            state = "is a file, not a folder" if os.path.isfile(root) else "does not exist"
-            raise DataError(f"data.dataset.root: the folder '{readable(root)}' {state}")
-        folders = _folders(root)
-        splits = [split_of(folder.name) for folder in folders]
-        if folders and all(splits) and len(set(splits)) == len(splits) and "train" in splits:
-            return {str(split): _classes(folder) for split, folder in zip(splits, folders, strict=True)}
-        return {"": _classes(root)}
+        _, found = read_classes(self.config.root, "root", Reading(TEXTS, self.config.layout, lenient=True))
+        return {split: {name: sorted(files) for name, files in classes.items()} for split, classes in found.items()}
 
     def sources(self) -> tuple[Path, ...]:
         """Return all files."""
-        return tuple(file for classes in self._found().values() for files in classes.values() for file in files)
+        return tuple(file for classes in self._found.values() for files in classes.values() for file in files)
 
     def load(self) -> Samples:
         """Return the texts of each folder, sorted by split, class name and path."""
-        found = self._found()
+        found = self._found
         training = found.get("train", found.get("", {}))
         if not training:
             raise DataError(
                 f"data.dataset.root: '{self.config.root}' holds no folders with {SUFFIX} files; make one folder of "
                 f"{SUFFIX} files per class in it"
             )
-        names = in_order(set(training))
-        check_distinct(names, "data.dataset.root")
+        names = in_order(training)
         strangers = sorted({name for classes in found.values() for name in classes} - set(names))
         if strangers:
             raise DataError(
@@ -99,22 +92,3 @@ class TextFolder(Dataset):
             splits={split: rows.astype(np.int64) for split, rows in given.items() if split in found},
             origins=tuple(map(readable, files)),
         )
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
-
-
-def _classes(root: Path) -> dict[str, list[Path]]:
-    """Return the text files of each class folder that has some."""
-    classes: dict[str, list[Path]] = {}
-    for folder in _folders(root):
-        files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
-        texts = [file for file in files if file.suffix.lower() == SUFFIX]
-        if len(texts) < len(files):
-            log.warning(
-                "%s: %d files that are not %s are left out", readable(folder), len(files) - len(texts), SUFFIX
-            )
-        if texts:
-            classes[composed(readable(folder.name))] = texts
-    return classes

@@ -14,6 +14,7 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import open_regular
 from paddle_automl.core.paths import located, readable
 from paddle_automl.inputs.base import Reader
+from paddle_automl.inputs.folders import ItemFiles
 from paddle_automl.inputs.text.decoding import decoded
 
 LARGEST = 64 << 20
@@ -21,6 +22,14 @@ LARGEST = 64 << 20
 _LONGEST_NAME = 1024
 """Longer words of a command line are texts, not names of files."""
 SUFFIX = ".txt"
+
+
+def is_text_name(name: str) -> bool:
+    """Return whether a file's name is that of a text: it ends in .txt, and is not hidden."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() == SUFFIX
+
+
+TEXTS = ItemFiles(f"{SUFFIX} files", is_text_name, hidden=(".", "__"))
 
 
 @dataclass(frozen=True)

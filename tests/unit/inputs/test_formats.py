@@ -12,9 +12,10 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.inputs.folders import look_into
 from paddle_automl.inputs.image import decoding, modes
 from paddle_automl.inputs.image.decoding import Decoder, look_at
-from paddle_automl.inputs.image.files import find_images, is_image_name, look_into
+from paddle_automl.inputs.image.files import IMAGES, find_images, is_image_name
 from paddle_automl.inputs.image.formats import formats_of, image_suffixes, without_texts
 from tests.unit.data import pictures
 
@@ -262,8 +263,8 @@ class TestFolders:
         (flowers / "out" / "run").mkdir(parents=True)
         (flowers / "out" / "run" / "study.db").write_text("x")
         pictures.save(pictures.plain(pictures.RED), flowers / "out" / "run" / "x.png")
-        found = look_into(flowers)
-        assert len(found.images) == 20
+        found = look_into(flowers, IMAGES)
+        assert len(found.items) == 20
         assert found.others == {".heic": 1, "no suffix": 1}
         assert found.results == [flowers / "out" / "run"]
         assert find_images(flowers / "out" / "run") == [flowers / "out" / "run" / "x.png"]

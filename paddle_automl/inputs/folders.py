@@ -1,0 +1,102 @@
+"""What a folder of data holds: the files that are items, other files, and outputs of this program."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from paddle_automl.core.locking import LOCK
+from paddle_automl.core.paths import readable
+
+_IGNORED_FOLDERS = frozenset({"__macosx", "__pycache__", "@eadir", "$recycle.bin"})
+_IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
+_RESULTS = frozenset({"study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams", LOCK})
+"""Files that this program writes: a folder with one of them holds results, and its items are not data."""
+_BEGUN = "config.yaml"
+"""The first file of a training; a data folder may contain a file of this name, but no class folder does."""
+
+
+@dataclass(frozen=True)
+class ItemFiles:
+    """The files that are items of one kind of input."""
+
+    word: str
+    """Several of them in messages, such as ``images``."""
+    is_item: Callable[[str], bool]
+    """Whether a file's name is that of an item."""
+    suffixes: str = ""
+    """The best known suffixes, for messages, where `word` does not say them."""
+    hidden: tuple[str, ...] = (".",)
+    """How names of folders begin that are not looked into."""
+
+    def sees(self, folder: str) -> bool:
+        """Return whether a folder of this name is looked into."""
+        return not folder.startswith(self.hidden) and folder.lower() not in _IGNORED_FOLDERS
+
+
+@dataclass(frozen=True)
+class Found:
+    """The content of a folder at any depth: sorted items, counts of other files by suffix, result folders."""
+
+    items: list[Path] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    results: list[Path] = field(default_factory=list)
+
+
+def is_result(folder: str | Path) -> bool:
+    """Return whether a folder is an output of this program: of a search or a training, or a bundle."""
+    if any(os.path.exists(os.path.join(folder, name)) for name in _RESULTS):
+        return True
+    stages = os.path.join(folder, "stages")
+    return os.path.isdir(stages) and any(name.endswith(".json") for name in os.listdir(stages))
+
+
+def subfolders(folder: Path, files: ItemFiles) -> list[Path]:
+    """Return the folders directly below, sorted by name, without hidden, system and result folders."""
+    with os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in entries if entry.is_dir() and files.sees(entry.name)]
+    return sorted((path for path in found if not _is_left_out(path)), key=_order)
+
+
+def look_into(folder: Path, files: ItemFiles) -> Found:
+    """Return the content of `folder` at any depth; links are followed, each folder once.
+
+    Results of this program below it are left out and listed.
+    """
+    found = Found()
+    seen: set[str] = set()
+    for base, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(base)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        visible = sorted(name for name in folders if files.sees(name))
+        results = {name for name in visible if _is_left_out(os.path.join(base, name))}
+        found.results.extend(Path(base, name) for name in sorted(results))
+        folders[:] = [name for name in visible if name not in results]
+        for name in names:
+            if files.is_item(name):
+                found.items.append(Path(base, name))
+            elif not name.startswith(".") and name.lower() not in _IGNORED_FILES:
+                found.others[os.path.splitext(name)[1].lower() or "no suffix"] += 1
+    found.items.sort(key=_order)
+    return found
+
+
+def counted(others: Mapping[str, int]) -> str:
+    """Return suffixes with their counts, most frequent first, for messages."""
+    ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    more = f", and {len(ordered) - 8} others" if len(ordered) > 8 else ""
+    return ", ".join(f"{count} {readable(suffix)}" for suffix, count in ordered[:8]) + more
+
+
+def _is_left_out(folder: str | Path) -> bool:
+    return is_result(folder) or os.path.exists(os.path.join(folder, _BEGUN))
+
+
+def _order(path: Path) -> tuple[str, bytes]:
+    return readable(path), os.fsencode(path)
