@@ -22,6 +22,7 @@ from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import best_table
 from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages.choice import name_of
 from paddle_automl.tasks.metrics.base import METRICS
 from paddle_automl.tasks.metrics.spelling import text_of
 
@@ -95,6 +96,8 @@ def _print_gain(console: Console, result: SearchResult) -> None:
 
 
 def _source_text(result: SearchResult) -> str:
+    if result.bundle.kept:
+        return f"an earlier bundle, of {name_of(result.source)}: {result.bundle.kept}"
     source = RunFolder(result.output).inside(result.source)
     if result.refit is not None and source.path == RunFolder(result.output).refit.path:
         return f"the refit of trial {result.best.number}'s configuration ({result.refit.epochs_run} epochs)"

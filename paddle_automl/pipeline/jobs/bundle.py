@@ -60,6 +60,8 @@ class BundleResult(Section):
 
     notes: Sequence[str] = ()
     """What has changed in the data since the training."""
+    kept: str = ""
+    """Why this earlier bundle was kept instead of the one that was asked for; empty: it is that one."""
 
     def parity_text(self) -> str:
         """Return one sentence: the verdict, the figures and where the difference is largest."""

@@ -39,7 +39,7 @@ class ExportRequest:
 
     With `test` the test split is used now. `validation` are scores measured earlier, which are used instead of
     measuring them now; `note` is shown with the metrics. With `keep_verified` a verified bundle is not replaced by
-    one that is not.
+    one that is not; the result is then the earlier bundle, and `BundleResult.kept` says why.
     """
 
     config: RunConfig
@@ -61,12 +61,16 @@ def run(request: ExportRequest, worker: Worker) -> BundleResult:
     enter(worker)
     if not (request.keep_verified and _is_verified(request.bundle)):
         return BundleResult.of(_exported(request, request.bundle, worker), changes())
+    kept = ""
     prefix = leftover_prefix(request.bundle.name)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=request.bundle.parent) as scratch:
         made = _exported(request, Path(scratch) / request.bundle.name, worker)
         if made.verified:
             _copy(made.folder, request.bundle)
-    return BundleResult.of(Bundle.open(request.bundle), changes())
+        else:
+            found = made.info.parity
+            kept = f"the new one is {'NOT verified: not compared' if found is None else found.describe()}"
+    return BundleResult.of(Bundle.open(request.bundle), changes()).model_copy(update={"kept": kept})
 
 
 def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:

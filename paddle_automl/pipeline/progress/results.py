@@ -26,7 +26,8 @@ class SearchResult:
 
     `ended` says why no more trials were started; `best` is the first trial of the winning configuration and
     `best_config` the configuration that trains it again; `source` is the folder, relative to `output`, whose
-    weights were exported: one of the winner's own runs, or the refit; `configurations` are those with a result, the
+    weights were exported: one of the winner's own runs, or the refit, or that of an earlier bundle that was kept
+    (`BundleResult.kept`), empty if these weights are gone; `configurations` are those with a result, the
     winner first, each with all its runs; `pareto` are the first trials of those that no other dominates. `refit`
     and `compression` are None if there was none. `stage_seconds` are the times of the stages.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -17,10 +17,11 @@ from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.score import ScoreRequest
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.base import STAGES, Stage
-from paddle_automl.pipeline.stages.choice import source_of, winner
+from paddle_automl.pipeline.stages.choice import name_of, source_of, winner
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
 from paddle_automl.pipeline.stages.fine_tune import ALL_DATA, validation_of
-from paddle_automl.pipeline.stages.interim import MANIFEST, interim_of
+from paddle_automl.pipeline.stages.interim import MANIFEST, NOTE, interim_of, write_interim
+from paddle_automl.pipeline.stages.manifest import former_result, hash_of
 from paddle_automl.pipeline.stages.refit import refit_of
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
@@ -32,6 +33,8 @@ MEASURED_BEFORE = (
 REJECTION_FRACTION = 0.1
 """Fraction of the budget for choosing the rejection score."""
 LEAST_REJECTION_S = 1.0
+WEIGHTS = "weights"
+"""Key of the SHA-256 of the exported weights in the result."""
 
 
 @STAGES.register("export")
@@ -63,32 +66,61 @@ class Export(Stage):
             return False
         try:
             Bundle.open(run.folder.bundle)
-            bundle_in(result)
+            # Where an earlier bundle was kept, this one is still to be made.
+            return not bundle_in(result).kept
         except AutoMLError:
             return False
-        return True
 
     def work(self, run: Run, until: float | None) -> dict[str, Any]:
-        """Return the bundle's record, and the folder of its weights relative to the output as `source`."""
+        """Return the bundle's record, and the folder of its weights relative to the output as `source`.
+
+        Without time, or if the new bundle does not pass its parity check, these are those of the earlier bundle,
+        and `BundleResult.kept` says why.
+        """
         chosen = winner(run)
         source = source_of(run, chosen, refit_of(run))
-        interim = interim_of(run.folder)
+        wanted, earlier = run.folder.relative(source), earlier_of(run)
         try:
             result = self._export(run, chosen, source, until)
         except TimeUpError:
-            if interim is None:
+            if earlier is None:
                 raise SearchFailedError(
                     f"budget.time: no time was left to export trial {chosen.first.number}; raise budget.time and "
                     "run the same command again: finished trials stay"
                 ) from None
-            number, result = interim
-            source = run.folder.trial(number)
+            untested = "untested " if earlier.untested else ""
             run.observer.on_message(
-                f"no time was left for the final export; the untested bundle of trial {number} is kept"
+                f"no time was left for the final export, of {name_of(wanted)}; the {untested}bundle of "
+                f"{name_of(earlier.source)} is kept. Raise budget.time and run the same command again to make it"
             )
-        else:
+            kept = earlier.result.model_copy(update={"kept": "no time was left for the final export"})
+            return recorded(run, kept, earlier.source)
+        if not result.kept:
             run.folder.manifest(MANIFEST).unlink(missing_ok=True)
-        return {**result.model_dump(mode="json"), "source": run.folder.relative(source)}
+            return recorded(run, result, wanted)
+        run.observer.on_message(
+            f"the final export, of {name_of(wanted)}, is not used: {result.kept}. {run.folder.bundle} keeps the "
+            f"verified bundle of {name_of(earlier.source if earlier else '')}. If the difference is acceptable, "
+            "allow it in deployment.parity and run the same command again"
+        )
+        if earlier is None:
+            return recorded(run, result, "")
+        return recorded(run, self._tested(run, earlier, result, until), earlier.source)
+
+    def _tested(self, run: Run, earlier: Earlier, kept: BundleResult, until: float | None) -> BundleResult:
+        """Return the record of a bundle that is kept, tested once if it was made during the search."""
+        if not earlier.untested:
+            return kept
+        trial = run.folder.inside(earlier.source)
+        request = ScoreRequest(load_config(RunConfig, trial.config), run.folder.bundle, run.shared)
+        job = job_of("score", request, run.folder.log("export"), run.config)
+        try:
+            shown = run.observer.job("testing the exported bundle once")
+            result = call(run.executor, job, BundleResult, shown, until)
+        except TimeUpError:
+            return kept
+        write_interim(run.folder, int(trial.path.name), result)
+        return result.model_copy(update={"kept": kept.kept})
 
     def _export(self, run: Run, chosen: Configuration, source: RunFolder, until: float | None) -> BundleResult:
         interim = interim_of(run.folder)
@@ -153,6 +185,44 @@ def _within(seconds: float, spare: float | None) -> float:
     return min(seconds, spare) if spare >= LEAST_REJECTION_S else 0.0
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """The bundle that the final one is to replace."""
+
+    result: BundleResult
+    source: str
+    """The folder of its weights relative to the output; empty if they are gone or others now."""
+    untested: bool
+
+
+def earlier_of(run: Run) -> Earlier | None:
+    """Return the bundle of the trials, or the final one of an earlier start, or None without a known one."""
+    interim = interim_of(run.folder)
+    if interim is not None:
+        number, result = interim
+        return Earlier(result, run.folder.relative(run.folder.trial(number)), result.metrics.get("note") == NOTE)
+    former = former_result(run.folder.manifest(Export.name))
+    if not isinstance(former, dict):
+        return None
+    try:
+        Bundle.open(run.folder.bundle)
+        result, source = bundle_in(former), str(former["source"])
+    except (AutoMLError, KeyError):
+        return None
+    weights = run.folder.inside(source).weights
+    # A trial's weights stay as they are, or are deleted; a refit is trained again.
+    if not weights.is_file() or former.get(WEIGHTS) not in (None, hash_of(weights)):
+        source = ""
+    return Earlier(result, source, untested=False)
+
+
+def recorded(run: Run, result: BundleResult, source: str) -> dict[str, Any]:
+    """Return what the manifest records of a bundle from the weights in the folder `source`."""
+    weights = run.folder.inside(source).weights
+    found = hash_of(weights) if source and weights.is_file() else None
+    return {**result.model_dump(mode="json"), "source": source, WEIGHTS: found}
+
+
 def bundle_of(run: Run) -> BundleResult:
     """Return the record of this run's final bundle."""
     return bundle_in(run.results[Export.name])
@@ -160,4 +230,4 @@ def bundle_of(run: Run) -> BundleResult:
 
 def bundle_in(result: Mapping[str, Any]) -> BundleResult:
     """Return the record of the bundle in a result of this stage; raises ConfigError if it is not one."""
-    return validate(BundleResult, {key: value for key, value in result.items() if key != "source"})
+    return validate(BundleResult, {key: value for key, value in result.items() if key not in ("source", WEIGHTS)})

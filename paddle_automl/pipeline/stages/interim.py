@@ -83,7 +83,7 @@ class InterimBundle(Background):
             self.run.observer.on_message(f"the bundle of trial {number} could not be made: {error}")
             return
         self._exported = number
-        write_json(self.run.folder.manifest(MANIFEST), {"trial": number, "result": result.model_dump(mode="json")})
+        write_interim(self.run.folder, number, result)
         state = "a verified bundle" if result.verified else "a bundle, not verified,"
         self.run.observer.on_message(f"{state} of trial {number} is now in {self.run.folder.bundle}")
 
@@ -94,6 +94,11 @@ class InterimBundle(Background):
         config = config.model_copy(update={"deployment": config.deployment.model_copy(update={"formats": ()})})
         request = ExportRequest(config, trial.path, run.folder.bundle, run.shared, test=False, note=NOTE)
         return job_of("export", request, run.folder.log("interim"), run.config)
+
+
+def write_interim(folder: RunFolder, number: int | None, result: BundleResult) -> None:
+    """Record that the folder holds the bundle of a trial, which is not the final one."""
+    write_json(folder.manifest(MANIFEST), {"trial": number, "result": result.model_dump(mode="json")})
 
 
 def interim_of(folder: RunFolder) -> tuple[int, BundleResult] | None:

@@ -26,7 +26,7 @@ def run_once(
 
     It is intact if `is_intact` says so and the files of `outputs` have the same content as then. The manifest holds
     the hash of the inputs, those of the files, and the result; it is written after the work, so work that was
-    killed is done again.
+    killed is done again. Until then the manifest holds the last result before as `former`.
     """
     key = digest(inputs)
     recorded = read_manifest(manifest)
@@ -35,11 +35,20 @@ def run_once(
         if is_intact(result) and _unchanged(recorded.get("files"), outputs()):
             logger.debug("%s: nothing has changed, its earlier result is used", manifest.stem)
             return result
-    manifest.unlink(missing_ok=True)
+    former = None if recorded is None else recorded.get("result", recorded.get("former"))
+    if former is None:
+        manifest.unlink(missing_ok=True)
+    else:
+        write_json(manifest, {"stage": manifest.stem, "former": former})
     result = work()
     files = {os.path.relpath(file, manifest.parent): hash_of(file) for file in outputs() if file.is_file()}
     write_json(manifest, {"stage": manifest.stem, "inputs": key, "files": files, "result": result})
     return result
+
+
+def former_result(manifest: Path) -> Any:
+    """Return the last result of the work that runs now, from other inputs or damaged since, or None."""
+    return (read_manifest(manifest) or {}).get("former")
 
 
 def hash_of(file: Path) -> str:

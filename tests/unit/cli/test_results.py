@@ -66,10 +66,15 @@ def test_a_dry_run_names_the_files_that_are_left_out():
 
 
 def test_where_the_exported_weights_come_from(tmp_path):
-    def told(source, refit=True):
+    def told(source, refit=True, kept=""):
         best, record = SimpleNamespace(number=3), SimpleNamespace(epochs_run=9) if refit else None
-        return _source_text(SimpleNamespace(output=tmp_path, source=source, refit=record, best=best))
+        bundle = SimpleNamespace(kept=kept)
+        found = SimpleNamespace(output=tmp_path, source=source, refit=record, best=best, bundle=bundle)
+        return _source_text(found)
 
     assert told("refit") == "the refit of trial 3's configuration (9 epochs)"
     assert told("trials/0003", refit=False) == "the weights of trial 3: there was no refit"
     assert told("fine_tuned/low_rate").startswith("the network of trial 3, fine-tuned (fine_tuned/low_rate)")
+    late = "no time was left for the final export"
+    assert told("trials/0001", kept=late) == f"an earlier bundle, of trial 1: {late}"
+    assert told("", kept=late) == f"an earlier bundle, of a network whose weights are gone: {late}"

@@ -186,9 +186,11 @@ def test_a_verified_bundle_is_not_replaced_by_one_that_is_not(executor, labels, 
         return call(executor, job_of("export", request, tmp_path / "log", config), BundleResult)
 
     assert not export(True, "first").verified
-    assert export(False, "second").verified
+    second = export(False, "second")
+    assert (second.verified, second.kept) == (True, "")
     kept = export(True, "third")
     assert kept.verified
+    assert kept.kept.startswith("the new one is NOT verified: ")
     assert kept.metrics["note"] == "second"
     assert "test" not in kept.metrics
     request = ScoreRequest(config, target, shared_of(config))

@@ -15,7 +15,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.trials import identity, trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage, in_order
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, WORTHWHILE, Estimates
-from paddle_automl.pipeline.stages.manifest import read_manifest, run_once
+from paddle_automl.pipeline.stages.manifest import former_result, read_manifest, run_once
 from paddle_automl.pipeline.stages.run import _from_other_studies
 from paddle_automl.pipeline.stages.search import _Reserve, controller_of, limits_of, scheduler_of
 from paddle_automl.search.limits import SearchLimits
@@ -88,7 +88,7 @@ def test_a_search_that_is_continued_plans_the_same_refit(tmp_path):
     first = Estimates(run.config)
     first.learn(trials)
     coordinator = SimpleNamespace(limits=SearchLimits(trials=2))
-    _Reserve(coordinator, run, STAGES["search"]()).replay()
+    _Reserve(coordinator, run, STAGES["search"]()).replay(None)
     assert run.estimates.planned_epochs == first.planned_epochs > 36
     assert coordinator.limits.deadline is not None
 
@@ -129,16 +129,19 @@ def test_a_stage_is_done_once_for_the_same_inputs_as_long_as_its_result_stands(t
     assert go({"a": 2}) == 3
 
 
-def test_work_that_breaks_leaves_no_manifest(tmp_path):
+def test_work_that_breaks_leaves_no_result(tmp_path):
     file = tmp_path / "s.json"
     run_once(file, 1, lambda _: True, lambda: "old")
+    assert former_result(file) is None
 
     def broken():
         raise RuntimeError("no")
 
-    with pytest.raises(RuntimeError):
-        run_once(file, 2, lambda _: True, broken)
-    assert read_manifest(file) is None
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            run_once(file, 2, lambda _: True, broken)
+        assert read_manifest(file) == {"stage": "s", "former": "old"}
+        assert former_result(file) == "old"
     file.write_text("{cut")
     assert read_manifest(file) is None
     assert run_once(file, 2, lambda _: True, lambda: "new") == "new"
