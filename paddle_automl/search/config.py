@@ -51,7 +51,8 @@ class SearchConfig(Section):
     workers: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Trials that run in parallel; auto: as many as the cores allow."""
     keep_checkpoints: int = Field(default=5, ge=1)
-    """Number of best trials whose weights are kept; the weights of the others are deleted at once."""
+    """Number of best trials whose weights are kept, and of the best of those that no scheduler or deadline cut
+    short; the weights of the others are deleted at once."""
     first: Sequence[dict[str, Any]] | Literal["auto"] = ()
     """Configurations that are tried first, after the configuration's own values: each a mapping of dotted keys of
     the space to values, such as {model.backbone.width: 32}; for other keys the configuration's values hold.

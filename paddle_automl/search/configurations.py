@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from paddle_automl.search.learning.encoding import Encoding
-from paddle_automl.search.learning.estimates import estimate
+from paddle_automl.search.learning.estimates import FEWEST, estimate
 from paddle_automl.search.learning.final_choice import next_repeat, ranked, winner
 from paddle_automl.search.objective import Objective, costs_of, excess_of
 from paddle_automl.search.records import TrialRecord
@@ -17,8 +17,9 @@ from paddle_automl.search.records import TrialRecord
 class Configuration:
     """One configuration: its first trial, and all its runs that ended with a result.
 
-    `values` are the objectives' means over the runs, without repeats that the deadline cut short. `failed` counts
-    the repeats that failed by themselves.
+    `values` are the objectives' means over the runs, without repeats that the deadline cut short. A first trial
+    that was stopped before its end is none of the runs once there is a whole repeat. `failed` counts the repeats
+    that failed by themselves.
     """
 
     first: TrialRecord
@@ -31,6 +32,11 @@ class Configuration:
         """The lowest and the highest value of the first objective."""
         values = [run.values[0] for run in self.runs if run.values]
         return min(values), max(values)
+
+    @property
+    def partial(self) -> bool:
+        """Whether no run is one of the whole training."""
+        return all(run.partial for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def final_choice(found: Sequence[Configuration], objectives: Sequence[Objective]
     if not allowed or len(allowed[0].runs) + allowed[0].failed < 2:
         return None
     winner, objective = allowed[0], objectives[0]
-    observed = min(allowed, key=lambda item: _by_first_run(item, objectives))
+    observed = min(_may_win(allowed), key=lambda item: _by_first_run(item, objectives))
     gain = objective.cost(observed.values[0]) - objective.cost(winner.values[0])
     return FinalChoice(
         winner,
@@ -86,15 +92,21 @@ def ranked_configurations(records: Sequence[TrialRecord], objectives: Sequence[O
     return [allowed[place] for place in order] + beyond
 
 
+def whole_configurations(found: Sequence[Configuration]) -> list[Configuration]:
+    """Return the configurations with a run of the whole training."""
+    return [item for item in found if not item.partial]
+
+
 def settled_configurations(
     found: Sequence[Configuration], objectives: Sequence[Objective], encoding: Encoding
 ) -> list[Configuration]:
     """Return ranked configurations with the one to ship first, the others in their order.
 
     It is one of the finalists within the limits, whose weights are kept, by the estimates of `final_choice.winner`:
-    the default's configuration, unless another is surely better.
+    the default's configuration, unless another is surely better. Without enough whole runs for an estimate the
+    order is that of `found`.
     """
-    whole = [item for item in found if not _beyond(item, objectives) and item.first.state == "complete"]
+    whole = whole_configurations([item for item in found if not _beyond(item, objectives)])
     if not whole:
         return list(found)
     costs = _costs(whole, objectives)
@@ -115,6 +127,7 @@ def to_repeat(
     among them.
     """
     allowed = [item for item in ranked_configurations(records, objectives) if not _beyond(item, objectives)]
+    allowed = _may_win(allowed)
     allowed.sort(key=lambda item: _by_first_run(item, objectives))
     # Only the number of running repeats matters.
     costs = [
@@ -127,8 +140,14 @@ def to_repeat(
 
 def _baseline_of(found: Sequence[Configuration]) -> int | None:
     """Return the place of the configuration's own values, if they were tried to the end."""
-    whole = [place for place, item in enumerate(found) if item.first.baseline and item.first.state == "complete"]
+    whole = [place for place, item in enumerate(found) if item.first.baseline and not item.partial]
     return whole[0] if whole else None
+
+
+def _may_win(allowed: Sequence[Configuration]) -> list[Configuration]:
+    """Return those of the configurations within the limits that `settled_configurations` may choose."""
+    whole = whole_configurations(allowed)
+    return whole if len(whole) >= FEWEST else list(allowed)
 
 
 def _beyond(item: Configuration, objectives: Sequence[Objective]) -> bool:
@@ -136,7 +155,7 @@ def _beyond(item: Configuration, objectives: Sequence[Objective]) -> bool:
 
 
 def _by_first_run(item: Configuration, objectives: Sequence[Objective]) -> tuple[float, ...]:
-    values = item.first.values or ()
+    values = item.runs[0].values or ()
     return (*costs_of(values, objectives), item.first.number)
 
 
@@ -153,9 +172,12 @@ def _grouped(records: Sequence[TrialRecord]) -> list[Configuration]:
             failed[first] = failed.get(first, 0) + 1
     result = []
     for number, runs in groups.items():
+        whole = [run for run in runs if not run.partial]
+        # A part of a training says little about the whole one.
+        first, runs = runs[0], whole or runs
         columns = zip(*(run.values or () for run in runs), strict=True)
         values = tuple(fmean(column) for column in columns)
-        result.append(Configuration(runs[0], tuple(runs), values, failed.get(number, 0)))
+        result.append(Configuration(first, tuple(runs), values, failed.get(number, 0)))
     return result
 
 

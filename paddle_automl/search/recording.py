@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from paddle_automl.search.faults import storing
 from paddle_automl.search.objective import Objective, values_of
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import INFEASIBLE, INTERRUPTED, KILLED, TrialRecord
+from paddle_automl.search.records import CONVERGED, INFEASIBLE, INTERRUPTED, KILLED, TrialRecord
 from paddle_automl.search.standings import Standings
 from paddle_automl.search.storage import MOST_KILLS, enqueue_again, kills_of, set_intermediate, set_mark
 from paddle_automl.space import SearchSpace
@@ -46,9 +46,20 @@ class Recording(Standings):
 
     @storing
     def prune(
-        self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float], reason: str
+        self,
+        number: int,
+        metrics: Mapping[str, float],
+        curve: Mapping[int, float],
+        reason: str,
+        *,
+        converged: bool = False,
     ) -> list[TrialRecord]:
-        """Record a trial that was stopped early, with its metrics so far."""
+        """Record a trial that was stopped early, with its metrics so far.
+
+        A `converged` one no longer improved: its result counts as that of a whole training.
+        """
+        if converged:
+            set_mark(self._study, number, CONVERGED, True)
         return self._end(number, TrialState.PRUNED, metrics=dict(metrics), curve=curve, reason=reason)
 
     @storing
@@ -88,6 +99,8 @@ class Recording(Standings):
         values = original.values if state == TrialState.COMPLETE else None
         if original.infeasible:
             set_mark(self._study, record.number, INFEASIBLE, True)
+        if original.converged:
+            set_mark(self._study, record.number, CONVERGED, True)
         ended = self._end(
             record.number,
             state,

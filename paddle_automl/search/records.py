@@ -27,6 +27,8 @@ KILLED = "killed"
 """Marks a trial that was running when its search was killed."""
 INFEASIBLE = "infeasible"
 """Marks a trial whose network is beyond a constraint."""
+CONVERGED = "converged"
+"""Marks a trial that was stopped because it no longer improved, not because others were better."""
 KILLED_TWICE = "the search was killed twice while these choices ran"
 """Reason of a trial whose choices are not run again."""
 
@@ -55,6 +57,7 @@ class _Attributes(BaseModel):
     unasked: bool = False
     killed: bool = False
     infeasible: bool = False
+    converged: bool = False
 
 
 def checked_attributes(trial: FrozenTrial) -> _Attributes:
@@ -75,7 +78,7 @@ class TrialRecord:
     whose results were copied instead of running this one; `retry_of` that of an interrupted trial. `repeat` counts
     from 1: such a trial runs the configuration of trial `repeat_of` again with another seed. `warm_start` marks the
     best of another study, `baseline` the configuration's own values. An `infeasible` one was not trained: its
-    network is beyond `search.constraints`.
+    network is beyond `search.constraints`. A `converged` one was stopped because it no longer improved.
     """
 
     number: int
@@ -95,11 +98,17 @@ class TrialRecord:
     baseline: bool = False
     warm_start: bool = False
     infeasible: bool = False
+    converged: bool = False
 
     @property
     def finished(self) -> bool:
         """Whether the trial ended with a result: complete or pruned."""
         return self.state in ("complete", "pruned")
+
+    @property
+    def partial(self) -> bool:
+        """Whether its result is that of a part of its training: others were better, or the time was up."""
+        return self.state == "pruned" and not self.converged
 
     @property
     def counted(self) -> bool:
@@ -133,6 +142,7 @@ class TrialRecord:
             baseline=known.baseline,
             warm_start=known.warm_start,
             infeasible=known.infeasible,
+            converged=known.converged,
         )
 
 

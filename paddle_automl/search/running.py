@@ -25,6 +25,7 @@ class RunningTrial:
     reports: dict[int, tuple[float | None, ...]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
+    converged: bool = False
     kill_at: float | None = None
 
     @property
@@ -86,6 +87,7 @@ class Running:
                 trial.stopped = NO_TIME
             elif usable and self._stops(event):
                 trial.stopped = f"stopped by the scheduler after epoch {event.epoch}"
+                trial.converged = not self.scheduler.cuts_short
         return not trial.stopped
 
     def _stops(self, event: Reported) -> bool:
@@ -109,7 +111,8 @@ class Running:
         try:
             metrics = _metrics(event.result)
             if trial.stopped:
-                return self.study.prune(event.id, metrics or trial.usable_metrics, trial.curve, trial.stopped)
+                reached = metrics or trial.usable_metrics
+                return self.study.prune(event.id, reached, trial.curve, trial.stopped, converged=trial.converged)
             return self.study.complete(event.id, metrics, trial.curve)
         except TrialError as error:
             return self.study.fail(event.id, str(error), trial.curve)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paddle_automl.search.configurations import Configuration, ranked_configurations
+from paddle_automl.search.configurations import Configuration, ranked_configurations, whole_configurations
 from paddle_automl.search.objective import Objective, costs_of, excess_of, pareto_front
 from paddle_automl.search.records import TrialRecord
 
@@ -40,8 +40,13 @@ class Standings:
         return found[0].first
 
     def best_numbers(self, count: int) -> list[int]:
-        """Return the best run of each of the `count` best configurations: checkpoints worth keeping."""
-        return [self.best_run(item) for item in self.configurations()[:count]]
+        """Return the best run of each of the `count` best configurations: checkpoints worth keeping.
+
+        The `count` best of those that were trained to their end are among them, because one of these may win.
+        """
+        found = self.configurations()
+        chosen = [*found[:count], *whole_configurations(found)[:count]]
+        return list(dict.fromkeys(self.best_run(item) for item in chosen))
 
     def best_run(self, item: Configuration) -> int:
         """Return the number of the best run of a configuration."""
@@ -49,7 +54,9 @@ class Standings:
 
     def finalists(self, count: int) -> list[int]:
         """Return the trials with the best first runs, the candidates for repeats."""
-        return [record.number for record in sorted(self.ranking(), key=self._rank)[:count]]
+        found = sorted(self.configurations(), key=lambda item: self._rank(item.runs[0]))
+        chosen = [*found[:count], *whole_configurations(found)[:count]]
+        return list(dict.fromkeys(item.first.number for item in chosen))
 
     def pareto(self) -> list[TrialRecord]:
         """Return the first trials of the configurations within the limits that none dominates."""

@@ -37,6 +37,9 @@ class Scheduler(ABC):
     """
 
     name: ClassVar[str]
+    cuts_short: ClassVar[bool] = True
+    """Whether a trial that it stops might have become better: the final choice is then among the others. False if
+    it only saves epochs that no longer improve a trial."""
 
     class Config(PluginConfig):
         """No options."""

@@ -17,6 +17,8 @@ class Patience(Scheduler):
     epoch is an improvement if it beats each earlier one in some objective.
     """
 
+    cuts_short = False
+
     class Config(PluginConfig):
         """Options of patience."""
 

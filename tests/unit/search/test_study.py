@@ -5,8 +5,19 @@ import sqlite3
 import pytest
 
 from paddle_automl.core.errors import StudyError, TrialError
+from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
-from tests.unit.search.helpers import ACCURACY, SMALL, SPACE, TWO, controller, open_study
+from tests.unit.search.helpers import (
+    ACCURACY,
+    SMALL,
+    SPACE,
+    TWO,
+    controller,
+    open_study,
+    scheduler,
+    script,
+    search,
+)
 
 
 def done(study, number, accuracy, **metrics):
@@ -177,3 +188,52 @@ def test_pruned_trials_may_be_the_best(tmp_path):
         done(study, study.ask(controller()).number, 0.5)
         study.prune(study.ask(controller()).number, {"accuracy": 0.6}, {1: 0.6}, "no time left")
         assert study.best().number == 1
+
+
+def test_what_a_stop_means_is_kept(tmp_path):
+    """A trial whose last epochs no longer improved it has a finished result; one that lost a comparison has not."""
+    curves = [(0.5, 0.6, 0.7, 0.8), (0.4, 0.4, 0.4, 0.9), (0.6, 0.7, 0.8, 0.9)]
+
+    def stopped(folder, rule):
+        with open_study(folder) as study:
+            search(
+                study, lambda r: script(*curves[r.number]), limits=SearchLimits(trials=3), scheduler=rule, epochs=4
+            )
+        with open_study(folder) as study:
+            return study.records()[1]
+
+    finished = stopped(tmp_path / "patience", scheduler("patience", epochs=2))
+    assert (finished.state, finished.converged, finished.partial) == ("pruned", True, False)
+    cut = stopped(tmp_path / "asha", scheduler("asha"))
+    assert (cut.state, cut.converged, cut.partial) == ("pruned", False, True)
+
+
+def test_with_patience_the_best_trial_is_shipped(tmp_path):
+    """Nearly every good trial is stopped by it."""
+
+    def script_of(record):
+        number = record.number
+        best = 0.3 + 0.02 * number
+        curve = [0.1, best - 0.1, best - 0.05, best] if number < 11 else [0.1, best, 0.4, 0.4]
+        return script(*curve, end={"metrics": {"accuracy": best}})
+
+    with open_study(tmp_path) as study:
+        rule = scheduler("patience", epochs=2)
+        search(study, script_of, limits=SearchLimits(trials=16), scheduler=rule, epochs=5)
+        assert [record.state for record in study.records()] == ["complete"] * 11 + ["pruned"] * 5
+        assert study.settled()[0] == study.configurations()[0]
+        assert study.settled()[0].first == study.best()
+
+
+def test_the_weights_of_those_that_may_win_are_kept(tmp_path):
+    """A trial that was cut short may look best; from some number of whole trials on it cannot win."""
+    with open_study(tmp_path) as study:
+        for number in range(20):
+            found, accuracy = study.ask(controller()).number, 0.5 + number / 100
+            if number < 12:
+                study.complete(found, {"accuracy": accuracy}, {1: accuracy})
+            else:
+                study.prune(found, {"accuracy": accuracy}, {1: accuracy}, "no time left")
+        assert study.best_numbers(3) == [19, 18, 17, 11, 10, 9]
+        assert study.finalists(2) == [19, 18, 11, 10]
+        assert study.best_run(study.settled()[0]) in study.best_numbers(5)

@@ -26,7 +26,7 @@ def estimates(costs, runs=None):
 
 
 def records(costs, baseline=0):
-    params = [{"x": float(x)} for x in PLACES]
+    params = [{"x": float(x)} for x in PLACES[: len(costs)]]
     return [
         TrialRecord(n, p, "complete", values=(float(c),), metrics={"loss": float(c)}, baseline=n == baseline)
         for n, (p, c) in enumerate(zip(params, costs, strict=True))
@@ -88,3 +88,44 @@ def test_settled_configurations_have_the_shipped_one_first():
     assert [item.first.number for item in settled[1:]] == rest
     limited = (Objective(metric="loss", goal="minimize", limit=-1.0),)
     assert settled_configurations(found, limited, ENCODING) == found
+
+
+def stopped(number, cost, converged=False, **more):
+    """Return a trial that the scheduler stopped."""
+    params = {"x": 0.5 + number / 1000}
+    return TrialRecord(number, params, "pruned", values=(cost,), converged=converged, **more)
+
+
+def test_a_trial_that_no_longer_improved_may_be_shipped():
+    """Patience only saves epochs; a trial that lost a comparison was not trained to its end."""
+    whole = records(np.linspace(0.20, 0.19, 12), baseline=None)
+    good = [stopped(number, 0.1 - number / 1000, converged=True) for number in range(12, 20)]
+    found = ranked_configurations([*whole, *good], COST)
+    assert settled_configurations(found, COST, ENCODING)[0].first.number == found[0].first.number == 19
+    assert to_repeat([*whole, *good], COST, 5, []) == 19
+    cut = [stopped(number, 0.1 - number / 1000) for number in range(12, 20)]
+    found = ranked_configurations([*whole, *cut], COST)
+    assert found[0].first.number == 19
+    assert settled_configurations(found, COST, ENCODING)[0].first.state == "complete"
+
+
+def test_a_trial_that_lost_a_comparison_is_not_repeated_where_it_cannot_win():
+    whole = records(np.linspace(0.20, 0.19, 12), baseline=None)
+    cut = stopped(12, 0.1)
+    assert to_repeat([*whole, cut], COST, 5, []) == 11
+    # Below that number of whole trials it may win, as before.
+    assert to_repeat([*whole[: FEWEST - 1], cut], COST, 5, []) == 12
+
+
+def test_a_part_of_a_run_is_not_averaged_with_whole_repeats():
+    whole = records(np.linspace(0.20, 0.19, 12), baseline=None)
+    cut = stopped(12, 0.5)
+    again = TrialRecord(13, cut.params, "complete", values=(0.1,), repeat_of=12, repeat=1)
+    found = ranked_configurations([*whole, cut, again], COST)
+    assert (found[0].first.number, found[0].values, [run.number for run in found[0].runs]) == (12, (0.1,), [13])
+    assert not found[0].partial
+    (alone,) = ranked_configurations([cut], COST)
+    assert (alone.values, alone.partial) == ((0.5,), True)
+    whole_run = stopped(12, 0.5, converged=True)
+    (both,) = ranked_configurations([whole_run, again], COST)
+    assert both.values == (pytest.approx(0.3),)
