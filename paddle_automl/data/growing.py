@@ -27,9 +27,10 @@ def grown(data: Data, now: ItemList, old: ItemList, config: DataConfig, *, seed:
     """Return the splits of data that hold those of `old` and new items.
 
     `now` are all items as they are, in no split yet. Old items keep their split, whatever their file is called now.
-    New items are split in the fractions of `config`, or as the data set itself defines; one with the content of an
-    old item is in no split. The classes keep their numbers, and new ones are appended. What is new is logged.
-    Raises DataError if the old items or a class of them are gone, or if a new class has too few items.
+    New items are split in the fractions of `config`, or as the data set itself defines; one that is a copy of an
+    old item, by the bytes of its file or by what is read of it, is in no split. The classes keep their numbers, and
+    new ones are appended. What is new is logged. Raises DataError if the old items or a class of them are gone, or
+    if a new class has too few items.
     """
     if data.samples.targets.kind != "classes":
         raise DataError(f"data.dataset: only data with one class per {word} can grow")
@@ -43,7 +44,9 @@ def grown(data: Data, now: ItemList, old: ItemList, config: DataConfig, *, seed:
     _check_old(now, old, found, data.samples.targets, word)
     names = (*old.target_names, *(name for name in now.target_names if name not in set(old.target_names)))
     targets, _ = with_names(data.samples.targets, names)
+    known = np.flatnonzero(found.rows != NOWHERE)
     again = np.isin(now.content[found.added], old.content)
+    again |= np.isin(data.content[found.added], data.content[known])
     new = found.added[~again]
     if not len(new):
         raise DataError(f"data.dataset: holds no new {word}s: all of them are in the earlier training already")
@@ -56,7 +59,12 @@ def grown(data: Data, now: ItemList, old: ItemList, config: DataConfig, *, seed:
         listing = ", ".join(f"'{shown(name)}'" for name in unlearned)
         raise DataError(f"data.split: no {word} of the classes {listing} is for training; add {word}s of them")
     listed = replace(now, splits=splits, folds=None, target_names=names)
-    _tell(listed, old, new, found.added[again], found, word)
+    classes = dict(zip(data.content[known].tolist(), old.targets[found.rows[known]].tolist(), strict=True))
+    repeated = found.added[again]
+    before = np.array(
+        [classes.get(content, NOWHERE) for content in data.content[repeated].tolist()], dtype=np.int64
+    )
+    _tell(listed, old, new, repeated, int((before != now.targets[repeated]).sum()), found, word)
     return Known(listed.indices(), targets, listed)
 
 
@@ -140,8 +148,10 @@ def _strata(targets: RawTargets, rows: np.ndarray, *, every: bool) -> Strata:
     return Strata(values, tuple(targets.names[number] for number in present), every=every)
 
 
-def _tell(listed: ItemList, old: ItemList, new: np.ndarray, again: np.ndarray, found: Match, word: str) -> None:
-    """Log what is new, and what is left out."""
+def _tell(
+    listed: ItemList, old: ItemList, new: np.ndarray, again: np.ndarray, others: int, found: Match, word: str
+) -> None:
+    """Log what is new, and what is left out: copies `again` of old items, `others` of them in another class."""
     counts = ", ".join(
         f"{int((listed.splits[new] == number).sum())} for {'training' if name == 'train' else name}"
         for number, name in enumerate(SPLITS)
@@ -149,8 +159,6 @@ def _tell(listed: ItemList, old: ItemList, new: np.ndarray, again: np.ndarray, f
     log.warning("%d new %s%s: %s", len(new), word, "" if len(new) == 1 else "s", counts)
     if len(again):
         text = counted(listed, again, word, "is in the old data already", "are in the old data already")
-        classes = dict(zip(old.content.tolist(), old.targets.tolist(), strict=True))
-        others = sum(classes[listed.content[row]] != listed.targets[row] for row in again.tolist())
         log.warning(
             "%s and counted once%s", text,
             f", {others} of them in another class, which stays" if others else "",

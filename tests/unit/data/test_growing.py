@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.loading import validate
@@ -82,6 +83,29 @@ def test_images_that_are_in_the_old_data_are_told_and_counted_once(old, new, cap
     assert "10 new images: 6 for training, 2 for validation, 2 for test" in caplog.text
     assert "2 images are in the old data already" in caplog.text
     assert "1 of them in another class, which stays" in caplog.text
+
+
+def test_images_that_were_saved_again_are_counted_once(old, new, tmp_path, caplog):
+    """Other bytes, but the pixels of an old image: in no split, or a network is trained on what it is tested on."""
+    before = prepare(config_of(old), seed=0)
+    tested = before.test.sources
+    for number, source in enumerate(tested):
+        with Image.open(source) as image:
+            save(
+                image,
+                (new / source.parent.name if number else new / "ant") / f"again {number}.png",
+                compress_level=0,
+            )
+    with caplog.at_level(logging.WARNING, logger="paddle_automl"):
+        _, after = grown(old, new)
+    assert len(tested) == 4
+    assert not any(
+        "again" in file for split in (after.train, after.validation, after.test) for file in files(split)
+    )
+    assert "10 new images: 6 for training, 2 for validation, 2 for test" in caplog.text
+    assert "4 images are in the old data already" in caplog.text
+    assert "1 of them in another class, which stays" in caplog.text
+    assert "scores will be too good" not in caplog.text
 
 
 def test_few_new_images_of_an_old_class_are_for_training(old, tmp_path):
