@@ -26,12 +26,16 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.cli.results import print_compression
     from paddle_automl.core.loading import load_config
     from paddle_automl.pipeline.commands import CompressFile, compress_run
+    from paddle_automl.pipeline.config import RunConfig
+    from paddle_automl.pipeline.progress.display import Display
 
-    config = load_config(CompressFile, args.config, overrides_of(args))
-    outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None)
+    config, screen = load_config(CompressFile, args.config, overrides_of(args)), work_console()
+    # A single job: nothing of the configuration is shown.
+    shows = Display(screen, RunConfig())
+    outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None, shows)
     for note in outcome.notes:
         complain(f"note: {shown(note)}")
-    print_compression(work_console(), outcome)
+    print_compression(screen, outcome)
     if outcome.best_bundle is None:
         return NOT_AS_DEMANDED
     return OK if all(bundle.verified for bundle in outcome.bundles) else NOT_AS_DEMANDED

@@ -17,7 +17,7 @@ from paddle_automl.cli.common import (
 )
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
-from paddle_automl.core.plugins import load_plugins
+from paddle_automl.core.plugins import absolute_plugins, load_plugins
 from paddle_automl.pipeline.jobs import warmup
 
 SUMMARY = "Train a network on parts of its data and show what more labels would bring."
@@ -57,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
         config = validate(RunConfig, data, places)
     else:
         config = load_config(RunConfig, located(args.config), overrides_of(args))
+    # The jobs, in other processes, need them too.
+    plugins = dict.fromkeys((*config.plugins, *absolute_plugins(args.plugin)))
+    config = config.model_copy(update={"plugins": tuple(plugins)})
     screen = work_console()
     curve = learning_curve(config, sizes=args.sizes, draws=args.draws, observer=Display(screen, config))
     table = Table(f"training {curve.word}s", curve.metric, "deviation", box=None)

@@ -29,6 +29,7 @@ from paddle_automl.pipeline.runs.sources import TrainedRun
 from paddle_automl.pipeline.runs.starting import run_of_weights
 from paddle_automl.pipeline.runs.trials import standalone
 from paddle_automl.pipeline.settling import settled
+from paddle_automl.search.executors.base import Executor
 from paddle_automl.tasks.metrics.spelling import goal_of
 
 SMALLEST = 100
@@ -147,29 +148,38 @@ def learning_curve(
     """
     stable_hashing()
     observer = observer or Observer()
-    with tempfile.TemporaryDirectory() as scratch, start_executor(config, 1) as executor:
+    with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        config = settled(config.model_copy(update={"output": str(folder)}), executor)
-        log = folder / "curve.log"
-        facts = call(
-            executor, job_of("check", CheckRequest(config, (), shared_of(config)), log, config), CheckResult
-        )
-        _check_start(config, facts.items)
-        metric = config.epoch_metric()
-        points = []
-        for size in sizes_of(facts.train, sizes):
-            values = []
-            for draw in range(draws):
-                own = _limited(config, size if size < facts.train else None, draw, folder / "run")
-                request = TrainRequest(own, folder / "run", shared_of(own))
-                label = f"training on {size} {facts.word}s, {draw + 1} of {draws}"
-                display = observer.job(label, own.training.epochs)
-                result = call(executor, job_of("train", request, log, own), TrainResult, _shown(display))
-                if metric not in result.metrics:
-                    raise TrialError(f"the training has no {metric} on validation")
-                values.append(result.metrics[metric])
-                shutil.rmtree(folder / "run", ignore_errors=True)
-            points.append(Point(size, tuple(values)))
+        # Before the executor starts: decoded items and features are stored in the output folder.
+        config = config.model_copy(update={"output": str(folder)})
+        observer.job("checking the data")
+        with start_executor(config, 1) as executor, observer:
+            return _measured(settled(config, executor), executor, sizes, draws, observer)
+
+
+def _measured(
+    config: RunConfig, executor: Executor, sizes: Sequence[int], draws: int, observer: Observer
+) -> LearningCurve:
+    """Return the curve of a settled configuration, whose output folder is a temporary one."""
+    folder = config.folder
+    log = folder / "curve.log"
+    facts = call(executor, job_of("check", CheckRequest(config, (), shared_of(config)), log, config), CheckResult)
+    _check_start(config, facts.items)
+    metric = config.epoch_metric()
+    points = []
+    for size in sizes_of(facts.train, sizes):
+        values = []
+        for draw in range(draws):
+            own = _limited(config, size if size < facts.train else None, draw, folder / "run")
+            request = TrainRequest(own, folder / "run", shared_of(own))
+            label = f"training on {size} {facts.word}s, {draw + 1} of {draws}"
+            display = observer.job(label, own.training.epochs)
+            result = call(executor, job_of("train", request, log, own), TrainResult, _shown(display))
+            if metric not in result.metrics:
+                raise TrialError(f"the training has no {metric} on validation")
+            values.append(result.metrics[metric])
+            shutil.rmtree(folder / "run", ignore_errors=True)
+        points.append(Point(size, tuple(values)))
     return LearningCurve(metric, tuple(points), facts.word)
 
 

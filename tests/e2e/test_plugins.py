@@ -48,6 +48,22 @@ def test_a_plugin_is_searched_trained_exported_and_predicted_with(tmp_path):
     assert predicted.code == 0, predicted.err
 
 
+@pytest.mark.slow
+def test_a_learning_curve_of_a_plugin_of_the_command_line_leaves_nothing_behind(tmp_path):
+    file = plugin(tmp_path)
+    output = tmp_path / "out"
+    data = {key: TINY[key] for key in ("data", "training", "report")}
+    config = write_config(tmp_path, {**data, "model": {"backbone": {"name": "halving"}}, "output": str(output)})
+    assert run_tool("train", "-c", config, "-o", f"plugins=[{file}]").code == 0
+    before = sorted(output.rglob("*"))
+    small = ("--sizes", 300, "--draws", 1, "--plugin", "halving.py", "-o", "training.epochs=1")
+    for given in (("-m", output), ("-c", config)):
+        ran = run_tool("learning_curve", *given, *small, cwd=tmp_path)
+        assert ran.code == 0, ran.err
+        assert "training on 300 images, 1 of 1" in ran.out
+        assert sorted(output.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -16,6 +16,7 @@ from paddle_automl.pipeline.learning_curve import (
     learning_curve,
     sizes_of,
 )
+from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.training import train_run
@@ -65,6 +66,18 @@ def config_of(output, **model):
     return validate(RunConfig, given)
 
 
+class Shown(Observer):
+    def __init__(self):
+        self.entered = self.left = 0
+
+    def __enter__(self):
+        self.entered += 1
+        return self
+
+    def __exit__(self, *ended):
+        self.left += 1
+
+
 def test_a_network_that_was_trained_further_is_trained_from_its_first_start(tmp_path):
     first = config_of(tmp_path / "first", frozen_epochs=0)
     train_run(first)
@@ -78,7 +91,10 @@ def test_a_network_that_was_trained_further_is_trained_from_its_first_start(tmp_
     assert found.data.dataset == open_run(tuned.path).config.data.dataset
     # Of no other data: its own configuration.
     assert config_from_scratch(open_run(tmp_path / "first")) == open_run(tmp_path / "first").config
+    before, shown = sorted(tmp_path.rglob("*")), Shown()
     with pytest.raises(
         ConfigError, match=r"model\.pretrained: the network of .*first has already learned these items"
     ):
-        learning_curve(later)
+        learning_curve(later, observer=shown)
+    assert (shown.entered, shown.left) == (1, 1)
+    assert sorted(tmp_path.rglob("*")) == before
