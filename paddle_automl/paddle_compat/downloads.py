@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from paddle_automl.core.files import replacing
 
@@ -41,15 +44,31 @@ def downloaded_weights(url: str) -> Path:
             replacing(path) as temporary,
             open(temporary, "wb") as target,
         ):
-            size = 0
-            while block := answer.read(1 << 20):
-                size += len(block)
-                if size > LARGEST:
-                    raise OSError("the answer is larger than any file of weights")
+            for block in _blocks(answer):
                 target.write(block)
             target.flush()
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from None
-    except ValueError as error:
-        raise OSError(str(error)) from None
+    except (_BrokenError, HTTPException, ValueError) as error:
+        raise OSError(str(error) or type(error).__name__) from None
     return path
+
+
+class _BrokenError(Exception):
+    """A transfer broke off. No OSError, which `replacing` would take for a fault of the disk."""
+
+
+def _blocks(answer: Any) -> Iterator[bytes]:
+    """Yield the content of a server's answer; raises _BrokenError unless it is complete."""
+    size, stated = 0, answer.headers.get("Content-Length")
+    try:
+        while block := answer.read(1 << 20):
+            size += len(block)
+            if size > LARGEST:
+                raise _BrokenError("the answer is larger than any file of weights")
+            yield block
+    except OSError as error:
+        raise _BrokenError(str(error) or type(error).__name__) from None
+    if stated is not None and size != int(stated):
+        # A connection that closes early is no error of its own.
+        raise _BrokenError(f"the connection was closed after {size:,} of {int(stated):,} bytes")

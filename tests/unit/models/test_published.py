@@ -3,6 +3,8 @@
 import importlib.metadata
 import io
 import urllib.error
+from email.message import Message
+from urllib.response import addinfourl
 
 import numpy as np
 import paddle
@@ -166,7 +168,9 @@ def test_offline_the_file_and_its_place_are_named(folder):
 def test_a_download_is_kept(folder, monkeypatch):
     save_weights(folder / "other.pdparams", {"a": paddle.ones([2])})
     content = (folder / "other.pdparams").read_bytes()
-    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **options: io.BytesIO(content))
+    monkeypatch.setattr(
+        "urllib.request.urlopen", lambda url, timeout: addinfourl(io.BytesIO(content), Message(), url)
+    )
     weights = of_paddle(published.hashlib.md5(content).hexdigest())
     assert weights.read()["a"].tolist() == [1, 1]
     assert (folder / "net.pdparams").read_bytes() == content
