@@ -13,10 +13,10 @@ from paddle_automl.core.paths import readable
 
 _IGNORED_FOLDERS = frozenset({"__macosx", "__pycache__", "@eadir", "$recycle.bin"})
 _IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
-_RESULTS = frozenset({"study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams", LOCK})
+_RESULTS = ("study.db", "bundle.yaml", "metrics.jsonl", "best.pdparams", LOCK)
 """Files that this program writes: a folder with one of them holds results, and its items are not data."""
 _BEGUN = "config.yaml"
-"""The first file of a training; a data folder may contain a file of this name, but no class folder does."""
+"""The first file of a training, in a folder without other files. A folder of data may have one of this name."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,31 @@ class Found:
     results: list[Path] = field(default_factory=list)
 
 
-def is_result(folder: str | Path) -> bool:
-    """Return whether a folder is an output of this program: of a search or a training, or a bundle."""
-    if any(os.path.exists(os.path.join(folder, name)) for name in _RESULTS):
-        return True
+def mark_of_result(folder: str | Path) -> str | None:
+    """Return what shows that a folder is an output of this program: of a search or a training, or a bundle."""
+    for name in _RESULTS:
+        if os.path.exists(os.path.join(folder, name)):
+            return name
     stages = os.path.join(folder, "stages")
-    return os.path.isdir(stages) and any(name.endswith(".json") for name in os.listdir(stages))
+    if os.path.isdir(stages) and any(name.endswith(".json") for name in os.listdir(stages)):
+        return "stages"
+    return None
 
 
-def subfolders(folder: Path, files: ItemFiles) -> list[Path]:
-    """Return the folders directly below, sorted by name, without hidden, system and result folders."""
+def why_left_out(folder: Path) -> str:
+    """Return the reason why a folder of results is left out, for a message."""
+    mark = mark_of_result(folder) or (_BEGUN if (folder / _BEGUN).exists() else None)
+    return "it is an output of this program" + ("" if mark is None else f" (it holds '{mark}')")
+
+
+def subfolders(folder: Path, files: ItemFiles) -> tuple[list[Path], list[Path]]:
+    """Return the folders directly below, and those that are results; sorted, without hidden and system folders."""
     with os.scandir(folder) as entries:
-        found = [Path(entry.path) for entry in entries if entry.is_dir() and files.sees(entry.name)]
-    return sorted((path for path in found if not _is_left_out(path)), key=_order)
+        visible = [Path(entry.path) for entry in entries if entry.is_dir() and files.sees(entry.name)]
+    found: tuple[list[Path], list[Path]] = ([], [])
+    for path in sorted(visible, key=_order):
+        found[_is_left_out(path, files)].append(path)
+    return found
 
 
 def look_into(folder: Path, files: ItemFiles) -> Found:
@@ -75,7 +87,7 @@ def look_into(folder: Path, files: ItemFiles) -> Found:
             continue
         seen.add(real)
         visible = sorted(name for name in folders if files.sees(name))
-        results = {name for name in visible if _is_left_out(os.path.join(base, name))}
+        results = {name for name in visible if _is_left_out(os.path.join(base, name), files)}
         found.results.extend(Path(base, name) for name in sorted(results))
         folders[:] = [name for name in visible if name not in results]
         for name in names:
@@ -94,8 +106,10 @@ def counted(others: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {readable(suffix)}" for suffix, count in ordered[:8]) + more
 
 
-def _is_left_out(folder: str | Path) -> bool:
-    return is_result(folder) or os.path.exists(os.path.join(folder, _BEGUN))
+def _is_left_out(folder: str | Path, files: ItemFiles) -> bool:
+    if mark_of_result(folder) is not None:
+        return True
+    return os.path.exists(os.path.join(folder, _BEGUN)) and not any(map(files.is_item, os.listdir(folder)))
 
 
 def _order(path: Path) -> tuple[str, bytes]:

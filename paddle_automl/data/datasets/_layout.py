@@ -17,7 +17,7 @@ from paddle_automl.core.paths import located, readable
 from paddle_automl.data.class_names import check_distinct, composed
 from paddle_automl.data.datasets._trees import Top, Tree
 from paddle_automl.data.samples import SPLITS
-from paddle_automl.inputs.folders import ItemFiles, counted, is_result, subfolders
+from paddle_automl.inputs.folders import ItemFiles, counted, mark_of_result, subfolders, why_left_out
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ def read_classes(path: str, option: str, reading: Reading) -> tuple[Top, BySplit
     if not os.path.isdir(root):
         state = "is a file, not a folder" if os.path.isfile(root) else "does not exist"
         raise DataError(f"data.dataset.{option}: the folder '{readable(root)}' {state}")
-    if is_result(root):
+    if (mark := mark_of_result(root)) is not None:
         raise DataError(
-            f"data.dataset.{option}: '{readable(root)}' itself holds results of this program among the data; "
-            "set output to another folder, and move the old results there"
+            f"data.dataset.{option}: '{readable(root)}' itself holds results of this program among the data "
+            f"('{mark}'); set output to another folder, and move the old results there"
         )
     top = _descended(root, option, reading)
     splits = _class_trees(top, reading)
@@ -167,7 +167,7 @@ def _classes_of(split: Tree, files: ItemFiles) -> Classes:
         where = readable(split.folder)
         log.warning("'%s': %d %s that are in no class folder are left out", where, split.direct, files.word)
     filled = {tree.folder: tree for tree in split.unwrapped.inner}
-    folders = subfolders(split.unwrapped.folder, files)
+    folders, _ = subfolders(split.unwrapped.folder, files)
     trees = [filled.get(folder) or Tree.of(folder, files) for folder in folders]
     return [(tree.name, tree) for tree in trees if not tree.may_be_output]
 
@@ -251,7 +251,7 @@ def _by_class(top: Top, folders: Classes, reading: Reading) -> dict[str, list[Pa
 def _say_left_out(top: Top) -> None:
     word = top.files.word
     for result in top.results:
-        log.warning("%s: '%s' is left out: it is an output of this program", top.key, readable(result))
+        log.warning("%s: '%s' is left out: %s", top.key, readable(result), why_left_out(result))
     _say_loose(top)
     others: Counter[str] = sum((tree.others for tree in top.children), Counter())
     if others:

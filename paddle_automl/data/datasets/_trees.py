@@ -84,13 +84,14 @@ class Top:
 
     @classmethod
     def of(cls, folder: Path, files: ItemFiles, option: str = "root") -> Top:
-        """Read a folder from the disk, which `option` names; subfolders with only results become `results`."""
-        trees = [Tree.of(child, files) for child in subfolders(folder, files)]
+        """Read a folder from the disk, which `option` names; subfolders of results become `results`."""
+        found, left_out = subfolders(folder, files)
+        trees = [Tree.of(child, files) for child in found]
         with os.scandir(folder) as entries:
             loose = sum(entry.is_file() and files.is_item(entry.name) for entry in entries)
         children = tuple(tree for tree in trees if not tree.may_be_output)
         bare = [tree.folder for tree in trees if tree.may_be_output and not tree.results]
-        results = (*bare, *(result for tree in trees for result in tree.results))
+        results = (*left_out, *bare, *(result for tree in trees for result in tree.results))
         return cls(folder, children, results, loose, files, option)
 
     @property

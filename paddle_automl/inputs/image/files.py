@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, read_lines, readable
-from paddle_automl.inputs.folders import Found, ItemFiles, counted, look_into
+from paddle_automl.inputs.folders import Found, ItemFiles, counted, look_into, why_left_out
 from paddle_automl.inputs.image.formats import image_suffixes
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def _say_left_out(folder: Path, found: Found) -> None:
     if found.others:
         log.warning("%s: left out, because they are not images: %s", readable(folder), counted(found.others))
     for result in found.results:
-        log.warning("%s: left out, because it is an output of this program", readable(result))
+        log.warning("%s: left out, because %s", readable(result), why_left_out(result))
 
 
 def _of_list(file: Path) -> list[Path]:

@@ -218,9 +218,30 @@ class TestOfBoth:
         assert samples.targets.names == ("a", "b")
         assert len(samples) == 4
         assert "output/run' is left out: it is an output of this program" in caplog.text
+        data.item(tmp_path / "model" / "sample")
+        (tmp_path / "model" / "bundle.yaml").write_text("x")
+        caplog.clear()
+        assert data.load(tmp_path).targets.names == ("a", "b")
+        assert f"'{tmp_path / 'model'}' is left out: it is an output of this program (it holds 'bundle.yaml')" in (
+            caplog.text
+        )
         (tmp_path / "best.pdparams").write_text("x")
         with pytest.raises(DataError, match="itself holds results of this program among the data"):
             data.load(tmp_path)
+
+    def test_a_class_folder_with_a_stray_configuration_is_a_class(self, data, tmp_path, caplog):
+        data.folder(tmp_path, {"a": 2, "b": 2, "c/2023": 2, "d": 2})
+        for name in ("b", "c"):
+            (tmp_path / name / "config.yaml").write_text("x: 1")
+        (tmp_path / "d" / "metrics.jsonl").write_text("{}")
+        assert data.load(tmp_path).targets.names == ("a", "b")
+        assert "1 .yaml" in caplog.text
+        assert f"'{tmp_path / 'c'}' is left out: it is an output of this program (it holds 'config.yaml')" in (
+            caplog.text
+        )
+        assert f"'{tmp_path / 'd'}' is left out: it is an output of this program (it holds 'metrics.jsonl')" in (
+            caplog.text
+        )
 
     def test_names_of_two_unicode_forms_stop(self, data, tmp_path):
         data.folder(tmp_path, {"caf\u00e9": 2, "cafe\u0301": 2, "b": 2})
