@@ -144,8 +144,7 @@ class Bundle:
     @property
     def verified(self) -> bool:
         """Whether the parity check of each format passed, also by its recorded values."""
-        first = FormatRecord(exporter=self.info.exporter, parity=self.info.parity)
-        return all(item.verified for item in (first, *self.info.formats))
+        return all(self.record_of(name).verified for name in self.formats)
 
     @property
     def size_mb(self) -> float:
@@ -159,6 +158,11 @@ class Bundle:
         """Return the exporters of all formats by name, the first format first."""
         first = self.info.exporter
         return {first.name: first} | {item.exporter.name: item.exporter for item in self.info.formats}
+
+    def record_of(self, name: str) -> FormatRecord:
+        """Return the record of one of `formats`; the first one has its own in the bundle's."""
+        first = FormatRecord(exporter=self.info.exporter, parity=self.info.parity, latency=self.info.latency)
+        return next((item for item in self.info.formats if item.exporter.name == name), first)
 
     def folder_of(self, name: str) -> Path:
         """Return the folder of a format's files: for the first one the bundle itself, else a folder inside."""

@@ -31,7 +31,7 @@ from paddle_automl.deployment.records import FormatRecord, Latency
 from paddle_automl.deployment.refusal import Refusal, calibration_record, prepare, with_threshold
 from paddle_automl.deployment.rejection_records import Choice
 from paddle_automl.deployment.repair import BeyondRepairError, Repaired
-from paddle_automl.deployment.samples import write_samples
+from paddle_automl.deployment.samples import with_own_outputs, write_samples
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import spread
 
@@ -144,11 +144,12 @@ def add_parity(
     name = bundle.info.exporter.name
     found = _compared(bundle, name, model, data, deployment, limits)
     seen = held_out(data)
-    return bundle.updated(
+    bundle = bundle.updated(
         parity=found.record,
         calibration=calibration_record(data.task, found.outputs, data.validation.codes, seen),
         rejection=with_threshold(bundle.info.rejection, name, found.scores, seen),
     )
+    return with_own_outputs(bundle, name)
 
 
 def add_formats(
@@ -192,6 +193,7 @@ def add_formats(
             formats=[*others, record.model_copy(update={"parity": found.record})],
             rejection=with_threshold(bundle.info.rejection, config.name, found.scores, held_out(data)),
         )
+        bundle = with_own_outputs(bundle, config.name)
     return bundle
 
 

@@ -79,6 +79,15 @@ class FormatRecord(Section):
     """Number of layers of which those were chosen; 0: nothing had to be repaired."""
 
     @property
+    def exact(self) -> bool:
+        """Whether its outputs equal the network's up to rounding; false: it computes in fewer bits.
+
+        A network that was quantized before its export is not exact in any format: its check allows any difference.
+        """
+        allowed = self.parity is None or self.parity.max_difference is not None
+        return EXPORTERS[self.exporter.name].exact and allowed
+
+    @property
     def verified(self) -> bool:
         """Whether its parity check passed, also by its recorded values."""
         return self.parity is not None and self.parity.verified and self.parity.within_limits

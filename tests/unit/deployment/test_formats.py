@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -178,6 +179,10 @@ def test_onnx_files_have_their_checks(onnx_bundle):
     assert int8.parity.max_drop == 0.01
     assert int8.parity.max_difference is None
     assert int8.parity.largest_difference > 1e-5
+    samples = json.loads((onnx_bundle.folder / "samples" / "expected.json").read_text(encoding="utf-8"))
+    assert list(samples["formats"]) == ["onnx_int8"]
+    assert np.shape(samples["formats"]["onnx_int8"]) == (5, 3)
+    assert check_samples(Predictor(onnx_bundle, runtime="onnx_int8")).largest_difference < 1e-6
     assert exact.latency[0].runtime.startswith("ONNX Runtime")
     assert onnx_bundle.info.latency[0].runtime == "Paddle Inference"
 

@@ -1,0 +1,107 @@
+"""The samples of a format in 8 bits: what it gave at the export, and the looser rule of earlier bundles."""
+
+import json
+
+import numpy as np
+import pytest
+
+from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.create import create_bundle
+from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.samples import (
+    MOST_UNSTORED,
+    OTHER_PROCESSOR,
+    SampleCheck,
+    check_samples,
+    with_own_outputs,
+)
+from paddle_automl.deployment.verify import Checks, verify_bundle
+from tests.unit.deployment.conftest import quick
+
+QUICK = Checks(latency=False)
+NAME = "paddle_program"
+
+
+@pytest.fixture
+def bundle(net, data, tmp_path) -> Bundle:
+    """A bundle of an earlier version: one of its formats is in 8 bits and differed by 0.62 at the export."""
+    deployment = quick(formats=[NAME])
+    exact = create_bundle(net, folder=tmp_path / "b", data=data, deployment=deployment, config={}, metrics={})
+    (record,) = exact.info.formats
+    changes = {"max_difference": None, "min_agreement": 0.95, "max_drop": 0.01, "largest_difference": 0.62}
+    return exact.updated(formats=[record.model_copy(update={"parity": record.parity.model_copy(update=changes)})])
+
+
+def expected_of(bundle):
+    return json.loads((bundle.folder / "samples" / "expected.json").read_text(encoding="utf-8"))
+
+
+def giving(monkeypatch, change):
+    """Let the format in 8 bits give changed outputs."""
+    kept = Predictor.predict_items
+
+    def changed(self, items, **options):
+        outputs = kept(self, items, **options)
+        return change(outputs) if self.format == NAME else outputs
+
+    monkeypatch.setattr(Predictor, "predict_items", changed)
+
+
+def check(bundle) -> SampleCheck:
+    return check_samples(Predictor(bundle, runtime=NAME))
+
+
+def nan(outputs):
+    return np.where(np.arange(len(outputs))[:, None] == 2, np.nan, outputs)
+
+
+def noise(outputs):
+    return np.random.default_rng(0).dirichlet(np.ones(outputs.shape[1]), len(outputs)).astype(np.float32)
+
+
+def test_an_earlier_bundle_allows_no_wrong_answers(bundle, monkeypatch):
+    assert "formats" not in expected_of(bundle)
+    found = check(bundle)
+    assert found.passed
+    assert found.max_difference == MOST_UNSTORED < 0.5
+    giving(monkeypatch, lambda outputs: np.roll(outputs, 1, axis=1))
+    assert not check(bundle).passed
+
+
+def test_outputs_that_are_no_numbers_fail_by_themselves(bundle, monkeypatch):
+    giving(monkeypatch, nan)
+    loose = check_samples(Predictor(bundle, runtime=NAME), max_difference=2.0)
+    assert (loose.not_finite, loose.passed) == (1, False)
+    assert loose.describe().startswith("FAILED: 5 samples, 1 without finite outputs, ")
+    assert not verify_bundle(bundle.folder, QUICK).samples[NAME].passed
+    giving(monkeypatch, lambda outputs: np.where(np.isnan(outputs), np.inf, outputs))
+    assert not check(bundle).passed
+
+
+def test_a_format_in_8_bits_is_held_to_its_own_outputs(bundle, monkeypatch):
+    shift = np.array([0.2, -0.1, -0.1], np.float32)
+    # The network in 8 bits gives other probabilities than the trained one, but always the same.
+    with monkeypatch.context() as patch:
+        giving(patch, lambda outputs: outputs + shift)
+        stored = with_own_outputs(bundle, NAME)
+        network, own = expected_of(stored)["samples"], expected_of(stored)["formats"][NAME]
+        assert np.allclose(np.array(own) - [item["outputs"] for item in network], shift, atol=1e-5)
+        found = check(Bundle.open(stored.folder))
+        assert found.passed
+        assert found.max_difference == OTHER_PROCESSOR
+        assert found.largest_difference < 1e-6
+    for change in (noise, nan, lambda outputs: outputs, lambda outputs: np.roll(outputs, 1, axis=1)):
+        with monkeypatch.context() as patch:
+            giving(patch, change)
+            assert not check(stored).passed
+            assert not verify_bundle(stored.folder, QUICK).passed
+    with monkeypatch.context() as patch:
+        giving(patch, lambda outputs: outputs + shift * 1.2)
+        assert check(stored).passed
+
+
+def test_an_exact_format_keeps_the_outputs_of_the_network(bundle):
+    assert with_own_outputs(bundle, "paddle_inference") is bundle
+    found = check_samples(Predictor(bundle, runtime="paddle_inference"))
+    assert found.passed
+    assert found.max_difference == 1e-4
