@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_plugin_argument, main_of, output_target
 from paddle_automl.core.errors import ConfigError, ParityError
@@ -73,10 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict and print; an item that cannot be read is reported and makes the exit code 1."""
     from paddle_automl.cli.explaining import as_records, as_text, explained
-    from paddle_automl.cli.tables import are_tables, predicted_tables
+    from paddle_automl.cli.tables import are_tables, predicted_rows, table_texts
     from paddle_automl.deployment.output import as_csv, as_json, as_table, with_answers
     from paddle_automl.deployment.predictor import Predictor
 
+    if args.batch_size < 1:
+        raise ConfigError(f"--batch-size: must be at least 1, got {args.batch_size}")
     target = output_target("--csv", args.csv, args.items) if args.csv else None
     if args.json and args.json != "-":
         target = output_target("--json", args.json, args.items)
@@ -86,15 +90,17 @@ def run(args: argparse.Namespace) -> int:
         bundle, device=args.device, threads=args.threads, runtime=args.runtime, reject=not args.no_unknown
     )
     task = predictor.task
+    media = predictor.input.media
+    reads_texts = media is not None and media.kind == "text"
+    in_tables = bool(args.text) or (reads_texts and are_tables(args.items))
+    rows = table_texts(predictor, args.items, args.text) if in_tables else None
     if args.profile:
         from paddle_automl.cli.profiling import show_profile
 
-        show_profile(bundle, args)
-    columns = None
-    media = predictor.input.media
-    reads_texts = media is not None and media.kind == "text"
-    if args.text or (reads_texts and are_tables(args.items)):
-        columns, items, predictions = predicted_tables(predictor, args.items, args.text, batch_size=args.batch_size)
+        show_profile(bundle, args, None if rows is None else rows.texts)
+    items: Sequence[Any]
+    if rows is not None:
+        items, predictions = rows.texts, predicted_rows(predictor, rows, batch_size=args.batch_size)
     else:
         predictions = predictor.predict(predictor.input.find(args.items), batch_size=args.batch_size)
         items = [item.source for item in predictions]
@@ -111,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
             as_records(predictor, found, args.explain),
         )
     if target is not None:
-        csv = as_csv(predictions, task) if columns is None else with_answers(columns, predictions, task)
+        csv = as_csv(predictions, task) if rows is None else with_answers(rows.columns, predictions, task)
         write_text(target, csv if args.csv else as_json(predictions, task, extra))
         print(f"{len(predictions)} predictions written to {target}")
     elif args.json:

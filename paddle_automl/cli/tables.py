@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from paddle_automl.core.errors import ConfigError, DataError, did_you_mean
@@ -21,10 +22,17 @@ def are_tables(words: Sequence[str]) -> bool:
     return len(places) == len(words) and all(place.is_file() for place in places)
 
 
-def predicted_tables(
-    predictor: Predictor, words: Sequence[str], columns: Sequence[str] | None, *, batch_size: int
-) -> tuple[dict[str, tuple[str, ...]], list[str], list[Prediction]]:
-    """Return the columns of tables, one below the other, the text of each row, and its prediction.
+@dataclass(frozen=True)
+class TableTexts:
+    """The rows of tables, one table below the other: their columns, and the text and the place of each row."""
+
+    columns: dict[str, tuple[str, ...]]
+    texts: list[str]
+    places: list[str]
+
+
+def table_texts(predictor: Predictor, words: Sequence[str], columns: Sequence[str] | None) -> TableTexts:
+    """Return the rows of tables for a model of texts.
 
     `columns` are those with the texts; with None those that the model was trained on. Raises ConfigError for a
     model of something else than texts, DataError for a table without these columns.
@@ -53,7 +61,7 @@ def predicted_tables(
         mark.join(cell for cell in cells if cell) for cells in zip(*(joined[name] for name in wanted), strict=True)
     ]
     places = [table.origin(row) for table in tables for row in range(len(table))]
-    return joined, texts, _predicted(predictor, texts, places, batch_size)
+    return TableTexts(joined, texts, places)
 
 
 def _trained_on(dataset: Any) -> list[str]:
@@ -61,14 +69,14 @@ def _trained_on(dataset: Any) -> list[str]:
     return [found] if isinstance(found, str) else list(found or ())
 
 
-def _predicted(predictor: Predictor, texts: Sequence[str], places: Sequence[str], size: int) -> list[Prediction]:
+def predicted_rows(predictor: Predictor, rows: TableTexts, *, batch_size: int) -> list[Prediction]:
     """Return the predictions of texts, which are never taken for names of files."""
     found: list[Prediction] = []
-    for start in range(0, len(texts), size):
+    for start in range(0, len(rows.texts), batch_size):
+        part = slice(start, start + batch_size)
         names = [
             f"{place}: {predictor.input.describe(text)}"
-            for place, text in zip(places[start : start + size], texts[start : start + size], strict=True)
+            for place, text in zip(rows.places[part], rows.texts[part], strict=True)
         ]
-        items = [predictor.read(text) for text in texts[start : start + size]]
-        found += predictor.predict_read(items, names)
+        found += predictor.predict_read([predictor.read(text) for text in rows.texts[part]], names)
     return found

@@ -1,0 +1,73 @@
+"""Predictions for tables of texts, and where the time of predictions goes."""
+
+import argparse
+from types import SimpleNamespace
+
+import pytest
+
+from paddle_automl.cli import predict, profiling
+from paddle_automl.cli.tables import predicted_rows, table_texts
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.deployment import predictor as predictors
+from paddle_automl.deployment import profiling as measured
+
+
+class Told:
+    """A predictor of texts that answers with the names of the items."""
+
+    def __init__(self, kind="text"):
+        self.batches = []
+        media = SimpleNamespace(kind=kind)
+        self.input = SimpleNamespace(media=media, word="text", describe=str.upper, find=lambda items: iter(items))
+        self.bundle = SimpleNamespace(info=SimpleNamespace(config={"data": {"dataset": {"text": "review"}}}))
+
+    def read(self, text):
+        return text
+
+    def predict_read(self, items, names):
+        self.batches.append(list(items))
+        return names
+
+
+def arguments(*words):
+    parser = argparse.ArgumentParser()
+    predict.add_arguments(parser)
+    return parser.parse_args(["-m", "x", *words])
+
+
+@pytest.mark.parametrize("size", ["0", "-1"])
+def test_a_batch_holds_at_least_one_item(tmp_path, size):
+    with pytest.raises(ConfigError, match=f"--batch-size: must be at least 1, got {size}"):
+        predict.run(arguments("new.csv", f"--batch-size={size}"))
+
+
+def test_the_rows_of_tables_are_predicted_in_batches(tmp_path):
+    for name, text in (("a.csv", "review,rank\ngood,1\nbad,2\n"), ("b.csv", "review\nnice\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    told = Told()
+    rows = table_texts(told, [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")], None)
+    assert rows.columns == {"review": ("good", "bad", "nice"), "rank": ("1", "2", "")}
+    assert rows.texts == ["good", "bad", "nice"]
+    found = predicted_rows(told, rows, batch_size=2)
+    assert told.batches == [["good", "bad"], ["nice"]]
+    assert [item.rpartition(": ")[2] for item in found] == ["GOOD", "BAD", "NICE"]
+    with pytest.raises(ConfigError, match="only texts stand in tables"):
+        table_texts(Told("image"), ["a.csv"], None)
+
+
+def test_a_profile_measures_the_items_of_the_command_whatever_their_names_are(tmp_path, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(predictors, "Predictor", lambda *given, **options: Told("image"))
+
+    def profile(predictor, sources, **options):
+        seen.append(sources)
+        return SimpleNamespace(table=lambda: "times")
+
+    monkeypatch.setattr(measured, "profile", profile)
+    # An input of one's own that reads tables as items.
+    table = tmp_path / "signal.csv"
+    table.write_text("1,2\n", encoding="utf-8")
+    profiling.show_profile(tmp_path, arguments(str(table)), None)
+    profiling.show_profile(tmp_path, arguments(str(table)), ["good", "bad"])
+    assert seen == [[str(table)], ["good", "bad"]]
+    assert capsys.readouterr().out.count("times") == 2
