@@ -120,6 +120,24 @@ class LossContract:
             weighted = value(self.make(plugin, task, heavy), outputs, features, targets)
             assert weighted > value(self.make(plugin, task), outputs, features, targets)
 
+    def test_a_batch_of_weight_zero_teaches_nothing(self, plugin: type[Loss]) -> None:
+        """A class may have weight 0, and with small batches some have no item of another class."""
+        if not plugin.takes_class_weights:
+            pytest.skip("takes no class weights")
+        for task, codes in self.tasks(plugin):
+            targets = np.zeros_like(task.dense(codes))
+            targets[:, 0] = 1
+            weights = np.ones(task.outputs)
+            weights[0] = 0
+            loss, outputs = self.make(plugin, task, weights), paddle.to_tensor(_random(*targets.shape))
+            outputs.stop_gradient = False
+            found = loss(outputs, paddle.to_tensor(_random(len(codes), FEATURES)), paddle.to_tensor(targets))
+            found.backward()
+            assert np.isfinite(float(found))
+            # Of several labels the weight concerns those that apply; the others are learned from any item.
+            own = outputs.grad.numpy() if task.final.activation == "softmax" else outputs.grad.numpy()[:, 0]
+            np.testing.assert_array_equal(own, 0)
+
     def test_options_are_described(self, plugin: type[Loss]) -> None:
         """Class and options have a docstring."""
         check_options(plugin)

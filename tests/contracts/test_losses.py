@@ -258,3 +258,15 @@ def test_which_loss_trains_which_task():
     assert fitting(task_of("regression", 2)) == ["huber", "mae", "mse", "quantile"]
     # A loss of differences would pull all three numbers to the same place.
     assert fitting(regression(interval=0.8)[0]) == ["quantile"]
+
+
+def test_smoothing_does_not_bring_back_a_class_of_weight_zero():
+    """What an item spreads to other classes would be all that a batch of such items teaches."""
+    options = LOSSES["cross_entropy"].Config(name="cross_entropy", label_smoothing=0.2)
+    weights = paddle.to_tensor([0.0, 3.0], dtype="float32")
+    loss = LOSSES["cross_entropy"](options, task=task_of("single_label", 2), feature_dim=1, class_weights=weights)
+    outputs, features = [[2.0, -1.0], [0.5, 1.0]], [[0.0], [0.0]]
+    assert value(loss, outputs, features, [[1.0, 0.0], [1.0, 0.0]]) == 0
+    alone = value(loss, outputs[1:], features[1:], [[0.0, 1.0]])
+    assert alone > 0
+    assert value(loss, outputs, features, [[1.0, 0.0], [0.0, 1.0]]) == pytest.approx(alone)

@@ -13,6 +13,9 @@ from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.tasks.base import Task
 
+TINY = 1e-30
+"""Least sum of weights that a mean is divided by, so that the mean of items of weight 0 is 0."""
+
 
 class Loss(nn.Layer):
     """Maps a batch's raw outputs, features and targets to one number, the mean over the batch.
@@ -104,12 +107,12 @@ def mean_over_classes(terms: Tensor, targets: Tensor, class_weights: Tensor | No
     """Return the batch's mean of sum_k targets_k terms_k, both [N, K].
 
     With weights w it is sum_nk w_k t_nk terms_nk / sum_nk w_k t_nk, like `paddle.nn.CrossEntropyLoss` with hard
-    labels.
+    labels; 0 if all of these weights are 0.
     """
     if class_weights is None:
         return (targets * terms).sum(axis=-1).mean()
     weighted = targets * class_weights
-    return (weighted * terms).sum() / weighted.sum()
+    return (weighted * terms).sum() / weighted.sum().clip(min=TINY)
 
 
 def log_probabilities(logits: Tensor) -> Tensor:

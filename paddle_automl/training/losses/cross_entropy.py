@@ -27,7 +27,9 @@ class CrossEntropy(Loss):
     takes_class_weights = True
 
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
-        targets = smoothed(targets, self.config.label_smoothing)
+        spread = smoothed(targets, self.config.label_smoothing)
         if self.class_weights is None:
-            return F.cross_entropy(outputs, targets, soft_label=True)
-        return mean_over_classes(-log_probabilities(outputs), targets, self.class_weights)
+            return F.cross_entropy(outputs, spread, soft_label=True)
+        # What is spread to other classes does not count where the item's own class has weight 0.
+        counted = ((targets * self.class_weights).sum(axis=1, keepdim=True) > 0).astype(spread.dtype)
+        return mean_over_classes(-log_probabilities(outputs), spread * counted, self.class_weights)

@@ -8,7 +8,7 @@ from paddle import Tensor
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.training.losses.base import LOSSES, Loss
+from paddle_automl.training.losses.base import LOSSES, TINY, Loss
 
 
 @LOSSES.register("mse_one_hot")
@@ -40,4 +40,4 @@ class MseOneHot(Loss):
         if self.class_weights is None:
             return costs.mean()
         of_items = (targets * self.class_weights).sum(axis=1)
-        return (of_items * costs).sum() / of_items.sum()
+        return (of_items * costs).sum() / of_items.sum().clip(min=TINY)
