@@ -41,6 +41,9 @@ logger = logging.getLogger(__name__)
 BATCH = 16
 """Items in one forward pass: more are not faster on a CPU, and need more memory."""
 
+FEATURE_OPTIONS = frozenset({"backbone", "activation", "norm", "test_time_augmentation"})
+"""Options of `model` that the features depend on, besides the weights."""
+
 Progress = Callable[[int, int], bool]
 """Called with the number of items that are done and of all; returns whether to go on."""
 
@@ -89,11 +92,10 @@ def weights_key(config: ModelConfig) -> str:
 def features_key(config: ModelConfig, data: PreparedData, content: np.ndarray | None = None) -> str:
     """Return a hash of everything that the features of `data` depend on, or of other items with this content."""
     assert data.items is not None, "prepared data know their items"
-    options = {"backbone", "activation", "norm", "test_time_augmentation"}
     settings = (
         VERSION,
         weights_key(config),
-        config.model_dump_json(include=options),
+        config.model_dump_json(include=set(FEATURE_OPTIONS)),
         data.input.name,
         data.input.fitted.model_dump_json(),
     )

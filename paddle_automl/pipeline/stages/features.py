@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from paddle_automl.core.errors import ConfigError, TimeUpError
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.frozen import FEATURE_OPTIONS
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.features import FeaturesRequest
 from paddle_automl.pipeline.stages.base import STAGES, Stage
@@ -16,8 +17,6 @@ from paddle_automl.pipeline.stages.choice import FINE_TUNE
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.executors.base import KILL_WAIT_S, Event, Executor, Failed, Job, Reported
 
-KEEPS = {"backbone", "activation", "norm", "pretrained"}
-"""Options of `model` that the features depend on."""
 OPTIONAL = {FINE_TUNE, "compress"}
 """Stages that improve a finished network, where time is left."""
 SURE = 0.1
@@ -153,7 +152,10 @@ def _settings(run: Run) -> list[RunConfig]:
     for item in run.candidates:
         config = item.config
         if config.model.freeze is not None:
-            key = config.model.model_dump_json(include=KEEPS) + config.data.input.model_dump_json()
+            key = (
+                config.model.model_dump_json(include={*FEATURE_OPTIONS, "pretrained"})
+                + config.data.input.model_dump_json()
+            )
             found.setdefault(key, config)
     return list(found.values())
 

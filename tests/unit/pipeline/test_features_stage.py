@@ -2,11 +2,14 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from paddle_automl.core.errors import DataError, TimeUpError
-from paddle_automl.pipeline.stages.features import _Progress, run_together
+from paddle_automl.core.loading import validate
+from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.stages.features import _Progress, _settings, run_together
 from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
 
 
@@ -93,6 +96,18 @@ def test_a_part_that_ends_beside_a_slow_one_is_not_waited_for():
 
 def test_a_part_that_died_is_left_to_the_trials():
     assert go(Scripted(Failed(0, "killed", cause="killed"), Finished(1, {}))) == []
+
+
+def test_each_set_of_options_that_features_depend_on_is_computed(tmp_path):
+    given = {"backbone": {"name": "resnet"}, "pretrained": str(tmp_path / "x.pdparams"), "freeze": "backbone"}
+    models = [
+        {**given, "test_time_augmentation": views, "dropout": dropout}
+        for views in ("none", "mirror")
+        for dropout in (0.0, 0.5)
+    ]
+    configs = [validate(RunConfig, {"model": model}) for model in models]
+    run = SimpleNamespace(candidates=[SimpleNamespace(config=config) for config in configs])
+    assert [config.model.test_time_augmentation for config in _settings(run)] == ["none", "mirror"]
 
 
 def test_the_end_of_the_time_kills_all_parts():
