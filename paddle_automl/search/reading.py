@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from pydantic import ValidationError
 
 from paddle_automl.core.errors import StudyError
@@ -19,7 +19,7 @@ from paddle_automl.core.schema import issues_of
 from paddle_automl.search.faults import check_file, checked_records, harden, limit_reading, raise_own
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import History, TrialRecord
+from paddle_automl.search.records import History, TrialRecord, was_asked
 from paddle_automl.search.storage import NAME
 from paddle_automl.space import SearchSpace
 from paddle_automl.tasks.metrics.grammar import split_list
@@ -42,8 +42,8 @@ class StoredStudy:
         return [decision.name for decision in self.space.decisions]
 
     def records(self, objectives: Sequence[Objective] | None = None) -> list[TrialRecord]:
-        """Return its trials, with values of its own or of other objectives."""
-        known = [trial for trial in self.trials if trial.state != TrialState.WAITING]
+        """Return its trials whose choices are known, with values of its own or of other objectives."""
+        known = [trial for trial in self.trials if was_asked(trial, self.space)]
         return [TrialRecord.from_trial(trial, objectives or self.objectives) for trial in known]
 
 
@@ -90,7 +90,8 @@ def _stored(path: Path, connect: Callable[[], sqlite3.Connection]) -> StoredStud
     objectives = _objectives(path, str(identity["search.objectives"]))
     space = SearchSpace.parse(spec)
     checked_records(trials, objectives, space)
-    return StoredStudy(space, objectives, History.of(trials, objectives), tuple(trials))
+    asked = [trial for trial in trials if was_asked(trial, space)]
+    return StoredStudy(space, objectives, History.of(asked, objectives), tuple(trials))
 
 
 def _objectives(path: Path, text: str) -> tuple[Objective, ...]:

@@ -22,7 +22,9 @@ INTERRUPTED = "interrupted"
 NO_TIME = "no time left"
 """Reason of a trial that the deadline stopped."""
 UNASKED = "unasked"
-"""Marks a trial whose search was killed before all its choices were written."""
+"""Marks a trial that ended before all its choices were written."""
+CONTROLLER_FAILED = "the controller failed"
+"""Reason that earlier versions wrote instead of the mark, if its proposal raised an error."""
 KILLED = "killed"
 """Marks a trial that was running when its search was killed."""
 INFEASIBLE = "infeasible"
@@ -179,7 +181,8 @@ class History:
             attributes = trial.user_attrs
             if "duplicate_of" in attributes:
                 continue
-            if trial.state == TrialState.FAIL and attributes.get("reason") in (INTERRUPTED, NO_TIME):
+            reason = attributes.get("reason")
+            if trial.state == TrialState.FAIL and reason in (INTERRUPTED, NO_TIME, CONTROLLER_FAILED):
                 continue
             if trial.state == TrialState.RUNNING:
                 running.append(dict(trial.params))
@@ -203,6 +206,11 @@ class History:
         return [observation for observation in self.finished if observation.costs is not None]
 
 
+def was_asked(trial: FrozenTrial, space: SearchSpace) -> bool:
+    """Return whether all choices of a trial are known; its search may have ended while it was proposed."""
+    return trial.state != TrialState.WAITING and space.contains(trial.params)
+
+
 def proposal_number(trials: Sequence[FrozenTrial], number: int) -> int:
     """Return the number of proposals before trial `number`.
 
@@ -210,8 +218,12 @@ def proposal_number(trials: Sequence[FrozenTrial], number: int) -> int:
     numbers as one that was never interrupted.
     """
     added = ("retry_of", "repeat_of", UNASKED)
-    earlier = (trial for trial in trials if trial.number < number)
-    return number - sum(1 for trial in earlier if any(mark in trial.user_attrs for mark in added))
+    earlier = (trial.user_attrs for trial in trials if trial.number < number)
+    return number - sum(
+        1
+        for attributes in earlier
+        if any(mark in attributes for mark in added) or attributes.get("reason") == CONTROLLER_FAILED
+    )
 
 
 def _values(metrics: Mapping[str, Any], objectives: Sequence[Objective]) -> tuple[float, ...] | None:

@@ -11,13 +11,13 @@ from typing import Any
 import optuna
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from paddle_automl.core.errors import StudyError
 from paddle_automl.search.faults import check_file, harden, raise_own
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import INTERRUPTED, KILLED, KILLED_TWICE, UNASKED
+from paddle_automl.search.records import INTERRUPTED, KILLED, KILLED_TWICE, UNASKED, was_asked
 from paddle_automl.space import Params, SearchSpace
 
 NAME = "paddle_automl"
@@ -116,13 +116,12 @@ def ask_again(study: optuna.Study, space: SearchSpace, killed: bool) -> None:
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         attributes = trial.user_attrs
-        params: Params = trial.system_attrs.get("fixed_params") or trial.params
-        reason = INTERRUPTED
+        if "duplicate_of" not in attributes and not was_asked(trial, space):
+            end_unasked(study, space, trial)
+            continue
+        reason, params = INTERRUPTED, trial.params
         if "duplicate_of" not in attributes:
-            if not space.contains(params):
-                # Killed while it was being proposed: the same proposal will be made again.
-                study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
-            elif killed and kills_of(study, space, params) + 1 >= MOST_KILLS:
+            if killed and kills_of(study, space, params) + 1 >= MOST_KILLS:
                 reason = KILLED_TWICE
             else:
                 # Enqueue the new trial before ending the old one: a kill in between repeats it, but never loses it.
@@ -132,6 +131,21 @@ def ask_again(study: optuna.Study, space: SearchSpace, killed: bool) -> None:
         study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         with quiet_optuna():
             study.tell(trial.number, state=TrialState.FAIL)
+
+
+def end_unasked(study: optuna.Study, space: SearchSpace, trial: FrozenTrial) -> None:
+    """End a trial some of whose choices are not known, because the proposal was interrupted or raised an error.
+
+    The same proposal will be made again; choices that were enqueued are enqueued again.
+    """
+    given: Params = trial.system_attrs.get("fixed_params") or {}
+    if space.contains(given):
+        enqueue_again(study, trial.number, given, trial.user_attrs)
+    else:
+        study._storage.set_trial_user_attr(trial._trial_id, UNASKED, True)
+    study._storage.set_trial_user_attr(trial._trial_id, "reason", INTERRUPTED)
+    with quiet_optuna():
+        study.tell(trial.number, state=TrialState.FAIL)
 
 
 def kills_of(study: optuna.Study, space: SearchSpace, params: Params) -> int:

@@ -22,11 +22,12 @@ from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.recording import Recording
-from paddle_automl.search.records import History, TrialRecord
+from paddle_automl.search.records import History, TrialRecord, was_asked
 from paddle_automl.search.storage import (
     ask_again,
     close_storage,
     compare,
+    end_unasked,
     enqueue,
     identity_of,
     open_storage,
@@ -56,7 +57,7 @@ class Study(Recording):
         self._path = path
         self._settled: tuple[list[Any], list[Configuration]] | None = None
         for trial in study.get_trials(deepcopy=False):
-            if trial.state != TrialState.WAITING:
+            if was_asked(trial, space):
                 self._records[trial.number] = TrialRecord.from_trial(trial, self.objectives)
 
     @classmethod
@@ -203,8 +204,7 @@ class Study(Recording):
                     if decision.condition is None or decision.condition.holds(params):
                         params[decision.name] = decision.domain.suggest(trial, decision.name)
             except BaseException:
-                trial.set_user_attr("reason", "the controller failed")
-                self._study.tell(trial.number, state=TrialState.FAIL)
+                end_unasked(self._study, self.space, self._study.trials[trial.number])
                 raise
         marks = trial.user_attrs
         record = TrialRecord(

@@ -1,8 +1,10 @@
 """Every section: it tells what there is, and says in one sentence what there is not."""
 
 import string
+from dataclasses import replace
 
 import pytest
+from optuna.trial import TrialState, create_trial
 
 from paddle_automl.reporting.base import SECTIONS, Missing
 from paddle_automl.reporting.blocks import Chart, Facts, Grid, Paragraph
@@ -172,3 +174,11 @@ def test_the_winner_is_the_one_that_the_search_chose():
     assert content_of("overview", material)["winner"]["number"] == last
     others = [item.first.number for item in materials.whole().configurations if item.first.number != last]
     assert sorted(item.first.number for item in material.configurations[1:]) == sorted(others)
+
+
+def test_a_trial_that_was_never_asked_is_not_in_the_history():
+    """Its search was ended while it was proposed: none or only some of its choices are known."""
+    study = materials.stored(states=("complete",) * 3)
+    cut = create_trial(state=TrialState.FAIL, user_attrs={"reason": "interrupted"})
+    content = SECTIONS["history"]().content(materials.whole(replace(study, trials=(*study.trials, cut))))
+    assert [trial["number"] for trial in content["trials"]] == [0, 1, 2]

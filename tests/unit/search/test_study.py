@@ -3,10 +3,14 @@
 import sqlite3
 
 import pytest
+from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError, TrialError
 from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
+from paddle_automl.search.reading import read_study
+from paddle_automl.search.records import History
+from paddle_automl.space import Choice
 from tests.unit.search.helpers import (
     ACCURACY,
     SMALL,
@@ -237,3 +241,77 @@ def test_the_weights_of_those_that_may_win_are_kept(tmp_path):
         assert study.best_numbers(3) == [19, 18, 17, 11, 10, 9]
         assert study.finalists(2) == [19, 18, 11, 10]
         assert study.best_run(study.settled()[0]) in study.best_numbers(5)
+
+
+def interrupted(folder, number, error=KeyboardInterrupt):
+    """Search until the proposal after trial `number` raises; return what the next proposal would have been."""
+    own = controller()
+    propose = own.propose
+
+    def stop(asked, history):
+        raise error
+
+    with open_study(folder) as study:
+        for _ in range(number):
+            done(study, study.ask(own).number, 0.5)
+        own.propose = stop
+        with pytest.raises(error):
+            study.ask(own)
+        history = History.of(study.optuna.get_trials(deepcopy=False), ACCURACY)
+    return propose(number, history)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupted_proposal_is_no_trial(tmp_path, error):
+    """It has taken no trial, teaches the controllers nothing, and is made again."""
+    expected = interrupted(tmp_path, 1, error)
+    for records in (read_study(tmp_path / "study.db").records(), open_records(tmp_path)):
+        assert [(record.number, record.state) for record in records] == [(0, "complete")]
+    assert len(read_study(tmp_path / "study.db").history.finished) == 1
+    with open_study(tmp_path) as study:
+        assert study.ask(controller()).params == expected
+
+
+def open_records(folder):
+    with open_study(folder) as study:
+        return study.records()
+
+
+def test_a_study_of_an_earlier_version_with_a_failed_proposal_is_continued(tmp_path):
+    with open_study(tmp_path / "whole") as study:
+        done(study, study.ask(controller()).number, 0.5)
+        expected = study.ask(controller()).params
+    with open_study(tmp_path / "old") as study:
+        done(study, study.ask(controller()).number, 0.5)
+        trial = study.optuna.ask()
+        trial.set_user_attr("reason", "the controller failed")
+        study.optuna.tell(trial.number, state=TrialState.FAIL)
+    with open_study(tmp_path / "old") as study:
+        assert [record.number for record in study.records()] == [0]
+        assert study.ask(controller()).params == expected
+
+
+def test_an_enqueued_trial_that_is_interrupted_while_it_is_asked_is_not_lost(tmp_path, monkeypatch):
+    baseline = {"a": 2, "b": "y"}
+    with open_study(tmp_path, space=SMALL) as study:
+        study.enqueue_first(baseline)
+        with monkeypatch.context() as patched:
+            patched.setattr(Choice, "suggest", lambda *given: _raise(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                study.ask(controller(space=SMALL))
+        assert study.records() == []
+        again = study.ask(controller(space=SMALL))
+        assert (again.params, again.baseline, again.retry_of) == (baseline, True, 0)
+
+
+def test_a_trial_that_is_being_proposed_is_not_shown(tmp_path):
+    with open_study(tmp_path) as study:
+        done(study, study.ask(controller()).number, 0.5)
+        study.optuna.ask()
+        stored = read_study(tmp_path / "study.db")
+        assert [record.number for record in stored.records()] == [0]
+        assert stored.history.running == ()
+
+
+def _raise(error):
+    raise error
