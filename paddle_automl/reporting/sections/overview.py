@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.reporting.base import SECTIONS, Missing, ReportSection
 from paddle_automl.reporting.blocks import Block, Facts, Paragraph
 from paddle_automl.reporting.choices import describe_params
@@ -80,8 +81,8 @@ class Overview(ReportSection):
             "在 {samples} 个样本上对比，导出网络与训练所得网络的预测一致：已验证。",
         ),
         "not_verified": (
-            "The exported network is NOT verified: its answers differ from those of the trained network.",
-            "导出网络未通过验证：其预测与训练所得网络不同。",
+            "The exported network is NOT verified: its answers differ from those of the trained network ({names}).",
+            "导出网络未通过验证：其预测与训练所得网络不同（{names}）。",
         ),
         "nothing": ("Nothing has been found yet.", "尚无结果。"),
         "best_value": ("{metric}, validation", "{metric}（验证集）"),
@@ -182,8 +183,9 @@ class Overview(ReportSection):
                 rest = words("speed", **{**latency, "threads": threads})
             sentences.append(words("size", size=figure(network["size_mb"])) + rest)
         if network["samples"]:
+            names = ", ".join(shown(name) for name in network["unverified"])
             sentences.append(
-                words("verified" if network["verified"] else "not_verified", samples=network["samples"])
+                words("not_verified" if names else "verified", samples=network["samples"], names=names)
             )
         return sentences
 
@@ -247,14 +249,15 @@ def _network(material: Material) -> dict[str, Any] | None:
     if bundle is None:
         return None
     scores = bundle.get("metrics", {})
-    parity = bundle.get("parity") or {}
+    parity, unverified = bundle.get("parity") or {}, _unverified(bundle)
     latency = next(iter(bundle.get("latency") or ()), None)
     return {
         "test": _test(material, scores.get("test") or {}),
         "word": material.word,
         "parameters": scores.get("costs", {}).get("parameters"),
         "size_mb": material.bundle_mb,
-        "verified": bool(parity.get("verified")),
+        "verified": not unverified,
+        "unverified": unverified,
         "samples": parity.get("samples"),
         "latency": None
         if latency is None
@@ -265,6 +268,15 @@ def _network(material: Material) -> dict[str, Any] | None:
             "processor": latency["processor"],
         },
     }
+
+
+def _unverified(bundle: Mapping[str, Any]) -> list[str]:
+    """Return the names of the formats whose parity check did not pass, or was not made."""
+    return [
+        str((item.get("exporter") or {}).get("name", "?"))
+        for item in (bundle, *(bundle.get("formats") or ()))
+        if not (item.get("parity") or {}).get("verified")
+    ]
 
 
 def _test(material: Material, scores: Mapping[str, Any]) -> dict[str, Any] | None:

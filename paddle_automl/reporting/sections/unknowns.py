@@ -30,6 +30,15 @@ class Unknowns(ReportSection):
             "分数（{name}）低于阈值的样本会被回答为“未知”。该阈值保留 {items} 个验证样本中的 {kept}："
             "已知样本大约以此比例得到回答，其余被误拒。",
         ),
+        "lowered": (
+            "An item whose score ({name}) is below a threshold is answered with unknown. The threshold keeps "
+            "{kept} of the {items} validation items, with which the network was trained as well. Scores of new "
+            "items are smaller, so it was lowered by the difference that was measured, {shift}: about {keep} of new "
+            "known items are answered, the others are refused by mistake.",
+            "分数（{name}）低于阈值的样本会被回答为“未知”。该阈值保留 {items} 个验证样本中的 {kept}，"
+            "而网络也用这些样本训练过。新样本的分数更低，因此阈值已按测得的差距 {shift} 下调："
+            "约 {keep} 的新已知样本会得到回答，其余被误拒。",
+        ),
         "measured": (
             "Of the items of {count} classes that a network had not learned ({names}), {refused} were refused "
             "(AUROC {auroc}).",
@@ -55,12 +64,17 @@ class Unknowns(ReportSection):
         found = need_bundle(material).get("rejection")
         if not found:
             raise Missing("none")
-        return {**found, "score": found["score"]["name"]}
+        name = found["score"]["name"]
+        shift = ((found.get("tried") or {}).get(name) or {}).get("shift") or 0.0
+        return {**found, "score": name, "lowered_by": 0.0 if found.get("held_out", True) else -shift}
 
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
         """Return what the score keeps and refuses, and the other scores."""
         kept = next(iter((content.get("kept") or {}).values()), content["keep"])
-        sentences = [words("score", name=content["score"], kept=f"{kept:.1%}", items=figure(content["items"]))]
+        lowered = content["lowered_by"]
+        values = {"name": content["score"], "kept": f"{kept:.1%}", "items": figure(content["items"])}
+        more = {"shift": figure(lowered, 3), "keep": f"{content['keep']:.0%}"} if lowered else {}
+        sentences = [words("lowered" if lowered else "score", **values, **more)]
         withheld = [shown(name) for name in content.get("withheld") or ()]
         if content.get("auroc") is None or content.get("refused") is None:
             sentences.append(words("unmeasured"))
@@ -68,7 +82,7 @@ class Unknowns(ReportSection):
             names = ", ".join(withheld[:8]) or "?"
             refused, auroc = f"{content['refused']:.1%}", figure(content["auroc"], 3)
             sentences.append(words("measured", count=len(withheld), names=names, refused=refused, auroc=auroc))
-        if not content.get("held_out", True):
+        if not content.get("held_out", True) and not lowered:
             sentences.append(words("seen"))
         blocks: list[Block] = [Paragraph(words.joined(sentences))]
         tried = content.get("tried") or {}

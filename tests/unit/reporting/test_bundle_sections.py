@@ -1,0 +1,63 @@
+"""What a report says of the exported network, in both languages."""
+
+from typing import ClassVar
+
+import pytest
+
+from paddle_automl.reporting.base import SECTIONS
+from paddle_automl.reporting.document import made
+from paddle_automl.reporting.words import Words
+from tests.unit.reporting import materials
+
+EVERYTHING = materials.whole()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_overview_names_formats_that_are_not_verified(language):
+    """The first one alone is verified; see `Bundle.verified`."""
+    section, words = SECTIONS["overview"](), Words(language, SECTIONS["overview"].texts)
+    assert section.content(EVERYTHING)["network"]["unverified"] == ["onnx"]
+    text = section.blocks(section.content(EVERYTHING), words)[0].text
+    assert words("not_verified", names="onnx") in text
+    good = materials.bundle()
+    good["formats"][0]["parity"]["verified"] = True
+    content = section.content(materials.whole(bundle=good))
+    assert content["network"]["verified"]
+    assert words("verified", samples=20) in section.blocks(content, words)[0].text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("held_out", "shift", "told"),
+    [(True, -0.4, "score"), (False, -0.4, "lowered"), (False, 0.0, "seen"), (False, None, "seen")],
+)
+def test_a_threshold_of_learned_items_is_told_as_what_it_is(held_out, shift, told, language):
+    section, words = SECTIONS["unknowns"](), Words(language, SECTIONS["unknowns"].texts)
+    found = materials.bundle()
+    found["rejection"]["held_out"] = held_out
+    if shift is not None:
+        found["rejection"]["tried"]["energy"]["shift"] = shift
+    content = section.content(materials.whole(bundle=found))
+    text = section.blocks(content, words)[0].text
+    score = {"name": "energy", "kept": "95.0%", "items": "20"}
+    lowered = {**score, "shift": "0.4", "keep": "95%"}
+    assert (words("score", **score) in text) == (told != "lowered")
+    assert (words("lowered", **lowered) in text) == (told == "lowered")
+    assert (words("seen") in text) == (told == "seen")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_section_without_a_text_costs_no_report(language):
+    class Untitled(SECTIONS["unknowns"]):
+        name = "own"
+        texts: ClassVar = {key: texts for key, texts in SECTIONS["unknowns"].texts.items() if key != "title"}
+
+    class Wordless(Untitled):
+        texts: ClassVar = {}
+
+    written = made(Untitled(), EVERYTHING, language)
+    assert (written.title, written.content["score"]) == ("own", "energy")
+    for material in (EVERYTHING, materials.whole(bundle={"rejection": None})):
+        written = made(Wordless(), material, language)
+        assert (written.title, written.content) == ("own", None)
+        assert "KeyError" in written.missing
