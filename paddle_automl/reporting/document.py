@@ -15,7 +15,7 @@ from paddle_automl.core.version import VERSION
 from paddle_automl.reporting.base import Missing, ReportSection, in_order
 from paddle_automl.reporting.blocks import Block, Paragraph
 from paddle_automl.reporting.material import Material
-from paddle_automl.reporting.words import COMMON, Language, Words
+from paddle_automl.reporting.words import Language, Words
 
 FORMAT = 1
 """Number of the format of the JSON; it increases when programs that read it have to change."""
@@ -86,10 +86,11 @@ def made(section: ReportSection, material: Material, language: Language) -> Writ
     """Return one section. A damaged record costs the section that shows it, never the report."""
     words = Words(language, section.texts)
     try:
-        content = section.content(material)
-        return Written(section.name, words("title"), tuple(section.blocks(content, words)), content)
-    except Missing as lack:
-        return _lacking(section, words, lack.sentence(words))
+        try:
+            content = section.content(material)
+            return Written(section.name, _title(section, words), tuple(section.blocks(content, words)), content)
+        except Missing as lack:
+            return _lacking(section, words, lack.sentence(words))
     except Exception as error:
         logger.debug("section %s of the report failed", section.name, exc_info=True)
         reason = shown(f"{type(error).__name__}: {error}")
@@ -110,8 +111,11 @@ def cell_text(value: Any) -> str:
 
 
 def _lacking(section: ReportSection, words: Words, sentence: str) -> Written:
-    text = sentence if "title" in section.texts else COMMON["no_results"][0]
-    return Written(section.name, words("title"), (Paragraph(text),), None, text)
+    return Written(section.name, _title(section, words), (Paragraph(sentence),), None, sentence)
+
+
+def _title(section: ReportSection, words: Words) -> str:
+    return words("title") if "title" in section.texts else shown(section.name)
 
 
 def _as_uri(svg: bytes) -> str:
