@@ -33,8 +33,8 @@ class Unknowns(ReportSection):
         "lowered": (
             "An item whose score ({name}) is below a threshold is answered with unknown. The threshold keeps "
             "{kept} of the {items} validation items, with which the network was trained as well. Scores of new "
-            "items are smaller, so it was lowered by the difference that was measured, {shift}: about {keep} of new "
-            "known items are answered, the others are refused by mistake.",
+            "items are smaller, so it was lowered by the difference that was measured, {shift}: about {keep} of "
+            "new known items are answered, the others are refused by mistake.",
             "分数（{name}）低于阈值的样本会被回答为“未知”。该阈值保留 {items} 个验证样本中的 {kept}，"
             "而网络也用这些样本训练过。新样本的分数更低，因此阈值已按测得的差距 {shift} 下调："
             "约 {keep} 的新已知样本会得到回答，其余被误拒。",
