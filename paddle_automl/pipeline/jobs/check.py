@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import paddle
 from pydantic import Field
 
 from paddle_automl.compression.candidate import check_candidate
+from paddle_automl.compression.context import TrainedNetwork
 from paddle_automl.core.errors import AutoMLError, ConfigError
 from paddle_automl.core.files import digest
 from paddle_automl.core.schema import Sequence
@@ -20,7 +24,9 @@ from paddle_automl.data.items import ItemList, targets_of
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.create import check_needs
+from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.paddlex import check_wanted
+from paddle_automl.models.network import build_network
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, arrays_of, changes, check_names, enter, load_data, notes
 from paddle_automl.pipeline.jobs.learning import tried_out
@@ -31,6 +37,8 @@ from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.progressive import check_resolution
 from paddle_automl.training.recipe import build_loss, build_optimizer, check_sampling
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
     check_names(data)
     check_wanted(config.deployment.paddlex, data.input, data.task, config.deployment.exporter.name)
     goal_of_run(config, data.task, request.shared)
+    check_chain(config, [candidate for _, candidate in request.candidates], data, worker)
     # An error that many candidates share is reported once, with the first of them.
     issues: dict[str, str] = {}
     # Each report says what is done; it is not for this job to know how much time the check may take.
@@ -84,6 +93,53 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
         raise ConfigError(list(issues.values()))
     items = {} if data.items is None else data.items.as_dict()
     return CheckResult(**vars(data_facts(data)), notes=notes(), items=items)
+
+
+def check_chain(config: RunConfig, candidates: Iterable[RunConfig], data: PreparedData, worker: Worker) -> None:
+    """Raise the error of a chain after the search that fits none of its networks; nothing is trained or run.
+
+    The search may end with any backbone of `candidates`: a chain that fits some of them is only a warning.
+    """
+    chain = config.compression
+    if chain.in_trials or not chain.chain():
+        return
+    require_formats(chain.formats or ())
+    own = config.model.backbone.name
+    kinds = {own: config} | {
+        item.model.backbone.name: item for item in candidates if item.model.backbone.name != own
+    }
+    errors: dict[str, AutoMLError] = {}
+    for name, item in kinds.items():
+        # Another kind of input would have to be read again.
+        if item is not config and arrays_of(item) != arrays_of(config):
+            continue
+        try:
+            # Weights make no difference, and reading them would take time.
+            options = item.model.model_copy(update={"pretrained": None, "freeze": None})
+            model = build_network(options, data.input, data.task.outputs, blank=True)
+        except (AutoMLError, ValueError, RuntimeError):
+            # Its own check tells why, where it is a candidate.
+            continue
+        context = context_of(item, data, model, worker)
+        # There are no trials yet.
+        teacher = TrainedNetwork(model, data.input, data.task)
+        context = replace(context, best_networks=partial(_as_many, teacher))
+        try:
+            check_candidate(model, chain, context)
+        except AutoMLError as error:
+            errors[name] = error
+        else:
+            if not errors:
+                return
+            found = "; ".join(f"{other}: {error}" for other, error in errors.items())
+            logger.warning("compression.steps: does not fit every backbone of the search space: %s", found)
+            return
+    if errors:
+        raise next(iter(errors.values()))
+
+
+def _as_many(network: TrainedNetwork, count: int) -> list[TrainedNetwork]:
+    return [network] * count
 
 
 def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker: Worker) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from paddle_automl.compression.config import POST
-from paddle_automl.core.errors import AutoMLError, TimeUpError
+from paddle_automl.core.errors import AutoMLError, MachineError, OutputError, TimeUpError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.pipeline.commands import compress_job
@@ -14,6 +14,7 @@ from paddle_automl.pipeline.jobs.base import call
 from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.choice import name_of
 from paddle_automl.pipeline.stages.estimates import COMPRESS_FRACTION
 from paddle_automl.pipeline.stages.run import Run
 
@@ -69,20 +70,28 @@ class Compress(Stage):
         return True
 
     def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
-        """Return the chain's record, or None if there was no time."""
+        """Return the chain's record, or None without time, or if it failed: the bundle is finished."""
         if until is not None and _only_quantizes(run):
             until -= SPARED * (run.config.budget.time or 0.0)
             if until - time.monotonic() < LEAST_EXPORTS * run.estimates.export():
                 run.observer.on_message(NO_TIME)
                 return None
-        source = open_run(run.folder.inside(run.results["export"]["source"]).path)
-        job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression)
+        exported = run.results["export"]["source"]
         shown = run.observer.job("compressing")
         try:
+            source = open_run(run.folder.inside(exported).path)
+            job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression)
             return call(run.executor, job, CompressResult, shown, until).model_dump(mode="json")
         except TimeUpError:
             run.observer.on_message(NO_TIME)
-            return None
+        except (MachineError, OutputError):
+            raise
+        except AutoMLError as error:
+            run.observer.on_message(
+                f"no compression: {error}; the uncompressed bundle, of {name_of(exported)}, is kept in "
+                f"{run.folder.bundle}. The same command tries the compression again"
+            )
+        return None
 
 
 def _only_quantizes(run: Run) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.errors import AutoMLError, TimeUpError, TrialError
+from paddle_automl.core.errors import AutoMLError, MachineError, OutputError, TrialError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.core.paths import absolute_path, readable
 from paddle_automl.core.schema import PluginConfig
@@ -72,8 +72,9 @@ class FineTune(Stage):
         }
 
     def is_intact(self, run: Run, result: Any) -> bool:
-        """Return whether the kept network exists; recipes for which there was no time are tried again."""
-        if not isinstance(result, dict) or result.get("short_of_time"):
+        """Return whether the kept network exists; recipes without time, or with a mistake, are tried again."""
+        # Earlier versions call it `short_of_time`.
+        if not isinstance(result, dict) or result.get("again") or result.get("short_of_time"):
             return False
         return result["kept"] is None or run.folder.inside(result["kept"]).weights.is_file()
 
@@ -86,7 +87,7 @@ class FineTune(Stage):
         """Return what each recipe gained, and the folder of the network that is kept."""
         chosen = winner(run)
         best = best_run(run, chosen)
-        result: dict[str, Any] = {"kept": None, "gains": {}, "short_of_time": False}
+        result: dict[str, Any] = {"kept": None, "gains": {}, "again": False}
         if best is None:
             return result
         start = run.folder.trial(best.number)
@@ -96,8 +97,10 @@ class FineTune(Stage):
             try:
                 share = _share(run, until, len(recipes) - number)
                 gains[options.name] = self._judged(run, options, start, share)
-            except (TrialError, TimeUpError) as error:
-                result["short_of_time"] |= until is not None
+            except (MachineError, OutputError):
+                raise
+            except AutoMLError as error:
+                result["again"] |= _is_worth_another_try(error, until)
                 run.observer.on_message(f"fine-tuning by {options.name} was not possible: {error}")
         result["gains"] = {name: gain.model_dump(mode="json") for name, gain in gains.items()}
         name = max(gains, key=lambda name: gains[name].gain, default=None)
@@ -106,9 +109,13 @@ class FineTune(Stage):
         options = next(item for item in recipes if item.name == name)
         try:
             result["kept"] = run.folder.relative(self._final(run, options, until))
-        except (TrialError, TimeUpError) as error:
-            result["short_of_time"] = until is not None
-            run.observer.on_message(f"fine-tuning by {name} on all data was not possible: {error}")
+        except (MachineError, OutputError):
+            raise
+        except AutoMLError as error:
+            result["again"] |= _is_worth_another_try(error, until)
+            run.observer.on_message(
+                f"fine-tuning by {name} on all data was not possible: {error}; the network before it is exported"
+            )
         return result
 
     def _convinces(self, run: Run, name: str, found: GainResult) -> bool:
@@ -247,6 +254,11 @@ def pooled(found: Sequence[GainResult]) -> GainResult:
         standard_error=squares**0.5 / total,
         items=total,
     )
+
+
+def _is_worth_another_try(error: AutoMLError, until: float | None) -> bool:
+    """Return whether the next start may do better: with more time, or with a mistake mended."""
+    return until is not None or not isinstance(error, TrialError)
 
 
 def _share(run: Run, until: float | None, recipes: int) -> float | None:

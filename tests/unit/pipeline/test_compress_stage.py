@@ -1,12 +1,16 @@
-"""How much time the compression after a search is given."""
+"""How much time the compression after a search is given, and what happens if it fails."""
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from paddle_automl.core.errors import AutoMLError, ConfigError, MachineError, OutputError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages import compress
 from paddle_automl.pipeline.stages.compress import NO_TIME, Compress
 from paddle_automl.pipeline.stages.estimates import Estimates
 
@@ -38,3 +42,40 @@ def test_8_bits_are_not_begun_without_time_for_them():
     run = run_of(2, ["quantize_post"], export_s=10)
     assert Compress().work(run, time.monotonic() + 20) is None
     assert run.heard == [NO_TIME]
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Return what a chain leaves that ends with an error, and the messages."""
+
+    def work(error):
+        def call(*_):
+            raise error
+
+        run = run_of(60, ["prune_filters"])
+        run.folder, run.results = RunFolder(Path("out")), {"export": {"source": "trials/0002"}}
+        run.executor, run.observer.job = None, lambda text: None
+        monkeypatch.setattr(compress, "open_run", lambda path: None)
+        monkeypatch.setattr(compress, "compress_job", lambda *_: None)
+        monkeypatch.setattr(compress, "call", call)
+        return Compress().work(run, None), run.heard
+
+    return work
+
+
+@pytest.mark.parametrize(
+    "error", [TrialError("killed by signal 9"), ConfigError("no layer is called 'x'"), AutoMLError("OSError")]
+)
+def test_a_chain_that_fails_leaves_the_search_its_end(failing, error):
+    result, heard = failing(error)
+    assert result is None
+    assert heard == [
+        f"no compression: {error}; the uncompressed bundle, of trial 2, is kept in out/model. The same command "
+        "tries the compression again"
+    ]
+
+
+@pytest.mark.parametrize("error", [MachineError("no space left"), OutputError("read-only")])
+def test_a_fault_of_the_machine_is_none_of_the_chain(failing, error):
+    with pytest.raises(type(error)):
+        failing(error)

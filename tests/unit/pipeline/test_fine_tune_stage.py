@@ -1,11 +1,12 @@
 """Fine-tuning after a search of heads: kept where validation gains, left where it does not."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.errors import ConfigError, MachineError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import generator
 from paddle_automl.models.network import build_network
@@ -14,12 +15,14 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.gain import GainResult, paired_gains
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.stages import fine_tune
 from paddle_automl.pipeline.stages.fine_tune import fine_tuned_config, pooled
 from paddle_automl.pipeline.stages.run import run_search
 from paddle_automl.tasks.base import restore
 from paddle_automl.tasks.single_label import SingleLabel
 from paddle_automl.testing.backbones import image_input
 from paddle_automl.training.fine_tuning.base import RECIPES
+from tests.unit.pipeline.runs import run_of
 
 BACKBONE = {"name": "resnet", "width": 8, "blocks": [1, 1]}
 
@@ -148,3 +151,39 @@ def test_folds_are_pooled_by_their_items():
     whole = pooled([gain(), gain(after=0.8, gain=0.0, items=300)])
     assert (whole.items, whole.gain, whole.after) == (400, pytest.approx(0.025), pytest.approx(0.825))
     assert pooled([gain(), gain()]).standard_error == pytest.approx(0.04 / 2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("error", "until", "again"),
+    [
+        (ConfigError("training.batch_size: no"), None, True),
+        (TrialError("diverged"), None, False),
+        (TrialError("diverged"), 1e12, True),
+    ],
+)
+def test_a_recipe_that_fails_costs_the_search_nothing_else(tmp_path, monkeypatch, error, until, again):
+    def broken(*_):
+        raise error
+
+    run = run_of_stage(tmp_path, monkeypatch)
+    monkeypatch.setattr(fine_tune.FineTune, "_judged", broken)
+    stage = fine_tune.FineTune()
+    result = stage.work(run, until)
+    assert result == {"kept": None, "gains": {}, "again": again}
+    assert stage.is_intact(run, result) is not again
+    assert run.observer.texts == [f"fine-tuning by low_rate was not possible: {error}"]
+    error = MachineError("no space left")
+    with pytest.raises(MachineError):
+        stage.work(run, until)
+
+
+def run_of_stage(tmp_path, monkeypatch, **sections):
+    """Return a run whose winner is trial 0."""
+    (tmp_path / "w.pdparams").touch()
+    model = {"backbone": BACKBONE, "pretrained": str(tmp_path / "w.pdparams"), "freeze": "backbone"}
+    recipes = {"recipes": [{"name": "low_rate"}]}
+    run = run_of(tmp_path, observer=Messages(), model=model, fine_tuning=recipes, **sections)
+    record = SimpleNamespace(number=0, params={})
+    monkeypatch.setattr(fine_tune, "winner", lambda run: SimpleNamespace(first=record, runs=[record]))
+    monkeypatch.setattr(fine_tune, "best_run", lambda run, chosen: record)
+    return run
