@@ -112,7 +112,7 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
 def threshold_of(known: np.ndarray, keep: float) -> float:
     """Return the largest threshold that at least the fraction `keep` of the scores reach."""
     # Rounding of `1 - keep` must not refuse one item less than it may.
-    place = int((1 - keep) * (len(known) - 1) + 1e-9)
+    place = min(int((1 - keep) * len(known) + 1e-9), len(known) - 1)
     return float(np.partition(known, place)[place])
 
 

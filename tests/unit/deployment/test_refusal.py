@@ -91,6 +91,15 @@ def test_the_area_and_the_threshold():
         assert (inside > limit).mean() < keep
 
 
+@pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 100, 101, 200, 1000])
+def test_a_threshold_keeps_no_item_more_than_it_must(count):
+    known = np.random.default_rng(0).permutation(count).astype(float)
+    for keep in (0.5, 0.9, 0.95, 0.99, 0.999, 1e-6):
+        limit = threshold_of(known, keep)
+        assert (known >= limit).mean() >= keep
+        assert (known > limit).mean() < keep
+
+
 def test_the_best_score_is_chosen():
     options = RejectionConfig(scores=[SCORES[name].Config(name=name) for name in ("energy", "class_similarity")])
     rng = np.random.default_rng(3)
