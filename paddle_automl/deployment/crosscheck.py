@@ -13,8 +13,9 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import LatencyConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.latency import measure_sessions
+from paddle_automl.deployment.parity_record import most_different
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.deployment.records import Latency
+from paddle_automl.deployment.records import FormatRecord, Latency
 from paddle_automl.tasks.base import Task
 
 MOST_RUNS = 30
@@ -35,20 +36,27 @@ class Pair:
     allowed: float | None
     """Largest allowed difference; None: any, for a format in 8 bits."""
     required: float
-    """Required agreement."""
+    """Agreement that the parity checks of both together promise; of few items fewer may agree by chance."""
+
+    @property
+    def most_different(self) -> int:
+        """Return how many of the items may have another answer."""
+        return most_different(self.items, self.required)
 
     @property
     def passed(self) -> bool:
         """Whether both limits hold for some items."""
         close = self.allowed is None or self.largest_difference <= self.allowed
-        return self.items > 0 and self.agreement >= self.required and close
+        different = round((1 - self.agreement) * self.items)
+        return self.items > 0 and different <= self.most_different and close
 
     def describe(self) -> str:
         """Return one sentence for users."""
         limit = "any" if self.allowed is None else f"{self.allowed:g}"
+        chance = f", so {self.most_different} may differ" if self.required < 1 else ""
         return (
             f"{self.first} and {self.second}: {self.items} items, agreement {self.agreement:.4f} (required "
-            f"{self.required:g}), largest difference {self.largest_difference:.2e} (allowed {limit})"
+            f"{self.required:g}{chance}), largest difference {self.largest_difference:.2e} (allowed {limit})"
         )
 
 
@@ -149,15 +157,22 @@ class Comparison:
 def _limits(predictors: Iterable[Predictor], max_difference: float) -> tuple[float | None, float]:
     """Return the allowed difference of two formats and their required agreement.
 
-    Formats that are exact must be equal. One in 8 bits must agree as often as its own parity check required.
+    Formats that are exact must be equal. One in 8 bits may give other answers than the network where its own parity
+    check allowed it; two of them differ from each other where one of them does.
     """
-    required, exact = 1.0, True
-    for predictor in predictors:
-        info, name = predictor.bundle.info, predictor.format
-        record = next((item.parity for item in info.formats if item.exporter.name == name), info.parity)
-        exact = exact and EXPORTERS[name].exact and (record is None or record.max_difference is not None)
-        required = min(required, 1.0 if record is None else record.min_agreement)
-    return (max_difference if exact else None), required
+    records = [predictor.bundle.record_of(predictor.format) for predictor in predictors]
+    exact = all(record.exact for record in records)
+    return (max_difference if exact else None), max(0.0, round(1 - sum(map(_may_differ, records)), 9))
+
+
+def _may_differ(record: FormatRecord) -> float:
+    """Return the fraction of items for which a format may give another answer than the trained network."""
+    if record.parity is None:
+        return 0.0
+    allowed = 1 - record.parity.min_agreement
+    quantized = EXPORTERS[record.exporter.name].exact and not record.exact
+    # Its parity check knows the network in 8 bits alone, which differs from the one in float by as much again.
+    return 2 * allowed if quantized else allowed
 
 
 def compare_speed(bundle: Bundle, names: Iterable[str], *, device: str = "cpu") -> list[Speed]:
@@ -165,9 +180,7 @@ def compare_speed(bundle: Bundle, names: Iterable[str], *, device: str = "cpu") 
 
     A format without recorded times is left out. All are timed in turn, so that other load affects all of them.
     """
-    info = bundle.info
-    records: dict[str, tuple[Latency, ...]] = {info.exporter.name: tuple(info.latency)}
-    records |= {item.exporter.name: tuple(item.latency) for item in info.formats}
+    records = {name: tuple(bundle.record_of(name).latency) for name in bundle.formats}
     found = []
     chosen = [name for name in names if any(item.device == device for item in records[name])]
     sizes = sorted({(item.threads, item.batch_size) for name in chosen for item in records[name]})

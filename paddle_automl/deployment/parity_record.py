@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -15,7 +16,23 @@ SCORE_FACTOR = 1000
 """Allowed difference of a rejection score, in units of its standard deviation, over the allowed difference of
 outputs: 1% of the deviation for 1e-5."""
 
+DEVIATIONS = 3
+"""Standard deviations of a count that are taken for chance: a sound format exceeds them about once in 1000."""
+
 Source = Literal["original files", "written files", "none"]
+
+
+def most_different(items: int, required: float) -> int:
+    """Return how many of `items` may have another answer where the fraction `required` agrees on a larger set.
+
+    Drawn at random they have ``(1 - required) * items`` on average; up to `DEVIATIONS` standard deviations more,
+    rounded up, are chance: 2 of 5 and 71 of 1000 for 0.95. None may differ where all have to agree.
+    """
+    different = 1.0 - required
+    if different <= 0:
+        return 0
+    chance = DEVIATIONS * math.sqrt(different * required * items)
+    return min(items, math.ceil(different * items + chance))
 
 
 class ParityRecord(Section):

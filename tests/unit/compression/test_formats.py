@@ -19,6 +19,7 @@ from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.exporters import base
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.exporters.onnx import OnnxExporter
+from paddle_automl.deployment.verify import Checks, verify_bundle
 from tests.unit.compression.small import context, digits, trained
 
 MISSING = OnnxExporter.missing()
@@ -141,3 +142,6 @@ def test_an_8_bit_network_gets_the_8_bits_of_onnx_runtime(tmp_path):
     assert parity.network_value == pytest.approx(before.score)
     assert parity.value == pytest.approx(after.formats["onnx_int8"]["score"])
     assert bundle.info.fastest in bundle.formats
+    found = verify_bundle(bundle.folder, Checks(latency=False))
+    assert found.passed, found.problems
+    assert found.samples["paddle_program"].max_difference == found.samples["onnx_int8"].max_difference == 0.05

@@ -1,12 +1,16 @@
 """The samples of a format in 8 bits: what it gave at the export, and the looser rule of earlier bundles."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
+from paddle_automl.deployment.crosscheck import Comparison, Pair
+from paddle_automl.deployment.exporters.base import EXPORTERS
+from paddle_automl.deployment.parity_record import most_different
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.samples import (
     MOST_UNSTORED,
@@ -105,3 +109,48 @@ def test_an_exact_format_keeps_the_outputs_of_the_network(bundle):
     found = check_samples(Predictor(bundle, runtime="paddle_inference"))
     assert found.passed
     assert found.max_difference == 1e-4
+
+
+def pair(items, agreement, required=0.95, allowed=None):
+    return Pair("onnx", "onnx_int8", items, agreement, 0.3, allowed, required)
+
+
+def test_few_items_may_disagree_by_chance_and_many_may_not():
+    assert [most_different(items, 0.95) for items in (1, 5, 20, 1000)] == [1, 2, 4, 71]
+    assert [most_different(items, 1.0) for items in (1, 5, 1000)] == [0, 0, 0]
+    assert most_different(7, 0.0) == 7
+    assert pair(5, 0.8).passed
+    assert pair(5, 0.6).passed
+    assert not pair(5, 0.4).passed
+    assert pair(1000, 0.94).passed
+    assert not pair(1000, 0.92).passed
+    assert not pair(1000, 0.999, required=1.0).passed
+    assert not pair(5, 1.0, allowed=0.2).passed
+    assert "required 0.95, so 2 may differ" in pair(5, 0.8).describe()
+
+
+def test_two_formats_in_8_bits_may_each_differ_from_the_network(bundle, data):
+    predictors = {name: Predictor(bundle, runtime=name) for name in bundle.formats}
+    comparison = Comparison(predictors, bundle.task, max_difference=1e-4)
+    (found,) = comparison.run([data.validation.raw(np.arange(40))])
+    # Paddle's own file in 8 bits is of a network that had been quantized before.
+    assert (found.required, found.allowed) == (0.9, None)
+    assert not bundle.record_of(NAME).exact
+    (record,) = bundle.info.formats
+    int8 = record.model_copy(update={"exporter": EXPORTERS["onnx_int8"].Config(name="onnx_int8")})
+    both = [SimpleNamespace(bundle=SimpleNamespace(record_of=lambda name: int8), format="x")] * 2
+    (found,) = Comparison(dict(zip("ab", both, strict=True)), bundle.task, max_difference=1e-4).pairs.values()
+    assert found.required == 0.9
+
+
+def test_one_of_five_samples_may_change_in_8_bits(bundle, monkeypatch):
+    def one(outputs):
+        changed = outputs.copy()
+        changed[0] = np.roll(changed[0], 1)
+        return changed
+
+    giving(monkeypatch, one)
+    stored = with_own_outputs(bundle, NAME)
+    found = verify_bundle(stored.folder, QUICK)
+    assert found.passed, found.problems
+    assert [(item.items, item.agreement) for item in found.pairs] == [(5, 0.8)]
