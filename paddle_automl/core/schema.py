@@ -8,8 +8,8 @@ all come from the class itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Container, Iterable
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -28,6 +28,7 @@ from paddle_automl.core.errors import ConfigError, did_you_mean
 from paddle_automl.core.registry import Registry
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Section")
 
 
 class Section(BaseModel):
@@ -42,6 +43,14 @@ class Section(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
     )
+
+    path_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that are paths or sequences of paths, relative to the working directory."""
+
+    def given_paths(self) -> dict[str, tuple[str, ...]]:
+        """Return the paths in each of the `path_options`, none for an option that is left out."""
+        given = {name: getattr(self, name) for name in self.path_options}
+        return {name: (value,) if isinstance(value, str) else tuple(value or ()) for name, value in given.items()}
 
     @model_validator(mode="wrap")
     @classmethod
@@ -198,6 +207,33 @@ Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 Sequence = Annotated[tuple[T, ...], Strict(False)]
 """An immutable list: a YAML list becomes a tuple."""
+
+
+def paths_in(value: Any) -> list[str]:
+    """Return the paths that a section, the sections inside it and the plugins of its options name."""
+    if isinstance(value, tuple | list):
+        return [path for item in value for path in paths_in(item)]
+    if not isinstance(value, Section):
+        return []
+    own = [path for paths in value.given_paths().values() for path in paths]
+    return [*own, *(path for name in type(value).model_fields for path in paths_in(getattr(value, name)))]
+
+
+def with_paths(section: S, change: Callable[[str], str]) -> S:
+    """Return a section with all its paths changed; see `paths_in`."""
+    changed: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            changed[name] = with_paths(value, change)
+        elif isinstance(value, tuple) and any(isinstance(item, Section) for item in value):
+            changed[name] = tuple(with_paths(item, change) if isinstance(item, Section) else item for item in value)
+    for name, paths in section.given_paths().items():
+        if paths:
+            changed[name] = (
+                change(paths[0]) if isinstance(getattr(section, name), str) else tuple(map(change, paths))
+            )
+    return section.model_copy(update=changed)
 
 
 def issues_of(error: ValidationError, where: Any = None, known: Container[tuple[Any, ...]] = ()) -> list[str]:

@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.paths import absolute_path
-from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default
+from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence, default, with_paths
 from paddle_automl.data.augment.base import AUGMENTATIONS
-from paddle_automl.data.datasets.base import DATASETS, DatasetConfig
+from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.inputs.base import INPUTS
 
 
@@ -128,11 +128,5 @@ def _input_of(dataset: Any) -> str | None:
 
 
 def absolute(config: DataConfig) -> DataConfig:
-    """Return `config` with the data set's paths made absolute, so that it holds in any working directory."""
-    dataset = config.dataset
-    changed: dict[str, Any] = {}
-    for name, paths in dataset.given_paths().items() if isinstance(dataset, DatasetConfig) else ():
-        found = tuple(map(absolute_path, paths))
-        if found:
-            changed[name] = found[0] if isinstance(getattr(dataset, name), str) else found
-    return config.model_copy(update={"dataset": dataset.model_copy(update=changed)})
+    """Return `config` with all its paths made absolute, so that it holds in any working directory."""
+    return with_paths(config, absolute_path)

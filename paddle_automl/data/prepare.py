@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.paths import absolute_path, located
+from paddle_automl.core.schema import PluginConfig, paths_in, with_paths
 from paddle_automl.data.cache import Cache
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.copies import report_copies
@@ -239,7 +240,9 @@ def _fit_input(config: DataConfig, data: Data, train: np.ndarray, cache: Cache) 
 
     if not data.key:
         return cls.fit(config.input, data.reader, measure()), ""
-    key = cache.key((cls.name, cls.version, config.input.model_dump(mode="json"), data.key), ())
+    options = with_paths(config.input, absolute_path)
+    files = [located(path) for path in paths_in(options)]
+    key = cache.key((cls.name, cls.version, options.model_dump(mode="json"), data.key), files)
     found = cls.fit(config.input, data.reader, cache.statistics(key, train, measure))
     return found, cache.key((key, found.fitted.model_dump(mode="json")), ())
 

@@ -7,6 +7,7 @@ import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -30,6 +31,8 @@ MOST_WIDTH = 4096
 class EmbeddingConfig(Section):
     """The vectors of tokens at the start of a training, for backbones that read tokens; without package and file
     they are random."""
+
+    path_options: ClassVar[tuple[str, ...]] = ("file",)
 
     package: str | None = None
     """Token table of a pretrained network: multilingual_e5_small (Chinese and about 100 other languages) or

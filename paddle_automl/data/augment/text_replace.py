@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 from pydantic import model_validator
@@ -23,6 +24,8 @@ class TextReplace(TextChange):
 
     class Config(TextChangeConfig):
         """What is replaced, and by what."""
+
+        path_options: ClassVar[tuple[str, ...]] = ("synonyms",)
 
         synonyms: str | None = None
         """File with synonyms: a line of words with spaces, tabs or commas between them, as in Cilin; words without

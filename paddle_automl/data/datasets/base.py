@@ -12,15 +12,7 @@ from paddle_automl.data.samples import Samples
 
 
 class DatasetConfig(PluginConfig):
-    """Options of a data set."""
-
-    path_options: ClassVar[tuple[str, ...]] = ()
-    """Names of the options that are paths or sequences of paths, relative to the working directory."""
-
-    def given_paths(self) -> dict[str, tuple[str, ...]]:
-        """Return the paths in each of the `path_options`, none for an option that is left out."""
-        given = {name: getattr(self, name) for name in self.path_options}
-        return {name: (value,) if isinstance(value, str) else tuple(value or ()) for name, value in given.items()}
+    """Options of a data set; those that are paths are its `path_options`."""
 
 
 class Dataset(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -83,6 +84,9 @@ def fitted_to(config: TextConfig, name: str, statistics: Statistics) -> tuple[Te
         for block, found in zip(blocks, statistics["ngrams"], strict=True)
     )
     tokens = TokensConfig.model_validate(statistics["tokens"])
+    if tokens.file is not None:
+        # The vocabulary itself is kept; where its file was makes no other input.
+        tokens = tokens.model_copy(update={"file": os.path.basename(tokens.file)})
     vocabulary = _vocabulary(tokens, statistics["learned"])
     found = Learned(ngrams, vocabulary)
     arrays = ((TextFitted.ARRAYS[:1] if vocabulary else ()), (TextFitted.ARRAYS[1:] if ngrams else ()))

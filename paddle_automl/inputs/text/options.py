@@ -81,6 +81,8 @@ class Block(Section):
 class TokensConfig(Section):
     """The tokens that a network reads one after the other."""
 
+    path_options: ClassVar[tuple[str, ...]] = ("file",)
+
     kind: Kind
     """none; characters; words; trained: parts of words (byte pairs) that are learned from the training texts, or
     a given tokenizer.json; wordpiece: a given vocabulary file; package: that of a pretrained network whose package

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paddle_automl.core.files import open_regular
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
-from paddle_automl.core.paths import absolute_path, readable
+from paddle_automl.core.paths import absolute_path, located, readable
+from paddle_automl.core.schema import paths_in, with_paths
 from paddle_automl.core.seeds import integer_seed
 from paddle_automl.data.config import absolute
-from paddle_automl.data.datasets.base import DatasetConfig
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import config_alone
 from paddle_automl.space.space import SearchSpace
@@ -21,28 +23,26 @@ from paddle_automl.space.space import SearchSpace
 def standalone(config: RunConfig, output: Path) -> dict[str, Any]:
     """Return the configuration of one training: no search, absolute data paths, its own output folder."""
     split = config.data.split.model_copy(update={"seed": split_seed(config)})
-    section = absolute(config.data).model_copy(update={"split": split})
-    model = config.model
-    if model.weights_path is not None:
-        model = model.model_copy(update={"pretrained": absolute_path(model.weights_path)})
-    changes = {"data": section, "model": model, "metric": config.epoch_metric()}
-    data = config_alone(_with_absolute_teachers(config.model_copy(update=changes)))
+    config = _with_absolute_paths(config)
+    changes = {"data": config.data.model_copy(update={"split": split}), "metric": config.epoch_metric()}
+    data = config_alone(config.model_copy(update=changes))
     return {**data, "output": readable(output.resolve())}
 
 
-def _with_absolute_teachers(config: RunConfig) -> RunConfig:
-    distillation = config.distillation
-    if distillation is None:
-        return config
-    teachers = tuple(absolute_path(name) for name in distillation.teacher)
-    return config.model_copy(update={"distillation": distillation.model_copy(update={"teacher": teachers})})
+def _with_absolute_paths(config: RunConfig) -> RunConfig:
+    model = with_paths(config.model, absolute_path)
+    if model.weights_path is not None:
+        model = model.model_copy(update={"pretrained": absolute_path(model.weights_path)})
+    changes: dict[str, Any] = {"data": absolute(config.data), "model": model}
+    if config.distillation is not None:
+        teachers = tuple(map(absolute_path, config.distillation.teacher))
+        changes["distillation"] = config.distillation.model_copy(update={"teacher": teachers})
+    return config.model_copy(update=changes)
 
 
 def needed_paths(config: RunConfig) -> list[str]:
     """Return the files and folders that a configuration names and that its results depend on."""
-    dataset = config.data.dataset
-    options = dataset.given_paths().values() if isinstance(dataset, DatasetConfig) else ()
-    names = [path for paths in options for path in paths]
+    names = [*paths_in(config.data), *paths_in(config.model)]
     teachers = config.distillation.teacher if config.distillation is not None else ()
     return [name for name in (*names, config.model.weights_path, *teachers, *config.search.warm_start) if name]
 
@@ -60,7 +60,7 @@ def trial_config(
     A `repeat`, counted from 1, has its own seed; the splits of the data are the same.
     """
     chosen = with_overrides(standalone(config, output), space.overrides(params))
-    trial = _with_absolute_teachers(validate(RunConfig, chosen))
+    trial = _with_absolute_paths(validate(RunConfig, chosen))
     if not repeat:
         return trial
     return trial.model_copy(update={"seed": integer_seed(trial.seed, "repeat", repeat)})
@@ -85,10 +85,23 @@ def identity(config: RunConfig) -> dict[str, Any]:
         flat["search.warm_start"] = list(config.search.warm_start)
     if config.search.constraints:
         flat["search.constraints"] = [str(item) for item in config.search.constraints]
+    flat.update(_contents(config))
     # How batches are loaded does not affect the result.
     for key in ("data.in_memory", "data.in_memory_limit_mb", "data.loader_workers"):
         flat.pop(key, None)
     return flat
+
+
+def _contents(config: RunConfig) -> dict[str, str]:
+    """Return a hash of each file that the input or an augmentation takes: it may change under its name."""
+    contents = {}
+    for path in map(absolute_path, [*paths_in(config.data.input), *paths_in(config.data.augment)]):
+        try:
+            with open_regular(located(path)) as file:
+                contents[f"content of {path}"] = hashlib.sha256(file.read()).hexdigest()[:16]
+        except OSError:
+            contents[f"content of {path}"] = "unreadable"
+    return contents
 
 
 def _flatten(value: Any, prefix: str) -> list[tuple[str, Any]]:

@@ -78,5 +78,13 @@ def test_absolute(tmp_path, monkeypatch):
     assert config.dataset.train == "图 片/train.txt"
     assert absolute(made) == made
     assert absolute(validate(DataConfig, {})) == validate(DataConfig, {})
+    texts = {
+        "dataset": {"name": "text_list", "train": "a.txt"},
+        "input": {"tokens": {"kind": "wordpiece", "file": "v"}},
+    }
+    replace = {"name": "text_replace", "unit": "words", "synonyms": "s.txt"}
+    given = absolute(validate(DataConfig, {**texts, "augment": [replace]}))
+    assert given.input.tokens.file == str(tmp_path / "v")
+    assert given.augment[0].synonyms == str(tmp_path / "s.txt")
     idx = absolute(validate(DataConfig, {"dataset": {"name": "idx", "root": "x"}}))
     assert idx.dataset.root == str(tmp_path / "x")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from paddle_automl.core.errors import DataError
-from paddle_automl.data.config import DataConfig
+from paddle_automl.data.config import DataConfig, absolute
 from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.facts import find_facts
 from paddle_automl.data.prepare import prepare
@@ -204,6 +204,29 @@ def test_folders_of_splits(tmp_path):
     samples = load("text_folder", root=str(tmp_path))
     assert {name: len(rows) for name, rows in samples.splits.items()} == {"train": 6, "test": 4}
     assert samples.items[0] == "train 好 0"
+
+
+def test_a_changed_vocabulary_file_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"{'good' if number % 2 else 'bad'} movie {number}", "ab"[number % 2]) for number in range(20)]
+    given = {"name": "text_table", "file": "a.csv", "text": "review", "label": "label"}
+    table(tmp_path / "a.csv", rows)
+    tokens = {"kind": "wordpiece", "file": "v.txt"}
+    config = DataConfig.model_validate({"dataset": given, "input": {"tokens": tokens, "ngrams": "none"}})
+
+    def known(config):
+        found = prepare(config, seed=0, cache_dir=tmp_path / "cache").input
+        assert found.fitted.tokens.file == "v.txt"
+        return set(found.texts("tokens")[2:])
+
+    (tmp_path / "v.txt").write_text("[UNK]\ngood\nbad\nmovie\n")
+    assert known(config) == {"[UNK]", "good", "bad", "movie"}
+    made = absolute(config)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert known(made) == {"[UNK]", "good", "bad", "movie"}
+    (tmp_path / "v.txt").write_text("[UNK]\ngo\n##od\nba\n##d\n")
+    assert known(made) == {"[UNK]", "go", "##od", "ba", "##d"}
 
 
 def test_folds_follow_from_the_size(tmp_path):

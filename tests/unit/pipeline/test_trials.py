@@ -10,7 +10,7 @@ from paddle_automl.core.merging import with_overrides
 from paddle_automl.pipeline.candidates import corners, covering
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.trials import identity, standalone, trial_config
+from paddle_automl.pipeline.runs.trials import identity, needed_paths, standalone, trial_config
 from paddle_automl.pipeline.space import auto_spec, baseline_of, first_given, make_space
 
 SPACE = {
@@ -52,6 +52,28 @@ def test_data_paths_of_a_trial_are_absolute(monkeypatch, tmp_path):
     config = config_of(data={"dataset": {"name": "image_folder", "root": "my photos/花"}})
     root = standalone(config, Path("x"))["data"]["dataset"]["root"]
     assert root == str(tmp_path / "my photos" / "花")
+
+
+def test_all_paths_of_a_trial_are_absolute_and_known_by_content(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    data = {
+        "dataset": {"name": "text_list", "train": "a.txt"},
+        "input": {"tokens": {"kind": "wordpiece", "file": "v.txt"}},
+        "augment": [{"name": "text_replace", "unit": "words", "synonyms": "s.txt"}],
+    }
+    model = {"backbone": "text_cnn", "embedding": {"file": "e.vec"}}
+    space = {"model.embedding.file": {"choice": ["e.vec", "f.vec"]}}
+    config = validate(RunConfig, {"output": "x", "data": data, "model": model, "search": {"space": space}})
+    paths = [str(tmp_path / name) for name in ("a.txt", "v.txt", "s.txt", "e.vec")]
+    made = validate(RunConfig, standalone(config, Path("x")))
+    assert needed_paths(made) == paths
+    trial = trial_config(config, make_space(config), {"model.embedding.file": "f.vec"}, tmp_path)
+    assert trial.model.embedding.file == str(tmp_path / "f.vec")
+    (tmp_path / "v.txt").write_text("[UNK]\na\n")
+    first = identity(config)
+    (tmp_path / "v.txt").write_text("[UNK]\nb\n")
+    second = identity(config)
+    assert {key for key in first if first[key] != second[key]} == {f"content of {tmp_path / 'v.txt'}"}
 
 
 def test_the_first_trial_is_the_configuration_itself():
