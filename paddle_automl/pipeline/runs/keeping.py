@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Set
 
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -16,14 +17,18 @@ class CheckpointKeeper(Listener):
     """Deletes a trial's weights, and its compressed network, as soon as enough other configurations are better.
 
     Of a kept configuration only the best run's weights remain. While repeats are still planned (`repeats`), the
-    candidates for them are not deleted.
+    candidates for them are not deleted. `exported` returns the trials that a bundle is made of: their networks may
+    remain the exported ones.
     """
 
-    def __init__(self, config: RunConfig, study: Study, repeats: int = 0) -> None:
+    def __init__(
+        self, config: RunConfig, study: Study, repeats: int = 0, exported: Callable[[], Set[int]] = frozenset
+    ) -> None:
         self.config = config
         self.folder = RunFolder(config.folder)
         self.study = study
         self.repeats = repeats
+        self.exported = exported
 
     def on_end(self, record: TrialRecord) -> None:
         """Delete the weights of every ended trial that is not among the best."""
@@ -39,6 +44,7 @@ class CheckpointKeeper(Listener):
         self._delete_others({*best, *map(self.study.best_run, self.study.settled()[:1])})
 
     def _delete_others(self, keep: set[int]) -> None:
+        keep = keep | self.exported()
         for other in self.study.records():
             if other.state != "running" and other.number not in keep:
                 trial = self.folder.trial(other.number)

@@ -51,11 +51,12 @@ class Compress(Stage):
 
     def inputs(self, run: Run) -> Any:
         """Return the chain, and the state of the weights that it starts from."""
-        stat = run.folder.inside(run.results["export"]["source"]).weights.stat()
+        weights = run.folder.inside(run.results["export"]["source"]).weights
+        stat = weights.stat() if weights.is_file() else None
         return {
             "compression": run.config.compression.model_dump(mode="json"),
             "source": run.results["export"]["source"],
-            "weights": [stat.st_size, stat.st_mtime_ns],
+            "weights": None if stat is None else [stat.st_size, stat.st_mtime_ns],
         }
 
     def is_intact(self, run: Run, result: Any) -> bool:
@@ -77,6 +78,12 @@ class Compress(Stage):
                 run.observer.on_message(NO_TIME)
                 return None
         exported = run.results["export"]["source"]
+        if not (exported and run.folder.inside(exported).weights.is_file()):
+            run.observer.on_message(
+                f"no compression: the weights of the network in {run.folder.bundle} are gone; once the final "
+                "export succeeds, the same command compresses that network"
+            )
+            return None
         shown = run.observer.job("compressing")
         try:
             source = open_run(run.folder.inside(exported).path)

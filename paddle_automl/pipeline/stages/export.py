@@ -16,11 +16,12 @@ from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.score import ScoreRequest
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import name_of, source_of, winner
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
 from paddle_automl.pipeline.stages.fine_tune import ALL_DATA, validation_of
-from paddle_automl.pipeline.stages.interim import MANIFEST, NOTE, interim_of, write_interim
+from paddle_automl.pipeline.stages.interim import MANIFEST, NOTE, interim_of, trial_of, write_interim
 from paddle_automl.pipeline.stages.manifest import former_result, hash_of
 from paddle_automl.pipeline.stages.refit import refit_of
 from paddle_automl.pipeline.stages.run import Run
@@ -97,6 +98,9 @@ class Export(Stage):
             return recorded(run, kept, earlier.source)
         if not result.kept:
             run.folder.manifest(MANIFEST).unlink(missing_ok=True)
+            # Weights that were kept only for the earlier bundle.
+            trial = trial_of(run.folder, wanted)
+            CheckpointKeeper(run.config, run.study, exported=lambda: trial).close()
             return recorded(run, result, wanted)
         run.observer.on_message(
             f"the final export, of {name_of(wanted)}, is not used: {result.kept}. {run.folder.bundle} keeps the "

@@ -44,6 +44,12 @@ class InterimBundle(Background):
         self._not_before = time.monotonic()
         # A search that ended before has a final bundle, which only the next final one replaces.
         self._done = known is None and run.folder.bundle_file.exists()
+        self._final = _finally_exported(run.folder) if self._done else set()
+
+    @property
+    def trials(self) -> set[int]:
+        """The trials of the bundle in the folder, and of the one that is being made."""
+        return {number for number in (self._exported, self._running) if number is not None} | self._final
 
     def next(self) -> Job | None:
         """Return the export of a trial that ranks above the exported one, if it is time for it."""
@@ -69,6 +75,7 @@ class InterimBundle(Background):
     def on_end(self, event: Finished | Failed) -> None:
         """Record which trial the bundle holds now, and the time of the export."""
         now, number, estimates = time.monotonic(), self._running, self.run.estimates
+        self._running = None
         assert estimates.exporting_since is not None
         seconds, estimates.exporting_since = now - estimates.exporting_since, None
         self._not_before = now + REST * seconds
@@ -94,6 +101,18 @@ class InterimBundle(Background):
         config = config.model_copy(update={"deployment": config.deployment.model_copy(update={"formats": ()})})
         request = ExportRequest(config, trial.path, run.folder.bundle, run.shared, test=False, note=NOTE)
         return job_of("export", request, run.folder.log("interim"), run.config)
+
+
+def _finally_exported(folder: RunFolder) -> set[int]:
+    """Return the trial of the final bundle; empty where it is of another network."""
+    result = (read_manifest(folder.manifest(EXPORT)) or {}).get("result")
+    return trial_of(folder, str(result.get("source"))) if isinstance(result, dict) else set()
+
+
+def trial_of(folder: RunFolder, source: str) -> set[int]:
+    """Return the trial that a folder relative to the output is of, or none for another network."""
+    path = folder.inside(source).path
+    return {int(path.name)} if path.parent == folder.trials and path.name.isdigit() else set()
 
 
 def write_interim(folder: RunFolder, number: int | None, result: BundleResult) -> None:

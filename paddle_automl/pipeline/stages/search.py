@@ -44,7 +44,8 @@ class Search(Stage):
     def work(self, run: Run, until: float | None) -> Ending:
         """Return why the search ended; raises SearchFailedError if no trial is usable."""
         limits = limits_of(run, until)
-        keeper = CheckpointKeeper(run.config, run.study, limits.planned)
+        interim = InterimBundle(run, lambda: coordinator.limits.deadline)
+        keeper = CheckpointKeeper(run.config, run.study, limits.planned, lambda: interim.trials)
         listeners: list[Listener] = [run.observer, keeper]
         if run.logs is not None:
             listeners.append(run.logs)
@@ -74,7 +75,7 @@ class Search(Stage):
             baseline=run.baseline,
             first=run.first,
             given=run.given,
-            background=InterimBundle(run, lambda: coordinator.limits.deadline),
+            background=interim,
         )
         reserve = _Reserve(coordinator, run, self)
         coordinator.listeners += (reserve, _Shortened(run, limited))

@@ -1,7 +1,6 @@
 """How much time the compression after a search is given, and what happens if it fails."""
 
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -44,8 +43,18 @@ def test_8_bits_are_not_begun_without_time_for_them():
     assert run.heard == [NO_TIME]
 
 
+@pytest.mark.parametrize("source", ["trials/0002", ""])
+def test_a_network_whose_weights_are_gone_is_not_compressed(tmp_path, source):
+    run = run_of(60, ["quantize_post"])
+    run.folder, run.results = RunFolder(tmp_path), {"export": {"source": source}}
+    assert Compress().inputs(run)["weights"] is None
+    assert Compress().work(run, None) is None
+    (said,) = run.heard
+    assert said.startswith(f"no compression: the weights of the network in {tmp_path / 'model'} are gone; ")
+
+
 @pytest.fixture
-def failing(monkeypatch):
+def failing(monkeypatch, tmp_path):
     """Return what a chain leaves that ends with an error, and the messages."""
 
     def work(error):
@@ -53,7 +62,9 @@ def failing(monkeypatch):
             raise error
 
         run = run_of(60, ["prune_filters"])
-        run.folder, run.results = RunFolder(Path("out")), {"export": {"source": "trials/0002"}}
+        run.folder, run.results = RunFolder(tmp_path), {"export": {"source": "trials/0002"}}
+        run.folder.trial(2).path.mkdir(parents=True)
+        run.folder.trial(2).weights.touch()
         run.executor, run.observer.job = None, lambda text: None
         monkeypatch.setattr(compress, "open_run", lambda path: None)
         monkeypatch.setattr(compress, "compress_job", lambda *_: None)
@@ -66,12 +77,12 @@ def failing(monkeypatch):
 @pytest.mark.parametrize(
     "error", [TrialError("killed by signal 9"), ConfigError("no layer is called 'x'"), AutoMLError("OSError")]
 )
-def test_a_chain_that_fails_leaves_the_search_its_end(failing, error):
+def test_a_chain_that_fails_leaves_the_search_its_end(failing, error, tmp_path):
     result, heard = failing(error)
     assert result is None
     assert heard == [
-        f"no compression: {error}; the uncompressed bundle, of trial 2, is kept in out/model. The same command "
-        "tries the compression again"
+        f"no compression: {error}; the uncompressed bundle, of trial 2, is kept in {tmp_path / 'model'}. The "
+        "same command tries the compression again"
     ]
 
 

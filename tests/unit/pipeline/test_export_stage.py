@@ -43,7 +43,7 @@ class Exports:
         return answer
 
     def run(self, **sections):
-        run = run_of(self.tmp_path, observer=Messages(), **sections)
+        run = run_of(self.tmp_path, self, observer=Messages(), **sections)
         run.stages = [stage for stage in run.stages if stage.name == "export"]
         return run
 
@@ -54,6 +54,20 @@ class Exports:
         assert not self.answers
         return run
 
+    # -- what the stage asks of the study ------------------------------------------------------------------------
+    def records(self):
+        return [SimpleNamespace(number=number, state="complete") for number in (0, 1)]
+
+    def best_numbers(self, count):
+        return []
+
+    def settled(self):
+        return []
+
+    def best_run(self, configuration):
+        raise AssertionError("none was settled")
+
+    # -- its results ---------------------------------------------------------------------------------------------
     def bundle(self, **changes):
         return result_of(self.run()).model_copy(update=changes)
 
@@ -92,6 +106,7 @@ def test_an_export_that_fails_its_parity_check_is_not_reported_as_done(exports):
     done = exports.go(exports.bundle())
     assert (done.results["export"]["source"], done.results["export"]["kept"]) == ("trials/0000", "")
     assert interim_of(folder) is None
+    assert (folder.trial(0).weights.exists(), folder.trial(1).weights.exists()) == (True, False)
     assert exports.go().results["export"] == done.results["export"]
 
 
@@ -100,6 +115,7 @@ def test_the_final_bundle_of_an_earlier_start_stays_with_its_own_source(exports,
     folder = exports.interim()
     exports.go(exports.bundle(metrics={"test": {"accuracy": 0.5}}))
     exports.source = "trials/0001"
+    make_weights(exports.run(), 1)
     answer = answer or exports.bundle(kept=REFUSED)
     kept = exports.go(answer).results["export"]
     assert kept["source"] == "trials/0000"

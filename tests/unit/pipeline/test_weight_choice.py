@@ -5,10 +5,13 @@ from types import SimpleNamespace
 import pytest
 
 from paddle_automl.core.errors import SearchFailedError
+from paddle_automl.core.files import write_json
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.stages.choice import best_run, source_of, winner
+from paddle_automl.pipeline.stages.interim import InterimBundle, write_interim
+from paddle_automl.search.executors.base import Finished
 from paddle_automl.search.limits import SearchLimits
-from tests.unit.pipeline.runs import make_weights, run_of
+from tests.unit.pipeline.runs import make_weights, result_of, run_of
 from tests.unit.search.helpers import controller, open_study, script, search
 
 
@@ -39,6 +42,42 @@ def test_weights_that_the_repeats_may_choose_stay_until_the_choice(tmp_path, rep
             assert left() == {1, 2, 3, 4, 5, 7}
             keeper.close()
             assert left() == {5, 7}
+
+
+def test_the_weights_of_the_bundle_stay(tmp_path):
+    """The final export may fail: then this network remains the exported one."""
+    with open_study(tmp_path) as study:
+        run = run_of(tmp_path, study, search={"keep_checkpoints": 1})
+        run.folder.bundle.mkdir()
+        run.folder.bundle_file.touch()
+        write_interim(run.folder, 0, result_of(run))
+        interim = InterimBundle(run, lambda: None)
+        keeper = CheckpointKeeper(run.config, study, exported=lambda: interim.trials)
+
+        def script_of(record):
+            make_weights(run, record.number)
+            run.folder.trial(record.number).write_config(run.config)
+            return script(0.1 * record.number)
+
+        def left():
+            return {int(folder.path.name) for folder in run.folder.each_trial() if folder.weights.exists()}
+
+        search(study, script_of, limits=SearchLimits(trials=4))
+        keeper.close()
+        assert left() == {0, 3}
+        # The next one is being made of the best; then it is that of the bundle.
+        interim.next()
+        assert interim.trials == {0, 3}
+        interim.on_end(Finished(-1, result_of(run).model_dump(mode="json")))
+        assert interim.trials == {3}
+        keeper.close()
+        assert left() == {3}
+        # A search that is continued keeps the network of its final bundle.
+        run.folder.manifest("interim").unlink()
+        assert InterimBundle(run, lambda: None).trials == set()
+        for source, trials in (("trials/0002", {2}), ("refit", set()), ("", set())):
+            write_json(run.folder.manifest("export"), {"result": {"source": source}})
+            assert InterimBundle(run, lambda: None).trials == trials
 
 
 def test_the_better_weights_on_validation_are_exported(tmp_path):
