@@ -11,11 +11,10 @@ from paddle_automl.data.running import run_split
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.exporters.base import Session
 from paddle_automl.deployment.parity import ParityLimits
+from paddle_automl.deployment.parity_record import keeps_answers
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import goal_of, measure
-
-ROUNDING = 1e-9
 
 
 def drop_between(split: Split, before: np.ndarray, after: np.ndarray) -> float:
@@ -41,8 +40,7 @@ def acceptance(
         if not np.isfinite(outputs).all():
             return False
         agreement = float(split.task.agree(known[0], outputs).mean())
-        if agreement < limits.min_agreement:
-            return False
-        return limits.max_drop is None or drop_between(split, known[0], outputs) <= limits.max_drop + ROUNDING
+        drop = None if limits.max_drop is None else drop_between(split, known[0], outputs)
+        return keeps_answers(agreement, limits.min_agreement, drop, limits.max_drop)
 
     return accept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from paddle_automl.core.paths import readable
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.network import as_trained, as_trained_with_score
 from paddle_automl.deployment.output import output_name
-from paddle_automl.deployment.parity_record import ParityRecord, Source
+from paddle_automl.deployment.parity_record import ParityRecord, Source, most_different
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.tasks.base import Task, spread
 from paddle_automl.tasks.metrics.base import Predictions
@@ -31,7 +32,8 @@ LENGTHS = 50
 """Items of different lengths that are also compared one at a time."""
 LEAST_DEVIATION = 1e-3
 """Smallest deviation of rejection scores in which their differences are counted: all may be nearly equal."""
-Kind = Literal["split", "file"]
+Kind = Literal["split", "alone", "file"]
+"""An item of the split in its batch, the same alone, and as its file is read."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,10 @@ class _Comparison:
         self.task = split.task
         self.columns = _columns(self.task, exported)
         self.scales = self.task.scales
-        self.count = self.agreed = self.not_finite = 0
-        self.files = 0
-        self.largest: dict[Kind, float] = {"split": 0.0, "file": 0.0}
+        self.not_finite = self.files = 0
+        self.count: Counter[Kind] = Counter()
+        self.agreed: Counter[Kind] = Counter()
+        self.largest: dict[Kind, float] = {"split": 0.0, "alone": 0.0, "file": 0.0}
         self.outputs: tuple[np.ndarray, np.ndarray] | None = None
         """Outputs of network and bundle for the whole split."""
         self.scores: np.ndarray | None = None
@@ -150,8 +153,8 @@ class _Comparison:
         for row in first[np.unique(np.linspace(0, len(first) - 1, LENGTHS).astype(np.int64))]:
             position, item = np.array([row]), self.split.raw([row])
             expected = self.outputs[0][position]
-            self.add(expected, predictor.predict_items(item)[:, self.columns], position, "split")
-            self.add(expected, run(self.split.input.batch(item)), position, "split")
+            self.add(expected, predictor.predict_items(item)[:, self.columns], position, "alone")
+            self.add(expected, run(self.split.input.batch(item)), position, "alone")
 
     def compare_files(self, run: Any, predictor: Predictor, limit: int) -> Source:
         """Compare up to `limit` items that the predictor reads from files; returns the kind of files."""
@@ -181,9 +184,9 @@ class _Comparison:
         # NaN agrees with nothing: it counts as a difference of the whole scale.
         differences = np.abs(expected.astype(np.float64) - got) / self.scales
         differences = np.nan_to_num(differences, nan=1.0, posinf=1.0)
-        self.count += len(expected)
+        self.count[kind] += len(expected)
         self.not_finite += int((~finite).sum())
-        self.agreed += int(self.task.agree(expected[finite], got[finite]).sum())
+        self.agreed[kind] += int(self.task.agree(expected[finite], got[finite]).sum())
         largest = float(differences.max())
         self.largest[kind] = max(self.largest[kind], largest)
         if self.worst is None or largest > self.worst.difference:
@@ -201,7 +204,7 @@ class _Comparison:
     def _place(self, position: int, kind: Kind) -> str:
         item = self._item(position)
         named = f" ({shown(item)})" if item else ""
-        source = " read from its file" if kind == "file" else ""
+        source = {"split": "", "alone": " given alone", "file": " read from its file"}[kind]
         return f"validation {self.split.input.word} {position}{named}{source}"
 
     def record(self, limits: ParityLimits, source: Source) -> ParityRecord:
@@ -214,8 +217,8 @@ class _Comparison:
         worst = self.worst
         found = ParityRecord(
             samples=len(self.split),
-            agreement=self.agreed / self.count if self.count else 0.0,
-            largest_difference=self.largest["split"],
+            agreement=self._agreement(limits.min_agreement),
+            largest_difference=max(self.largest["split"], self.largest["alone"]),
             not_finite=self.not_finite,
             raw_files=self.files,
             raw_source=source,
@@ -235,6 +238,15 @@ class _Comparison:
             verified=False,
         )
         return found.model_copy(update={"verified": found.within_limits})
+
+    def _agreement(self, required: float) -> float:
+        """Return the agreement on the split, or that of its items in another form if it is worse than by chance.
+
+        These are some items of the split a second time: one fraction of both would count them twice.
+        """
+        count, agreed = self.count.total() - self.count["split"], self.agreed.total() - self.agreed["split"]
+        again = agreed / count if count - agreed > most_different(count, required) else 1.0
+        return min(self.agreed["split"] / self.count["split"], again) if self.count["split"] else 0.0
 
     def _scores(self, metric: str) -> tuple[float | None, float | None]:
         if self.outputs is None or self.not_finite:

@@ -16,6 +16,9 @@ SCORE_FACTOR = 1000
 """Allowed difference of a rejection score, in units of its standard deviation, over the allowed difference of
 outputs: 1% of the deviation for 1e-5."""
 
+DROP_ROUNDING = 1e-9
+"""A drop of a metric may exceed its limit by this, which is rounding."""
+
 DEVIATIONS = 3
 """Standard deviations of a count that are taken for chance: a sound format exceeds them about once in 1000."""
 
@@ -35,6 +38,15 @@ def most_different(items: int, required: float) -> int:
     return min(items, math.ceil(different * items + chance))
 
 
+def keeps_answers(agreement: float, min_agreement: float, drop: float | None, max_drop: float | None) -> bool:
+    """Return whether a format's answers for the validation split, and its main metric, are within their limits.
+
+    The parity check and the repair of formats in 8 bits both ask this, so that what one accepts passes the other.
+    """
+    kept = max_drop is None or (drop is not None and drop <= max_drop + DROP_ROUNDING)
+    return agreement >= min_agreement and kept
+
+
 class ParityRecord(Section):
     """Result of the parity check: how far the exported network's outputs are from the trained network's.
 
@@ -46,7 +58,8 @@ class ParityRecord(Section):
     """Items compared: the whole validation split."""
 
     agreement: float
-    """Fraction of the items, files included, for which both give the same answer."""
+    """Fraction of the items of the split for which both give the same answer; that of the items which were read
+    again from files, or given alone, if these agree less often than chance explains (see `most_different`)."""
 
     largest_difference: float
     """Largest absolute difference between two outputs of the same item, in units of the output's scale."""
@@ -112,10 +125,9 @@ class ParityRecord(Section):
         return (
             self.samples > 0
             and self.not_finite == 0
-            and self.agreement >= self.min_agreement
+            and keeps_answers(self.agreement, self.min_agreement, self.drop, self.max_drop)
             and (self.max_difference is None or self._largest <= self.max_difference)
             and not self.scores_differ
-            and (self.max_drop is None or (self.drop is not None and self.drop <= self.max_drop + 1e-9))
         )
 
     @property
