@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 TOLERANCE = 2e-3
 """Largest difference between a score and the sum of its parts, relative to the largest part: float32 rounding."""
 _SMALLEST = 1e-37
+_LARGEST = 1 - 2**-24
+"""Largest probability below 1 in float32."""
+SURE = 11.5
+"""Log-odds of the probability 0.99999; larger ones are not known to a hundredth from a probability in float32."""
+TRIED = 8
+"""Items of a split on which it is tried whether a network is a sum."""
 AT_ONCE = 2048
 """Parts that are run in one batch."""
 
@@ -26,7 +32,8 @@ class Explanation:
     """Scores of one item as a sum: ``total = base + contributions.sum(axis=0)``, float64 ``[K]``.
 
     A score is an output before its last step: of classes the logarithm of the probability, less the mean over all
-    classes; of labels the logarithm of the odds; a number itself.
+    classes; of labels the logarithm of the odds, at most 16.6, the most that float32 tells of one part; a number
+    itself.
     """
 
     names: tuple[str, ...]
@@ -48,7 +55,8 @@ def explain(predictor: Predictor, item: np.ndarray | str) -> Explanation:
     """Explain the outputs for one item as `Predictor.read` returns it.
 
     The network runs on each part alone, so that this holds for every format of a bundle. Raises UnsupportedError
-    for an input without parts, and for a network whose scores are not the sum of what its parts say.
+    for an input without parts, for a network whose scores are not the sum of what its parts say, and for a part of
+    which it is so sure that its probability, rounded to 1, does not tell what it says.
     """
     whole = predictor.input.batch(_alone(item))
     parts = predictor.input.parts(whole)
@@ -66,13 +74,27 @@ def explain(predictor: Predictor, item: np.ndarray | str) -> Explanation:
     scores = scores_of(predictor.task, np.concatenate(outputs))
     total = scores_of(predictor.task, predictor.run(whole).outputs)[0]
     base, contributions = scores[0], scores[1:] - scores[0]
-    difference = np.abs(base + contributions.sum(axis=0) - total).max()
-    if difference > TOLERANCE * max(1.0, np.abs(contributions).max(initial=0.0), np.abs(total).max()):
+    added = base + contributions.sum(axis=0)
+    most = SURE if predictor.task.final.activation == "sigmoid" else np.inf
+    # Beyond `most` the sum is more exact than what was read from the probability.
+    difference = np.abs(np.minimum(added, most) - np.minimum(total, most))
+    total = np.where(total > most, added, total)
+    wrong = difference > TOLERANCE * max(1.0, np.abs(contributions).max(initial=0.0), np.abs(total).max())
+    if wrong.any() and (scores[:, wrong] > most).any(axis=0).all():
+        raise _TooSureError(
+            "explanation: the network is so sure of a part of this item that its probability is 1 after rounding, "
+            "so what the part says is not known, nor the sum"
+        )
+    if wrong.any():
         raise UnsupportedError(
             "explanation: the scores of this network are not the sum of what its parts say, so no part has a "
             "contribution of its own; networks of n-grams (linear_ngrams, wide, bag, sum) are such sums"
         )
     return Explanation(names, contributions, base, total)
+
+
+class _TooSureError(UnsupportedError):
+    """What a part says cannot be told from its probability."""
 
 
 def _alone(item: np.ndarray | str) -> np.ndarray:
@@ -90,7 +112,7 @@ def scores_of(task: Task, outputs: np.ndarray) -> np.ndarray:
         logs = np.log(np.maximum(values, _SMALLEST))
         return np.asarray(logs - logs.mean(axis=1, keepdims=True))
     if activation == "sigmoid":
-        values = np.clip(values, _SMALLEST, 1 - 1e-12)
+        values = np.clip(values, _SMALLEST, _LARGEST)
         return np.asarray(np.log(values) - np.log1p(-values))
     return values
 
@@ -105,9 +127,7 @@ def telling(predictor: Predictor, split: Split, count: int) -> dict[str, list[tu
     used = predictor.input.used_parts(split.ragged) if len(split) else None
     if used is None:
         return None
-    try:
-        explain(predictor, split.raw([0])[0])
-    except UnsupportedError:
+    if not _is_sum(predictor, split):
         return None
     arrays, names, amounts = used
     outputs = [
@@ -121,3 +141,20 @@ def telling(predictor: Predictor, split: Split, count: int) -> dict[str, list[tu
         order = np.argsort(-said[:, output], kind="stable")[:count]
         found[name] = [(names[part], float(said[part, output])) for part in order if said[part, output] > 0]
     return found
+
+
+def _is_sum(predictor: Predictor, split: Split) -> bool:
+    """Return whether the scores of the first items are the sum of what their parts say."""
+    explained = False
+    for row in range(min(len(split), TRIED)):
+        try:
+            found = explain(predictor, split.raw([row])[0])
+        except _TooSureError:
+            continue
+        except UnsupportedError:
+            return False
+        explained = True
+        if len(found.names) > 1:
+            # With one part or none every network is such a sum.
+            break
+    return explained
