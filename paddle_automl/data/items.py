@@ -149,7 +149,7 @@ def contents_of(items: np.ndarray) -> np.ndarray:
     """Return the hash of each item of an array, uint64 ``[N]``."""
     if items.dtype.hasobject:
         texts = (item if isinstance(item, str) else repr(item) for item in items)
-        found = [hash_of(text.encode("utf-8", "surrogateescape")) for text in texts]
+        found = [hash_of(text.encode("utf-8", "surrogatepass")) for text in texts]
     else:
         found = [hash_of(np.ascontiguousarray(item).data.cast("B")) if item.size else 1 for item in items]
     return np.array(found, dtype=np.uint64)

@@ -126,7 +126,7 @@ def digest_of(item: Any) -> bytes:
     if isinstance(item, np.ndarray) and item.dtype != object:
         content = repr(item.shape).encode() + np.ascontiguousarray(item).tobytes()
     elif isinstance(item, str):
-        content = item.encode("utf-8", "surrogateescape")
+        content = item.encode("utf-8", "surrogatepass")
     else:
         content = repr(item).encode("utf-8", "backslashreplace")
     return hashlib.blake2b(content, digest_size=16).digest()

@@ -15,9 +15,10 @@ from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import open_regular
 from paddle_automl.core.paths import readable
+from paddle_automl.data.class_names import composed
 from paddle_automl.data.listing import raise_all
 from paddle_automl.data.tables import TextTable, table_of
-from paddle_automl.inputs.text.decoding import decoded
+from paddle_automl.inputs.text.decoding import decoded, mended
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ LARGEST = 2 << 30
 LONGEST_TEXT = 1 << 30
 """Most characters of a cell."""
 JSON_LINES = (".jsonl", ".ndjson", ".json")
+_NULS = "%s: %d NUL characters are read as spaces"
 _BINARY = {
     b"PK\x03\x04": "an Excel workbook or an archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -59,7 +61,7 @@ def text_of(path: Path, option: str, encoding: str | None) -> str:
     if found != "utf-8" and encoding is None:
         log.info("%s: is read as %s", shown(name), found)
     if "\0" in text:
-        log.warning("%s: %d NUL characters are read as spaces", shown(name), text.count("\0"))
+        log.warning(_NULS, shown(name), text.count("\0"))
         text = text.replace("\0", " ")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -97,7 +99,11 @@ def _json_lines(lines: list[str], name: str, option: str) -> TextTable:
         if not isinstance(row, dict) or any(isinstance(value, list | dict) for value in row.values()):
             mistakes.append(f'{name}:{number}: must be an object of texts and numbers, such as {{"text": "..."}}')
             continue
-        rows.append(row)
+        named = {_plain(key): value for key, value in row.items()}
+        if len(named) < len(row):
+            mistakes.append(f"{name}:{number}: two of its keys look the same: {', '.join(map(ascii, row))}")
+            continue
+        rows.append(named)
         numbers.append(number)
     if mistakes and not rows:
         raise DataError(
@@ -106,15 +112,29 @@ def _json_lines(lines: list[str], name: str, option: str) -> TextTable:
     raise_all(mistakes)
     if not rows:
         raise DataError(f"{option}: the table '{name}' is empty")
-    names = list(dict.fromkeys(str(key) for row in rows for key in row))
-    columns = {key: tuple(_cell(row.get(key)) for row in rows) for key in names}
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    cells = {key: [_cell(row.get(key)) for row in rows] for key in names}
+    # Escapes in JSON can stand for characters that no other text file has.
+    everything = [text for column in cells.values() for text in column]
+    nuls = sum(text.count("\0") for text in everything)
+    halves = sum(mended(text).count("\ufffd") - text.count("\ufffd") for text in everything)
+    if nuls:
+        log.warning(_NULS, shown(name), nuls)
+    if halves:
+        log.warning("%s: %d halves of characters (lone surrogates) are read as U+FFFD", shown(name), halves)
+    columns = {key: tuple(map(_plain, column)) for key, column in cells.items()}
     return TextTable(name, columns, tuple(numbers))
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plain(text: str) -> str:
+    """Return a text of JSON as a table of another form has it."""
+    return composed(mended(text).replace("\0", " ").strip())
 
 
 def as_items(texts: list[str] | tuple[str, ...]) -> np.ndarray:

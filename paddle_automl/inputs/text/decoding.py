@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.extras import needed
 
 _MARKS = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
           (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))  # fmt: skip
+_LONE = re.compile("[\ud800-\udfff]")
 _LOOKED_AT = 1 << 18
 """Bytes by which an encoding is guessed."""
 FEW = 64
@@ -14,6 +17,18 @@ FEW = 64
 CANDIDATES = ("gb18030", "big5hkscs", "shift_jis", "euc_kr", "cp1252", "cp1251")
 WIDE = ("utf_16_le", "utf_16_be")
 """Encodings whose line ends and digits have a NUL byte, as no other text does."""
+
+
+def mended(text: str) -> str:
+    """Return a text with U+FFFD in place of each lone surrogate, half of a character beyond U+FFFF.
+
+    JSON can hold them, where a text was cut after so many UTF-16 units; no encoding can, and no package takes them.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _LONE.sub("\ufffd", text)
+    return text
 
 
 def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, str]:

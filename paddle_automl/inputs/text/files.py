@@ -15,7 +15,7 @@ from paddle_automl.core.files import open_regular
 from paddle_automl.core.paths import located, readable
 from paddle_automl.inputs.base import Reader
 from paddle_automl.inputs.folders import ItemFiles
-from paddle_automl.inputs.text.decoding import decoded
+from paddle_automl.inputs.text.decoding import decoded, mended
 
 LARGEST = 64 << 20
 """Most bytes of a file with one text."""
@@ -46,7 +46,13 @@ class TextReader(Reader):
             source = decoded(source, "the text")[0]
         if not isinstance(source, str):
             raise DataError(f"must be a text or a file of one, got {type(source).__name__} {source!r}"[:300])
-        return np.array(source, dtype=object)
+        return np.array(mended(source), dtype=object)
+
+    def convert(self, items: np.ndarray) -> np.ndarray:
+        """Return texts that a data set holds, as they would be read one by one."""
+        converted = np.empty(len(items), dtype=object)
+        converted[:] = [mended(item) if isinstance(item, str) else item for item in items]
+        return converted
 
     def empty(self, count: int) -> np.ndarray:
         """Return room for texts, object ``[count]``."""

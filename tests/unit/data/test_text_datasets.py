@@ -10,7 +10,10 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.data.config import DataConfig, absolute
 from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.facts import find_facts
+from paddle_automl.data.items import contents_of
 from paddle_automl.data.prepare import prepare
+from paddle_automl.data.stores import copies_of
+from paddle_automl.inputs.base import INPUTS
 
 ROWS = [("房间很干净", "好"), ("太吵了", "差"), ("早餐不错", "好"), ("服务很差", "差")] * 3
 
@@ -86,6 +89,38 @@ def test_json_lines(tmp_path):
     path.write_text("review,label\na,b\n", "utf-8")
     with pytest.raises(DataError, match="is not a file of JSON lines"):
         load_table(path)
+
+
+def test_json_lines_with_what_only_json_can_hold(tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    lines = [
+        '{"review": "cut \\ud83d", "label": "cafe\\u0301"}',
+        '{"review": "a\\u0000b \\ud83d\\ude00", "label": "x"}',
+    ]
+    path.write_text("\n".join(lines * 8), "utf-8")
+    samples = load_table(path)
+    assert list(samples.items[:2]) == ["cut \ufffd", "a b \U0001f600"]
+    assert samples.targets.names == ("caf\u00e9", "x")
+    assert "8 NUL characters are read as spaces" in caplog.text
+    assert "8 halves of characters (lone surrogates) are read as U+FFFD" in caplog.text
+    given = {"name": "text_table", "file": str(path), "text": "review", "label": "label"}
+    for options in ({}, {"tokens": "trained"}, {"chinese": "simplified", "tokens": "words"}):
+        data = prepare(DataConfig.model_validate({"dataset": given, "input": options}), seed=0)
+        assert len(data.train) > 0
+        read = data.input.read("cut \ud83d")
+        assert read.item() == "cut \ufffd"
+        assert all(len(array) == 1 for array in data.input.batch(read[None]).values())
+    path.write_text('{"review": "a", "label": "x", "caf\\u00e9": 1, "cafe\\u0301": 2}', "utf-8")
+    with pytest.raises(DataError, match=r"a\.jsonl:1: two of its keys look the same"):
+        load_table(path)
+
+
+def test_texts_in_memory_are_read_as_files_are():
+    halves = np.array(["cut \ud83d", "whole"], dtype=object)
+    assert contents_of(halves)[0] != contents_of(halves)[1]
+    assert not copies_of(halves)
+    reader = INPUTS["text"].reader(INPUTS["text"].Config(name="text"), sources=None, items=halves)
+    assert list(reader.convert(halves)) == ["cut \ufffd", "whole"]
 
 
 def test_several_columns_of_texts_are_joined(tmp_path):
