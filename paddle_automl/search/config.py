@@ -105,6 +105,9 @@ class SearchConfig(Section):
         for metric in metrics:
             if metrics.count(metric) > 1:
                 raise PydanticCustomError("stated", f"the metric '{metric}' is given twice; keep one")
+        for place, objective in enumerate(objectives):
+            if place == 0 or objective.limit is None or is_sum(objective.metric):
+                stated(check_optimized, objective.metric)
         return objectives
 
     def for_task(self, task: Task | type[Task]) -> SearchConfig:

@@ -36,6 +36,11 @@ class Recording(Standings):
         set_mark(self._study, number, "reports", {str(epoch): list(values) for epoch, values in reports.items()})
 
     @storing
+    def note_epochs(self, number: int, epochs: int) -> None:
+        """Record the last epoch that a trial was planned to have, before its end is recorded."""
+        set_mark(self._study, number, "epochs", epochs)
+
+    @storing
     def complete(self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]) -> list[TrialRecord]:
         """Record a trial's result; raises TrialError if an objective's metric is missing or not finite.
 

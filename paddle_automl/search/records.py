@@ -50,6 +50,7 @@ class _Attributes(BaseModel):
     reason: str = ""
     curve: dict[int, float] = {}
     reports: dict[int, tuple[float | None, ...]] = {}
+    epochs: int | None = None
     duplicate_of: int | None = None
     retry_of: int | None = None
     repeat_of: int | None = None
@@ -76,7 +77,8 @@ class TrialRecord:
 
     `values` are the objectives' values, None for a trial without usable metrics. `curve` maps epochs to the first
     objective that has a value per epoch; `reports`, with several objectives, maps epochs to all of them, None if
-    one was not reported. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of the trial
+    one was not reported. `epochs` is the last epoch that was planned, after a trial was shortened to the time left;
+    None if unknown. `reason` says why a trial failed or was stopped. `duplicate_of` is the number of the trial
     whose results were copied instead of running this one; `retry_of` that of an interrupted trial. `repeat` counts
     from 1: such a trial runs the configuration of trial `repeat_of` again with another seed. `warm_start` marks the
     best of another study, `baseline` the configuration's own values. An `infeasible` one was not trained: its
@@ -92,6 +94,7 @@ class TrialRecord:
     reason: str = ""
     curve: Mapping[int, float] = field(default_factory=dict)
     reports: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
+    epochs: int | None = None
     started: datetime | None = None
     duplicate_of: int | None = None
     retry_of: int | None = None
@@ -136,6 +139,7 @@ class TrialRecord:
             reason=known.reason,
             curve=known.curve,
             reports=known.reports,
+            epochs=known.epochs,
             started=trial.datetime_start,
             duplicate_of=known.duplicate_of,
             retry_of=known.retry_of,

@@ -17,7 +17,7 @@ from paddle_automl.search.study import Study
 
 @dataclass
 class RunningTrial:
-    """State of a trial between its start and its end."""
+    """State of a trial between its start and its end. `epochs` is its last one, if known."""
 
     record: TrialRecord
     job: Job
@@ -27,6 +27,10 @@ class RunningTrial:
     stopped: str = ""
     converged: bool = False
     kill_at: float | None = None
+    epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        self.epochs = self.job.epochs
 
     @property
     def usable_metrics(self) -> dict[str, float]:
@@ -43,6 +47,7 @@ class Running:
         self.trials: dict[int, RunningTrial] = {}
         self._objective = curve_objective(study.objectives)
         self._points: dict[int, dict[int, Point]] = {}
+        self._epochs: dict[int, int | None] = {}
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -64,10 +69,15 @@ class Running:
             self._points[record.number] = {
                 epoch: self._point(record.curve[epoch], reported) for epoch, reported in reports.items()
             }
+            # Earlier versions did not record the epochs: a complete trial had as many as it reported.
+            seen = max(record.curve, default=None) if record.state == "complete" else None
+            self._epochs[record.number] = record.epochs or seen
 
     def report(self, event: Reported) -> bool:
         """Record a report; return whether the trial continues."""
         trial = self.trials[event.id]
+        trial.epochs = event.epochs or trial.epochs
+        self._epochs[event.id] = trial.epochs
         value = self._objective.measured(event.metrics)
         usable = value is not None and math.isfinite(value)
         if value is not None and usable:
@@ -81,7 +91,7 @@ class Running:
                 trial.reports[event.epoch] = values
             if trial.record.repeat_of is None:
                 self._points.setdefault(event.id, {})[event.epoch] = self._point(value, values)
-        last = trial.job.epochs is not None and event.epoch >= trial.job.epochs
+        last = trial.epochs is not None and event.epoch >= trial.epochs
         if not last:
             if trial.kill_at is not None:
                 trial.stopped = NO_TIME
@@ -95,7 +105,17 @@ class Running:
         if event.id not in self._points:
             return False
         point = self._points[event.id][event.epoch]
-        return self.scheduler.decide(event.id, event.epoch, point, self._points) is Decision.STOP
+        curves = {number: curve for number, curve in self._points.items() if self._comparable(number, event.id)}
+        return self.scheduler.decide(event.id, event.epoch, point, curves) is Decision.STOP
+
+    def _comparable(self, other: int, number: int) -> bool:
+        """Return whether the curve of another trial may stop trial `number`.
+
+        A trial of fewer epochs has had more of its learning-rate schedule at the same epoch: near its end it is
+        better than a longer one there, even if the longer one would end better.
+        """
+        own, others = self._epochs.get(number), self._epochs.get(other)
+        return own is None or others is None or others >= own
 
     def end(self, event: Finished | Failed) -> list[TrialRecord]:
         """Record the end of a trial; return its record and those of the trials that waited for it.
@@ -106,6 +126,8 @@ class Running:
         trial = self.trials.pop(event.id)
         if trial.reports:
             self.study.note_reports(event.id, trial.reports)
+        if trial.curve and trial.epochs is not None:
+            self.study.note_epochs(event.id, trial.epochs)
         if isinstance(event, Failed):
             return self._fail(trial, event)
         try:

@@ -40,8 +40,13 @@ def run(connection: Connection, slot: Slot, log_file: str) -> None:
         connection.send_bytes(encoded(failure_of(unwritten)))
         return
 
+    planned: dict[str, int] = {}
+
+    def plan(epochs: int) -> None:
+        planned["epochs"] = int(epochs)
+
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        connection.send_bytes(encoded({"epoch": int(epoch), "metrics": dict(metrics)}))
+        connection.send_bytes(encoded({"epoch": int(epoch), "metrics": dict(metrics), **planned}))
         try:
             return connection.recv_bytes() == b"go"
         except (EOFError, OSError):
@@ -53,7 +58,7 @@ def run(connection: Connection, slot: Slot, log_file: str) -> None:
             _, target, request = connection.recv()
         except EOFError:
             _end_with_group()
-        return function_of(target)(request, Worker(slot.device, slot.threads, slot.scratch, report))
+        return function_of(target)(request, Worker(slot.device, slot.threads, slot.scratch, report, plan))
 
     connection.send_bytes(encoded(outcome_of(call)))
     sys.stdout.flush()

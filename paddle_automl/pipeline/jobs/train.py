@@ -33,6 +33,7 @@ from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import restore
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.loop import Keep, TrainingResult, train
+from paddle_automl.training.solving import learns
 from paddle_automl.training.threads import use_threads
 
 __all__ = ["TrainRequest", "TrainResult", "run"]
@@ -210,6 +211,8 @@ def _train(
         costs = {} if config.compression.in_trials else costs_of(work, data, config, shared, worker)
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        # A network whose weights are all computed at once has one epoch; others, those that fit into the time.
+        worker.plan(config.training.epochs if learns(model) else 1)
         # The costs of a network are known from the start: with several objectives schedulers use them too.
         return worker.report(epoch, {**costs, **metrics})
 

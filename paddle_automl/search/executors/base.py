@@ -17,8 +17,14 @@ EXECUTORS: Registry[Executor] = Registry("executor", "paddle_automl.search.execu
 
 Report = Callable[[int, Mapping[str, float]], bool]
 """Called by a job as ``report(epoch, metrics)``; returns True to continue, False to end with the results so far."""
+Plan = Callable[[int], None]
+"""Called by a job as ``plan(epochs)`` before it reports, if it has other epochs than `Job.epochs`."""
 KILL_WAIT_S = 15.0
 """How long `run_job` waits for a killed job to end."""
+
+
+def _forget(epochs: int) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,15 @@ class Worker:
     """The resources of a job's function.
 
     `scratch` is a folder on the worker's machine for caches and locks, shared by the workers there; None: there is
-    none. `report` sends an epoch's metrics and waits for the answer.
+    none. `report` sends an epoch's metrics and waits for the answer; the number told to `plan` goes with it
+    (`Reported.epochs`). An executor that leaves `plan` out has trials compared by `Job.epochs`.
     """
 
     device: str
     threads: int
     scratch: Path | None
     report: Report
+    plan: Plan = _forget
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,12 @@ def target_of(function: Callable[[Any, Worker], Any]) -> str:
 
 @dataclass(frozen=True)
 class Reported:
-    """A job has reported an epoch and waits for `Executor.reply`."""
+    """A job has reported an epoch and waits for `Executor.reply`. `epochs` is the last one, if the job told it."""
 
     id: int
     epoch: int
     metrics: Mapping[str, float]
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)

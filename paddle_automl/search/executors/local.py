@@ -187,7 +187,8 @@ class Local(Executor):
                 worker.connection = None
                 break
             if "epoch" in message:
-                events.append(Reported(worker.id, message["epoch"], message["metrics"]))
+                told = message.get("epochs")
+                events.append(Reported(worker.id, message["epoch"], message["metrics"], told))
                 continue
             worker.ended = time.monotonic()
             worker.outcome = event_of(worker.id, message)

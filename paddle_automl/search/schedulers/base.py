@@ -52,7 +52,9 @@ class Scheduler(ABC):
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return whether trial `number`, which reached `cost` after `epoch`, continues.
 
-        `curves` hold all finished and running trials that did not fail, and for trial `number` also this report.
+        `curves` hold the finished and running trials that did not fail and have at least as many epochs planned as
+        trial `number`: at the same epoch their learning rates have not fallen further. For trial `number` they hold
+        also this report.
         """
 
 

@@ -25,6 +25,7 @@ from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult, mean_an
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.settling import settled
+from paddle_automl.search.executors.base import Reported
 
 SMALL = {
     "device": "cpu",
@@ -276,7 +277,16 @@ def test_a_trial_imports_nothing_that_the_fork_server_has_not():
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
 
 
-def test_a_training_with_little_time_has_fewer_epochs_and_its_configuration_says_so(executor, tmp_path):
+def test_a_training_with_little_time_has_fewer_epochs_and_says_so(executor, tmp_path, monkeypatch):
+    """Its configuration does, and its reports, by which a search compares it with others."""
+    poll, events = executor.poll, []
+
+    def watched(timeout_s):
+        found = poll(timeout_s)
+        events.extend(found)
+        return found
+
+    monkeypatch.setattr(executor, "poll", watched)
     many = {**SMALL["training"], "epochs": 100_000}
     config = settled(config_of(data=dataset("digit"), training=many), executor)
     RunFolder(tmp_path).write_config(config)
@@ -286,6 +296,7 @@ def test_a_training_with_little_time_has_fewer_epochs_and_its_configuration_says
     assert time.monotonic() - started < 60
     stated = load_config(RunConfig, RunFolder(tmp_path).config).training
     assert result.epochs_run == stated.epochs < 100_000
+    assert {event.epochs for event in events if isinstance(event, Reported)} == {stated.epochs}
     # On a slow machine so few that their number of steps is told too.
     assert re.match(rf"{stated.epochs} of 100000 epochs.*, because of the time left$", result.notes[0])
     # Alone it does the same again.

@@ -16,7 +16,9 @@ from paddle_automl.core.schema import Section
 
 
 def curve(payload, worker):
-    """Report `epochs` accuracies that approach `final`."""
+    """Report `epochs` accuracies that approach `final`, after telling how many they are if `planned` says so."""
+    if "planned" in payload:
+        worker.plan(payload["planned"])
     for epoch in range(1, payload.get("epochs", 3) + 1):
         time.sleep(payload.get("sleep", 0.0))
         value = payload["final"] * (1 - 0.5**epoch)

@@ -65,6 +65,11 @@ def test_reports_and_result(executor, tmp_path):
     assert end == Finished(1, {"metrics": {"accuracy": pytest.approx(0.6), "loss": pytest.approx(0.4)}})
 
 
+def test_the_planned_epochs_come_with_each_report(executor, tmp_path):
+    executor.submit(1, job_of(jobs.curve, {"final": 0.8, "epochs": 2, "planned": 2}, tmp_path / "trial.log"))
+    assert [event.epochs for event in drain(executor, 1)[:2]] == [2, 2]
+
+
 def test_each_job_has_its_own_process_device_and_threads(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "devices_of", lambda device: ("cpu:a", "cpu:b"))
     with Local(Local.Config(threads=3), workers=2, scratch=tmp_path / "scratch") as local:
