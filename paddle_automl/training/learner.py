@@ -26,7 +26,7 @@ from paddle_automl.training.penalties import penalties
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer, check_sampling
 from paddle_automl.training.solving import learns
-from paddle_automl.training.tables import TableUpdates
+from paddle_automl.training.tables import TableUpdates, WithTables
 
 if TYPE_CHECKING:
     from paddle_automl.data.splits import PreparedData, Split
@@ -79,6 +79,7 @@ class Learner:
         )
         self.learns = learns(model)
         self._tables = TableUpdates(model, config.tables, self.freezer.rates)
+        self._both = WithTables(self.optimizer, self._tables)
         self._limit = config.clip_global_norm
         self.mean = None if config.average_epochs is None else EpochMean(self.model, config.average_epochs)
         self._base_rate = optimizer.get_lr()
@@ -143,10 +144,7 @@ class Learner:
             self._second_pass(self.optimizer, tuple(inputs), targets)
         if self._centralized:
             centralize(self._centralized)
-        if self._tables:
-            self._tables.clip(self.model.parameters(), self._limit)
-        self.precision.step(self.optimizer)
-        self._tables.step(factor)
+        self._update(factor)
         self.optimizer.clear_grad(set_to_zero=False)
         self.loss.after_step()
         for callback in self.callbacks:
@@ -155,6 +153,18 @@ class Learner:
             self.ema.update()
         self._place += self._stride
         return loss.detach()
+
+    def _update(self, factor: float) -> None:
+        """Change weights and tables by their gradients, tables with `factor` times their learning rate."""
+        if not self._tables:
+            self.precision.step(self.optimizer)
+            return
+        self._both.factor = factor
+        # The limit is for true gradients, which the scaler's step would only make after this.
+        self.precision.unscale(self._both)
+        self._both.clip(self._limit)
+        self.precision.step(self._both)
+        self._tables.forget()
 
     def _second_pass(self, optimizer: TwoPassOptimizer, inputs: tuple[Tensor, ...], targets: Tensor) -> None:
         """Replace the gradients by those at the point that `optimizer` chooses."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.models import kernels
+from paddle_automl.models.tables import RowTable
 from paddle_automl.training.config import AmpConfig
+from paddle_automl.training.recipe import NoOptimizer
 
 logger = logging.getLogger(__name__)
 
@@ -54,18 +57,21 @@ class Precision:
         return f"{self.config.dtype} {self.config.level}"
 
     def prepare(
-        self, model: nn.Layer, optimizer: paddle.optimizer.Optimizer
-    ) -> tuple[nn.Layer, paddle.optimizer.Optimizer]:
-        """Return network and optimizer prepared for level O2; for other levels return them unchanged."""
+        self, model: nn.Layer, optimizer: paddle.optimizer.Optimizer | NoOptimizer
+    ) -> tuple[nn.Layer, paddle.optimizer.Optimizer | NoOptimizer]:
+        """Return network and optimizer prepared for level O2; for other levels return them unchanged.
+
+        Tables stay float32: their updates go over the rows of a batch in the memory of the table.
+        """
         if self.config is None or self.config.level != "O2":
             return model, optimizer
+        options: dict[str, Any] = {"level": "O2", "dtype": self.config.dtype, "master_weight": True}
+        options |= {"save_dtype": "float32", "excluded_layers": [RowTable]}
+        if isinstance(optimizer, NoOptimizer):
+            # Nothing but tables is learned; Paddle takes no optimizer but its own.
+            return paddle.amp.decorate(models=model, **options), optimizer
         decorated: tuple[nn.Layer, paddle.optimizer.Optimizer] = paddle.amp.decorate(
-            models=model,
-            optimizers=optimizer,
-            level="O2",
-            dtype=self.config.dtype,
-            master_weight=True,
-            save_dtype="float32",
+            models=model, optimizers=optimizer, **options
         )
         return decorated
 
@@ -91,8 +97,13 @@ class Precision:
         else:
             self.scaler.scale(loss).backward()
 
+    def unscale(self, optimizer: paddle.optimizer.Optimizer) -> None:
+        """Undo the scale of the gradients before `step` does, for what happens to them in between."""
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+
     def step(self, optimizer: paddle.optimizer.Optimizer) -> None:
-        """Unscale gradients, and step unless they overflowed."""
+        """Unscale gradients that are not yet, and step unless they overflowed."""
         if self.scaler is None:
             optimizer.step()
         else:

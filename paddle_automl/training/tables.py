@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import paddle
@@ -76,7 +77,7 @@ class _Rows:
 
 
 class TableUpdates:
-    """Trains the tables of a network: `watch` before a step's forward pass, `step` in place of the optimizer.
+    """Trains the tables of a network: `watch` before a step's forward pass, `step` and `forget` after it.
 
     `rates` are factors of the learning rate by the name of a parameter, as for loaded layers.
     """
@@ -119,6 +120,10 @@ class TableUpdates:
             for table in self._mixed:
                 table.blend = None
 
+    def used(self) -> list[Tensor]:
+        """Return the values of the rows that were used, as leaves of the graph; each holds its gradient."""
+        return [used.values for rows in self._tables for used in rows.table.used or ()]
+
     def clip(self, parameters: Iterable[Tensor], limit: float | None) -> None:
         """Scale all gradients, those of `parameters` too, down to a global norm of `limit`; None: leave them.
 
@@ -126,21 +131,53 @@ class TableUpdates:
         """
         if limit is None:
             return
-        others = [tensor.grad for tensor in parameters if tensor.grad is not None]
-        ours = [used.values.grad for rows in self._tables for used in rows.table.used or ()]
-        squares = [float((gradient * gradient).sum()) for gradient in (*others, *ours) if gradient is not None]
-        norm = float(np.sqrt(sum(squares)))
-        if not norm > limit:
-            return
+        gradients = [tensor.grad for tensor in (*parameters, *self.used()) if tensor.grad is not None]
         with paddle.no_grad():
-            for gradient in (*others, *ours):
-                if gradient is not None:
+            # Squares of float16 may overflow where the gradients do not.
+            singles = (item if item.dtype == paddle.float32 else item.astype("float32") for item in gradients)
+            norm = float(np.sqrt(sum(float((single * single).sum()) for single in singles)))
+            if norm > limit:
+                for gradient in gradients:
                     gradient.scale_(limit / norm)
 
     def step(self, factor: float) -> None:
-        """Update the rows that were used, with `factor` times the learning rate, and stop watching."""
+        """Update the rows that were used, with `factor` times the learning rate."""
         for rows in self._tables:
             found = rows.gradient()
             if found is not None:
                 rows.step(*found, factor, self.config)
+
+    def forget(self) -> None:
+        """Stop watching: tables are ordinary layers again."""
+        for rows in self._tables:
             rows.table.used = None
+
+
+class WithTables:
+    """An optimizer and the updates of tables as one for a scaler, which looks at the gradients of both and skips
+    the step of both where one has overflowed."""
+
+    def __init__(self, optimizer: Any, tables: TableUpdates) -> None:
+        self.optimizer = optimizer
+        self.tables = tables
+        self.factor = 1.0
+        """Factor of the learning rate of tables."""
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters of the optimizer, none for a network that has only tables."""
+        return list(getattr(self.optimizer, "_parameter_list", None) or ())
+
+    @property
+    def _parameter_list(self) -> list[Tensor]:
+        """What Paddle's scaler takes the gradients from."""
+        return [*self.parameters, *self.tables.used()]
+
+    def clip(self, limit: float | None) -> None:
+        """Scale all gradients down to a global norm of `limit`; None: leave them."""
+        self.tables.clip(self.parameters, limit)
+
+    def step(self) -> None:
+        """Update the parameters and the rows that were used."""
+        self.optimizer.step()
+        self.tables.step(self.factor)

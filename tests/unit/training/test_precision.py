@@ -7,6 +7,7 @@ import paddle
 import pytest
 
 from paddle_automl.models import kernels
+from paddle_automl.models.tables import RowTable
 from paddle_automl.training.config import AmpConfig
 from paddle_automl.training.precision import SMALL_STEP, Precision
 
@@ -114,6 +115,7 @@ def test_o2_decorates_with_master_weights_and_is_undone(amp):
         "dtype": "float16",
         "master_weight": True,
         "save_dtype": "float32",
+        "excluded_layers": [RowTable],
     }
     model.to(dtype="float16")
     precision.restore(model)

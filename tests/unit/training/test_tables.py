@@ -76,6 +76,7 @@ def test_unwatched_and_evaluated_tables_are_ordinary_layers():
     np.testing.assert_array_equal(net(numbers, weights).numpy(), trained)
     assert len(net.table.used) == 1
     updates.step(1.0)
+    updates.forget()
     assert net.table.used is None
     assert parameter_kinds(net) == {"table.weight": "table", "table.bias": "bias"}
 
