@@ -16,6 +16,8 @@ FEW = 64
 """Bytes beyond ASCII that are too few to tell encodings apart: valid GB18030 is taken for it."""
 CANDIDATES = ("gb18030", "big5hkscs", "shift_jis", "euc_kr", "cp1252", "cp1251")
 WIDE = ("utf_16_le", "utf_16_be")
+MANY_ZEROS = 10
+"""A zero byte among so many shows that a text is wide; valid UTF-8 may have single NUL characters."""
 """Encodings whose line ends and digits have a NUL byte, as no other text does."""
 
 
@@ -35,11 +37,13 @@ def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, s
     """Return the text of some bytes, and the encoding that they are in.
 
     Without `encoding` a byte-order mark decides, then UTF-8 if the bytes are valid, then the guess of the package
-    charset-normalizer among the encodings of East Asia and Europe. Raises DataError with the place of the first
-    byte that does not fit.
+    charset-normalizer among the encodings of East Asia and Europe; many zero bytes mean UTF-16. A mark is no part of
+    the text, whatever the encoding. Raises DataError with the place of the first byte that does not fit.
     """
     if encoding is None:
         encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+    if encoding is None:
+        encoding = _wide(raw)
     if encoding is None:
         try:
             return raw.decode("utf-8"), "utf-8"
@@ -48,7 +52,7 @@ def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, s
             if encoding is None:
                 raise DataError(f"{where}: {_mixed(raw, error)}") from None
     try:
-        return raw.decode(encoding), encoding
+        return raw.decode(encoding).removeprefix("\ufeff"), encoding
     except LookupError:
         raise DataError(f"{where}: unknown encoding '{encoding}'; use such as utf-8, gb18030 or utf-16") from None
     except UnicodeDecodeError as error:
@@ -57,6 +61,21 @@ def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, s
             f"{where}:{line}: byte {error.start} is not {encoding} ({error.reason}); the file may mix encodings: "
             "save it as UTF-8, or state data.dataset.encoding"
         ) from None
+
+
+def _wide(raw: bytes) -> str | None:
+    """Return the encoding of two bytes a character whose zero bytes are many, such as UTF-16 of English texts."""
+    some = raw[:_LOOKED_AT]
+    zeros = some[0::2].count(0), some[1::2].count(0)
+    # The zeros are the high bytes of letters, and so have one place; in little-endian order it is the second.
+    if sum(zeros) * MANY_ZEROS < len(some) or max(zeros) < MANY_ZEROS * min(zeros):
+        return None
+    name = WIDE[zeros[0] > zeros[1]]
+    try:
+        raw.decode(name)
+    except UnicodeDecodeError:
+        return None
+    return name
 
 
 def _guess(raw: bytes) -> str | None:

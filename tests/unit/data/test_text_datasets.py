@@ -14,6 +14,8 @@ from paddle_automl.data.items import contents_of
 from paddle_automl.data.prepare import prepare
 from paddle_automl.data.stores import copies_of
 from paddle_automl.inputs.base import INPUTS
+from paddle_automl.inputs.text.decoding import decoded
+from paddle_automl.inputs.text.files import TextReader, find_texts
 
 ROWS = [("房间很干净", "好"), ("太吵了", "差"), ("早餐不错", "好"), ("服务很差", "差")] * 3
 
@@ -54,6 +56,40 @@ def test_a_stated_encoding_decides(tmp_path):
         load_table(path, encoding="utf-8")
     with pytest.raises(DataError, match="unknown encoding 'utf-88'"):
         load_table(path, encoding="utf-88")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "stated"),
+    [
+        ("utf-8-sig", "utf-8"),
+        ("utf-8-sig", "utf-8-sig"),
+        ("utf-16", "utf-16"),
+        ("utf-16-le", None),
+        ("utf-16-be", None),
+        ("utf-16-le", "utf-16-le"),
+    ],
+)
+def test_marks_and_wide_texts_are_read_in_every_form(tmp_path, encoding, stated):
+    rows = [("good movie", "a"), ("bad movie", "b")] * 3
+    given = {} if stated is None else {"encoding": stated}
+    samples = load_table(table(tmp_path / "a.csv", rows, encoding=encoding), **given)
+    assert list(samples.items[:2]) == ["good movie", "bad movie"]
+    (tmp_path / "a.txt").write_text("a\tgood movie\nb\tbad movie\n", encoding)
+    listed = load("text_list", train=str(tmp_path / "a.txt"), order="label_text", **given)
+    assert listed.targets.names == ("a", "b")
+    for name in "ab":
+        (tmp_path / "files" / name).mkdir(parents=True)
+        (tmp_path / "files" / name / "1.txt").write_text(f"good {name}", encoding)
+    assert list(load("text_folder", root=str(tmp_path / "files")).items) == ["good a", "good b"]
+    (found,) = find_texts([str(tmp_path / "files" / "a" / "1.txt")])
+    assert TextReader()(found).item() == "good a"
+
+
+def test_a_mark_is_no_text_and_single_nuls_make_no_text_wide():
+    marked = "\ufeffgood".encode("utf-16-le")
+    assert decoded(marked, "a", "utf-16-le") == ("good", "utf-16-le")
+    assert decoded(b"text" + b"\0" * 40, "a")[1] == "utf-8"
+    assert decoded(b"a\0b and more text", "a") == ("a\0b and more text", "utf-8")
 
 
 def test_mixed_encodings_are_refused_with_the_line(tmp_path):
