@@ -208,9 +208,13 @@ class Regression(Task):
         return float(np.maximum(levels * error, (levels - 1) * error).mean())
 
     def agree(self, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-        """Return for which items no answer differs by more than `SAME` times its column's standard deviation."""
-        differences = np.abs(self.points(expected) - self.points(got))
-        return np.asarray((differences <= SAME * self._scale).all(axis=1))
+        """Return for which items no number differs by more than `SAME` times its column's standard deviation.
+
+        The ends of the intervals are numbers of the answer too.
+        """
+        differences = np.abs(expected.astype(np.float64) - got)
+        allowed = SAME * np.tile(self._scale, self.outputs // len(self.names))
+        return np.asarray((differences <= allowed).all(axis=1))
 
     # -- answers ---------------------------------------------------------------------------------------------------
     def answer(self, row: np.ndarray) -> Answer:

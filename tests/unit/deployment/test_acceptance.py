@@ -7,10 +7,13 @@ import pytest
 
 from paddle_automl.data.running import run_split
 from paddle_automl.deployment.acceptance import acceptance
+from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.network import as_trained
 from paddle_automl.deployment.parity import ParityLimits, check_parity
-from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.deployment.predictor import Predictor, Raw
 from paddle_automl.tasks.base import spread
+from tests.unit.deployment.conftest import quick
+from tests.unit.deployment.test_tasks import net_of, numbered
 
 FILES = 20
 
@@ -87,4 +90,21 @@ def test_files_that_are_read_wrongly_fail_in_8_bits_too(net, data, bundle, monke
     record = check_parity(net, Predictor(bundle, reject=False), data.validation, limits=limits)
     assert record.agreement == 0.0
     assert record.largest_difference < 1e-5
+    assert not record.verified
+
+
+def test_intervals_that_are_garbage_in_8_bits_fail(tmp_path, monkeypatch):
+    data = numbered("price", interval=0.8)
+    net = net_of(data)
+    bundle = create_bundle(net, folder=tmp_path / "b", data=data, deployment=quick(), config={}, metrics={})
+    limits = ParityLimits(None, min_agreement=0.95, max_drop=0.01)
+    assert check_parity(net, Predictor(bundle), data.validation, limits=limits).verified
+    kept = Predictor.run_items
+    swapped = [0, 2, 1]
+    monkeypatch.setattr(
+        Predictor, "run_items", lambda self, *items, **words: Raw(kept(self, *items, **words).outputs[:, swapped])
+    )
+    record = check_parity(net, Predictor(bundle), data.validation, limits=limits)
+    assert record.drop == pytest.approx(0, abs=1e-6)
+    assert record.agreement < 0.95
     assert not record.verified

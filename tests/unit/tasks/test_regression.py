@@ -130,6 +130,18 @@ def test_answers_agree_within_a_fifth_of_the_deviation():
     assert made.agree(expected, got).tolist() == [True, False, False]
 
 
+def test_other_intervals_are_other_answers():
+    made = task(interval=0.9).with_training(VALUES)
+    step = np.array(made.fitted.scale)
+    expected = np.repeat(np.concatenate([VALUES[0], VALUES[0] - step, VALUES[0] + step])[None], 4, axis=0)
+    got = expected.copy()
+    got[0, 3] += 0.19 * step[1]
+    got[1, 3] -= 0.21 * step[1]
+    got[2, 2:4], got[2, 4:] = 900, -900
+    got[3, 5] = np.nan
+    assert made.agree(expected, got).tolist() == [True, False, False, False]
+
+
 def test_a_difference_is_not_finer_than_float32():
     far = RawTargets("numbers", np.array([[2000.0], [2001.0], [2002.0]]), ("year",))
     made = task(far)
