@@ -37,8 +37,8 @@ def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, s
     """Return the text of some bytes, and the encoding that they are in.
 
     Without `encoding` a byte-order mark decides, then UTF-8 if the bytes are valid, then the guess of the package
-    charset-normalizer among the encodings of East Asia and Europe; many zero bytes mean UTF-16. A mark is no part of
-    the text, whatever the encoding. Raises DataError with the place of the first byte that does not fit.
+    charset-normalizer among the encodings of East Asia and Europe; many zero bytes mean UTF-16. In no encoding is a
+    mark part of the text. Raises DataError with the place of the first byte that does not fit.
     """
     if encoding is None:
         encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
