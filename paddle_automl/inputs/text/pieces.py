@@ -38,6 +38,15 @@ class Pieces(Vocabulary):
             self._tokenizer: Any = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # noqa: BLE001  the package raises nothing more special
             raise DataError(f"{where}: is not a tokenizer.json: {error}") from None
+        # Ids are rows of a table; one beyond it would be read from somewhere else in memory.
+        known = self._tokenizer.get_vocab(with_added_tokens=True)
+        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        if known and max(known.values()) >= size:
+            token = max(known, key=known.__getitem__)
+            raise DataError(
+                f"{where}: the ids of its {size} tokens must be 0 to {size - 1}, without gaps; "
+                f"'{token}' has {known[token]}"
+            )
         # A tokenizer of a network pads, cuts and adds marks; here none of it is wanted.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()

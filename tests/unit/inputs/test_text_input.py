@@ -1,6 +1,7 @@
 """The text input: n-grams as scikit-learn counts them, tokens, cleaning, vocabularies as files."""
 
 import hashlib
+import json
 from typing import get_args
 
 import numpy as np
@@ -34,6 +35,22 @@ def matrix(given, texts):
     rows, weights = found["ngrams"], found["ngram_weights"]
     shape = (len(texts), given.rows("ngrams"))
     return sp.csr_matrix((weights.values, rows.values, rows.offsets), shape=shape)
+
+
+def test_a_tokenizer_whose_ids_have_gaps_is_refused(tmp_path):
+    model = {"type": "WordLevel", "vocab": {"<unknown>": 0, "b": 1000}, "unk_token": "<unknown>"}
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps({"version": "1.0", "model": model, "added_tokens": []}))
+    with pytest.raises(DataError, match=r"tokenizer\.json: the ids of its 2 tokens must be 0 to 1, .*'b' has 1000"):
+        fitted(ENGLISH, tokens={"kind": "trained", "file": str(file)})
+    given = fitted(ENGLISH, tokens={"kind": "trained"})
+    folder = tmp_path / "learned"
+    given.save(folder)
+    (folder / "tokenizer.json").write_bytes(file.read_bytes())
+    files = {**given.fitted.files, "tokenizer.json": hashlib.sha256(file.read_bytes()).hexdigest()}
+    forged = restore(given.fitted.model_copy(update={"files": files}), folder)
+    with pytest.raises((BundleError, DataError), match="the ids of its 2 tokens must be 0 to 1"):
+        forged.batch(np.array(["b b"], dtype=object))
 
 
 @pytest.mark.parametrize(
