@@ -20,7 +20,14 @@ from paddle_automl.models.config import ModelConfig
 from paddle_automl.pipeline.weights import with_input_of_weights
 from paddle_automl.search.config import SearchConfig
 from paddle_automl.tasks.base import TASKS
-from paddle_automl.tasks.metrics.spelling import MetricKey, epoch_metrics, epoch_part, goal_of, when_of
+from paddle_automl.tasks.metrics.spelling import (
+    MetricKey,
+    epoch_metrics,
+    epoch_part,
+    goal_of,
+    unfit_to_optimize,
+    when_of,
+)
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fine_tuning.base import RECIPES
 
@@ -125,6 +132,8 @@ class RunConfig(Section):
     def _check_metric(cls, value: str | None) -> str | None:
         if value is not None and when_of(value) != "epoch":
             raise ValueError("must change with the epochs, as metrics on the validation split do")
+        if value is not None and unfit_to_optimize(value):
+            raise ValueError(unfit_to_optimize(value))
         return value
 
     @field_validator("output")

@@ -15,7 +15,7 @@ from paddle_automl.search.executors.base import EXECUTORS
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.schedulers.base import SCHEDULERS
 from paddle_automl.tasks.base import Task
-from paddle_automl.tasks.metrics.spelling import MetricKey, parse_metric, when_of
+from paddle_automl.tasks.metrics.spelling import MetricKey, parse_metric, unfit_to_optimize, when_of
 
 
 class SearchConfig(Section):
@@ -106,8 +106,9 @@ class SearchConfig(Section):
             if metrics.count(metric) > 1:
                 raise PydanticCustomError("stated", f"the metric '{metric}' is given twice; keep one")
         for place, objective in enumerate(objectives):
-            if place == 0 or objective.limit is None or is_sum(objective.metric):
-                stated(check_optimized, objective.metric)
+            unfit = unfit_to_optimize(objective.metric)
+            if unfit and (place == 0 or objective.limit is None):
+                raise PydanticCustomError("stated", f"{place}: {unfit}")
         return objectives
 
     def for_task(self, task: Task | type[Task]) -> SearchConfig:

@@ -10,7 +10,7 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.tasks.base import Task
-from paddle_automl.tasks.metrics.base import BundleFacts, Metric, NetworkFacts, Predictions
+from paddle_automl.tasks.metrics.base import METRICS, BundleFacts, Metric, NetworkFacts, Predictions
 from paddle_automl.tasks.metrics.grammar import NAME
 from paddle_automl.tasks.metrics.spelling import metric_of, options_of, parse_metric, terms_of
 from paddle_automl.testing.options import check_options
@@ -61,6 +61,7 @@ class MetricContract:
         assert plugin.when in ("epoch", "network", "bundle")
         assert NAME.fullmatch(plugin.name), "a name has letters, digits and underscores"
         assert not RESERVED & set(options_of(plugin.name))
+        assert not plugin.instead or not METRICS[plugin.instead].instead, "the metric to optimize instead may be"
 
     def test_its_key_is_read_as_it_was_written(self, plugin: type[Metric]) -> None:
         """Keys are written to studies and logs, and read again."""

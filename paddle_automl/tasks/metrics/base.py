@@ -70,6 +70,9 @@ class Metric(ABC):
     """Names of the tasks that it can score, including tasks derived from them; empty: all."""
     always: ClassVar[bool] = False
     """Whether it is always measured, even if nothing asks for it."""
+    instead: ClassVar[str] = ""
+    """Name of the metric to optimize instead of this one, whose best value a useless network can reach; empty: it
+    may be optimized. It can be a further objective with a limit."""
     also: ClassVar[tuple[str, ...]] = ()
     """Other common names; they are not accepted, but lead to a hint."""
 

@@ -82,11 +82,8 @@ class Determination(_OfColumns):
         return r_squared(task.points(outputs), codes)
 
 
-@METRICS.register("coverage")
-class Coverage(_OfColumns):
-    """Fraction of the items whose true number lies in the predicted interval; its target is `task.interval`."""
-
-    also = ("interval_coverage", "picp")
+class _OfIntervals(_OfColumns):
+    """A metric of the predicted intervals."""
 
     def check(self, task: Task) -> None:
         """Refuse a task without an interval."""
@@ -94,7 +91,38 @@ class Coverage(_OfColumns):
         if isinstance(task, Regression) and task.fitted.interval is None:
             raise ConfigError("needs an interval; set one, such as task.interval: 0.9")
 
+
+@METRICS.register("coverage")
+class Coverage(_OfIntervals):
+    """Fraction of the items whose true number lies in the predicted interval; its target is `task.interval`.
+
+    The widest interval has the largest, so it can only be a further objective with a limit; see `interval_score`.
+    """
+
+    instead = "interval_score"
+    also = ("interval_coverage", "picp")
+
     def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return the fraction of each column."""
         low, high = task.bounds(outputs)
         return np.asarray(((low <= codes) & (codes <= high)).mean(axis=0))
+
+
+@METRICS.register("interval_score")
+class IntervalScore(_OfIntervals):
+    """Width of the predicted interval, plus the distance of a true number outside of it times 2 / (1 - interval).
+
+    `task.interval` is the fraction; the unit is that of the targets. It is least for the true quantiles: intervals
+    are to be narrow and to cover as many items as they should. Gneiting and Raftery 2007, "Strictly Proper Scoring
+    Rules, Prediction, and Estimation", eq. (43).
+    """
+
+    goal = "minimize"
+    also = ("winkler_score", "mean_interval_score")
+
+    def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the mean score of each column."""
+        assert task.fitted.interval is not None
+        low, high = task.bounds(outputs)
+        outside = np.maximum(low - codes, 0) + np.maximum(codes - high, 0)
+        return np.asarray((high - low + 2 / (1 - task.fitted.interval) * outside).mean(axis=0))

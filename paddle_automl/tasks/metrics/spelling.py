@@ -233,6 +233,19 @@ def metrics_of(task: Task | type[Task]) -> list[str]:
     return names
 
 
+def unfit_to_optimize(key: str) -> str:
+    """Return why a metric, or a term of a sum, must not be optimized (see `Metric.instead`); empty: it may be."""
+    for term in terms_of(key):
+        metric = metric_of(term.key)
+        if metric.instead:
+            return (
+                f"'{metric.name}' cannot be optimized: a useless network can have its best value; optimize "
+                f"'{metric.instead}'. {metric.name} can be a further objective with a limit: "
+                f"[{{metric: {metric.instead}}}, {{metric: {metric.name}, limit: ...}}]"
+            )
+    return ""
+
+
 class MetricKey:
     """Annotation of a configuration field that holds a metric's key; validated with `parse_metric`."""
 

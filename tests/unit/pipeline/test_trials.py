@@ -188,6 +188,8 @@ def test_epoch_metric_is_the_main_one_of_the_task():
     assert config_of(task="regression").epoch_metrics() == ("loss", "r2", "mae", "rmse", "accuracy")
     with pytest.raises(ConfigError, match="metric: must change with the epochs"):
         config_of(metric="latency_ms")
+    with pytest.raises(ConfigError, match=r"metric: 'coverage' cannot be optimized: .* optimize 'interval_score'"):
+        config_of(metric="coverage")
 
 
 def test_auto_takes_the_backbones_of_the_input():

@@ -53,6 +53,23 @@ def test_objectives_are_named_once():
     assert "objectives.0.metric" in mistake(objectives=[{"metric": "acuracy"}])
 
 
+def test_a_metric_that_useless_networks_have_is_no_goal():
+    """The widest interval covers most."""
+    for data in (
+        {"metric": "coverage"},
+        {"metric": "0.5 * coverage - mae"},
+        {"objectives": [{"metric": "coverage", "limit": 0.9}]},
+        {"objectives": ["mae", "coverage[column=ink]"]},
+    ):
+        message = mistake(**data)
+        assert "'coverage' cannot be optimized" in message
+        assert "[{metric: interval_score}, {metric: coverage, limit: ...}]" in message
+    assert "objectives: 1: 'coverage'" in mistake(objectives=["mae", "coverage"])
+    limited = ["interval_score", {"metric": "coverage", "limit": 0.88}]
+    objectives = validate(SearchConfig, {"objectives": limited}).objectives
+    assert [(o.metric, o.goal) for o in objectives] == [("interval_score", "minimize"), ("coverage", "maximize")]
+
+
 def test_an_objective_may_be_a_bare_name():
     objectives = validate(SearchConfig, {"objectives": ["accuracy", "latency_ms"]}).objectives
     assert [(o.metric, o.goal) for o in objectives] == [("accuracy", "maximize"), ("latency_ms", "minimize")]

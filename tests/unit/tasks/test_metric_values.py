@@ -146,6 +146,29 @@ def test_numbers(seed):
     assert math.isnan(value("mae", Predictions(facts.outputs[:0], facts.codes[:0], facts.task)))
 
 
+def test_the_interval_score_by_hand():
+    # The interval is 1 to 3; 2 / (1 - 0.75) = 8. Crossed ends are swapped.
+    given = RawTargets("numbers", np.array([[1.0], [2.0], [3.5], [0.0]]), ("value",))
+    task = TASKS["regression"].fit(TASKS["regression"].Config(name="regression", interval=0.75), given)
+    outputs = np.array([[2, 1, 3], [2, 3, 1], [2, 1, 3], [2, 1, 3]], np.float32)
+    facts = Predictions(outputs, task.encode(given), task)
+    assert value("interval_score", facts) == pytest.approx((2 + 2 + (2 + 8 * 0.5) + (2 + 8 * 1)) / 4)
+
+
+def test_the_interval_score_is_best_for_the_interval_that_was_asked_for():
+    """Coverage alone prefers the widest."""
+    true = np.random.default_rng(0).normal(0, 1, (20_000, 1))
+    given = RawTargets("numbers", true, ("value",))
+    task = TASKS["regression"].fit(TASKS["regression"].Config(name="regression", interval=0.9), given)
+    scores, coverages = [], []
+    for end in (1.0, 1.645, 3.0):
+        facts = Predictions(np.tile(np.float32([0, -end, end]), (len(true), 1)), true, task)
+        scores.append(value("interval_score", facts))
+        coverages.append(value("coverage", facts))
+    assert coverages == sorted(coverages)
+    assert scores[1] == min(scores)
+
+
 def test_calibration_by_hand():
     # Two bins of 1/2: confidences 0.4 (right: 1 of 2) and 0.9 (right: 1 of 2).
     confidence = np.array([0.4, 0.4, 0.9, 0.9], np.float32)
@@ -221,6 +244,7 @@ def test_names_that_are_numbers_in_yaml():
         ("average_precision", multi(0), "is required unless there are two classes"),
         ("mae[column=inc]", regression(0), "column: the data have no 'inc'; did you mean 'ink'"),
         ("coverage", regression(0), "needs an interval; set one, such as task.interval: 0.9"),
+        ("interval_score", regression(0), "needs an interval; set one, such as task.interval: 0.9"),
     ],
 )
 def test_options_that_do_not_fit_the_task(key, facts, text):

@@ -238,7 +238,7 @@ def test_metrics_that_the_task_does_not_have():
         check_metrics(["accuracy", "r2 - 0.1 * mae[column=x]", "loss", "latency_ms"], made, "search.metric")
     assert caught.value.issues == (
         "search.metric: the metric 'accuracy' cannot score the task regression; it has: loss, mae, r2, rmse, "
-        "coverage, flops, latency_ms, parameters, size_mb",
+        "coverage, interval_score, flops, latency_ms, parameters, size_mb",
         "search.metric: mae[column=x]: column: the data have no 'x'; valid: ink",
     )
     check_metrics(["0.5 * accuracy - recall[class=cat]"], task())
