@@ -55,7 +55,9 @@ def fitted(
         )
 
     pace, threads, guards = _fastest(request, worker, measured, left)
-    networks = config.data.folds if isinstance(config.data.folds, int) else 1
+    given = config.data
+    # As `jobs.train` does.
+    networks = given.folds if request.on == "train" and given.fold is None and isinstance(given.folds, int) else 1
     seconds = (left - (time.monotonic() - began) - request.solve_s) / networks
     training = fit_epochs(config.training, pace, len(split), seconds)
     if training is not config.training:
