@@ -130,30 +130,41 @@ class FineTune(Stage):
     def _judged(self, run: Run, options: PluginConfig, start: RunFolder, within_s: float | None) -> GainResult:
         """Return what a recipe gains on the winner's validation items, and on those of the other folds if there is
         doubt and time."""
-        until = None if within_s is None else time.monotonic() + within_s
+        until = _end_of(within_s)
         began, fold, folds = time.monotonic(), read_record(start).fold, run.config.data.folds
         found = [self._tried(run, options, start, run.folder.fine_tuned(options.name), fold, within_s)]
-        took = time.monotonic() - began
+        took = MARGIN * (time.monotonic() - began)
         for other in range(folds if isinstance(folds, int) and fold is not None else 0):
             if other == fold or not _is_in_doubt(run, found):
                 continue
-            if until is not None and until - time.monotonic() < MARGIN * took:
+            if until is not None and _left(until) < took:
                 break
             head = run.folder.fine_tuned(f"{options.name}_head_{other}")
-            self._train_head(run, load_config(RunConfig, start.config), head, other)
             folder = run.folder.fine_tuned(f"{options.name}_fold_{other}")
-            left = None if until is None else until - time.monotonic()
-            found.append(self._tried(run, options, head, folder, other, left))
+            try:
+                self._train_head(run, load_config(RunConfig, start.config), head, other, until)
+                if until is not None and _left(until) < took:
+                    break
+                left = None if until is None else _left(until)
+                found.append(self._tried(run, options, head, folder, other, left))
+            except TrialError as error:
+                # What the folds before say remains, and that is in doubt.
+                run.observer.on_message(f"fine-tuning by {options.name} on fold {other} was not possible: {error}")
+                break
         return pooled(found)
 
-    def _train_head(self, run: Run, config: RunConfig, folder: RunFolder, fold: int) -> None:
-        """Train the winner's configuration for another fold, on features that exist."""
+    def _train_head(self, run: Run, config: RunConfig, folder: RunFolder, fold: int, until: float | None) -> None:
+        """Train the winner's configuration for another fold; with a frozen backbone on features that exist.
+
+        A network with fewer epochs would be easier to improve: TrialError if not all fit in before `until`.
+        """
         changes = {"data": config.data.model_copy(update={"fold": fold}), "output": readable(folder.path.resolve())}
         config = config.model_copy(update=changes)
         folder.write_config(config, clear=True)
-        request = TrainRequest(config, folder.path, run.shared, alone=True)
+        within_s, epochs = None if until is None else _left(until), config.training.epochs
+        request = TrainRequest(config, folder.path, run.shared, within_s=within_s, least_epochs=epochs, alone=True)
         job = job_of("train", request, folder.log("train"), run.config)
-        call(run.executor, job, TrainResult, run.observer.job(f"training the winner for fold {fold}"))
+        call(run.executor, job, TrainResult, run.observer.job(f"training the winner for fold {fold}"), until)
 
     def _tried(
         self,
@@ -164,12 +175,13 @@ class FineTune(Stage):
         fold: int | None,
         within_s: float | None,
     ) -> GainResult:
+        until = _end_of(None if within_s is None else within_s + JUDGED_S)
         old = load_config(RunConfig, start.config)
         config = fine_tuned_config(run.config, old, options, start, folder, fold=fold)
         self._train(run, config, folder, "train", within_s)
         request = GainRequest(load_config(RunConfig, folder.config), folder.path, old, start.path)
         job = job_of("gain", request, folder.log("gain"), run.config)
-        return call(run.executor, job, GainResult, run.observer.job("comparing on validation"))
+        return call(run.executor, job, GainResult, run.observer.job("comparing on validation"), until)
 
     def _final(self, run: Run, options: PluginConfig, until: float | None) -> RunFolder:
         """Return the folder of the network to export: from all data where the refit has learned from all."""
@@ -178,7 +190,7 @@ class FineTune(Stage):
         start, folder = run.folder.refit, run.folder.fine_tuned(ALL_DATA)
         old = load_config(RunConfig, start.config)
         config = fine_tuned_config(run.config, old, options, start, folder, fold=None)
-        left = None if until is None else until - time.monotonic()
+        left = None if until is None else _left(until)
         self._train(run, config, folder, "train+validation", left)
         return folder
 
@@ -188,7 +200,7 @@ class FineTune(Stage):
         folder.write_config(config, clear=True)
         epochs = config.training.epochs
         shown = run.observer.job(f"fine-tuning the whole network ({folder.path.name})", epochs)
-        until = None if within_s is None else time.monotonic() + within_s
+        until = _end_of(within_s)
         seconds: list[float] = []
 
         def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -261,12 +273,20 @@ def _is_worth_another_try(error: AutoMLError, until: float | None) -> bool:
     return until is not None or not isinstance(error, TrialError)
 
 
+def _end_of(within_s: float | None) -> float | None:
+    return None if within_s is None else time.monotonic() + within_s
+
+
+def _left(until: float) -> float:
+    return until - time.monotonic()
+
+
 def _share(run: Run, until: float | None, recipes: int) -> float | None:
     """Return the seconds for the next of several recipes; some are left for the training on all data."""
     if until is None:
         return None
     tried = 1.0 if run.config.refit.data == "train" else TRIED_FRACTION
-    return max(0.0, tried * (until - time.monotonic()) / recipes - JUDGED_S)
+    return max(0.0, tried * _left(until) / recipes - JUDGED_S)
 
 
 def validation_of(run: Run) -> dict[str, float]:

@@ -1,12 +1,13 @@
 """Fine-tuning after a search of heads: kept where validation gains, left where it does not."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from paddle_automl.core.errors import ConfigError, MachineError, TrialError
+from paddle_automl.core.errors import ConfigError, MachineError, TimeUpError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import generator
 from paddle_automl.models.network import build_network
@@ -187,3 +188,60 @@ def run_of_stage(tmp_path, monkeypatch, **sections):
     monkeypatch.setattr(fine_tune, "winner", lambda run: SimpleNamespace(first=record, runs=[record]))
     monkeypatch.setattr(fine_tune, "best_run", lambda run, chosen: record)
     return run
+
+
+class Calls:
+    """Answers the jobs of a recipe on folds: its own network gains what may be noise."""
+
+    def __init__(self, broken=None):
+        self.broken, self.until, self.requests = broken, [], []
+
+    def __call__(self, executor, job, kind, shown, until=None):
+        self.until.append(until)
+        self.requests.append(job.request)
+        if kind is GainResult:
+            return GainResult(metric="accuracy", before=0.8, after=0.81, gain=0.01, standard_error=0.02, items=50)
+        if self.broken and self.broken in job.request.folder.name:
+            raise TimeUpError("the time for it was up")
+        return None
+
+
+@pytest.mark.parametrize(
+    ("broken", "folders"),
+    [(None, ["low_rate", "low_rate_head_1", "low_rate_fold_1"]), ("_head_1", ["low_rate", "low_rate_head_1"])],
+)
+@pytest.mark.parametrize("within_s", [30.0, None])
+def test_no_job_of_a_recipe_outlasts_its_time(tmp_path, monkeypatch, broken, folders, within_s):
+    run = run_of_stage(tmp_path, monkeypatch, data={"folds": 2})
+    calls = Calls(broken)
+    monkeypatch.setattr(fine_tune, "call", calls)
+    monkeypatch.setattr(fine_tune, "read_record", lambda folder: SimpleNamespace(fold=0))
+    monkeypatch.setattr(fine_tune, "tuned_task", lambda *_: None)
+    start = run.folder.trial(0)
+    start.write_config(run.config)
+    began = time.monotonic()
+    options = run.config.fine_tuning.recipes[0]
+    found = fine_tune.FineTune()._judged(run, options, start, within_s)
+    assert found.items == (50 if broken else 100)
+    trainings = [request for request in calls.requests if hasattr(request, "within_s")]
+    assert [request.folder.name for request in trainings] == folders
+    if within_s is None:
+        assert set(calls.until) == {None}
+        return
+    # The comparison has some seconds beside.
+    assert all(until < began + within_s + fine_tune.JUDGED_S + 5 for until in calls.until)
+    # A head with fewer epochs than the winner's would be easier to improve.
+    head = trainings[1]
+    assert (head.within_s < within_s, head.least_epochs) == (True, run.config.training.epochs)
+    assert len(run.observer.texts) == bool(broken)
+
+
+def test_a_fold_for_which_there_is_no_time_is_not_begun(tmp_path, monkeypatch):
+    run = run_of_stage(tmp_path, monkeypatch, data={"folds": 2})
+    calls = Calls()
+    monkeypatch.setattr(fine_tune, "call", calls)
+    monkeypatch.setattr(fine_tune, "read_record", lambda folder: SimpleNamespace(fold=0))
+    monkeypatch.setattr(fine_tune, "tuned_task", lambda *_: None)
+    run.folder.trial(0).write_config(run.config)
+    options = run.config.fine_tuning.recipes[0]
+    assert fine_tune.FineTune()._judged(run, options, run.folder.trial(0), 0.0).items == 50
