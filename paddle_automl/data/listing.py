@@ -73,7 +73,7 @@ def read_label_file(path: Path) -> dict[str, str]:
     lines = [(number, text) for number, text in lines if text]
     _check_order(path, [text for _, text in lines])
     for number, text in lines:
-        label, name = _id_and_name(text)
+        label, name = id_and_name(text)
         if label in names:
             mistakes.append(f"{readable(path)}:{number}: the id '{label}' is given twice")
         elif name in names.values():
@@ -97,7 +97,7 @@ def _shortened(mistake: str) -> str:
     return mistake if len(mistake) <= _LONGEST else f"{mistake[:half]} ... {mistake[-half:]}"
 
 
-def _id_and_name(text: str) -> tuple[str, str]:
+def id_and_name(text: str) -> tuple[str, str]:
     """Return id and name of a line ``id name``, ``id: name``, ``id, name`` or ``id<tab>name``."""
     marked = re.match(r"(\d+)\s*(?:[:\t]|,(?!\d))\s*(.+)", text) or re.match(r"([^\s:]+):\s+(.+)", text)
     if marked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -13,7 +13,7 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, readable
 from paddle_automl.data.class_names import check_distinct, composed
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
-from paddle_automl.data.listing import Listed, raise_all, read_label_file, targets_of
+from paddle_automl.data.listing import Listed, id_and_name, raise_all, read_label_file, targets_of
 from paddle_automl.data.samples import SPLITS, Samples
 from paddle_automl.data.text_files import as_items, text_of
 
@@ -77,11 +77,13 @@ class TextList(Dataset):
         """Return the texts in the order of the lists: training, validation, test."""
         config = self.config
         lines = {split: self._read(path, split) for split, path in self._files().items()}
-        names = None if config.label_file is None else _names(located(config.label_file))
         everything = [line for split in SPLITS for line in lines.get(split, ())]
         several = config.labels == "several"
+        listed = [Listed(_parts(line.label) if several else (line.label,), line.origin) for line in everything]
+        known = {label for item in listed[: len(lines["train"])] for label in item.labels}
+        names = None if config.label_file is None else _names(located(config.label_file), known)
         targets = targets_of(
-            [Listed(_parts(line.label) if several else (line.label,), line.origin) for line in everything],
+            listed,
             config.labels,
             training=len(lines["train"]),
             names=names,
@@ -130,15 +132,27 @@ def _parts(label: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in label.split(",") if part.strip())
 
 
-def _names(path: Path) -> Mapping[str, str]:
-    """Return the name of each label: lines ``id name``, or names whose numbers are those of the lines, from 0."""
+def _names(path: Path, known: set[str]) -> Mapping[str, str]:
+    """Return the name of each label: lines ``id name``, or names whose numbers are those of the lines, from 0.
+
+    A name of several words is no id and name where the `known` labels, those of the training list, are numbers of
+    lines and not the first words.
+    """
     if not os.path.isfile(path):
         raise DataError(f"data.dataset.label_file: the file '{readable(path)}' does not exist")
     lines = [composed(line.strip()) for line in text_of(path, "data.dataset.label_file", None).split("\n")]
     lines = [line for line in lines if line]
     if not lines:
         raise DataError(f"data.dataset.label_file: the file '{readable(path)}' is empty; write a class per line")
-    if any(len(line.replace(":", " ").replace("\t", " ").split()) > 1 for line in lines):
+    several = any(len(line.replace(":", " ").replace("\t", " ").split()) > 1 for line in lines)
+    if several and not _are_numbered(lines, known):
         return read_label_file(path)
     check_distinct(lines, readable(path))
     return {str(number): name for number, name in enumerate(lines)}
+
+
+def _are_numbered(lines: Sequence[str], known: set[str]) -> bool:
+    """Return whether the known labels are the numbers of these lines, and not ids at their beginning."""
+    ids = {id_and_name(line)[0] for line in lines}
+    numbers = {str(number) for number in range(len(lines))}
+    return not known <= ids and known <= numbers and not all(map(str.isdecimal, ids))

@@ -257,6 +257,26 @@ def test_lists_with_names_of_classes(tmp_path):
     assert several.targets.values.tolist() == [[1, 1], [0, 0]]
 
 
+def test_names_of_several_words_are_names_by_line_or_of_ids(tmp_path):
+    (tmp_path / "names.txt").write_text("World News\nWorld Cup: football\nSports\n", "utf-8")
+    (tmp_path / "ids.txt").write_text("w World News\ns Sports\n0 Nothing\n", "utf-8")
+    (tmp_path / "years.txt").write_text("1 one\n2 two\n", "utf-8")
+
+    def names(labels, file):
+        (tmp_path / "a.txt").write_text("".join(f"text {label}\t{label}\n" for label in labels), "utf-8")
+        samples = load("text_list", train=str(tmp_path / "a.txt"), label_file=str(tmp_path / file))
+        return [samples.targets.names[number] for number in samples.targets.values]
+
+    assert names("0120", "names.txt") == ["World News", "World Cup: football", "Sports", "World News"]
+    assert names("wsw", "ids.txt") == ["World News", "Sports", "World News"]
+    assert names("0s", "ids.txt") == ["Nothing", "Sports"]
+    assert names("12", "years.txt") == ["one", "two"]
+    with pytest.raises(DataError, match=r"a\.txt:1: the label '0' is not in .*years\.txt; valid: 1, 2"):
+        names("01", "years.txt")
+    with pytest.raises(DataError, match=r"a\.txt:2: the label 'x' is not in .*ids\.txt"):
+        names("wx", "ids.txt")
+
+
 def test_mistakes_in_lists(tmp_path):
     (tmp_path / "a.txt").write_text("标题\t0\n没有类别\n", "utf-8")
     with pytest.raises(DataError, match=r"a\.txt:2: must be 'text<TAB>class', got '没有类别'"):
