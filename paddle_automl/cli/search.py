@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         from paddle_automl.pipeline.commands import dry_run
 
-        results.print_dry_run(console(), dry_run(config))
+        results.print_dry_run(console(), dry_run(config, fresh=args.fresh))
         return OK
     from paddle_automl.pipeline.progress.display import Display
     from paddle_automl.pipeline.stages.run import run_search

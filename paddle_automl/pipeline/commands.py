@@ -167,8 +167,11 @@ def _interruptible(kept: str) -> Iterator[None]:
             raise InterruptedRunError(f"{signals.how()}; {kept}") from None
 
 
-def dry_run(config: RunConfig) -> DryRun:
-    """Check a search without running a trial, and time its smallest and largest candidates."""
+def dry_run(config: RunConfig, *, fresh: bool = False) -> DryRun:
+    """Check a search without running a trial, and time its smallest and largest candidates.
+
+    `fresh`: the search will not continue an earlier one in its folder.
+    """
     space = make_space(config)
     # With as many workers as the search, so that the candidates get as many threads as trials.
     folder = config.folder
@@ -179,7 +182,7 @@ def dry_run(config: RunConfig) -> DryRun:
         start_executor(config, caching=False) as executor,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        config = settled(config, executor, searching=True)
+        config = settled(config, executor, searching=True, fresh=fresh)
         baseline = baseline_of(config, space)
         found = [*covering(config, space, baseline or {}), *corners(config, space)]
         candidates, shared = tuple((item.label, item.config) for item in found), shared_of(config)

@@ -15,6 +15,7 @@ from paddle_automl.core.errors import BundleError, DataError
 from paddle_automl.core.log import configure_logging
 from paddle_automl.core.schema import Section
 from paddle_automl.data import remembering
+from paddle_automl.data.config import DataConfig, absolute
 from paddle_automl.data.prepare import PreparedData, prepare
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.deployment.integrity import checked_labels
@@ -157,6 +158,19 @@ def arrays_of(config: RunConfig) -> tuple[str, ...] | None:
     """Return the names of the input's arrays that the network of a configuration takes; None: all of them."""
     backbone = config.model.backbone
     return BACKBONES[backbone.name].arrays(backbone)
+
+
+def same_data(one: RunConfig, other: RunConfig) -> bool:
+    """Return whether `load_data` returns the same for both configurations; augmentation comes later.
+
+    That of a trial has the paths and the seed of its search in full (`standalone`).
+    """
+
+    def stated(config: RunConfig) -> tuple[DataConfig, tuple[str, ...] | None]:
+        split = config.data.split.model_copy(update={"seed": split_seed(config)})
+        return absolute(config.data).model_copy(update={"augment": (), "split": split}), arrays_of(config)
+
+    return stated(one) == stated(other)
 
 
 def check_names(data: PreparedData) -> None:

@@ -28,7 +28,16 @@ from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.paddlex import check_wanted
 from paddle_automl.models.network import build_network
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, arrays_of, changes, check_names, enter, load_data, notes
+from paddle_automl.pipeline.jobs.base import (
+    Shared,
+    arrays_of,
+    changes,
+    check_names,
+    enter,
+    load_data,
+    notes,
+    same_data,
+)
 from paddle_automl.pipeline.jobs.learning import tried_out
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model
 from paddle_automl.pipeline.runs.facts import ArrayFacts, DataFacts
@@ -144,8 +153,7 @@ def _as_many(network: TrainedNetwork, count: int) -> list[TrainedNetwork]:
 
 def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker: Worker) -> None:
     """Build a candidate's data, network, loss and optimizer, and run one small batch through them."""
-    own, other = (item.data.model_copy(update={"augment": ()}) for item in (candidate, config))
-    if own != other or arrays_of(candidate) != arrays_of(config):
+    if not same_data(candidate, config):
         data = load_data(candidate, worker)
     work, read = tried_out(candidate, data), data
     model, data = work.model, work.data

@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from paddle_automl.core.schema import Section
-from paddle_automl.data.augment.base import build_augmenter
-from paddle_automl.data.splits import PreparedData
-from paddle_automl.models.network import Network
-from paddle_automl.models.profile import profile
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs.base import Shared, enter, load_data
+from paddle_automl.pipeline.jobs.base import Shared, enter, load_data, same_data
 from paddle_automl.pipeline.jobs.check import data_facts
-from paddle_automl.pipeline.jobs.networks import callbacks_of, goal_of_run, make_model
+from paddle_automl.pipeline.jobs.learning import Learnable, tried_out
+from paddle_automl.pipeline.jobs.networks import callbacks_of, goal_of_run
+from paddle_automl.pipeline.jobs.pacing import start_of
 from paddle_automl.pipeline.runs.facts import DataFacts
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.loop import train
@@ -68,31 +66,37 @@ def run(request: TimeRequest, worker: Worker) -> TimeResult:
     enter(worker)
     data = load_data(request.config, worker)
     overhead = PROCESS_S + time.perf_counter() - started
+
+    def made(config: RunConfig) -> Learnable:
+        # Not kept: a data set of images fills the memory soon if it is read for each candidate.
+        return tried_out(config, data if same_data(config, request.config) else load_data(config, worker))
+
     sized = []
     for label, config in request.candidates:
-        inputs = load_data(config, worker)
-        model = make_model(config, inputs)
-        facts = profile(model, inputs.specs)
-        sized.append((facts.flops, facts.parameters, label, config, inputs, model))
+        facts = made(config).profile
+        sized.append((facts.flops, facts.parameters, label, config))
     sized.sort(key=lambda item: item[:2])
     timed = []
-    for flops, parameters, label, config, inputs, model in (sized[0], sized[-1]):
-        seconds, recipe = epoch_seconds(model, config, inputs, request.shared, worker), config.training
+    for flops, parameters, label, config in (sized[0], sized[-1]):
+        seconds, recipe, folds = epoch_seconds(made(config), config, request.shared, worker), config.training, 1
+        if isinstance(config.data.folds, int) and config.data.fold is None:
+            folds = config.data.folds
         timed.append(
             CandidateTime(
                 label=label,
                 flops=flops,
                 parameters=parameters,
                 epoch_s=round(seconds, 3),
-                trial_s=round(overhead + seconds * recipe.progressive.whole_epochs(recipe.epochs), 2),
+                trial_s=round(overhead + folds * seconds * recipe.progressive.whole_epochs(recipe.epochs), 2),
             )
         )
         worker.report(len(timed), {})
     return TimeResult(data=data_facts(data), smallest=timed[0], largest=timed[1])
 
 
-def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared: Shared, worker: Worker) -> float:
-    """Return the estimated seconds of an epoch, from real batches: one round to warm up, one timed."""
+def epoch_seconds(work: Learnable, config: RunConfig, shared: Shared, worker: Worker) -> float:
+    """Return the estimated seconds of an epoch of a network, from batches: one round to warm up, one timed."""
+    data = work.data
     rng = np.random.default_rng(0)
     recipe = config.training.for_items(len(data.train))
     items = min(len(data.train), TIMED_BATCHES * recipe.batch_size)
@@ -110,15 +114,18 @@ def epoch_seconds(model: Network, config: RunConfig, data: PreparedData, shared:
         return True
 
     train(
-        model,
+        work.model,
         small,
         recipe.model_copy(update=changes),
         goal_of_run(config, data.task, shared),
+        # Layers that are frozen at the start cost their full time in most epochs.
+        replace(start_of(config), frozen_epochs=0, thaw_epochs=0),
         seed=config.seed,
         folder=None,
-        augment=build_augmenter(config.data.augment, data.input),
+        augment=work.augment,
         report=note,
-        callbacks=callbacks_of(config, data, model, worker),
+        device=worker.device,
+        callbacks=callbacks_of(config, data, work.model, worker),
     )
     # Training dominates; the time of an evaluation is proportional to the size of the validation split.
     return seconds[-1] * len(data.train) / items * recipe.epoch(len(data.train)).passes
