@@ -74,6 +74,8 @@ def check_threads(threads: int) -> None:
 
 
 _kept: weakref.WeakSet[Any] = weakref.WeakSet()
+_lock = threading.Lock()
+"""Held while the thread of `in_lasting_thread` is looked up or made."""
 
 
 def keep_in_children(session: object) -> None:
@@ -89,8 +91,14 @@ def _keep_for_ever() -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
 
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603, RUF100  the thread that held it does not exist in a forked child
+    _lock = threading.Lock()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_keep_for_ever)
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def in_lasting_thread(function: Callable[[], T]) -> T:
@@ -111,8 +119,14 @@ def lasting(function: Callable[[A], T]) -> Callable[[A], T]:
     return lambda argument: in_lasting_thread(lambda: function(argument))
 
 
-@lru_cache(maxsize=1)
 def _pool(process: int) -> ThreadPoolExecutor:
+    # Without the lock threads that come at once would make several, and all but one would end.
+    with _lock:
+        return _made(process)
+
+
+@lru_cache(maxsize=1)
+def _made(process: int) -> ThreadPoolExecutor:
     # By process: a forked process only has the thread that forked.
     del process
     return ThreadPoolExecutor(1, thread_name_prefix=_THREAD_NAME)
