@@ -106,7 +106,8 @@ class InputContract:
         arrays = case.input.batch(case.items)
         for spec in case.input.specs:
             rows = case.input.rows(spec.name)
-            if np.issubdtype(np.dtype(spec.dtype), np.integer) and rows is not None:
+            if rows is not None:
+                assert np.issubdtype(np.dtype(spec.dtype), np.integer), f"{spec.name}: only integers are indices"
                 assert 0 <= arrays[spec.name].min() <= arrays[spec.name].max() < rows
 
     def test_items_in_memory_become_those_of_the_reader(self, plugin: type[Input]) -> None:

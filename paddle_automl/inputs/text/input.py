@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 
@@ -129,9 +129,15 @@ class TextInput(Input):
             for name in self.fitted.arrays
         )
 
-    def rows(self, array: str) -> int:
+    @overload
+    def rows(self, array: Literal["tokens", "ngrams"]) -> int: ...
+
+    @overload
+    def rows(self, array: str) -> int | None: ...
+
+    def rows(self, array: str) -> int | None:
         """Return the rows of a table for ``tokens`` or ``ngrams``: the known ones, padding and unknown included."""
-        return self.fitted.token_count if array == "tokens" else 1 + sum(self.fitted.block_sizes)
+        return {"tokens": self.fitted.token_count, "ngrams": 1 + sum(self.fitted.block_sizes)}.get(array)
 
     def texts(self, array: str) -> list[str]:
         """Return the text of each row of such a table; that of padding is empty."""
@@ -174,14 +180,6 @@ class TextInput(Input):
                 parts["ngrams"].append(rows)
                 parts["ngram_weights"].append(weights)
         return {name: Ragged.joined(found) for name, found in parts.items()}
-
-    def check(self, arrays: Arrays) -> None:
-        """Raise DataError for numbers that stand for no token or n-gram."""
-        for name in ("tokens", "ngrams"):
-            values = arrays.get(name)
-            if values is not None and values.size and not 0 <= values.min() <= values.max() < self.rows(name):
-                last = self.rows(name) - 1
-                raise DataError(f"arrays: '{name}' must be from 0 to {last}, got {values.min()} to {values.max()}")
 
     def batch(self, items: np.ndarray) -> dict[str, np.ndarray]:
         """Return the arrays of texts ``[B]``, padded to the longest of them."""
@@ -251,10 +249,11 @@ class TextInput(Input):
         """Return random rows: 32 tokens and 64 n-grams a text, those of a short review."""
         arrays: dict[str, np.ndarray] = {}
         for name in self.fitted.arrays:
-            if name == "ngram_weights":
+            rows = self.rows(name)
+            if rows is None:
                 arrays[name] = rng.random((count, 64), dtype=np.float32) / 4
             else:
-                arrays[name] = rng.integers(1, max(self.rows(name), 2), (count, 32 if name == "tokens" else 64))
+                arrays[name] = rng.integers(1, max(rows, 2), (count, 32 if name == "tokens" else 64))
         return arrays
 
     def facts(self, items: np.ndarray) -> dict[str, np.ndarray]:

@@ -93,6 +93,7 @@ def test_each_block_of_a_text_has_unit_length_and_unknown_texts_one_entry():
 def test_the_most_frequent_ngrams_are_kept():
     given = fitted(CHINESE, ngrams=["characters 1"], tokens="none", max_ngrams=10)
     assert given.rows("ngrams") == 11
+    assert given.rows("ngram_weights") is None
     assert "好" in given.texts("ngrams")
 
 
