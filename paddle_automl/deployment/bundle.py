@@ -21,9 +21,11 @@ from paddle_automl.deployment.exporters.base import EXPORTERS, Session
 from paddle_automl.deployment.integrity import (
     INFO,
     LABELS,
+    SPLITS,
     check_file,
     checked_labels,
     file_record,
+    network_mb,
     read_info,
     read_labels,
     sealed,
@@ -36,13 +38,11 @@ from paddle_automl.inputs.base import restore as restore_input
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.base import restore as restore_task
 
-__all__ = ["INFO", "LABELS", "SAMPLES", "Bundle", "plain", "utc_now", "versions"]
+__all__ = ["INFO", "LABELS", "SAMPLES", "SPLITS", "Bundle", "plain", "utc_now", "versions"]
 
 SAMPLES = "samples"
 INPUT = "input"
 """Folder with what the input has learned and is too large for the record, such as a vocabulary."""
-SPLITS = "splits.json"
-"""The items of the data by content, with the split of each; see `data.items.FILE`."""
 
 
 class Bundle:
@@ -149,9 +149,7 @@ class Bundle:
     @property
     def size_mb(self) -> float:
         """Size of the network's files in the first format, in MB (10^6 bytes)."""
-        others = (LABELS, SPLITS)
-        own = [item for name, item in self.info.files.items() if "/" not in name and name not in others]
-        return sum(item.bytes for item in own) / 1e6
+        return network_mb({name: item.bytes for name, item in self.info.files.items()})
 
     @property
     def formats(self) -> dict[str, PluginConfig]:

@@ -21,6 +21,8 @@ from paddle_automl.deployment.records import FORMAT, BundleInfo, FileRecord
 
 INFO = "bundle.yaml"
 LABELS = "labels.txt"
+SPLITS = "splits.json"
+"""The items of the data by content, with the split of each; see `data.items.FILE`."""
 SEAL = "sha256"
 """Key of the record's own hash in ``bundle.yaml``."""
 
@@ -126,6 +128,17 @@ def subject_of(info: BundleInfo, name: str) -> str:
 def _is_network(name: str) -> bool:
     # Not inference.yml, which PaddleX reads and which names the place of the bundle.
     return name.startswith("inference.") and not name.endswith((".yml", ".yaml"))
+
+
+def network_mb(sizes: Mapping[str, int]) -> float:
+    """Return the size of the network's files in the first format, MB (10^6 bytes), from the bytes of all files."""
+    own = [
+        size
+        for name, size in sizes.items()
+        # Without PaddleX's inference.yml and pipeline.yaml.
+        if "/" not in name and name not in (LABELS, SPLITS) and not name.endswith((".yml", ".yaml"))
+    ]
+    return sum(own) / 1e6
 
 
 def file_record(path: Path) -> FileRecord:

@@ -23,10 +23,10 @@ from paddle_automl.core.plugins import load_plugins, plugins_of
 from paddle_automl.core.runtime import processor_name, usable_cores
 from paddle_automl.core.version import VERSION
 from paddle_automl.core.yaml_io import read_yaml
-from paddle_automl.deployment.integrity import LABELS
+from paddle_automl.deployment.integrity import network_mb
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.compress import REPORT_FILE
-from paddle_automl.pipeline.runs.folder import SPLITS_FILE, RunFolder
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.trials import needed_paths
 from paddle_automl.reporting.answers import Answers
 from paddle_automl.reporting.material import Material
@@ -187,12 +187,10 @@ def _bundle(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _size_mb(bundle: Mapping[str, Any] | None) -> float | None:
-    """Return the size of the network's own files, as `Bundle.size_mb` does."""
     files = (bundle or {}).get("files")
     if not isinstance(files, dict):
         return None
-    own = [item for name, item in files.items() if "/" not in name and name not in (LABELS, SPLITS_FILE)]
-    return float(sum(item["bytes"] for item in own)) / 1e6
+    return network_mb({name: item["bytes"] for name, item in files.items()})
 
 
 def _commands(folder: RunFolder) -> dict[str, str]:

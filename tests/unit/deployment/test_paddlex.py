@@ -54,6 +54,8 @@ def test_the_files_and_what_they_say(tmp_path, monkeypatch, channels):
     data = file_data(tmp_path / "数据", channels)
     bundle = make("输出/1", data)
     assert {INFERENCE, PIPELINE} <= set(bundle.info.files)
+    network = [bundle.folder / name for name in ("inference.json", "inference.pdiparams")]
+    assert bundle.size_mb == sum(file.stat().st_size for file in network) / 1e6
     facts = yaml.safe_load((bundle.folder / INFERENCE).read_text(encoding="utf-8"))
     steps = {name: step for item in facts["PreProcess"]["transform_ops"] for name, step in item.items()}
     assert list(steps) == ["ResizeImage", "CropImage", "NormalizeImage", "ToCHWImage"]
