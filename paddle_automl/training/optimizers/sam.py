@@ -50,6 +50,8 @@ class _Sam(Wrapped, TwoPassOptimizer):
     @paddle.no_grad()
     def climb(self) -> None:
         moved = [item for item in self._parameter_list if not item.stop_gradient and item.grad is not None]
+        if not moved:
+            return
         scaled = [item.grad * item.abs() if self._config.adaptive else item.grad for item in moved]
         squares = [direction.astype("float32").square().sum() for direction in scaled]
         scale = self._config.radius / (paddle.stack(squares).sum().sqrt() + 1e-12)

@@ -138,6 +138,16 @@ def test_an_earlier_state_can_be_put_back():
 
 
 class TestSam:
+    def test_where_nothing_changes_any_more_it_rests(self):
+        """`training.ends` may have ended all kinds of parameters."""
+        p = parameter([[1.0, 2.0]])
+        optimizer = build("sam", [ParameterGroup([p])], base="sgd", learning_rate=0.1, radius=0.5)
+        p.stop_gradient = True
+        optimizer.climb()
+        optimizer.descend()
+        optimizer.step()
+        assert p.numpy().tolist() == [[1.0, 2.0]]
+
     def test_a_step_by_hand(self):
         p = parameter([3.0, 4.0])
         optimizer = build("sam", [ParameterGroup([p])], base="sgd", learning_rate=0.1, radius=0.5)
