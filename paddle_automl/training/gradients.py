@@ -6,6 +6,7 @@ step. The last three are the optimizer's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import paddle
@@ -15,7 +16,8 @@ from paddle import Tensor, nn
 def centralized_parameters(model: nn.Layer) -> list[tuple[Tensor, tuple[int, ...]]]:
     """Return the weights of convolutions and linear layers with the axes that are summed for one output.
 
-    These are all but the first axis of a kernel [out, in, *window] and the first of a weight [in, out].
+    These are all but the first axis of a kernel [out, in, *window] and the first of a weight [in, out]. An output
+    with a single weight is left out: nothing would remain of its gradient.
     """
     pairs: list[tuple[Tensor, tuple[int, ...]]] = []
     for layer in model.sublayers(include_self=True):
@@ -23,7 +25,7 @@ def centralized_parameters(model: nn.Layer) -> list[tuple[Tensor, tuple[int, ...
             pairs.append((layer.weight, tuple(range(1, layer.weight.ndim))))
         elif isinstance(layer, nn.Linear):
             pairs.append((layer.weight, (0,)))
-    return pairs
+    return [(weight, axes) for weight, axes in pairs if math.prod(weight.shape[axis] for axis in axes) > 1]
 
 
 @paddle.no_grad()

@@ -39,3 +39,10 @@ def test_parameters_without_a_gradient_are_passed_over():
     net = nn.Linear(5, 3)
     centralize(centralized_parameters(net))
     assert net.weight.grad is None
+
+
+def test_weights_of_a_single_input_go_on_learning():
+    """Their mean is the gradient itself: without it nothing would be left."""
+    net = nn.Sequential(nn.Conv2D(2, 2, 1, groups=2), nn.Conv1D(1, 1, 1), nn.Linear(1, 3))
+    assert centralized_parameters(net) == []
+    assert len(centralized_parameters(nn.Linear(2, 3))) == 1
