@@ -198,7 +198,7 @@ def add_formats(
 
 
 def time_formats(bundle: Bundle, deployment: DeploymentConfig, lock: Path | None) -> Bundle:
-    """Time all formats in turn and find the fastest verified one; return the updated bundle."""
+    """Time all formats in turn and find the fastest verified one, or the first; return the updated bundle."""
     first, latency = bundle.info.exporter.name, deployment.latency
     times: dict[str, list[Latency]] = {name: [] for name in bundle.formats}
     for threads in dict.fromkeys((latency.threads, *latency.further_threads)):
@@ -209,10 +209,9 @@ def time_formats(bundle: Bundle, deployment: DeploymentConfig, lock: Path | None
     records = [
         record.model_copy(update={"latency": tuple(times[record.exporter.name])}) for record in bundle.info.formats
     ]
-    candidates = {first: times[first]} | {
-        record.exporter.name: times[record.exporter.name] for record in records if record.verified
-    }
-    return bundle.updated(latency=times[first], formats=records, fastest=_fastest(candidates))
+    candidates = {name: found for name, found in times.items() if bundle.record_of(name).verified}
+    fastest = _fastest(candidates or {first: times[first]})
+    return bundle.updated(latency=times[first], formats=records, fastest=fastest)
 
 
 def _fastest(times: Mapping[str, Sequence[Latency]]) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from paddle_automl.core.errors import ConfigError, UnsupportedError
+from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.exporters.base import EXPORTERS
@@ -40,17 +41,31 @@ def choose_format(bundle: Bundle, runtime: str, device: str) -> str:
     return chosen
 
 
+def warn_unless_verified(bundle: Bundle, name: str, *, chosen: bool) -> None:
+    """Log one warning if a format failed its parity check, or, where it was `chosen` by itself, never had one."""
+    record = bundle.record_of(name)
+    if record.verified or (record.parity is None and not chosen):
+        return
+    if record.parity is None:
+        text = "was never compared with the trained network; export the bundle again"
+    else:
+        text = f"may give other answers than the trained network: {record.parity.describe()}"
+    _warn_once(f"{readable(bundle.folder)}: the format {name} {text}")
+
+
 def _fastest(bundle: Bundle) -> str:
+    """Return the fastest verified format that can be run here; the first one if none is verified."""
     first = bundle.info.exporter.name
-    chosen = bundle.info.fastest or first
-    missing = _missing(chosen)
+    names = dict.fromkeys([bundle.info.fastest or first, *bundle.formats])
+    candidates = [name for name in names if bundle.record_of(name).verified]
+    fastest, *others = dict.fromkeys([*candidates, first])
+    missing = _missing(fastest)
     if missing is None:
-        return chosen
+        return fastest
     # Without the packages of the fastest format the first one is run, and without Paddle any other.
-    verified = [item.exporter.name for item in bundle.info.formats if item.verified]
-    for other in (first, *verified):
+    for other in others:
         if _missing(other) is None:
-            _warn_once(f"the bundle's fastest format is {chosen}, but {other} is run: {missing}")
+            _warn_once(f"the bundle's fastest format is {fastest}, but {other} is run: {missing}")
             return other
     raise missing
 

@@ -14,7 +14,7 @@ import numpy as np
 from paddle_automl.core.errors import AutoMLError, ConfigError, DataError
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.exporters.base import Session
-from paddle_automl.deployment.formats import choose_format
+from paddle_automl.deployment.formats import choose_format, warn_unless_verified
 from paddle_automl.deployment.prediction import Prediction, unknown_word
 from paddle_automl.deployment.runtime import check_threads, in_lasting_thread
 from paddle_automl.inputs.base import Arrays, Input, Source
@@ -40,10 +40,11 @@ class Predictor:
     """Predicts with an exported bundle for images or other sources.
 
     `bundle` is the bundle's folder; `device` is ``cpu``, ``gpu`` or ``gpu:N``; `threads` are used for the network's
-    math and for reading files. `runtime` is the runtime of the network: ``auto``, the fastest one when the bundle
-    was made, or Paddle with a warning if that one is not installed; ``paddle``; ``onnx``; or the name of one of the
-    bundle's formats. `check_files` compares the files with their recorded hashes. With `reject` an item that looks
-    like none of the classes is called unknown, if the bundle has a threshold for it.
+    math and for reading files. `runtime` is the runtime of the network: ``auto``, the fastest verified one when the
+    bundle was made, or Paddle with a warning if that one is not installed; ``paddle``; ``onnx``; or the name of one
+    of the bundle's formats. `check_files` compares the files with their recorded hashes. With `reject` an item that
+    looks like none of the classes is called unknown, if the bundle has a threshold for it. A format that failed its
+    parity check is run with a warning.
 
     May be used from several threads: runs of the network wait for each other. A forked process loads the network
     again at its first prediction.
@@ -67,6 +68,7 @@ class Predictor:
         self._device, self._threads = device, threads
         self.format = choose_format(self.bundle, runtime, device)
         """Name of the format that is run."""
+        warn_unless_verified(self.bundle, self.format, chosen=runtime == "auto")
         self.unknown_word = unknown_word(self.task)
         """Label of an item that looks like none of the classes."""
         rejection = self.bundle.info.rejection if reject else None

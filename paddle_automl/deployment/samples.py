@@ -20,6 +20,7 @@ from paddle_automl.deployment.bundle import SAMPLES, SPLITS, Bundle
 from paddle_automl.deployment.output import output_name
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.records import FormatRecord
+from paddle_automl.deployment.runtime import lasting
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.tasks.base import Task, spread
 
@@ -106,7 +107,7 @@ def with_own_outputs(bundle: Bundle, name: str) -> Bundle:
     path = bundle.folder / SAMPLES / EXPECTED
     if bundle.record_of(name).exact or not path.is_file():
         return bundle
-    outputs = Predictor(bundle, runtime=name, reject=False).predict_items(sample_items(bundle))
+    outputs = lasting(bundle.session(name=name))(bundle.input.batch(sample_items(bundle)))
     found = json.loads(path.read_text(encoding="utf-8"))
     found.setdefault("formats", {})[name] = [[_rounded(value) for value in row] for row in outputs]
     write_json(path, found)

@@ -40,15 +40,29 @@ def expected_of(bundle):
     return json.loads((bundle.folder / "samples" / "expected.json").read_text(encoding="utf-8"))
 
 
+class Changed:
+    """A loaded network with other outputs."""
+
+    def __init__(self, session, change):
+        self.session, self.change = session, change
+
+    def __call__(self, arrays):
+        return self.change(self.session(arrays))
+
+    def all_outputs(self, arrays):
+        outputs, *others = self.session.all_outputs(arrays)
+        return [self.change(outputs), *others]
+
+
 def giving(monkeypatch, change):
     """Let the format in 8 bits give changed outputs."""
-    kept = Predictor.predict_items
+    kept = Bundle.session
 
-    def changed(self, items, **options):
-        outputs = kept(self, items, **options)
-        return change(outputs) if self.format == NAME else outputs
+    def session(self, *, name=None, **options):
+        found = kept(self, name=name, **options)
+        return Changed(found, change) if name == NAME else found
 
-    monkeypatch.setattr(Predictor, "predict_items", changed)
+    monkeypatch.setattr(Bundle, "session", session)
 
 
 def check(bundle) -> SampleCheck:
