@@ -108,14 +108,14 @@ def config_from_scratch(run: TrainedRun) -> RunConfig:
     A fine-tuned network and one of a refit were trained further: their own configuration starts from a network that
     has learned all items, on which a training on a part of them would show nothing.
     """
-    config, known = run.config, data_of_run(run.folder)
+    config, known = run.asked_config, data_of_run(run.folder)
     seen = {run.folder.path.resolve()}
     while known is not None:
         earlier = run_of_weights(config.model)
         if earlier is None or earlier.folder.path.resolve() in seen or not _knows(earlier, known.items.content):
             break
         seen.add(earlier.folder.path.resolve())
-        config = earlier.config
+        config = earlier.asked_config
     # Later trainings may have added items.
     data = config.data.model_copy(update={"dataset": run.config.data.dataset})
     return config.model_copy(update={"data": data})

@@ -101,7 +101,7 @@ def refit_config(
     overrides: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Return the configuration of a refit: that of the run with more data, the old weights and a short schedule."""
-    found, places = overridden(run.config.as_dict(), {}, overrides or {})
+    found, places = overridden(run.asked_config.as_dict(), {}, overrides or {})
     config = validate(RunConfig, found, places)
     if run.record.task.name != "single_label":
         raise ConfigError(f"{run.folder.path}: predicts {run.record.task.name}; a refit is for single_label")

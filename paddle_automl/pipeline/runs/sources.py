@@ -35,12 +35,31 @@ class TrainedRun:
         return read_record(self.folder)
 
     @property
+    def asked_config(self) -> RunConfig:
+        """The configuration for another training, with the steps per epoch that were asked for."""
+        search = self.folder.search
+        return self.config if search is None else with_all_steps(self.config, read_run_config(search.config))
+
+    @property
     def learned_validation(self) -> bool:
         """Whether the network was also trained on the validation split."""
         try:
             return self.record.on == "train+validation"
         except BundleError:
             return False
+
+
+def with_all_steps(config: RunConfig, search: RunConfig) -> RunConfig:
+    """Return the configuration of a training in a search with the steps per epoch that the search states.
+
+    Where time was short the training had fewer, which its configuration states (`jobs.pacing.fitted`). Other
+    trainings have their own time. With the option in the space, the trial's own number stays: its choice is not
+    known here.
+    """
+    if "steps_per_epoch" in str(search.search.space):
+        return config
+    changes = {"steps_per_epoch": search.training.steps_per_epoch}
+    return config.model_copy(update={"training": config.training.model_copy(update=changes)})
 
 
 def is_search(path: str | Path) -> bool:

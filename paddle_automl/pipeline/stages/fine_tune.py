@@ -17,6 +17,7 @@ from paddle_automl.pipeline.jobs.gain import GainRequest, GainResult
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.sources import with_all_steps
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import FINE_TUNE, best_run, winner
 from paddle_automl.pipeline.stages.refit import refit_of, tuned_task
@@ -238,7 +239,8 @@ def fine_tuned_config(
         "output": readable(folder.path.resolve()),
         "data": data,
         "model": recipe.model(old.model, absolute_path(readable(start.path))),
-        "training": recipe.training(old.training),
+        # The time for this training has nothing to do with that of the trial.
+        "training": recipe.training(with_all_steps(old, search).training),
     }
     return validate(RunConfig, old.model_copy(update=changes).as_dict())
 

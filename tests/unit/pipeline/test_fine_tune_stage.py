@@ -104,6 +104,14 @@ def test_a_recipe_changes_how_not_what_is_trained(name, tmp_path):
     assert found.folder == folder.path
 
 
+def test_a_recipe_has_the_steps_of_the_search_not_of_a_trial_without_time(tmp_path):
+    config = config_of(tmp_path, {"name": "fine_tune"})
+    short = config.training.model_copy(update={"steps_per_epoch": 3})
+    old, options = config.model_copy(update={"training": short}), config.fine_tuning.recipes[0]
+    folders = RunFolder(tmp_path / "start"), RunFolder(tmp_path / "new")
+    assert fine_tuned_config(config, old, options, *folders, fold=None).training.steps_per_epoch is None
+
+
 def test_recipes_need_weights_and_each_a_name_of_its_own(tmp_path):
     with pytest.raises(ConfigError, match=r"fine_tuning\.recipes: need model\.pretrained"):
         validate(RunConfig, {"fine_tuning": {"recipes": ["fine_tune"]}})

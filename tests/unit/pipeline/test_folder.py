@@ -148,6 +148,24 @@ def test_a_search_stands_for_the_run_that_it_exported(tmp_path):
     assert open_run(tmp_path).folder == search.trial(3)
 
 
+def test_a_training_that_had_little_time_is_repeated_with_all_steps(tmp_path):
+    search = RunFolder(tmp_path)
+    search.study.touch()
+    trial = written(search.trial(0).path)
+    trial.write_config(validate(RunConfig, {"training": {"epochs": 2, "steps_per_epoch": 40}}))
+
+    def steps(**sections):
+        search.write_search(validate(RunConfig, sections))
+        return open_run(trial.path).asked_config.training.steps_per_epoch
+
+    assert steps() is None
+    assert steps(training={"steps_per_epoch": 90}) == 90
+    assert steps(search={"space": {"training.steps_per_epoch": {"choice": [40, 90]}}}) == 40
+    assert open_run(trial.path).config.training.steps_per_epoch == 40
+    search.study.unlink()
+    assert open_run(trial.path).asked_config.training.steps_per_epoch == 40
+
+
 def test_an_unfinished_search_has_trials_to_name(tmp_path):
     search = RunFolder(tmp_path)
     search.study.touch()

@@ -15,6 +15,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.evaluation import evaluation_of
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.refitting import refit_config, refit_run
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.training import train_run
@@ -150,6 +151,18 @@ def test_the_configuration_is_short_and_reads_images_as_before(run, tmp_path):
     assert found.data.dataset.added == (str(run / "new"),)
     same = refit_config(open_run(run / "out"), str(run / "old"), tmp_path / "x")
     assert same.data.dataset.added == ()
+
+
+def test_steps_that_the_time_of_a_search_cut_come_back(run, tmp_path):
+    search = RunFolder(tmp_path)
+    shutil.copytree(run / "out", search.trial(0).path)
+    search.study.touch()
+    trial = open_run(search.trial(0).path)
+    search.write_search(trial.config)
+    short = trial.config.training.model_copy(update={"epochs": 2, "steps_per_epoch": 1})
+    trial.folder.write_config(trial.config.model_copy(update={"training": short}))
+    found = refit_config(open_run(trial.folder.path), str(run / "new"), tmp_path / "x").training
+    assert (found.epochs, found.steps_per_epoch) == (1, None)
 
 
 def test_data_that_do_not_fit_are_named(run, tmp_path):
