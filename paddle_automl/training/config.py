@@ -123,14 +123,19 @@ class TrainingConfig(Section):
         size = min(self.batch_size, max(items // self.least_steps, SMALLEST_BATCH))
         return self.model_copy(update={"batch_size": size})
 
-    def epoch(self, items: int) -> Epoch:
-        """Return what an epoch on `items` items consists of, in batches of `batch_size` items (see `for_items`)."""
-        steps = max(items // self.batch_size, 1)
-        passes = max(round(self.least_steps / steps), 1)
-        steps *= passes
+    def epoch(self, items: int, number: int | None = None) -> Epoch:
+        """Return what an epoch on `items` items consists of, in batches of `batch_size` items (see `for_items`).
+
+        `number` is its own, from 1; None: one that is not cheap. A cheap one (`progressive`) has its fraction of
+        the items in each pass, and of `steps_per_epoch`.
+        """
+        passes = max(round(self.least_steps / max(items // self.batch_size, 1)), 1)
+        used = items if number is None else self.progressive.count(number, items, self.batch_size)
+        steps = max(used // self.batch_size, 1) * passes
         if self.steps_per_epoch is not None:
-            steps, items = min(steps, self.steps_per_epoch), min(items, self.steps_per_epoch * self.batch_size)
-        return Epoch(items, passes, steps)
+            most = max(round(self.steps_per_epoch * used / max(items, 1)), 1)
+            steps, used = min(steps, most), min(used, most * self.batch_size)
+        return Epoch(used, passes, steps)
 
     def for_task(self, task: Task) -> TrainingConfig:
         """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""

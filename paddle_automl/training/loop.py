@@ -250,7 +250,7 @@ class _Run:
     def _steps(self, epoch: int) -> tuple[float, int]:
         """Run the steps of one epoch; return the mean loss and the number of items."""
         size, begins = self.config.batch_size, self.config.progressive
-        extent = self.config.epoch(begins.count(epoch, len(self.split), size))
+        extent = self.config.epoch(len(self.split), epoch)
         self.learner.begin(epoch, extent.steps)
         if not self.learner.learns:
             return evaluate(self.learner.model, self.split, ("loss",), size)["loss"], len(self.split)

@@ -20,6 +20,25 @@ def config(**options):
     return validate(TrainingConfig, {"epochs": 4, "batch_size": 20, **options})
 
 
+@pytest.mark.parametrize(
+    ("options", "items", "cheap", "whole"),
+    [
+        ({}, 200, (50, 1, 2), (200, 1, 10)),
+        ({"steps_per_epoch": 8}, 200, (40, 1, 2), (160, 1, 8)),
+        ({"steps_per_epoch": 1}, 200, (20, 1, 1), (20, 1, 1)),
+        ({"steps_per_epoch": 100}, 200, (50, 1, 2), (200, 1, 10)),
+        ({"least_steps": 20}, 200, (50, 2, 4), (200, 2, 20)),
+        ({"least_steps": 20, "steps_per_epoch": 8}, 200, (40, 2, 2), (160, 2, 8)),
+        ({}, 10, (10, 1, 1), (10, 1, 1)),
+    ],
+)
+def test_an_epoch_is_cheap_however_its_steps_are_counted(options, items, cheap, whole):
+    """A limit of the steps, or more passes over few items, take nothing of it away."""
+    recipe = config(progressive=CHEAP, **options)
+    assert recipe.epoch(items, 1) == cheap
+    assert recipe.epoch(items, 3) == recipe.epoch(items) == whole
+
+
 def spied(model, data, recipe, monkeypatch, **options):
     """Train; return the result, the shapes of the batches and the metrics of the epochs."""
     shapes, epochs = [], []
