@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from paddle_automl.compression.config import POST
 from paddle_automl.core.errors import AutoMLError, MachineError, OutputError, TimeUpError
-from paddle_automl.core.loading import validate
+from paddle_automl.core.loading import load_config, validate
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.pipeline.commands import compress_job
+from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call
 from paddle_automl.pipeline.jobs.compress import CompressResult
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import name_of
 from paddle_automl.pipeline.stages.estimates import COMPRESS_FRACTION
+from paddle_automl.pipeline.stages.export import deployed
 from paddle_automl.pipeline.stages.run import Run
 
 QUANTIZE_EXPORTS = 6.0
@@ -50,10 +54,12 @@ class Compress(Stage):
         return min(share, needed) if share >= needed / 2 else 0.0
 
     def inputs(self, run: Run) -> Any:
-        """Return the chain, and the state of the weights that it starts from."""
-        weights = run.folder.inside(run.results["export"]["source"]).weights
-        stat = weights.stat() if weights.is_file() else None
+        """Return the chain, the state of the weights that it starts from, and formats that are new since then."""
+        source = run.folder.inside(run.results["export"]["source"])
+        stat = source.weights.stat() if source.weights.is_file() else None
+        formats = _new_formats(run, source)
         return {
+            **({} if formats is None else {"formats": formats}),
             "compression": run.config.compression.model_dump(mode="json"),
             "source": run.results["export"]["source"],
             "weights": None if stat is None else [stat.st_size, stat.st_mtime_ns],
@@ -87,6 +93,7 @@ class Compress(Stage):
         shown = run.observer.job("compressing")
         try:
             source = open_run(run.folder.inside(exported).path)
+            source = replace(source, config=deployed(run, source.config))
             job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression)
             return call(run.executor, job, CompressResult, shown, until).model_dump(mode="json")
         except TimeUpError:
@@ -99,6 +106,16 @@ class Compress(Stage):
                 f"{run.folder.bundle}. The same command tries the compression again"
             )
         return None
+
+
+def _new_formats(run: Run, source: RunFolder) -> list[dict[str, Any]] | None:
+    """Return the further formats if they are others than when the network was trained, else None."""
+    now = run.config.deployment.formats
+    if run.config.compression.formats is not None or not source.config.is_file():
+        return None
+    if load_config(RunConfig, source.config).deployment.formats == now:
+        return None
+    return [item.model_dump(mode="json") for item in now]
 
 
 def _only_quantizes(run: Run) -> bool:

@@ -136,6 +136,8 @@ class Export(Stage):
         )
         log = run.folder.log("export")
         same = interim is not None and run.folder.trial(interim[0]).path == source.path and interim[1].verified
+        # A search that is continued may want another deployment than that of the trial.
+        same = same and load_config(RunConfig, source.config).deployment == request.config.deployment
         if same and not request.config.deployment.formats and not request.rejection_s:
             shown = run.observer.job("testing the exported bundle once")
             job = job_of("score", ScoreRequest(request.config, run.folder.bundle, run.shared), log, run.config)
@@ -155,7 +157,7 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
     elif source.path == run.folder.fine_tuned(ALL_DATA).path:
         validation, note = validation_of(run), MEASURED_BEFORE
     return ExportRequest(
-        load_config(RunConfig, source.config),
+        deployed(run, load_config(RunConfig, source.config)),
         source.path,
         run.folder.bundle,
         run.shared,
@@ -164,6 +166,16 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
         note=note,
         keep_verified=True,
     )
+
+
+def deployed(run: Run, trained: RunConfig) -> RunConfig:
+    """Return the configuration of a training of this search with the deployment that is asked for now.
+
+    A search that is continued may have another one. Compressed trials have made their own bundles.
+    """
+    if run.config.compression.in_trials:
+        return trained
+    return trained.model_copy(update={"deployment": run.config.deployment})
 
 
 def rejection_s(run: Run) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import AutoMLError, BundleError, TrialError
-from paddle_automl.core.loading import validate
+from paddle_automl.core.loading import load_config, validate
 from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.pipeline.config import RunConfig
@@ -23,6 +23,9 @@ from paddle_automl.search.records import TrialRecord
 from paddle_automl.training.progressive import Progressive
 
 LOG = "refit"
+UNRELATED = ("device", "plugins", "visualdl")
+LOADING = ("in_memory", "in_memory_limit_mb", "loader_workers")
+"""Options of the data that say how batches are loaded."""
 
 
 @STAGES.register("refit")
@@ -36,9 +39,10 @@ class Refit(Stage):
         return run.estimates.refit()
 
     def inputs(self, run: Run) -> Any:
-        """Return the configuration and the data of the training."""
-        planned = run.estimates.planned_epochs
-        return {"config": refit_config(run, winner(run).first, planned).as_dict(), "on": run.config.refit.data}
+        """Return the configuration and the data of the training; what does not affect it is that of the trial."""
+        best = winner(run).first
+        config = _as_in_its_trial(run, best, refit_config(run, best, run.estimates.planned_epochs))
+        return {"config": config.as_dict(), "on": run.config.refit.data}
 
     def outputs(self, run: Run) -> Iterable[Path]:
         """Return the files that the export needs."""
@@ -120,6 +124,22 @@ def refit_of(run: Run) -> TrainResult | None:
 def best_config(run: Run, best: TrialRecord) -> RunConfig:
     """Return the configuration of the best trial for a training by itself."""
     return trial_config(run.config, run.space, best.params, run.folder.trial(best.number).alone)
+
+
+def _as_in_its_trial(run: Run, best: TrialRecord, config: RunConfig) -> RunConfig:
+    """Return the configuration with the options of the trial that a refit does not depend on.
+
+    A search that is continued may have others, such as further formats: its refit is not made again for them.
+    """
+    try:
+        trial = load_config(RunConfig, run.folder.trial(best.number).config)
+    except AutoMLError:
+        return config
+    # Compressed trials and refits make their own bundles.
+    kept = UNRELATED if config.compression.in_trials else (*UNRELATED, "deployment")
+    update = {key: getattr(trial, key) for key in kept}
+    data = config.data.model_copy(update={key: getattr(trial.data, key) for key in LOADING})
+    return config.model_copy(update={**update, "data": data})
 
 
 def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:

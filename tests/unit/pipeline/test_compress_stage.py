@@ -7,8 +7,10 @@ import pytest
 
 from paddle_automl.core.errors import AutoMLError, ConfigError, MachineError, OutputError, TrialError
 from paddle_automl.core.loading import validate
+from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.sources import TrainedRun
 from paddle_automl.pipeline.stages import compress
 from paddle_automl.pipeline.stages.compress import NO_TIME, Compress
 from paddle_automl.pipeline.stages.estimates import Estimates
@@ -53,6 +55,23 @@ def test_a_network_whose_weights_are_gone_is_not_compressed(tmp_path, source):
     assert said.startswith(f"no compression: the weights of the network in {tmp_path / 'model'} are gone; ")
 
 
+@pytest.mark.parametrize("own", [None, [EXPORTERS["paddle_program"].Config(name="paddle_program")]])
+def test_further_formats_are_a_reason_to_compress_again(tmp_path, own):
+    def inputs(formats):
+        run = run_of(60, ["quantize_post"])
+        deployment = run.config.deployment.model_copy(update={"formats": tuple(formats)})
+        chain = run.config.compression.model_copy(update={"formats": own and tuple(own)})
+        run.config = run.config.model_copy(update={"deployment": deployment, "compression": chain})
+        run.folder, run.results = RunFolder(tmp_path), {"export": {"source": "trials/0002"}}
+        return run, Compress().inputs(run)
+
+    run, before = inputs([])
+    run.folder.trial(2).write_config(run.config)
+    assert inputs([])[1] == before
+    changed = inputs([EXPORTERS["onnx"].Config.model_validate({"name": "onnx"})])[1]
+    assert (changed == before) is (own is not None)
+
+
 @pytest.fixture
 def failing(monkeypatch, tmp_path):
     """Return what a chain leaves that ends with an error, and the messages."""
@@ -66,7 +85,7 @@ def failing(monkeypatch, tmp_path):
         run.folder.trial(2).path.mkdir(parents=True)
         run.folder.trial(2).weights.touch()
         run.executor, run.observer.job = None, lambda text: None
-        monkeypatch.setattr(compress, "open_run", lambda path: None)
+        monkeypatch.setattr(compress, "open_run", lambda path: TrainedRun(run.folder.trial(2), run.config))
         monkeypatch.setattr(compress, "compress_job", lambda *_: None)
         monkeypatch.setattr(compress, "call", call)
         return Compress().work(run, None), run.heard

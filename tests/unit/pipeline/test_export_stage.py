@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from paddle_automl.core.errors import SearchFailedError, TimeUpError
+from paddle_automl.core.loading import load_config
+from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.stages import export
@@ -157,3 +159,34 @@ def test_the_record_of_a_bundle_that_is_kept_can_be_read_back(exports):
     run = exports.go(TimeUpError("late"))
     assert isinstance(export.bundle_of(run), BundleResult)
     assert export.bundle_of(run).kept
+
+
+def test_another_deployment_is_exported_from_the_same_weights(exports):
+    folder = exports.interim()
+    first = exports.go(exports.bundle()).results["export"]
+    assert exports.go().results["export"] == first
+    formats = {"deployment": {"formats": ["onnx"]}}
+    again = exports.go(exports.bundle(), **formats)
+    assert again.results["export"] == first
+    request = exports.asked[-1].request
+    assert [item.name for item in request.config.deployment.formats] == ["onnx"]
+    assert request.config.training.epochs == load_config(RunConfig, folder.trial(0).config).training.epochs
+    exports.go(**formats)
+    # What affects neither network nor bundle is no reason for another one.
+    exports.go(**formats, device="cpu", visualdl=True)
+
+
+def test_compressed_trials_keep_the_bundles_that_they_have_made(exports):
+    exports.interim()
+    chain = {"compression": {"steps": ["quantize_post"], "in_trials": True}}
+    exports.go(exports.bundle(), **chain)
+    exports.go(**chain, deployment={"formats": ["onnx"]})
+
+
+def test_a_bundle_of_the_trials_is_final_only_with_the_deployment_that_is_asked_for(exports):
+    folder = exports.interim(0)
+    exports.go(exports.bundle())
+    write_interim(folder, 0, exports.bundle(metrics={"note": NOTE}))
+    exports.go(exports.bundle(), deployment={"samples": 3})
+    kinds = [type(job.request).__name__ for job in exports.asked]
+    assert kinds == ["ScoreRequest", "ExportRequest"]

@@ -13,6 +13,7 @@ from paddle_automl.core.runtime import usable_cores
 from paddle_automl.core.seeds import integer_seed
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.trials import identity, trial_config
+from paddle_automl.pipeline.stages import refit
 from paddle_automl.pipeline.stages.base import STAGES, Stage, in_order
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, WORTHWHILE, Estimates
 from paddle_automl.pipeline.stages.manifest import former_result, read_manifest, run_once
@@ -231,6 +232,35 @@ def test_a_record_of_a_bundle_that_makes_no_sense_does_not_stand(tmp_path, monke
     assert stage.is_intact(run, good)
     for wrong in (None, {}, {**good, "source": "trials/0001"}, {**good, "metrics": 5}, {"source": "trials/0000"}):
         assert not stage.is_intact(run, wrong)
+
+
+def test_a_refit_is_made_again_only_for_what_it_depends_on(tmp_path, monkeypatch):
+    first = SimpleNamespace(number=0, params={"training.optimizer.learning_rate": 0.1})
+    monkeypatch.setattr(refit, "winner", lambda run: SimpleNamespace(first=first))
+    stage = STAGES["refit"]()
+    run = run_of(tmp_path)
+    before = stage.inputs(run)
+    run.folder.trial(0).write_config(run.config)
+    # A finished search has this in its manifest.
+    assert stage.inputs(run) == before
+
+    def inputs(**sections):
+        return stage.inputs(run_of(tmp_path, **sections))
+
+    data = {"in_memory": False, "loader_workers": 2}
+    other = {
+        "deployment": {"formats": ["onnx"]},
+        "visualdl": True,
+        "device": "cpu",
+        "plugins": ["json"],
+        "data": data,
+    }
+    assert inputs(**other) == before
+    for changed in ({"refit": {"epochs": 12}}, {"data": {"augment": ["rotation"]}}, {"training": {"epochs": 8}}):
+        assert inputs(**changed) != before
+    # Such a refit makes its own bundle.
+    chain = {"compression": {"steps": ["quantize_post"], "in_trials": True}, "refit": {"data": "train"}}
+    assert inputs(**chain) != inputs(**chain, deployment={"formats": ["onnx"]})
 
 
 # -- what the search stage makes of the configuration ------------------------------------------------------------
