@@ -108,7 +108,7 @@ class SearchConfig(Section):
         for place, objective in enumerate(objectives):
             unfit = unfit_to_optimize(objective.metric)
             if unfit and (place == 0 or objective.limit is None):
-                raise PydanticCustomError("stated", f"{place}: {unfit}")
+                raise PydanticCustomError("stated", unfit)
         return objectives
 
     def for_task(self, task: Task | type[Task]) -> SearchConfig:
