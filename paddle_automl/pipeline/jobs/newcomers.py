@@ -218,7 +218,9 @@ def _out_of_fold(
 
 
 def _tell(outputs: np.ndarray, codes: np.ndarray, known: int, shift: float, loss: float) -> None:
-    """Log what a shift does to the accuracy on old classes and on new ones."""
+    """Log what a shift does to the accuracy on old classes and on new ones; nothing if there is none."""
+    if not shift:
+        return
     before, after = (_accuracies(outputs, codes, known, value) for value in (0.0, shift))
     logger.warning(
         "the outputs of new classes were lowered by %.2f, so that old classes lose little to them (--old-loss "

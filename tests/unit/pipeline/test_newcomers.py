@@ -1,9 +1,11 @@
 """New classes take few items of old ones: how far their outputs are lowered."""
 
+import logging
+
 import numpy as np
 import pytest
 
-from paddle_automl.pipeline.jobs.newcomers import TOTAL, smallest_shift
+from paddle_automl.pipeline.jobs.newcomers import TOTAL, _tell, smallest_shift
 
 
 def outputs_of(margins, taken):
@@ -41,3 +43,12 @@ def test_old_mistakes_are_not_those_of_the_new_class():
     codes[:5] = 1
     assert smallest_shift(outputs, codes, 2) == 0
     assert smallest_shift(outputs[:40], codes[:40], 2) == 0
+
+
+def test_only_a_shift_is_told(caplog):
+    outputs, codes = np.eye(3), np.arange(3)
+    with caplog.at_level(logging.WARNING):
+        _tell(outputs, codes, 2, 0.0, 1.0)
+        assert not caplog.records
+        _tell(outputs, codes, 2, -0.5, 0.005)
+    assert "the outputs of new classes were lowered by 0.50" in caplog.text
