@@ -18,6 +18,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import predict
 from paddle_automl.training.freezing import Start
 from paddle_automl.training.learner import Learner, copy_of_weights
+from paddle_automl.training.recalibration import Recalibration
 
 if TYPE_CHECKING:
     from paddle_automl.data.augment.base import Augmenter
@@ -36,15 +37,24 @@ FEW_EPOCHS = 4
 
 @dataclass(frozen=True)
 class Pace:
-    """Measured times of a training in seconds: one step, and one evaluation on the validation split."""
+    """Measured times of a training in seconds: one step, and one evaluation on the validation split.
+
+    `member_s` is that of trying one more network in a soup, after the last epoch; 0 without a soup.
+    """
 
     step_s: float
     evaluation_s: float
+    member_s: float = 0.0
 
     def seconds(self, config: TrainingConfig, items: int) -> float:
         """Return the expected time of a training on `items` training items."""
         whole = config.progressive.whole_epochs(config.epochs)
-        return whole * config.steps(items) * self.step_s + config.epochs * self.evaluation_s
+        steps_s = whole * config.steps(items) * self.step_s
+        return steps_s + config.epochs * self.evaluation_s + self.soup_s(config, config.epochs)
+
+    def soup_s(self, config: TrainingConfig, epochs: int) -> float:
+        """Return the expected time of the soup after so many epochs."""
+        return 0.0 if config.soup is None else (min(config.soup, epochs) - 1) * self.member_s
 
 
 def measure_pace(
@@ -72,8 +82,12 @@ def measure_pace(
             stack.enter_context(callback.watching())
         step_s = _step_time(learner, split, config, augment) if learner.learns else 0.0
         evaluation_s = _evaluation_time(learner, data.validation, config)
+        used = config.recalibrate is not None or config.soup is not None
+        statistics = Recalibration.of(config, split, augment, seed=0)
+        recalibration_s = _recalibration_time(learner, statistics) if used else 0.0
     learner.finish(kept)
-    return Pace(step_s, evaluation_s)
+    member_s = 0.0 if config.soup is None else evaluation_s + recalibration_s
+    return Pace(step_s, evaluation_s + (recalibration_s if config.recalibrate is not None else 0.0), member_s)
 
 
 def _step_time(learner: Learner, split: Split, config: TrainingConfig, augment: Augmenter | None) -> float:
@@ -107,6 +121,13 @@ def _evaluation_time(learner: Learner, validation: Split, config: TrainingConfig
     return (time.perf_counter() - started) * len(validation) / len(sample)
 
 
+def _recalibration_time(learner: Learner, statistics: Recalibration) -> float:
+    with learner.evaluated() as model:
+        started = time.perf_counter()
+        statistics(model)
+    return time.perf_counter() - started
+
+
 def fit_epochs(config: TrainingConfig, pace: Pace, items: int, seconds: float) -> TrainingConfig:
     """Return the recipe with as many of its epochs on `items` training items as fit into `seconds`.
 
@@ -122,8 +143,9 @@ def fit_epochs(config: TrainingConfig, pace: Pace, items: int, seconds: float) -
     if whole >= FEW_EPOCHS or (whole and config.progressive.epochs):
         return with_epochs(config, whole)
     epochs = min(whole + 1, config.epochs)
-    steps = int((limit / epochs - pace.evaluation_s) / pace.step_s)
-    if whole and steps < 1:
+    steps = int(((limit - pace.soup_s(config, epochs)) / epochs - pace.evaluation_s) / pace.step_s)
+    if whole and epochs * steps < whole * config.steps(items):
+        # The evaluation of one more epoch would take longer than what is left after whole ones.
         return with_epochs(config, whole)
     if steps < 1:
         raise TimeUpError(

@@ -1,5 +1,6 @@
 """Epochs that fit into a time."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import FEW_EPOCHS, MARGIN, Pace, fit_epochs, measure_pace, with_epochs
 from paddle_automl.training.learner import Learner
 from paddle_automl.training.loop import train
+from paddle_automl.training.recalibration import Recalibration
 
 ITEMS = 1000
 PACE = Pace(step_s=0.1, evaluation_s=0.5)  # 10 steps and 1.5 s an epoch with batches of 100
@@ -43,6 +45,13 @@ def test_few_epochs_are_made_of_fewer_steps():
     assert fitted(1.0).epochs == 1
     assert fitted(1.0).steps_per_epoch == 5
     assert fitted(FEW_EPOCHS * 1.5 + 0.1).steps_per_epoch is None
+
+
+def test_another_epoch_is_not_begun_where_its_evaluation_takes_more_than_it_brings():
+    found = fitted(3.1)
+    assert (found.epochs, found.steps_per_epoch) == (2, None)
+    found = fitted(4.4)
+    assert (found.epochs, found.steps_per_epoch) == (3, 9)
 
 
 def test_cheap_epochs_shrink_too():
@@ -88,6 +97,39 @@ def test_measuring_changes_no_weights_and_no_training(digits, make_model):
         np.testing.assert_array_equal(seen[0][name], seen[1][name], err_msg=name)
 
 
+def test_statistics_and_a_soup_take_time_too(digits, make_model, monkeypatch):
+    """Statistics before each evaluation, a soup of up to so many networks after the last epoch."""
+    plain = Recalibration.__call__
+
+    def slow(self, model):
+        plain(self, model)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(Recalibration, "__call__", slow)
+
+    def paced(**options):
+        return measure_pace(make_model(), digits, validate(TrainingConfig, {"batch_size": 32, **options}))
+
+    assert paced(recalibrate=2).evaluation_s >= 0.05
+    assert paced().member_s == 0
+    pace = paced(soup=4)
+    assert pace.evaluation_s < 0.05 <= pace.member_s
+
+
+def test_a_soup_is_left_its_time():
+    pace = replace(PACE, member_s=1.0)
+    recipe = config(soup=5)
+    assert pace.seconds(recipe, ITEMS) == PACE.seconds(recipe, ITEMS) + 4
+    assert pace.seconds(with_epochs(recipe, 3), ITEMS) == PACE.seconds(with_epochs(recipe, 3), ITEMS) + 2
+    whole = fit_epochs(recipe, pace, ITEMS, 19.1 * MARGIN)
+    assert (whole.epochs, whole.steps_per_epoch) == (10, None)
+    few = fit_epochs(recipe, pace, ITEMS, 4.1 * MARGIN)
+    assert (few.epochs, few.steps_per_epoch) == (2, None)
+    short = fit_epochs(recipe, pace, ITEMS, 2.6 * MARGIN)
+    assert (short.epochs, short.steps_per_epoch) == (1, None)
+    assert max(pace.seconds(few, ITEMS) - 4.1, pace.seconds(short, ITEMS) - 2.6) < 0
+
+
 def test_the_schedule_ends_with_the_last_step(digits, make_model):
     recipe = validate(TrainingConfig, {"epochs": 2, "batch_size": 32, "steps_per_epoch": 4})
     assert Learner.on(make_model(), digits, recipe).schedule.steps == 8
@@ -114,7 +156,7 @@ def test_the_batches_of_epochs_with_less_data_are_those_of_all_data():
         TrainingConfig, {"epochs": 3, "batch_size": 128, "least_steps": 128, "progressive": progressive}
     ).for_items(8_000)
     assert recipe.batch_size == 62
-    assert recipe.epoch(4_000) == (4_000, 2, 128)
+    assert recipe.epoch(8_000, 1) == (4_000, 1, 64)
 
 
 def test_an_epoch_of_several_passes_has_their_steps(digits, make_model):
