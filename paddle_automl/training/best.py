@@ -38,17 +38,18 @@ class Best:
     """Best metric so far, times -1 if smaller values are better."""
 
     def merit(self, metrics: dict[str, float]) -> float:
-        """Return the metric of the goal, times -1 if smaller values are better."""
-        return metrics[self.goal.metric] if self.goal.maximize else -metrics[self.goal.metric]
+        """Return the metric of the goal, times -1 if smaller values are better; minus infinity for NaN."""
+        value = metrics[self.goal.metric] if self.goal.maximize else -metrics[self.goal.metric]
+        return -math.inf if math.isnan(value) else value
 
     def offer(self, epoch: int, metrics: dict[str, float], outputs: np.ndarray) -> bool:
         """Return whether the epoch is the best so far, and store its values if so."""
         merit = self.merit(metrics)
-        gain = merit - self._highest
-        if gain > 0:
+        better = merit > self._highest
+        tied = merit == self._highest and (not self.metrics or metrics["loss"] < self.metrics["loss"])
+        if better:
             self._highest, self.improved = merit, epoch
-        tied = gain == 0 and metrics["loss"] < self.metrics["loss"]
-        if self.keep.which == "best" and gain <= 0 and not tied:
+        if self.keep.which == "best" and not better and not tied:
             return False
         self.epoch, self.metrics, self.outputs = epoch, metrics, outputs
         return True
