@@ -61,7 +61,8 @@ class FineTuning(Section):
 
     recipes: Sequence[Annotated[PluginConfig, Plugin(RECIPES)]] = ()
     """Recipes that are tried in this order, from the winner's network on, where the time allows; none: no
-    fine-tuning. With a budget three fifths of what is left of it after 150 s is reserved for them."""
+    fine-tuning. With a budget three fifths of what is left of it after 220 s is reserved for them; a budget of 220
+    s or less leaves them out."""
     augment: Sequence[Annotated[PluginConfig, Plugin(AUGMENTATIONS)]] = ()
     """Augmentations of the training items, in place of data.augment: features of a frozen backbone have none."""
     standard_errors: float = Field(1.64, ge=0)

@@ -12,6 +12,7 @@ from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
 from paddle_automl.pipeline.runs.facts import remember_data
 from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.fine_tune import FREE_S, FineTune
 from paddle_automl.pipeline.stages.run import Run
 
 FRACTION = 0.25
@@ -92,6 +93,15 @@ class Check(Stage):
             run.observer.on_message(
                 "search.space: auto does not include the configuration's own values, so there is no baseline trial"
             )
+        tell_of_no_fine_tuning(run)
         for file, reason in facts.skipped_files:
             run.observer.on_message(f"left out: {file}: {reason}")
         return facts
+
+
+def tell_of_no_fine_tuning(run: Run) -> None:
+    """Tell the user at once if the budget has no time for the recipes that the configuration names."""
+    if run.config.fine_tuning.recipes and not FineTune().wanted(run):
+        run.observer.on_message(
+            f"budget.time: has no time for fine_tuning.recipes, which need more than {FREE_S:.0f} s"
+        )

@@ -7,17 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError, MachineError, TimeUpError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import generator
 from paddle_automl.models.network import build_network
 from paddle_automl.paddle_compat.weights import save_weights
-from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.config import FineTuning, RunConfig
 from paddle_automl.pipeline.jobs.gain import GainResult, paired_gains
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages import fine_tune
-from paddle_automl.pipeline.stages.fine_tune import fine_tuned_config, pooled
+from paddle_automl.pipeline.stages.check import tell_of_no_fine_tuning
+from paddle_automl.pipeline.stages.fine_tune import FRACTION, FREE_S, fine_tuned_config, pooled
 from paddle_automl.pipeline.stages.run import run_search
 from paddle_automl.tasks.base import restore
 from paddle_automl.tasks.single_label import SingleLabel
@@ -132,6 +134,21 @@ def test_a_recipe_without_a_valid_training_stops_before_the_search(tmp_path, mon
         match=r"fine_tuning\.recipes: low_rate: .*lr_schedule\.warmup_epochs must be less than epochs=8",
     ):
         config_of(tmp_path, {"name": "low_rate"})
+
+
+def test_what_is_reserved_is_documented(tmp_path):
+    text = " ".join(next(item.doc for item in options(FineTuning) if item.key == "recipes").split())
+    assert FRACTION == 3 / 5
+    assert f"three fifths of what is left of it after {FREE_S:.0f} s" in text
+    assert f"a budget of {FREE_S:.0f} s or less" in text
+
+
+@pytest.mark.parametrize(("budget", "told"), [(FREE_S, 1), (FREE_S + 1, 0), (None, 0)])
+def test_a_budget_without_time_for_recipes_is_told_at_the_start(tmp_path, budget, told):
+    heard = Messages()
+    model, section = {"pretrained": "x.pdparams"}, {"recipes": ["fine_tune"]}
+    tell_of_no_fine_tuning(run_of(tmp_path, budget=budget, observer=heard, model=model, fine_tuning=section))
+    assert heard.texts == ["budget.time: has no time for fine_tuning.recipes, which need more than 220 s"] * told
 
 
 def test_gains_of_pairs():
