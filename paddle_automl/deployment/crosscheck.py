@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.loading import validate
 from paddle_automl.core.runtime import processor_name
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import LatencyConfig
@@ -16,10 +19,13 @@ from paddle_automl.deployment.latency import measure_sessions
 from paddle_automl.deployment.parity_record import most_different
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.records import FormatRecord, Latency
+from paddle_automl.deployment.runtime import check_threads
 from paddle_automl.tasks.base import Task
 
 MOST_RUNS = 30
 """Most timed runs per batch size: enough for a median."""
+MOST_NUMBERS = 250_000_000
+"""Most numbers in a batch that is timed, 1 GB in float32: a changed record must not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -175,16 +181,20 @@ def _may_differ(record: FormatRecord) -> float:
     return 2 * allowed if quantized else allowed
 
 
-def compare_speed(bundle: Bundle, names: Iterable[str], *, device: str = "cpu") -> list[Speed]:
+def compare_speed(
+    bundle: Bundle, names: Iterable[str], *, device: str = "cpu"
+) -> tuple[list[Speed], dict[str, str]]:
     """Time formats of a bundle under the recorded conditions: batch sizes, threads, warm-up.
 
     A format without recorded times is left out. All are timed in turn, so that other load affects all of them.
+    Conditions that this machine cannot repeat, such as more threads than it allows, are returned with the reason.
     """
     records = {name: tuple(bundle.record_of(name).latency) for name in bundle.formats}
-    found = []
     chosen = [name for name in names if any(item.device == device for item in records[name])]
-    sizes = sorted({(item.threads, item.batch_size) for name in chosen for item in records[name]})
-    for threads, size in sizes:
+    conditions = sorted({(item.threads, item.batch_size) for name in chosen for item in records[name]})
+    found: list[Speed] = []
+    skipped: dict[str, str] = {}
+    for threads, size in conditions:
         known = {
             name: item
             for name in chosen
@@ -193,14 +203,26 @@ def compare_speed(bundle: Bundle, names: Iterable[str], *, device: str = "cpu") 
         }
         if not known:
             continue
-        first = next(iter(known.values()))
+        try:
+            config = _conditions(bundle, next(iter(known.values())))
+        except ConfigError as error:
+            skipped[f"latency with {threads} threads at batch {size}"] = str(error)
+            continue
         sessions = {name: bundle.session(threads=threads, name=name, device=device) for name in known}
-        config = LatencyConfig(
-            batch_sizes=(size,), warmup=first.warmup, runs=min(first.runs, MOST_RUNS), threads=threads
-        )
         times = measure_sessions(sessions, bundle.input, config, device=device)
         found += [_speed(name, times[name][0], item) for name, item in known.items()]
-    return found
+    return found, skipped
+
+
+def _conditions(bundle: Bundle, recorded: Latency) -> LatencyConfig:
+    """Return how a recorded time was measured; raises ConfigError for what cannot be repeated on this machine."""
+    check_threads(recorded.threads)
+    numbers = recorded.batch_size * sum(math.prod(size or 1 for size in spec.shape) for spec in bundle.input.specs)
+    if numbers > MOST_NUMBERS:
+        raise ConfigError(f"batch_size: {recorded.batch_size} items are too many to be timed here")
+    runs = min(recorded.runs, MOST_RUNS)
+    conditions = {"batch_sizes": [recorded.batch_size], "warmup": min(recorded.warmup, MOST_RUNS), "runs": runs}
+    return validate(LatencyConfig, {**conditions, "threads": recorded.threads})
 
 
 def _speed(name: str, here: Latency, recorded: Latency) -> Speed:

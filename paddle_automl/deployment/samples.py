@@ -148,7 +148,10 @@ def sample_items(bundle: Bundle) -> np.ndarray:
     samples = _read_expected(bundle)
     if not samples.files:
         return np.zeros((0,))
-    return np.stack([_read_item(bundle, file) for file in samples.files])
+    items = [_read_item(bundle, file) for file in samples.files]
+    if len({item.shape for item in items}) > 1:
+        raise BundleError(f"{readable(bundle.folder / SAMPLES)}: its items have different shapes; export again")
+    return np.stack(items)
 
 
 @dataclass(frozen=True)
@@ -201,8 +204,8 @@ def _read_expected(bundle: Bundle) -> _Expected:
         files = tuple(str(item["file"]) for item in data["samples"])
         outputs = _rows([item.get("outputs", item.get("probabilities")) for item in data["samples"]], task)
         own = {str(name): _rows(rows, task) for name, rows in data.get("formats", {}).items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{readable(path)}: is damaged ({error}); export the bundle again") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise BundleError(f"{readable(path)}: is damaged ({shown(error)}); export the bundle again") from None
     wanted = (len(files), task.outputs)
     if sorted(names) != sorted(task.names) or any(rows.shape != wanted for rows in (outputs, *own.values())):
         raise BundleError(f"{readable(path)}: belongs to another task than the bundle; export the bundle again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Verification:
     samples: dict[str, SampleCheck]
     """The check of the samples with each format."""
     skipped: dict[str, str]
-    """Formats that cannot be run on this machine, with the reason."""
+    """Formats that cannot be run on this machine, and times that cannot be measured on it, with the reason."""
     problems: tuple[str, ...]
     """Problems, a sentence each."""
     pairs: tuple[Pair, ...] = ()
@@ -133,15 +133,16 @@ def verify_bundle(
     else:
         predictors, skipped, failed = _predictors(bundle, checks)
         problems += failed
-        for name, predictor in predictors.items():
-            samples[name] = check_samples(predictor, max_difference=checks.max_difference)
+        samples, broken = _check_samples(predictors, checks)
+        problems += broken
         comparison = Comparison(predictors, bundle.task, max_difference=checks.max_difference)
         if data is not None and predictors:
             pairs, runs = comparison.run(data), list(comparison.runs.values())
-        elif len(predictors) > 1 and (batches := _samples_of(bundle)):
+        elif len(predictors) > 1 and not broken and (batches := _samples_of(bundle)):
             pairs = comparison.run(batches)
         if checks.latency:
-            speed = compare_speed(bundle, predictors, device=checks.device)
+            speed, untimed = compare_speed(bundle, predictors, device=checks.device)
+            skipped |= untimed
     problems += [f"{name}: {check.describe()}" for name, check in samples.items() if not check.passed]
     problems += [f"{run.name} on {source}: {run.describe()}" for run in runs if not run.passed]
     problems += [f"formats differ: {pair.describe()}" for pair in pairs if pair.items and not pair.passed]
@@ -177,6 +178,19 @@ def _predictors(bundle: Bundle, checks: Checks) -> tuple[dict[str, Predictor], d
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         problems.append(f"no format could be run here, so no answer was checked: {reasons}")
     return predictors, skipped, problems
+
+
+def _check_samples(predictors: Mapping[str, Predictor], checks: Checks) -> tuple[dict[str, SampleCheck], list[str]]:
+    """Return the check of the samples with each format, and why samples cannot be read or run."""
+    found: dict[str, SampleCheck] = {}
+    problems: list[str] = []
+    for name, predictor in predictors.items():
+        try:
+            found[name] = check_samples(predictor, max_difference=checks.max_difference)
+        except AutoMLError as error:
+            problems.append(str(error))
+    # Damaged samples are the same for all formats.
+    return found, list(dict.fromkeys(problems))
 
 
 def _samples_of(bundle: Bundle) -> list[np.ndarray]:
