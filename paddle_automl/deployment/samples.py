@@ -206,6 +206,12 @@ def _read_expected(bundle: Bundle) -> _Expected:
         own = {str(name): _rows(rows, task) for name, rows in data.get("formats", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise BundleError(f"{readable(path)}: is damaged ({shown(error)}); export the bundle again") from None
+    for file in files:
+        # Only these are known to lie in the bundle, and to be unchanged.
+        if f"{SAMPLES}/{file}" not in bundle.info.files:
+            raise BundleError(
+                f"{readable(path)}: names a sample that is no file of the bundle, '{shown(file)}'; export again"
+            )
     wanted = (len(files), task.outputs)
     if sorted(names) != sorted(task.names) or any(rows.shape != wanted for rows in (outputs, *own.values())):
         raise BundleError(f"{readable(path)}: belongs to another task than the bundle; export the bundle again")

@@ -1,6 +1,8 @@
 """A verification of a bundle that is damaged, or was made on a larger machine, ends in a report."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +12,10 @@ from paddle_automl.deployment.verify import Checks, verify_bundle
 from tests.unit.deployment.conftest import edited, tampered
 
 QUICK = Checks(latency=False)
+SECOND = Path(__file__).parents[2] / "data" / "bundle_format2"
 
 
-def with_expected(folder, change):
+def with_expected(folder: Path, change) -> Path:
     """Change the text of the expected outputs, with a fitting hash."""
     path = folder / SAMPLES / EXPECTED
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
@@ -81,3 +84,24 @@ def test_damaged_expected_outputs_are_one_problem(bundle, tmp_path, change, reas
     assert reason in problem
     assert "export the bundle again" in problem
     assert found.samples == {}
+
+
+@pytest.mark.parametrize("place", ["../labels.txt", "{outside}", "0.png/../1.png", "unrecorded.png", "", "."])
+def test_a_sample_is_a_recorded_file_of_the_bundle(bundle, tmp_path, place):
+    folder = tampered(bundle, tmp_path / "b")
+    outside = tmp_path / "secret.png"
+    shutil.copy(folder / SAMPLES / "0.png", outside)
+    name = place.format(outside=outside)
+
+    def elsewhere(text):
+        found = json.loads(text)
+        found["samples"][0]["file"] = name
+        return json.dumps(found)
+
+    found = verify_bundle(with_expected(folder, elsewhere), QUICK)
+    assert [text for text in found.problems if f"names a sample that is no file of the bundle, '{name}'" in text]
+    assert found.samples == {}
+
+
+def test_samples_of_earlier_bundles_are_recorded(tmp_path):
+    assert verify_bundle(shutil.copytree(SECOND, tmp_path / "b"), QUICK).samples["paddle_inference"].samples == 5
