@@ -25,7 +25,7 @@ from paddle_automl.training.optimizers.base import AveragingOptimizer, TwoPassOp
 from paddle_automl.training.penalties import penalties
 from paddle_automl.training.precision import Precision
 from paddle_automl.training.recipe import build_loss, build_optimizer, check_sampling
-from paddle_automl.training.solving import learns
+from paddle_automl.training.solving import learns, solved_parameters
 from paddle_automl.training.tables import TableUpdates, WithTables
 
 if TYPE_CHECKING:
@@ -87,6 +87,10 @@ class Learner:
         self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []
         # State that a forward pass changes: running statistics of normalizations.
         self._statistics = [tensor for tensor in self.model.state_dict().values() if tensor.stop_gradient]
+        # A gradient of a table, even one of zeros, would take longer than the rest of a step.
+        self._solved = solved_parameters(self.model)
+        for parameter in self._solved:
+            parameter.stop_gradient = True
         self._place, self._stride = 0.0, 1.0
 
     @classmethod
@@ -222,6 +226,8 @@ class Learner:
     def finish(self, weights: dict[str, Tensor]) -> None:
         """Put the network into float32 and evaluation mode, with `weights`, and make all parameters trainable."""
         self.freezer.release()
+        for parameter in self._solved:
+            parameter.stop_gradient = False
         self._stopper.release()
         self.precision.restore(self.model)
         self.model.set_state_dict(weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import paddle
-from paddle import nn
+from paddle import Tensor, nn
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.models.kinds import BESIDE_OPTIMIZER, parameter_kinds
@@ -26,6 +26,16 @@ def learns(model: nn.Layer) -> bool:
         for name, parameter in model.named_parameters()
         if not parameter.stop_gradient
     )
+
+
+def solved_parameters(model: nn.Layer) -> list[Tensor]:
+    """Return the weights that are computed at once, and that steps leave as they are."""
+    kinds = parameter_kinds(model)
+    return [
+        parameter
+        for name, parameter in model.named_parameters()
+        if kinds.get(name) == "solved" and not parameter.stop_gradient
+    ]
 
 
 def solve(model: Network, split: Split, config: TrainingConfig, seed: int) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import paddle
 import pytest
 
 from paddle_automl.core.errors import ConfigError
@@ -16,6 +17,7 @@ from paddle_automl.models.network import build_network
 from paddle_automl.tasks.base import TASKS, RawTargets
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import fit_epochs, measure_pace
+from paddle_automl.training.learner import Learner, copy_of_weights
 from paddle_automl.training.loop import train
 from paddle_automl.training.solving import learns
 
@@ -97,6 +99,24 @@ def test_a_sum_is_solved_first_and_then_learns_the_rest():
     again, _, _ = run({"name": "sum", "parts": parts})
     for name, tensor in model.state_dict().items():
         np.testing.assert_array_equal(again.state_dict()[name].numpy(), tensor.numpy(), err_msg=name)
+
+
+def test_steps_compute_no_gradient_of_what_is_solved():
+    """One of a whole table would take longer than the rest of a step."""
+    backbone = {"name": "sum", "parts": {"linear": "linear_ngrams", "wide": "wide"}}
+    config = validate(ModelConfig, {"backbone": backbone})
+    given = data(BACKBONES["sum"].arrays(config.backbone))
+    model = build_network(config, given.input, 2, seed=0)
+    learner = Learner.on(model, given, validate(TrainingConfig, RECIPE).for_task(given.task))
+    learner.begin(1)
+    batch = next(iter(given.train.batches(8)))
+    learner.step([paddle.to_tensor(array) for array in batch.inputs.values()], paddle.to_tensor(batch.targets))
+    solved, learned = (model.backbone.parts[name].backbone.table for name in ("linear", "wide"))
+    assert (solved.weight.grad, solved.bias.grad) == (None, None)
+    assert learned.weight.numpy().any()
+    learner.finish(copy_of_weights(model))
+    assert not solved.weight.stop_gradient
+    assert not solved.bias.stop_gradient
 
 
 def test_it_learns_from_the_validation_split_too_if_asked():
