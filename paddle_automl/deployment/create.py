@@ -91,12 +91,11 @@ def create_bundle(
     with replacing_folder(folder, marker=INFO) as scratch:
         bundle = first_format(scratch, refusal)
         parity = bundle.info.parity
-        if refusal is not None and parity is not None and parity.scores_differ:
+        if refusal is not None and parity is not None and refusal.at_fault(parity):
             # A fault of the runtime in the second output must not cost the bundle.
-            logger.warning(
-                "rejection: the exported network computes another %s; another score is used", refusal.score.name
-            )
-            refusal = refusal.by_outputs(deployment.rejection)
+            name, refusal = refusal.score.name, refusal.by_outputs(deployment.rejection)
+            instead = "no item is refused" if refusal is None else f"{refusal.score.name} is used"
+            logger.warning("rejection: the exported network computes another %s; %s", name, instead)
             empty(scratch)
             bundle = first_format(scratch, refusal)
         exported = model if refusal is None else refusal.in_network(model)

@@ -126,13 +126,18 @@ class ParityRecord(Section):
             self.samples > 0
             and self.not_finite == 0
             and keeps_answers(self.agreement, self.min_agreement, self.drop, self.max_drop)
-            and (self.max_difference is None or self._largest <= self.max_difference)
+            and not self.outputs_differ
             and not self.scores_differ
         )
 
     @property
     def _largest(self) -> float:
         return max(self.largest_difference, self.raw_largest_difference or 0.0)
+
+    @property
+    def outputs_differ(self) -> bool:
+        """Return whether the outputs differ too much for an exact format."""
+        return self.max_difference is not None and not self._largest <= self.max_difference
 
     @property
     def scores_differ(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.config import RejectionConfig
+from paddle_automl.deployment.parity_record import ParityRecord
 from paddle_automl.deployment.rejection.base import SCORES, RejectionScore, State
 from paddle_automl.deployment.rejection_records import CalibrationRecord, Choice, RejectionRecord, ScoreRecord
 from paddle_automl.deployment.runtime import import_paddle
@@ -130,14 +131,20 @@ class Refusal:
         return model if self.score.needs == "outputs" else with_score(model, self.score, self.state)
 
     def by_outputs(self, options: RejectionConfig) -> Refusal | None:
-        """Return the refusal with the best of the scores that need the outputs alone, or None if there is none."""
+        """Return the refusal with the best of the other scores that need the outputs alone, or None."""
         tried = self.choice.tried
-        found = [item for item in options.scores if SCORES[item.name].needs == "outputs"]
+        others = [item for item in options.scores if item.name != self.score.name]
+        found = [item for item in others if SCORES[item.name].needs == "outputs"]
         if not found:
             return None
         best = max(found, key=lambda item: tried[item.name].auroc if item.name in tried else 0.0)
         choice = self.choice.model_copy(update={"score": best})
         return Refusal(choice, SCORES[best.name](best), {}, self.keep)
+
+    def at_fault(self, parity: ParityRecord) -> bool:
+        """Return whether the score, and not the outputs from which it is computed, differs too much in a format."""
+        computed = self.score.needs == "outputs" and parity.outputs_differ
+        return parity.scores_differ and not computed
 
     def record(self) -> RejectionRecord:
         """Return the record of a bundle, without thresholds (see `with_threshold`)."""
