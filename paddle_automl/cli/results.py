@@ -46,7 +46,7 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
     )
     console.print(f"\n{len(states)} trials ({counts}) in {result.seconds:.0f} s; the search ended: {result.ended}")
     _print_gain(console, result)
-    console.print(f"exported: {_source_text(result)}")
+    console.print(Text(shown(f"exported: {_source_text(result)}")))
     print_bundle(result.bundle, console)
     if result.compression is not None:
         print_compression(console, result.compression)

@@ -23,7 +23,7 @@ from paddle_automl.core.plugins import load_plugins, plugins_of
 from paddle_automl.core.runtime import processor_name, usable_cores
 from paddle_automl.core.version import VERSION
 from paddle_automl.core.yaml_io import read_yaml
-from paddle_automl.deployment.integrity import network_mb
+from paddle_automl.deployment.integrity import file_record, network_mb
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.compress import REPORT_FILE
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -65,6 +65,8 @@ def material_of(
     own = None if folder.is_search else _lines(folder.metrics)
     source = str(exported.get("source") or "")
     usual = not source or source.startswith(f"{folder.trials.name}/") or source == folder.relative(folder.refit)
+    # Otherwise the folder is that of an earlier winner's.
+    refitted = not _has_none(folder, "refit")
     material = Material(
         name=readable(folder.path.resolve().name),
         running=not running and holder_of(folder.path / LOCK) is not None,
@@ -75,13 +77,14 @@ def material_of(
         objectives=_objectives(config),
         summary=_json(folder.summary),
         source=source,
-        refit=_json(folder.refit.result) or None,
-        refit_curve=_lines(folder.refit.metrics),
+        kept=str(exported.get("kept") or ""),
+        refit=_json(folder.refit.result) or None if refitted else None,
+        refit_curve=_lines(folder.refit.metrics) if refitted else [],
         further_curve=[] if usual else _lines(folder.inside(source).metrics),
         curve=own or [],
         bundle=bundle,
         bundle_mb=_size_mb(bundle),
-        compression=_json(folder.compressed.path / REPORT_FILE) or None,
+        compression=_compression(folder, exported),
         answers=None if answers is None else answers.model_dump(mode="json"),
         answers_fault=answers_fault,
         machine=machine(),
@@ -169,6 +172,30 @@ def _json(file: Path) -> dict[str, Any]:
 def _result(folder: RunFolder, stage: str) -> Mapping[str, Any]:
     found = _json(folder.manifest(stage)).get("result")
     return found if isinstance(found, dict) else {}
+
+
+def _has_none(folder: RunFolder, stage: str) -> bool:
+    """Return whether a stage of the search has ended without a result."""
+    found = _json(folder.manifest(stage))
+    return "result" in found and found["result"] is None
+
+
+def _compression(folder: RunFolder, exported: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the record of the chain if it started from the network that is exported now.
+
+    Its folder may hold the networks of an earlier winner.
+    """
+    found = _json(folder.compressed.path / REPORT_FILE)
+    if not found:
+        return None
+    if not found.get("weights"):
+        # A record of an earlier version does not say where it started.
+        return None if _has_none(folder, "compress") else found
+    known = exported.get("weights")
+    weights = folder.inside(str(exported.get("source") or "")).weights
+    if known is None and weights.is_file():
+        known = file_record(weights).sha256
+    return found if found["weights"] == known else None
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

@@ -41,6 +41,8 @@ class Material:
     """The summary of a finished search."""
     source: str = ""
     """The folder whose weights were exported, relative to the output folder."""
+    kept: str = ""
+    """Why the final export has not replaced an earlier bundle, if so."""
     refit: Mapping[str, Any] | None = None
     """The record of the refit."""
     refit_curve: Sequence[Mapping[str, Any]] = ()

@@ -12,6 +12,7 @@ from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core.files import write_json
 from paddle_automl.core.paths import without_folders
 from paddle_automl.core.schema import Section, Sequence
+from paddle_automl.deployment.integrity import file_record
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, changes, enter, with_fold
 from paddle_automl.pipeline.jobs.bundle import BundleResult
@@ -54,6 +55,8 @@ class CompressResult(Section):
     """The bundle of the last of them, or None if the network before compression is still the best."""
     notes: Sequence[str] = ()
     """What has changed in the data since the training."""
+    weights: str = ""
+    """SHA-256 of the weights of the network before compression; empty in a record of an earlier version."""
 
 
 def run(request: CompressRequest, worker: Worker) -> CompressResult:
@@ -92,6 +95,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
         bundles=tuple(bundles),
         best_bundle=bundles[-1].bundle if bundles else None,
         notes=changes(),
+        weights=file_record(folder.weights).sha256,
     )
     # The folder of the bundles can be moved.
     report = without_folders(outcome.model_dump(mode="json"), (request.target,))

@@ -44,6 +44,11 @@ class Curves(ReportSection):
             "A further training of the winner was exported, such as a fine-tuning: it is better on validation.",
             "导出的是最佳配置的进一步训练（如微调）：其验证集结果更好。",
         ),
+        "kept": ("The final export has not replaced an earlier bundle.", "最终导出未能替换先前的模型包。"),
+        "kept_of": (
+            "The final export has not replaced an earlier bundle, which was exported from {source}.",
+            "最终导出未能替换先前的模型包，后者导出自 {source}。",
+        ),
         "cut": ("The first, low epochs lie outside the drawing.", "开始阶段较低的轮次在图外。"),
     }
 
@@ -66,12 +71,16 @@ class Curves(ReportSection):
             "further": further,
             "single": single if not trials else [],
             "exported": material.source,
+            "kept": bool(material.kept),
         }
 
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
         """Return the drawing, and which weights were exported."""
         sentences = []
-        if content["further"]:
+        if content["kept"]:
+            source = content["exported"]
+            sentences.append(words("kept_of", source=source) if source else words("kept"))
+        elif content["further"]:
             sentences.append(words("further_better"))
         elif content["refit"] and content["exported"]:
             trial = content["exported"].startswith("trials/")
