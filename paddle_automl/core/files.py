@@ -14,21 +14,18 @@ import secrets
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from paddle_automl.core.errors import OutputError
+from paddle_automl.core.partial import PARTIAL
 
 _MOST_LINKS = 40
 _LONGEST_STEM = 40
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _TRIED_BYTES = 1 << 16
-_PARTIAL = ".partial-"
-_STALE_S = 5.0
-"""How long ago a file that is still being written was written to last, at most."""
 
 
 def open_regular(path: str | Path) -> BinaryIO:
@@ -79,17 +76,6 @@ def replacing(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def delete_partial_files(folder: Path) -> None:
-    """Delete the temporary files of `replacing` that killed writers have left in a folder and those below it."""
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(".") and _PARTIAL in name:
-                file = Path(place, name)
-                with suppress(OSError):
-                    if time.time() - file.lstat().st_mtime > _STALE_S:
-                        file.unlink()
-
-
 def _target(path: Path) -> Path | None:
     """Return the file behind all links of `path`, or None for a target that has to be written to directly."""
     for _ in range(_MOST_LINKS):
@@ -111,7 +97,7 @@ def _target(path: Path) -> Path | None:
 def _new_file(folder: Path, like: Path) -> Path:
     # Created with the user's umask: results should be as readable as any other file of the user.
     while True:
-        name = f".{like.stem[:_LONGEST_STEM]}{_PARTIAL}{secrets.token_hex(4)}{like.suffix[:_LONGEST_STEM]}"
+        name = f".{like.stem[:_LONGEST_STEM]}{PARTIAL}{secrets.token_hex(4)}{like.suffix[:_LONGEST_STEM]}"
         try:
             os.close(os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except FileExistsError:
@@ -196,7 +182,7 @@ def make_output_folder(path: str | Path) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".writable{_PARTIAL}") as file:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".writable{PARTIAL}") as file:
             # On a full disk empty files can still be created; only content shows that there is room.
             file.write(bytes(_TRIED_BYTES))
             file.flush()

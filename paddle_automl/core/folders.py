@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from paddle_automl.core.errors import OutputError
+from paddle_automl.core.partial import delete_partial_folders, prefix_of
 from paddle_automl.core.paths import readable
-
-_PARTIAL = ".partial-"
 
 
 @contextmanager
@@ -29,7 +28,7 @@ def replacing_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
             f"'{readable(folder)}' exists and is not an earlier result (it has no {marker}): it is not replaced; "
             "move it away, or choose another folder"
         )
-    prefix = leftover_prefix(target.name)
+    prefix = prefix_of(target.name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
@@ -44,27 +43,7 @@ def replacing_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
         _swap(scratch, target, prefix)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    delete_leftovers(target.parent, target.name)
-
-
-def leftover_prefix(name: str) -> str:
-    """Return how the folder begins that is to take the place of the folder called `name`."""
-    return f".{name}{_PARTIAL}"
-
-
-def delete_leftovers(parent: Path, name: str | None = None) -> None:
-    """Delete what killed writers of the folder `name`, or of any folder, in `parent` have left behind.
-
-    Whoever calls it has made sure that nobody writes them now.
-    """
-    try:
-        entries = list(os.scandir(parent))
-    except OSError:
-        return
-    for entry in entries:
-        begins = entry.name.startswith("." if name is None else leftover_prefix(name))
-        if begins and _PARTIAL in entry.name and entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
+    delete_partial_folders(target.parent, target.name)
 
 
 def _replaceable(target: Path, marker: str) -> bool:

@@ -12,9 +12,9 @@ from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.core import signals
 from paddle_automl.core.errors import ConfigError, InterruptedRunError
 from paddle_automl.core.files import make_output_folder
-from paddle_automl.core.folders import delete_leftovers
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
+from paddle_automl.core.partial import delete_partial_folders
 from paddle_automl.core.paths import located
 from paddle_automl.core.schema import Section
 from paddle_automl.pipeline.candidates import corners, covering
@@ -137,7 +137,7 @@ def compress_run(
         LockedFolder(folder if target else given.path, "a compression"),
     ):
         make_output_folder(folder)
-        delete_leftovers(folder)
+        delete_partial_folders(folder)
         job = compress_job(run, given, folder.resolve(), config.compression)
         with start_executor(run.config, workers=1, caching=False) as executor, observer:
             return call(executor, job, CompressResult, observer.job("compressing"))

@@ -10,7 +10,8 @@ from typing import Any
 
 from paddle_automl.core.errors import BundleError
 from paddle_automl.core.files import write_json
-from paddle_automl.core.folders import leftover_prefix, replacing_folder
+from paddle_automl.core.folders import replacing_folder
+from paddle_automl.core.partial import prefix_of
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.paddlex import PIPELINE, write_pipeline
@@ -62,7 +63,7 @@ def run(request: ExportRequest, worker: Worker) -> BundleResult:
     if not (request.keep_verified and _is_verified(request.bundle)):
         return BundleResult.of(_exported(request, request.bundle, worker), changes())
     kept = ""
-    prefix = leftover_prefix(request.bundle.name)
+    prefix = prefix_of(request.bundle.name)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=request.bundle.parent) as scratch:
         made = _exported(request, Path(scratch) / request.bundle.name, worker)
         if made.verified:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from paddle_automl.compression.copying import copy_of
 from paddle_automl.core.display_text import shown
-from paddle_automl.core.folders import leftover_prefix
+from paddle_automl.core.partial import prefix_of
 from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.deployment.network import final_layer
 from paddle_automl.paddle_compat.visualdl import add_graph, add_pr_curve
@@ -50,7 +50,7 @@ def log_network(
     from visualdl import LogWriter
 
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=leftover_prefix(root.name), dir=root.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=prefix_of(root.name), dir=root.parent) as scratch:
         folder = Path(scratch) / NAME
         writer = LogWriter(logdir=str(folder), display_name=NAME)
         pages = {

@@ -13,8 +13,8 @@ from pathlib import Path
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.files import make_output_folder
-from paddle_automl.core.folders import delete_leftovers, leftover_prefix
 from paddle_automl.core.locking import LOCK, InUseError, Lock, beside, holder_of
+from paddle_automl.core.partial import delete_partial_folders, prefix_of
 from paddle_automl.core.paths import readable
 from paddle_automl.pipeline.runs.folder import RunFolder
 
@@ -39,8 +39,8 @@ class LockedFolder:
         except OutputError:
             self._delete_made()
             raise
-        delete_leftovers(self._real)
-        delete_leftovers(self._real.parent, self._real.name)
+        delete_partial_folders(self._real)
+        delete_partial_folders(self._real.parent, self._real.name)
 
     @property
     def _real(self) -> Path:
@@ -115,7 +115,7 @@ class LockedFolder:
         """Provide a folder beside this one, deleted at the end unless `take_over` or `keep_beside` moves it."""
         real = self._real
         try:
-            scratch = Path(tempfile.mkdtemp(prefix=leftover_prefix(real.name), dir=real.parent))
+            scratch = Path(tempfile.mkdtemp(prefix=prefix_of(real.name), dir=real.parent))
             scratch.chmod(real.stat().st_mode & 0o7777)
         except OSError as error:
             raise self._immovable(error) from None

@@ -6,7 +6,8 @@ import time
 from dataclasses import replace
 
 from paddle_automl.core.errors import AutoMLError, TimeUpError
-from paddle_automl.core.files import delete_partial_files
+from paddle_automl.core.locking import LOCK, holder_of
+from paddle_automl.core.partial import delete_partial_files, delete_partial_folders
 from paddle_automl.core.program import command
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.report import ReportRequest, ReportResult
@@ -14,6 +15,7 @@ from paddle_automl.pipeline.progress import plots
 from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.pipeline.progress.summary import write_summary
 from paddle_automl.pipeline.report import network_config
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import winner
 from paddle_automl.pipeline.stages.compress import compression_of
@@ -82,8 +84,19 @@ class Report(Stage):
         result = replace(result, seconds=run.deadline.passed, stage_seconds=took)
         write_summary(result, run.folder.summary)
         run.folder.drop_cached_items()
-        delete_partial_files(run.folder.path)
+        delete_partial(run.folder)
         return result
+
+
+def delete_partial(search: RunFolder) -> None:
+    """Delete what jobs that were killed have left in the folder of a search, whose lock this process has."""
+    delete_partial_files(search.path)
+    delete_partial_folders(search.path)
+    delete_partial_folders(search.compressed.path)
+    for trial in search.each_trial():
+        # Another command may export a trial just now.
+        if holder_of(trial.path / LOCK) is None:
+            delete_partial_folders(trial.path, trial.bundle.name)
 
 
 def _write_page(run: Run, until: float | None) -> None:

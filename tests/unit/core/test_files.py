@@ -14,7 +14,6 @@ from paddle_automl.core import files
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.files import (
     append_json_line,
-    delete_partial_files,
     make_output_folder,
     open_regular,
     read_json_lines,
@@ -22,6 +21,7 @@ from paddle_automl.core.files import (
     write_json,
     write_text,
 )
+from paddle_automl.core.partial import delete_partial_files
 
 posix = pytest.mark.skipif(os.name != "posix", reason="devices, pipes and modes of POSIX systems")
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from paddle_automl.core.errors import DataError, TimeUpError, TrialError
+from paddle_automl.core.locking import LOCK, holding
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages import report as stage
@@ -107,3 +108,17 @@ def test_it_can_be_turned_off(run, monkeypatch):
 def test_time_is_reserved_by_the_budget(run, budget, reserved):
     run.config = RunConfig(budget={"time": budget})
     assert stage.Report().seconds(run) == pytest.approx(REPORT_S + reserved)
+
+
+def test_what_killed_jobs_left_is_deleted(run, tmp_path):
+    gone = [tmp_path / ".visualdl.partial-1", tmp_path / "compressed/.1_quantize_post.partial-2"]
+    gone.append(tmp_path / "trials/0001/.model.partial-3")
+    # Of another command, which works in a trial's folder.
+    stay = [tmp_path / "trials/0000/.model.partial-4", tmp_path / "model", tmp_path / "trials/0001/.own.partial-5"]
+    for folder in (*gone, *stay):
+        folder.mkdir(parents=True)
+        (folder / "network").touch()
+    with holding(tmp_path / "trials/0000" / LOCK, "an export"):
+        stage.delete_partial(run.folder)
+    assert not any(folder.exists() for folder in gone)
+    assert all(folder.exists() for folder in stay)
