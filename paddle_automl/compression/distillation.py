@@ -156,7 +156,7 @@ class Distillation(Callback):
         total = (1 - config.weight) * loss
         taught = self.teacher.soft_targets(step.inputs, config.temperature)
         if config.weight:
-            soft = soft_target_loss(step.outputs, taught, config.temperature, self._activation)
+            soft = soft_target_loss(step.outputs, step.blended(taught), config.temperature, self._activation)
             total = total + config.weight * soft
         if self._hint is not None:
             total = total + config.hint_weight * self._hint.loss(step.features)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from paddle import Tensor
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class ForwardPass:
     """[B, F], the input of the head."""
     outputs: Tensor
     """[B, K], raw: before `Task.final`."""
+    blended: Callable[[Tensor], Tensor] = _same
+    """Blends values of the items [B, ...] as the training has blended targets, features and outputs within the
+    network (`TablesConfig.mixup`), which `inputs` do not show; for what is computed of `inputs` otherwise."""
 
 
 class Callback:

@@ -193,8 +193,9 @@ class Learner:
         branches = self.model.backbone.loss_branches(features) or (outputs,)
         losses = [self.loss(branch, features, targets) for branch in branches]
         loss: Tensor = losses[0] if len(losses) == 1 else paddle.add_n(losses)
+        done = ForwardPass(inputs, targets, features, outputs, self._tables.blended)
         for callback in self.callbacks:
-            loss = callback.loss(ForwardPass(inputs, targets, features, outputs), loss)
+            loss = callback.loss(done, loss)
         return loss
 
     def end_epoch(self) -> None:

@@ -92,6 +92,7 @@ class TableUpdates:
         ]
         self._mixed = [layer for layer in model.sublayers(include_self=True) if isinstance(layer, RowTable)]
         self._random: np.random.Generator | None = None
+        self._blend: Blend | None = None
 
     def __bool__(self) -> bool:
         return bool(self._tables)
@@ -111,7 +112,7 @@ class TableUpdates:
             # From the seed of the training.
             self._random = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
         weight = float(self._random.beta(self.config.mixup, self.config.mixup))
-        blend = Blend(weight, paddle.to_tensor(self._random.permutation(len(targets))))
+        self._blend = blend = Blend(weight, paddle.to_tensor(self._random.permutation(len(targets))))
         try:
             for table in self._mixed:
                 table.blend = blend
@@ -119,6 +120,10 @@ class TableUpdates:
         finally:
             for table in self._mixed:
                 table.blend = None
+
+    def blended(self, values: Tensor) -> Tensor:
+        """Return values of the items of a batch [N, ...], blended as its targets were."""
+        return values if self._blend is None else self._blend(values)
 
     def used(self) -> list[Tensor]:
         """Return the values of the rows that were used, as leaves of the graph; each holds its gradient."""
