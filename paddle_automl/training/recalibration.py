@@ -69,7 +69,8 @@ class Recalibration:
                 for layer in norms:
                     # 0, 1/2, 2/3, ... make the running mean the plain mean.
                     set_momentum(layer, number / (number + 1))
-                model.features(*(paddle.to_tensor(array) for array in batch.inputs.values()))
+                # One pass over the items themselves: each view of an image would count as another batch.
+                model.backbone(*(paddle.to_tensor(array) for array in batch.inputs.values()))
 
 
 @contextmanager

@@ -21,9 +21,9 @@ def norms_of(model):
     return [layer for layer in model.sublayers() if isinstance(layer, nn.BatchNorm2D)]
 
 
-@pytest.mark.parametrize("dtype", [None, "float32"])
-def test_they_are_the_mean_over_the_batches(digits, make_model, dtype):
-    model = make_model()
+@pytest.mark.parametrize(("dtype", "views"), [(None, "none"), ("float32", "none"), (None, "mirror_and_shifts")])
+def test_they_are_the_mean_over_the_batches(digits, make_model, dtype, views):
+    model = make_model(test_time_augmentation=views)
     model.train()
     first = norms_of(model)[0]
     inputs = []
