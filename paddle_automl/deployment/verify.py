@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -120,46 +120,59 @@ def verify_bundle(
     records = {info.exporter.name: info.parity} | {item.exporter.name: item.parity for item in info.formats}
     for name, record in records.items():
         problems += _verdict_problems(name, record, info)
-    samples: dict[str, SampleCheck] = {}
-    skipped: dict[str, str] = {}
-    pairs: list[Pair] = []
-    runs: list[Run] = []
-    speed: list[Speed] = []
+    found = _Found()
     try:
         bundle = Bundle.open(root)
     except BundleError as error:
         # Outputs of damaged files are meaningless.
         problems = problems or [str(error)]
     else:
-        predictors, skipped, failed = _predictors(bundle, checks)
-        problems += failed
-        samples, broken = _check_samples(predictors, checks)
-        problems += broken
-        comparison = Comparison(predictors, bundle.task, max_difference=checks.max_difference)
-        if data is not None and predictors:
-            pairs, runs = comparison.run(data), list(comparison.runs.values())
-        elif len(predictors) > 1 and not broken and (batches := _samples_of(bundle)):
-            pairs = comparison.run(batches)
-        if checks.latency:
-            speed, untimed = compare_speed(bundle, predictors, device=checks.device)
-            skipped |= untimed
-    problems += [f"{name}: {check.describe()}" for name, check in samples.items() if not check.passed]
-    problems += [f"{run.name} on {source}: {run.describe()}" for run in runs if not run.passed]
-    problems += [f"formats differ: {pair.describe()}" for pair in pairs if pair.items and not pair.passed]
-    problems += _slow(speed, checks.max_slowdown)
-    parity = {name: "not compared" if item is None else item.describe() for name, item in records.items()}
+        found = _run(bundle, checks, data)
+    problems += found.problems
+    problems += [f"{name}: {check.describe()}" for name, check in found.samples.items() if not check.passed]
+    problems += [f"{run.name} on {source}: {run.describe()}" for run in found.runs if not run.passed]
+    problems += [f"formats differ: {pair.describe()}" for pair in found.pairs if pair.items and not pair.passed]
+    problems += _slow(found.speed, checks.max_slowdown)
     return Verification(
         root,
         len(info.files),
-        parity,
-        samples,
-        skipped,
+        {name: "not compared" if item is None else item.describe() for name, item in records.items()},
+        found.samples,
+        found.skipped,
         tuple(problems),
-        tuple(pairs),
+        tuple(found.pairs),
         source if data is not None else "the samples",
-        tuple(speed),
-        tuple(runs),
+        tuple(found.speed),
+        tuple(found.runs),
     )
+
+
+@dataclass
+class _Found:
+    """What running the formats of a bundle gave; see `Verification`."""
+
+    samples: dict[str, SampleCheck] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    speed: list[Speed] = field(default_factory=list)
+
+
+def _run(bundle: Bundle, checks: Checks, data: Iterable[np.ndarray] | None) -> _Found:
+    """Run all formats that can be run here."""
+    predictors, skipped, failed = _predictors(bundle, checks)
+    samples, broken = _check_samples(predictors, checks)
+    found = _Found(samples, skipped, failed + broken)
+    comparison = Comparison(predictors, bundle.task, max_difference=checks.max_difference)
+    if data is not None and predictors:
+        found.pairs, found.runs = comparison.run(data), list(comparison.runs.values())
+    elif len(predictors) > 1 and not broken and (batches := _samples_of(bundle)):
+        found.pairs = comparison.run(batches)
+    if checks.latency:
+        found.speed, untimed = compare_speed(bundle, predictors, device=checks.device)
+        found.skipped |= untimed
+    return found
 
 
 def _predictors(bundle: Bundle, checks: Checks) -> tuple[dict[str, Predictor], dict[str, str], list[str]]:
