@@ -53,7 +53,11 @@ class Network(nn.Layer):
         self.test_time_augmentation: TestTimeAugmentation = "none"
         """Views of an image over which features are averaged in evaluation mode."""
         self.needs_solution = "solved" in parameter_kinds(backbone).values()
-        """Whether weights are computed from all training items before the first step; not if they were loaded."""
+        """Whether weights are computed from all training items before the first step.
+
+        Those of another training (`model.pretrained`) are computed again, from the items of this one; not those of
+        a checkpoint of this network.
+        """
         self.pool = layers.global_pool()
         self.dropout = layers.dropout(dropout)
         self.feature_norm = feature_norm

@@ -99,6 +99,7 @@ def check_whole_backbone(model: Network, report: LoadReport) -> None:
 def load_backbone(model: Network, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Copy all weights of a backbone into that of `model`, and store the names in the model.
 
+    Statistics are among them, so that `prepare` is not needed; what is solved is solved again before a training.
     `arrays` have the names of the backbone's state dict. Raises ConfigError for those of another architecture: one
     is missing, left over, or has another shape.
     """
@@ -117,6 +118,7 @@ def load_backbone(model: Network, arrays: Mapping[str, np.ndarray], source: str)
         for name, array in given.items():
             own[name].set_value(_as_type_of(own[name], array))
     model.loaded_names = frozenset(own)
+    model.needs_preparation = False
 
 
 def grow_head(model: Network, arrays: Mapping[str, np.ndarray], outputs: Sequence[int], source: str) -> None:

@@ -41,8 +41,9 @@ def solved_parameters(model: nn.Layer) -> list[Tensor]:
 def solve(model: Network, split: Split, config: TrainingConfig, seed: int) -> None:
     """Compute the weights of a network that follow from the items of `split` as a whole.
 
-    Nothing happens to other networks, to one that is solved already, and to one whose weights were loaded. Raises
-    ConfigError for an option of the recipe that cannot be used for them.
+    Nothing happens to other networks, and to one that is solved already, here or in its checkpoint. Weights of
+    another training (`model.pretrained`) are computed again from the items of this one. Raises ConfigError for an
+    option of the recipe that cannot be used for them.
     """
     if not model.needs_solution:
         return

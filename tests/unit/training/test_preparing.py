@@ -9,6 +9,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
+from paddle_automl.models.pretrained import load_backbone
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.training import preparing
 from paddle_automl.training.config import TrainingConfig
@@ -85,6 +86,16 @@ def test_a_network_from_a_file_is_not_prepared(digits, make_speednet, tmp_path):
     rest = {name: tensor for name, tensor in model.state_dict().items() if "whiten" not in name}
     save_weights(tmp_path / "rest.pdparams", rest)
     assert make_speednet(pretrained=str(tmp_path / "rest.pdparams")).needs_preparation
+
+
+def test_a_network_with_the_backbone_of_another_is_not_prepared(digits, make_speednet):
+    """Its other convolutions are learned on the maps of these kernels."""
+    trained, model = make_speednet(), make_speednet()
+    prepare(trained, digits, 0)
+    arrays = {name: tensor.numpy() for name, tensor in trained.backbone.state_dict().items()}
+    load_backbone(model, arrays, "another run")
+    prepare(model, replace(digits, train=digits.validation), 0)
+    assert np.array_equal(kernels_of(model), kernels_of(trained))
 
 
 def test_statistics_need_training_items(digits, make_speednet):

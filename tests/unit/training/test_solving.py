@@ -14,6 +14,7 @@ from paddle_automl.inputs.base import INPUTS
 from paddle_automl.models.backbones.base import BACKBONES
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
+from paddle_automl.models.pretrained import load_backbone
 from paddle_automl.tasks.base import TASKS, RawTargets
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import fit_epochs, measure_pace
@@ -117,6 +118,20 @@ def test_steps_compute_no_gradient_of_what_is_solved():
     learner.finish(copy_of_weights(model))
     assert not solved.weight.stop_gradient
     assert not solved.bias.stop_gradient
+
+
+def test_loaded_weights_are_solved_again_from_the_texts_at_hand():
+    """As a refit and a fine-tuning need it, which only start from other texts."""
+    given = data(("ngrams", "ngram_weights"))
+    config, recipe = validate(ModelConfig, {"backbone": "linear_ngrams"}), validate(TrainingConfig, RECIPE)
+    model, alone = (build_network(config, given.input, 2, seed=0) for _ in range(2))
+    weight = model.backbone.table.weight
+    zeros = {name: tensor.numpy() * 0 for name, tensor in model.backbone.state_dict().items()}
+    load_backbone(model, zeros, "another run")
+    for network in (model, alone):
+        train(network, given, recipe.for_task(given.task), seed=0, folder=None)
+    assert weight.numpy().any()
+    np.testing.assert_array_equal(weight.numpy(), alone.backbone.table.weight.numpy())
 
 
 def test_it_learns_from_the_validation_split_too_if_asked():
