@@ -167,7 +167,12 @@ def text_of(item: bytes | str, where: str) -> str:
 
 
 def _numbers(predictions: Sequence[Prediction]) -> np.ndarray:
-    return np.array([list((item.probabilities or {}).values()) for item in predictions], np.float32)
+    """Return the outputs ``[N, K]`` in the order of `Task.outputs`: values, then all lower and all upper ends."""
+    rows = []
+    for item in predictions:
+        ends = list(item.answer.interval.values()) if item.answer else []
+        rows.append([*(item.probabilities or {}).values(), *(low for low, _ in ends), *(high for _, high in ends)])
+    return np.array(rows, np.float32)
 
 
 def _known(model: ServedModel, name: str, version: str) -> None:

@@ -216,3 +216,15 @@ def test_numbers_are_called_values(numbers):
         answer = server.infer(inputs=[tensor(arrays(2))])
         raw = numbers.run({"image": arrays(2)})
         np.testing.assert_allclose(answer.json["outputs"][0]["data"], raw.outputs.ravel(), rtol=1e-5)
+
+
+def test_a_file_and_its_tensor_get_the_same_numbers_with_their_intervals(numbers, png):
+    array = numbers.input.batch(np.stack([numbers.read(png)]))["image"]
+    file = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(png).decode()]}
+    with running(numbers) as server:
+        (width,) = server.get(f"/v2/models/{NAME}").json["outputs"][0]["shape"][1:]
+        of_file, of_tensor = (server.infer(inputs=[item]).json["outputs"][0] for item in (file, tensor(array)))
+    assert of_file["shape"] == of_tensor["shape"] == [1, width]
+    # The network's ends may be crossed; an answer has the lower one first.
+    value, *ends = of_tensor["data"]
+    np.testing.assert_allclose(of_file["data"], [value, *sorted(ends)], rtol=1e-5)
