@@ -134,11 +134,12 @@ class Sum(TextBackbone):
         return _Mean(len(self._groups), outputs) if len(self._groups) > 1 else nn.Identity()
 
     def kinds(self) -> Mapping[str, Kind]:
-        """Return the kinds that the parts choose."""
-        found: dict[str, Kind] = {}
-        for name, part in self.parts.items():
-            found |= {f"parts.{name}.backbone.{key}": kind for key, kind in part.backbone.kinds().items()}
-        return found
+        """Return the kinds of the parts' parameters: each part is a network with a head of its own."""
+        return {
+            f"parts.{name}.{key}": kind
+            for name, part in self.parts.items()
+            for key, kind in parameter_kinds(part).items()
+        }
 
     def solve(self, problem: Problem) -> None:
         """Solve the parts that can be."""

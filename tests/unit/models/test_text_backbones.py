@@ -17,6 +17,8 @@ from paddle_automl.models.network import build_network
 from paddle_automl.models.problem import Problem
 from paddle_automl.models.text.linear import SVM_SCALE
 from paddle_automl.testing.backbones import text_input
+from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.recipe import build_optimizer
 
 ITEMS = 60
 
@@ -115,6 +117,17 @@ def test_a_sum_trains_its_parts_together_or_each_by_itself_and_answers_with_the_
     kinds = parameter_kinds(model)
     assert kinds["backbone.parts.linear.backbone.table.weight"] == "solved"
     assert kinds["backbone.parts.bag.backbone.table.weight"] == "table"
+
+
+def test_the_last_matrix_of_each_part_is_a_head():
+    net = {"name": "text_cnn", "width": 4, "filters": 2}
+    inner = {"name": "sum", "parts": {"net": net, "wide": "wide"}}
+    model, _ = network({"name": "sum", "parts": {"bag": {"name": "bag", "width": 4}, "inner": inner}})
+    heads = {"backbone.parts.bag.fc.weight", "backbone.parts.inner.backbone.parts.net.fc.weight"}
+    assert {name for name, kind in parameter_kinds(model).items() if kind == "head"} == heads
+    build_optimizer(model, validate(TrainingConfig, {"rates": {"head": 2.0}}))
+    rates = {name: tensor.optimize_attr["learning_rate"] for name, tensor in model.named_parameters()}
+    assert {name for name, rate in rates.items() if rate == 2} == heads
 
 
 def test_parts_may_be_sums_and_wrong_parts_are_named():
