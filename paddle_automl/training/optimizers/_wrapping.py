@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import paddle
+from paddle import Tensor
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -98,6 +99,16 @@ class WrapperConfig(OptimizerConfig):
         return {**{key: fields[key].default for key in sorted(OUTER)}, **data}
 
 
+def in_type(tensor: Tensor, dtype: paddle.dtype) -> Tensor:
+    """Return a tensor of this type: the same one where it has it."""
+    return tensor if tensor.dtype == dtype else tensor.astype(dtype)
+
+
+def float32_copy(tensor: Tensor) -> Tensor:
+    """Return a float32 copy of a tensor."""
+    return in_type(tensor.detach().clone(), paddle.float32)
+
+
 def build_base(
     config: WrapperConfig, groups: Sequence[ParameterGroup], clip: paddle.nn.ClipGradBase | None
 ) -> paddle.optimizer.Optimizer:
@@ -126,6 +137,18 @@ class Wrapped(paddle.optimizer.Optimizer):
     def _multi_precision(self, value: bool) -> None:
         # Set by `paddle.amp.decorate`.
         self.base._multi_precision = value
+
+    def exact(self, parameter: Tensor) -> Tensor:
+        """Return the weights of `parameter` with which the base steps: float32 where it keeps such copies."""
+        found: Tensor = self.base._master_weights.get(parameter.name, parameter)
+        return found
+
+    def place(self, weights: Tensor, parameter: Tensor) -> None:
+        """Replace the weights of `parameter`, and those with which the base steps, by float32 `weights`."""
+        exact = self.exact(parameter)
+        if exact is not parameter:
+            paddle.assign(weights, output=exact)
+        paddle.assign(in_type(weights, parameter.dtype), output=parameter)
 
     def step(self) -> None:
         """Step the base."""

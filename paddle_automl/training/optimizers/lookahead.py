@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import paddle
 from pydantic import Field
 
-from paddle_automl.training.optimizers._wrapping import Wrapped, WrapperConfig, build_base
+from paddle_automl.training.optimizers._wrapping import Wrapped, WrapperConfig, build_base, float32_copy, in_type
 from paddle_automl.training.optimizers.base import OPTIMIZERS, Optimizer, ParameterGroup
 
 
@@ -47,11 +47,11 @@ class _Lookahead(Wrapped):
     def step(self) -> None:
         if not self._slow:
             # Not in __init__: weights may be loaded, or change their type, before the first step.
-            self._slow = [parameter.detach().clone() for parameter in self._parameter_list]
+            self._slow = [float32_copy(parameter) for parameter in self._parameter_list]
         self.base.step()
         self._done += 1
         if self._done % self._config.steps:
             return
         for slow, parameter in zip(self._slow, self._parameter_list, strict=True):
-            slow.add_((parameter - slow) * self._config.fraction)
-            paddle.assign(slow, output=parameter)
+            slow.add_((in_type(self.exact(parameter), slow.dtype) - slow) * self._config.fraction)
+            self.place(slow, parameter)

@@ -11,7 +11,15 @@ from paddle import Tensor
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig, default
-from paddle_automl.training.optimizers._wrapping import BASES, Base, Wrapped, WrapperConfig, build_base
+from paddle_automl.training.optimizers._wrapping import (
+    BASES,
+    Base,
+    Wrapped,
+    WrapperConfig,
+    build_base,
+    float32_copy,
+    in_type,
+)
 from paddle_automl.training.optimizers.base import OPTIMIZERS, AveragingOptimizer, Optimizer, ParameterGroup
 
 
@@ -60,18 +68,19 @@ class _ScheduleFree(Wrapped, AveragingOptimizer):
     def step(self) -> None:
         if not self._last:
             # Not in __init__: weights may be loaded, or change their type, before the first step.
-            self._last = [parameter.detach().clone() for parameter in self._parameter_list]
-            self._mean = [parameter.detach().clone() for parameter in self._parameter_list]
+            self._last = [float32_copy(parameter) for parameter in self._parameter_list]
+            self._mean = [float32_copy(parameter) for parameter in self._parameter_list]
         for last, parameter in zip(self._last, self._parameter_list, strict=True):
-            paddle.assign(last, output=parameter)
+            self.place(last, parameter)
         self.base.step()
         weight = self.get_lr() ** 2
         self._sum += weight
         share = weight / self._sum if self._sum else 1.0
         for last, mean, parameter in zip(self._last, self._mean, self._parameter_list, strict=True):
-            paddle.assign(parameter, output=last)
-            mean.add_((parameter - mean) * share)
-            paddle.assign(mean + (last - mean) * (1.0 - self._config.momentum), output=parameter)
+            paddle.assign(in_type(self.exact(parameter), last.dtype), output=last)
+            mean.add_((last - mean) * share)
+            between = mean + (last - mean) * (1.0 - self._config.momentum)
+            paddle.assign(in_type(between, parameter.dtype), output=parameter)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -79,7 +88,7 @@ class _ScheduleFree(Wrapped, AveragingOptimizer):
         with paddle.no_grad():
             kept = [parameter.detach().clone() for parameter in self._parameter_list]
             for mean, parameter in zip(self._mean, self._parameter_list, strict=False):
-                paddle.assign(mean, output=parameter)
+                paddle.assign(in_type(mean, parameter.dtype), output=parameter)
         try:
             yield
         finally:

@@ -1,6 +1,7 @@
 """What single optimizers do beside their formula, and the two-pass steps of SAM in the trainer."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import paddle
@@ -242,6 +243,25 @@ class TestBase:
     def test_the_schema_ends(self):
         schema = OPTIMIZERS["sam"].Config.model_json_schema()
         assert "lookahead" not in str(schema["properties"]["base"])
+
+
+@pytest.mark.parametrize(("name", "options"), [("lookahead", {"steps": 2}), ("schedule_free", {"momentum": 0.5})])
+def test_weights_of_low_precision_follow_the_same_course(name, options):
+    """As on a GPU at level O2: the base keeps float32 weights, of which averages are made."""
+    results = []
+    for dtype in ("float32", "bfloat16"):
+        p = paddle.create_parameter([3], dtype, default_initializer=paddle.nn.initializer.Constant(1.0))
+        options = {**options, "base": "lion", "learning_rate": 1e-4, "weight_decay": 0.0}
+        optimizer = build(name, [ParameterGroup([p])], **options)
+        for _ in range(200):
+            (p.astype("float32") * paddle.to_tensor([1.0, -1.0, 1.0])).sum().backward()
+            optimizer.step()
+            optimizer.clear_grad(set_to_zero=False)
+        with optimizer.averaged() if name == "schedule_free" else nullcontext():
+            results.append(p.astype("float32").numpy())
+    assert np.abs(results[0] - 1).min() > 0.005
+    # Near 1 a bfloat16 has a precision of 2^-8 below and 2^-7 above.
+    np.testing.assert_allclose(results[1], results[0], atol=2**-8)
 
 
 @pytest.mark.parametrize("name", ["lion", "muon", "lookahead", "sam", "schedule_free"])
