@@ -118,6 +118,11 @@ def excess_of(values: Sequence[float], objectives: Sequence[Objective]) -> float
     )
 
 
+def excess_of_costs(costs: Sequence[float], objectives: Sequence[Objective]) -> float:
+    """Return the largest relative excess over a limit (`excess_of`) of values that are given as costs."""
+    return excess_of([o.value(cost) for o, cost in zip(objectives, costs, strict=True)], objectives)
+
+
 def dominates(one: Costs, other: Costs) -> bool:
     """Return whether `one` has no higher cost than `other` and at least one lower cost (Pareto dominance)."""
     return all(a <= b for a, b in zip(one, other, strict=True)) and one != other

@@ -12,7 +12,8 @@ from pydantic import Field
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.seeds import generator, integer_seed
 from paddle_automl.search.controllers.base import CONTROLLERS, Proposer
-from paddle_automl.search.objective import Objective, scalarize
+from paddle_automl.search.learning.observations import one_cost, within_limits_first
+from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History
 from paddle_automl.space import Choice, Decision, Integer, Params, Real, SearchSpace
 
@@ -28,7 +29,8 @@ class Bayesian(Proposer):
 
     Snoek et al. 2012, "Practical Bayesian Optimization of Machine Learning Algorithms". The optimizer is
     rebuilt for each proposal from the history, so its state is the study itself. Failed trials count as the
-    worst seen, running ones as mediocre; several objectives are combined with random weights (ParEGO).
+    worst seen, those beyond a limit as worse than all within it, running ones as mediocre; several objectives are
+    combined with random weights (ParEGO).
     """
 
     class Config(PluginConfig):
@@ -74,9 +76,9 @@ class Bayesian(Proposer):
         """Return points and transformed costs [N] of finished and running trials."""
         usable = history.usable()
         weights = rng.dirichlet(np.ones(len(self.objectives)))
-        scalar = scalarize([observation.costs or () for observation in usable], list(weights))
+        scalar = one_cost([observation.costs or () for observation in usable], list(weights), self.objectives)
         cost_of = {o.number: cost for o, cost in zip(usable, scalar, strict=True)}
-        worst = max(scalar)
+        worst = float(scalar.max())
         params = [observation.params for observation in history.finished]
         costs = [cost_of.get(observation.number, worst) for observation in history.finished]
         chosen = _window(np.array(costs), self.config.window)
@@ -118,7 +120,8 @@ class Bayesian(Proposer):
             warnings.simplefilter("ignore")
             drawn = [self._encoding.params(optimizer.ask())]
         drawn += [self.space.sample(rng) for _ in range(RANDOM_CANDIDATES)]
-        leaders = sorted(history.usable(), key=lambda observation: observation.costs or ())[:LEADERS]
+        usable = history.usable()
+        leaders = sorted(usable, key=lambda o: within_limits_first(o.costs or (), self.objectives))[:LEADERS]
         drawn += [self._changed(leader.params, rng) for leader in leaders for _ in range(CHANGES)]
         seen = history.keys(self.space)
         by_key = {self.space.canonical_key(params): params for params in drawn}

@@ -10,6 +10,7 @@ from pydantic import Field
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.search.controllers.base import CONTROLLERS, Proposer
 from paddle_automl.search.controllers.local_search import LocalSearch
+from paddle_automl.search.learning.observations import within_limits_first
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import History, Observation
 from paddle_automl.space import Params, SearchSpace
@@ -25,8 +26,9 @@ class Combine(Proposer):
 
     Parts are decisions with the option ``none``. The start is the best trial, with each value that was better than
     its own in two trials that differ in nothing else; it is tried itself. To that it adds, one at a time, the parts
-    that no trial has had; then all parts at once, each as the best of the trials with it has it. When all that was
-    tried, it changes one or two decisions of one of the best trials.
+    that no trial has had; then all parts at once, each as the best of the trials with it has it, without those
+    whose trials are all beyond a limit. When all that was tried, it changes one or two decisions of one of the best
+    trials.
     """
 
     class Config(PluginConfig):
@@ -54,7 +56,7 @@ class Combine(Proposer):
         return self._local.propose(number, history)
 
     def _combinations(self, history: History) -> Iterator[Params]:
-        ranked = sorted(history.usable(), key=lambda found: (found.costs or ())[:1])
+        ranked = sorted(history.usable(), key=self._rank)
         if len(ranked) < self.config.initial_trials:
             return
         start = self._improved(ranked)
@@ -63,19 +65,24 @@ class Combine(Proposer):
         for part in self._parts:
             if start.get(part.name) == NONE and all(params.get(part.name, NONE) == NONE for params in tried):
                 yield self._with_first_option(start, part)
+        allowed = [found for found in ranked if self._rank(found)[0] == 0] or ranked
         whole = dict(start)
         for part in self._parts:
             if whole.get(part.name) == NONE:
-                other = next((o.params for o in ranked if o.params.get(part.name, NONE) != NONE), None)
+                other = next((o.params for o in allowed if o.params.get(part.name, NONE) != NONE), None)
                 whole |= {} if other is None else _below(other, part.name)
         yield self.space.complete(whole)
+
+    def _rank(self, found: Observation) -> tuple[float, ...]:
+        """Return the excess over the limits and the first objective's cost: trials beyond a limit come last."""
+        return within_limits_first(found.costs or (), self.objectives)[:2]
 
     def _improved(self, ranked: Sequence[Observation]) -> Params:
         """Return the best trial's choices with the values that were better in a pair of trials."""
         params: Params = dict(ranked[0].params)
         for place, better in enumerate(ranked):
             for worse in ranked[place + 1 :]:
-                if better.costs is None or worse.costs is None or not better.costs[:1] < worse.costs[:1]:
+                if not self._rank(better) < self._rank(worse):
                     continue
                 differing = {
                     name

@@ -14,10 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from paddle_automl.core.errors import unknown_name
+from paddle_automl.core.errors import TrialError, unknown_name
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.seeds import integer_seed
 from paddle_automl.search.controllers.base import CONTROLLERS, Controller
+from paddle_automl.search.objective import excess_of, values_of
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import proposal_number
 
@@ -34,7 +35,7 @@ class OptunaSampler(Controller):
     """Uses a sampler of Optuna; by default TPE, the tree-structured Parzen estimator.
 
     The sampler is created again for each trial with its own seed, so a continued search draws the same numbers as
-    an uninterrupted one.
+    an uninterrupted one. Limits of objectives are constraints for it; a sampler that takes none ignores them.
     """
 
     class Config(PluginConfig):
@@ -88,6 +89,8 @@ class OptunaSampler(Controller):
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """Let the sampler record the result."""
+        if state != TrialState.FAIL:
+            self._constrain(study, trial)
         self._for(study, trial).after_trial(study, trial, state, values)
 
     def _for(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
@@ -96,6 +99,17 @@ class OptunaSampler(Controller):
             number = "sequence"
         seed = integer_seed(self.seed, "controller", self.name, number)
         return _make(self.config.sampler, self.config.options, seed)
+
+    def _constrain(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Record by how much a trial exceeds the limits; samplers read it as `Trial.set_constraint` writes it."""
+        if all(objective.limit is None for objective in self.objectives):
+            return
+        try:
+            excess = excess_of(values_of(trial.user_attrs.get("metrics", {}), self.objectives), self.objectives)
+        except TrialError:
+            # A network that was not trained, because it was beyond a constraint of the search.
+            excess = 1.0
+        study._storage.set_trial_system_attr(trial._trial_id, "constraints:limits", excess)
 
 
 def _make(name: str, options: dict[str, Any], seed: int) -> BaseSampler:

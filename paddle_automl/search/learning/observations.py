@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from paddle_automl.search.learning.columns import Array
 from paddle_automl.search.learning.encoding import Encoding
-from paddle_automl.search.objective import Objective, excess_of, scalarize
+from paddle_automl.search.objective import Costs, Objective, excess_of_costs, scalarize
 from paddle_automl.search.records import History
 from paddle_automl.space import Params
 
@@ -73,20 +73,25 @@ class Reader:
         kept = [o for o in history.finished if o.costs is not None and np.isfinite(o.costs).all()]
         if not kept:
             return np.zeros(len(history.finished)), 0
-        scalar = np.array(scalarize([o.costs or () for o in kept], weights), dtype=float)
-        excess = np.array([self._excess(o.costs or ()) for o in kept])
-        if (excess > 0).any():
-            span = float(np.ptp(scalar)) or 1.0
-            scalar = np.where(excess > 0, float(scalar.max()) + span * np.minimum(excess, 10.0), scalar)
+        scalar = one_cost([o.costs or () for o in kept], weights, self.objectives)
         of = dict(zip((o.number for o in kept), scalar.tolist(), strict=True))
         worst = float(scalar.max())
         return np.array([of.get(o.number, worst) for o in history.finished]), len(kept)
 
-    def _excess(self, costs: Sequence[float]) -> float:
-        if all(objective.limit is None for objective in self.objectives):
-            return 0.0
-        values = [objective.value(cost) for objective, cost in zip(self.objectives, costs, strict=True)]
-        return excess_of(values, self.objectives)
+
+def one_cost(costs: Sequence[Costs], weights: Sequence[float], objectives: Sequence[Objective]) -> Array:
+    """Return one cost [N] per trial (`scalarize`); trials beyond a limit are behind all others, by their excess."""
+    scalar = np.array(scalarize(costs, weights), dtype=float)
+    excess = np.array([excess_of_costs(one, objectives) for one in costs])
+    if (excess > 0).any():
+        span = float(np.ptp(scalar)) or 1.0
+        scalar = np.where(excess > 0, float(scalar.max()) + span * np.minimum(excess, 10.0), scalar)
+    return scalar
+
+
+def within_limits_first(costs: Costs, objectives: Sequence[Objective]) -> tuple[float, ...]:
+    """Return a key to sort trials by: the excess over the limits, 0 within all of them, then the costs."""
+    return (excess_of_costs(costs, objectives), *costs)
 
 
 def _best(keys: list[bytes], costs: Array) -> NDArray[np.intp]:
