@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -72,18 +73,25 @@ class TestPrecision:
         assert found["differences"] == pytest.approx([0.01, 0, -0.01])
         assert found["mean_difference"] == pytest.approx(0)
         assert found["spread_of_float32"] == pytest.approx(0.02)
-        assert found["allowed"] == pytest.approx(2 * 0.02 * (2 / 3) ** 0.5)
+        # Of n = 3 runs the spread is not known, so the limit is Student's quantile of 2 degrees of freedom, not 2.
+        assert found["allowed"] == pytest.approx(4.30265 * 0.02 * (2 / 3) ** 0.5, rel=1e-5)
         assert found["within_noise"]
         # A small difference is a real one where float32 hardly varies.
         assert not self.summary([0.900, 0.901, 0.900], [0.89, 0.891, 0.89])["within_noise"]
+
+    @pytest.mark.parametrize("count", [2, 5])
+    def test_the_limit_is_exceeded_by_chance_in_one_of_twenty_comparisons(self, count):
+        drawn = np.random.default_rng(0).normal(0.9, 0.01, (1000, 2, count))
+        beyond = [not self.summary(*pair)["within_noise"] for pair in drawn.tolist()]
+        assert 0.03 < np.mean(beyond) < 0.07
 
     def test_the_table_says_when_bfloat16_did_not_run(self):
         text = printed(
             accuracy.print_differences, {"digits": self.summary([0.9, 0.92], [0.9, 0.92], ran="float32")}
         )
         assert "bfloat16 was not used" in text
-        text = printed(accuracy.print_differences, {"digits": self.summary([0.9, 0.92], [0.8, 0.8])})
-        assert "mean difference -11.00, noise 2.83: BEYOND it" in text
+        text = printed(accuracy.print_differences, {"digits": self.summary([0.9, 0.92], [0.7, 0.7])})
+        assert "mean difference -21.00, noise 17.97: BEYOND it" in text
         assert "bfloat16 was not used" not in text
 
     def test_wrong_words(self, capsys):
