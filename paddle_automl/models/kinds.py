@@ -10,10 +10,10 @@ from paddle_automl.models.tables import RowTable
 
 Kind = Literal["kernel", "matrix", "head", "bias", "norm_scale", "norm_bias", "whitening_bias", "table", "solved"]
 """kernel: kernels of convolutions; matrix: weights of linear layers other than the last one, and tables of vectors;
-head: weights of the last linear layer, also of each part of a sum; bias: biases, and other parameters of one axis; norm_scale and norm_bias:
-those of normalizations; whitening_bias: the bias of a first convolution that is computed from training images;
-table: tables of which a batch uses few rows (`RowTable`), with an update of their own; solved: what is computed
-from the training items at once (`Backbone.solve`)."""
+head: weights of the last linear layer, also of each part of a sum; bias: biases, and other parameters of one axis;
+norm_scale and norm_bias: those of normalizations; whitening_bias: the bias of a first convolution that is computed
+from training images; table: tables of which a batch uses few rows (`RowTable`), with an update of their own;
+solved: what is computed from the training items at once (`Backbone.solve`)."""
 
 BESIDE_OPTIMIZER: frozenset[str] = frozenset({"table", "solved"})
 """Kinds that the optimizer of a recipe does not update."""

@@ -9,7 +9,7 @@ from paddle import Tensor
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.training.losses.base import LOSSES, Loss
+from paddle_automl.training.losses.base import LOSSES, TINY, Loss
 from paddle_automl.training.losses.cross_entropy import CrossEntropy
 
 
@@ -23,7 +23,8 @@ class CenterLoss(Loss):
 
         c_j <- c_j - alpha sum_i [y_i = j] (c_j - x_i) / (1 + sum_i [y_i = j])
 
-    With soft targets t (mixup), x_i is pulled to sum_k t_ik c_k, and t_ij stands for [y_i = j].
+    With soft targets t (mixup), x_i is pulled to sum_k t_ik c_k, and t_ij stands for [y_i = j]. Class weights w
+    make L_C the mean weighted by sum_k t_ik w_k; centres are those of all items.
     """
 
     class Config(PluginConfig):
@@ -52,8 +53,15 @@ class CenterLoss(Loss):
         features = features.astype("float32")
         if self.training:
             self._seen = (features.detach(), targets.detach())
-        distance = (features - paddle.matmul(targets, self.centers)).square().sum(axis=-1).mean() / 2
-        return self.cross_entropy(outputs, features, targets) + self.config.weight * distance
+        halves = (features - paddle.matmul(targets, self.centers)).square().sum(axis=1) / 2
+        return self.cross_entropy(outputs, features, targets) + self.config.weight * self._mean(halves, targets)
+
+    def _mean(self, values: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean of a batch's values [N], each weighted as its class is."""
+        if self.class_weights is None:
+            return values.mean()
+        weights = (targets * self.class_weights).sum(axis=1)
+        return (weights * values).sum() / weights.sum().clip(min=TINY)
 
     @paddle.no_grad()
     def after_step(self) -> None:
