@@ -43,6 +43,7 @@ def _labels(
     """Return a model for each label; a label that all items have, or none, gets its share as an intercept."""
     outputs = problem.targets.shape[1]
     coefficients, intercepts = np.zeros((items.shape[1], outputs)), np.zeros(outputs)
+    scale = SVM_SCALE if kind == "svm" else 1.0
     for label in range(outputs):
         has = problem.targets[:, label] > 0.5
         if has.all() or not has.any():
@@ -51,9 +52,8 @@ def _labels(
             continue
         weight = None if problem.weights is None else {1: float(problem.weights[label]), 0: 1.0}
         model = _fitted(items, has.astype(np.int64), kind, c, weight, problem.seed)
-        coefficients[:, label], intercepts[label] = model.coef_[0], model.intercept_[0]
-    scale = SVM_SCALE if kind == "svm" else 1.0
-    return coefficients * scale, intercepts * scale
+        coefficients[:, label], intercepts[label] = model.coef_[0] * scale, model.intercept_[0] * scale
+    return coefficients, intercepts
 
 
 def _classes(

@@ -92,6 +92,18 @@ def test_classes_without_items_labels_and_numbers_are_solved():
         network("linear_ngrams", 3)[0].backbone.solve(asked)
 
 
+@pytest.mark.parametrize("kind", ["svm", "logistic"])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_label_of_no_text_or_of_all_has_its_share_as_probability(kind, share):
+    model, given = network({"name": "linear_ngrams", "model": kind}, 1)
+    asked, _ = problem(
+        np.arange(ITEMS) % 2, 1, given.rows("ngrams"), "sigmoid", np.full((ITEMS, 1), share, np.float32)
+    )
+    model.backbone.solve(asked)
+    probability = 1 / (1 + np.exp(-outputs_of(model, asked)))
+    np.testing.assert_allclose(probability, (share * ITEMS + 0.5) / (ITEMS + 1), rtol=1e-4)
+
+
 SUM = {"linear": "linear_ngrams", "wide": "wide", "bag": {"name": "bag", "width": 4}, "net": "none"}
 
 
