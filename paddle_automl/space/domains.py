@@ -147,9 +147,7 @@ class Choice(Domain):
         keys with the same values; the option with the most keys wins.
         """
         matches = [
-            (_weight(option), -position)
-            for position, option in enumerate(self.options)
-            if _same(option, value) or _covers(option, value)
+            (_weight(option), -position) for position, option in enumerate(self.options) if accepts(option, value)
         ]
         if not matches:
             raise ValueError(f"{value!r} is not among {self.describe()}")
@@ -176,6 +174,11 @@ def _store(option: Any) -> Stored:
     return json.dumps(option, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
+def accepts(option: Any, value: Any) -> bool:
+    """Return whether a configuration's value is an option, or a section or list that the option leads to."""
+    return _same(option, value) or _covers(option, value)
+
+
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
@@ -191,13 +194,10 @@ def _covers(option: Any, value: Any) -> bool:
         return value.get("name") == option
     if isinstance(value, list | tuple) and isinstance(option, list | tuple):
         return len(value) == len(option) and all(
-            _same(inner, given) or _covers(inner, given) for inner, given in zip(option, value, strict=True)
+            accepts(inner, given) for inner, given in zip(option, value, strict=True)
         )
     if isinstance(value, Mapping) and isinstance(option, Mapping):
-        return all(
-            key in value and (_same(inner, value[key]) or _covers(inner, value[key]))
-            for key, inner in option.items()
-        )
+        return all(key in value and accepts(inner, value[key]) for key, inner in option.items())
     return False
 
 

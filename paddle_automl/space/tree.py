@@ -13,7 +13,7 @@ from typing import Any
 
 from paddle_automl.core.errors import did_you_mean
 from paddle_automl.core.merging import lookup, with_override
-from paddle_automl.space.domains import Domain, OptionNames, Stored
+from paddle_automl.space.domains import Domain, OptionNames, Stored, accepts
 
 Params = dict[str, Stored]
 """A trial's choices: the stored value of each active decision, by the decision's name."""
@@ -95,7 +95,7 @@ class Constant(Node):
 
     def encode(self, value: Any, name: str, key: str, issues: list[str]) -> Params:
         """Check that the configuration has the fixed value."""
-        if value != self.fixed and not (isinstance(value, tuple) and list(value) == self.fixed):
+        if not accepts(self.fixed, value):
             issues.append(f"{key}: {value!r} is not {self.fixed!r}, the only value in the search space{_ADVICE}")
         return {}
 

@@ -287,3 +287,29 @@ def test_an_option_with_more_keys_fits_better():
     domain = Choice(({"name": "sgd"}, {"name": "sgd", "nesterov": True}))
     assert domain.encode({"name": "sgd", "nesterov": True, "rate": 1}) == domain.stored[1]
     assert domain.encode({"name": "sgd", "nesterov": False}) == domain.stored[0]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "given"),
+    [
+        ("adam", {"name": "adam", "beta1": 0.9}),
+        (["flip", {"name": "crop", "padding": 2}], ({"name": "flip"}, {"name": "crop", "padding": 2, "fill": 0})),
+        ([1, 2], (1, 2)),
+        (2, 2.0),
+    ],
+)
+def test_a_fixed_value_accepts_the_section_that_it_makes(fixed, given):
+    """As an option of a choice does: a configuration holds whole sections where the space names a plugin."""
+    space = SearchSpace.parse({"training.optimizer": {"sam": {"base": fixed, "radius": {"float": [0.01, 0.1]}}}})
+    config = {"training": {"optimizer": {"name": "sam", "radius": 0.05, "base": given}}}
+    assert space.params_of(config) == {"training.optimizer": "sam", "training.optimizer[sam].radius": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("fixed", "given"),
+    [("adam", {"name": "sgd"}), (["flip"], [{"name": "crop"}])],
+)
+def test_another_value_than_the_fixed_one_is_named(fixed, given):
+    space = SearchSpace.parse({"training.optimizer": {"sam": {"base": fixed}}})
+    with pytest.raises(ConfigError, match=r"training\.optimizer\.base: .*, the only value in the search space"):
+        space.params_of({"training": {"optimizer": {"name": "sam", "base": given}}})
