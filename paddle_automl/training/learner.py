@@ -89,8 +89,6 @@ class Learner:
         self._statistics = [tensor for tensor in self.model.state_dict().values() if tensor.stop_gradient]
         # A gradient of a table, even one of zeros, would take longer than the rest of a step.
         self._solved = solved_parameters(self.model)
-        for parameter in self._solved:
-            parameter.stop_gradient = True
         self._place, self._stride = 0.0, 1.0
 
     @classmethod
@@ -133,6 +131,8 @@ class Learner:
         self.model.train()
         self.loss.train()
         self.freezer.begin(epoch)
+        for parameter in self._solved:
+            parameter.stop_gradient = True
 
     def step(self, inputs: Sequence[Tensor], targets: Tensor) -> Tensor:
         """Learn from a batch; return the loss before the step, shape [].
@@ -175,16 +175,16 @@ class Learner:
         with paddle.no_grad():
             kept = [tensor.clone() for tensor in self._statistics]
         optimizer.climb()
-        self.precision.backward(self._forward(inputs, targets))
+        self.precision.backward(self._forward(inputs, targets, again=True))
         # Before the step, which a scaler may skip.
         optimizer.descend()
         with paddle.no_grad():
             for backup, tensor in zip(kept, self._statistics, strict=True):
                 paddle.assign(backup, output=tensor)
 
-    def _forward(self, inputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+    def _forward(self, inputs: tuple[Tensor, ...], targets: Tensor, *, again: bool = False) -> Tensor:
         self._tables.watch()
-        with self.precision.context(), self._tables.mixing(targets) as targets:
+        with self.precision.context(), self._tables.mixing(targets, again=again) as targets:
             features = self.model.features(*inputs)
             outputs = self.model.head(features)
         if self.precision.description != "float32":

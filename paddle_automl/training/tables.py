@@ -103,16 +103,16 @@ class TableUpdates:
             rows.table.used = []
 
     @contextmanager
-    def mixing(self, targets: Tensor) -> Iterator[Tensor]:
-        """Blend what the tables give meanwhile, and yield the targets [B, K] blended in the same way."""
+    def mixing(self, targets: Tensor, *, again: bool = False) -> Iterator[Tensor]:
+        """Blend what the tables give meanwhile, and yield the targets [B, K] blended in the same way.
+
+        `again` is for another pass of the same step, which keeps the blend.
+        """
         if self.config.mixup is None or not self._mixed:
             yield targets
             return
-        if self._random is None:
-            # From the seed of the training.
-            self._random = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
-        weight = float(self._random.beta(self.config.mixup, self.config.mixup))
-        self._blend = blend = Blend(weight, paddle.to_tensor(self._random.permutation(len(targets))))
+        kept = self._blend if again else None
+        self._blend = blend = kept or self._drawn(self.config.mixup, len(targets))
         try:
             for table in self._mixed:
                 table.blend = blend
@@ -120,6 +120,13 @@ class TableUpdates:
         finally:
             for table in self._mixed:
                 table.blend = None
+
+    def _drawn(self, parameter: float, items: int) -> Blend:
+        if self._random is None:
+            # From the seed of the training.
+            self._random = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
+        weight = float(self._random.beta(parameter, parameter))
+        return Blend(weight, paddle.to_tensor(self._random.permutation(items)))
 
     def blended(self, values: Tensor) -> Tensor:
         """Return values of the items of a batch [N, ...], blended as its targets were."""

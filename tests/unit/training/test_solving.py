@@ -1,6 +1,7 @@
 """Weights that are computed at once, before the steps of a training or in place of them."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import paddle
@@ -16,6 +17,7 @@ from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
 from paddle_automl.models.pretrained import load_backbone
 from paddle_automl.tasks.base import TASKS, RawTargets
+from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import fit_epochs, measure_pace
 from paddle_automl.training.learner import Learner, copy_of_weights
@@ -118,6 +120,31 @@ def test_steps_compute_no_gradient_of_what_is_solved():
     learner.finish(copy_of_weights(model))
     assert not solved.weight.stop_gradient
     assert not solved.bias.stop_gradient
+
+
+def test_both_passes_of_sam_see_the_same_blend_of_a_batch():
+    """The gradient of a step must be that of the loss whose gradient chose the point."""
+
+    class Seen(Callback):
+        targets: ClassVar = []
+
+        def loss(self, done, loss):
+            self.targets.append(done.targets.numpy())
+            return loss
+
+    config = validate(ModelConfig, {"backbone": {"name": "bag", "width": 4}})
+    given = data(BACKBONES["bag"].arrays(config.backbone))
+    model = build_network(config, given.input, 2, seed=0)
+    recipe = {**RECIPE, "optimizer": {"name": "sam", "base": "adamw"}, "tables": {"mixup": 0.4}, "ema": None}
+    learner = Learner.on(model, given, validate(TrainingConfig, recipe).for_task(given.task), callbacks=[Seen()])
+    learner.begin(1)
+    batch = next(iter(given.train.batches(8)))
+    for _ in range(2):
+        learner.step([paddle.to_tensor(array) for array in batch.inputs.values()], paddle.to_tensor(batch.targets))
+    first, again, second, _ = Seen.targets
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, batch.targets)
 
 
 def test_loaded_weights_are_solved_again_from_the_texts_at_hand():
