@@ -17,6 +17,9 @@ from paddle_automl.training.loop import Keep, TrainingResult, train
 from paddle_automl.training.optimizers.base import OptimizerConfig
 from paddle_automl.training.progressive import Progressive
 
+AVERAGES = ("ema", "average_epochs", "soup")
+"""Options of a training that average its weights."""
+
 
 class FineTuning(Section):
     """Training after a change, with the recipe of the network's training."""
@@ -24,13 +27,14 @@ class FineTuning(Section):
     epochs: int = Field(5, ge=0)
     """Passes over the training items; 0 for no training."""
     rate: float = Field(0.2, gt=0)
-    """Factor of the recipe's learning rate."""
+    """Factor of the recipe's learning rate, and of that of tables."""
     average: bool = True
-    """Average the weights as in the recipe (training.ema)."""
+    """Average the weights as in the recipe (training.ema, training.average_epochs, training.soup)."""
 
     def recipe(self, training: TrainingConfig) -> TrainingConfig:
         """Return the recipe of the fine-tuning."""
         optimizer: OptimizerConfig = training.optimizer  # type: ignore[assignment]
+        tables = training.tables
         schedule = training.lr_schedule
         if schedule.warmup_epochs >= self.epochs:  # type: ignore[attr-defined]
             schedule = schedule.model_copy(update={"warmup_epochs": 0.0})
@@ -41,7 +45,8 @@ class FineTuning(Section):
                 "progressive": Progressive(),
                 "optimizer": optimizer.scaled(self.rate),
                 "lr_schedule": schedule,
-                "ema": training.ema if self.average else None,
+                "tables": tables.model_copy(update={"learning_rate": tables.learning_rate * self.rate}),
+                **({} if self.average else dict.fromkeys(AVERAGES)),
                 # Nothing is learned from the beginning here.
                 "ends": Ends(),
             }

@@ -10,7 +10,7 @@ from paddle_automl.compression.base import STEPS, Form, Gain, Outcome, Step
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import copy_of, sparsity
 from paddle_automl.compression.distillation import DistillationConfig, taught_by
-from paddle_automl.compression.finetuning import FineTuning, tune
+from paddle_automl.compression.finetuning import AVERAGES, FineTuning, tune
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.network import Network
@@ -74,9 +74,11 @@ class PruneWeights(Step):
 
     def check(self, model: Network, context: Context) -> None:  # noqa: D102
         config = self.config
-        if config.tune.average and context.training.ema is not None:
+        stated = [name for name in AVERAGES if getattr(context.training, name) is not None]
+        if config.tune.average and stated:
             raise ConfigError(
-                "prune_weights.tune.average: must be false, an average of weights mixes zeros with old values"
+                f"prune_weights.tune.average: must be false with training.{stated[0]}, an average of weights mixes "
+                "zeros with old values"
             )
         rising = self._rising_epochs()
         if rising:

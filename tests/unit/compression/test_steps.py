@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import paddle
 import pytest
@@ -238,3 +240,16 @@ def test_the_recipe_of_a_tuning():
     assert (tuned.epochs, tuned.optimizer.learning_rate, tuned.patience) == (2, 0.05, None)
     assert tuned.lr_schedule.warmup_epochs == 0
     assert recipe.optimizer.learning_rate == 0.1
+
+
+def test_a_tuning_without_averages_and_its_rate_of_tables():
+    """An average of any kind would mix zeros with old values; a tenth of the rate is that of tables, too."""
+    recipe = RECIPE.model_copy(update={"ema": None, "average_epochs": 3, "soup": 2})
+    tuned = FineTuning(epochs=2, rate=0.1, average=False).recipe(recipe)
+    assert (tuned.ema, tuned.average_epochs, tuned.soup) == (None, None, None)
+    assert tuned.tables.learning_rate == pytest.approx(recipe.tables.learning_rate / 10)
+    tuned = FineTuning(epochs=2).recipe(recipe)
+    assert (tuned.average_epochs, tuned.soup) == (3, 2)
+    given = replace(context(), training=recipe)
+    with pytest.raises(ConfigError, match=r"tune\.average: must be false with training\.average_epochs"):
+        step("prune_weights", tune={"average": True}).check(network(), given)
