@@ -100,6 +100,8 @@ class Input(ABC):
     """The word for one item in messages: image, text."""
     media: ClassVar[Media | None] = None
     """How people hand over one item; None: a server takes only the arrays of `specs`."""
+    smaller: ClassVar[str] = ""
+    """The option that makes one item smaller, and its training shorter; empty if there is none."""
 
     def __init__(self, fitted: Any) -> None:
         self.fitted = fitted

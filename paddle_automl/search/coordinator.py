@@ -41,7 +41,8 @@ class Coordinator:
     First the controller's proposals, then, as long as there is time, the planned repeats of the best
     (`SearchLimits.repeats`), for whatever reason the proposals ended. A job's result is
     ``{"metrics": {name: number}}`` with the metrics of all objectives. A study without trials begins with
-    `baseline`, then those `given`, then `first`. `background` may use a free slot between two trials.
+    `baseline`, then those `given`, then `first`. `background` may use a free slot between two trials. `smaller` is
+    the key of an option that makes items smaller, to be named where no trial has enough time.
     """
 
     def __init__(  # noqa: PLR0913  each argument is a separate choice of the caller
@@ -58,6 +59,7 @@ class Coordinator:
         first: Sequence[Params] = (),
         given: Sequence[Params] = (),
         background: Background | None = None,
+        smaller: str = "",
     ) -> None:
         self.study = study
         self.controller = controller
@@ -68,6 +70,7 @@ class Coordinator:
         self.baseline = baseline
         self.first = tuple(first)
         self.given = tuple(given)
+        self.smaller = smaller
         self._running = Running(study, scheduler)
         self._started = time.monotonic()
         self._log: Path | None = None
@@ -100,7 +103,7 @@ class Coordinator:
         if ending.reason != "interrupted" and not self.study.ranking():
             refused = self._refused[-1].reason if self._refused else ""
             raise SearchFailedError(
-                nothing_usable(ending.message, self._failures, self.study.space, self._log, refused)
+                nothing_usable(ending.message, self._failures, self.study.space, self._log, refused, self.smaller)
             )
         return self._with_repeats(ending)
 

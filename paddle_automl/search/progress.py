@@ -70,11 +70,12 @@ def common_failure(failures: Sequence[TrialRecord], space: SearchSpace, log: Pat
 
 
 def nothing_usable(
-    ended: str, failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None, refused: str = ""
+    ended: str, failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None, refused: str, smaller: str
 ) -> str:
     """Return why a search that ended for the reason `ended` has no usable trial, and what to do.
 
-    `refused` is why the last network was not trained, if constraints have refused some.
+    `refused` is why the last network was not trained, if constraints have refused some; `smaller` is the key of an
+    option that makes the items smaller, if there is one.
     """
     if failures:
         return f"{ended}, and no trial succeeded; {common_failure(failures, space, log)}"
@@ -83,7 +84,8 @@ def nothing_usable(
             f"{ended}, and no network was within the constraints; the last one: {refused}; raise the limits in "
             "search.constraints, or allow smaller networks in search.space"
         )
+    ways = ", ".join(["training.epochs", *([smaller] if smaller else []), "the search space"])
     return (
         f"{ended}, and no trial completed its first epoch; give more time (budget.time) or make trials smaller "
-        "(training.epochs, data.input.size, the search space)"
+        f"({ways})"
     )

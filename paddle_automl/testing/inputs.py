@@ -83,6 +83,7 @@ class InputContract:
         assert issubclass(plugin.Config, InputConfig)
         assert issubclass(plugin.Fitted, Fitted)
         assert plugin.word.strip(), "word: the word for one item in messages"
+        assert not plugin.smaller or plugin.smaller in plugin.Config.model_fields, "smaller: no option of Config"
 
     def test_what_is_read_depends_on_source_and_options_alone(self, plugin: type[Input], tmp_path: Path) -> None:
         """Items fit into the array that the reader makes; threads and other processes read them too."""

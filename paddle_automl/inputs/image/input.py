@@ -43,6 +43,7 @@ class ImageInput(Input):
     Fitted: ClassVar[type[Fitted]] = ImageFitted
     word: ClassVar[str] = "image"
     media: ClassVar[Media | None] = Media("file", ("image/*",), "pixels", 50_000_000)
+    smaller: ClassVar[str] = "size"
 
     fitted: ImageFitted
 

@@ -39,6 +39,7 @@ class TextInput(Input):
     packages: ClassVar[tuple[str, ...]] = ("jieba", "tokenizers", "opencc")
     word: ClassVar[str] = "text"
     media: ClassVar[Media | None] = Media("text", ("text/plain",), "characters", 20_000)
+    smaller: ClassVar[str] = "max_length"
 
     fitted: TextFitted
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from paddle_automl.core.errors import BundleError
+from paddle_automl.inputs.base import INPUTS
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
@@ -76,6 +77,7 @@ class Search(Stage):
             first=run.first,
             given=run.given,
             background=interim,
+            smaller=_smaller(run),
         )
         reserve = _Reserve(coordinator, run, self)
         coordinator.listeners += (reserve, _Shortened(run, limited))
@@ -154,6 +156,12 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
         epochs=config.training.epochs,
         provisional=config.compression.in_trials,
     )
+
+
+def _smaller(run: Run) -> str:
+    """Return the key of the option that makes the items smaller, or an empty text."""
+    option = INPUTS[run.config.data.input.name].smaller
+    return f"data.input.{option}" if option else ""
 
 
 def _shorter(longest_s: float | None, left: float | None) -> float | None:

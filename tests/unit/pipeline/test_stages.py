@@ -18,7 +18,7 @@ from paddle_automl.pipeline.stages.base import STAGES, Stage, in_order
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, WORTHWHILE, Estimates
 from paddle_automl.pipeline.stages.manifest import former_result, read_manifest, run_once
 from paddle_automl.pipeline.stages.run import _from_other_studies
-from paddle_automl.pipeline.stages.search import _Reserve, controller_of, limits_of, scheduler_of
+from paddle_automl.pipeline.stages.search import _Reserve, _smaller, controller_of, limits_of, scheduler_of
 from paddle_automl.search.limits import SearchLimits
 from tests.unit.pipeline.runs import SPACE, record_of, result_of, run_of
 
@@ -303,3 +303,10 @@ def test_a_search_cannot_start_from_itself_or_from_nothing(tmp_path):
         _from_other_studies(other.config, other.space, None)
     assert "search.warm_start" not in identity(run_of(tmp_path).config)
     assert identity(run_of(tmp_path, search={"warm_start": ["a"]}).config)["search.warm_start"] == ["a"]
+
+
+def test_a_search_knows_which_option_makes_its_items_smaller(tmp_path):
+    assert _smaller(run_of(tmp_path)) == "data.input.size"
+    texts = {"dataset": {"name": "text_folder", "root": "texts"}, "input": {"name": "text"}}
+    config = validate(RunConfig, {"data": texts, "model": {"backbone": "linear_ngrams"}})
+    assert _smaller(SimpleNamespace(config=config)) == "data.input.max_length"

@@ -142,6 +142,7 @@ def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=No
         baseline=parts.get("baseline"),
         first=parts.get("first", ()),
         background=parts.get("background"),
+        smaller=parts.get("smaller", ""),
     )
     with contextlib.closing(executor):
         return coordinator.run(), recorder

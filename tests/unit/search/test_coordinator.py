@@ -99,6 +99,15 @@ def test_a_search_without_a_usable_trial_is_an_error(tmp_path):
         search(study, lambda record: ["broke"], limits=SearchLimits(trials=2))
 
 
+@pytest.mark.parametrize("smaller", ["", "data.input.max_length"])
+def test_a_search_without_time_names_what_makes_trials_smaller(tmp_path, smaller):
+    limits = SearchLimits(trials=9, deadline=time.monotonic() - 1)
+    with open_study(tmp_path) as study, pytest.raises(SearchFailedError) as caught:
+        search(study, lambda record: script(0.1), limits=limits, smaller=smaller)
+    named = f"training.epochs, {smaller}, the" if smaller else "training.epochs, the"
+    assert str(caught.value).endswith(f"make trials smaller ({named} search space)")
+
+
 def test_failures_after_a_success_end_nothing(tmp_path):
     with open_study(tmp_path) as study:
         scripts = [script(0.2), *[["broke"]] * 7]
