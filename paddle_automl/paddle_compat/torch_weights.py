@@ -29,12 +29,15 @@ from paddle_automl.paddle_compat.pickled_objects import Function, Maker, NoArray
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _TENSOR = "torch._utils._rebuild_tensor_v2"
+_BFLOAT16 = np.dtype("<u2")
+"""Stands for bfloat16, which numpy does not have; no storage is read that holds such integers."""
 _DTYPES = {
     "torch.FloatStorage": "<f4",
     "torch.DoubleStorage": "<f8",
     "torch.HalfStorage": "<f2",
     "torch.LongStorage": "<i8",
     "torch.IntStorage": "<i4",
+    "torch.BFloat16Storage": _BFLOAT16,
 }
 _PARAMETER = "torch._utils._rebuild_parameter"
 _MOST_AXES = 16
@@ -184,7 +187,7 @@ def _fill(storage: _Storage, archive: zipfile.ZipFile, part: zipfile.ZipInfo | N
     if part is None or part.file_size != expected:
         found = "none" if part is None else f"{part.file_size} bytes"
         raise NoArraysError(f"a storage of {expected} bytes is described, but there are {found}")
-    storage.content = np.frombuffer(archive.read(part), storage.dtype)
+    storage.content = _numbers(archive.read(part), storage.dtype)
 
 
 def _tensors_of(state: dict[Any, Any]) -> dict[str, np.ndarray]:
@@ -207,7 +210,16 @@ def _read_storage(file: Bounded, storages: Mapping[str, _Storage], key: Any) -> 
     content = file.read(count * storage.dtype.itemsize)
     if len(content) != count * storage.dtype.itemsize:
         raise NoArraysError("it is truncated")
-    storage.content = np.frombuffer(content, storage.dtype)
+    storage.content = _numbers(content, storage.dtype)
+
+
+def _numbers(content: bytes, dtype: np.dtype) -> np.ndarray:
+    return widened(content) if dtype == _BFLOAT16 else np.frombuffer(content, dtype)
+
+
+def widened(content: bytes) -> np.ndarray:
+    """Return numbers in bfloat16, little-endian, as float32 [n], of which they are the upper half."""
+    return (np.frombuffer(content, "<u2").astype("<u4") << 16).view("<f4")
 
 
 def _array(name: Any, tensor: _Tensor) -> np.ndarray:
@@ -215,7 +227,7 @@ def _array(name: Any, tensor: _Tensor) -> np.ndarray:
     if content is None:
         raise NoArraysError(f"the numbers of {name} are missing")
     if not math.prod(tensor.shape):
-        return np.empty(tensor.shape, tensor.storage.dtype)
+        return np.empty(tensor.shape, content.dtype)
     # Offset, shape and strides were compared with the storage's size, which is that of `content`.
     strides = tuple(stride * content.itemsize for stride in tensor.strides)
     return np.array(np.lib.stride_tricks.as_strided(content[tensor.offset :], tensor.shape, strides))

@@ -1,3 +1,4 @@
+import json
 import logging
 
 import numpy as np
@@ -9,6 +10,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
 from paddle_automl.models.pretrained import grow_head, load_checkpoint, load_pretrained
+from paddle_automl.models.weight_files import read_weights
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.testing.backbones import image_input
 
@@ -98,6 +100,25 @@ def test_names_of_other_libraries(library, suffix, tmp_path):
     assert len(model.loaded_names) == len(source)
     for name, tensor in source.items():
         assert np.array_equal(model.backbone.state_dict()[name].numpy(), tensor.numpy()), name
+
+
+def safetensors_of(path, dtype, content):
+    """A file with two numbers."""
+    entry = {"dtype": dtype, "shape": [2], "data_offsets": [0, len(content)]}
+    header = json.dumps({"fc.bias": entry}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content)
+    return path
+
+
+def test_bfloat16_is_widened_and_other_types_are_named(tmp_path):
+    pytest.importorskip("safetensors")
+    values = np.array([1.5, -2.0], "<f4")
+    halves = (values.view("<u4") >> 16).astype("<u2").tobytes()
+    found = read_weights(safetensors_of(tmp_path / "a.safetensors", "BF16", halves))
+    assert found["fc.bias"].dtype == np.float32
+    np.testing.assert_array_equal(found["fc.bias"], values)
+    with pytest.raises(ConfigError, match=r"fc\.bias is of the type F8_E4M3, which is not read; convert it to F32"):
+        read_weights(safetensors_of(tmp_path / "b.safetensors", "F8_E4M3", bytes(2)))
 
 
 def test_a_damaged_safetensors_file(tmp_path):

@@ -37,7 +37,7 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, obj):
         if not isinstance(obj, Stored):
             return None
-        kind = {"f": "FloatStorage", "i": "LongStorage"}[obj.array.dtype.kind]
+        kind = {"f": "FloatStorage", "i": "LongStorage", "u": "BFloat16Storage"}[obj.array.dtype.kind]
         return ("storage", getattr(sys.modules["torch"], kind), obj.key, "cpu", obj.size, None)
 
 
@@ -50,7 +50,7 @@ class StateDict(OrderedDict):
 
 def _modules():
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    for name in ("FloatStorage", "LongStorage"):
+    for name in ("FloatStorage", "LongStorage", "BFloat16Storage"):
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
 
     def rebuild(*arguments):

@@ -32,6 +32,16 @@ def test_tensors_of_a_state_dict(tmp_path, monkeypatch):
     assert found["a.weight"][0, 1] == 1, "every array owns its numbers"
 
 
+def test_bfloat16_is_widened(tmp_path, monkeypatch):
+    halves = (MATRIX.view("<u4") >> 16).astype("<u2")
+    tensors = {"a": Tensor(halves, "0"), "b": Tensor(halves, "0", offset=1, shape=(2, 2), strides=(3, 1))}
+    for content in (written(monkeypatch, tensors), archived(monkeypatch, tensors)):
+        found = load_torch_weights(file_of(tmp_path, content))
+        assert found["a"].dtype == np.float32
+        assert np.array_equal(found["a"], MATRIX)
+        assert np.array_equal(found["b"], MATRIX[:, 1:])
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
