@@ -53,7 +53,7 @@ def _safetensors(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _array(path: str | Path, name: str, entry: Mapping[str, Any]) -> np.ndarray:
-    """Return a tensor of a file of Hugging Face, bfloat16 as float32; raises ConfigError for other unknown types."""
+    """Return a tensor of such a file, bfloat16 as float32; raises ConfigError for a type that numpy lacks."""
     kind, content, shape = entry["dtype"], entry["data"], entry["shape"]
     if kind == BFLOAT16:
         return widened(content).reshape(shape)
