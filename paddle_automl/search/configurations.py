@@ -174,10 +174,10 @@ def _grouped(records: Sequence[TrialRecord]) -> list[Configuration]:
     for number, runs in groups.items():
         whole = [run for run in runs if not run.partial]
         # A part of a training says little about the whole one.
-        first, runs = runs[0], whole or runs
+        own, runs = runs[0], whole or runs
         columns = zip(*(run.values or () for run in runs), strict=True)
         values = tuple(fmean(column) for column in columns)
-        result.append(Configuration(first, tuple(runs), values, failed.get(number, 0)))
+        result.append(Configuration(own, tuple(runs), values, failed.get(number, 0)))
     return result
 
 
