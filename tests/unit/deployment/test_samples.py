@@ -20,20 +20,26 @@ from paddle_automl.deployment.samples import (
     with_own_outputs,
 )
 from paddle_automl.deployment.verify import Checks, verify_bundle
-from tests.unit.deployment.conftest import quick
+from tests.unit.deployment.conftest import quick, tampered
 
 QUICK = Checks(latency=False)
 NAME = "paddle_program"
 
 
-@pytest.fixture
-def bundle(net, data, tmp_path) -> Bundle:
-    """A bundle of an earlier version: one of its formats is in 8 bits and differed by 0.62 at the export."""
+@pytest.fixture(scope="module")
+def exact(net, data, tmp_path_factory) -> Bundle:
+    folder = tmp_path_factory.mktemp("samples") / "b"
     deployment = quick(formats=[NAME])
-    exact = create_bundle(net, folder=tmp_path / "b", data=data, deployment=deployment, config={}, metrics={})
+    return create_bundle(net, folder=folder, data=data, deployment=deployment, config={}, metrics={})
+
+
+@pytest.fixture
+def bundle(exact, tmp_path) -> Bundle:
+    """A bundle of an earlier version: one of its formats is in 8 bits and differed by 0.62 at the export."""
     (record,) = exact.info.formats
     changes = {"max_difference": None, "min_agreement": 0.95, "max_drop": 0.01, "largest_difference": 0.62}
-    return exact.updated(formats=[record.model_copy(update={"parity": record.parity.model_copy(update=changes)})])
+    int8 = record.model_copy(update={"parity": record.parity.model_copy(update=changes)})
+    return Bundle.open(tampered(exact, tmp_path / "b")).updated(formats=[int8])
 
 
 def expected_of(bundle):
