@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.benchmarks.search.runs import Results, Run
-from paddle_automl.benchmarks.search.text import FINAL_CHOICE
+from paddle_automl.benchmarks.search.text import FINAL_CHOICE, figures_of
 from paddle_automl.core.files import write_text
 
 STYLE = (
@@ -28,7 +28,8 @@ def write_page(path: Path, summary: dict[str, Any], results: Results) -> None:
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>Controllers compared</title>",
         f"<style>{STYLE}</style><h1>Controllers compared</h1>",
         f"<p>{len(question['tasks'])} tasks, {question['seeds']} seeds; 'ahead' and p against "
-        f"{html.escape(question['against'])}; final choice with repeats: {question['final']}.</p>",
+        f"{html.escape(question['against'])}; final choice with repeats: {question['final']}. "
+        f"{html.escape(summary['basis'])}</p>",
     ]
     names = question["controllers"]
     for budget, part in summary["budgets"].items():
@@ -40,9 +41,7 @@ def write_page(path: Path, summary: dict[str, Any], results: Results) -> None:
                 [
                     [
                         row["controller"],
-                        f"{row['rank']:.2f} ± {row['rank_error']:.2f}",
-                        f"{row['wins']:.2f}",
-                        f"{row['p_value']:.2g}",
+                        *(text.replace("+-", "±") for text in figures_of(row)),
                         f"{part['final_choice_gain'][row['controller']]:.2f}",
                     ]
                     for row in rows

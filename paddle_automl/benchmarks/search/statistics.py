@@ -1,4 +1,4 @@
-"""Ranks, fractions of wins and significance over the pairs of task and seed."""
+"""Ranks, fractions of wins and significance of controllers over tasks."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata, wilcoxon
+from scipy.stats import rankdata, t
 
 from paddle_automl.search.learning.columns import Array
 
-CONFIDENCE = 1.96
+CONFIDENCE = 0.95
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The result of one controller over all pairs of task and seed.
+    """The result of one controller over all tasks.
 
-    `rank` is its mean rank (1 is best) with the half width of a 95 % interval, `wins` the fraction of pairs in
-    which it beats the reference (ties count half), `p_value` that of the two-sided Wilcoxon signed rank test
-    against it, corrected by Holm 1979 over all controllers; `better` is the direction of the signed ranks.
+    `rank` is its mean rank (1 is best) with `rank_error`, the half width of a 95 % interval by Student's t, None
+    for a single task with a single seed. `wins` describes the runs: the fraction of the pairs of task and seed in
+    which it beats the reference (ties count half). `p_value` is that of the two-sided Wilcoxon signed rank test
+    against the reference, corrected by Holm 1979 over all controllers, None where there are too few tasks for a
+    test; `better` is the direction of the signed ranks.
     """
 
     controller: str
     rank: float
-    rank_error: float
+    rank_error: float | None
     wins: float
-    p_value: float
+    p_value: float | None
     better: bool
 
 
@@ -37,36 +40,94 @@ def quartiles(regrets: Array) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def standings(controllers: Sequence[str], regrets: Array, reference: Array) -> list[Standing]:
-    """Return the standings for regrets [P, C] of P pairs and C controllers, and a reference's regrets [P]."""
-    ranks = np.apply_along_axis(rankdata, 1, np.minimum(regrets, 1e12))
-    p_values = [
-        _signed_rank(np.minimum(regrets[:, c], 1e12), np.minimum(reference, 1e12)) for c in range(len(controllers))
-    ]
+def standings(controllers: Sequence[str], regrets: Array, against: str) -> list[Standing]:
+    """Return the standings for regrets [T, S, C] of T tasks, S seeds and C controllers, one of them the reference.
+
+    The runs of one task share what that task favours, so they are one observation, however many seeds there are:
+    interval and test are over the tasks, with each task's mean rank over its seeds. The test takes the ranks among
+    the two controllers alone, so that its result does not depend on the others. With one task only both are over
+    its seeds, the test with the differences of the regrets, and hold for that task alone.
+    """
+    # An infinite regret (nothing usable was found) is the worst, and equal to another one.
+    regrets = np.minimum(regrets, 1e12)
+    ranks = rankdata(regrets, axis=2)
+    differences = regrets - regrets[:, :, [list(controllers).index(against)]]
+    # Rounding noise of equal values is not a difference.
+    differences[np.abs(differences) < 1e-12] = 0.0
+    signs = np.sign(differences)
+    one = len(regrets) == 1
+    tested = differences[0] if one else signs.mean(axis=1)
+    tests = [_signed_rank(column) for column in tested.T]
     # A comparison with itself must not make the correction of the others stricter.
-    asked = [c for c in range(len(controllers)) if not np.array_equal(regrets[:, c], reference)]
-    corrected = dict(zip(asked, holm([p_values[c][0] for c in asked]), strict=True))
+    asked = [c for c in range(len(controllers)) if differences[:, :, c].any()]
+    corrected = dict(zip(asked, holm([tests[c][0] for c in asked]), strict=True))
+    enough = smallest_p(len(tested)) < SIGNIFICANT
     return [
         Standing(
             name,
-            float(ranks[:, c].mean()),
-            float(CONFIDENCE * ranks[:, c].std(ddof=1) / np.sqrt(len(ranks))) if len(ranks) > 1 else float("nan"),
-            float(((regrets[:, c] < reference) + 0.5 * (regrets[:, c] == reference)).mean()),
-            corrected.get(c, 1.0),
-            p_values[c][1],
+            float(ranks[:, :, c].mean()),
+            _half_width(ranks[0, :, c] if one else ranks[:, :, c].mean(axis=1)),
+            float((1.0 - signs[:, :, c].mean()) / 2),
+            corrected.get(c, 1.0) if enough else None,
+            tests[c][1],
         )
         for c, name in enumerate(controllers)
     ]
 
 
-def _signed_rank(one: Array, other: Array) -> tuple[float, bool]:
-    differences = one - other
-    # Rounding noise of equal values is not a difference.
-    differences[np.abs(differences) < 1e-12] = 0.0
-    if not differences.any():
-        return 1.0, False
-    ranks = rankdata(np.abs(differences)) * np.sign(differences)
-    return float(wilcoxon(differences, zero_method="wilcox").pvalue), bool(ranks.sum() < 0)
+def basis(tasks: int, seeds: int, comparisons: int) -> str:
+    """Return, in words, what the intervals and tests of `standings` are over, and what they cannot show."""
+    if tasks == 1:
+        count, what = seeds, "seeds"
+        told = (
+            f"One task only: intervals (95 %, Student's t) and p are over its {seeds} seeds, for this task alone."
+        )
+    else:
+        count, what = tasks, "tasks"
+        told = (
+            f"Intervals (95 %, Student's t) and p are over the {tasks} tasks, each with its mean over {seeds} "
+            "seeds; the share ahead is that of all pairs of task and seed."
+        )
+    least = smallest_p(count) * max(comparisons, 1)
+    if smallest_p(count) >= SIGNIFICANT:
+        return f"{told} {count} {what} are too few for a test, which needs at least {_fewest()}."
+    if least >= SIGNIFICANT:
+        return f"{told} With {count} {what} and {comparisons} comparisons no p can be below {min(1.0, least):.2g}."
+    return told
+
+
+def smallest_p(count: int) -> float:
+    """Return the smallest p-value of a two-sided signed rank test of this many differences, at most 1."""
+    return min(1.0, 2.0 ** (1 - count))
+
+
+def _fewest() -> int:
+    return next(count for count in range(1, 100) if smallest_p(count) < SIGNIFICANT)
+
+
+def _half_width(values: Array) -> float | None:
+    if len(values) < 2:
+        return None
+    quantile = t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+    return float(quantile * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _signed_rank(differences: Array) -> tuple[float, bool]:
+    """Return the exact two-sided p-value (Wilcoxon 1945), and whether the differences are mostly negative.
+
+    Zeros have no part in the test, and ties share their mean rank. SciPy's test takes the normal distribution for
+    more than 13 differences with ties.
+    """
+    differences = differences[differences != 0]
+    # Mean ranks of ties may be halves.
+    doubled = np.rint(2 * rankdata(np.abs(differences))).astype(int)
+    chances = np.ones(1)
+    for rank in doubled:
+        # The sum of the positive ranks has this rank with chance 1/2.
+        chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
+    positive = int(doubled[differences > 0].sum())
+    p_value = 2.0 * min(chances[: positive + 1].sum(), chances[positive:].sum())
+    return min(1.0, float(p_value)), bool(2 * positive < doubled.sum())
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -13,10 +13,9 @@ from rich.table import Table as Grid
 
 from paddle_automl.benchmarks.search.peers import PEERS
 from paddle_automl.benchmarks.search.runs import Results, Run
-from paddle_automl.benchmarks.search.statistics import quartiles, standings
+from paddle_automl.benchmarks.search.statistics import SIGNIFICANT, basis, quartiles, standings
 from paddle_automl.search.learning.columns import Array
 
-SIGNIFICANT = 0.05
 FINAL_CHOICE = (
     "'final choice': fraction of pairs in which repeating the best few chose better than the best observation of "
     "as many trials without repeats; ties count half."
@@ -51,14 +50,12 @@ def summary_of(results: Results, question: Question) -> dict[str, Any]:
         regrets = results.regrets(*args, question.how)
         observed = results.regrets(*args, lambda _: "observed")
         final = results.regrets(*args, lambda _: "final")
-        flat = regrets.reshape(-1, len(question.controllers))
-        reference = flat[:, list(question.controllers).index(question.against)]
         budgets[str(budget)] = {
             "tasks": {
                 name: {c: quartiles(regrets[t, :, i]) for i, c in enumerate(question.controllers)}
                 for t, name in enumerate(question.tasks)
             },
-            "standings": [asdict(s) for s in standings(question.controllers, flat, reference)],
+            "standings": [asdict(s) for s in standings(question.controllers, regrets, question.against)],
             "final_choice_gain": {
                 c: _wins(final[:, :, i], observed[:, :, i]) for i, c in enumerate(question.controllers)
             },
@@ -67,6 +64,7 @@ def summary_of(results: Results, question: Question) -> dict[str, Any]:
     times = {name: _times(results, question, name) for name in question.controllers}
     return {
         "question": asdict(question),
+        "basis": basis(len(question.tasks), question.seeds, len(question.controllers) - 1),
         "budgets": budgets,
         "overhead_ms": {name: float(1000.0 * (run / asked).mean()) for name, (run, asked) in times.items()},
         "run_s": {name: float(run.mean()) for name, (run, _) in times.items()},
@@ -89,27 +87,33 @@ def print_summary(console: Console, summary: dict[str, Any]) -> None:
         console.print(grid)
         _print_shown(console, part["shown"], names, budget)
         against = question["against"]
-        grid = Grid(title=f"All pairs of task and seed, {budget} trials (final choice: {question['final']})")
+        grid = Grid(
+            title=f"{len(question['tasks'])} tasks, {question['seeds']} seeds, {budget} trials "
+            f"(final choice: {question['final']})"
+        )
         for column in ("controller", "mean rank", f"ahead of {against}", "p (Wilcoxon, Holm)", "", "final choice"):
             grid.add_column(column)
         for row in sorted(part["standings"], key=lambda row: float(row["rank"])):
+            rank, wins, p_value = figures_of(row)
             verdict = ""
-            if row["p_value"] < SIGNIFICANT:
+            if row["p_value"] is not None and row["p_value"] < SIGNIFICANT:
                 verdict = "better" if row["better"] else "worse"
-            grid.add_row(
-                row["controller"],
-                f"{row['rank']:.2f} +- {row['rank_error']:.2f}",
-                f"{row['wins']:.2f}",
-                f"{row['p_value']:.2g}",
-                verdict,
-                f"{part['final_choice_gain'][row['controller']]:.2f}",
-            )
+            gain = f"{part['final_choice_gain'][row['controller']]:.2f}"
+            grid.add_row(row["controller"], rank, wins, p_value, verdict, gain)
         console.print(grid)
+    console.print(summary["basis"])
     console.print(FINAL_CHOICE)
     times = [
         f"{name} {value:.1f} ({summary['run_s'][name]:.1f} s)" for name, value in summary["overhead_ms"].items()
     ]
     console.print(f"CPU milliseconds per trial, proposal and record (seconds per run): {', '.join(times)}")
+
+
+def figures_of(standing: dict[str, Any]) -> tuple[str, str, str]:
+    """Return rank with its interval, fraction of wins, and p-value (or "-") of a standing as texts."""
+    error = "" if standing["rank_error"] is None else f" +- {standing['rank_error']:.2f}"
+    p_value = "-" if standing["p_value"] is None else f"{standing['p_value']:.2g}"
+    return f"{standing['rank']:.2f}{error}", f"{standing['wins']:.2f}", p_value
 
 
 def _print_shown(console: Console, shown: dict[str, Any], names: Sequence[str], budget: str) -> None:

@@ -16,7 +16,6 @@ from paddle_automl.benchmarks.search.grid_tables import DEVELOPED, GRIDS
 from paddle_automl.benchmarks.search.grids import grid_costs
 from paddle_automl.benchmarks.search.hub import REGISTRY
 from paddle_automl.benchmarks.search.replay import choose, controller_of, play
-from paddle_automl.benchmarks.search.statistics import holm, standings
 from paddle_automl.benchmarks.search.synthetic import Conditional, Mixed
 from paddle_automl.benchmarks.search.tables import csv_table, npz_tables
 from paddle_automl.benchmarks.search.task import Table
@@ -111,23 +110,6 @@ def test_tables_from_files(tmp_path):
         npz_tables(tmp_path / "bad.npz")
 
 
-def test_holm():
-    # Sorted 0.01, 0.02, 0.04 times 3, 2, 1, never falling.
-    assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
-    assert holm([]) == []
-
-
-def test_standings():
-    reference = np.array([1.0, 1.0, 1.0, 1.0])
-    regrets = np.column_stack([reference, [0.5, 1.0, 0.2, 2.0], [9.0, np.inf, 9.0, 9.0]])
-    same, mixed, bad = standings(["tpe", "one", "two"], regrets, reference)
-    assert (same.wins, same.p_value) == (0.5, 1.0)
-    assert mixed.wins == (2 + 0.5) / 4
-    assert bad.wins == 0.0
-    assert bad.rank == 3.0
-    assert not bad.better
-
-
 def test_wrong_words_stop_before_anything_runs(tmp_path, capsys):
     for words, message in [
         (["--tasks", "mixxed0"], "unknown task 'mixxed0'; did you mean 'mixed0'?"),
@@ -151,10 +133,13 @@ def test_the_command_prints_resumes_and_writes_a_page(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "Normalized regret after 8 trials" in printed.out
     assert "6 of 6 runs" in printed.err
+    assert "2 seeds are too few for a test" in " ".join(printed.out.split())
     content = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert len(content["runs"]) == 6
     assert content["summary"]["budgets"]["8"]["standings"][0]["controller"] == "random"
-    assert "data:image/png" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "data:image/png" in page
+    assert "2 seeds are too few for a test" in page
     assert main(words) == 0
     again = capsys.readouterr()
     assert "runs" not in again.err
