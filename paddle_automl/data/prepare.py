@@ -134,7 +134,9 @@ def _known(
     samples = data.samples
     if remembered.role == "grown":
         return grown(data, now, remembered.items, config, seed=seed, word=word)
-    return known_splits(now, lambda: names_of(samples.sources), samples.targets, remembered, config, word)
+    return known_splits(
+        now, lambda: names_of(samples.sources), samples.targets, remembered, config, word, data.content
+    )
 
 
 def _drawn(

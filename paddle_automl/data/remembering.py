@@ -71,11 +71,13 @@ def known_splits(
     remembered: Remembered,
     config: DataConfig,
     word: str,
+    read: np.ndarray,
 ) -> Known | None:
     """Return the data as they are remembered, or None where they are others, or to be split otherwise.
 
     `now` are the items as they are, without splits and names; `name_items` gives their names, which are needed
-    where something has changed alone. What has changed is logged in one line.
+    where something has changed alone. `read`, int64 ``[N]``, has the same number for items of which the same was
+    read. What has changed is logged in one line.
     """
     old = remembered.items
     if old.key != now.key or not _has_fold(old, config):
@@ -88,7 +90,10 @@ def known_splits(
         return None
     splits, folds = found.splits_of(old), found.folds_of(old)
     if remembered.role == "student":
-        splits[found.added] = _splits_of_copies(now.content[found.added], old)
+        copied = _rows_of_copies(now, old, found, read)
+        splits[found.added] = np.where(copied == NOWHERE, SPLITS.index("train"), old.splits[copied])
+        if folds is not None and old.folds is not None:
+            folds[found.added] = np.where(copied == NOWHERE, NOWHERE, old.folds[copied])
     readable_targets, usable = with_names(targets, old.target_names)
     out = _Out(of_other_splits(now, old, found), np.flatnonzero(~usable & (splits != NOWHERE)))
     for values in (splits, folds):
@@ -117,10 +122,18 @@ class _Out:
     unknown: np.ndarray
 
 
-def _splits_of_copies(content: np.ndarray, old: ItemList) -> np.ndarray:
-    """Return the splits of added items: where a copy of them is, or else for training."""
-    places = dict(zip(old.content.tolist(), old.splits.tolist(), strict=True))
-    return np.array([places.get(item, SPLITS.index("train")) for item in content.tolist()], dtype=np.int8)
+def _rows_of_copies(now: ItemList, old: ItemList, found: Match, read: np.ndarray) -> np.ndarray:
+    """Return for each added item the row of an old one of which it is a copy, int64; `NOWHERE` for others.
+
+    Copies have the same bytes, or the same is read of them.
+    """
+    known = np.flatnonzero(found.rows != NOWHERE)
+    by_bytes = dict(zip(old.content.tolist(), range(len(old)), strict=True))
+    by_reading = dict(zip(read[known].tolist(), found.rows[known].tolist(), strict=True))
+    pairs = zip(now.content[found.added].tolist(), read[found.added].tolist(), strict=True)
+    return np.array(
+        [by_bytes.get(content, by_reading.get(number, NOWHERE)) for content, number in pairs], dtype=np.int64
+    )
 
 
 def of_other_splits(now: ItemList, old: ItemList, found: Match) -> np.ndarray:

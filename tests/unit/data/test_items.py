@@ -247,13 +247,34 @@ def test_a_few_of_the_items_are_the_same_data(photos, caplog):
     assert "52 images were removed" in caplog.text
 
 
-def test_a_students_copy_of_a_test_image_is_no_training_image(photos):
+@pytest.mark.parametrize("saved_again", [False, True])
+def test_a_students_copy_of_a_test_image_is_no_training_image(photos, saved_again):
+    """Nor is one that was saved again, with other bytes."""
     first = prepare(config_of(photos), seed=3)
     tested = next(photos.rglob(min(names(first.test))))
-    shutil.copy(tested, tested.with_name("copy.png"))
+    _copy(tested, saved_again)
     student = prepare(config_of(photos), seed=3, remembered=Remembered(first.items, "student"))
     assert "copy.png" in names(student.test)
     assert "copy.png" not in names(student.train)
+
+
+@pytest.mark.parametrize("saved_again", [False, True])
+def test_a_students_copy_is_in_the_fold_of_its_original(photos, saved_again):
+    folds = {"folds": 3, "fold": 1}
+    first = prepare(config_of(photos, **folds), seed=3)
+    _copy(next(photos.rglob(min(names(first.validation)))), saved_again)
+    student = prepare(config_of(photos, **folds), seed=3, remembered=Remembered(first.items, "student", fold=1))
+    assert "copy.png" in names(student.validation)
+    assert "copy.png" not in names(student.train)
+
+
+def _copy(file, saved_again):
+    if not saved_again:
+        shutil.copy(file, file.with_name("copy.png"))
+        return
+    with Image.open(file) as image:
+        image.save(file.with_name("copy.png"), compress_level=0)
+    assert file.with_name("copy.png").read_bytes() != file.read_bytes()
 
 
 def test_with_folds_all_are_known_that_a_network_was_trained_on(photos):
