@@ -11,7 +11,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,8 @@ def _run(args: argparse.Namespace) -> None:
 
 def _kept(kept: Kept, table: Table, controller: str, share: float, trials: int, seed: int) -> dict[str, Verdict]:
     asked = {"table": table.name, "controller": controller, "share": share, "trials": trials, "seed": seed}
+    if table.likely:
+        asked |= {"likely": dict(table.likely)}
     known = kept.get(asked)
     if known is None:
         with one_blas_thread():
@@ -172,7 +174,7 @@ def _renewed(name: str, data: Path | None) -> Table:
     found = task(name, data)
     if not isinstance(found, Table):
         raise ConfigError(f"--tasks: '{name}' is not a table, whose best configurations are known")
-    return Renewed(found.name, found.choices, found.costs, found.others)
+    return Renewed(**{field.name: getattr(found, field.name) for field in fields(Table)})
 
 
 def _row(trials: int, share: float, rule: str, found: Sequence[Verdict]) -> dict[str, Any]:

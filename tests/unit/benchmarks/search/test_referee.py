@@ -1,13 +1,15 @@
 """The referee: tasks, statistics by hand, replays, the command."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from paddle_automl.benchmarks.command import main
+from paddle_automl.benchmarks.kept import Kept
+from paddle_automl.benchmarks.search import defaults
 from paddle_automl.benchmarks.search.catalogue import task, task_names
 from paddle_automl.benchmarks.search.defaults import Renewed, default_of
 from paddle_automl.benchmarks.search.foreign import Foreign, Variable
@@ -322,6 +324,21 @@ def test_searches_against_their_default(tmp_path, capsys):
     assert "is not a table" in capsys.readouterr().err
     assert main(["defaults", "--tasks", f"{tmp_path}/t.npz", "--best", "0"]) == 2
     assert "--best above 0" in capsys.readouterr().err
+
+
+def test_a_renewed_table_states_the_same_values_as_likely(monkeypatch, tmp_path):
+    expecting = replace(table(), likely={"a": "y"}, others={"size": np.ones((3, 4))})
+    monkeypatch.setattr(defaults, "task", lambda name, data: expecting)
+    renewed = defaults._renewed("small@best", None)
+    assert isinstance(renewed, Renewed)
+    assert (renewed.name, renewed.likely, renewed.others) == ("small", expecting.likely, expecting.others)
+    assert renewed.costs is expecting.costs
+    # Results of searches that expected nothing, or something else, are not theirs.
+    kept = Kept(tmp_path / "kept.json", "defaults")
+    plain = Renewed(**{field.name: getattr(table(), field.name) for field in fields(Table)})
+    for searched in (plain, renewed, replace(renewed, likely={"a": "z"}), renewed):
+        defaults._kept(kept, searched, "random", 0.5, 4, 0)
+    assert len(kept.runs) == 3
 
 
 @needs_data
