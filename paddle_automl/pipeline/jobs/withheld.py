@@ -21,10 +21,10 @@ from paddle_automl.pipeline.frozen import FeatureStore
 from paddle_automl.pipeline.jobs.base import Shared
 from paddle_automl.pipeline.jobs.learning import learnable
 from paddle_automl.pipeline.jobs.networks import goal_of_run
+from paddle_automl.pipeline.jobs.pacing import start_of
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.fitting import fit_epochs, measure_pace, with_epochs
-from paddle_automl.training.freezing import Start
 from paddle_automl.training.loop import train
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class _Withholding:
         config, work = self.config, self.work
         train_split, validation = (self._of(split, self.known) for split in self._unseen())
         data = replace(work.data, train=train_split, validation=validation)
-        start = Start(config.model.frozen_epochs, config.model.pretrained_rate, config.model.frozen_norm)
+        start = start_of(config)
         device = self.worker.device
         pace = measure_pace(work.model, data, config.training, start=start, augment=work.augment, device=device)
         recipe = fit_epochs(config.training, pace, len(data.train), seconds - (time.monotonic() - started))

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from paddle_automl.core.loading import validate
+from paddle_automl.models.network import build_network
+from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs import withheld
 from paddle_automl.pipeline.jobs.base import load_data
@@ -13,6 +15,7 @@ from paddle_automl.pipeline.jobs.withheld import choice_of, choose_score
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.export import rejection_s
 from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.freezing import Start
 
 
 def config_of(**changes) -> RunConfig:
@@ -63,6 +66,30 @@ def test_withheld_classes_are_never_trained_on(data, worker, monkeypatch):
     assert choose_score(config_of(), data, worker, 60.0) is None
     assert len(seen["train"]) == 7
     assert seen["validation"] == seen["train"]
+
+
+def test_it_is_trained_as_the_network_is(data, worker, monkeypatch, tmp_path):
+    """Among other things with the same layers of a pretrained backbone."""
+    starts = []
+
+    def train(model, given, recipe, goal, start, **options):
+        starts.append(start)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(withheld, "train", train)
+    model = config_of().model
+    weights = tmp_path / "weights.pdparams"
+    save_weights(weights, build_network(model, data.input, 10, seed=0).state_dict())
+    options = {
+        "frozen_epochs": 1,
+        "pretrained_rate": 0.5,
+        "stage_decay": 0.7,
+        "trained_stages": 1,
+        "thaw_epochs": 2,
+    }
+    given = config_of(model={**model.model_dump(), "pretrained": str(weights), "frozen_norm": True, **options})
+    choose_score(given, data, worker, 60.0)
+    assert starts == [Start(1, 0.5, True, 0.7, 1, 2)]
 
 
 def test_a_long_refit_does_not_prevent_the_choice(data, worker, monkeypatch):
