@@ -108,6 +108,7 @@ def epoch_seconds(work: Learnable, config: RunConfig, shared: Shared, worker: Wo
     )
     seconds: list[float] = []
     changes = {"epochs": 2, "patience": None, "progressive": Progressive(), "least_steps": 1}
+    timed = recipe.model_copy(update=changes)
 
     def note(epoch: int, metrics: Mapping[str, float]) -> bool:
         seconds.append(metrics["seconds"])
@@ -116,7 +117,7 @@ def epoch_seconds(work: Learnable, config: RunConfig, shared: Shared, worker: Wo
     train(
         work.model,
         small,
-        recipe.model_copy(update=changes),
+        timed,
         goal_of_run(config, data.task, shared),
         # Layers that are frozen at the start cost their full time in most epochs.
         replace(start_of(config), frozen_epochs=0, thaw_epochs=0),
@@ -128,4 +129,4 @@ def epoch_seconds(work: Learnable, config: RunConfig, shared: Shared, worker: Wo
         callbacks=callbacks_of(config, data, work.model, worker),
     )
     # Training dominates; the time of an evaluation is proportional to the size of the validation split.
-    return seconds[-1] * len(data.train) / items * recipe.epoch(len(data.train)).passes
+    return seconds[-1] * recipe.epoch(len(data.train)).steps / timed.epoch(items).steps

@@ -98,3 +98,15 @@ def test_the_data_are_read_again_only_where_they_differ(tmp_path, seen, monkeypa
     assert timed(config, larger).largest.flops > times.smallest.flops
     # Once to measure its size, once to time it.
     assert seen["loaded"] == 1 + 1 + 2
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"), [({}, 9), ({"steps_per_epoch": 2}, 2), ({"least_steps": 20}, 18), ({"least_steps": 9}, 9)]
+)
+def test_an_epoch_is_as_long_as_its_steps(tmp_path, monkeypatch, options, steps):
+    """The items that are timed are one step here, of 1 s; there are 18 items for training."""
+    monkeypatch.setattr(timing, "TIMED_BATCHES", 1)
+    config = config_of(tmp_path, training={"epochs": 3, "batch_size": 2, **options})
+    recipe = config.training
+    assert recipe.for_items(18).epoch(18).steps == steps
+    assert timed(config).smallest.epoch_s == steps
