@@ -29,16 +29,16 @@ from paddle_automl.paddle_compat.pickled_objects import Function, Maker, NoArray
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _TENSOR = "torch._utils._rebuild_tensor_v2"
-_BFLOAT16 = np.dtype("<u2")
-"""Stands for bfloat16, which numpy does not have; no storage is read that holds such integers."""
 _DTYPES = {
     "torch.FloatStorage": "<f4",
     "torch.DoubleStorage": "<f8",
     "torch.HalfStorage": "<f2",
     "torch.LongStorage": "<i8",
     "torch.IntStorage": "<i4",
-    "torch.BFloat16Storage": _BFLOAT16,
+    "torch.BFloat16Storage": "<u2",
 }
+_BFLOAT16 = np.dtype(_DTYPES["torch.BFloat16Storage"])
+"""Stands for bfloat16, which numpy does not have; no storage of such integers is read."""
 _PARAMETER = "torch._utils._rebuild_parameter"
 _MOST_AXES = 16
 _MOST_FILES = 100_000
