@@ -40,6 +40,15 @@ def parameter_kinds(model: nn.Layer) -> dict[str, Kind]:
     return {**kinds, **{f"backbone.{name}": kind for name, kind in chosen.items()}}
 
 
+def scale_free_kernels(model: nn.Layer) -> frozenset[str]:
+    """Return the names of the kernels whose scale has no effect: a normalization follows (`LayerFactory.conv`)."""
+    return frozenset(
+        f"{path}.weight"
+        for path, layer in model.named_sublayers(include_self=True)
+        if getattr(layer, "scale_free", False)
+    )
+
+
 def kind_of(parameter: Tensor) -> Kind:
     """Return the kind that follows from the number of axes alone."""
     axes = len(parameter.shape)

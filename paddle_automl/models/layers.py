@@ -62,6 +62,7 @@ class LayerFactory:
         dilation: int = 1,
         bias: bool | None = None,
         same: bool = False,
+        normalized: bool = False,
     ) -> nn.Layer:
         """Return a convolution padded so that a stride of 1 keeps the size (odd `kernel`, of both sides or a pair).
 
@@ -69,13 +70,14 @@ class LayerFactory:
         even side only after the map (padding SAME).
 
         By default it has a bias only if no normalization follows: before one, a bias has no effect, and adding it
-        takes half as long as the convolution itself on a CPU.
+        takes half as long as the convolution itself on a CPU. `normalized` says that a normalization is all that
+        sees its outputs, so that their scale has no effect (`kinds.scale_free_kernels`).
         """
         bias = not self.norm_kind.normalizes if bias is None else bias
         high, wide = (kernel, kernel) if isinstance(kernel, int) else kernel
         padding = dilation * (high // 2) if high == wide else [dilation * (high // 2), dilation * (wide // 2)]
         weight = ParamAttr(initializer=self._initializer.make(in_channels // groups * high * wide))
-        return fast.Conv2D(
+        made = fast.Conv2D(
             in_channels,
             out_channels,
             kernel,
@@ -86,6 +88,8 @@ class LayerFactory:
             weight_attr=weight,
             bias_attr=None if bias else False,
         )
+        made.scale_free = normalized and self.norm_kind.normalizes
+        return made
 
     def conv1d(self, in_channels: int, out_channels: int, kernel: int, *, padding: int) -> nn.Layer:
         """Return a convolution over time without bias: [N, in_channels, L] -> [N, out_channels, L'].
@@ -140,7 +144,7 @@ class LayerFactory:
     ) -> nn.Layer:
         """Return convolution, normalization and, unless `activation` is False, activation."""
         return ConvNormAct(
-            self.conv(in_channels, out_channels, kernel, stride=stride, groups=groups, same=same),
+            self.conv(in_channels, out_channels, kernel, stride=stride, groups=groups, same=same, normalized=True),
             self.norm(out_channels),
             self.activation() if activation else None,
         )

@@ -9,7 +9,7 @@ import paddle
 from paddle import Tensor, nn
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.models.kinds import BESIDE_OPTIMIZER, Kind, kind_of, parameter_kinds
+from paddle_automl.models.kinds import BESIDE_OPTIMIZER, Kind, kind_of, parameter_kinds, scale_free_kernels
 from paddle_automl.tasks.base import Task
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.losses.base import LOSSES, Loss, loss_for
@@ -29,7 +29,7 @@ def build_optimizer(
     kind. Weight decay applies to parameters with two axes or more: kernels and weights, not
     biases and scales. Raises ConfigError if the optimizer's options do not fit the network.
     """
-    kinds, loaded = parameter_kinds(model), loaded or {}
+    kinds, scale_free, loaded = parameter_kinds(model), scale_free_kernels(model), loaded or {}
     groups: dict[tuple[float, bool], list[tuple[str, Tensor]]] = {}
     for name, parameter in model.named_parameters():
         if parameter.stop_gradient or kinds.get(name) in BESIDE_OPTIMIZER:
@@ -49,6 +49,7 @@ def build_optimizer(
                 rate=rate,
                 decayed=decayed,
                 kinds=own,
+                scale_free=[name in scale_free for name, _ in named],
                 factors=[getattr(config.rates, kind) * options.unit(kind, config.batch_size) for kind in own],
             )
         )

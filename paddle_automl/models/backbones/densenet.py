@@ -96,7 +96,7 @@ class _DenseLayer(nn.Layer):
         if config.bottleneck:
             steps += [
                 layers.norm_act(in_channels),
-                layers.conv(in_channels, inner, 1),
+                layers.conv(in_channels, inner, 1, normalized=True),
                 layers.dropout(config.dropout),
             ]
         steps += [layers.norm_act(inner), layers.conv(inner, config.growth, 3), layers.dropout(config.dropout)]

@@ -167,9 +167,12 @@ class _Block(nn.Layer):
         self.shortcut: nn.Layer | None = None
         if self.pre:
             self.first = layers.norm_act(in_channels)
-            steps = [layers.conv(plan[0][1], plan[0][2], plan[0][0], stride=plan[0][3])]
-            for size, inner, outer, step in plan[1:]:
-                steps += [layers.norm_act(inner), layers.conv(inner, outer, size, stride=step)]
+            steps = []
+            for index, (size, inner, outer, step) in enumerate(plan):
+                steps += [layers.norm_act(inner)] if index else []
+                # The sum after the last one is not normalized.
+                followed = index < len(plan) - 1
+                steps.append(layers.conv(inner, outer, size, stride=step, normalized=followed))
             if projected:
                 self.shortcut = layers.conv(in_channels, out_channels, 1, stride=stride)
         else:

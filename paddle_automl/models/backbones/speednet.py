@@ -135,7 +135,7 @@ class _Group(nn.Layer):
     def __init__(self, layers: LayerFactory, in_channels: int, width: int, depth: int, *, round_up: bool) -> None:
         super().__init__()
         self.convs = nn.LayerList(
-            [layers.conv(width if index else in_channels, width, 3) for index in range(depth)]
+            [layers.conv(width if index else in_channels, width, 3, normalized=True) for index in range(depth)]
         )
         self.pool = layers.max_pool(2, ceil_mode=round_up)
         self.norms = nn.LayerList([_without_scale(layers.norm(width)) for _ in range(depth)])

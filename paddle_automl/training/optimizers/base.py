@@ -32,6 +32,8 @@ class ParameterGroup:
     """Kind of each parameter; by default it follows from the number of axes."""
     factors: Sequence[float] = ()
     """Factor of the learning rate of each parameter in addition to `rate`; by default 1."""
+    scale_free: Sequence[bool] = ()
+    """Whether the scale of each parameter has no effect, as a normalization follows; by default it has one."""
 
     def __iter__(self) -> Iterator[tuple[Tensor, Kind, float]]:
         """Yield each parameter with its kind and its factor of the learning rate."""

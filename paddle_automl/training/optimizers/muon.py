@@ -68,7 +68,7 @@ class Muon(Optimizer):
         iterations: int = Field(5, ge=1, le=20)
         """Newton-Schulz iterations of a step."""
         normalize_kernels: bool = False
-        """Rescale each kernel to the norm sqrt(out) before its step; only for networks with normalization."""
+        """Rescale each kernel that a normalization follows to the norm sqrt(out) before its step."""
         units: Units = "step"
         """Unit of the rates. step: those of a step on the mean loss. decoupled: a step has sqrt(batch_size / 2000)
         of learning_rate, and as with momentum batch_size / (1024 (1 + 1 / (1 - descent_momentum))) of
@@ -103,13 +103,22 @@ class Muon(Optimizer):
             if kinds[parameter.name] not in ORTHOGONAL:
                 # Paddle knows one learning rate, which the schedule sets.
                 parameter.optimize_attr["learning_rate"] *= self.config.descent_rate / self.config.learning_rate
-        return _Muon(self.config, kinds, decay=decay_by_name(groups, self.config.weight_decay), **options)
+        rescaled = {
+            parameter.name
+            for group in groups
+            for parameter, free in zip(group.parameters, group.scale_free, strict=False)
+            if free and self.config.normalize_kernels
+        }
+        decay = decay_by_name(groups, self.config.weight_decay)
+        return _Muon(self.config, kinds, rescaled, decay=decay, **options)
 
 
 class _Muon(RuleOptimizer):
-    def __init__(self, config: Muon.Config, kinds: Mapping[str, Kind], **options: Any) -> None:
+    def __init__(
+        self, config: Muon.Config, kinds: Mapping[str, Kind], rescaled: Collection[str], **options: Any
+    ) -> None:
         super().__init__(**options)
-        self._config, self._kinds = config, kinds
+        self._config, self._kinds, self._rescaled = config, kinds, rescaled
 
     def update(self, name: str, parameter: Tensor, gradient: Tensor, rate: Tensor, *states: Tensor) -> None:
         config, (velocity,) = self._config, states
@@ -120,7 +129,7 @@ class _Muon(RuleOptimizer):
         step = gradient + velocity * momentum
         if orthogonal:
             step = _orthogonal_step(step, config.iterations)
-        if kind == "kernel" and config.normalize_kernels:
+        if name in self._rescaled:
             parameter.multiply_(math.sqrt(parameter.shape[0]) / _norm(parameter).clip(min=1e-7))
         if decay := self.decay.get(name, 0.0):
             step += parameter * decay

@@ -9,6 +9,9 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
+from paddle_automl.models.config import ModelConfig
+from paddle_automl.models.kinds import parameter_kinds, scale_free_kernels
+from paddle_automl.models.network import build_network
 from paddle_automl.testing.optimizers import parameter, step
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.learner import Learner
@@ -17,6 +20,15 @@ from paddle_automl.training.optimizers.base import OPTIMIZERS, ParameterGroup
 from paddle_automl.training.optimizers.muon import orthogonal
 from paddle_automl.training.recipe import build_optimizer
 from tests.unit.training.optimizer_steps import GRADIENTS, START, build, newton_schulz
+
+RESCALED = [
+    ({"name": "speednet", "width": 0.0625}, True),
+    ({"name": "resnet", "width": 4, "blocks": [1, 1]}, True),
+    ({"name": "mobilenet_v3", "width": 8, "blocks": [1, 1]}, False),
+    ({"name": "vit", "width": 8, "heads": 2, "depth": 1}, False),
+    ({"name": "resnet", "width": 4, "blocks": [1, 1], "order": "pre"}, False),
+    ({"name": "densenet", "growth": 4, "layers": [1, 1]}, False),
+]
 
 
 class TestScheduleFree:
@@ -104,9 +116,30 @@ class TestMuon:
 
     def test_kernels_are_brought_to_their_norm(self):
         kernel = parameter(np.random.default_rng(2).normal(size=(4, 2, 3, 3)))
-        optimizer = build("muon", [ParameterGroup([kernel])], learning_rate=1e-6, normalize_kernels=True)
+        group = ParameterGroup([kernel], scale_free=[True])
+        optimizer = build("muon", [group], learning_rate=1e-6, normalize_kernels=True)
         step(optimizer, [kernel], [np.ones((4, 2, 3, 3))])
         assert float(kernel.norm()) == pytest.approx(2.0, rel=1e-4)
+
+    @pytest.mark.parametrize(("backbone", "all_of_them"), RESCALED)
+    def test_only_kernels_without_a_scale_are_rescaled(self, digits, backbone, all_of_them):
+        """Others would change the network: loaded weights would be lost in the first step."""
+        model = build_network(validate(ModelConfig, {"backbone": backbone}), digits.input, 10, seed=0)
+        free = scale_free_kernels(model)
+        kernels = {name for name, kind in parameter_kinds(model).items() if kind == "kernel"}
+        assert (free == kernels - {"backbone.whiten.weight"}) == all_of_them
+        muon = {"name": "muon", "normalize_kernels": True, "learning_rate": 1e-9, "descent_rate": 1e-9}
+        optimizer = build_optimizer(model, config(optimizer=muon))
+        images = paddle.to_tensor(next(digits.train.batches(8)).inputs["image"])
+        model.train()
+        before = model(images)
+        before.sum().backward()
+        optimizer.step()
+        with paddle.no_grad():
+            np.testing.assert_allclose(model(images).numpy(), before.numpy(), atol=2e-4)
+        for name in free:
+            kernel = model.state_dict()[name]
+            assert float(kernel.square().sum()) == pytest.approx(kernel.shape[0], rel=1e-4)
 
 
 def test_own_rules_step_float32_copies_of_low_precision():
