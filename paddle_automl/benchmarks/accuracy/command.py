@@ -20,6 +20,8 @@ from paddle_automl.benchmarks.deadlines.measure import LAST_LINES, result_of, su
 from paddle_automl.benchmarks.kept import Kept
 from paddle_automl.benchmarks.training.command import screen, tell
 from paddle_automl.core.errors import BundleError, ConfigError, SearchFailedError
+from paddle_automl.core.files import digest
+from paddle_automl.core.loading import parse_overrides, read_config
 from paddle_automl.core.runtime import processor_name
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -30,17 +32,19 @@ SUMMARY = (
 DESCRIPTION = """From the start of the command to the verified bundle. Each seed has its own random splits, unless
 the data set gives them, and its own trials. With --folds the test splits are the parts of a folder of images, so
 that each image is tested once. The machine should be idle. With --json results are kept, and searches
-that are already there are not run again."""
+that are already there are not run again while their configuration says the same."""
 
 
 @dataclass(frozen=True)
 class TimedSearch:
     """One search: a configuration with changes (``key=value``), a budget in minutes, and a seed.
 
-    With `folds` its test split is part number `seed` of as many of the images in `root`.
+    `content` is a hash of what the configuration says, with its bases and changes. With `folds` its test split is
+    part number `seed` of as many of the images in `root`.
     """
 
     config: str
+    content: str
     changes: tuple[str, ...]
     minutes: float
     seed: int
@@ -152,14 +156,19 @@ def searches(
         raise ConfigError(f"accuracy: there is no configuration {config}")
     if seeds < 1 or min(minutes) <= 0:
         raise ConfigError("accuracy: --seeds must be at least 1 and --minutes more than 0")
-    absolute, given = str(file.resolve()), tuple(changes)
-    if folds is None:
-        return [TimedSearch(absolute, given, budget, seed) for budget in sorted(minutes) for seed in range(seeds)]
-    if folds < 2:
-        raise ConfigError("accuracy: --folds must be at least 2")
-    root = str(root_of(absolute, given))
-    parts = range(folds)
-    return [TimedSearch(absolute, given, budget, part, folds, root) for budget in sorted(minutes) for part in parts]
+    absolute, given, root = str(file.resolve()), tuple(changes), None
+    # What the file says, not its name: the same name may say something else by the next run.
+    content = digest(read_config(absolute, parse_overrides(given))[0])
+    if folds is not None:
+        if folds < 2:
+            raise ConfigError("accuracy: --folds must be at least 2")
+        root = str(root_of(absolute, given))
+    parts = range(seeds if folds is None else folds)
+    return [
+        TimedSearch(absolute, content, given, budget, part, folds, root)
+        for budget in sorted(minutes)
+        for part in parts
+    ]
 
 
 def print_figures(console: Console, found: list[tuple[TimedSearch, dict[str, Any]]]) -> None:

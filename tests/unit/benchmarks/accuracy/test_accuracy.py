@@ -63,6 +63,27 @@ def test_means_over_seeds_and_results_that_are_kept(words, capsys):
     assert failed["test"] is None
 
 
+def test_results_are_kept_for_what_a_configuration_says(words):
+    config, kept = Path(words[2]), Path(words[-1])
+
+    def runs():
+        assert main([*words, "--seeds", "1"]) == 0
+        return len(json.loads(kept.read_text(encoding="utf-8"))["runs"])
+
+    assert runs() == 1
+    # Another spelling is the same configuration.
+    config.write_text("# nothing is set\n{}\n", encoding="utf-8")
+    assert runs() == 1
+    config.write_text("training: {batch_size: 8}\n", encoding="utf-8")
+    assert runs() == 2
+    base = config.with_name("base.yaml")
+    base.write_text("training: {batch_size: 8}\n", encoding="utf-8")
+    config.write_text("_base_: base.yaml\n", encoding="utf-8")
+    assert runs() == 2
+    base.write_text("training: {batch_size: 16}\n", encoding="utf-8")
+    assert runs() == 3
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [(["-c", "nowhere.yaml"], "no configuration nowhere.yaml"), (["--seeds", "0"], "at least 1")],
