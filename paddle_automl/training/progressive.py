@@ -28,8 +28,8 @@ class Progressive(Section):
     """Number of cheap epochs at the start; 0 for none. Best not more than the epochs of the scheduler's first
     rung."""
     data_fraction: float = Field(0.5, gt=0, le=1)
-    """Fraction of the training items that each of these epochs uses, drawn again for each epoch; at least one
-    batch."""
+    """Fraction of the training items, and of `steps_per_epoch`, that each of these epochs uses, drawn again for
+    each epoch; at least one batch."""
     resolution: float = Field(1.0, gt=0, le=1)
     """Factor of the images' height and width in these epochs. Validation always uses the full size, so accuracy is
     lower until a network has trained at it, and by a different amount for each network."""

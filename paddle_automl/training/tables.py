@@ -22,7 +22,7 @@ TINY = 1e-8
 class TablesConfig(Section):
     """Adam over the rows that a batch uses (lazy Adam), for tables of words and n-grams.
 
-    The learning-rate schedule and `clip_global_norm` apply, weight decay does not.
+    The learning-rate schedule and `clip_global_norm` apply; weight decay, `l1`, `rates` and `ends` do not.
     """
 
     learning_rate: float = Field(0.01, gt=0)
