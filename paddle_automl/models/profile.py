@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import paddle
@@ -12,6 +13,9 @@ from paddle import Tensor, nn
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models.whitening import Whitening
 from paddle_automl.paddle_compat.modes import evaluating
+
+if TYPE_CHECKING:
+    from paddle_automl.models.network import Network
 
 COUNTED = nn.Conv1D | nn.Conv2D | nn.Linear | Whitening
 """Layers whose multiply-accumulates are counted."""
@@ -56,6 +60,15 @@ def profile(model: nn.Layer, specs: Sequence[TensorSpec]) -> Profile:
     parameters = sum(int(np.prod(p.shape)) for p in model.parameters() if not p.stop_gradient)
     numbers = sum(int(np.prod(tensor.shape)) for tensor in model.state_dict().values())
     return Profile(parameters, total, numbers * 4 / 1e6)
+
+
+def flops_of_step(model: Network, specs: Sequence[TensorSpec], batch_size: int) -> int:
+    """Return the multiply-accumulates of the forward pass of a training step, which sees one view of each item."""
+    views, model.test_time_augmentation = model.test_time_augmentation, "none"
+    try:
+        return profile(model, specs).flops * batch_size
+    finally:
+        model.test_time_augmentation = views
 
 
 def operations(layer: nn.Layer, output: Tensor) -> int:

@@ -11,7 +11,7 @@ import paddle
 from paddle import Tensor
 
 from paddle_automl.models.network import Network
-from paddle_automl.models.profile import profile
+from paddle_automl.models.profile import flops_of_step
 from paddle_automl.tasks.base import Task
 from paddle_automl.training.averaging import EpochMean
 from paddle_automl.training.callback import Callback, ForwardPass
@@ -111,7 +111,7 @@ class Learner:
             codes=(data.train if split is None else split).codes,
             start=start or Start(),
             device=device,
-            step_flops=profile(model, data.specs).flops * config.batch_size,
+            step_flops=flops_of_step(model, data.specs, config.batch_size),
             callbacks=callbacks,
         )
 

@@ -6,7 +6,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.inputs.base import UNKNOWN_AXIS, TensorSpec
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
-from paddle_automl.models.profile import profile
+from paddle_automl.models.profile import flops_of_step, profile
 from paddle_automl.testing.backbones import image_input
 
 
@@ -43,6 +43,15 @@ def test_the_model_is_left_as_it_was():
     assert model.training
     assert not model.backbone.stem.training
     assert all((tensor.numpy() == before[name]).all() for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("views", ["none", "mirror_and_shifts"])
+def test_a_step_sees_one_view(views):
+    given = image_input(1, 8, 8)
+    model = build_network(validate(ModelConfig, {"test_time_augmentation": views}), given, 3, seed=0)
+    plain = build_network(validate(ModelConfig, {}), given, 3, seed=0)
+    assert flops_of_step(model, given.specs, 7) == 7 * profile(plain, given.specs).flops
+    assert (profile(model, given.specs) == profile(plain, given.specs)) == (views == "none")
 
 
 def test_several_arrays_and_open_axes():
