@@ -143,8 +143,8 @@ def check_chain(config: RunConfig, candidates: Iterable[RunConfig], data: Prepar
             found = "; ".join(f"{other}: {error}" for other, error in errors.items())
             logger.warning("compression.steps: does not fit every backbone of the search space: %s", found)
             return
-    if errors:
-        raise next(iter(errors.values()))
+    for error in errors.values():
+        raise error if isinstance(error, ConfigError) else ConfigError(f"compression.steps: {error}")
 
 
 def _as_many(network: TrainedNetwork, count: int) -> list[TrainedNetwork]:

@@ -118,28 +118,6 @@ def test_the_check_names_every_candidate_that_cannot_be_built(executor, tmp_path
     assert facts.inputs[0].shape == (1, 8, 8)
 
 
-def checked(executor, tmp_path, steps, *others, **changes) -> CheckResult:
-    config = settled(config_of(compression={"steps": steps, **changes}), executor)
-    candidates = tuple((f"option {i}", other) for i, other in enumerate(others))
-    request = CheckRequest(config, candidates, shared_of(config))
-    return call(executor, job_of("check", request, tmp_path / "log", config), CheckResult)
-
-
-def test_a_chain_after_the_search_is_checked_before_it(executor, tmp_path):
-    with pytest.raises(
-        ConfigError, match=r"^compression\.steps\.1: quantize_post\.skip: no layer is called 'no\*'"
-    ):
-        checked(executor, tmp_path, ["prune_filters", {"name": "quantize_post", "skip": ["no*"]}])
-    # Trials that do not exist yet may teach.
-    best = {"name": "distill", "best_trials": 3, "teacher": []}
-    fits = {"name": "quantize_post", "skip": ["backbone.stem*"]}
-    assert checked(executor, tmp_path, [best, fits]).notes == ()
-    other = config_of(model={"backbone": "mobilenet"})
-    only_there = {"name": "quantize_post", "skip": ["backbone.stages.2*"]}
-    (note,) = checked(executor, tmp_path, [only_there], other).notes
-    assert note.startswith("compression.steps: does not fit every backbone of the search space: resnet: ")
-
-
 def test_a_job_ends_at_its_deadline(executor, tmp_path):
     config = settled(config_of(), executor)
     request = TimeRequest(config, (("one", config),), shared_of(config))
