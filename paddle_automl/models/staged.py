@@ -113,6 +113,10 @@ def halved(size: Size) -> Size:
     return (size[0] + 1) // 2, (size[1] + 1) // 2
 
 
+StemEnd = Literal["convolution", "normalization", "activation"]
+"""The last of the layers of a first convolution; those before it come too."""
+
+
 class Stem(nn.Layer):
     """First convolution, with the downsampling that large images need; `size` is that of its output."""
 
@@ -123,7 +127,7 @@ class Stem(nn.Layer):
         in_channels: int,
         layers: LayerFactory,
         image_size: Size,
-        activated: bool = True,
+        end: StemEnd = "activation",
     ) -> None:
         super().__init__()
         side = min(image_size)
@@ -135,10 +139,11 @@ class Stem(nn.Layer):
                 f"{KEY}.stem_stride: {stride}{' and stem_pool' if pool else ''} leave no pixel of an image of "
                 f"{image_size[0]} x {image_size[1]} pixels; use auto or a larger data.input.size"
             )
-        if activated:
-            self.conv = layers.conv_norm_act(in_channels, config.width, kernel, stride=stride)
-        else:
+        if end == "convolution":
             self.conv = layers.conv(in_channels, config.width, kernel, stride=stride)
+        else:
+            activated = end == "activation"
+            self.conv = layers.conv_norm_act(in_channels, config.width, kernel, stride=stride, activation=activated)
         self.pool = layers.max_pool(3, stride=2, padding=1) if pool else None
         size: Size = (-(-image_size[0] // stride), -(-image_size[1] // stride))
         self.size = halved(size) if pool else size
@@ -193,7 +198,7 @@ class Staged(ImageBackbone):
             in_channels=in_channels,
             layers=layers,
             image_size=image_size,
-            activated=self._activated_stem(config),
+            end=self._stem_end(config),
         )
         depths: Sequence[int] = getattr(config, self.depth)
         strides = stage_strides(config, len(depths), self.stem.size)
@@ -244,7 +249,7 @@ class Staged(ImageBackbone):
         return None
 
     @classmethod
-    def _activated_stem(cls, config: Any) -> bool:
-        """Return whether normalization and activation follow the first convolution."""
+    def _stem_end(cls, config: Any) -> StemEnd:
+        """Return what the first convolution ends with."""
         del config
-        return True
+        return "activation"

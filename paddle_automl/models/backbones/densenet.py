@@ -62,7 +62,7 @@ class DenseNet(ImageBackbone):
     def __init__(self, config: Config, *, in_channels: int, layers: LayerFactory, image_size: Size) -> None:
         nn.Layer.__init__(self)
         count = len(config.layers)
-        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size, activated=False)
+        self.stem = Stem(config, in_channels=in_channels, layers=layers, image_size=image_size, end="convolution")
         strides = stage_strides(config, count, self.stem.size)
         check_final_size(layers, final_size(self.stem.size, strides))
         self.transitions, self.blocks = nn.LayerList(), nn.LayerList()

@@ -12,7 +12,7 @@ from paddle_automl.core.schema import Sequence
 from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
-from paddle_automl.models.staged import Place, Staged, StagedConfig
+from paddle_automl.models.staged import Place, Staged, StagedConfig, StemEnd
 
 Operation = Literal["conv_3x3", "conv_1x1", "avg_pool_3x3", "skip", "none"]
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -66,9 +66,9 @@ class NasBench201(Staged):
         return nn.Sequential(_Reduction(layers, place), cell)
 
     @classmethod
-    def _activated_stem(cls, config: Config) -> bool:
+    def _stem_end(cls, config: Config) -> StemEnd:
         # The operations begin with the activation, and skips pass on values of both signs.
-        return False
+        return "normalization"
 
 
 class _Cell(nn.Layer):

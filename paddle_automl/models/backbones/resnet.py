@@ -15,7 +15,7 @@ from paddle_automl.models.imagenet import of_paddle
 from paddle_automl.models.kernels import layers as fast
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.published import Published, Renaming
-from paddle_automl.models.staged import Place, Staged, StagedConfig
+from paddle_automl.models.staged import Place, Staged, StagedConfig, StemEnd
 
 _PUBLISHED: dict[str, Any] = {
     "stem_kernel": 7,
@@ -146,8 +146,8 @@ class ResNet(Staged):
         return width * EXPANSION if config.bottleneck else width
 
     @classmethod
-    def _activated_stem(cls, config: Config) -> bool:
-        return config.order == "post"
+    def _stem_end(cls, config: Config) -> StemEnd:
+        return "activation" if config.order == "post" else "convolution"
 
 
 class _Block(nn.Layer):

@@ -58,6 +58,16 @@ def test_a_residual_block_stands_between_stages():
     assert model.backbone(paddle.zeros([1, 1, 8, 8])).shape == [1, 16, 4, 4]
 
 
+def test_the_stem_ends_with_a_normalization():
+    """As in the paper's skeleton: skips and the first sums carry normalized maps of both signs."""
+    backbone = build(name="nas_bench_201", width=8, cells=[1]).backbone
+    backbone.train()
+    maps = backbone.stem(paddle.to_tensor(5 + np.random.default_rng(0).normal(size=(8, 1, 8, 8)).astype("float32")))
+    np.testing.assert_allclose(maps.mean([0, 2, 3]).numpy(), 0, atol=1e-4)
+    np.testing.assert_allclose(maps.std([0, 2, 3], unbiased=False).numpy(), 1, atol=1e-2)
+    assert (maps.numpy() < 0).any()
+
+
 def test_the_wrong_number_of_edges_is_refused():
     with pytest.raises(ConfigError, match=r"backbone\.edges: .* at least 6 items"):
         build(name="nas_bench_201", edges=["skip"] * 5)
