@@ -152,4 +152,6 @@ def _float32(tensor: Tensor) -> Tensor:
 
 def _attention(feature_map: Tensor) -> Tensor:
     flat = feature_map.square().sum(axis=1).flatten(1)
-    return flat / (paddle.sqrt(flat.square().sum(axis=-1, keepdim=True)) + 1e-8)
+    # Clipped, as the derivative of a root is infinite at 0, which a map after a ReLU may be everywhere.
+    norm = flat.square().sum(axis=-1, keepdim=True).clip(min=1e-16).sqrt()
+    return flat / (norm + 1e-8)

@@ -14,6 +14,7 @@ from paddle import nn
 from paddle_automl.compression.base import STEPS
 from paddle_automl.compression.context import TrainedNetwork, tensors
 from paddle_automl.compression.distillation import Distillation, DistillationConfig, soft_label_loss
+from paddle_automl.compression.hints import _attention
 from paddle_automl.compression.maps import map_points
 from paddle_automl.compression.teachers import BundleTeacher, Ensemble, NetworkTeacher, find_teacher
 from paddle_automl.core.errors import ConfigError
@@ -253,3 +254,18 @@ class Plus(nn.Layer):
 
     def forward(self, x):
         return x + self.values
+
+
+def test_attention_of_a_map_of_zeros_has_a_finite_gradient():
+    """A ReLU may leave nothing of an item."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2, 3, 4, 4)).astype("float32")
+    values[0] = -1.0
+    before = paddle.to_tensor(values, stop_gradient=False)
+    found = _attention(nn.functional.relu(before))
+    (found - tensor(rng.uniform(size=(2, 16)).astype("float32"))).square().mean().backward()
+    gradient = before.grad.numpy()
+    assert np.isfinite(gradient).all()
+    assert not gradient[0].any()
+    assert gradient[1].any()
+    np.testing.assert_allclose(found.square().sum(axis=1).numpy(), [0, 1], atol=1e-5)
