@@ -27,6 +27,7 @@ from paddle_automl.deployment.create import check_needs
 from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.paddlex import check_wanted
 from paddle_automl.models.network import build_network
+from paddle_automl.models.profile import flops_of_step
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import (
     Shared,
@@ -143,8 +144,9 @@ def check_chain(config: RunConfig, candidates: Iterable[RunConfig], data: Prepar
             found = "; ".join(f"{other}: {error}" for other, error in errors.items())
             logger.warning("compression.steps: does not fit every backbone of the search space: %s", found)
             return
-    for error in errors.values():
-        raise error if isinstance(error, ConfigError) else ConfigError(f"compression.steps: {error}")
+    if errors:
+        first = next(iter(errors.values()))
+        raise first if isinstance(first, ConfigError) else ConfigError(f"compression.steps: {first}")
 
 
 def _as_many(network: TrainedNetwork, count: int) -> list[TrainedNetwork]:
@@ -171,7 +173,7 @@ def try_out(candidate: RunConfig, config: RunConfig, data: PreparedData, worker:
         beside=[parameter for callback in callbacks for parameter in callback.parameters()],
     )
     check_resolution(model, data.input, training.progressive)
-    Precision(training.amp, worker.device, work.profile.flops * training.batch_size)
+    Precision(training.amp, worker.device, flops_of_step(model, data.specs, training.batch_size))
     batch = next(data.train.batches(2, rng=np.random.default_rng(0), augment=work.augment))
     model.eval()
     with paddle.no_grad():
