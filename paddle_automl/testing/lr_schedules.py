@@ -47,12 +47,13 @@ class LrScheduleContract:
         assert fine[::2] == pytest.approx(self.factors(plugin, steps_per_epoch=4))
 
     def test_warm_up_is_linear_and_complete_and_the_course_begins_after_it(self, plugin: type[LrSchedule]) -> None:
-        """The option warmup_epochs works for every schedule."""
+        """The option warmup_epochs works for every schedule, and nothing falls or leaps where it ends."""
         values = self.factors(plugin, warmup_epochs=2)
-        assert values[:8] == pytest.approx([step / 8 for step in range(1, 9)])
+        first = values[8]
+        assert values[:8] == pytest.approx([first * step / 8 for step in range(1, 9)])
         assert values[8:] == pytest.approx(self.factors(plugin, epochs=8))
-        assert self.factors(plugin, warmup_epochs=0.5)[:2] == pytest.approx([1 / 2, 1])
-        assert self.factors(plugin, epochs=1, steps_per_epoch=1, warmup_epochs=1) == [1.0]
+        assert self.factors(plugin, warmup_epochs=0.5)[:2] == pytest.approx([first / 2, first])
+        assert self.factors(plugin, epochs=1, steps_per_epoch=1, warmup_epochs=1) == pytest.approx([first])
 
     def test_options_are_described(self, plugin: type[LrSchedule]) -> None:
         """Class and options have a docstring."""

@@ -55,6 +55,9 @@ def test_by_hand():
 def test_triangle_and_one_cycle_by_hand():
     values = factors("triangle", epochs=1, steps_per_epoch=8, start=0.2, peak=0.5, final=0.2)
     assert values == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 0.8, 0.6, 0.4])
+    # Warm-up rises to where they begin, not to the full rate and down again.
+    values = factors("triangle", epochs=2, steps_per_epoch=4, start=0.2, peak=0.5, final=0.2, warmup_epochs=1)
+    assert values == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.2, 0.6, 1.0, 0.6])
     values = factors("one_cycle", epochs=1, steps_per_epoch=8, start=0.2, peak=0.25, final=0.1)
     down = [0.1 + 0.9 * (1 + math.cos(math.pi * step / 6)) / 2 for step in range(6)]
     assert values == pytest.approx([0.2, 0.6, *down])

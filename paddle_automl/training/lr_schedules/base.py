@@ -14,7 +14,8 @@ class LrScheduleConfig(PluginConfig):
     """Options that every schedule has."""
 
     warmup_epochs: float = Field(0.0, ge=0)
-    """Epochs in which the rate grows linearly to its full value, step by step."""
+    """Epochs in which the rate grows linearly, step by step, to the one with which the schedule begins: the full
+    one, or for triangle and one_cycle `start` of it."""
 
 
 class LrSchedule(ABC):
@@ -32,9 +33,9 @@ class LrSchedule(ABC):
         self.warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), self.steps)
 
     def factor(self, step: float) -> float:
-        """Return the factor of step `step`: (step + 1) / warm-up steps, then `after_warmup`."""
+        """Return the factor of step `step`: (step + 1) / warm-up steps of `first`, then `after_warmup`."""
         if step < self.warmup_steps:
-            return min((step + 1) / self.warmup_steps, 1.0)
+            return self.first * min((step + 1) / self.warmup_steps, 1.0)
         return self.after_warmup((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1))
 
     def observe(self, merit: float) -> None:
@@ -44,6 +45,11 @@ class LrSchedule(ABC):
         validation; times -1 if smaller values are better.
         """
         del merit
+
+    @property
+    def first(self) -> float:
+        """The factor to which the rate grows in warm-up."""
+        return self.after_warmup(0.0)
 
     @abstractmethod
     def after_warmup(self, progress: float) -> float:

@@ -46,5 +46,10 @@ class Plateau(LrSchedule):
         if self._waited > self.config.patience:
             self._factor, self._waited = max(self._factor * self.config.gamma, self.config.final), 0
 
+    @property
+    def first(self) -> float:
+        """The full rate, whatever was observed meanwhile."""
+        return 1.0
+
     def after_warmup(self, progress: float) -> float:  # noqa: D102
         return self._factor
