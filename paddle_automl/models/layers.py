@@ -7,6 +7,7 @@ layer: it asks the factory. So another implementation of such a layer applies to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from paddle import ParamAttr, Tensor, nn
 
@@ -40,7 +41,6 @@ class LayerFactory:
         *,
         blank: bool = False,
     ) -> None:
-        self._given = norm, initializer
         self._activation = ACTIVATIONS[activation]()
         self.norm_kind: Norm = NORMS[norm.name](norm)
         self._initializer = INITIALIZERS[initializer]()
@@ -49,7 +49,9 @@ class LayerFactory:
 
     def with_activation(self, activation: str) -> LayerFactory:
         """Return a factory that makes the same layers with another activation."""
-        return LayerFactory(activation, *self._given)
+        made = copy(self)
+        made._activation = ACTIVATIONS[activation]()
+        return made
 
     def conv(
         self,

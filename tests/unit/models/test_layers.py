@@ -3,6 +3,7 @@ import paddle
 import pytest
 from paddle import nn
 
+from paddle_automl.models.embedding import EmbeddingConfig
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.norms import NORMS
 
@@ -74,3 +75,15 @@ def test_dropout_only_while_training():
     layer.eval()
     assert np.array_equal(layer(x).numpy(), x.numpy())
     assert isinstance(factory().dropout(0.0), nn.Identity)
+
+
+def test_another_activation_changes_nothing_else():
+    norm = NORMS["group_norm"].Config(name="group_norm")
+    layers = LayerFactory("relu", norm, "dirac", EmbeddingConfig(file="missing.vec"), blank=True)
+    other = layers.with_activation("gelu")
+    kinds = [type(made.activation()).__name__ for made in (layers, other)]
+    assert kinds == ["ReLU", "GELU"]
+    assert other.norm_kind is layers.norm_kind
+    assert other.gives_vectors
+    # Vectors are not read: the network is blank.
+    assert other.embedding(["", "?", "a"], 4).width == 128
