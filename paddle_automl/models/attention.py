@@ -19,14 +19,15 @@ LEAST = 4
 
 
 def attention_block(
-    kind: Attention, layers: LayerFactory, channels: int, *, reduction: int = 16
+    kind: Attention, layers: LayerFactory, channels: int, *, reduction: int = 16, hard: bool = False
 ) -> nn.Layer | None:
     """Return the block for maps [N, channels, H, W], which keeps their shape, or None for ``none``.
 
-    `reduction` divides the channels in the hidden layer of ``se`` and ``cbam``.
+    `reduction` divides the channels in the hidden layer of ``se`` and ``cbam``; with `hard` the sigmoid of ``se``
+    is piecewise linear.
     """
     if kind == "se":
-        return SqueezeExcitation(layers, channels, reduction)
+        return SqueezeExcitation(layers, channels, reduction, hard=hard)
     if kind == "eca":
         return EfficientChannelAttention(layers, channels)
     if kind == "cbam":

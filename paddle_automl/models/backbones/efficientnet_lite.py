@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 from paddle import Tensor, nn
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.backbones.base import BACKBONES, ImageBackbone, Size
+from paddle_automl.models.foreign_names import renamed_by
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.published import IMAGENET, PackagedWeights, Published
 from paddle_automl.models.shortcut import WithShortcut
@@ -117,7 +116,7 @@ class EfficientNetLite(ImageBackbone):
                 },
                 activation="relu6",
                 norm={"name": "batch_norm", "epsilon": 1e-3},
-                renamed=renamed,
+                renamed=_renamed,
             )
         }
 
@@ -156,18 +155,12 @@ _IN_BLOCK = {
     "project_conv": "project.conv",
     "bn2": "project.norm",
 }
-_STATISTICS = {"running_mean": "_mean", "running_var": "_variance"}
-
-
-def renamed(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays of a published file under the names of this backbone, without the classifier."""
-    found = {}
-    for name, array in state.items():
-        *path, leaf = name.split(".")
-        parts = [part.lstrip("_") for part in path]
-        layer = _IN_BLOCK.get(parts[-1]) if parts[0] == "blocks" else _LAYERS.get(parts[0])
-        if layer is None or leaf == "num_batches_tracked":
-            continue
-        place = ["blocks", parts[1]] if parts[0] == "blocks" else []
-        found[".".join([*place, layer, _STATISTICS.get(leaf, leaf)])] = array
-    return found
+_renamed = renamed_by(
+    [
+        *((rf"_?{theirs}\.{{leaf}}", rf"{own}.\g<leaf>") for theirs, own in _LAYERS.items()),
+        *(
+            (rf"_?blocks\.(?P<number>\d+)\._?{theirs}\.{{leaf}}", rf"blocks.\g<number>.{own}.\g<leaf>")
+            for theirs, own in _IN_BLOCK.items()
+        ),
+    ]
+)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from paddle import Tensor, nn
 from pydantic import Field
 
-from paddle_automl.models.attention import Attention, SqueezeExcitation, attention_block
+from paddle_automl.models.attention import Attention, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.backbones.mobilenet import InvertedConfig, InvertedResidual
 from paddle_automl.models.layers import LayerFactory
@@ -81,12 +81,8 @@ class MobileNetV3(Staged):
             place.stride,
             expansion,
             adds=same and (place.stage, place.index) != (0, 0),
-            attention=_attention(config.attention, layers, place.in_channels * expansion),
+            attention=attention_block(
+                config.attention, layers, place.in_channels * expansion, reduction=REDUCTION, hard=True
+            ),
             skipped=config.stochastic_depth * place.depth,
         )
-
-
-def _attention(kind: Attention, layers: LayerFactory, channels: int) -> nn.Layer | None:
-    if kind == "se":
-        return SqueezeExcitation(layers, channels, REDUCTION, hard=True)
-    return attention_block(kind, layers, channels, reduction=REDUCTION)

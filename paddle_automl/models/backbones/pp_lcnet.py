@@ -8,7 +8,7 @@ from paddle import Tensor, nn
 from pydantic import Field
 
 from paddle_automl.core.schema import Sequence
-from paddle_automl.models.attention import Attention, SqueezeExcitation, attention_block
+from paddle_automl.models.attention import Attention, attention_block
 from paddle_automl.models.backbones.base import BACKBONES, Size
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.staged import Place, Staged, StagedConfig
@@ -76,14 +76,10 @@ class PPLCNet(Staged):
         block.add_sublayer(
             "depthwise", layers.conv_norm_act(channels, channels, kernel, stride=place.stride, groups=channels)
         )
-        attention = _attention(config.attention, layers, channels) if late else None
+        attention = (
+            attention_block(config.attention, layers, channels, reduction=REDUCTION, hard=True) if late else None
+        )
         if attention is not None:
             block.add_sublayer("attention", attention)
         block.add_sublayer("pointwise", layers.conv_norm_act(channels, place.width, 1))
         return block
-
-
-def _attention(kind: Attention, layers: LayerFactory, channels: int) -> nn.Layer | None:
-    if kind == "se":
-        return SqueezeExcitation(layers, channels, REDUCTION, hard=True)
-    return attention_block(kind, layers, channels, reduction=REDUCTION)
