@@ -201,7 +201,9 @@ def _read_safetensors(path: Path, tokens: Sequence[str]) -> tuple[np.ndarray, np
         vectors = np.frombuffer(file.read(end - begin), dtype=dtype).reshape(shape)
     names = path.with_suffix(".txt")
     with open_regular(names) as file:
-        own = file.read(LONGEST_LINE * 256).decode("utf-8", "replace").splitlines()
+        text = file.read(LONGEST_LINE * 256).decode("utf-8", "replace")
+    # Not splitlines, which also ends a line at characters that a token may hold.
+    own = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     return _chosen(path, own, vectors, tokens)
 
 

@@ -49,6 +49,14 @@ def test_files_give_the_vectors_of_the_tokens_that_they_have(tmp_path, suffix):
     assert not found[~known].any()
 
 
+def test_lines_of_tokens_end_at_line_feeds_alone(tmp_path):
+    path = written(tmp_path, ".safetensors", tokens=("b\x85", "a\u2028b", "e"))
+    tokens = path.with_suffix(".txt")
+    tokens.write_bytes(tokens.read_bytes().replace(b"\n", b"\r\n") + b"\n")
+    _, known = EmbeddingConfig(file=str(path)).vectors(["", "a", "a\u2028b", "e", "b\x85"], 2)
+    assert known.tolist() == [False, False, True, True, True]
+
+
 def test_principal_components_keep_the_distances():
     rng = np.random.default_rng(0)
     vectors = np.zeros((20, 6), dtype=np.float32)
