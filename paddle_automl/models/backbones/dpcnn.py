@@ -23,8 +23,8 @@ class DPCNN(TextBackbone):
 
     Johnson and Zhang, Deep Pyramid Convolutional Neural Networks for Text Categorization (2017), section 2: a
     region of three tokens, activation before each convolution, and sums over each block; here without biases, and
-    the maximum that halves a text is over two places instead of three, which overlap. What is behind the end of a
-    text is set to zero after each convolution, so that padding leaves no trace. `model.norm` has no effect.
+    with a maximum over windows of two places, not of three that overlap, to halve a text. What is behind the end of
+    a text is set to zero after each convolution, so that padding leaves no trace. `model.norm` has no effect.
     """
 
     class Config(PluginConfig):
