@@ -87,7 +87,8 @@ def _tabled(images: np.ndarray, kinds: np.ndarray, strengths: np.ndarray, ranges
             means = np.floor(grey_means(images[rows]) + 0.5)[:, None, None]
             tables[rows] = np.clip(means + factor * (levels - means), 0, 255)
         elif kind == "solarize":
-            tables[rows] = np.where(levels < 255 * (1 - size), levels, 255 - levels)
+            # As in the papers the threshold falls from 256: strength 0 leaves white alone.
+            tables[rows] = np.where(levels < np.floor(256 * (1 - size)), levels, 255 - levels)
         elif kind == "posterize":
             dropped = np.rint(ranges.bits * size).astype(np.int64)
             tables[rows] = levels >> dropped << dropped

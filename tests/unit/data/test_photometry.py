@@ -243,6 +243,11 @@ class TestOperations:
         assert (got == expected).mean() > 0.85
         assert (expected != images).mean() > 0.15
 
+    def test_strength_zero_changes_nothing(self):
+        strokes = np.where(smooth() > 128, 255, 0).astype(np.uint8)
+        for name in set(ALL) - {"autocontrast", "equalize"}:
+            assert (one(strokes, name, 0.0) == strokes).all(), name
+
     def test_geometry_is_a_warp(self):
         images = smooth()
         turned = one(images, "rotate", 0.5)
