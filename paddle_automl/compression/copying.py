@@ -53,3 +53,7 @@ class Zeros(Callback):
         """Set them to zero again."""
         for tensor, mask in self._masks:
             tensor.multiply_(mask)
+
+    def before_evaluation(self) -> None:
+        """Do the same to averaged weights: those of the iterates of `schedule_free` are not zero."""
+        self.after_step()

@@ -57,4 +57,4 @@ class Callback:
         """Change weights, or record something, after each step of the optimizer."""
 
     def before_evaluation(self) -> None:
-        """Change weights before they are evaluated and saved."""
+        """Change weights before they are evaluated and saved: the averaged ones if there is an average."""

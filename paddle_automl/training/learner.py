@@ -207,11 +207,11 @@ class Learner:
     def evaluated(self, before: Callable[[Network], None] | None = None) -> Iterator[Network]:
         """Yield the network for evaluation and saving: with the averaged weights if there are any.
 
-        `before` may change its statistics first.
+        Callbacks, and `before`, may change these weights and the statistics first.
         """
-        for callback in self.callbacks:
-            callback.before_evaluation()
         with self.precision.evaluation_context(), self._averaged():
+            for callback in self.callbacks:
+                callback.before_evaluation()
             if before is not None:
                 before(self.model)
             yield self.model

@@ -11,7 +11,7 @@ from paddle import nn
 
 from paddle_automl.compression.base import STEPS, Step
 from paddle_automl.compression.copying import Zeros, copy_of, sparsity
-from paddle_automl.compression.finetuning import FineTuning
+from paddle_automl.compression.finetuning import FineTuning, tune
 from paddle_automl.compression.int8_layers import (
     Observed,
     layers_for_int8,
@@ -22,7 +22,8 @@ from paddle_automl.compression.int8_layers import (
 from paddle_automl.compression.ratios import rounded, search, tolerated
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.models.profile import profile
-from paddle_automl.training.evaluation import evaluate
+from paddle_automl.training import loop
+from paddle_automl.training.evaluation import evaluate, predict
 from tests.unit.compression.small import RECIPE, SPECS, batch, context, digits, network, trained
 
 
@@ -151,6 +152,32 @@ def test_gradual_pruning_ends_with_all_zeros_and_without_masks():
     assert outcome.facts["sparsity"] == pytest.approx(0.5, abs=0.01)
     assert set(outcome.model.state_dict()) == set(model.state_dict())
     assert "the file does not get smaller" in outcome.facts["note"]
+
+
+SCHEDULE_FREE = RECIPE.model_validate(
+    {
+        "epochs": 2,
+        "optimizer": {"name": "schedule_free", "learning_rate": 0.2},
+        "lr_schedule": {"name": "constant"},
+        "clip_global_norm": 5.0,
+    }
+)
+
+
+def test_an_average_of_iterates_is_judged_with_its_zeros(monkeypatch):
+    seen = []
+
+    def spied(model, *args, **options):
+        seen.append(sparsity(model))
+        return predict(model, *args, **options)
+
+    monkeypatch.setattr(loop, "predict", spied)
+    pruning = step("prune_weights", ratio=0.7, gradual=False, tune={"epochs": 2, "average": False})
+    pruned = pruning.apply(trained(), context(training=SCHEDULE_FREE)).model
+    assert seen == pytest.approx([0.7, 0.7], abs=0.01)
+    model = copy_of(pruned)
+    tune(model, context(), SCHEDULE_FREE, purpose="test", callbacks=[Zeros(model)])
+    assert sparsity(model) == pytest.approx(0.7, abs=0.01)
 
 
 def test_averaging_weights_while_pruning_them_is_refused():
