@@ -17,7 +17,7 @@ from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.serving import paddlex, page, plain, v2
 from paddle_automl.serving.direct import DirectRoute
 from paddle_automl.serving.errors import RequestError
-from paddle_automl.serving.guard import Guard, refusal
+from paddle_automl.serving.guard import FAILED, Guard, refusal
 from paddle_automl.serving.metrics import CONTENT_TYPE, Metrics
 from paddle_automl.serving.model import ServedModel
 from paddle_automl.serving.options import Address, Limits
@@ -76,6 +76,12 @@ class Application:
         async def invalid(request: Request, error: RequestValidationError) -> Response:
             reason = "; ".join(str(item.get("msg")) for item in error.errors())
             return await refused(request, RequestError(400, reason[:300]))
+
+        @api.exception_handler(Exception)
+        async def failed(request: Request, error: Exception) -> Response:
+            # Starlette would answer with a text. It raises the error again, and the guard logs it.
+            del error
+            return await refused(request, RequestError(500, FAILED))
 
         return api
 

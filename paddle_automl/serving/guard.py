@@ -38,6 +38,8 @@ HEADERS = [
 OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready", "/health")
 """Paths that need no token: the page, which asks for it, and health."""
 OPEN_FOLDER = "/static/"
+FAILED = "the server failed; its log says why"
+"""What a client is told of an error of the server itself."""
 NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -175,7 +177,7 @@ def refusal(error: BaseException, method: str, path: str) -> tuple[int, bytes, d
 
     if not isinstance(error, RequestError):
         log.error("%s %s failed", method, path, exc_info=error)
-        error = RequestError(500, "the server failed; its log says why")
+        error = RequestError(500, FAILED)
     told = failure(error) if path in PATHS else {"error": str(error)}
     body = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
     return error.status, body, {**error.headers, "content-type": "application/json"}

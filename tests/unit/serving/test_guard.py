@@ -125,6 +125,18 @@ def test_a_failure_of_the_server_is_a_500_without_details(predictor, monkeypatch
         assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_failure_of_any_route_is_a_500_in_the_form_of_the_route(predictor, monkeypatch, caplog):
+    with running(predictor) as server:
+        monkeypatch.setattr(server.app.model, "predict", lambda sources, names=None: 1 / 0)
+        plain = server.post("/predict", b"an image")
+        paddlex = server.post("/image-classification", {"image": "AAAA"})
+    sentence = "the server failed; its log says why"
+    assert (plain.status, plain.error) == (500, sentence)
+    assert (paddlex.status, paddlex.json["errorCode"], paddlex.json["errorMsg"]) == (500, 500, sentence)
+    assert plain.headers["x-content-type-options"] == "nosniff"
+    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError] * 2
+
+
 def test_metrics_count_requests_errors_and_batches(predictor):
     with running(predictor) as server:
         small = server.post(INFER, request_of(2))
