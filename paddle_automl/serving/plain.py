@@ -21,6 +21,7 @@ from paddle_automl.serving.v2 import text_of
 PATH = "/predict"
 MOST_FIELDS = 16
 """Form fields besides items."""
+MOST_TOP = 10**6
 
 
 def router(model: ServedModel) -> APIRouter:
@@ -140,8 +141,10 @@ def _top(given: Any) -> int | None:
     if given is None:
         return None
     text = str(given)
-    if isinstance(given, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 10**6:
-        raise RequestError(400, f"top must be an integer of at least 1, got '{text[:20]}'")
+    # Python refuses to read thousands of digits, zeros in front among them.
+    digits = text.isascii() and text.isdigit() and len(text) <= 9
+    if isinstance(given, bool) or not digits or not 1 <= int(text) <= MOST_TOP:
+        raise RequestError(400, f"top must be an integer of 1 to {MOST_TOP:,}, got '{text[:20]}'")
     return int(text)
 
 

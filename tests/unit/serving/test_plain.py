@@ -91,7 +91,12 @@ WRONG = {
     "form without boundary": (b"--x\r\n", "multipart/form-data", 400, "the form cannot be read"),
     "empty form": (*form(), 400, "the request has no image"),
     "too many": (*form(*[("i", b"x", "x.png")] * 70), 400, "the form cannot be read: Too many files"),
-    "wrong top": (*form(("image", photo(), "a.jpg"), ("top", "-1")), 400, "top must be an integer of at least 1"),
+    "wrong top": (*form(("image", photo(), "a.jpg"), ("top", "-1")), 400, "top must be an integer of 1 to 1,000"),
+    "long top": (
+        *form(("image", photo(), "a.jpg"), ("top", "000000001" + "1" * 5000)),
+        400,
+        "top must be an integer",
+    ),
     "no JSON": (b"{", "application/json", 400, "the body is not JSON"),
     "JSON list": (b"[]", "application/json", 400, "the body must be a JSON object"),
     "JSON text": (b'{"text": "red"}', "application/json", 400, "needs either 'image' or 'images'"),
