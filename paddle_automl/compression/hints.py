@@ -64,7 +64,7 @@ class _Maps(Hint):
         with ExitStack() as stack:
             self._maps = [
                 stack.enter_context(recorded(self.student, [ours.layer for ours, _ in self.pairs])),
-                stack.enter_context(recorded(self.teacher, [theirs.layer for _, theirs in self.pairs])),
+                stack.enter_context(recorded(self.teacher, [theirs.layer for _, theirs in self.pairs], calls=True)),
             ]
             yield
 

@@ -39,17 +39,31 @@ def map_points(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[MapPoint]:
 
 
 @contextmanager
-def recorded(model: nn.Layer, layers: Iterable[str]) -> Iterator[dict[str, Tensor]]:
-    """Yield a mapping that each forward pass fills with the outputs of the named layers."""
+def recorded(model: nn.Layer, layers: Iterable[str], *, calls: bool = False) -> Iterator[dict[str, Tensor]]:
+    """Yield a mapping that each forward pass fills with the outputs of the named layers.
+
+    With `calls` it is filled by calls of `model` itself: of those of several views (`models.views`) with the first
+    one, that of the images as they are.
+    """
     outputs: dict[str, Tensor] = {}
     named = dict(model.named_sublayers())
 
     def note(name: str, layer: nn.Layer, inputs: object, output: Tensor) -> None:
         del layer, inputs
-        outputs[name] = output
+        if not calls or name not in outputs:
+            outputs[name] = output
+
+    def begin(layer: nn.Layer, inputs: object) -> None:
+        del layer, inputs
+        outputs.clear()
 
     with hooked({name: named[name] for name in layers}, note):
-        yield outputs
+        handle = model.register_forward_pre_hook(begin) if calls else None
+        try:
+            yield outputs
+        finally:
+            if handle is not None:
+                handle.remove()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from paddle import nn
 
 from paddle_automl.compression.base import STEPS
 from paddle_automl.compression.context import TrainedNetwork, tensors
+from paddle_automl.compression.copying import copy_of
 from paddle_automl.compression.distillation import Distillation, DistillationConfig, soft_label_loss
 from paddle_automl.compression.hints import _attention
 from paddle_automl.compression.maps import map_points
@@ -193,6 +194,16 @@ def test_attention_by_hand():
         x = paddle.zeros([1, 1, 1, 2])
         total = learned.loss(seen([x], student(x)), tensor(1.0))
     assert float(total) == pytest.approx(1 + 2 * math.sqrt(2), rel=1e-5)
+
+
+def test_attention_is_that_of_the_images_as_they_are():
+    """A teacher of several views runs on the mirrored images last."""
+    teacher, (x,) = trained(), batch(8)
+    teacher.test_time_augmentation = "mirror"
+    student = copy_of(trained())
+    learned = distillation(of_network(teacher), student, hints="attention", weight=0.0)
+    with learned.watching():
+        assert float(learned.loss(seen([x], student(x)), tensor(0.0))) == pytest.approx(0, abs=1e-4)
 
 
 def test_fitnets_regressor_learns():
