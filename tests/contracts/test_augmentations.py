@@ -1,5 +1,6 @@
 """Every augmentation against its contract, and what those of the package keep beyond it."""
 
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -48,6 +49,32 @@ class TestOfWords(OfRegistry):
 
     def values(self, plugin):
         return [np.array(["the room was clean"] * 8, dtype=object)]
+
+
+def words_after(name, texts, **options):
+    cls = AUGMENTATIONS[name]
+    made = cls(cls.Config(name=name, unit="words", probability=1.0, **options))
+    values = np.array(texts, dtype=object)
+    rngs = [np.random.default_rng(seed) for seed in range(20)]
+    return [text for rng in rngs for text in made(values, one_hot(len(values)), rng)[0]]
+
+
+@pytest.mark.parametrize("name", ["text_insert", "text_replace", "text_delete", "text_swap"])
+def test_changes_of_words_make_no_new_words(name):
+    texts = ["the room didn't look clean indeed", "AI很好 good 房间 café 不错", "一个wifi好", "x y"]
+    known = {"the", "room", "didn't", "look", "clean", "indeed", "AI", "good", "café", "wifi", "x", "y"}
+    for text in words_after(name, texts, fraction=0.3):
+        assert set(re.findall(r"[A-Za-zé']+", text)) <= known, text
+
+
+def test_spaces_are_no_words():
+    text = " ".join("abcdefghijklmnopqrst")
+    assert {len(changed.split()) for changed in words_after("text_insert", [text])} == {22}
+    assert {len(changed.split()) for changed in words_after("text_replace", [text])} == {20}
+    assert {len(changed.split()) for changed in words_after("text_delete", [text])} == {18}
+    left = words_after("text_delete", ["a b", " a ", "a 很"], fraction=1.0)
+    assert {len(changed.split()) for changed in left} == {1}
+    assert set(words_after("text_insert", [" ", ""])) == {" ", ""}
 
 
 def test_what_is_changed_in_texts(tmp_path):

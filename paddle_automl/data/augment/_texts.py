@@ -13,7 +13,8 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment.base import Augmentation
 from paddle_automl.inputs.text.cleaning import CJK, chinese_pieces
 
-_PIECES = re.compile(r"\s+|\w+|[^\w\s]")
+_PIECES = re.compile(r"\s+|\w+(?:['\u2019]\w+)*|[^\w\s]")
+_WORDLIKE = re.compile(r"\w\w")
 
 
 class TextChangeConfig(PluginConfig):
@@ -23,7 +24,7 @@ class TextChangeConfig(PluginConfig):
     """characters, or words (of Chinese texts those of jieba, extra `text`)."""
 
     fraction: float = Field(default=0.1, gt=0, le=1)
-    """Fraction of the units of a text that are changed, at least one."""
+    """Fraction of the characters or words of a text, without spaces, that are changed; at least one."""
 
     probability: float = Field(default=0.5, ge=0, le=1)
     """Probability that a text is changed."""
@@ -50,26 +51,56 @@ class TextChange(Augmentation):
         others: list[str] | None = None
         for row in np.flatnonzero(rng.random(len(texts)) < self.config.probability).tolist():
             pieces = self.pieces(texts[row])
-            if not pieces:
+            units = len(places(pieces))
+            if not units:
                 continue
             if others is None:
-                others = [piece for text in texts for piece in self.pieces(text)]
-            count = max(1, round(self.config.fraction * len(pieces)))
-            changed[row] = "".join(self.changed(pieces, count, others, rng))
+                others = [piece for text in texts for piece in self.pieces(text) if not piece.isspace()]
+            count = max(1, round(self.config.fraction * units))
+            made = self.changed(pieces, count, others, rng)
+            changed[row] = "".join(made) if self.config.unit == "characters" else _spaced(made)
         return changed, targets
 
     def pieces(self, text: str) -> list[str]:
-        """Return the units of a text, which make it up."""
+        """Return the units of a text and the spaces between them, which make it up."""
         if self.config.unit == "characters":
             return list(text)
-        return chinese_pieces(text) if CJK.search(text) else _PIECES.findall(text)
+        if not CJK.search(text):
+            return _PIECES.findall(text)
+        pieces: list[str] = []
+        for piece in chinese_pieces(text):
+            # jieba cuts words of other languages at letters such as an accented e.
+            if pieces and _are_one(pieces[-1], piece):
+                pieces[-1] += piece
+            else:
+                pieces.append(piece)
+        return pieces
 
     @abstractmethod
     def changed(self, pieces: list[str], count: int, others: list[str], rng: np.random.Generator) -> list[str]:
         """Return the units with `count` changes; `others` are the units of all texts of the batch."""
 
 
-def places(pieces: list[str], count: int, rng: np.random.Generator) -> list[int]:
+def places(pieces: list[str]) -> list[int]:
+    """Return the places of units that are not spaces."""
+    return [place for place, piece in enumerate(pieces) if not piece.isspace()]
+
+
+def some_places(pieces: list[str], count: int, rng: np.random.Generator) -> list[int]:
     """Return `count` random places of units that are not spaces, or all of them."""
-    able = [place for place, piece in enumerate(pieces) if not piece.isspace()]
+    able = places(pieces)
     return rng.permutation(able)[:count].tolist() if able else []
+
+
+def _are_one(left: str, right: str) -> bool:
+    """Return whether two units next to each other would be read as one word."""
+    first, second = left[-1], right[0]
+    return not (CJK.match(first) or CJK.match(second)) and bool(_WORDLIKE.match(first + second))
+
+
+def _spaced(pieces: list[str]) -> str:
+    """Return the text of words, with a space between two that would be read as one."""
+    text = ""
+    for piece in pieces:
+        text += f" {piece}" if text and piece and _are_one(text, piece) else piece
+    return text

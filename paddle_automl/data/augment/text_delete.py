@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from paddle_automl.data.augment._texts import TextChange, places
+from paddle_automl.data.augment._texts import TextChange, places, some_places
 from paddle_automl.data.augment.base import AUGMENTATIONS
 
 
@@ -14,5 +14,5 @@ class TextDelete(TextChange):
 
     def changed(self, pieces: list[str], count: int, others: list[str], rng: np.random.Generator) -> list[str]:
         """Return the units that are left."""
-        gone = set(places(pieces, min(count, len(pieces) - 1), rng))
+        gone = set(some_places(pieces, min(count, len(places(pieces)) - 1), rng))
         return [piece for place, piece in enumerate(pieces) if place not in gone]

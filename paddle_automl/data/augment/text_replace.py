@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.paths import located, read_lines, readable
-from paddle_automl.data.augment._texts import TextChange, TextChangeConfig, places
+from paddle_automl.data.augment._texts import TextChange, TextChangeConfig, some_places
 from paddle_automl.data.augment.base import AUGMENTATIONS
 
 _MARKS = ("=", "#", "@")
@@ -43,7 +43,7 @@ class TextReplace(TextChange):
         """Return the units, some of them replaced."""
         result = list(pieces)
         if self.config.synonyms is None:
-            for place in places(pieces, count, rng):
+            for place in some_places(pieces, count, rng):
                 result[place] = others[int(rng.integers(len(others)))]
             return result
         known = dictionary(self.config.synonyms)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from paddle_automl.data.augment._texts import TextChange, places
+from paddle_automl.data.augment._texts import TextChange, places, some_places
 from paddle_automl.data.augment.base import AUGMENTATIONS
 
 
@@ -15,9 +17,8 @@ class TextSwap(TextChange):
     def changed(self, pieces: list[str], count: int, others: list[str], rng: np.random.Generator) -> list[str]:
         """Return the units in another order."""
         result = list(pieces)
-        able = places(pieces, len(pieces), np.random.default_rng(0))
-        following = dict(zip(sorted(able), sorted(able)[1:], strict=False))
-        for place in places(pieces, count, rng):
+        following = dict(pairwise(places(pieces)))
+        for place in some_places(pieces, count, rng):
             other = following.get(place)
             if other is not None:
                 result[place], result[other] = result[other], result[place]
