@@ -11,6 +11,9 @@ from paddle_automl.reporting.blocks import Block, Cell, Grid, Paragraph
 from paddle_automl.reporting.material import Material
 from paddle_automl.reporting.words import Texts, Words, figure
 
+_WITHOUT = {"multi_label": "labels", "regression": "numbers"}
+"""What is said of a task's network without a score, where not that it names one of its classes."""
+
 
 @SECTIONS.register("unknowns")
 class Unknowns(ReportSection):
@@ -22,6 +25,15 @@ class Unknowns(ReportSection):
         "none": (
             "The network always names one of its classes: it has no score by which it could refuse an item.",
             "网络总会给出其类别之一：没有可用于拒绝样本的分数。",
+        ),
+        "labels": (
+            "With several labels an item can have none of them, by each label's own threshold; there is no other "
+            "score by which the network refuses items.",
+            "多标签任务中，样本可以不含任何标签（按各标签自己的阈值）；此外没有用于拒绝样本的分数。",
+        ),
+        "numbers": (
+            "The answer is made of numbers, not of classes; no item is refused.",
+            "预测结果是数值而非类别；不会拒绝任何样本。",
         ),
         "score": (
             "An item whose score ({name}) is below a threshold is answered with unknown. The threshold keeps "
@@ -61,9 +73,10 @@ class Unknowns(ReportSection):
 
     def content(self, material: Material) -> dict[str, Any]:
         """Return the record of the rejection score."""
-        found = need_bundle(material).get("rejection")
+        bundle = need_bundle(material)
+        found = bundle.get("rejection")
         if not found:
-            raise Missing("none")
+            raise Missing(_WITHOUT.get((bundle.get("task") or {}).get("name"), "none"))
         name = found["score"]["name"]
         shift = ((found.get("tried") or {}).get(name) or {}).get("shift") or 0.0
         return {**found, "score": name, "lowered_by": 0.0 if found.get("held_out", True) else -shift}

@@ -47,6 +47,16 @@ def test_a_threshold_of_learned_items_is_told_as_what_it_is(held_out, shift, tol
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("task", "told"), [("single_label", "none"), ("multi_label", "labels"), ("regression", "numbers")]
+)
+def test_a_network_without_a_score_is_told_as_its_task_answers(task, told, language):
+    bundle = {**materials.bundle(), "task": {"name": task}, "rejection": None}
+    written = made(SECTIONS["unknowns"](), materials.whole(bundle=bundle), language)
+    assert written.missing == Words(language, SECTIONS["unknowns"].texts)(told)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_section_without_a_text_costs_no_report(language):
     class Untitled(SECTIONS["unknowns"]):
         name = "own"
