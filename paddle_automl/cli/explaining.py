@@ -32,7 +32,7 @@ def as_text(
         if explanation is None:
             continue
         lines = [shown(item.name)]
-        for output in _answered(predictor, explanation):
+        for output in _answered(predictor, item, explanation):
             pros, cons = _sides(explanation, output, top)
             others = explanation.total[output] - explanation.base[output]
             others -= sum(value for _, value in (*pros, *cons))
@@ -49,14 +49,19 @@ def as_text(
     return "\n".join(blocks)
 
 
-def as_records(predictor: Predictor, found: Sequence[Explanation | None], top: int) -> list[dict[str, Any]]:
+def as_records(
+    predictor: Predictor, predictions: Sequence[Prediction], found: Sequence[Explanation | None], top: int
+) -> list[dict[str, Any]]:
     """Return the same JSON-like, for each answer by name; for an item that could not be read nothing."""
-    return [{} if item is None else {"explanation": _record(predictor, item, top)} for item in found]
+    return [
+        {} if explanation is None else {"explanation": _record(predictor, item, explanation, top)}
+        for item, explanation in zip(predictions, found, strict=True)
+    ]
 
 
-def _record(predictor: Predictor, explanation: Explanation, top: int) -> dict[str, Any]:
+def _record(predictor: Predictor, item: Prediction, explanation: Explanation, top: int) -> dict[str, Any]:
     record = {}
-    for output in _answered(predictor, explanation):
+    for output in _answered(predictor, item, explanation):
         pros, cons = _sides(explanation, output, top)
         record[_name(predictor, output)] = {
             "score": round(float(explanation.total[output]), _DIGITS),
@@ -67,14 +72,16 @@ def _record(predictor: Predictor, explanation: Explanation, top: int) -> dict[st
     return record
 
 
-def _answered(predictor: Predictor, explanation: Explanation) -> list[int]:
+def _answered(predictor: Predictor, item: Prediction, explanation: Explanation) -> list[int]:
     """Return the outputs that are explained: the likeliest class, the labels that apply, every number."""
     activation = predictor.task.final.activation
     if activation == "softmax":
         return [int(explanation.total.argmax())]
     every = list(range(len(explanation.total)))
     if activation == "sigmoid":
-        return [output for output in every if explanation.total[output] > 0] or [int(explanation.total.argmax())]
+        # Each label applies by its own threshold, which need not be a half.
+        labels = item.answer.labels if item.answer is not None else ()
+        return [predictor.names.index(name) for name in labels] or [int(explanation.total.argmax())]
     return every
 
 

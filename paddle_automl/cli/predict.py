@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         found = explained(predictor, read)
         reasons, extra = (
             as_text(predictor, predictions, found, args.explain),
-            as_records(predictor, found, args.explain),
+            as_records(predictor, predictions, found, args.explain),
         )
     if target is not None:
         csv = as_csv(predictions, task) if rows is None else with_answers(rows.columns, predictions, task)

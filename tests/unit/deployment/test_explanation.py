@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from paddle_automl.cli.explaining import as_records, as_text
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.deployment.explanation import explain, telling
-from paddle_automl.tasks.base import Final
+from paddle_automl.deployment.prediction import Prediction
+from paddle_automl.tasks.base import Answer, Final
 
 
 class Words:
@@ -104,3 +106,18 @@ def test_one_sure_item_does_not_cost_the_telling_parts_of_a_split():
 def test_an_item_with_one_part_proves_no_sum():
     squares = predictor_of([[3, 1], [3, 1]], after=np.square)
     assert telling(squares, Items((0,), (0, 1)), 2) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"), [(("a", "b", "c"), ["a", "b", "c"]), (("a",), ["a"]), ((), ["b"])], ids=str
+)
+def test_the_labels_that_are_explained_are_those_of_the_answer(labels, told):
+    """The thresholds of labels need not be a half, of which the logarithm of the odds is 0."""
+    predictor = predictor_of([[-0.5, 2, 0.25]])
+    found = explain(predictor, np.array([0]))
+    assert [score > 0 for score in found.total] == [False, True, False]
+    item = Prediction("text", Answer(", ".join(labels), {}, labels=labels), name="text")
+    [record] = as_records(predictor, [item], [found], 2)
+    assert list(record["explanation"]) == told
+    lines = as_text(predictor, [item], [found], 2).splitlines()
+    assert [line.split(":")[0].strip() for line in lines[1::3]] == told
