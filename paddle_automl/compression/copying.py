@@ -6,9 +6,10 @@ import copy
 
 import numpy as np
 import paddle
-from paddle import Tensor, nn
+from paddle import nn
 
 from paddle_automl.models.network import Network
+from paddle_automl.paddle_compat.slim.sparsity import prunable_weights
 from paddle_automl.training.callback import Callback
 
 
@@ -19,18 +20,9 @@ def copy_of(model: Network) -> Network:
     return twin
 
 
-def weights(model: nn.Layer) -> dict[str, Tensor]:
-    """Return the kernels of convolutions and the weights of linear layers by name."""
-    found = {}
-    for name, layer in model.named_sublayers(include_self=True):
-        if isinstance(layer, nn.Conv2D | nn.Linear):
-            found[f"{name}.weight" if name else "weight"] = layer.weight
-    return found
-
-
 def sparsity(model: nn.Layer) -> float:
-    """Return the fraction of zeros among the kernels and the weights of linear layers."""
-    arrays = [tensor.numpy() for tensor in weights(model).values()]
+    """Return the fraction of zeros among the weights of all layers that have them (`prunable_weights`)."""
+    arrays = [tensor.numpy() for tensor in prunable_weights(model).values()]
     total = sum(array.size for array in arrays)
     return sum(int((array == 0).sum()) for array in arrays) / total if total else 0.0
 
@@ -39,7 +31,7 @@ class Zeros(Callback):
     """Callback that keeps the weights that are zero now at zero during a training."""
 
     def __init__(self, model: nn.Layer) -> None:
-        pairs = [(tensor, tensor.numpy() != 0) for tensor in weights(model).values()]
+        pairs = [(tensor, tensor.numpy() != 0) for tensor in prunable_weights(model).values()]
         # A single zero among a thousand weights is coincidence, not pruning.
         self._masks = [
             (tensor, paddle.to_tensor(kept.astype(np.float32))) for tensor, kept in pairs if (~kept).mean() > 0.01

@@ -53,7 +53,8 @@ class PruneWeights(Step):
         """Options of weight pruning."""
 
         ratio: float = Field(0.5, gt=0, lt=1)
-        """Fraction of the kernels' and linear layers' weights that become zero."""
+        """Fraction of the weights of convolutions, linear and recurrent layers that become zero; tables of vectors,
+        such as those of tokens, stay as they are."""
         local: bool = False
         """The same fraction in every layer; false: the smallest weights of the whole network."""
         gradual: bool = True

@@ -5,28 +5,63 @@ from __future__ import annotations
 from typing import Any
 
 import paddle
-from paddle import nn
+from paddle import Tensor, nn
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.paddle_compat.slim.repairs import import_paddleslim, quiet
 
 _MASK = "_mask"
 SHORTEST_STEP = 11
 """Fewest training steps between two increases of the ratio in PaddleSlim's gradual schedule."""
+_WEIGHTED = (nn.Conv1D, nn.Conv2D, nn.Conv2DTranspose, nn.Linear)
+_RECURRENT = (nn.SimpleRNN, nn.GRU, nn.LSTM)
+
+
+def prunable_weights(model: nn.Layer) -> dict[str, Tensor]:
+    """Return the kernels of convolutions and the weights of linear and recurrent layers by name.
+
+    Not tables of vectors, such as those of tokens and places: their rows are inputs, not weights of inputs.
+    """
+    found = {}
+    for path, layer in model.named_sublayers(include_self=True):
+        if isinstance(layer, _WEIGHTED):
+            names = ["weight"]
+        elif isinstance(layer, _RECURRENT):
+            names = [name for name, _ in layer.named_parameters(include_sublayers=False) if "weight" in name]
+        else:
+            continue
+        found |= {f"{path}.{name}" if path else name: getattr(layer, name) for name in names}
+    return found
+
+
+def _skipped(model: nn.Layer) -> set[str]:
+    """Return what PaddleSlim leaves alone: parameters, and layers without others, by Paddle's names."""
+    pruned = {tensor.name for tensor in prunable_weights(model).values()}
+    owners, others = set(), set()
+    for layer in model.sublayers():
+        names = {parameter.name for parameter in layer.parameters(include_sublayers=False)}
+        (owners if names & pruned else others).add(layer.full_name())
+    return {parameter.name for parameter in model.parameters() if parameter.name not in pruned} | (others - owners)
 
 
 class WeightPruning:
     """PaddleSlim's pruner of one network, which it changes in place.
 
-    Kernels of convolutions and weights of linear layers are pruned by magnitude, all together (`local` false) or
-    the same fraction of each layer. With `steps` the fraction of zeros is raised `increases` times over that many
-    training steps (GMP: Zhu and Gupta 2017, To Prune, or Not to Prune, eq. 1); without, it is `ratio` at once.
-    Before `finish` is called the network must not be exported.
+    The `prunable_weights` are pruned by magnitude, all together (`local` false) or the same fraction of each layer.
+    With `steps` the fraction of zeros is raised `increases` times over that many training steps (GMP: Zhu and Gupta
+    2017, To Prune, or Not to Prune, eq. 1); without, it is `ratio` at once. Before `finish` is called the network
+    must not be exported. Raises UnsupportedError for a network without such weights.
     """
 
     def __init__(self, model: nn.Layer, ratio: float, *, local: bool, steps: int | None, increases: int) -> None:
         slim = import_paddleslim()
         self.model = model
-        options: dict[str, Any] = {"ratio": ratio, "local_sparsity": local}
+        if not prunable_weights(model):
+            raise UnsupportedError(
+                "prune_weights: the network has no convolution, linear or recurrent layer; leave the step out"
+            )
+        # By itself it would prune all parameters of two axes or more: tables of tokens, of n-grams, of places.
+        options: dict[str, Any] = {"ratio": ratio, "local_sparsity": local, "skip_params_func": _skipped}
         self._hooks = {id(layer): set(layer._forward_pre_hooks) for layer in model.sublayers()}
         with quiet():
             if steps is None:

@@ -21,7 +21,7 @@ from paddle_automl.paddle_compat.slim.packing import is_quantized, pack_int8
 from paddle_automl.paddle_compat.slim.probe import capabilities
 from paddle_automl.paddle_compat.slim.quantization import AwareTraining, PostTraining
 from paddle_automl.paddle_compat.slim.repairs import import_paddleslim
-from paddle_automl.paddle_compat.slim.sparsity import WeightPruning
+from paddle_automl.paddle_compat.slim.sparsity import WeightPruning, prunable_weights
 from paddle_automl.paddle_compat.tracing import as_written
 
 SHAPE = (3, 16, 16)
@@ -267,6 +267,38 @@ def test_masks_stay_float_and_leave_no_trace(net, steps):
     assert abs((values == 0).mean() - 0.5) < 0.01
     assert set(net.state_dict()) == names
     assert not any(layer._forward_pre_hooks for layer in net.sublayers())
+
+
+class Tokens(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(50, 8)
+        self.places = self.create_parameter([9, 8])
+        self.conv = nn.Conv1D(8, 8, 3)
+        self.gru = nn.GRU(8, 8)
+        self.fc = nn.Linear(8, 2)
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_tables_keep_all_their_vectors(local):
+    """They are small at first, so that the least of all weights were theirs."""
+    net = Tokens()
+    for table in (net.tokens.weight, net.places):
+        table.set_value(1e-4 * (1 + paddle.rand(table.shape)))
+    WeightPruning(net, 0.5, local=local, steps=None, increases=1).finish()
+    weights = prunable_weights(net)
+    assert set(weights) == {"conv.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "fc.weight"}
+    zeros = {name: (tensor.numpy() == 0).mean() for name, tensor in net.named_parameters()}
+    assert zeros["tokens.weight"] == zeros["places"] == 0
+    total = sum(tensor.size for tensor in weights.values())
+    assert sum(zeros[name] * tensor.size for name, tensor in weights.items()) / total == pytest.approx(
+        0.5, abs=0.02
+    )
+
+
+def test_a_network_of_tables_cannot_be_pruned():
+    with pytest.raises(UnsupportedError, match="no convolution, linear or recurrent"):
+        WeightPruning(nn.Sequential(nn.Embedding(5, 2)), 0.5, local=False, steps=10, increases=1)
 
 
 @pytest.mark.parametrize("observer", ["abs_max", "avg", "hist", "mse"])
