@@ -11,7 +11,7 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.config import SplitConfig
 from paddle_automl.data.samples import SPLITS
-from paddle_automl.data.stratify import by_class, folds_of_class, iterative
+from paddle_automl.data.stratify import by_class, folds_of_class, iterative, mended
 from paddle_automl.tasks.base import Strata
 
 
@@ -140,8 +140,11 @@ def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.ran
     _, unit = np.unique(rows.units()[pool], return_inverse=True)
     total = int(unit.max(initial=-1)) + 1
     counts = _counts(rows.strata, pool, unit, total)
-    subset = iterative(counts, np.bincount(unit, minlength=total), fractions, rng)[unit]
-    pieces = [pool[subset == number] for number in range(len(fractions))]
+    sizes = np.bincount(unit, minlength=total)
+    subset = iterative(counts, sizes, fractions, rng)
+    if rows.groups is not None and rows.strata is not None and rows.strata.every:
+        subset = mended(counts, sizes, fractions, subset)
+    pieces = [pool[subset[unit] == number] for number in range(len(fractions))]
     if rows.groups is not None:
         _check_dealt(rows, pieces)
     return [np.sort(piece) for piece in pieces]

@@ -49,6 +49,35 @@ def iterative(
     return subset
 
 
+def mended(counts: np.ndarray, sizes: np.ndarray, fractions: Sequence[float], subset: np.ndarray) -> np.ndarray:
+    """Return the subsets of units, as of `iterative`, after moves of single units until each has all labels.
+
+    Of the moves with which most labels reach a subset that lacked them, the one comes first after which the sizes
+    are nearest to the fractions. Where no move helps, some labels are missing still.
+    """
+    subset = subset.copy()
+    wanted = np.asarray(fractions) * sizes.sum()
+    has = counts > 0
+    while True:
+        holders = np.zeros((len(fractions), counts.shape[1]), dtype=np.int64)
+        np.add.at(holders, subset, has)
+        lacking = holders == 0
+        best: tuple[float, float, int, int] | None = None
+        for part in np.flatnonzero(lacking.any(axis=1)).tolist():
+            gained = (has & lacking[part]).sum(axis=1)
+            lost = (has & (holders[subset] == 1)).sum(axis=1)
+            gain = np.where(subset == part, 0, gained - lost)
+            for unit in np.flatnonzero((gain == gain.max()) & (gain > 0)).tolist():
+                moved = subset.copy()
+                moved[unit] = part
+                off = np.abs(np.bincount(moved, weights=sizes, minlength=len(fractions)) - wanted).sum()
+                move = (-float(gain[unit]), float(off), unit, part)
+                best = move if best is None else min(best, move)
+        if best is None:
+            return subset
+        subset[best[2]] = best[3]
+
+
 def _neediest(among: np.ndarray, first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> int:
     """Return the subset with the largest `first`, then the largest `second`; ties are broken at random."""
     best = among[first[among] >= first[among].max() - 1e-9]

@@ -304,6 +304,17 @@ class TestGroups:
                 rows_of(np.arange(30) % 2, "ab", groups=groups), {"test": np.arange(20, 30)}, SplitConfig(), seed=0
             )
 
+    @pytest.mark.parametrize("seed", range(6))
+    def test_few_groups_are_moved_until_each_class_is_everywhere(self, seed):
+        # How many items of each class eight patients have; 8 % of all divisions have each class in each split.
+        patients = [[0, 0, 5], [4, 0, 0], [1, 4, 1], [0, 7, 0], [0, 3, 1], [1, 0, 0], [9, 0, 0], [2, 0, 2]]
+        labels = np.concatenate([np.repeat([0, 1, 2], counts) for counts in patients])
+        groups = [f"p{number}" for number, counts in enumerate(patients) for _ in range(sum(counts))]
+        parts = split_indices(rows_of(labels, groups=groups), {}, SplitConfig(), seed=seed)
+        for indices in parts.values():
+            assert set(labels[indices]) == {0, 1, 2}
+        assert len(parts["train"]) > len(labels) / 2
+
     def test_too_few_groups_of_a_class(self):
         groups = ["a"] * 10 + [f"b{number}" for number in range(20)]
         with pytest.raises(
