@@ -159,7 +159,7 @@ class Distillation(Callback):
             soft = soft_target_loss(step.outputs, step.blended(taught), config.temperature, self._activation)
             total = total + config.weight * soft
         if self._hint is not None:
-            total = total + config.hint_weight * self._hint.loss(step.features)
+            total = total + config.hint_weight * self._hint.loss(step)
         return total
 
 

@@ -16,6 +16,7 @@ from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models import kernels
 from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.slim.distances import relational_loss
+from paddle_automl.training.callback import ForwardPass
 
 HintName = Literal["none", "fitnets", "attention", "relations"]
 Specs = Sequence[TensorSpec]
@@ -41,8 +42,11 @@ class Hint(ABC):
         """Record the outputs of the middle layers of both networks in each forward pass inside the block."""
 
     @abstractmethod
-    def loss(self, features: Tensor) -> Tensor:
-        """Return the loss, shape [], after a forward pass of both; `features` [B, F] are the student's."""
+    def loss(self, step: ForwardPass) -> Tensor:
+        """Return the loss, shape [], after a forward pass of both; `step` is the student's.
+
+        What the teacher computed of the items is blended as within the student.
+        """
 
 
 class _Maps(Hint):
@@ -68,11 +72,10 @@ class _Maps(Hint):
             ]
             yield
 
-    def loss(self, features: Tensor) -> Tensor:
-        del features
+    def loss(self, step: ForwardPass) -> Tensor:
         ours, theirs = self._maps
         terms = [
-            self.between(index, _float32(ours[student.layer]), _float32(theirs[teacher.layer].detach()))
+            self.between(index, _float32(ours[student.layer]), _taught(step, theirs[teacher.layer]))
             for index, (student, teacher) in enumerate(self.pairs)
         ]
         return paddle.stack(terms).mean()
@@ -138,8 +141,8 @@ class Relations(Hint):
         finally:
             handle.remove()
 
-    def loss(self, features: Tensor) -> Tensor:  # noqa: D102
-        found: Tensor = self._relations(features, _float32(self._seen["features"].detach()))
+    def loss(self, step: ForwardPass) -> Tensor:  # noqa: D102
+        found: Tensor = self._relations(step.features, _taught(step, self._seen["features"]))
         return found
 
 
@@ -148,6 +151,10 @@ HINTS: dict[str, type[Hint]] = {"fitnets": FitNets, "attention": Attention, "rel
 
 def _float32(tensor: Tensor) -> Tensor:
     return kernels.plain(tensor).astype("float32")
+
+
+def _taught(step: ForwardPass, seen: Tensor) -> Tensor:
+    return step.blended(_float32(seen.detach()))
 
 
 def _attention(feature_map: Tensor) -> Tensor:

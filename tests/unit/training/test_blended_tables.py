@@ -4,6 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
+from paddle_automl.compression.copying import copy_of
 from paddle_automl.compression.distillation import Distillation, DistillationConfig
 from paddle_automl.compression.teachers import NetworkTeacher
 from paddle_automl.core.loading import validate
@@ -22,11 +23,12 @@ class Plain(Callback):
     """Computes the outputs of the items as they are."""
 
     def __init__(self, model):
-        self.model, self.seen = model, []
+        self.model, self.seen, self.losses = model, [], []
 
     def loss(self, step, loss):
         with evaluating(self.model), paddle.no_grad():
             self.seen.append((self.model(*step.inputs), step))
+        self.losses.append(float(loss))
         return loss
 
 
@@ -69,6 +71,26 @@ def test_a_teacher_s_answers_are_blended_like_the_targets():
     batch = next(iter(given.train.batches(8)))
     inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
     assert float(learner.step(inputs, paddle.to_tensor(batch.targets))) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_teacher_s_features_are_blended_like_the_student_s():
+    given = data(("ngrams", "ngram_weights"))
+    backbone = {"name": "bag", "ngram_dropout": 0.0, "dropout": 0.0}
+    model = build_network(validate(ModelConfig, {"backbone": backbone}), given.input, 2, seed=0)
+    teacher = NetworkTeacher(copy_of(model), given.task)
+    config = DistillationConfig(weight=0.0, hints="relations")
+    teaching = Distillation(config, teacher, model, given.input.specs)
+    recipe = {"batch_size": 8, "optimizer": "sgd", "tables": {"mixup": 0.5}}
+    plain = Plain(model)
+    callbacks = [plain, teaching, plain]
+    learner = Learner.on(model, given, validate(TrainingConfig, recipe).for_task(given.task), callbacks=callbacks)
+    learner.begin(1)
+    batch = next(iter(given.train.batches(8)))
+    inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
+    with teaching.watching():
+        learner.step(inputs, paddle.to_tensor(batch.targets))
+    before, after = plain.losses
+    assert after == pytest.approx(before, abs=1e-5)
 
 
 def _outputs(model, inputs):
