@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from paddle_automl.core.errors import DataError, did_you_mean
 from paddle_automl.core.paths import read_lines, readable
 from paddle_automl.data.class_names import composed
+
+log = logging.getLogger(__name__)
 
 _DELIMITERS = ",\t;|"
 LONGEST_CELL = 131_072
@@ -90,7 +93,37 @@ def _delimiter(line: str) -> str:
 
 
 def _rows(lines: Sequence[str], delimiter: str, name: str, longest: int) -> tuple[list[list[str]], list[int]]:
-    """Return the rows that are not empty, and the number of each one's last line."""
+    """Return the rows that are not empty, and the number of each one's last line.
+
+    With tabs, quotes may be marks of the texts themselves: they are if they contradict lines that are rows as they
+    are.
+    """
+    plain = _plain_rows(lines, longest) if delimiter == "\t" else []
+    try:
+        rows, numbers = _quoted_rows(lines, delimiter, name, longest)
+    except DataError:
+        if not plain:
+            raise
+    else:
+        if not plain or len(rows) == len(plain):
+            return rows, numbers
+    log.warning(
+        "%s: some quotation marks are not closed in their lines; all of them are read as parts of the texts", name
+    )
+    return [cells for _, cells in plain], [number for number, _ in plain]
+
+
+def _plain_rows(lines: Sequence[str], longest: int) -> list[tuple[int, list[str]]]:
+    """Return number and cells of each line that is not blank, cut at tabs; none where they differ in length."""
+    rows = [(number, line.split("\t")) for number, line in enumerate(lines, start=1) if line.strip()]
+    widths = {len(cells) for _, cells in rows}
+    fits = len(widths) == 1 and widths != {1} and all(len(line) <= longest for line in lines)
+    return rows if fits else []
+
+
+def _quoted_rows(
+    lines: Sequence[str], delimiter: str, name: str, longest: int
+) -> tuple[list[list[str]], list[int]]:
     rows, numbers = [], []
     reader = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, strict=True)
     before = csv.field_size_limit(longest)

@@ -112,6 +112,31 @@ def test_tables_as_excel_writes_them(tmp_path):
     assert list(load_table(tabs).items) == list(samples.items)
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ['"so" they said', "plain", "x", 'a "b"'],
+        ['"open', "plain", "x", "y"],
+        ['"open', "plain", 'closed"', "y"],
+        ['"', "plain", '"', '"all"'],
+    ],
+)
+def test_quotes_in_lines_with_tabs_may_be_parts_of_texts(tmp_path, caplog, texts):
+    (tmp_path / "a.tsv").write_text("text\tk\n" + "".join(f"{text}\t1\n" for text in texts), "utf-8")
+    found = load("text_table", file=str(tmp_path / "a.tsv"), text="text", label="k")
+    assert list(found.items) == texts
+    assert [place.rpartition(":")[2] for place in found.origins] == ["2", "3", "4", "5"]
+    assert "quotation marks are not closed in their lines" in caplog.text
+
+
+@pytest.mark.parametrize("cell", ['"two ""quotes"""', '"a\tb"', '"two\nlines"', '"all"'])
+def test_quoted_cells_in_lines_with_tabs(tmp_path, caplog, cell):
+    (tmp_path / "a.tsv").write_text(f"text\tk\n{cell}\t1\nplain\t1\n", "utf-8")
+    found = load("text_table", file=str(tmp_path / "a.tsv"), text="text", label="k")
+    assert list(found.items) == [cell[1:-1].replace('""', '"'), "plain"]
+    assert "quotation" not in caplog.text
+
+
 def test_json_lines(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"review": text, "label": 1 if label == "好" else 0, "more": None},
