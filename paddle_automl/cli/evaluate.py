@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime",
         default="auto",
         metavar="NAME",
-        help="for a bundle: auto (its fastest format), paddle, onnx, or one of its formats (default: auto)",
+        help="for a bundle: auto (its fastest format), paddle, onnx, openvino, or a format of it (default: auto)",
     )
     parser.add_argument("--mistakes", type=int, default=10, metavar="N", help="worst mistakes listed (default: 10)")
     parser.add_argument(

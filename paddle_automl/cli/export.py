@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--formats",
         metavar="NAME,...",
-        help="further formats in the bundle, each checked and timed: paddle_program, onnx, onnx_int8 "
-        "(default: the run's deployment.formats)",
+        help="further formats in the bundle, each checked and timed: paddle_program, onnx, onnx_int8, openvino, "
+        "openvino_bfloat16, openvino_int8 (default: the run's deployment.formats)",
     )
 
 

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--device", default="cpu", help="cpu or gpu:N (default: cpu)")
     network.add_argument(
         "--runtime", default="auto", metavar="NAME",
-        help="auto (the bundle's fastest), paddle, onnx, or a format of the bundle (default: auto)",
+        help="auto (the bundle's fastest), paddle, onnx, openvino, or a format of the bundle (default: auto)",
     )  # fmt: skip
     network.add_argument("--threads", type=int, default=1, help="threads of the runtime (default: 1)")
     network.add_argument(
