@@ -19,7 +19,8 @@ class Problem:
     items have no rows of their own lengths. `targets` float32 ``[n, K]`` are those of the loss (`Task.dense`),
     `weights` float64 ``[K]`` are weights of the classes or labels, None without any. `activation` is the task's:
     softmax: one class of K; sigmoid: K labels; identity: K numbers. `seed` is for algorithms that need random
-    numbers.
+    numbers. `levels` are the quantiles that K numbers predict, such as 0.05 for the lower end of an interval; None
+    or 0.5 for a number itself.
     """
 
     read: Callable[[str], Ragged]
@@ -27,3 +28,4 @@ class Problem:
     activation: Activation
     weights: np.ndarray | None = None
     seed: int = 0
+    levels: tuple[float, ...] | None = None

@@ -14,6 +14,10 @@ SVM_SCALE = 2.0
 """Factor of a support vector machine's decision values as raw outputs: probabilities are then about right, and of
 the weight of those of other networks in a sum."""
 ITERATIONS = 1000
+MEDIAN = 0.5
+"""Level of a number itself."""
+FOLDS = 5
+"""Parts of the items of which each is predicted by a ridge regression of the others, for the ends of intervals."""
 
 
 def fit_linear(
@@ -24,17 +28,34 @@ def fit_linear(
     Raises TrialError if the targets have only one class.
     """
     if problem.activation == "identity":
-        return _ridge(items, problem.targets, c)
+        return _ridge(items, problem, c)
     if problem.activation == "sigmoid":
         return _labels(items, problem, kind, c)
     return _classes(items, problem, kind, c)
 
 
-def _ridge(items: Any, targets: np.ndarray, c: float) -> tuple[np.ndarray, np.ndarray]:
+def _ridge(items: Any, problem: Problem, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a ridge regression for each number.
+
+    With an interval its ends have the same target as the number itself. Each output is moved by the quantile, at
+    its level, of the errors that such regressions make on items that they have not seen: as much for every item.
+    """
     from sklearn.linear_model import Ridge
 
-    model = Ridge(alpha=1.0 / c, solver="sparse_cg", max_iter=ITERATIONS).fit(items, targets.astype(np.float64))
-    return np.atleast_2d(model.coef_).T, np.atleast_1d(model.intercept_)
+    targets, column = np.unique(problem.targets.astype(np.float64), axis=1, return_inverse=True)
+    column = column.ravel()
+    model = Ridge(alpha=1.0 / c, solver="sparse_cg", max_iter=ITERATIONS)
+    levels = problem.levels or ()
+    shifts = np.zeros(len(column))
+    if any(level != MEDIAN for level in levels) and len(targets) > 1:
+        from sklearn.model_selection import KFold, cross_val_predict
+
+        folds = KFold(min(FOLDS, len(targets)), shuffle=True, random_state=problem.seed % 2**32)
+        predicted = cross_val_predict(model, items, targets, cv=folds).reshape(targets.shape)
+        errors = (targets - predicted)[:, column]
+        shifts = np.array([np.quantile(errors[:, k], level) for k, level in enumerate(levels)])
+    model.fit(items, targets)
+    return np.atleast_2d(model.coef_)[column].T, np.atleast_1d(model.intercept_)[column] + shifts
 
 
 def _labels(

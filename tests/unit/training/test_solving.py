@@ -22,7 +22,7 @@ from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import fit_epochs, measure_pace
 from paddle_automl.training.learner import Learner, copy_of_weights
 from paddle_automl.training.loop import train
-from paddle_automl.training.solving import learns
+from paddle_automl.training.solving import learns, solve
 
 WORDS = {"good": ("clean", "quiet", "friendly"), "bad": ("dirty", "loud", "rude")}
 RECIPE = {
@@ -176,3 +176,32 @@ def test_options_of_steps_do_not_shorten_it_and_balanced_batches_are_refused():
     assert fit_epochs(recipe, replace(pace, evaluation_s=10.0), 40, 1.0) is recipe
     with pytest.raises(ConfigError, match=r"training\.sampling: balanced has no effect"):
         run("linear_ngrams", {**RECIPE, "sampling": "balanced"})
+
+
+def test_intervals_of_a_solved_network_hold_the_share_that_is_asked_for():
+    """Ridge regression has the same coefficients for a number and the ends of its interval."""
+    items, classes = texts(400)
+    rng = np.random.default_rng(1)
+    numbers = classes[:, None] * 4.0 + rng.normal(0, [0.5, 2.0], (len(items), 2))
+    kind, task = INPUTS["text"], TASKS["regression"]
+    config = kind.Config.model_validate({"name": "text", "ngrams": ["words 1"], "tokens": "none"})
+    reader = kind.reader(config, sources=None, items=items)
+    given = kind.fit(config, reader, kind.measure(config, reader, [items])).only(("ngrams", "ngram_weights"))
+    raw = RawTargets("numbers", numbers, ("narrow", "wide"))
+    task = task.fit(task.Config(name="regression", interval=0.8), raw)
+    everything = Everything(ArrayStore(items), raw, task.encode(raw), given, task, encoded=given.encode(items))
+    model = build_network(validate(ModelConfig, {"backbone": "linear_ngrams"}), given, task.outputs, seed=0)
+    recipe = validate(TrainingConfig, {}).for_task(task)
+    solve(model, Split(everything, np.arange(200)), recipe, seed=0)
+    unseen = Split(everything, np.arange(200, 400))
+    model.eval()
+    with paddle.no_grad():
+        raw_outputs = model(*map(paddle.to_tensor, given.batch(items[200:]).values())).numpy()
+    outputs = task.final(raw_outputs)
+    low, high = task.bounds(outputs)
+    inside = ((low <= unseen.codes) & (unseen.codes <= high)).mean(axis=0)
+    assert (np.abs(inside - 0.8) < 0.1).all(), inside
+    assert (low < task.points(outputs)).all()
+    assert (task.points(outputs) < high).all()
+    narrow, wide = (high - low).mean(axis=0)
+    assert wide > 2 * narrow
