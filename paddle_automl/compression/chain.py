@@ -16,7 +16,6 @@ from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
 from paddle_automl.compression.measuring import (
     Timings,
-    drop_of,
     export_network,
     exporter_for,
     formats_for,
@@ -34,6 +33,7 @@ from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.repair import Repaired, fewest
 from paddle_automl.models.network import Network
+from paddle_automl.tasks.metrics.spelling import drop_of
 from paddle_automl.training.evaluation import predict
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class _Chain:
         result.weights_mb, result.export_mb = weights_mb(export.folder), weights_mb(export.folder, "*")
         if self.results:
             before = self.results[0]
-            result.drop = drop_of(result.task, before.score, result.score)
+            result.drop = drop_of(result.metric, before.score, result.score)
             result.weights_ratio = result.weights_mb / before.weights_mb
             result.export_ratio = result.export_mb / before.export_mb
         result.count(model, data.specs, last)
@@ -222,7 +222,7 @@ class _Chain:
         if loss:
             return False, loss
         if step.gain == "metric":
-            if drop_of(result.task, last.score, result.score) > 0:
+            if drop_of(result.metric, last.score, result.score) > 0:
                 return (
                     False,
                     f"{result.metric} {result.score:.4f} is worse than the {last.score:.4f} before the step",

@@ -24,9 +24,8 @@ from paddle_automl.deployment.latency import time_sessions
 from paddle_automl.deployment.repair import Repaired
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.inputs.base import Arrays, Input
-from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.base import Predictions
-from paddle_automl.tasks.metrics.spelling import goal_of, measure
+from paddle_automl.tasks.metrics.spelling import measure
 
 FLOAT_EXPORTER, INT8_EXPORTER = "paddle_inference", "paddle_program"
 WEIGHTS = "*.pdiparams"
@@ -72,11 +71,6 @@ def main_score(outputs: np.ndarray, split: Split) -> float:
     """Return the value of the task's main metric for outputs [N, K] of all items of `split`."""
     key = split.task.metrics[0]
     return measure([key], Predictions(outputs, split.codes, split.task))[key]
-
-
-def drop_of(task: Task, before: float, after: float) -> float:
-    """Return by how much `after` is worse than `before` in the task's main metric; negative: better."""
-    return before - after if goal_of(task.metrics[0]) == "maximize" else after - before
 
 
 def outputs_of(session: Session, split: Split) -> np.ndarray:

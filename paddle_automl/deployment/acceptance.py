@@ -14,14 +14,15 @@ from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.parity_record import keeps_answers
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.tasks.metrics.base import Predictions
-from paddle_automl.tasks.metrics.spelling import goal_of, measure
+from paddle_automl.tasks.metrics.spelling import drop_of, measure
 
 
 def drop_between(split: Split, before: np.ndarray, after: np.ndarray) -> float:
     """Return by how much the task's main metric of outputs [N, K] is worse after than before; negative: better."""
     key = split.task.metrics[0]
-    values = [measure([key], Predictions(outputs, split.codes, split.task))[key] for outputs in (before, after)]
-    return values[0] - values[1] if goal_of(key) == "maximize" else values[1] - values[0]
+    return drop_of(
+        key, *(measure([key], Predictions(outputs, split.codes, split.task))[key] for outputs in (before, after))
+    )
 
 
 def acceptance(

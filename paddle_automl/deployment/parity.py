@@ -22,7 +22,7 @@ from paddle_automl.deployment.parity_record import ParityRecord, Source, most_di
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.tasks.base import Task, spread
 from paddle_automl.tasks.metrics.base import Predictions
-from paddle_automl.tasks.metrics.spelling import goal_of, measure
+from paddle_automl.tasks.metrics.spelling import drop_of, measure
 
 BATCH_SIZE = 64
 """Most items of a batch."""
@@ -211,9 +211,7 @@ class _Comparison:
         """Return the results of the check."""
         metric = self.task.metrics[0]
         expected, got = self._scores(metric)
-        drop = None
-        if expected is not None and got is not None:
-            drop = expected - got if goal_of(metric) == "maximize" else got - expected
+        drop = None if expected is None or got is None else drop_of(metric, expected, got)
         worst = self.worst
         found = ParityRecord(
             samples=len(self.split),

@@ -103,6 +103,11 @@ def goal_of(key: str) -> Goal:
     return next(iter(wanted))
 
 
+def drop_of(key: str, before: float, after: float) -> float:
+    """Return by how much a metric's value is worse after than before; negative: it is better."""
+    return before - after if goal_of(key) == "maximize" else after - before
+
+
 def when_of(key: str) -> When:
     """Return when a metric can be measured first.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,7 @@ from paddle_automl.compression.bundling import create_step_bundle
 from paddle_automl.compression.candidate import check_candidate, make_candidate
 from paddle_automl.compression.chain import compress
 from paddle_automl.compression.config import CompressionConfig
-from paddle_automl.compression.measuring import drop_of, main_score, outputs_of
+from paddle_automl.compression.measuring import main_score, outputs_of
 from paddle_automl.core.errors import ConfigError, UnsupportedError
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.config import DeploymentConfig
@@ -166,13 +165,6 @@ def test_thresholds_are_not_chosen_on_items_that_were_learned(tmp_path):
         trained(target), config(precision="int8"), ctx, folder=tmp_path / "b", deployment=QUICK, rebuilt_by={}
     )
     assert candidate.bundle.task.fitted == ctx.task.fitted
-
-
-def test_drops_are_positive_where_it_got_worse():
-    loss_first = copy.copy(digits("value").task)
-    loss_first.metrics = ("mae", "loss")
-    assert drop_of(loss_first, 1.0, 1.5) == 0.5
-    assert drop_of(digits("value").task, 0.9, 0.8) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])

@@ -11,6 +11,7 @@ from paddle_automl.tasks.metrics.base import METRICS, BundleFacts, NetworkFacts,
 from paddle_automl.tasks.metrics.grammar import read, split_list
 from paddle_automl.tasks.metrics.spelling import (
     check_metrics,
+    drop_of,
     epoch_metrics,
     epoch_part,
     goal_of,
@@ -146,6 +147,12 @@ def test_bad_spellings(value, text):
     with pytest.raises(ConfigError) as caught:
         parse_metric(value)
     assert text in str(caught.value)
+
+
+def test_drops_are_positive_where_it_got_worse():
+    assert drop_of("mae", 1.0, 1.5) == 0.5
+    assert drop_of("r2", 0.9, 0.8) == pytest.approx(0.1)
+    assert drop_of("accuracy", 0.8, 0.9) == pytest.approx(-0.1)
 
 
 def test_goals():
