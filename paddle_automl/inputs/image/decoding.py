@@ -211,8 +211,12 @@ def _look(raw: bytes, source: str | Path) -> Look:
             values = np.asarray(image)
             grey, deepest = True, (int(values.min()), int(values.max()))
         elif image.mode == "P":
-            pixels = np.asarray(image.convert("RGB"))
+            # To RGB alone, Pillow warns of transparent colors.
+            pixels = np.asarray(image.convert("RGBA"))[..., :3]
             grey = bool((pixels == pixels[..., :1]).all())
+        if image.format == "TIFF" and _orientation(image) in _SIDEWAYS:
+            # Pillow gives such a file its upright size at once, and no orientation after reading.
+            image.load()
         # After the pixels: Pillow may read them for the EXIF data, and tells of damage only the first time.
         width, height = _turned(image)
         return Look(grey, deepest, (height, width))

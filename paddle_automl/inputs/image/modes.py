@@ -21,6 +21,8 @@ def flat(image: Image.Image, channels: int, deep: tuple[float, float] | None) ->
         )
     if image.mode == "F" or image.mode.startswith("I"):
         image = _eight_bits(image, deep)
+    if image.mode == "La":
+        image = image.convert("LA")
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

@@ -88,8 +88,20 @@ def test_exif_orientation(tmp_path, orientation):
     image = Image.fromarray(np.ascontiguousarray(stored))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = pictures.save(image, tmp_path / "turned.png", exif=exif)
-    assert (decoder((2, 3), channels=1)(path)[0] == upright).all()
+    for name in ("turned.png", "turned.tif"):
+        path = pictures.save(image, tmp_path / name, exif=exif)
+        assert look_at(path).size == (2, 3), name
+        assert (decoder((2, 3), channels=1)(path)[0] == upright).all(), name
+
+
+def test_transparent_colors_are_looked_at_without_a_warning(tmp_path, recwarn):
+    image = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(8, 8, 4)).quantize(16)
+    assert not look_at(pictures.save(image, tmp_path / "a.png")).grey
+    assert not recwarn.list
+
+
+def test_an_image_with_premultiplied_alpha():
+    assert color(decoder()(Image.new("LA", (9, 7), (0, 51)).convert("La"))) == (204, 204, 204)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
