@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from paddle_automl.deployment.predictor import Prediction, Predictor
 
 _DIGITS = 5
+ENDS = ("lower", "upper")
+"""Ends of an interval, as in a CSV file of predictions."""
 
 
 def explained(predictor: Predictor, items: Sequence[np.ndarray | None]) -> list[Explanation | None]:
@@ -27,7 +29,8 @@ def as_text(
     predictor: Predictor, predictions: Sequence[Prediction], found: Sequence[Explanation | None], top: int
 ) -> str:
     """Return the parts that spoke most for and against each answer, with the sum that they are terms of."""
-    blocks = []
+    numbers = predictor.task.final.activation == "identity"
+    blocks = [f"what spoke for and against ({'the numbers themselves' if numbers else 'logarithms of odds'})"]
     for item, explanation in zip(predictions, found, strict=True):
         if explanation is None:
             continue
@@ -46,7 +49,7 @@ def as_text(
                 parts = "  ".join(f"{shown(repr(name))} {value:+.3f}" for name, value in side)
                 lines.append(f"    {word:<8} {parts or 'nothing'}")
         blocks.append("\n".join(lines))
-    return "\n".join(blocks)
+    return "\n".join(blocks) if len(blocks) > 1 else ""
 
 
 def as_records(
@@ -93,5 +96,9 @@ def _sides(
 
 
 def _name(predictor: Predictor, output: int) -> str:
+    """Return the name of an output: after the numbers come all lower and all upper ends of their intervals."""
     names = predictor.names
-    return names[output] if output < len(names) else f"output {output}"
+    if output < len(names):
+        return names[output]
+    which, column = divmod(output, len(names))
+    return f"{names[column]} {ENDS[which - 1]}" if which <= len(ENDS) else f"output {output}"

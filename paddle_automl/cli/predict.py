@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(as_table(predictions, task, top=args.top, word=predictor.input.word))
         if reasons:
-            print(f"\nwhat spoke for and against (logarithms of odds)\n{reasons}")
+            print(f"\n{reasons}")
     return NOT_AS_DEMANDED if any(item.error for item in predictions) else OK
 
 

@@ -120,4 +120,17 @@ def test_the_labels_that_are_explained_are_those_of_the_answer(labels, told):
     [record] = as_records(predictor, [item], [found], 2)
     assert list(record["explanation"]) == told
     lines = as_text(predictor, [item], [found], 2).splitlines()
-    assert [line.split(":")[0].strip() for line in lines[1::3]] == told
+    assert [line.split(":")[0].strip() for line in lines[2::3]] == told
+
+
+def test_numbers_are_explained_in_their_unit_and_the_ends_of_intervals_by_name():
+    predictor = predictor_of([[3, 30, 2, 20, 4, 40]], activation="identity")
+    predictor.names = ("low", "high")
+    found = explain(predictor, np.array([0]))
+    item = Prediction("text", Answer("2, 29", {}), name="text")
+    heading, _, *lines = as_text(predictor, [item], [found], 2).splitlines()
+    assert heading == "what spoke for and against (the numbers themselves)"
+    told = ["low", "high", "low lower", "high lower", "low upper", "high upper"]
+    assert [line.split(":")[0].strip() for line in lines[::3]] == told
+    [record] = as_records(predictor, [item], [found], 2)
+    assert list(record["explanation"]) == told
