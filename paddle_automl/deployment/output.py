@@ -108,7 +108,8 @@ def with_answers(columns: Mapping[str, Sequence[str]], predictions: Sequence[Pre
     """Return a table again as CSV (see `as_csv`), with further columns for the answer of each row.
 
     Of a class they are ``label``, ``probability``, ``runner_up``, ``runner_up_probability``; else as in `as_csv`. A
-    name that the table has already gets the prefix ``predicted_``; ``error`` is there where a row has one.
+    name that the table has already gets the prefix ``predicted_``, and again until the table has no such column;
+    ``error`` is there where a row has one.
     """
     form = _form_of(task)
     added = form.added_names(task.names)
@@ -116,8 +117,12 @@ def with_answers(columns: Mapping[str, Sequence[str]], predictions: Sequence[Pre
     failed = any(item.answer is None for item in predictions)
     if failed:
         added = [*added, "error"]
-    names = [f"predicted_{name}" if name in columns else name for name in added]
-    rows.append([*columns, *names])
+    header = list(columns)
+    for name in added:
+        while name in header:
+            name = f"predicted_{name}"
+        header.append(name)
+    rows.append(header)
     for number, item in enumerate(predictions):
         width = len(added) - failed
         cells = [""] * width if item.answer is None else form.added_cells(item, item.answer)

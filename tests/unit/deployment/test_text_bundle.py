@@ -160,6 +160,14 @@ def test_a_table_is_written_again_with_the_answers(made, tmp_path, capsys, monke
     assert [row[:2] for row in rows] == [["1", "太吵"], ["2", ""], ["3", "'=1+1"]]
     assert all({row[3], row[5]} == set(NAMES) for row in rows)
     np.testing.assert_allclose([float(row[4]) + float(row[6]) for row in rows], 1, atol=2e-6)
+    for source, target in (("out.csv", "two.csv"), ("two.csv", "three.csv")):
+        assert predict.run(arguments(made[2], source, "--text", "review", "--csv", target)) == 0
+    header = (tmp_path / "three.csv").read_text("utf-8-sig").splitlines()[0].split(",")
+    assert len(set(header)) == len(header) == 15
+    assert header[-4:] == [
+        "predicted_predicted_predicted_label",
+        *(f"predicted_predicted_{name}" for name in ("probability", "runner_up", "runner_up_probability")),
+    ]
     own = Predictor(made[2], reject=False).predict_items(np.array(["太吵"], dtype=object))[0]
     assert float(rows[0][4]) == pytest.approx(own.max(), abs=1e-6)
     with pytest.raises(
