@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import paddle
+from paddle import nn
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.seeds import integer_seed
@@ -23,6 +24,25 @@ def set_device(device: str) -> None:
         if int(index or 0) >= count:
             raise ConfigError(f"device: there is no '{device}'; Paddle sees {count} GPUs, counted from 0")
     paddle.set_device(device)
+
+
+def move(model: nn.Layer, device: str | None = None, *, dtype: str | None = None) -> None:
+    """Move the tensors of `model` to `device`, or convert its floating-point ones to `dtype`, in place.
+
+    Recurrent layers have a state of their dropout without memory, which Paddle 3.3 cannot copy; it stays as it is.
+    """
+    layers = model.sublayers(include_self=True)
+    empty = [(layer, name) for layer in layers for name, buffer in layer._buffers.items() if _is_empty(buffer)]
+    kept = [(layer, name, layer._buffers.pop(name)) for layer, name in empty]
+    try:
+        model.to(device, dtype)
+    finally:
+        for layer, name, buffer in kept:
+            layer._buffers[name] = buffer
+
+
+def _is_empty(buffer: paddle.Tensor | None) -> bool:
+    return buffer is not None and not buffer._is_initialized()
 
 
 def set_threads(count: int) -> None:

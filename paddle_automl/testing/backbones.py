@@ -19,6 +19,7 @@ from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.network import Network
 from paddle_automl.models.norms import NORMS
 from paddle_automl.paddle_compat.device import seed_everything
+from paddle_automl.paddle_compat.device import move
 from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.paddle_compat.tracing import as_written
 from paddle_automl.space.space import SearchSpace
@@ -138,6 +139,8 @@ class BackboneContract:
     def test_every_parameter_has_a_gradient(self, plugin: type[Backbone], norm: str) -> None:
         """The forward pass uses every weight, and none is dead."""
         model = self.network(plugin, norm=norm, activation="leaky_relu")
+        # As a training begins.
+        move(model, "cpu")
         model.train()
         outputs = model(*self.example(plugin, 4))
         paddle.nn.functional.cross_entropy(outputs, paddle.to_tensor([0, 1, 2, 0])).backward()

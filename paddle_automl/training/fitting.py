@@ -13,6 +13,7 @@ import paddle
 
 from paddle_automl.core.errors import TimeUpError
 from paddle_automl.core.seeds import generator
+from paddle_automl.paddle_compat.device import move
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.evaluation import predict
@@ -74,7 +75,7 @@ def measure_pace(
     """
     split = data.train if split is None else split
     config = config.for_items(len(split))
-    model.to(device)
+    move(model, device)
     kept = copy_of_weights(model)
     learner = Learner.on(model, data, config, split=split, start=start, device=device, callbacks=callbacks)
     with ExitStack() as stack:

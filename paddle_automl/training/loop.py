@@ -20,7 +20,7 @@ from paddle_automl.core.errors import TrialError
 from paddle_automl.core.files import append_json_line
 from paddle_automl.core.seeds import generator
 from paddle_automl.models.network import Network
-from paddle_automl.paddle_compat.device import seed_everything, set_device
+from paddle_automl.paddle_compat.device import move, seed_everything, set_device
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.base import Predictions
@@ -91,7 +91,7 @@ def train(  # noqa: PLR0913  each argument is a separate decision of the caller
     Raises TrialError if the loss is not finite, ConfigError for a recipe that does not fit the task or the input.
     """
     set_device(device)
-    model.to(device)
+    move(model, device)
     keep = keep or Keep()
     random = _seeded(seed, keep.purpose)
     split = data.train if on == "train" else data.joined()

@@ -11,6 +11,7 @@ from paddle import Tensor, nn
 
 from paddle_automl.models import kernels
 from paddle_automl.models.tables import RowTable
+from paddle_automl.paddle_compat.device import move
 from paddle_automl.training.config import AmpConfig
 from paddle_automl.training.recipe import NoOptimizer
 
@@ -113,7 +114,7 @@ class Precision:
     def restore(self, model: nn.Layer) -> None:
         """Convert a network of level O2 back to float32."""
         if self.config is not None and self.config.level == "O2":
-            model.to(dtype="float32")
+            move(model, dtype="float32")
 
 
 def _cpu_type(config: AmpConfig | None, step_flops: int) -> str | None:

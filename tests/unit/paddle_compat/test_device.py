@@ -1,9 +1,10 @@
 import numpy as np
 import paddle
 import pytest
+from paddle import nn
 
 from paddle_automl.core.errors import ConfigError
-from paddle_automl.paddle_compat.device import seed_everything, set_device, set_threads
+from paddle_automl.paddle_compat.device import move, seed_everything, set_device, set_threads
 
 
 def test_cpu_is_always_there():
@@ -28,6 +29,16 @@ def test_a_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match=r"no 'gpu:1'; Paddle sees 1 GPUs"):
         set_device("gpu:1")
+
+
+def test_recurrent_layers_can_be_moved():
+    """Paddle 3.3 cannot copy a buffer without memory."""
+    layer = nn.Sequential(nn.GRU(3, 2))
+    buffers = dict(layer.named_buffers())
+    move(layer, "cpu")
+    move(layer, dtype="float32")
+    assert {name: id(buffer) for name, buffer in layer.named_buffers()} == {n: id(b) for n, b in buffers.items()}
+    assert layer(paddle.ones([1, 4, 3]))[0].shape == [1, 4, 2]
 
 
 def test_threads():
