@@ -18,8 +18,7 @@ from paddle_automl.models.kinds import Kind
 from paddle_automl.models.layers import LayerFactory
 from paddle_automl.models.network import Network
 from paddle_automl.models.norms import NORMS
-from paddle_automl.paddle_compat.device import seed_everything
-from paddle_automl.paddle_compat.device import move
+from paddle_automl.paddle_compat.device import move, seed_everything
 from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.paddle_compat.tracing import as_written
 from paddle_automl.space.space import SearchSpace
