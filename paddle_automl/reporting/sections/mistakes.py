@@ -28,6 +28,10 @@ class Mistakes(ReportSection):
         ),
         "truth": ("true: {text}", "真实：{text}"),
         "answer": ("predicted: {text}", "预测：{text}"),
+        "wrong labels": ("wrong labels", "错误标签数"),
+        "loss": ("loss", "损失"),
+        "error": ("error", "误差"),
+        "error of": ("error of {name}", "{name} 的误差"),
         "sure": ("predicted: {text} ({probability})", "预测：{text}（{probability}）"),
     }
 
@@ -46,7 +50,7 @@ class Mistakes(ReportSection):
             answer = shown(mistake["answer"])
             if probability is None:
                 told = words("answer", text=answer)
-                more = [f"{name.replace('_', ' ')} {figure(value, 3)}" for name, value in mistake["detail"].items()]
+                more = [f"{_detail(name, words)} {figure(value, 3)}" for name, value in mistake["detail"].items()]
             else:
                 told, more = words("sure", text=answer, probability=f"{probability:.0%}"), []
             lines = (
@@ -57,3 +61,9 @@ class Mistakes(ReportSection):
             )
             items.append(Example(lines, mistake.get("picture"), mistake.get("text")))
         return [Paragraph(words("explained")), Gallery(tuple(items))]
+
+
+def _detail(name: str, words: Words) -> str:
+    """Return the name of a figure of a mistake, such as the error of one column of numbers."""
+    before, _, column = name.partition("error of ")
+    return words("error of", name=shown(column)) if column and not before else words.known(name.replace("_", " "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -18,6 +19,11 @@ LARGEST_MATRIX = 30
 LARGEST_TABLE = 40
 """Most rows of a table that is open."""
 MATRIX = "confusion matrix"
+FIGURES = {
+    "quantile": re.compile(r"residual (?P<level>\d+%)"),
+    "worst": re.compile(r"the (?P<count>\d+) worst of (?P<every>\d+) classes, by F1"),
+}
+"""Titles of tables and columns that hold figures, by the key of their text."""
 
 
 @SECTIONS.register("scores")
@@ -63,6 +69,10 @@ class Scores(ReportSection):
         "items": ("items", "样本数"),
         "fraction of the class": ("fraction of the class", "占该类比例"),
         "column": ("column", "列"),
+        "per column": ("per column", "各列"),
+        "coverage": ("coverage", "区间覆盖率"),
+        "quantile": ("residual {level}", "残差 {level} 分位数"),
+        "worst": ("the {count} worst of {every} classes, by F1", "按 F1 最差的 {count} 个类别（共 {every} 个）"),
         "undefined": ("undefined for these items", "对这些数据无定义"),
     }
 
@@ -97,10 +107,20 @@ class Scores(ReportSection):
         for table in content["tables"]:
             if table["title"] == "worst mistakes" or (drawn and table["title"] == MATRIX):
                 continue
-            columns = tuple(words.known(column) for column in table["columns"])
+            columns = tuple(_heading(column, words) for column in table["columns"])
             lines = tuple(tuple(row) for row in table["rows"])
-            blocks.append(Grid(columns, lines, words.known(table["title"]), folded=len(lines) > LARGEST_TABLE))
+            title = _heading(table["title"], words)
+            blocks.append(Grid(columns, lines, title, folded=len(lines) > LARGEST_TABLE))
         return blocks
+
+
+def _heading(text: str, words: Words) -> str:
+    """Return the title of a task's table or column in the report's language."""
+    for key, pattern in FIGURES.items():
+        found = pattern.fullmatch(text)
+        if found:
+            return words(key, **found.groupdict())
+    return words.known(text)
 
 
 def _matrix(names: list[str], matrix: list[list[int]], words: Words) -> Chart:

@@ -2,11 +2,18 @@
 
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from paddle_automl.reporting.base import SECTIONS
 from paddle_automl.reporting.document import made
+from paddle_automl.reporting.sections.mistakes import _detail
+from paddle_automl.reporting.sections.scores import _heading
 from paddle_automl.reporting.words import Words
+from paddle_automl.tasks.base import RawTargets
+from paddle_automl.tasks.multi_label import MultiLabel
+from paddle_automl.tasks.regression import Regression
+from paddle_automl.tasks.single_label import SingleLabel
 from tests.unit.reporting import materials
 
 EVERYTHING = materials.whole()
@@ -71,3 +78,35 @@ def test_a_section_without_a_text_costs_no_report(language):
         written = made(Wordless(), material, language)
         assert (written.title, written.content) == ("own", None)
         assert "KeyError" in written.missing
+
+
+def numbers_and_labels() -> list:
+    """Return evaluations and mistakes of numbers with intervals, of labels, and of many classes."""
+    rng = np.random.default_rng(0)
+    numbers = RawTargets("numbers", rng.normal(size=(9, 2)), ("width", "depth"))
+    regression = Regression.fit(Regression.Config(name="regression", interval=0.9), numbers)
+    labels = RawTargets("labels", np.eye(9, 2), ("red", "big"))
+    several = MultiLabel.fit(MultiLabel.Config(name="multi_label"), labels)
+    many = RawTargets("classes", np.arange(40), tuple(f"c{number}" for number in range(40)))
+    single = SingleLabel.fit(SingleLabel.Config(name="single_label"), many)
+    return [
+        (task, rng.random((len(raw.values), task.outputs)).astype(np.float32), task.encode(raw))
+        for task, raw in ((regression, numbers), (several, labels), (single, many))
+    ]
+
+
+def test_tables_and_mistakes_of_every_task_are_in_chinese():
+    """Of the words of a task none but the names of metrics and of the user's columns stay English."""
+    kept = {"MAE", "RMSE", "R2", "F1"}
+    for task, outputs, codes in numbers_and_labels():
+        found, words = task.evaluation(outputs, codes), Words("zh", SECTIONS["scores"].texts)
+        for table in found.tables:
+            for text in (table.title, *table.columns):
+                told = _heading(text, words)
+                assert text in kept or told != text, text
+                assert _heading(text, Words("en", SECTIONS["scores"].texts)) in (text, "items")
+        words = Words("zh", SECTIONS["mistakes"].texts)
+        mistakes = task.worst(outputs, codes, 1) if task.name != "single_label" else []
+        for name in (name for mistake in mistakes for name in mistake.detail):
+            assert _detail(name, words) != name.replace("_", " "), name
+            assert _detail(name, Words("en", SECTIONS["mistakes"].texts)) == name.replace("_", " ")
