@@ -31,12 +31,12 @@ from paddle_automl.data.remembering import (
 )
 from paddle_automl.data.samples import SPLITS
 from paddle_automl.data.splits import Batch, Everything, PreparedData, Split
-from paddle_automl.data.splitting import Rows, fold_indices, split_indices
+from paddle_automl.data.splitting import Rows, fold_pieces, split_indices, with_fold
 from paddle_automl.data.stores import ArrayStore, SourceStore
 from paddle_automl.data.stratify import drawn_items
 from paddle_automl.inputs.base import INPUTS, Input, Statistics, batched
 from paddle_automl.inputs.ragged import Ragged
-from paddle_automl.tasks.base import TASKS, RawTargets, Task, check_readable, default_task
+from paddle_automl.tasks.base import TASKS, RawTargets, Strata, Task, check_readable, default_task
 
 __all__ = ["Batch", "PreparedData", "Split", "prepare", "read_all"]
 
@@ -78,8 +78,7 @@ def prepare(
     fitted = fit_task(task, targets)
     codes = fitted.encode(targets)
     if known is None:
-        indices = _split(config, data, fitted, codes, seed)
-        splits, folds = _drawn(config, data, fitted, codes, seed, indices)
+        indices, splits, folds = _drawn(config, data, fitted.strata(codes), seed)
         items = replace(now, names=names_of(samples.sources), splits=splits, folds=folds)
         if remembered is not None:
             indices = without_trained(now, indices, remembered, word)
@@ -140,26 +139,23 @@ def _known(
 
 
 def _drawn(
-    config: DataConfig, data: Data, task: Task, codes: np.ndarray, seed: int, found: dict[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the number of the ordinary split of each item, and of its fold with cross validation.
-
-    `found` are the splits of `config`, the ordinary ones where it names no fold.
-    """
-
-    def part(fold: int | None) -> dict[str, np.ndarray]:
-        if fold == config.fold:
-            return found
-        return _split(config.model_copy(update={"fold": fold}), data, task, codes, seed)
-
-    splits, folds = np.full(len(codes), NOWHERE, dtype=np.int8), None
+    config: DataConfig, data: Data, strata: Strata | None, seed: int
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray | None]:
+    """Return the splits, and the numbers of each item's ordinary split and of its fold with cross validation."""
+    rows = _rows(config, data, strata)
+    given = {name: indices.astype(np.int64) for name, indices in data.samples.splits.items()}
+    ordinary = found = split_indices(rows, given, config.split, seed=seed)
+    splits, folds = np.full(len(data.samples), NOWHERE, dtype=np.int8), None
     for number, name in enumerate(SPLITS):
-        splits[part(None)[name]] = number
+        splits[ordinary[name]] = number
     if isinstance(config.folds, int):
-        folds = np.full(len(codes), NOWHERE, dtype=np.int16)
-        for fold in range(config.folds):
-            folds[part(fold)["validation"]] = fold
-    return splits, folds
+        pieces = fold_pieces(rows, given, ordinary, folds=config.folds, seed=seed)
+        folds = np.full(len(data.samples), NOWHERE, dtype=np.int16)
+        for fold, piece in enumerate(pieces):
+            folds[piece] = fold
+        if config.fold is not None:
+            found = with_fold(ordinary, pieces, config.fold)
+    return found, splits, folds
 
 
 def read_all(
@@ -213,22 +209,17 @@ def fit_task(config: PluginConfig | None, targets: RawTargets) -> Task:
     return cls.fit(config, targets)
 
 
-def _split(config: DataConfig, data: Data, task: Task, codes: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    samples = data.samples
-    texts = groups_of(samples, config.group)
+def _rows(config: DataConfig, data: Data, strata: Strata | None) -> Rows:
+    texts = groups_of(data.samples, config.group)
     groups, names = numbered(texts) if texts is not None else (None, ())
-    rows = Rows(
-        strata=task.strata(codes),
+    return Rows(
+        strata=strata,
         usable=data.usable,
         copies=data.content,
         groups=groups,
         group_names=names,
         word=INPUTS[config.input.name].word,
     )
-    given = {name: indices.astype(np.int64) for name, indices in samples.splits.items()}
-    if not isinstance(config.folds, int) or config.fold is None:
-        return split_indices(rows, given, config.split, seed=seed)
-    return fold_indices(rows, given, config.split, folds=config.folds, fold=config.fold, seed=seed)
 
 
 def _fit_input(config: DataConfig, data: Data, train: np.ndarray, cache: Cache) -> tuple[Input, str]:

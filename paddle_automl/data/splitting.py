@@ -76,29 +76,42 @@ def fold_indices(
 
     The test split is that of `split_indices`; all other items are divided into the folds, stratified.
     """
+    splits = split_indices(rows, given, split, seed=seed)
+    return with_fold(splits, fold_pieces(rows, given, splits, folds=folds, seed=seed), fold)
+
+
+def with_fold(splits: Mapping[str, np.ndarray], pieces: Sequence[np.ndarray], fold: int) -> dict[str, np.ndarray]:
+    """Return the splits if one of the folds is the validation split, and the others are for training."""
+    train = np.sort(np.concatenate([piece for number, piece in enumerate(pieces) if number != fold]))
+    return {"train": train, "validation": pieces[fold], "test": splits["test"]}
+
+
+def fold_pieces(
+    rows: Rows, given: Mapping[str, np.ndarray], splits: Mapping[str, np.ndarray], *, folds: int, seed: int
+) -> list[np.ndarray]:
+    """Return sorted indices of each of the `folds`, of all items of `splits` but for those of the test split.
+
+    Raises DataError for a validation split in `given`, and for too few items.
+    """
     if "validation" in given:
         raise DataError(
             "data.folds: the data set itself defines a validation split, which cross-validation does not use; "
             "leave it out of data.dataset, or set data.folds to null"
         )
-    splits = split_indices(rows, given, split, seed=seed)
     pool = np.sort(np.concatenate([splits["train"], splits["validation"]]))
     _check_folds(rows, pool, folds)
     rng = generator(seed, "folds")
     classes = rows.classes()
     if classes is None or rows.groups is not None:
-        pieces = _dealt(rows, pool, [1 / folds] * folds, rng)
-    else:
-        dealt: list[list[np.ndarray]] = [[] for _ in range(folds)]
-        sizes = np.zeros(folds, dtype=np.int64)
-        for label in range(int(classes.max(initial=0)) + 1):
-            members = pool[classes[pool] == label]
-            for number, piece in enumerate(folds_of_class(members, rows.copies[members], sizes, rng)):
-                dealt[number].append(piece)
-                sizes[number] += len(piece)
-        pieces = [np.sort(np.concatenate(piece)) for piece in dealt]
-    train = np.sort(np.concatenate([piece for number, piece in enumerate(pieces) if number != fold]))
-    return {"train": train, "validation": pieces[fold], "test": splits["test"]}
+        return _dealt(rows, pool, [1 / folds] * folds, rng)
+    dealt: list[list[np.ndarray]] = [[] for _ in range(folds)]
+    sizes = np.zeros(folds, dtype=np.int64)
+    for label in range(int(classes.max(initial=0)) + 1):
+        members = pool[classes[pool] == label]
+        for number, piece in enumerate(folds_of_class(members, rows.copies[members], sizes, rng)):
+            dealt[number].append(piece)
+            sizes[number] += len(piece)
+    return [np.sort(np.concatenate(piece)) for piece in dealt]
 
 
 def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.data import splitting
 from paddle_automl.data.config import DataConfig, absolute
 from paddle_automl.data.datasets.base import DATASETS
 from paddle_automl.data.facts import find_facts
@@ -355,3 +356,15 @@ def test_folds_follow_from_the_size(tmp_path):
     many = table(tmp_path / "b.csv", ROWS * 1700)
     assert find_facts(DataConfig.model_validate({"dataset": {**given, "file": str(many)}})).folds is None
     assert len(prepare(few, seed=0).validation) > 0
+
+
+def test_folds_are_drawn_once(tmp_path, monkeypatch):
+    path, draws = table(tmp_path / "a.csv", ROWS * 3), []
+    whole = splitting.folds_of_class
+    monkeypatch.setattr(splitting, "folds_of_class", lambda *given: draws.append(given) or whole(*given))
+    given = {"name": "text_table", "file": str(path), "text": "review", "label": "label"}
+    data = prepare(DataConfig.model_validate({"dataset": given, "folds": 4, "fold": 1}), seed=0)
+    assert len(draws) == len(data.task.names)
+    assert (data.validation.indices == np.flatnonzero(data.items.folds == 1)).all()
+    assert (data.train.indices == np.flatnonzero(np.isin(data.items.folds, [0, 2, 3]))).all()
+    assert (data.test.indices == np.flatnonzero(data.items.splits == 2)).all()
