@@ -39,8 +39,8 @@ def _skipped(model: nn.Layer) -> set[str]:
     pruned = {tensor.name for tensor in prunable_weights(model).values()}
     owners, others = set(), set()
     for layer in model.sublayers():
-        names = {parameter.name for parameter in layer.parameters(include_sublayers=False)}
-        (owners if names & pruned else others).add(layer.full_name())
+        # Not the cells of recurrent layers: the same weights would count twice.
+        (owners if isinstance(layer, _WEIGHTED + _RECURRENT) else others).add(layer.full_name())
     return {parameter.name for parameter in model.parameters() if parameter.name not in pruned} | (others - owners)
 
 

@@ -291,9 +291,8 @@ def test_tables_keep_all_their_vectors(local):
     zeros = {name: (tensor.numpy() == 0).mean() for name, tensor in net.named_parameters()}
     assert zeros["tokens.weight"] == zeros["places"] == 0
     total = sum(tensor.size for tensor in weights.values())
-    assert sum(zeros[name] * tensor.size for name, tensor in weights.items()) / total == pytest.approx(
-        0.5, abs=0.02
-    )
+    count = sum(zeros[name] * tensor.size for name, tensor in weights.items())
+    assert count == pytest.approx(total / 2, abs=4.5)
 
 
 def test_a_network_of_tables_cannot_be_pruned():
