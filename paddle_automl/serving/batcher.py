@@ -81,10 +81,21 @@ class Batcher:
 
     def submit(self, kind: Hashable, content: Any, rows: int) -> Job:
         """Add a job; raises RequestError (503) if too many items wait already."""
+        self._must_have_room(rows)
+        return self._add(kind, content, rows)
+
+    def submit_all(self, parts: Sequence[tuple[Hashable, Any, int]]) -> list[Job]:
+        """Add the jobs of one request, each of a kind, a content and a number of items: all or none."""
+        self._must_have_room(sum(rows for _, _, rows in parts))
+        return [self._add(*part) for part in parts]
+
+    def _must_have_room(self, rows: int) -> None:
         if self._closed:
             raise busy("the server is stopping")
         if self.rows and self.rows + rows > self._queue:
             raise busy(f"{self.rows} items are waiting for the network; try again later")
+
+    def _add(self, kind: Hashable, content: Any, rows: int) -> Job:
         job = Job(kind, content, rows, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self.rows += rows

@@ -188,10 +188,10 @@ class ServedModel:
         for number, item in enumerate(items):
             groups.setdefault(self._kind(item), []).append(number)
         found: dict[int, Prediction] = {}
-        jobs: list[Job] = []
+        jobs = self._batcher.submit_all(
+            [(kind, np.stack([items[row].content for row in rows]), len(rows)) for kind, rows in groups.items()]
+        )
         try:
-            for kind, rows in groups.items():
-                jobs.append(self._batcher.submit(kind, np.stack([items[row].content for row in rows]), len(rows)))
             for rows, job in zip(groups.values(), jobs, strict=True):
                 found.update(zip(rows, self.predictor.answer(await self.result(job)), strict=True))
         finally:

@@ -62,6 +62,13 @@ def texts(reviews):
         yield found
 
 
+def test_a_request_of_texts_of_several_lengths_does_not_wait_for_itself(reviews):
+    """A server that has nothing else to do takes more items at once than may wait."""
+    with running(reviews, queue=3) as server:
+        answer = server.post("/predict", {"texts": ["a", "b", "c d e f g", "h i j k l"]})
+        assert (answer.status, len(answer.json.get("predictions", ()))) == (200, 4), answer.body
+
+
 def test_texts_in_every_form(texts, reviews):
     expected = [item.label for item in reviews.predict(["房间 很 干净", "bad food"])]
     answers = [
