@@ -85,6 +85,12 @@ def prepare(
     else:
         indices, items = known.indices, known.items
     report_copies(samples, data.copies, indices, word)
+    if task is None and _are_one_hot(targets):
+        log.warning(
+            "data.dataset: each %s has exactly one 1 among its %d targets (%s, ...): these are classes, but they "
+            "are read as %s; give one class per %s instead, as y.argmax(axis=1) does",
+            word, len(targets.names), targets.names[0], targets.kind, word,
+        )  # fmt: skip
     if config.items is not None:
         strata = fitted.strata(codes)
         indices = {**indices, "train": drawn_items(strata, indices["train"], config.items, config.items_seed)}
@@ -98,6 +104,12 @@ def prepare(
     encoded = _encoded(given, data, key, cache)
     everything = Everything(data.store, targets, codes, given, fitted, samples.sources, items, data.hashes, encoded)
     return _prepared(everything, indices, skipped(given, samples, data.failures))
+
+
+def _are_one_hot(targets: RawTargets) -> bool:
+    if targets.kind not in ("labels", "numbers") or len(targets.names) < 2:
+        return False
+    return bool(np.isin(targets.values, (0, 1)).all() and (targets.values.sum(axis=1) == 1).all())
 
 
 def _prepared(

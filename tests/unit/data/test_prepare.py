@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.data.config import DataConfig
 from paddle_automl.data.facts import find_facts
 from paddle_automl.data.prepare import prepare
 from paddle_automl.tasks.base import TASKS
@@ -344,6 +345,20 @@ class TestOtherInputsAndTasks:
 
 
 class TestArrays:
+    @pytest.mark.parametrize("kind", [np.uint8, np.float32])
+    def test_classes_as_columns_are_told(self, tmp_path, caplog, kind):
+        images, classes = np.arange(40 * 16, dtype=np.uint16).astype(np.uint8).reshape(40, 4, 4), np.arange(40) % 3
+        config = {"dataset": {"name": "npz", "path": str(tmp_path / "a.npz")}, "input": {"name": "image"}}
+        np.savez(tmp_path / "a.npz", x_train=images, y_train=np.eye(3, dtype=kind)[classes])
+        data = prepare(DataConfig.model_validate(config), seed=0)
+        assert f"each image has exactly one 1 among its 3 targets ({data.task.names[0]}, ...)" in caplog.text
+        caplog.clear()
+        prepare(DataConfig.model_validate(config), task=type(data.task).Config(name=data.task.name), seed=0)
+        others = np.maximum(np.eye(3, dtype=kind)[classes], (classes == 0).astype(kind)[:, None])
+        np.savez(tmp_path / "a.npz", x_train=images, y_train=others)
+        prepare(DataConfig.model_validate(config), seed=0)
+        assert "exactly one 1" not in caplog.text
+
     def test_native_size(self, configure):
         data = prepare(configure("digits"), seed=0)
         assert data.input.shape == (1, 8, 8)
