@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
+    if args.mistakes < 0:
+        raise ConfigError(f"--mistakes: must be at least 0, got {args.mistakes}")
     warmup.begin()
     from paddle_automl.pipeline.evaluation import evaluation_of
 

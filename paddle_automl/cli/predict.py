@@ -79,8 +79,9 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.deployment.output import as_csv, as_json, as_table, with_answers
     from paddle_automl.deployment.predictor import Predictor
 
-    if args.batch_size < 1:
-        raise ConfigError(f"--batch-size: must be at least 1, got {args.batch_size}")
+    for option, value in (("--batch-size", args.batch_size), ("--top", args.top), ("--explain", args.explain)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{option}: must be at least 1, got {value}")
     target = output_target("--csv", args.csv, args.items) if args.csv else None
     if args.json and args.json != "-":
         target = output_target("--json", args.json, args.items)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from paddle_automl.cli import predict, profiling
+from paddle_automl.cli import evaluate, predict, profiling
 from paddle_automl.cli.tables import predicted_rows, table_texts
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.deployment import predictor as predictors
@@ -39,6 +39,19 @@ def arguments(*words):
 def test_a_batch_holds_at_least_one_item(tmp_path, size):
     with pytest.raises(ConfigError, match=f"--batch-size: must be at least 1, got {size}"):
         predict.run(arguments("new.csv", f"--batch-size={size}"))
+
+
+@pytest.mark.parametrize("option", ["--top", "--explain"])
+def test_counts_below_one_are_refused(option):
+    with pytest.raises(ConfigError, match=f"{option}: must be at least 1, got -1"):
+        predict.run(arguments("new.csv", f"{option}=-1"))
+
+
+def test_a_negative_number_of_mistakes_is_refused():
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    with pytest.raises(ConfigError, match="--mistakes: must be at least 0, got -3"):
+        evaluate.run(parser.parse_args(["-m", "no_model", "--mistakes=-3"]))
 
 
 def test_the_rows_of_tables_are_predicted_in_batches(tmp_path):
