@@ -50,7 +50,7 @@ def table_texts(predictor: Predictor, words: Sequence[str], columns: Sequence[st
             hint = did_you_mean(missing, table.columns).rstrip("?") if missing else ""
             raise DataError(
                 f"{table.name}: has no column '{missing or 'text'}'{hint}; name that of the texts, such as "
-                f"--text {next(iter(table.columns))}; columns: {', '.join(table.columns)}"
+                f"--text {next(filter(None, table.columns), 'text')}; columns: {', '.join(table.columns)}"
             )
     names = dict.fromkeys(name for table in tables for name in table.columns)
     joined = {

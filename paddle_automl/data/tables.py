@@ -49,6 +49,8 @@ class TextTable:
 def read_table(path: Path, option: str) -> TextTable:
     """Read a CSV or TSV file whose first row names the columns; `option` names the file in messages.
 
+    The first column may be without a name, as the numbers of rows are that pandas writes.
+
     A ``.tsv`` file has tabs between its cells; for others the first row shows whether it is a comma, a semicolon, a
     tab or a bar. Texts are trimmed, in UTF-8, UTF-16 or GBK. Raises DataError for rows of another length.
     """
@@ -72,7 +74,6 @@ def table_of(
     if not rows:
         raise DataError(f"{option}: the table '{name}' is empty; its first row must name the columns")
     header = [composed(cell.strip()) for cell in rows[0]]
-    _check_header(header, name, option)
     wrong = [
         f"{name}:{number}: {len(row)} values for {len(header)} columns"
         for row, number in zip(rows[1:], numbers[1:], strict=True)
@@ -83,7 +84,10 @@ def table_of(
         raise DataError("\n  ".join(wrong[:10]) + more)
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(header)
     texts = [tuple(composed(cell.strip()) for cell in column) for column in columns]
-    return TextTable(name, dict(zip(header, texts, strict=True)), tuple(numbers[1:]))
+    # Delimiters at the ends of all lines make columns without names and values.
+    named = [(title, cells) for title, cells in zip(header, texts, strict=True) if title or any(cells) or not cells]
+    _check_header([title for title, _ in named], name, option)
+    return TextTable(name, dict(named), tuple(numbers[1:]))
 
 
 def _delimiter(line: str) -> str:
@@ -140,10 +144,11 @@ def _quoted_rows(
 
 
 def _check_header(header: Sequence[str], name: str, option: str) -> None:
-    twice = sorted({cell for cell in header if header.count(cell) > 1})
+    twice = sorted({cell for cell in header if cell and header.count(cell) > 1})
     if twice:
         raise DataError(f"{option}: the table '{name}' has duplicate columns: {', '.join(map(repr, twice))}")
-    if "" in header:
+    # pandas writes the numbers of rows first, without a name.
+    if "" in header[1:]:
         raise DataError(
-            f"{option}: column {header.index('') + 1} of the table '{name}' has no name in the first row"
+            f"{option}: column {header.index('', 1) + 1} of the table '{name}' has no name in the first row"
         )

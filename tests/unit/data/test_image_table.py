@@ -135,6 +135,7 @@ class TestMistakes:
             ("", r"data\.dataset\.file: the table '.*' is empty"),
             ("path,k,k\n", "has duplicate columns: 'k'"),
             ("path,,k\n", "column 2 of the table '.*' has no name"),
+            (",path,k,\n0,图 00.png,1,x\n", "column 4 of the table '.*' has no name"),
             ("path,k\na.png,1,2\nb.png\n", r":2: 3 values for 2 columns\n  .*:3: 1 values for 2 columns"),
             ('path,k\n"a.png,1\n', r":\d: is not a row of a table: unexpected end of data"),
             ("path,k\n,1\n", "the column 'path' is empty"),
@@ -154,6 +155,19 @@ class TestMistakes:
     def test_tables(self, table, text, message):
         with pytest.raises(DataError, match=message):
             load(**table(text, labels="k"))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            ",path,k\n0,图 00.png,1\n1,图 01.png,2\n",
+            "path,k,\n图 00.png,1,\n图 01.png,2,\n",
+            "path,k,,\n图 00.png,1,,\n图 01.png,2,,\n",
+        ],
+    )
+    def test_numbers_of_rows_and_empty_columns_need_no_name(self, table, text):
+        found = load(**table(text, labels="k"))
+        assert [source.name for source in found.sources] == ["图 00.png", "图 01.png"]
+        assert found.targets.names == ("1", "2")
 
     def test_no_table(self, tmp_path):
         with pytest.raises(DataError, match=r"data\.dataset\.file: the table '.*no\.csv' does not exist"):
