@@ -55,6 +55,10 @@ class LatencyConfig(Section):
     """Further numbers of threads with which every format and batch size is timed in a bundle."""
 
 
+LEAST_CLASSES = 3
+"""Fewest classes for a training that withholds some of them: two must be left to tell apart."""
+
+
 class RejectionConfig(Section):
     """Refusal of items that belong to none of the classes; for tasks with one class per item."""
 

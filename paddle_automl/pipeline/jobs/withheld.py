@@ -13,6 +13,7 @@ from paddle_automl.core.errors import AutoMLError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.splits import PreparedData, Split
+from paddle_automl.deployment.config import LEAST_CLASSES
 from paddle_automl.deployment.refusal import Values, applies, compare_scores, values_of
 from paddle_automl.deployment.rejection_records import Choice
 from paddle_automl.models.network import Network
@@ -29,8 +30,6 @@ from paddle_automl.training.loop import train
 
 logger = logging.getLogger(__name__)
 
-LEAST_CLASSES = 3
-"""Two classes must be left to tell apart."""
 WITHHELD = 3
 """One class of so many is withheld."""
 LEAST_OF_TRAINING = 0.25

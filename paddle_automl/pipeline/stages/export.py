@@ -11,10 +11,12 @@ from typing import Any
 from paddle_automl.core.errors import AutoMLError, SearchFailedError, TimeUpError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.deployment.bundle import Bundle
+from paddle_automl.deployment.config import LEAST_CLASSES
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.score import ScoreRequest
+from paddle_automl.pipeline.runs.facts import DataFacts
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.stages.base import STAGES, Stage
@@ -189,6 +191,9 @@ def rejection_s(run: Run) -> float:
         return 0.0
     if config.compression.in_trials or not options.training_s:
         # The winner of compressed trials is already a finished bundle.
+        return 0.0
+    facts: DataFacts | None = run.results.get("check")
+    if facts is not None and len(facts.names) < LEAST_CLASSES:
         return 0.0
     limit = options.training_s if budget is None else min(options.training_s, REJECTION_FRACTION * budget)
     return limit if epoch_s is None else min(limit, MARGIN * config.training.epochs * epoch_s + START_S)

@@ -1,6 +1,7 @@
 """The choice of a rejection score by a training without some of the classes."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,11 +123,14 @@ def test_no_choice(data, worker):
 
 def test_the_time_is_a_part_of_the_budget():
     class Run:
-        def __init__(self, epoch_s=None, **changes):
+        def __init__(self, epoch_s=None, classes=10, **changes):
             self.config = config_of(task="single_label", **changes)
+            self.results = {"check": SimpleNamespace(names=[str(number) for number in range(classes)])}
             self.estimates = type("Estimates", (), {"epoch_s": epoch_s})()
 
-    assert rejection_s(Run()) == 20
+    assert rejection_s(Run()) == rejection_s(Run(classes=3)) == 20
+    # Without one of two classes there is nothing to learn.
+    assert rejection_s(Run(classes=2)) == 0
     assert rejection_s(Run(budget={"time": "60s"})) == 6
     assert rejection_s(Run(epoch_s=1.0)) == pytest.approx(2 * 1.1 + 1)
     assert rejection_s(Run(deployment={"rejection": {"training_s": 0}})) == 0
