@@ -85,6 +85,7 @@ def prepare(
     else:
         indices, items = known.indices, known.items
     report_copies(samples, data.copies, indices, word)
+    _warn_of_missing(fitted.strata(codes), indices, list(samples.splits), word)
     if task is None and _are_one_hot(targets):
         log.warning(
             "data.dataset: each %s has exactly one 1 among its %d targets (%s, ...): these are classes, but they "
@@ -104,6 +105,23 @@ def prepare(
     encoded = _encoded(given, data, key, cache)
     everything = Everything(data.store, targets, codes, given, fitted, samples.sources, items, data.hashes, encoded)
     return _prepared(everything, indices, skipped(given, samples, data.failures))
+
+
+def _warn_of_missing(
+    strata: Strata | None, indices: dict[str, np.ndarray], given: Sequence[str], word: str
+) -> None:
+    """Warn of classes without items in a split that the data set itself defines."""
+    if strata is None or strata.values.ndim != 1:
+        return
+    for name in ("validation", "test"):
+        counts = np.bincount(strata.values[indices[name]], minlength=len(strata.names))
+        missing = [f"'{strata.names[number]}'" for number in np.flatnonzero(counts == 0)]
+        if name in given and counts.any() and missing:
+            listing = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            log.warning(
+                "data.dataset: the %s split has no %ss of the class%s %s: its scores say nothing about %s",
+                name, word, *(("es", listing, "them") if len(missing) > 1 else ("", listing, "it")),
+            )  # fmt: skip
 
 
 def _are_one_hot(targets: RawTargets) -> bool:

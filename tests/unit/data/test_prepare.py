@@ -345,6 +345,17 @@ class TestOtherInputsAndTasks:
 
 
 class TestArrays:
+    def test_classes_that_a_given_split_lacks_are_told(self, tmp_path, caplog):
+        images, classes = np.arange(60 * 16, dtype=np.uint16).astype(np.uint8).reshape(60, 4, 4), np.arange(60) % 3
+        config = {"dataset": {"name": "npz", "path": str(tmp_path / "a.npz")}, "input": {"name": "image"}}
+        for test, told in ((classes[:3], False), (np.zeros(3, dtype=int), True)):
+            arrays = {"x_train": images, "y_train": classes, "x_test": images[:3], "y_test": test}
+            np.savez(tmp_path / "a.npz", **arrays)
+            prepare(DataConfig.model_validate(config), seed=0)
+            text = "the test split has no images of the classes '1', '2': its scores say nothing about them"
+            assert (text in caplog.text) == told
+        assert "validation split has no" not in caplog.text
+
     @pytest.mark.parametrize("kind", [np.uint8, np.float32])
     def test_classes_as_columns_are_told(self, tmp_path, caplog, kind):
         images, classes = np.arange(40 * 16, dtype=np.uint16).astype(np.uint8).reshape(40, 4, 4), np.arange(40) % 3
