@@ -163,7 +163,10 @@ async def drive(
 
 async def fetch(target: Target, path: str) -> tuple[int, bytes]:
     """Return status and body of one GET; raises MachineError if there is no answer."""
-    return await asyncio.wait_for(_Single.fetch(target, target.request(path)), ANSWER_S)
+    try:
+        return await asyncio.wait_for(_Single.fetch(target, target.request(path)), ANSWER_S)
+    except asyncio.TimeoutError:
+        raise MachineError(f"{target.host}:{target.port} has not answered within {ANSWER_S:g} s") from None
 
 
 class _Single(asyncio.Protocol):

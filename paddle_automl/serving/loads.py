@@ -23,19 +23,33 @@ OPEN_AXIS = 16
 async def described(target: Target, model: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the metadata (V2) of a server's model, and what its page shows of it (empty on another server).
 
-    Raises MachineError if the server does not answer, ConfigError if the name of its model is unknown.
+    Raises MachineError if the server does not answer, ConfigError if the name of its model is unknown or no
+    server of the protocol answers.
     """
     status, body = await fetch(target, "/info")
     if status == 401:
         raise ConfigError("--token: the server asks for its token")
-    info = orjson.loads(body) if status == 200 else {}
+    # Another server may have a page of its own there.
+    info = (_object(body) if status == 200 else None) or {}
     name = model or info.get("model")
     if name is None:
         raise ConfigError(f"--model: the server does not say what its model is called (status {status}); name it")
     status, body = await fetch(target, f"/v2/models/{quote(name)}")
     if status != 200:
         raise ConfigError(f"--model: the server has no metadata of '{name}' (status {status})")
-    return orjson.loads(body), info
+    metadata = _object(body)
+    if metadata is None or not {"name", "inputs", "outputs"} <= set(metadata):
+        raise ConfigError(f"URL: what the server says of '{name}' is no metadata of the Open Inference Protocol V2")
+    return metadata, info
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object of an answer, or None if it is something else."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def tensor_requests(
