@@ -37,7 +37,8 @@ def prunable_weights(model: nn.Layer) -> dict[str, Tensor]:
 def _skipped(model: nn.Layer) -> set[str]:
     """Return what PaddleSlim leaves alone: parameters, and layers without others, by Paddle's names."""
     pruned = {tensor.name for tensor in prunable_weights(model).values()}
-    owners, others = set(), set()
+    owners: set[str] = set()
+    others: set[str] = set()
     for layer in model.sublayers():
         # Not the cells of recurrent layers: the same weights would count twice.
         (owners if isinstance(layer, _WEIGHTED + _RECURRENT) else others).add(layer.full_name())
