@@ -22,7 +22,7 @@ def prunable_weights(model: nn.Layer) -> dict[str, Tensor]:
 
     Not tables of vectors, such as those of tokens and places: their rows are inputs, not weights of inputs.
     """
-    found = {}
+    found: dict[str, Tensor] = {}
     for path, layer in model.named_sublayers(include_self=True):
         if isinstance(layer, _WEIGHTED):
             names = ["weight"]
