@@ -38,6 +38,16 @@ class Configuration:
         """Whether no run is one of the whole training."""
         return all(run.partial for run in self.runs)
 
+    @property
+    def part_of_folds(self) -> bool:
+        """Whether no run was judged by all folds of the cross-validation."""
+        return all(run.part_of_folds for run in self.runs)
+
+    @property
+    def folds_text(self) -> str:
+        """``1 of 5 folds`` if no run was judged by all of them, else an empty text."""
+        return self.runs[0].folds_text if self.part_of_folds else ""
+
 
 @dataclass(frozen=True)
 class FinalChoice:
@@ -82,19 +92,28 @@ def ranked_configurations(records: Sequence[TrialRecord], objectives: Sequence[O
 
     Those within all limits come first, by the mean of the first objective (`final_choice.ranked`; a failed repeat
     counts as the worst cost of all trials, because such a configuration may fail again), then by the other
-    objectives. The others follow, the smallest excess first.
+    objectives. The others follow, the smallest excess first. In both groups those that were cut before all folds of
+    their cross-validation were done come last: a value of one fold may be better only because its items are easier.
     """
     found = sorted(_grouped(records), key=lambda item: _by_first_run(item, objectives))
-    allowed = [item for item in found if excess_of(item.values, objectives) == 0]
-    beyond = [item for item in found if excess_of(item.values, objectives) > 0]
-    beyond.sort(key=lambda item: excess_of(item.values, objectives))
-    order = ranked(_costs(allowed, objectives))
-    return [allowed[place] for place in order] + beyond
+    allowed = [item for item in found if not _beyond(item, objectives)]
+    beyond = [item for item in found if _beyond(item, objectives)]
+    beyond.sort(key=lambda item: (item.part_of_folds, excess_of(item.values, objectives)))
+    result = []
+    for part in (False, True):
+        group = [item for item in allowed if item.part_of_folds is part]
+        result += [group[place] for place in ranked(_costs(group, objectives))]
+    return result + beyond
 
 
 def whole_configurations(found: Sequence[Configuration]) -> list[Configuration]:
     """Return the configurations with a run of the whole training."""
     return [item for item in found if not item.partial]
+
+
+def comparable_configurations(found: Sequence[Configuration]) -> list[Configuration]:
+    """Return the configurations that were judged by all folds, or all of them if none was."""
+    return [item for item in found if not item.part_of_folds] or list(found)
 
 
 def settled_configurations(
@@ -147,7 +166,7 @@ def _baseline_of(found: Sequence[Configuration]) -> int | None:
 def _may_win(allowed: Sequence[Configuration]) -> list[Configuration]:
     """Return those of the configurations within the limits that `settled_configurations` may choose."""
     whole = whole_configurations(allowed)
-    return whole if len(whole) >= FEWEST else list(allowed)
+    return whole if len(whole) >= FEWEST else comparable_configurations(allowed)
 
 
 def _beyond(item: Configuration, objectives: Sequence[Objective]) -> bool:

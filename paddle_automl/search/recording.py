@@ -41,6 +41,11 @@ class Recording(Standings):
         set_mark(self._study, number, "epochs", epochs)
 
     @storing
+    def note_folds(self, number: int, judged: int, folds: int) -> None:
+        """Record how many of a trial's folds its values are the mean of, before its end is recorded."""
+        set_mark(self._study, number, "folds", [judged, folds])
+
+    @storing
     def complete(self, number: int, metrics: Mapping[str, float], curve: Mapping[int, float]) -> list[TrialRecord]:
         """Record a trial's result; raises TrialError if an objective's metric is missing or not finite.
 
@@ -106,6 +111,8 @@ class Recording(Standings):
             set_mark(self._study, record.number, INFEASIBLE, True)
         if original.converged:
             set_mark(self._study, record.number, CONVERGED, True)
+        if original.folds is not None:
+            self.note_folds(record.number, *original.folds)
         ended = self._end(
             record.number,
             state,

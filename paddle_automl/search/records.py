@@ -61,6 +61,7 @@ class _Attributes(BaseModel):
     killed: bool = False
     infeasible: bool = False
     converged: bool = False
+    folds: tuple[int, int] | None = None
 
 
 def checked_attributes(trial: FrozenTrial) -> _Attributes:
@@ -82,7 +83,8 @@ class TrialRecord:
     whose results were copied instead of running this one; `retry_of` that of an interrupted trial. `repeat` counts
     from 1: such a trial runs the configuration of trial `repeat_of` again with another seed. `warm_start` marks the
     best of another study, `baseline` the configuration's own values. An `infeasible` one was not trained: its
-    network is beyond `search.constraints`. A `converged` one was stopped because it no longer improved.
+    network is beyond `search.constraints`. A `converged` one was stopped because it no longer improved. `folds`,
+    with cross-validation, are the number of those whose mean its values are, and the number of all.
     """
 
     number: int
@@ -104,6 +106,7 @@ class TrialRecord:
     warm_start: bool = False
     infeasible: bool = False
     converged: bool = False
+    folds: tuple[int, int] | None = None
 
     @property
     def finished(self) -> bool:
@@ -113,7 +116,17 @@ class TrialRecord:
     @property
     def partial(self) -> bool:
         """Whether its result is that of a part of its training: others were better, or the time was up."""
-        return self.state == "pruned" and not self.converged
+        return self.part_of_folds or (self.state == "pruned" and not self.converged)
+
+    @property
+    def part_of_folds(self) -> bool:
+        """Whether it was cut before all folds of its cross-validation were done: its values are of other items."""
+        return self.folds is not None and self.folds[0] < self.folds[1]
+
+    @property
+    def folds_text(self) -> str:
+        """``1 of 5 folds`` for a trial that was cut before all of them were done, else an empty text."""
+        return f"{self.folds[0]} of {self.folds[1]} folds" if self.folds and self.part_of_folds else ""
 
     @property
     def counted(self) -> bool:
@@ -149,6 +162,7 @@ class TrialRecord:
             warm_start=known.warm_start,
             infeasible=known.infeasible,
             converged=known.converged,
+            folds=known.folds,
         )
 
 

@@ -128,6 +128,8 @@ class Running:
             self.study.note_reports(event.id, trial.reports)
         if trial.curve and trial.epochs is not None:
             self.study.note_epochs(event.id, trial.epochs)
+        if trial.job.folds > 1:
+            self.study.note_folds(event.id, _judged(event, trial.job.folds), trial.job.folds)
         if isinstance(event, Failed):
             return self._fail(trial, event)
         try:
@@ -171,6 +173,12 @@ class Running:
         excess = excess_of([v for _, v in known], [o for o, _ in known]) if known else 0.0
         others = [math.nan if v is None else o.cost(v) for o, v in pairs if o is not self._objective]
         return (excess, cost, *others)
+
+
+def _judged(event: Finished | Failed, folds: int) -> int:
+    """Return how many folds a trial's values are the mean of: the reports of one that was cut are of the first."""
+    told = event.result.get("folds") if isinstance(event, Finished) else 1
+    return min(told, folds) if isinstance(told, int) else folds
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, float]:

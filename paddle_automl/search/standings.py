@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paddle_automl.search.configurations import Configuration, ranked_configurations, whole_configurations
+from paddle_automl.search.configurations import (
+    Configuration,
+    comparable_configurations,
+    ranked_configurations,
+    whole_configurations,
+)
 from paddle_automl.search.objective import Objective, costs_of, excess_of, pareto_front
 from paddle_automl.search.records import TrialRecord
 
@@ -54,14 +59,15 @@ class Standings:
 
     def finalists(self, count: int) -> list[int]:
         """Return the trials with the best first runs, the candidates for repeats."""
-        found = sorted(self.configurations(), key=lambda item: self._rank(item.runs[0]))
+        found = sorted(self.configurations(), key=lambda item: (item.part_of_folds, self._rank(item.runs[0])))
         chosen = [*found[:count], *whole_configurations(found)[:count]]
         return list(dict.fromkeys(item.first.number for item in chosen))
 
     def pareto(self) -> list[TrialRecord]:
         """Return the first trials of the configurations within the limits that none dominates."""
         allowed = [item for item in self.configurations() if excess_of(item.values, self.objectives) == 0]
-        return pareto_front([(item.first, costs_of(item.values, self.objectives)) for item in allowed])
+        fair = comparable_configurations(allowed)
+        return pareto_front([(item.first, costs_of(item.values, self.objectives)) for item in fair])
 
     def _rank(self, record: TrialRecord) -> tuple[float, ...]:
         values = record.values or ()

@@ -130,6 +130,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         skipped_files=tuple((first.data.input.describe(item), reason) for item, reason in first.data.skipped),
         on=request.on,
         fold=given.fold if fold is None else fold,
+        folds=None if folds is None else len(all_of),
         task=request.tuned or result.task.fitted,
         input=first.data.input.fitted,
         frozen=weights_key(request.config.model) if request.config.model.freeze else "",

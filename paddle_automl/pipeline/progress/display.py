@@ -137,6 +137,7 @@ class Display(Observer):
         best = next(iter(self._ranked()), None)
         if best is not None:
             runs = f", mean of {len(best.runs)} runs" if len(best.runs) > 1 else ""
+            runs += f", {best.folds_text}" if best.folds_text else ""
             text += f" | best {self.objectives[0].metric} {best.values[0]:.4g} (trial {best.first.number}{runs})"
         text += f" | {_clock(time.monotonic() - self.started)} passed"
         left = self._estimate()
@@ -198,6 +199,8 @@ def best_table(
             low, high = item.spread
             cells[1:1] = [f"{len(item.runs)}{failed}", f"{low:.4g} - {high:.4g}" if len(item.runs) > 1 else ""]
         state = Text(first.state, style=_STATE_STYLE.get(first.state, ""))
+        if item.folds_text:
+            state.append(f", {item.folds_text}")
         table.add_row(str(first.number), state, *cells, f"{first.seconds:.1f}", Text(shown(describe(first))))
     return table
 
@@ -214,6 +217,8 @@ def outcome_text(record: TrialRecord, objectives: Sequence[Objective]) -> str:
     if record.duplicate_of is not None:
         return f"repeats trial {record.duplicate_of}: {values}"
     epochs = f" after {max(record.curve)} epochs" if record.curve else ""
+    if record.folds_text:
+        epochs += f", {record.folds_text},"
     return f"{record.state}: {values}{epochs} in {record.seconds or 0:.1f} s"
 
 

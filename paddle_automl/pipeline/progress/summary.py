@@ -45,6 +45,7 @@ def summary_of(result: SearchResult) -> dict[str, Any]:
                 "values": list(record.values or ()),
                 "seconds": record.seconds,
                 "reason": record.reason,
+                "folds": record.folds,
                 "duplicate_of": record.duplicate_of,
                 "repeat_of": record.repeat_of,
             }

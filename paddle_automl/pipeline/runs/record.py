@@ -49,6 +49,8 @@ class TrainResult(Section):
     """Data of the training: train, or train+validation."""
     fold: int | None = None
     """With cross-validation the fold on which the kept weights were validated."""
+    folds: int | None = None
+    """With cross-validation the number of folds that were judged: all, or 1 if the training was stopped."""
     compression: dict[str, Any] | None = None
     """Facts reported by each step of a compression in the trial."""
     task: Annotated[PluginConfig, FittedPlugin(TASKS)]

@@ -155,6 +155,7 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
         memory_mb=search.trial_memory_mb,
         epochs=config.training.epochs,
         provisional=config.compression.in_trials,
+        folds=run.estimates.networks,
     )
 
 

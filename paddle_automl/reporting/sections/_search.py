@@ -10,14 +10,15 @@ from paddle_automl.search.records import TrialRecord
 
 
 def best_so_far(records: Sequence[TrialRecord], objective: Objective, place: int = 0) -> list[float | None]:
-    """Return the best value up to each trial."""
-    best: float | None = None
+    """Return the best value up to each trial; those of a part of the folds count only while there are no others."""
+    best: tuple[bool, float, float] | None = None
     found: list[float | None] = []
     for record in records:
         if record.values and record.repeat_of is None:
             value = record.values[place]
-            best = value if best is None else min(best, value, key=objective.cost)
-        found.append(best)
+            key = (record.part_of_folds, objective.cost(value), value)
+            best = key if best is None else min(best, key)
+        found.append(None if best is None else best[2])
     return found
 
 
@@ -56,6 +57,8 @@ def trial_of(record: TrialRecord) -> dict[str, Any]:
         "values": list(record.values or ()),
         "seconds": round(record.seconds, 3),
         "reason": record.reason,
+        "folds": None if record.folds is None else list(record.folds),
+        "part_of_folds": record.part_of_folds,
         "duplicate_of": record.duplicate_of,
         "repeat_of": record.repeat_of,
         "baseline": record.baseline,

@@ -78,7 +78,7 @@ class Gain(ReportSection):
         need_study(material)
         study, goal = material.study, material.goals[0]
         assert study is not None
-        firsts = material.first_runs
+        firsts = [r for r in material.first_runs if not r.part_of_folds] or material.first_runs
         drawn = [r for r in firsts if not r.baseline and not r.warm_start]
         values = [r.values[0] for r in firsts if r.values]
         own = next((r for r in firsts if r.baseline), None)

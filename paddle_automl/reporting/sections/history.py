@@ -41,6 +41,7 @@ class HistorySection(ReportSection):
         "rows": ("the first {count} of {total} trials", "前 {count} 个试验（共 {total} 个）"),
         "copy": ("copy of {number}", "试验 {number} 的副本"),
         "again": ("trial {number} again", "重复试验 {number}"),
+        "folds": ("{judged} of {folds} folds", "{folds} 折中的 {judged} 折"),
         "note": ("note", "备注"),
     }
 
@@ -126,6 +127,9 @@ def _table(content: Mapping[str, Any], words: Words) -> Grid:
             note = words("copy", number=trial["duplicate_of"])
         elif trial["repeat_of"] is not None:
             note = words("again", number=trial["repeat_of"])
+        if trial["part_of_folds"]:
+            part = words("folds", judged=trial["folds"][0], folds=trial["folds"][1])
+            note = f"{part}; {note}" if note else part
         rows.append(
             (trial["number"], words(trial["state"]), *values, figure(trial["seconds"], 3), trial["choices"], note)
         )

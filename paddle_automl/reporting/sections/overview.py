@@ -45,6 +45,11 @@ class Overview(ReportSection):
             "{runs} runs.",
             "最佳为试验 {number}（{choices}）：验证集 {metric} 为 {value}（{runs} 次运行的平均）。",
         ),
+        "part": (
+            "It was cut before its cross-validation was done: this is the value of {judged} of {folds} folds.",
+            "该试验在交叉验证完成前被中止：此值仅来自 {folds} 折中的 {judged} 折。",
+        ),
+        "mean_of_folds": ("This is the mean of {folds} folds.", "此值为 {folds} 折的平均。"),
         "baseline": (
             "The configuration's own values (trial {number}) reached {value}.",
             "配置自身的取值（试验 {number}）为 {value}。",
@@ -143,6 +148,9 @@ class Overview(ReportSection):
             return []
         values = {**winner, "value": score(winner["metric"], winner["value"])}
         sentences = [words("winner" if winner["runs"] < 2 else "winner_mean", **values)]
+        if winner["folds"] is not None:
+            judged, folds = winner["folds"]
+            sentences.append(words("part" if judged < folds else "mean_of_folds", judged=judged, folds=folds))
         if winner["beyond"]:
             sentences.append(words("beyond"))
         own = winner["baseline"]
@@ -220,6 +228,7 @@ def _winner(material: Material) -> dict[str, Any] | None:
         "metric": objective.metric,
         "value": best.values[0],
         "runs": len(best.runs),
+        "folds": best.runs[0].folds,
         "beyond": beyond,
         "baseline": None if own is None else {"number": own.first.number, "value": own.values[0]},
     }

@@ -62,7 +62,8 @@ class Job:
     `target` names the function as ``package.module:function``; it returns a `Section` or a mapping that JSON can
     carry. `request` is picklable. The `plugins` (`core.plugins`) are loaded first. Standard output and error go to
     `log_file`. `epochs` is the last epoch that the job will report, if known. If `provisional`, reports are not
-    used as the result when time ends the job, because the final result measures something else.
+    used as the result when time ends the job, because the final result measures something else. Its result is the
+    mean over `folds` networks, its reports are of the first; the result's ``folds`` tell if there were fewer.
     """
 
     target: str
@@ -73,6 +74,7 @@ class Job:
     memory_mb: int | None = None
     epochs: int | None = None
     provisional: bool = False
+    folds: int = 1
 
 
 def target_of(function: Callable[[Any, Worker], Any]) -> str:

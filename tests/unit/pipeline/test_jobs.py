@@ -134,7 +134,7 @@ def test_a_trial_with_folds_trains_them_all_and_reports_the_first(executor, tmp_
     result = train(executor, tmp_path, lambda epoch, metrics: reports.append(metrics), data={"folds": 2})
     assert len(reports) == 2
     first = reports[result.best_epoch - 1]
-    assert result.fold == 0
+    assert (result.fold, result.folds) == (0, 2)
     assert result.metrics["accuracy"] != first["accuracy"]
     other = 2 * result.metrics["accuracy"] - first["accuracy"]
     assert result.standard_errors["accuracy"] == pytest.approx(abs(first["accuracy"] - other) / 2)

@@ -122,14 +122,16 @@ class Recorder(Listener):
         self.messages.append(message)
 
 
-def search(study, script_of, *, limits=None, workers=1, executor=None, epochs=None, provisional=False, **parts):
+def search(
+    study, script_of, *, limits=None, workers=1, executor=None, epochs=None, provisional=False, folds=1, **parts
+):
     """Run a search whose trials follow `script_of(record)`; return its ending and its listener."""
     recorder = Recorder()
     executor = executor or Scripted(workers)
 
     def make_job(record):
         log = Path(f"{record.number}.log")
-        return Job("scripted", script_of(record), log, epochs=epochs, provisional=provisional)
+        return Job("scripted", script_of(record), log, epochs=epochs, provisional=provisional, folds=folds)
 
     coordinator = Coordinator(
         study,
