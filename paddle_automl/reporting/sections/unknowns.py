@@ -76,7 +76,7 @@ class Unknowns(ReportSection):
         bundle = need_bundle(material)
         found = bundle.get("rejection")
         if not found:
-            raise Missing(_WITHOUT.get((bundle.get("task") or {}).get("name"), "none"))
+            raise Missing(_WITHOUT.get(str((bundle.get("task") or {}).get("name")), "none"))
         name = found["score"]["name"]
         shift = ((found.get("tried") or {}).get(name) or {}).get("shift") or 0.0
         return {**found, "score": name, "lowered_by": 0.0 if found.get("held_out", True) else -shift}
