@@ -135,6 +135,8 @@ def print_bundle(outcome: BundleResult, screen: Console) -> None:
     rows["parity"] = outcome.parity_summary
     if outcome.calibration_summary:
         rows["calibration"] = outcome.calibration_summary
+    if outcome.intervals_summary:
+        rows["intervals"] = outcome.intervals_summary
     if outcome.rejection_summary:
         rows["unknown items"] = outcome.rejection_summary
     for extra in outcome.formats:

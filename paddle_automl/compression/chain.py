@@ -164,7 +164,8 @@ class _Chain:
             result.weights_ratio = result.weights_mb / before.weights_mb
             result.export_ratio = result.export_mb / before.export_mb
         result.count(model, data.specs, last)
-        expected = predict(model, data.validation)
+        # With the last step of the export, which may differ from that of the new task.
+        expected = predict(model, self.context.data.validation)
         result.agreement = float(result.task.agree(expected, export.outputs).mean())
         self.sessions[position] = sessions_of(export, result.form, threads=threads)
 

@@ -18,6 +18,7 @@ from paddle_automl.data.splits import PreparedData
 from paddle_automl.deployment.acceptance import acceptance
 from paddle_automl.deployment.bundle import INFO, Bundle
 from paddle_automl.deployment.config import DeploymentConfig, ParityConfig
+from paddle_automl.deployment.coverage import intervals_record
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.integrity import subject_of
@@ -138,7 +139,7 @@ def add_parity(
 ) -> Bundle:
     """Compare the bundle's first format with the network; return the bundle with the result.
 
-    The threshold of its rejection score is set, and the calibration of its probabilities is measured.
+    The threshold of its rejection score is set, and the calibration of its answers is measured.
     """
     name = bundle.info.exporter.name
     found = _compared(bundle, name, model, data, deployment, limits)
@@ -146,6 +147,7 @@ def add_parity(
     bundle = bundle.updated(
         parity=found.record,
         calibration=calibration_record(data.task, found.outputs, data.validation.codes, seen),
+        intervals=intervals_record(data.task, found.outputs, data.validation.codes, seen),
         rejection=with_threshold(bundle.info.rejection, name, found.scores, seen),
     )
     return with_own_outputs(bundle, name)

@@ -12,7 +12,12 @@ from paddle_automl.core.fitted import FittedPlugin
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.deployment.parity_record import ParityRecord
-from paddle_automl.deployment.rejection_records import CalibrationRecord, DataRecord, RejectionRecord
+from paddle_automl.deployment.rejection_records import (
+    CalibrationRecord,
+    DataRecord,
+    IntervalsRecord,
+    RejectionRecord,
+)
 from paddle_automl.inputs.base import INPUTS
 from paddle_automl.tasks.base import TASKS
 
@@ -155,6 +160,9 @@ class BundleInfo(Section):
 
     calibration: CalibrationRecord | None = None
     """Calibration of the probabilities; none for tasks without them."""
+
+    intervals: IntervalsRecord | None = None
+    """Coverage of the intervals of numbers; none for tasks without them."""
 
     rejection: RejectionRecord | None = None
     """Refusal of items of no class; none if it is off, or does not apply to the task."""

@@ -1,4 +1,4 @@
-"""Records of ``bundle.yaml`` about the data, the calibration of probabilities and the refusal of unknown items."""
+"""Records of ``bundle.yaml`` about the data, the calibration of answers and the refusal of unknown items."""
 
 from __future__ import annotations
 
@@ -42,6 +42,39 @@ class CalibrationRecord(Section):
         return (
             f"temperature {self.temperature:.3f}, expected calibration error {self.error_before:.4f} before, "
             f"{self.error_after:.4f} after, on {self.items} validation items{seen}"
+        )
+
+
+class IntervalsRecord(Section):
+    """How many true numbers lie in the intervals, on the validation split."""
+
+    target: float
+    """Fraction of the items that is asked for."""
+
+    items: int
+    """Validation items."""
+
+    held_out: bool
+    """Whether the network was not trained on them; if it was, fewer of new items lie in the intervals."""
+
+    coverage: dict[str, float]
+    """Fraction of the items whose true number lies in the interval; by column."""
+
+    coverage_before: dict[str, float]
+    """The same for the intervals of the network, before they are widened."""
+
+    def describe(self) -> str:
+        """Return one sentence for users."""
+
+        def text(found: dict[str, float]) -> str:
+            if len(found) == 1:
+                return f"{next(iter(found.values())):.3f}"
+            return ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+
+        seen = "" if self.held_out else "; the network was trained on these items, so fewer of new ones do"
+        return (
+            f"{self.target:g} of the true numbers are to lie in them; of {self.items} validation items "
+            f"{text(self.coverage)} do (by the network alone {text(self.coverage_before)}){seen}"
         )
 
 

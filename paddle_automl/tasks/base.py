@@ -101,6 +101,8 @@ class Task(ABC):
     metrics: ClassVar[tuple[str, ...]] = ("loss",)
     """Metrics that every training measures after each epoch: the first is the main one, and ``loss`` is
     included."""
+    final_metrics: tuple[str, ...] = ()
+    """Further metrics of the finished network, which `calibrated` changes."""
     losses: tuple[str, ...] = ()
     """Losses that can train it; the first is the default. An instance may have fewer than its class."""
 
@@ -132,9 +134,10 @@ class Task(ABC):
         return self
 
     def calibrated(self, outputs: np.ndarray, codes: np.ndarray) -> Task:
-        """Return the task with probabilities that match the frequencies of right answers on these items.
+        """Return the task with probabilities, or intervals, that match the frequencies on these items.
 
-        It is called once after a training, with outputs ``[N, K]`` for the validation items. Answers stay the same.
+        It is called once after a training, with outputs ``[N, K]`` for the validation items. Answers stay the same,
+        apart from their intervals.
         """
         del outputs, codes
         return self

@@ -1,6 +1,8 @@
-"""The temperature by which probabilities of classes are calibrated on validation items."""
+"""Calibration on validation items: the temperature of probabilities, and the offsets of intervals."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -50,3 +52,21 @@ def at_temperature(outputs: np.ndarray, temperature: float) -> np.ndarray:
     """Return probabilities ``[N, K]`` as if their raw outputs had been divided by `temperature`, float64."""
     logs = np.log(np.maximum(outputs.astype(np.float64), np.finfo(np.float32).tiny))
     return sharpened(logs, 1 / temperature)
+
+
+def fit_offsets(low: np.ndarray, high: np.ndarray, codes: np.ndarray, fraction: float) -> np.ndarray:
+    """Return by how much each column's interval has to be widened at either end to hold `fraction` of new items.
+
+    Conformalized quantile regression, Romano, Patterson and Candes 2019, eq. (6) to (8): the score of an item is
+    ``max(low - code, code - high)``, and the offset is the ``ceil((N + 1) fraction)``-th smallest score, the
+    largest one if there are fewer items. `low`, `high` and `codes` are ``[N, D]``, in the user's unit, from items that the
+    network was not trained on; ends that crossed stay as they are. An offset below 0 narrows the interval.
+    Returns zeros ``[D]`` without items, and 0 for a column with outputs that are not finite.
+    """
+    count, columns = codes.shape
+    if not count:
+        return np.zeros(columns)
+    scores = np.sort(np.maximum(low - codes, codes - high), axis=0)
+    # Without the rounding, 0.9 * 10 = 9.000000000000002 would need the tenth.
+    place = min(count, math.ceil(round((count + 1) * fraction, 9)))
+    return np.where(np.isfinite(scores).all(axis=0), scores[place - 1], 0.0)

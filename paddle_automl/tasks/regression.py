@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.schema import Sequence
@@ -22,6 +22,7 @@ from paddle_automl.tasks.base import (
     by_name,
     check_readable,
 )
+from paddle_automl.tasks.calibration import fit_offsets
 from paddle_automl.tasks.numbers import as_numbers, finite_values, number_text, r_squared, residual_table, varies
 
 COLUMN = "value"
@@ -44,7 +45,8 @@ class Regression(Task):
     """One or several numbers for each item, in the user's unit; targets are standardized inside.
 
     With `interval` the network gives three numbers per column, the median and the ends of an interval. Outputs
-    are ordered by kind: all columns' points first, then all lower ends, then all upper ends.
+    are ordered by kind: all columns' points first, then all lower ends, then all upper ends. The ends are quantiles
+    that the network learned on its training items, too narrow for new ones, so validation widens them.
     """
 
     reads = frozenset({"numbers", "classes"})
@@ -71,11 +73,15 @@ class Regression(Task):
         """Standard deviation of each column on the training split."""
         interval: Fraction | None = None
         """Target fraction of the items whose true number lies in the interval."""
+        offset: Sequence[FiniteFloat] = ()
+        """By how much each column's interval is widened at either end, in the user's unit; none: 0."""
 
         @model_validator(mode="after")
         def _one_each(self) -> Regression.Fitted:
             if not len(self.names) == len(self.mean) == len(self.scale):
                 raise ValueError(f"{len(self.names)} columns need as many means and scales")
+            if self.offset and (self.interval is None or len(self.offset) != len(self.names)):
+                raise ValueError("offsets need an interval, and there is one for each column")
             return self
 
     fitted: Fitted
@@ -83,7 +89,7 @@ class Regression(Task):
     def __init__(self, fitted: Any) -> None:
         super().__init__(fitted)
         if fitted.interval is not None:
-            self.losses = ("quantile",)
+            self.losses, self.final_metrics = ("quantile",), ("coverage",)
 
     @classmethod
     def can_read(cls, raw: RawTargets) -> bool:
@@ -119,6 +125,15 @@ class Regression(Task):
         update = {"mean": tuple(map(float, mean)), "scale": tuple(map(float, scale))}
         return type(self)(self.fitted.model_copy(update=update))
 
+    def calibrated(self, outputs: np.ndarray, codes: np.ndarray) -> Regression:
+        """Return the task with intervals that hold the target fraction of new items; see `fit_offsets`."""
+        if self.fitted.interval is None:
+            return self
+        low, high = np.split(outputs[:, len(self.names) :].astype(np.float64), 2, axis=1)
+        # The outputs were made with the offsets so far.
+        offset = self._offset + fit_offsets(low, high, codes, self.fitted.interval)
+        return type(self)(self.fitted.model_copy(update={"offset": tuple(map(float, offset))}))
+
     # -- names and sizes -------------------------------------------------------------------------------------------
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,9 +156,12 @@ class Regression(Task):
 
     @property
     def final(self) -> Final:
-        """Scaling into the user's unit."""
+        """Scaling into the user's unit, and widening of the intervals."""
         times = self.outputs // len(self.names)
-        return Final("identity", scale=self.fitted.scale * times, shift=self.fitted.mean * times)
+        shift = np.tile(np.array(self.fitted.mean), times)
+        if self.fitted.interval is not None:
+            shift += np.concatenate([0 * self._offset, -self._offset, self._offset])
+        return Final("identity", scale=self.fitted.scale * times, shift=tuple(map(float, shift)))
 
     @property
     def scale(self) -> float:
@@ -159,6 +177,10 @@ class Regression(Task):
     @property
     def _scale(self) -> np.ndarray:
         return np.array(self.fitted.scale)
+
+    @property
+    def _offset(self) -> np.ndarray:
+        return np.array(self.fitted.offset or [0.0] * len(self.names))
 
     # -- targets ---------------------------------------------------------------------------------------------------
     def encode(self, raw: RawTargets) -> np.ndarray:
@@ -196,6 +218,11 @@ class Regression(Task):
         count = len(self.names)
         low, high = outputs[..., count : 2 * count], outputs[..., 2 * count :]
         return np.minimum(low, high).astype(np.float64), np.maximum(low, high).astype(np.float64)
+
+    def covered(self, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return which true numbers lie in their interval, bool ``[N, D]``."""
+        low, high = self.bounds(outputs)
+        return np.asarray((low <= codes) & (codes <= high))
 
     def loss(self, outputs: np.ndarray, codes: np.ndarray) -> float:
         """Return the mean squared error of standardized numbers; with an interval the mean quantile loss."""
@@ -237,10 +264,7 @@ class Regression(Task):
         ``residuals.<column>`` for each.
         """
         predicted = self.points(outputs)
-        inside = None
-        if self.fitted.interval is not None:
-            low, high = self.bounds(outputs)
-            inside = (low <= codes) & (codes <= high)
+        inside = None if self.fitted.interval is None else self.covered(outputs, codes)
         table, data = residual_table(self.names, predicted, codes, inside)
         single = len(self.names) == 1
         points = {

@@ -55,6 +55,8 @@ class BundleResult(Section):
     """The record of its refusal of items of no class."""
     calibration_summary: str = ""
     """The calibration in one sentence; empty if there is none."""
+    intervals_summary: str = ""
+    """The coverage of its intervals in one sentence; empty if there are none."""
     rejection_summary: str = ""
     """The refusal in one sentence; empty if there is none."""
 
@@ -93,6 +95,7 @@ class BundleResult(Section):
             calibration=facts["calibration"],
             rejection=facts["rejection"],
             calibration_summary=bundle.info.calibration.describe() if bundle.info.calibration else "",
+            intervals_summary=bundle.info.intervals.describe() if bundle.info.intervals else "",
             rejection_summary=bundle.info.rejection.describe() if bundle.info.rejection else "",
             notes=tuple(notes),
         )

@@ -97,7 +97,8 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     if request.note:
         metrics["note"] = request.note
     if request.test and len(data.test):
-        metrics["test"] = rounded(evaluate(judged, splits.test, keys))
+        finished = dict.fromkeys((*keys, *data.task.final_metrics))
+        metrics["test"] = rounded(evaluate(judged, splits.test, tuple(finished)))
     choice = choose_score(config, data, worker, request.rejection_s, request.rejection_epochs)
     if choice is not None:
         # A later compression uses the same score.

@@ -46,5 +46,6 @@ def tested(bundle: Bundle, data: PreparedData, metrics: Sequence[str], worker: W
         predictor = Predictor(bundle, threads=worker.threads, runtime=bundle.info.exporter.name)
         split = data.test.with_input(bundle.input).with_task(bundle.task)
         outputs = predictor.predict_split(split)
-        recorded["test"] = rounded(measure(metrics, Predictions(outputs, split.codes, bundle.task)))
+        keys = dict.fromkeys((*metrics, *bundle.task.final_metrics))
+        recorded["test"] = rounded(measure(keys, Predictions(outputs, split.codes, bundle.task)))
     return bundle.updated(metrics=recorded)

@@ -1,4 +1,4 @@
-"""Whether the network's probabilities can be believed."""
+"""Whether the network's probabilities, or its intervals, can be believed."""
 
 from __future__ import annotations
 
@@ -52,6 +52,19 @@ class Calibration(ReportSection):
             "The network was trained on these items too, so both are too small.",
             "网络也用这些样本训练过，因此两者偏小。",
         ),
+        "intervals": (
+            "{target} of the true numbers are to lie in the intervals. Of {items} validation items {after} do, by "
+            "the network alone {before}.",
+            "区间应包含 {target} 的真实值；在 {items} 个验证样本上实际包含 {after}（网络自身的区间为 {before}）。",
+        ),
+        "fewer": (
+            "The network was trained on these items too, so fewer of new ones do.",
+            "网络也用这些样本训练过，因此新样本上的比例更低。",
+        ),
+        "covered": (
+            "Of the {count} {word} of the split {split} {coverage} do.",
+            "在 {split} 的 {count} 个{word}上为 {coverage}。",
+        ),
         "stated": ("stated probability", "所给概率"),
         "frequency": ("frequency", "实际频率"),
         "predictions": ("predictions", "预测数"),
@@ -59,13 +72,22 @@ class Calibration(ReportSection):
 
     def content(self, material: Material) -> dict[str, Any]:
         """Return the groups of predictions."""
-        found = need_answers(material).get("reliability")
+        answers = need_answers(material)
+        intervals = (material.bundle or {}).get("intervals")
+        if intervals:
+            keys = ("split", "evaluated", "word")
+            columns = answers["data"].get("per_column") or []
+            measured = {item["column"]: item["coverage"] for item in columns if "coverage" in item}
+            return {"intervals": intervals, "measured": measured, **{key: answers.get(key) for key in keys}}
+        found = answers.get("reliability")
         if not found or not found["groups"]:
             raise Missing("none")
         return {**found, "temperature": (material.bundle or {}).get("calibration")}
 
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
-        """Return the error, its direction, and the drawing."""
+        """Return the error, its direction, and the drawing; of intervals what they hold."""
+        if "intervals" in content:
+            return [Paragraph(words.joined(_held(content, words)))]
         sentences = [words("error", error=figure(content["error"], 3), count=figure(content["predictions"]))]
         gap = (
             sum(g["count"] * (g["frequency"] - g["probability"]) for g in content["groups"])
@@ -101,3 +123,24 @@ class Calibration(ReportSection):
             counts.bar(middles, [g["count"] for g in groups], width=0.09, color=BLUE)
             counts.set(xlim=(0, 1), xlabel=words("stated"), ylabel=words("predictions"))
             return Chart(drawing.svg(), words("text"))
+
+
+def _held(content: Mapping[str, Any], words: Words) -> list[str]:
+    """Return sentences on how many true numbers lie in their intervals."""
+    record = content["intervals"]
+    before, after = (_fractions(record[key]) for key in ("coverage_before", "coverage"))
+    target, items = figure(record["target"], 3), figure(record["items"])
+    sentences = [words("intervals", target=target, items=items, before=before, after=after)]
+    if not record.get("held_out", True):
+        sentences.append(words("fewer"))
+    if content["measured"]:
+        word, count = words.known(f"{content['word']}s"), figure(content["evaluated"])
+        split, coverage = words.known(content["split"]), _fractions(content["measured"])
+        sentences.append(words("covered", count=count, word=word, split=split, coverage=coverage))
+    return sentences
+
+
+def _fractions(found: Mapping[str, float]) -> str:
+    if len(found) == 1:
+        return figure(next(iter(found.values())), 3)
+    return ", ".join(f"{name} {figure(value, 3)}" for name, value in found.items())

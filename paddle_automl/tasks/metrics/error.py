@@ -104,8 +104,7 @@ class Coverage(_OfIntervals):
 
     def figures(self, task: Regression, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return the fraction of each column."""
-        low, high = task.bounds(outputs)
-        return np.asarray(((low <= codes) & (codes <= high)).mean(axis=0))
+        return np.asarray(task.covered(outputs, codes).mean(axis=0))
 
 
 @METRICS.register("interval_score")

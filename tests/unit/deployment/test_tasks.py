@@ -26,6 +26,7 @@ from paddle_automl.inputs.base import INPUTS, Fitted, Input, Reader, TensorSpec
 from paddle_automl.tasks.base import RawTargets
 from paddle_automl.tasks.multi_label import MultiLabel
 from paddle_automl.tasks.regression import Regression
+from paddle_automl.training.evaluation import predict
 from tests.unit.deployment.conftest import Net, array_data, edited, make_net, quick, tampered
 
 needs_onnx = pytest.mark.skipif(bool(OnnxExporter.missing()), reason="the extra `onnx` is not installed")
@@ -66,6 +67,24 @@ CASES = {
     "numbers": lambda: numbered("price", "size"),
     "interval": lambda: numbered("price", "size", interval=0.8),
 }
+
+
+def widened():
+    data = numbered("price", "size", interval=0.8)
+    task = data.task.calibrated(predict(net_of(data), data.validation), data.validation.codes)
+    assert min(task.fitted.offset) > 0
+    return data.with_task(task)
+
+
+CASES["widened interval"] = widened
+
+
+def test_the_coverage_of_intervals_is_recorded(tmp_path):
+    data = widened()
+    record = make(tmp_path / "m", net_of(data), data).info.intervals
+    assert (record.target, record.items, record.held_out) == (0.8, len(data.validation), True)
+    assert min(record.coverage.values()) >= 0.8 > max(record.coverage_before.values())
+    assert "0.8 of the true numbers are to lie in them" in record.describe()
 
 
 @pytest.mark.parametrize("case", CASES)

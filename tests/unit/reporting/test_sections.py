@@ -182,3 +182,23 @@ def test_a_trial_that_was_never_asked_is_not_in_the_history():
     cut = create_trial(state=TrialState.FAIL, user_attrs={"reason": "interrupted"})
     content = SECTIONS["history"]().content(materials.whole(replace(study, trials=(*study.trials, cut))))
     assert [trial["number"] for trial in content["trials"]] == [0, 1, 2]
+
+
+def test_the_report_tells_what_intervals_hold():
+    record = {
+        "target": 0.9,
+        "items": 40,
+        "held_out": False,
+        "coverage": {"price": 0.925},
+        "coverage_before": {"price": 0.3},
+    }
+    given = replace(
+        EVERYTHING,
+        bundle={**EVERYTHING.bundle, "intervals": record},
+        answers={**EVERYTHING.answers, "data": {"per_column": [{"column": "price", "coverage": 0.85}]}},
+    )
+    section = SECTIONS["calibration"]()
+    (paragraph,) = section.blocks(section.content(given), Words("en", COMMON, section.texts))
+    text = str(paragraph)
+    assert "0.9 of the true numbers are to lie in the intervals. Of 40 validation items 0.925 do" in text
+    assert "fewer of new ones do. Of the 60 images of the split test 0.85 do." in text

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from paddle_automl.tasks.calibration import LEAST, MOST, at_temperature, fit_temperature
+from paddle_automl.tasks.calibration import LEAST, MOST, at_temperature, fit_offsets, fit_temperature
 from paddle_automl.tasks.classification import cross_entropy
 from paddle_automl.tasks.metrics.calibration import calibration_error
 from paddle_automl.tasks.single_label import SingleLabel
@@ -77,3 +77,26 @@ def test_the_task_keeps_it():
     assert np.allclose(once.final(raw), at_temperature(outputs, once.final.temperature), atol=1e-6)
     off = SingleLabel(task.fitted.model_copy(update={"calibrate": False}))
     assert off.calibrated(outputs, codes).final.temperature == 1
+
+
+@pytest.mark.parametrize("count", [9, 30, 99])
+def test_widened_intervals_hold_the_fraction_of_new_items(count):
+    """Romano et al. 2019, theorem 1: between 0.8 and 0.8 + 1 / (N + 1) on average over the draws."""
+    rng = np.random.default_rng(count)
+    held = []
+    for _ in range(400):
+        old, new = rng.normal(size=(count, 2)), rng.normal(size=(200, 2))
+        # One interval that is far too narrow, and one that is too wide.
+        ends = np.array([0.1, 4.0])
+        offset = fit_offsets(np.tile(-ends, (count, 1)), np.tile(ends, (count, 1)), old, 0.8)
+        held.append((np.abs(new) <= ends + offset).mean(axis=0))
+    mean = np.mean(held, axis=0)
+    assert (mean > 0.79).all()
+    assert (mean < 0.8 + 1 / (count + 1) + 0.01).all()
+
+
+def test_offsets_of_few_or_odd_items():
+    low, high = np.zeros((2, 1)), np.ones((2, 1))
+    assert fit_offsets(low[:0], high[:0], np.zeros((0, 1)), 0.9).tolist() == [0]
+    assert fit_offsets(low, high, np.array([[0.5], [3.0]]), 0.9).tolist() == [2]
+    assert fit_offsets(low * np.nan, high, np.array([[0.5], [3.0]]), 0.9).tolist() == [0]

@@ -204,3 +204,28 @@ def test_r_squared():
     # The computed variance of such constants is above 0.
     assert r_squared(np.array([[0.1, 0.11]] * 3), np.full((3, 2), 0.1)).tolist() == [1.0, 0.0]
     assert np.isnan(r_squared(np.full((4, 1), np.nan), np.ones((4, 1)))).all()
+
+
+def test_intervals_are_widened_on_validation():
+    """One offset for each column, in the last step, and once."""
+    made = task(interval=0.8).with_training(VALUES)
+    raw = np.zeros((60, 6))
+    raw[:, 2:4], raw[:, 4:] = -0.1, 0.1
+    once = made.calibrated(made.final(raw), VALUES)
+    low, high = once.bounds(once.final(raw))
+    inside = (VALUES - low > -1e-3) & (high - VALUES > -1e-3)
+    assert (inside.sum(axis=0) == 49).all()  # the 49th of 60 scores: ceil(61 * 0.8)
+    assert np.array_equal(once.points(once.final(raw)), made.points(made.final(raw)))
+    assert once.fitted.offset[1] > 5 * once.fitted.offset[0] > 0
+    again = once.calibrated(once.final(raw), VALUES)
+    assert again.fitted.offset == pytest.approx(once.fitted.offset, rel=1e-5)
+    assert task().calibrated(VALUES.astype(np.float32), VALUES).fitted.offset == ()
+
+
+def test_offsets_of_a_bundle_are_checked():
+    fields = {"name": "regression", "names": ("ink",), "mean": (3.0,), "scale": (1.5,), "interval": 0.9}
+    assert REGRESSION(REGRESSION.Fitted(**fields)).final.shift == (3, 3, 3)
+    assert REGRESSION(REGRESSION.Fitted(**fields, offset=(0.5,))).final.shift == (3, 2.5, 3.5)
+    for bad in ({"offset": (1.0, 2.0)}, {"offset": (float("nan"),)}, {"offset": (1.0,), "interval": None}):
+        with pytest.raises(ValueError, match="offset"):
+            REGRESSION.Fitted(**{**fields, **bad})
