@@ -47,7 +47,7 @@ def print_search(console: Console, config: RunConfig, result: SearchResult) -> N
     console.print(f"\n{len(states)} trials ({counts}) in {result.seconds:.0f} s; the search ended: {result.ended}")
     _print_gain(console, result)
     console.print(Text(shown(f"exported: {_source_text(result)}")))
-    print_bundle(result.bundle, console)
+    print_bundle(result.bundle, console, _validated_on(result))
     if result.compression is not None:
         print_compression(console, result.compression)
     folder = RunFolder(result.output)
@@ -107,19 +107,34 @@ def _source_text(result: SearchResult) -> str:
     return f"the weights of trial {int(source.path.name)}: {why}"
 
 
+def _validated_on(result: SearchResult) -> str:
+    """Return on which folds the exported network's validation scores were measured, if there are folds."""
+    if not result.best.folds or result.bundle.kept or not result.bundle.metrics.get("validation"):
+        return ""
+    folder, winner = RunFolder(result.output), result.configurations[0]
+    source = folder.inside(result.source)
+    if source.path.parent == folder.trials:
+        return f"the first of {result.best.folds[1]} folds alone"
+    if result.refit is not None and source.path == folder.refit.path and result.refit.on == "train+validation":
+        return winner.folds_text or f"mean over {result.best.folds[1]} folds"
+    return ""
+
+
 def _stages_text(result: SearchResult, config: RunConfig) -> str:
     took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.stage_seconds.items())
     budget = "" if config.budget.time is None else f" of {config.budget.time:.0f} s"
     return f"{took}; {result.seconds:.1f} s{budget} in all"
 
 
-def print_bundle(outcome: BundleResult, screen: Console) -> None:
-    """Print scores, parity, size and speed of a bundle."""
+def print_bundle(outcome: BundleResult, screen: Console, validated_on: str = "") -> None:
+    """Print scores, parity, size and speed of a bundle; `validated_on` tells more about its validation items."""
     rows: dict[str, Any] = {}
     for split in ("validation", "test"):
         scores = outcome.metrics.get(split)
         if scores:
             rows[split] = ", ".join(f"{key} {value:.4f}" for key, value in scores.items())
+    if validated_on:
+        rows["validation"] += f" ({validated_on})"
     if outcome.metrics.get("note"):
         rows["note"] = outcome.metrics["note"]
     costs = outcome.metrics.get("costs", {})

@@ -178,10 +178,13 @@ def best_table(
 ) -> Table:
     """Return a table with a row per configuration: its first trial, objectives, seconds, choices.
 
-    If any was repeated, the objectives are means, and two columns give the number of runs and the range of the
+    With cross-validation the title says so. If any was repeated, the objectives are means, and two columns give the number of runs and the range of the
     first objective.
     """
     repeated = any(len(item.runs) + item.failed > 1 for item in found)
+    folds = next((item.first.folds[1] for item in found if item.first.folds), None)
+    if folds is not None:
+        title += f"; values are means over {folds} folds"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("state")

@@ -9,7 +9,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from paddle_automl.cli.results import _source_text, print_dry_run, quoted, search_commands
+from paddle_automl.cli.results import _source_text, _validated_on, print_dry_run, quoted, search_commands
+from paddle_automl.pipeline.progress.display import best_table
+from paddle_automl.search.configurations import Configuration
+from paddle_automl.search.records import TrialRecord
+from tests.unit.search.helpers import ACCURACY
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -78,3 +82,34 @@ def test_where_the_exported_weights_come_from(tmp_path):
     late = "no time was left for the final export"
     assert told("trials/0001", kept=late) == f"an earlier bundle, of trial 1: {late}"
     assert told("", kept=late) == f"an earlier bundle, of a network whose weights are gone: {late}"
+
+
+def test_with_folds_it_is_told_which_values_are_means(tmp_path):
+    def told(source, folds=(5, 5), on="train+validation", kept=""):
+        part = f"{folds[0]} of 5 folds" if folds and folds[0] < 5 else ""
+        best, winner = SimpleNamespace(number=3, folds=folds), SimpleNamespace(folds_text=part)
+        bundle = SimpleNamespace(kept=kept, metrics={"validation": {"accuracy": 0.5}})
+        refit = SimpleNamespace(on=on)
+        return _validated_on(
+            SimpleNamespace(
+                output=tmp_path, source=source, refit=refit, best=best, bundle=bundle, configurations=[winner]
+            )
+        )
+
+    assert told("trials/0003") == "the first of 5 folds alone"
+    assert told("refit") == "mean over 5 folds"
+    assert told("refit", folds=(1, 5)) == "1 of 5 folds"
+    assert told("refit", on="train") == told("trials/0003", folds=None) == told("trials/0003", kept="late") == ""
+
+
+@pytest.mark.parametrize(("folds", "title"), [(None, "best"), ((5, 5), "best; values are means over 5 folds")])
+def test_the_table_of_trials_tells_of_folds(folds, title):
+    record = TrialRecord(0, {}, "complete", values=(0.5,), folds=folds)
+    table = best_table([Configuration(record, (record,), (0.5,))], ACCURACY, lambda record: "", "best")
+    assert table.title == title
+
+
+def test_a_trial_of_a_part_of_the_folds_is_marked_in_the_table():
+    record = TrialRecord(0, {}, "pruned", values=(0.5,), folds=(1, 5))
+    table = best_table([Configuration(record, (record,), (0.5,))], ACCURACY, lambda record: "", "best")
+    assert [str(cell) for cell in table.columns[1].cells] == ["pruned, 1 of 5 folds"]
