@@ -17,11 +17,9 @@ from paddle_automl.deployment.rejection_records import CalibrationRecord, Choice
 from paddle_automl.deployment.runtime import import_paddle
 from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.tasks.base import Task, spread
-from paddle_automl.tasks.calibration import at_temperature
+from paddle_automl.tasks.calibration import at_temperature, error_of
 from paddle_automl.tasks.classification import cross_entropy
-from paddle_automl.tasks.metrics.calibration import calibration_error
 
-BINS = 15
 REFERENCE_ITEMS = 1000
 """Most training items from which a score of the features learns."""
 BATCH = 64
@@ -243,13 +241,8 @@ def calibration_record(
         temperature=temperature,
         items=len(codes),
         held_out=held_out,
-        error_before=round(_error(before, codes), 6),
-        error_after=round(_error(outputs, codes), 6),
+        error_before=round(error_of(before, codes), 6),
+        error_after=round(error_of(outputs, codes), 6),
         loss_before=round(cross_entropy(before, codes), 6),
         loss_after=round(cross_entropy(outputs, codes), 6),
     )
-
-
-def _error(outputs: np.ndarray, codes: np.ndarray) -> float:
-    best = outputs.argmax(axis=1)
-    return calibration_error(outputs[np.arange(len(best)), best], best == codes, BINS)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.deployment.rejection.base import SCORES
+from paddle_automl.tasks.calibration import LEAST_ITEMS
 
 
 class CalibrationRecord(Section):
@@ -22,7 +23,7 @@ class CalibrationRecord(Section):
     """Validation items."""
 
     held_out: bool
-    """Whether the network was not trained on them; if it was, the errors are too small."""
+    """Whether the network was not trained on them; if it was, new items have other errors."""
 
     error_before: float
     """Expected calibration error with 15 bins (Guo et al. 2017) at temperature 1."""
@@ -38,7 +39,12 @@ class CalibrationRecord(Section):
 
     def describe(self) -> str:
         """Return one sentence for users."""
-        seen = "" if self.held_out else "; the network was trained on these items, so both are too small"
+        if self.temperature == 1:
+            few = self.items < LEAST_ITEMS
+            why = f"fitted with at least {LEAST_ITEMS} validation items" if few else "no other was better"
+            text = f"expected calibration error {self.error_after:.4f} on {self.items} validation items"
+            return f"temperature 1 ({why}), {text}"
+        seen = "" if self.held_out else "; the network was trained on these items, so new ones have other errors"
         return (
             f"temperature {self.temperature:.3f}, expected calibration error {self.error_before:.4f} before, "
             f"{self.error_after:.4f} after, on {self.items} validation items{seen}"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.calibration import calibration_error
 from paddle_automl.tasks.classification import NamedTask
-from paddle_automl.tasks.metrics.calibration import calibration_error
 
 BINS = 10
 """Groups of the drawing."""

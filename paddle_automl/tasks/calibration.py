@@ -8,6 +8,10 @@ import numpy as np
 
 LEAST, MOST = 0.1, 10.0
 """Smallest and largest temperature."""
+LEAST_ITEMS = 50
+"""Fewer validation items than this say too little about a temperature."""
+BINS = 15
+"""Bins of the calibration error, as in Guo et al. 2017."""
 _STEPS = 60
 """Halvings of the interval of temperatures: more than float64 resolves."""
 
@@ -41,6 +45,48 @@ def fit_temperature(outputs: np.ndarray, codes: np.ndarray) -> float:
     return float(2 / (low + high))
 
 
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
+    """Return the mean distance between confidence and accuracy over bins of confidence, weighted by their items.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. (3). `confidence` [N] from 0 to 1, `right`
+    bool [N]; bin m of M holds confidences in ((m - 1)/M, m/M].
+    """
+    if not len(confidence):
+        return 0.0
+    if not np.isfinite(confidence).all():
+        return float("nan")
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gap = np.bincount(place, weights=right - confidence.astype(np.float64), minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def error_of(outputs: np.ndarray, codes: np.ndarray) -> float:
+    """Return the calibration error of the likeliest classes; `outputs` are ``[N, K]``, `codes` ``[N]``."""
+    best = outputs.argmax(axis=1)
+    return calibration_error(outputs[np.arange(len(best)), best], best == codes, BINS)
+
+
+def safe_temperature(outputs: np.ndarray, codes: np.ndarray) -> float:
+    """Return `fit_temperature`, or 1 if it does not help.
+
+    That is with fewer than `LEAST_ITEMS` items, and if these items' own calibration error or cross entropy would
+    become larger: the temperature is chosen for neither of them alone.
+    """
+    if len(codes) < LEAST_ITEMS:
+        return 1.0
+    temperature = fit_temperature(outputs, codes)
+    scaled = at_temperature(outputs, temperature)
+    worse = error_of(scaled, codes) > error_of(outputs, codes) or _surprise(scaled, codes) > _surprise(
+        outputs, codes
+    )
+    return 1.0 if worse else temperature
+
+
+def _surprise(outputs: np.ndarray, codes: np.ndarray) -> float:
+    chosen = outputs[np.arange(len(codes)), codes].astype(np.float64)
+    return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
+
+
 def sharpened(logs: np.ndarray, power: float) -> np.ndarray:
     """Return the softmax of ``power * logs``, float64 ``[N, K]``."""
     scaled = power * logs
@@ -59,8 +105,8 @@ def fit_offsets(low: np.ndarray, high: np.ndarray, codes: np.ndarray, fraction: 
 
     Conformalized quantile regression, Romano, Patterson and Candes 2019, eq. (6) to (8): the score of an item is
     ``max(low - code, code - high)``, and the offset is the ``ceil((N + 1) fraction)``-th smallest score, the
-    largest one if there are fewer items. `low`, `high` and `codes` are ``[N, D]``, in the user's unit, from items that the
-    network was not trained on; ends that crossed stay as they are. An offset below 0 narrows the interval.
+    largest one if there are fewer items. `low`, `high` and `codes` are ``[N, D]``, in the user's unit, from items
+    that the network was not trained on; ends that crossed stay as they are. An offset below 0 narrows the interval.
     Returns zeros ``[D]`` without items, and 0 for a column with outputs that are not finite.
     """
     count, columns = codes.shape

@@ -23,7 +23,7 @@ from paddle_automl.tasks.base import (
     TaskConfig,
     by_name,
 )
-from paddle_automl.tasks.calibration import fit_temperature
+from paddle_automl.tasks.calibration import safe_temperature
 from paddle_automl.tasks.classification import (
     Counts,
     NamedTask,
@@ -52,7 +52,7 @@ class SingleLabel(NamedTask):
         calibrate: bool = True
         """Whether probabilities are calibrated on validation after a training: raw outputs are divided by a
         temperature (Guo et al. 2017), so that a probability of 0.8 is right in about 80% of cases. Answers stay the
-        same."""
+        same. With fewer than 50 validation items they stay as they are."""
 
     class Fitted(FittedTask):
         """The classes, and the calibration of their probabilities."""
@@ -73,11 +73,11 @@ class SingleLabel(NamedTask):
         return cls(cls.Fitted(name=cls.name, names=raw.names, calibrate=config.calibrate))
 
     def calibrated(self, outputs: np.ndarray, codes: np.ndarray) -> SingleLabel:
-        """Return the task with the temperature that gives these items the smallest cross entropy."""
+        """Return the task with the temperature for these items; see `safe_temperature`."""
         if not self.fitted.calibrate:
             return self
         # The outputs were made with the temperature so far.
-        temperature = self.fitted.temperature * fit_temperature(outputs, codes)
+        temperature = self.fitted.temperature * safe_temperature(outputs, codes)
         return type(self)(self.fitted.model_copy(update={"temperature": round(temperature, 6)}))
 
     @property

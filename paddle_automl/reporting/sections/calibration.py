@@ -11,6 +11,7 @@ from paddle_automl.reporting.charts import BLUE, GREY, Drawing
 from paddle_automl.reporting.intervals import interval
 from paddle_automl.reporting.material import Material
 from paddle_automl.reporting.words import Texts, Words, figure
+from paddle_automl.tasks.calibration import LEAST_ITEMS
 
 
 @SECTIONS.register("calibration")
@@ -48,9 +49,14 @@ class Calibration(ReportSection):
             "items; there the error was {before} before and {after} after.",
             "概率以温度 {temperature} 缩放（在 {items} 个验证样本上拟合）；其上的误差由 {before} 变为 {after}。",
         ),
+        "unscaled": (
+            "The probabilities are those of the network: no temperature was fitted, which takes at least {least} "
+            "validation items ({items} there are) and has to make them better.",
+            "概率未经缩放：拟合温度至少需要 {least} 个验证样本（现有 {items} 个），且须使概率更准确。",
+        ),
         "seen": (
-            "The network was trained on these items too, so both are too small.",
-            "网络也用这些样本训练过，因此两者偏小。",
+            "The network was trained on these items too, so new ones have other errors.",
+            "网络也用这些样本训练过，因此新样本上的误差会有所不同。",
         ),
         "intervals": (
             "{target} of the true numbers are to lie in the intervals. Of {items} validation items {after} do, by "
@@ -97,7 +103,9 @@ class Calibration(ReportSection):
         if content["of"] == "answers" and abs(gap) > 0.01:
             sentences.append(words("over" if gap < 0 else "under"))
         scaled = content.get("temperature")
-        if scaled:
+        if scaled and scaled["temperature"] == 1:
+            sentences.append(words("unscaled", least=LEAST_ITEMS, items=figure(scaled["items"])))
+        elif scaled:
             before, after = (figure(scaled[key], 3) for key in ("error_before", "error_after"))
             values = {"temperature": figure(scaled["temperature"], 3), "items": figure(scaled["items"])}
             sentences.append(words("temperature", before=before, after=after, **values))

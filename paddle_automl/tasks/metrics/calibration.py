@@ -6,23 +6,9 @@ import numpy as np
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
+from paddle_automl.tasks.calibration import calibration_error
 from paddle_automl.tasks.metrics._named import NAMED, named
 from paddle_automl.tasks.metrics.base import METRICS, Metric, Predictions
-
-
-def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
-    """Return the mean distance between confidence and accuracy over bins of confidence, weighted by their items.
-
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. (3). `confidence` [N] from 0 to 1, `right`
-    bool [N]; bin m of M holds confidences in ((m - 1)/M, m/M].
-    """
-    if not len(confidence):
-        return 0.0
-    if not np.isfinite(confidence).all():
-        return float("nan")
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gap = np.bincount(place, weights=right - confidence.astype(np.float64), minlength=bins)
-    return float(np.abs(gap).sum() / len(confidence))
 
 
 @METRICS.register("calibration_error")

@@ -19,7 +19,7 @@ from paddle_automl.deployment.prediction import unknown_word
 from paddle_automl.deployment.predictor import Predictor, Raw
 from paddle_automl.deployment.refusal import Values, auroc, compare_scores, threshold_of, values_of, with_threshold
 from paddle_automl.deployment.rejection.base import SCORES
-from paddle_automl.deployment.rejection_records import Choice, ScoreRecord
+from paddle_automl.deployment.rejection_records import CalibrationRecord, Choice, ScoreRecord
 from paddle_automl.deployment.verify import Checks, verify_bundle
 from tests.unit.deployment.conftest import Net, edited, make_net, make_task, quick, tampered
 from tests.unit.deployment.test_tasks import labelled
@@ -295,3 +295,13 @@ def test_a_runtime_that_computes_another_score(data, tmp_path, monkeypatch):
     )
     assert bundle.info.rejection.score.name == "gen"
     assert bundle.info.rejection.auroc == 0.8
+
+
+def test_a_calibration_is_told_as_it_is():
+    facts = {"temperature": 1.0, "items": 6, "held_out": False, "error_before": 0.07, "error_after": 0.07}
+    record = CalibrationRecord.model_validate({**facts, "loss_before": 0.6, "loss_after": 0.6})
+    assert "temperature 1 (fitted with at least 50 validation items)" in record.describe()
+    assert "0.0700 on 6 validation items" in record.describe()
+    other = record.model_copy(update={"items": 60})
+    assert "temperature 1 (no other was better)" in other.describe()
+    assert "new ones have other errors" in record.model_copy(update={"temperature": 2.0}).describe()

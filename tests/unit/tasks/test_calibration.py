@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from paddle_automl.tasks.calibration import LEAST, MOST, at_temperature, fit_offsets, fit_temperature
+from paddle_automl.tasks.calibration import (
+    LEAST,
+    LEAST_ITEMS,
+    MOST,
+    at_temperature,
+    calibration_error,
+    error_of,
+    fit_offsets,
+    fit_temperature,
+    safe_temperature,
+)
 from paddle_automl.tasks.classification import cross_entropy
-from paddle_automl.tasks.metrics.calibration import calibration_error
 from paddle_automl.tasks.single_label import SingleLabel
 
 
@@ -100,3 +109,19 @@ def test_offsets_of_few_or_odd_items():
     assert fit_offsets(low[:0], high[:0], np.zeros((0, 1)), 0.9).tolist() == [0]
     assert fit_offsets(low, high, np.array([[0.5], [3.0]]), 0.9).tolist() == [2]
     assert fit_offsets(low * np.nan, high, np.array([[0.5], [3.0]]), 0.9).tolist() == [0]
+
+
+def test_few_items_say_too_little_about_a_temperature():
+    outputs, codes = drawn(LEAST_ITEMS, 3.0)
+    task = SingleLabel(SingleLabel.Fitted(name="single_label", names=tuple("abcde")))
+    assert task.calibrated(outputs[1:], codes[1:]).final.temperature == 1
+    assert task.calibrated(outputs, codes).final.temperature > 1.5
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_temperature_makes_its_own_items_worse(seed):
+    """Among honest probabilities about half of the fitted temperatures would."""
+    outputs, codes = drawn(60, 1.0, seed)
+    scaled = at_temperature(outputs, safe_temperature(outputs, codes))
+    assert error_of(scaled, codes) <= error_of(outputs, codes) + 1e-6
+    assert cross_entropy(scaled, codes) <= cross_entropy(outputs, codes) + 1e-6

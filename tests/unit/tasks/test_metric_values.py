@@ -9,8 +9,8 @@ from sklearn import metrics as reference
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.tasks.base import TASKS, RawTargets
+from paddle_automl.tasks.calibration import calibration_error
 from paddle_automl.tasks.metrics.base import METRICS, NetworkFacts, Predictions
-from paddle_automl.tasks.metrics.calibration import calibration_error
 from paddle_automl.tasks.metrics.spelling import metric_of, parse_metric
 
 NAMES = ("cat", "dog", "fox", "owl")
