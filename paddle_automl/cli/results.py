@@ -15,6 +15,7 @@ from paddle_automl.core.display_text import shown
 from paddle_automl.core.paths import readable
 from paddle_automl.core.program import command
 from paddle_automl.deployment.bundle import SAMPLES
+from paddle_automl.deployment.only_answer import sentence_of
 from paddle_automl.pipeline.commands import DryRun, TrainingOutcome
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.bundle import BundleResult, FormatResult
@@ -135,8 +136,8 @@ def print_bundle(outcome: BundleResult, screen: Console, validated_on: str = "")
             rows[split] = ", ".join(f"{key} {value:.4f}" for key, value in scores.items())
     if validated_on:
         rows["validation"] += f" ({validated_on})"
-    if outcome.metrics.get("note"):
-        rows["note"] = outcome.metrics["note"]
+    rows["note"] = outcome.metrics.get("note")
+    rows["answers"] = sentence_of(outcome.metrics)
     costs = outcome.metrics.get("costs", {})
     if costs:
         rows["network"] = f"{costs['parameters']:,.0f} parameters, {costs['flops'] / 1e6:.2f} million FLOPs"
@@ -148,17 +149,14 @@ def print_bundle(outcome: BundleResult, screen: Console, validated_on: str = "")
             f"{item['p50_ms']:.2f} ms (p95 {item['p95_ms']:.2f}), {item['threads']} thread(s), {item['processor']}"
         )
     rows["parity"] = outcome.parity_summary
-    if outcome.calibration_summary:
-        rows["calibration"] = outcome.calibration_summary
-    if outcome.intervals_summary:
-        rows["intervals"] = outcome.intervals_summary
-    if outcome.rejection_summary:
-        rows["unknown items"] = outcome.rejection_summary
+    rows["calibration"] = outcome.calibration_summary
+    rows["intervals"] = outcome.intervals_summary
+    rows["unknown items"] = outcome.rejection_summary
     for extra in outcome.formats:
         rows[f"format {extra.name}"] = _format_text(extra)
     if outcome.formats and outcome.fastest:
         rows["fastest format"] = outcome.fastest
-    screen.print(_pairs("exported model", rows))
+    screen.print(_pairs("exported model", {key: value for key, value in rows.items() if value}))
 
 
 def _format_text(facts: FormatResult) -> str:

@@ -24,6 +24,7 @@ from paddle_automl.deployment.formats import require_formats
 from paddle_automl.deployment.integrity import subject_of
 from paddle_automl.deployment.latency import measure_sessions
 from paddle_automl.deployment.network import as_trained
+from paddle_automl.deployment.only_answer import with_only_answer
 from paddle_automl.deployment.paddlex import add_files
 from paddle_automl.deployment.parity import Compared, ParityLimits, compare
 from paddle_automl.deployment.predictor import Predictor
@@ -146,6 +147,7 @@ def add_parity(
     seen = held_out(data)
     bundle = bundle.updated(
         parity=found.record,
+        metrics=with_only_answer(bundle.info.metrics, data.task, found.outputs, data.validation.codes),
         calibration=calibration_record(data.task, found.outputs, data.validation.codes, seen),
         intervals=intervals_record(data.task, found.outputs, data.validation.codes, seen),
         rejection=with_threshold(bundle.info.rejection, name, found.scores, seen),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from paddle_automl.core.display_text import shown
+from paddle_automl.deployment.only_answer import KEY
 from paddle_automl.reporting.base import SECTIONS, Missing, ReportSection
 from paddle_automl.reporting.blocks import Block, Facts, Paragraph
 from paddle_automl.reporting.choices import describe_params
@@ -72,6 +73,10 @@ class Overview(ReportSection):
             "There is no test split, so the scores are those on validation, by which the winner was chosen: fresh "
             "data will score somewhat lower.",
             "没有测试集，因此分数来自用于选择的验证集：新数据上的分数会略低。",
+        ),
+        "only_answer": (
+            "It answers '{name}' for every validation item: nothing that tells classes apart was learned.",
+            "它对每个验证样本都回答“{name}”：未学到任何可区分类别的特征。",
         ),
         "size": ("The network takes {size} MB", "网络大小 {size} MB"),
         "speed": (
@@ -183,6 +188,8 @@ class Overview(ReportSection):
             )
         elif content["finished"]:
             sentences.append(words("untested"))
+        if network["only_answer"] is not None:
+            sentences.append(words("only_answer", name=shown(str(network["only_answer"]))))
         if network["size_mb"] is not None:
             latency, rest = network["latency"], words("stop")
             if latency is not None:
@@ -262,6 +269,7 @@ def _network(material: Material) -> dict[str, Any] | None:
     latency = next(iter(bundle.get("latency") or ()), None)
     return {
         "test": _test(material, scores.get("test") or {}),
+        "only_answer": scores.get(KEY),
         "word": material.word,
         "parameters": scores.get("costs", {}).get("parameters"),
         "size_mb": material.bundle_mb,

@@ -34,6 +34,16 @@ def test_the_overview_names_formats_that_are_not_verified(language):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_overview_tells_of_a_network_with_one_answer(language):
+    section, words = SECTIONS["overview"](), Words(language, SECTIONS["overview"].texts)
+    found = materials.bundle()
+    sentence = words("only_answer", name="cat")
+    assert sentence not in section.blocks(section.content(materials.whole(bundle=found)), words)[0].text
+    found["metrics"]["only_answer"] = "cat"
+    assert sentence in section.blocks(section.content(materials.whole(bundle=found)), words)[0].text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
     ("held_out", "shift", "told"),
     [(True, -0.4, "score"), (False, -0.4, "lowered"), (False, 0.0, "seen"), (False, None, "seen")],
