@@ -93,7 +93,7 @@ class Plugin:
     """Annotation of a field that selects a plugin: a name, or a mapping of ``name`` and options.
 
     The field's value is an instance of the chosen class's ``Config``. A mapping without ``name`` means the
-    `default` plugin. With `optional`, None and ``auto`` are both read as None, and the code that uses the field
+    `default` plugin; then ``name`` is not in the value's ``model_fields_set``. With `optional`, None and ``auto`` are both read as None, and the code that uses the field
     chooses.
     """
 
@@ -107,7 +107,8 @@ class Plugin:
         if self.optional and (value is None or value == "auto"):
             return None
         if isinstance(value, PluginConfig):
-            value = value.model_dump()
+            stated = "name" in value.model_fields_set or value.name != self.default
+            value = value.model_dump(exclude=None if stated else {"name"})
         if isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, dict):
@@ -123,6 +124,9 @@ class Plugin:
         except ConfigError as error:
             raise PydanticCustomError("stated", str(error)) from None
         config: PluginConfig = cls.Config.model_validate({**value, "name": name})
+        if "name" not in value:
+            # The code that uses the field may have to know that nobody chose this plugin.
+            config.model_fields_set.discard("name")
         return config
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:

@@ -83,7 +83,7 @@ class TrainingConfig(Section):
     """How the learning rate changes over the steps."""
     loss: Annotated[PluginConfig | None, Plugin(LOSSES, "cross_entropy", optional=True)] = None
     """Loss to minimize; none or auto takes the default loss of the task. Options without a name are those of
-    cross_entropy."""
+    cross_entropy, and left out for tasks that it cannot train."""
     class_weights: Literal["balanced"] | Sequence[Annotated[float, Field(ge=0)]] | None = None
     """Weight of each class in the loss, in the order of the classes' names; balanced: n / (K n_class). For several
     labels per item: weight of each label where it applies; balanced: (n - n_label) / n_label."""

@@ -83,17 +83,21 @@ LOSSES: Registry[Loss] = Registry("loss", "paddle_automl.training.losses", "trai
 def loss_for(options: PluginConfig | None, task: Task) -> PluginConfig:
     """Return the options of the loss for `task`: `options`, or those of the task's default loss.
 
+    Options without a name, such as ``loss: {label_smoothing: 0.1}``, are left out if their loss cannot train it.
+
     Raises ConfigError for a loss that cannot train the task, and for a task without a default loss.
     """
-    if options is None:
+    fits = options is not None and (options.name in task.losses or LOSSES[options.name].trains(task))
+    if options is None or (not fits and "name" not in options.model_fields_set):
         if not task.losses:
             raise ConfigError(f"training.loss: the task {task.name} has no default loss; name one")
         name = task.losses[0]
         return LOSSES[name].Config(name=name)
-    if options.name not in task.losses and not LOSSES[options.name].trains(task):
+    if not fits:
         fitting = [name for name in LOSSES.names() if name in task.losses or LOSSES[name].trains(task)]
         raise ConfigError(
-            f"training.loss: '{options.name}' cannot train the task {task.name}; valid: {', '.join(fitting)}"
+            f"training.loss: '{options.name}' cannot train the task {task.name}; valid: "
+            f"{', '.join(['auto', *fitting])}"
         )
     return options
 

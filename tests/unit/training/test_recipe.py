@@ -96,12 +96,17 @@ def test_the_loss_follows_the_task():
     with pytest.raises(ConfigError, match="'mse' cannot train"):
         stated.for_task(single[0])
     assert loss_of(numbers, loss={"name": "huber", "delta": 0.5}) == "huber"
+    # Options without a name are no choice of a loss.
+    unnamed = config(loss={"label_smoothing": 0.1})
     assert loss_of(single, loss={"label_smoothing": 0.1}) == "cross_entropy"
+    assert loss_of(numbers, loss={"label_smoothing": 0.1}) == loss_of(numbers, loss=unnamed.loss) == "mse"
+    with pytest.raises(ConfigError, match="'cross_entropy' cannot train the task regression"):
+        loss_of(numbers, loss={"name": "cross_entropy", "label_smoothing": 0.1})
     with pytest.raises(
-        ConfigError, match=r"loss: 'mse' cannot train the task single_label; valid: arcface, center_loss, cross"
+        ConfigError, match=r"loss: 'mse' cannot train the task single_label; valid: auto, arcface, center_loss, cross"
     ):
         loss_of(single, loss="mse")
-    with pytest.raises(ConfigError, match=r"loss: 'mae' cannot train the task regression; valid: quantile$"):
+    with pytest.raises(ConfigError, match=r"loss: 'mae' cannot train the task regression; valid: auto, quantile$"):
         loss_of(interval, loss="mae")
 
 
