@@ -16,7 +16,8 @@ from paddle_automl.pipeline.stages.fine_tune import FREE_S, FineTune
 from paddle_automl.pipeline.stages.run import Run
 
 FRACTION = 0.25
-"""Fraction of the budget after which no further option is built; the trials find out about the others."""
+"""Fraction of the budget after which no further option is built, from the start of the command; the trials find out
+about the others."""
 
 
 class _Watch:
@@ -27,6 +28,8 @@ class _Watch:
         self.labels = labels
         self.shown = shown
         self.times: list[tuple[float, str]] = []
+        self.before_s = run.deadline.passed
+        """Seconds from the start of the command to that of the check."""
         self.reached = time.monotonic()
         self.left_out = 0
 
@@ -49,11 +52,14 @@ class _Watch:
             "reading the data" if not self.times else self.labels[min(len(self.times) - 1, len(self.labels) - 1)]
         )
         longest, what = max([*self.times, (0.0 if self.left_out else now - self.reached, doing)])
-        took = f"the check has taken {self.run.deadline.passed:.0f} s, {longest:.0f} s of them for {what}"
+        own = self.run.deadline.passed - self.before_s
+        took = (
+            f"the start has taken {self.before_s:.0f} s and the check {own:.0f} s, {longest:.0f} s of it for {what}"
+        )
         if not self.left_out:
             return took
         return (
-            f"{took}; {self.left_out} of {len(self.labels)} options were not built, because the check may use "
+            f"{took}; {self.left_out} of {len(self.labels)} options were not built, because both may use "
             f"{FRACTION:.0%} of budget.time; the trials will tell whether they work"
         )
 

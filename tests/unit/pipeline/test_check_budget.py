@@ -32,8 +32,8 @@ def test_a_check_that_takes_too_long_is_ended_and_names_the_option(tmp_path):
     watch.run.deadline.started -= 8
     assert not watch.on_report(2, {})
     assert watch.blame() == (
-        "the check has taken 28 s, 8 s of them for vgg; 1 of 3 options were not built, because the check may use "
-        "25% of budget.time; the trials will tell whether they work"
+        "the start has taken 20 s and the check 8 s, 8 s of it for vgg; 1 of 3 options were not built, because "
+        "both may use 25% of budget.time; the trials will tell whether they work"
     )
 
 
@@ -43,7 +43,8 @@ def test_a_check_without_end_names_what_it_was_doing(tmp_path, reports, what):
     for number in range(reports):
         watch.on_report(number, {})
     watch.reached -= 60
-    assert watch.blame() == f"the check has taken 20 s, 60 s of them for {what}"
+    watch.run.deadline.started -= 60
+    assert watch.blame() == f"the start has taken 20 s and the check 60 s, 60 s of it for {what}"
 
 
 def test_the_last_option_of_a_slow_check_leaves_nothing_out(tmp_path):
