@@ -29,18 +29,21 @@ def report_copies(samples: Samples, copies: Mapping[int, int], splits: Mapping[s
         _count(len(copies), word), len(samples), _name(samples, other), _name(samples, row),
     )  # fmt: skip
     _warn_of_targets(samples, first, word)
-    # One row of each content in the splits so far, for messages.
-    seen: dict[int, int] = {}
+    # One row of each content and target in the splits so far, for messages. Where targets differ, as those of empty
+    # texts do, having learned the one makes no score of the other better.
+    values = samples.targets.values
+    seen: dict[tuple[int, bytes], int] = {}
     places = {"validation": "training split", "test": "training or the validation split"}
     for split in SPLITS:
-        shared = [row for row in splits[split].tolist() if int(first[row]) in seen]
+        keys = {row: (int(first[row]), values[row].tobytes()) for row in splits[split].tolist()}
+        shared = [row for row, key in keys.items() if key in seen]
         if split in places and shared:
             log.warning(
                 "%s of the %s split %s also in the %s, for example %s (%s): its scores will be too good",
                 _count(len(shared), word), split, "is" if len(shared) == 1 else "are", places[split],
-                _name(samples, shared[0]), _name(samples, seen[int(first[shared[0]])]),
+                _name(samples, shared[0]), _name(samples, seen[keys[shared[0]]]),
             )  # fmt: skip
-        seen |= {int(first[row]): row for row in splits[split].tolist()}
+        seen |= {key: row for row, key in keys.items()}
 
 
 def _warn_of_targets(samples: Samples, first: np.ndarray, word: str) -> None:

@@ -129,7 +129,12 @@ class TestCopies:
         assert "1 image of the validation split is also in the training split, for example b.png (a.png)" in (
             caplog.text
         )
-        assert "1 image of the test split is also in the training or the validation split, for example d.png" in (
+        # No score becomes better by a copy with another target.
+        assert "of the test split" not in caplog.text
+        caplog.clear()
+        splits = {"train": np.array([0, 2]), "validation": np.array([4]), "test": np.array([1, 3])}
+        report_copies(samples, {1: 0, 3: 0}, splits, "image")
+        assert "1 image of the test split is also in the training or the validation split, for example b.png" in (
             caplog.text
         )
 
