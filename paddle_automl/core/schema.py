@@ -93,8 +93,8 @@ class Plugin:
     """Annotation of a field that selects a plugin: a name, or a mapping of ``name`` and options.
 
     The field's value is an instance of the chosen class's ``Config``. A mapping without ``name`` means the
-    `default` plugin; then ``name`` is not in the value's ``model_fields_set``. With `optional`, None and ``auto`` are both read as None, and the code that uses the field
-    chooses.
+    `default` plugin; then ``name`` is not in the value's ``model_fields_set``. With `optional`, None and ``auto``
+    are both read as None, and the code that uses the field chooses.
     """
 
     def __init__(self, registry: Registry[Any], default: str | None = None, optional: bool = False) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+import re
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -16,9 +17,14 @@ from paddle_automl.tasks.base import RawTargets
 
 _TRUTH = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "1.0": 1, "0.0": 0}
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
 
 class Columns(Protocol):
     """Options that name the columns of targets."""
+
+    labels_option: ClassVar[str]
+    """Name of the option `labels`."""
 
     @property
     def labels(self) -> str | tuple[str, ...] | None:
@@ -57,8 +63,8 @@ def targets_in(table: TextTable, config: Columns, train: set[int], word: str) ->
         return _numbers(table, config.targets)
     assert config.labels is not None
     if not isinstance(config.labels, str):
-        return _flags(table, config.labels)
-    texts = table.column(config.labels, "data.dataset.labels")
+        return _flags(table, config.labels, f"data.dataset.{config.labels_option}")
+    texts = table.column(config.labels, f"data.dataset.{config.labels_option}")
     if config.separator is None:
         form, labels = "single", [tuple([text]) for text in texts]
         raise_all(
@@ -78,8 +84,8 @@ def targets_in(table: TextTable, config: Columns, train: set[int], word: str) ->
     return found.take(np.argsort(np.array(order, dtype=np.int64), kind="stable"))
 
 
-def _flags(table: TextTable, names: tuple[str, ...]) -> RawTargets:
-    columns = [table.column(name, "data.dataset.labels") for name in names]
+def _flags(table: TextTable, names: tuple[str, ...], option: str) -> RawTargets:
+    columns = [table.column(name, option) for name in names]
     mistakes = [
         f"{table.origin(row)}: the column '{name}' must be 0 or 1, got '{text}'"
         for name, texts in zip(names, columns, strict=True)
@@ -95,14 +101,26 @@ def _numbers(table: TextTable, names: tuple[str, ...]) -> RawTargets:
     columns = [table.column(name, "data.dataset.targets") for name in names]
     values = np.empty((len(table), len(names)), dtype=np.float64)
     mistakes = []
+    commas: dict[str, int] = {}
     for position, (name, texts) in enumerate(zip(names, columns, strict=True)):
         for row, text in enumerate(texts):
             values[row, position] = number = _number(text)
-            if not math.isfinite(number):
+            if not math.isfinite(number) and _DECIMAL_COMMA.fullmatch(text):
+                commas[name] = commas.get(name, 0) + 1
+            elif not math.isfinite(number):
                 mistakes.append(
                     f"{table.origin(row)}: the column '{name}' must be a finite number, got "
                     f"{'an empty cell' if not text else repr(text)}"
                 )
+    for name, count in commas.items():
+        example = next(text for text in table.columns[name] if _DECIMAL_COMMA.fullmatch(text))
+        rows = f"{count} row{'s' if count > 1 else ''} of the column '{name}'"
+        # One sentence instead of one for each row.
+        mistakes.insert(
+            0,
+            f"{table.name}: {rows} have a decimal comma, such as {example!r}, which is not read; "
+            f"write {example.replace(',', '.')}, with a point",
+        )
     raise_all(mistakes)
     return RawTargets("numbers", values, names)
 

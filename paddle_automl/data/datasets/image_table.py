@@ -33,6 +33,7 @@ class ImageTable(Dataset):
         """Paths of the table and the images, and the meaning of the columns."""
 
         path_options: ClassVar[tuple[str, ...]] = ("file", "root")
+        labels_option: ClassVar[str] = "labels"
 
         file: str
         """The table."""
@@ -58,7 +59,11 @@ class ImageTable(Dataset):
 
         @model_validator(mode="after")
         def _one_kind(self) -> ImageTable.Config:
-            if (self.labels is None) == (self.targets is None):
+            if self.labels is not None and self.targets is not None:
+                raise PydanticCustomError(
+                    "stated", "labels and targets are both given; for numbers add -o data.dataset.labels=null"
+                )
+            if self.labels is None and self.targets is None:
                 raise PydanticCustomError(
                     "stated", "needs either labels (a column, or a list of columns) or targets (columns of numbers)"
                 )

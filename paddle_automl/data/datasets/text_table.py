@@ -34,6 +34,7 @@ class TextTableData(Dataset):
         """Paths of the tables, and the meaning of the columns."""
 
         path_options: ClassVar[tuple[str, ...]] = ("file", "validation", "test")
+        labels_option: ClassVar[str] = "label"
 
         file: str
         """The table: .csv (also as Excel writes it), .tsv, or .jsonl."""
@@ -68,7 +69,11 @@ class TextTableData(Dataset):
 
         @model_validator(mode="after")
         def _one_kind(self) -> TextTableData.Config:
-            if (self.label is None) == (self.targets is None):
+            if self.label is not None and self.targets is not None:
+                raise PydanticCustomError(
+                    "stated", "label and targets are both given; for numbers add -o data.dataset.label=null"
+                )
+            if self.label is None and self.targets is None:
                 raise PydanticCustomError(
                     "stated", "needs either label (a column, or a list of columns) or targets (columns of numbers)"
                 )

@@ -123,11 +123,20 @@ class TestMistakes:
         with pytest.raises(DataError, match=message):
             load(**table(**options))
 
-    @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "NaN", "1e999", "3,5"])
+    @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "NaN", "1e999", "3,5,1"])
     def test_numbers_that_are_none(self, table, value):
         text = f"path;y\n图 00.png;1\n图 01.png;{value}\n"
         with pytest.raises(DataError, match=rf"表 1\.csv:3: the column 'y' must be a finite number, got '{value}'"):
             load(**table(text, targets=["y"]))
+
+    def test_decimal_commas_are_told_once(self, table):
+        text = "path;y\n图 00.png;1\n图 01.png;-3,5\n图 02.png;0,25\n图 03.png;ink\n"
+        with pytest.raises(
+            DataError, match=r"2 rows of the column 'y' have a decimal comma, such as '-3,5', "
+        ) as told:
+            load(**table(text, targets=["y"]))
+        assert "write -3.5, with a point" in str(told.value)
+        assert str(told.value).count("\n") == 1
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -183,7 +192,7 @@ class TestMistakes:
         ("options", "message"),
         [
             ({}, "needs either labels .* or targets"),
-            ({"labels": "a", "targets": ["b"]}, "needs either labels .* or targets"),
+            ({"labels": "a", "targets": ["b"]}, "labels and targets are both given; .* data.dataset.labels=null"),
             ({"targets": ["b"], "separator": ";"}, "separator: needs labels to be"),
             ({"labels": ["a"]}, "labels: .*at least 2 items"),
             ({"targets": []}, "targets: .*at least 1 item"),

@@ -368,3 +368,20 @@ def test_folds_are_drawn_once(tmp_path, monkeypatch):
     assert (data.validation.indices == np.flatnonzero(data.items.folds == 1)).all()
     assert (data.train.indices == np.flatnonzero(np.isin(data.items.folds, [0, 2, 3]))).all()
     assert (data.test.indices == np.flatnonzero(data.items.splits == 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": "lable"}, r"^data\.dataset\.label: the table .* has no column 'lable'; did you mean 'label'"),
+        ({"label": ["lable", "label"]}, r"^data\.dataset\.label: the table .* has no column 'lable'"),
+    ],
+)
+def test_a_mistake_names_the_option(tmp_path, options, message):
+    with pytest.raises(DataError, match=message):
+        load_table(table(tmp_path / "a.csv"), **options)
+
+
+def test_labels_and_numbers_exclude_each_other(tmp_path):
+    with pytest.raises(ValueError, match="both given; for numbers add -o data.dataset.label=null"):
+        load_table(table(tmp_path / "a.csv"), targets=["label"])

@@ -103,7 +103,8 @@ def test_the_loss_follows_the_task():
     with pytest.raises(ConfigError, match="'cross_entropy' cannot train the task regression"):
         loss_of(numbers, loss={"name": "cross_entropy", "label_smoothing": 0.1})
     with pytest.raises(
-        ConfigError, match=r"loss: 'mse' cannot train the task single_label; valid: auto, arcface, center_loss, cross"
+        ConfigError,
+        match=r"loss: 'mse' cannot train the task single_label; valid: auto, arcface, center_loss, cross",
     ):
         loss_of(single, loss="mse")
     with pytest.raises(ConfigError, match=r"loss: 'mae' cannot train the task regression; valid: auto, quantile$"):
