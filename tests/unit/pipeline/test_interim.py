@@ -30,10 +30,11 @@ def interim_with(tmp_path, study, values=(0.5,), end=None):
     return run, InterimBundle(run, lambda: end)
 
 
-def ended(run, interim, verified=True):
+def ended(run, interim, verified=True, **facts):
     run.folder.bundle.mkdir(exist_ok=True)
     run.folder.bundle_file.touch()
-    interim.on_end(Finished(-1, result_of(run, verified).model_dump(mode="json")))
+    result = result_of(run, verified).model_copy(update=facts)
+    interim.on_end(Finished(-1, result.model_dump(mode="json")))
 
 
 def test_the_first_trial_is_exported_at_once_and_a_better_one_after_a_rest(tmp_path):
@@ -88,6 +89,15 @@ def test_a_failure_is_told_and_a_killed_export_is_not(tmp_path):
         interim.on_end(Failed(-1, "no space"))
         assert run.observer.texts == ["the bundle of trial 0 could not be made: no space"]
         assert interim_of(run.folder) is None
+
+
+def test_a_bundle_that_is_not_verified_says_why(tmp_path):
+    why = "NOT verified: agreement 0.9500 (required 1)"
+    with open_study(tmp_path) as study:
+        run, interim = interim_with(tmp_path, study)
+        interim.next()
+        ended(run, interim, verified=False, parity={"verified": False}, parity_summary=why)
+        assert run.observer.texts == [f"a bundle of trial 0 is now in {run.folder.bundle}; {why}"]
 
 
 def test_no_export_begins_that_cannot_end_in_time(tmp_path):
