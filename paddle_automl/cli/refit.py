@@ -16,6 +16,8 @@ from paddle_automl.pipeline.jobs import warmup
 if TYPE_CHECKING:
     from paddle_automl.pipeline.jobs.compare import CompareResult, Share
 
+MORE = 0.02
+"""Accuracy on old classes that may be lost, to try where the default finds nothing of the new ones."""
 SUMMARY = "Train the winner of a search further with new images and new classes, without a search."
 
 
@@ -64,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.pipeline.refitting import refit_run, run_to_refit
 
     screen = work_console()
+    old_loss = LOSS if args.old_loss is None else args.old_loss
     outcome = refit_run(
         args.output,
         args.data,
@@ -72,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
         epochs=args.epochs,
         overrides=overrides_of(args),
         fresh=args.fresh,
-        old_loss=LOSS if args.old_loss is None else args.old_loss,
+        old_loss=old_loss,
     )
-    print_comparison(screen, outcome.comparison)
+    print_comparison(screen, outcome.comparison, old_loss)
     print_bundle(outcome.bundle, screen)
     screen.print(Text(shown(f"results: {outcome.training.folder}")))
     if not outcome.bundle.verified:
@@ -82,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def print_comparison(screen: Console, found: CompareResult) -> None:
-    """Print the accuracies before and after."""
+def print_comparison(screen: Console, found: CompareResult, old_loss: float) -> None:
+    """Print the accuracies before and after, and what helps if no item of a new class is found."""
     if not found.total.items:
         screen.print("the data have no test split (data.split.test), so nothing is compared")
         return
@@ -99,6 +102,17 @@ def print_comparison(screen: Console, found: CompareResult) -> None:
     for title, share in rows:
         if share.items and (found.new_classes or share is not found.remembered):
             screen.print(Text(shown(f"{title}: {_text(share)}")))
+    if found.new_classes and found.new_class_items.items and not found.new_class_items.accuracy:
+        screen.print(Text(_remedy(old_loss)), style="bold")
+
+
+def _remedy(old_loss: float) -> str:
+    lets = [f"--old-loss {MORE:g}" if old_loss < MORE else "", "--old-loss 1 (no limit)" if old_loss < 1 else ""]
+    options = " or ".join(filter(None, lets))
+    text = "no item of the new classes is found: add items of these classes"
+    if not options:
+        return text
+    return f"{text}, or repeat the command with {options}, which lets them take more items of the old classes"
 
 
 def _text(share: Share) -> str:
