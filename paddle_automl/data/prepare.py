@@ -174,12 +174,13 @@ def _drawn(
     """Return the splits, and the numbers of each item's ordinary split and of its fold with cross validation."""
     rows = _rows(config, data, strata)
     given = {name: indices.astype(np.int64) for name, indices in data.samples.splits.items()}
-    ordinary = found = split_indices(rows, given, config.split, seed=seed)
+    count = config.folds if isinstance(config.folds, int) else None
+    ordinary = found = split_indices(rows, given, config.split, seed=seed, folds=count)
     splits, folds = np.full(len(data.samples), NOWHERE, dtype=np.int8), None
     for number, name in enumerate(SPLITS):
         splits[ordinary[name]] = number
-    if isinstance(config.folds, int):
-        pieces = fold_pieces(rows, given, ordinary, folds=config.folds, seed=seed)
+    if count is not None:
+        pieces = fold_pieces(rows, given, ordinary, folds=count, seed=seed)
         folds = np.full(len(data.samples), NOWHERE, dtype=np.int16)
         for fold, piece in enumerate(pieces):
             folds[piece] = fold

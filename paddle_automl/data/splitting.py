@@ -46,13 +46,14 @@ class Rows:
 
 
 def split_indices(
-    rows: Rows, given: Mapping[str, np.ndarray], split: SplitConfig, *, seed: int
+    rows: Rows, given: Mapping[str, np.ndarray], split: SplitConfig, *, seed: int, folds: int | None = None
 ) -> dict[str, np.ndarray]:
     """Return sorted indices of the splits train, validation and test.
 
     A split in `given` is kept; the other fractions are drawn, stratified, from the items that `given` does not
     assign to validation or test. Items that are not usable are left out. Raises DataError that names each class
-    with fewer items than needed, and each group that is in two of the given splits.
+    with fewer items than needed, also for that many `folds` of what the test leaves, and each group that is in two
+    of the given splits.
     """
     given = {name: indices[rows.usable[indices]] for name, indices in given.items()}
     fractions = {
@@ -62,6 +63,9 @@ def split_indices(
     }
     pool = given["train"] if "train" in given else _rest(rows.usable, given)
     _check_groups(rows, given, pool)
+    if folds is not None and "validation" not in given:
+        # First, since it asks for more: whoever adds what is missing should not be sent back a second time.
+        _check_counts_of_folds(rows, pool, folds, "test" in fractions)
     _check_counts(rows, pool, tuple(fractions))
     splits = _drawn(rows, pool, fractions, generator(seed, "split"))
     for name in ("validation", "test"):
@@ -76,7 +80,7 @@ def fold_indices(
 
     The test split is that of `split_indices`; all other items are divided into the folds, stratified.
     """
-    splits = split_indices(rows, given, split, seed=seed)
+    splits = split_indices(rows, given, split, seed=seed, folds=folds)
     return with_fold(splits, fold_pieces(rows, given, splits, folds=folds, seed=seed), fold)
 
 
@@ -219,6 +223,22 @@ def _check_counts(rows: Rows, pool: np.ndarray, drawn: tuple[str, ...]) -> None:
         )
 
 
+def _check_counts_of_folds(rows: Rows, pool: np.ndarray, folds: int, test: bool) -> None:
+    """Raise DataError for classes that have too few items for each fold and for the test split, if it is drawn."""
+    strata = rows.strata
+    if strata is None or strata.values.ndim != 1 or not strata.every:
+        return
+    needed = folds + test
+    short = _short(rows, pool, needed)
+    if short:
+        purpose = f"one for each of {folds} folds{' and one for test' if test else ''}"
+        raise DataError(
+            f"data.folds: each class needs at least {needed} readable {rows.word}s ({purpose}), but class {short}; "
+            f"add {rows.word}s, remove the class, or use {'' if folds == 2 else 'fewer folds (-o data.folds=2) or '}"
+            "no folds (-o data.folds=null)"
+        )
+
+
 def _check_folds(rows: Rows, pool: np.ndarray, folds: int) -> None:
     if len(pool) < folds:
         raise DataError(f"data.folds: {len(pool)} {rows.word}s cannot be divided into {folds} folds; use fewer")
@@ -226,8 +246,8 @@ def _check_folds(rows: Rows, pool: np.ndarray, folds: int) -> None:
     short = _short(rows, pool, folds) if strata is not None and strata.values.ndim == 1 and strata.every else ""
     if short:
         raise DataError(
-            f"data.folds: each class needs at least {folds} {rows.word}s, one for each fold, but class {short}; "
-            f"use fewer folds, or add {rows.word}s"
+            f"data.folds: each class needs at least {folds} {rows.word}s besides those of the test split, one for "
+            f"each fold, but class {short}; use fewer folds, or add {rows.word}s"
         )
 
 

@@ -131,11 +131,9 @@ class TestMistakes:
 
     def test_decimal_commas_are_told_once(self, table):
         text = "path;y\n图 00.png;1\n图 01.png;-3,5\n图 02.png;0,25\n图 03.png;ink\n"
-        with pytest.raises(
-            DataError, match=r"2 rows of the column 'y' have a decimal comma, such as '-3,5', "
-        ) as told:
+        with pytest.raises(DataError, match=r"2 rows of the column 'y' have a decimal comma") as told:
             load(**table(text, targets=["y"]))
-        assert "write -3.5, with a point" in str(told.value)
+        assert "such as '-3,5', which is not read; write -3.5, with a point" in str(told.value)
         assert str(told.value).count("\n") == 1
 
     @pytest.mark.parametrize(

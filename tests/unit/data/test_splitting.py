@@ -385,7 +385,8 @@ class TestFolds:
         with pytest.raises(DataError, match=r"data\.folds: the data set itself defines a validation split"):
             self.folds(rows_of(LABELS), 3, given={"validation": np.array([0, 11, 31])})
         with pytest.raises(
-            DataError, match=r"each class needs at least 5 images, one for each fold, but class 'c' has 4"
+            DataError,
+            match=r"at least 6 readable images \(one for each of 5 folds and one for test\), but class 'c' has 5;",
         ):
             self.folds(rows_of(LABELS), 5)
         with pytest.raises(DataError, match="cannot be divided into 9 folds"):
