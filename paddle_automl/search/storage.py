@@ -24,6 +24,10 @@ NAME = "paddle_automl"
 BUSY_S = 60.0
 MARKS = ("baseline", "warm_start", "repeat_of", "repeat")
 """Attributes that a trial keeps when it is run again."""
+OTHER_DATA = "data.dataset.name"
+"""The key of an identity that tells of another kind of data, with which most other keys differ, too."""
+FEW = 3
+"""Differences that are named then."""
 MOST_KILLS = 2
 """Number of kills after which the same choices are not run again."""
 
@@ -86,12 +90,14 @@ def identity_of(space: SearchSpace, objectives: Sequence[Objective]) -> dict[str
 
 
 def compare(path: Path, known: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise StudyError with every difference between two identities."""
-    differences = [
-        f"  {key}: {_show(known, key)} -> {_show(asked, key)}"
-        for key in sorted({*known, *asked})
-        if known.get(key, ...) != asked.get(key, ...)
-    ]
+    """Raise StudyError with every difference between two identities, of those of other data with the first few."""
+    keys = sorted({key for key in {*known, *asked} if known.get(key, ...) != asked.get(key, ...)})
+    if OTHER_DATA in keys:
+        keys.sort(key=lambda key: key != OTHER_DATA)
+    shown = keys[:FEW] if OTHER_DATA in keys else keys
+    differences = [f"  {key}: {_show(known, key)} -> {_show(asked, key)}" for key in shown]
+    if len(keys) > len(shown):
+        differences.append(f"  and {len(keys) - len(shown)} more")
     if differences:
         raise StudyError(
             "\n".join(

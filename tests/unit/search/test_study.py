@@ -315,3 +315,17 @@ def test_a_trial_that_is_being_proposed_is_not_shown(tmp_path):
 
 def _raise(error):
     raise error
+
+
+def test_every_difference_is_named_but_of_other_data_only_a_few(tmp_path):
+    own = {"a": 1, "b": 2, "c": 3, "data.dataset.name": "image_folder", "z": 4}
+    with open_study(tmp_path, SMALL, **own):
+        pass
+    with pytest.raises(StudyError) as same_data:
+        open_study(tmp_path, SMALL, **{key: value if key.startswith("data") else 0 for key, value in own.items()})
+    assert [line.split(":")[0] for line in str(same_data.value).splitlines()[1:-1]] == ["  a", "  b", "  c", "  z"]
+    with pytest.raises(StudyError) as other_data:
+        open_study(tmp_path, SMALL, **dict.fromkeys(own, 0))
+    lines = str(other_data.value).splitlines()[1:-1]
+    assert lines[0] == '  data.dataset.name: "image_folder" -> 0'
+    assert [line.split(":")[0] for line in lines[1:]] == ["  a", "  b", "  and 2 more"]
