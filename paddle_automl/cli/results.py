@@ -29,6 +29,8 @@ from paddle_automl.tasks.metrics.spelling import text_of
 
 _SHOWN_TRIALS = 10
 _SHOWN_NAMES = 10
+_FEW_FLOPS = 10_000
+"""FLOPs below which they are shown as they are, not in millions."""
 
 
 def print_search(console: Console, config: RunConfig, result: SearchResult) -> None:
@@ -140,7 +142,7 @@ def print_bundle(outcome: BundleResult, screen: Console, validated_on: str = "")
     rows["answers"] = sentence_of(outcome.metrics)
     costs = outcome.metrics.get("costs", {})
     if costs:
-        rows["network"] = f"{costs['parameters']:,.0f} parameters, {costs['flops'] / 1e6:.2f} million FLOPs"
+        rows["network"] = f"{costs['parameters']:,.0f} parameters, {_flops_text(costs['flops'])}"
     rows["size"] = f"{outcome.size_mb:.3f} MB on disk"
     several = len({item["threads"] for item in outcome.latency}) > 1
     for item in outcome.latency:
@@ -157,6 +159,10 @@ def print_bundle(outcome: BundleResult, screen: Console, validated_on: str = "")
     if outcome.formats and outcome.fastest:
         rows["fastest format"] = outcome.fastest
     screen.print(_pairs("exported model", {key: value for key, value in rows.items() if value}))
+
+
+def _flops_text(flops: float) -> str:
+    return f"{flops:,.0f} FLOPs" if flops < _FEW_FLOPS else f"{flops / 1e6:.2f} million FLOPs"
 
 
 def _format_text(facts: FormatResult) -> str:
@@ -232,7 +238,7 @@ def print_dry_run(console: Console, facts: DryRun) -> None:
         rows[f"left out: {file}"] = reason
     for name, item in (("smallest", facts.times.smallest), ("largest", facts.times.largest)):
         rows[f"{name} candidate"] = (
-            f"{item.flops / 1e6:.2f} million FLOPs, {item.parameters:,} parameters: "
+            f"{_flops_text(item.flops)}, {item.parameters:,} parameters: "
             f"{item.epoch_s:.2f} s per epoch, {item.trial_s:.1f} s per trial"
         )
     rows["trials"] = facts.fits

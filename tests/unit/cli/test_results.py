@@ -9,7 +9,14 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from paddle_automl.cli.results import _source_text, _validated_on, print_dry_run, quoted, search_commands
+from paddle_automl.cli.results import (
+    _flops_text,
+    _source_text,
+    _validated_on,
+    print_dry_run,
+    quoted,
+    search_commands,
+)
 from paddle_automl.pipeline.progress.display import best_table
 from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.records import TrialRecord
@@ -113,3 +120,10 @@ def test_a_trial_of_a_part_of_the_folds_is_marked_in_the_table():
     record = TrialRecord(0, {}, "pruned", values=(0.5,), folds=(1, 5))
     table = best_table([Configuration(record, (record,), (0.5,))], ACCURACY, lambda record: "", "best")
     assert [str(cell) for cell in table.columns[1].cells] == ["pruned, 1 of 5 folds"]
+
+
+@pytest.mark.parametrize(
+    ("flops", "text"), [(384, "384 FLOPs"), (9_999.0, "9,999 FLOPs"), (10_000, "0.01 million FLOPs")]
+)
+def test_few_operations_are_not_shown_as_none(flops, text):
+    assert _flops_text(flops) == text
