@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict and print; an item that cannot be read is reported and makes the exit code 1."""
     from paddle_automl.cli.explaining import as_records, as_text, explained
-    from paddle_automl.cli.tables import are_tables, predicted_rows, table_texts
+    from paddle_automl.cli.tables import are_tables, check_words, predicted_rows, table_texts
     from paddle_automl.deployment.output import as_csv, as_json, as_table, with_answers
     from paddle_automl.deployment.predictor import Predictor
 
@@ -93,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     task = predictor.task
     media = predictor.input.media
     reads_texts = media is not None and media.kind == "text"
+    if reads_texts and not args.text:
+        check_words(args.items)
     in_tables = bool(args.text) or (reads_texts and are_tables(args.items))
     rows = table_texts(predictor, args.items, args.text) if in_tables else None
     if args.profile:

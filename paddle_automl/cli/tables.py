@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import ConfigError, DataError, did_you_mean
 from paddle_automl.core.paths import located
+from paddle_automl.core.streams import complain
 from paddle_automl.data.text_files import table_in
 
 if TYPE_CHECKING:
+    from paddle_automl.data.tables import TextTable
     from paddle_automl.deployment.predictor import Prediction, Predictor
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -20,6 +25,20 @@ def are_tables(words: Sequence[str]) -> bool:
     """Return whether all words of a command line name existing tables."""
     places = [located(word) for word in words if word.lower().endswith(SUFFIXES)]
     return len(places) == len(words) and all(place.is_file() for place in places)
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise DataError for a word of a command line that can only be meant as a file, but names none.
+
+    Other words of a model of texts are texts. One with a folder's separator may be either: it leads to a warning.
+    """
+    for word in words:
+        if not word or word.split() != [word] or os.path.exists(located(word)):
+            continue
+        if word.lower().endswith((*SUFFIXES, ".txt")):
+            raise DataError(f"items: the file '{shown(word)}' does not exist, and it is no text")
+        if os.sep in word:
+            complain(f"'{shown(word)}' names no file or folder; it is taken for a text")
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ def table_texts(predictor: Predictor, words: Sequence[str], columns: Sequence[st
             hint = did_you_mean(missing, table.columns).rstrip("?") if missing else ""
             raise DataError(
                 f"{table.name}: has no column '{missing or 'text'}'{hint}; name that of the texts, such as "
-                f"--text {next(filter(None, table.columns), 'text')}; columns: {', '.join(table.columns)}"
+                f"--text {_likeliest(table)}; columns: {', '.join(table.columns)}"
             )
     names = dict.fromkeys(name for table in tables for name in table.columns)
     joined = {
@@ -62,6 +81,12 @@ def table_texts(predictor: Predictor, words: Sequence[str], columns: Sequence[st
     ]
     places = [table.origin(row) for table in tables for row in range(len(table))]
     return TableTexts(joined, texts, places)
+
+
+def _likeliest(table: TextTable) -> str:
+    """Return the column with the longest texts, quoted for a shell."""
+    lengths = {name: sum(map(len, cells)) for name, cells in table.columns.items() if name}
+    return shlex.quote(max(lengths, key=lambda name: lengths[name])) if lengths else "text"
 
 
 def _trained_on(dataset: Any) -> list[str]:

@@ -232,10 +232,11 @@ def _check_counts_of_folds(rows: Rows, pool: np.ndarray, folds: int, test: bool)
     short = _short(rows, pool, needed)
     if short:
         purpose = f"one for each of {folds} folds{' and one for test' if test else ''}"
+        fewer = "" if folds == 2 else "fewer folds (-o data.folds=2) or "
         raise DataError(
             f"data.folds: each class needs at least {needed} readable {rows.word}s ({purpose}), but class {short}; "
-            f"add {rows.word}s, remove the class, or use {'' if folds == 2 else 'fewer folds (-o data.folds=2) or '}"
-            "no folds (-o data.folds=null)"
+            f"add {rows.word}s, remove the class, or use {fewer}no folds "
+            "(-o data.folds=null)"
         )
 
 

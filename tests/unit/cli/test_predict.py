@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from paddle_automl.cli import evaluate, predict, profiling
-from paddle_automl.cli.tables import predicted_rows, table_texts
-from paddle_automl.core.errors import ConfigError
+from paddle_automl.cli.tables import check_words, predicted_rows, table_texts
+from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.deployment import predictor as predictors
 from paddle_automl.deployment import profiling as measured
 
@@ -84,3 +84,25 @@ def test_a_profile_measures_the_items_of_the_command_whatever_their_names_are(tm
     profiling.show_profile(tmp_path, arguments(str(table)), ["good", "bad"])
     assert seen == [[str(table)], ["good", "bad"]]
     assert capsys.readouterr().out.count("times") == 2
+
+
+@pytest.mark.parametrize("word", ["nosuch.csv", "no/such/new.CSV", "文件.txt", "a.tsv", "a.jsonl"])
+def test_a_file_that_is_missing_is_no_text(word):
+    with pytest.raises(DataError, match=r"items: the file '.*' does not exist"):
+        check_words(["good", word])
+
+
+def test_other_words_are_texts(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("good")
+    check_words(["太吵了", "see notes.txt", str(tmp_path / "a.txt"), "", str(tmp_path)])
+    assert not capsys.readouterr().err
+    check_words(["good/bad"])
+    assert "'good/bad' names no file or folder; it is taken for a text" in capsys.readouterr().err
+
+
+def test_the_column_of_the_texts_is_suggested(tmp_path):
+    (tmp_path / "a.csv").write_text("label,what guests say\ngood,a quiet room\nbad,much too loud\n")
+    with pytest.raises(
+        DataError, match=r"has no column 'review'; name that of the texts, such as --text 'what guests say'"
+    ):
+        table_texts(Told(), [str(tmp_path / "a.csv")], None)
