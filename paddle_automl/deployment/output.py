@@ -55,7 +55,7 @@ def as_json(predictions: Sequence[Prediction], task: Task, extra: Sequence[Mappi
 
     Classes: ``label``, ``probability``, ``probabilities``, and, where the bundle can refuse items, ``unknown`` and
     the score ``known``; an item that looks like none of the classes has the label ``unknown`` and the likeliest
-    class as ``nearest``. Labels: ``labels``, ``probabilities``; numbers:
+    class as ``nearest``, and null as its probability. Labels: ``labels``, ``probabilities``; numbers:
     ``values`` and, if the task predicts them, ``intervals`` of a lower and an upper bound. `extra` are further
     entries of each item.
     """
@@ -88,7 +88,7 @@ def as_csv(predictions: Sequence[Prediction], task: Task) -> str:
     Columns: ``path``, then ``label`` and ``probability`` of a class or ``labels``, ``error``, then one per class,
     label or number, and two per number for the bounds of its interval. A name that equals one of the first columns
     gets the prefix ``class:`` (or ``value:``). The label of an item that looks like none of the classes is
-    ``unknown``; the probability is that of the likeliest class. An item without an answer has a row with the
+    ``unknown``, and has no probability. An item without an answer has a row with the
     reason. Spreadsheets read no cell as a formula (see `core.display_text.csv_cell`).
     """
     form = _form_of(task)
@@ -182,7 +182,9 @@ class _Class(_Form):
         return [item.label or NONE, probability, rest]
 
     def record(self, item: Prediction, answer: Answer) -> dict[str, Any]:
-        found: dict[str, Any] = {"label": item.label, "probability": round(answer.score or 0.0, _DIGITS)}
+        # That of an unknown item would be taken for how sure it is that the item is unknown.
+        score = None if item.unknown else round(answer.score or 0.0, _DIGITS)
+        found: dict[str, Any] = {"label": item.label, "probability": score}
         if item.known is not None:
             found |= {"unknown": item.unknown, "known": float(f"{item.known:.{_DIGITS}g}")}
         if item.unknown:
@@ -191,7 +193,7 @@ class _Class(_Form):
         return found
 
     def csv_cells(self, item: Prediction, answer: Answer) -> tuple[list[str], list[str]]:
-        score = "" if answer.score is None else f"{answer.score:.{_DIGITS}f}"
+        score = "" if answer.score is None or item.unknown else f"{answer.score:.{_DIGITS}f}"
         return [item.label or "", score], [f"{value:.{_DIGITS}f}" for value in answer.values.values()]
 
     def added_names(self, names: Sequence[str]) -> list[str]:

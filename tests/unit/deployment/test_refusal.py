@@ -177,9 +177,11 @@ def test_predictions_say_unknown(refusing):
     assert "unknown" in table
     rows = list(csv.DictReader(io.StringIO(as_csv(found, predictor.task).lstrip("\ufeff"))))
     assert [row["label"] for row in rows] == [item.label for item in found]
+    assert [row["probability"] == "" for row in rows] == [item.unknown for item in found]
     records = json.loads(as_json(found, predictor.task))
     assert [record["unknown"] for record in records] == [item.unknown for item in found]
     assert all(("nearest" in record) == record["unknown"] for record in records)
+    assert [record["probability"] is None for record in records] == [item.unknown for item in found]
     always = Predictor(refusing, reject=False).predict(files)
     assert [item.label for item in always] == [item.nearest for item in found]
 
