@@ -29,8 +29,7 @@ def as_text(
     predictor: Predictor, predictions: Sequence[Prediction], found: Sequence[Explanation | None], top: int
 ) -> str:
     """Return the parts that spoke most for and against each answer, with the sum that they are terms of."""
-    numbers = predictor.task.final.activation == "identity"
-    blocks = [f"what spoke for and against ({'the numbers themselves' if numbers else 'logarithms of odds'})"]
+    blocks = [f"what spoke for and against ({_unit(predictor)})"]
     for item, explanation in zip(predictions, found, strict=True):
         if explanation is None:
             continue
@@ -50,6 +49,14 @@ def as_text(
                 lines.append(f"    {word:<8} {parts or 'nothing'}")
         blocks.append("\n".join(lines))
     return "\n".join(blocks) if len(blocks) > 1 else ""
+
+
+def _unit(predictor: Predictor) -> str:
+    activation = predictor.task.final.activation
+    if activation == "identity":
+        return "the numbers themselves"
+    others = activation == "softmax" and len(predictor.names) > 2
+    return "logarithms of odds against the geometric mean of the other classes" if others else "logarithms of odds"
 
 
 def as_records(

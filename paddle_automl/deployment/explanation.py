@@ -31,9 +31,9 @@ AT_ONCE = 2048
 class Explanation:
     """Scores of one item as a sum: ``total = base + contributions.sum(axis=0)``, float64 ``[K]``.
 
-    A score is an output before its last step: of classes the logarithm of the probability, less the mean over all
-    classes; of labels the logarithm of the odds, at most 16.6, the most that float32 tells of one part; a number
-    itself.
+    A score is an output before its last step: of classes the logarithm of the probability, less its mean over the
+    other classes, which of two classes is the logarithm of the odds; of labels the logarithm of the odds, at most
+    16.6, the most that float32 tells of one part; a number itself.
     """
 
     names: tuple[str, ...]
@@ -110,7 +110,9 @@ def scores_of(task: Task, outputs: np.ndarray) -> np.ndarray:
     activation = task.final.activation
     if activation == "softmax":
         logs = np.log(np.maximum(values, _SMALLEST))
-        return np.asarray(logs - logs.mean(axis=1, keepdims=True))
+        # Less the mean over all classes and times K / (K - 1): the same as less the mean over the others.
+        count = logs.shape[1]
+        return np.asarray(logs - logs.mean(axis=1, keepdims=True)) * (count / max(count - 1, 1))
     if activation == "sigmoid":
         values = np.clip(values, _SMALLEST, _LARGEST)
         return np.asarray(np.log(values) - np.log1p(-values))

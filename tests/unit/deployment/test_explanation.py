@@ -134,3 +134,20 @@ def test_numbers_are_explained_in_their_unit_and_the_ends_of_intervals_by_name()
     assert [line.split(":")[0].strip() for line in lines[::3]] == told
     [record] = as_records(predictor, [item], [found], 2)
     assert list(record["explanation"]) == told
+
+
+@pytest.mark.parametrize(
+    ("table", "told", "unit"),
+    [
+        ([[1.0, -0.5], [0.25, 0.5]], [1.25, -1.25], "(logarithms of odds)"),
+        ([[1.0, -0.5, 0.0], [0.25, 0.5, 0.0]], [1.25, -0.625, -0.625], "of odds against the geometric mean of the"),
+    ],
+)
+def test_classes_are_explained_by_their_odds_against_the_others(table, told, unit):
+    predictor = predictor_of(table, activation="softmax")
+    found = explain(predictor, np.array([0, 1]))
+    assert found.total == pytest.approx(told, abs=1e-5)
+    probabilities = predictor.run(predictor.input.counts((0, 1))).outputs[0].astype(float)
+    others = np.exp(np.log(probabilities[1:]).mean())
+    assert found.total[0] == pytest.approx(np.log(probabilities[0] / others), abs=1e-5)
+    assert unit in as_text(predictor, [Prediction("text", Answer("a", {}), name="text")], [found], 2)
