@@ -80,6 +80,8 @@ class TrainRequest:
     old_loss: float = LOSS
     """Accuracy on old classes that may be lost to new ones, with `grows`."""
     solve_s: float = 0.0
+    all_folds: bool = False
+    """Whether a first fold that is stopped by its reports is followed by the others: it has converged."""
 
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
@@ -113,7 +115,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     result, all_of = first.result, [first]
     metrics = first.metrics
     errors: dict[str, float] = {}
-    if folds is not None and result.stopped != "report":
+    if folds is not None and (result.stopped != "report" or request.all_folds):
         all_of += [_train(request, worker, _load(request, worker, other), alone=False) for other in range(1, folds)]
         metrics, errors = mean_and_error([item.metrics for item in all_of])
         logger.info("cross validation: %s", metrics)

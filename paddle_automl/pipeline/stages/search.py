@@ -148,6 +148,7 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
         within_s=within_s,
         solve_s=run.estimates.trial_solve_s,
         constrained=record.repeat_of is None,
+        all_folds=not SCHEDULERS[search.scheduler.name].cuts_short,
     )
     return replace(
         job_of("train", request, folder.log("train"), run.config),

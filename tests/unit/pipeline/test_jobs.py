@@ -49,10 +49,10 @@ def executor():
         yield local
 
 
-def train(executor, folder, on_report=None, **changes) -> TrainResult:
+def train(executor, folder, on_report=None, all_folds=False, **changes) -> TrainResult:
     config = settled(config_of(**changes), executor)
     RunFolder(folder).write_config(config)
-    request = TrainRequest(config, folder, shared_of(config))
+    request = TrainRequest(config, folder, shared_of(config), all_folds=all_folds)
     return call(executor, job_of("train", request, folder / "log", config), TrainResult, on_report)
 
 
@@ -146,6 +146,12 @@ def test_a_trial_with_folds_trains_them_all_and_reports_the_first(executor, tmp_
     export_run(tmp_path)
     by_bundle = evaluation_of(tmp_path, "validation", mistakes=0).result
     assert by_bundle.metrics["accuracy"] == pytest.approx(first["accuracy"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("all_folds", "judged"), [(False, 1), (True, 2)])
+def test_a_trial_that_is_stopped_has_one_fold_unless_it_has_converged(executor, tmp_path, all_folds, judged):
+    result = train(executor, tmp_path, lambda *report: False, all_folds=all_folds, data={"folds": 2})
+    assert (result.stopped, result.epochs_run, result.folds) == ("report", 1, judged)
 
 
 def test_mean_and_standard_error():
