@@ -31,8 +31,10 @@ NOISE = (
     "Setuptools is replacing distutils",
     "pkg_resources is deprecated",
     "Skip loading for",
+    r"Image size \(\d+ pixels\) exceeds limit",
 )
-"""Beginnings of warnings of Paddle's import that appear on every machine and need no action."""
+"""Beginnings of warnings that need no action: of Paddle's import, on every machine, and of Pillow about large
+images, for which the reading of images has a limit of its own."""
 
 
 def silence_known_warnings() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import subprocess
 import threading
@@ -241,10 +242,15 @@ def _bytes_of(source: str | Path | bytes) -> bytes:
 
 
 def _open(raw: bytes, source: Source) -> Image.Image:
-    image = Image.open(io.BytesIO(raw), formats=formats_of(source if isinstance(source, str | Path) else None))
-    if image.width * image.height > MOST_PIXELS:
-        size = f"{image.width} x {image.height}"
-        raise ValueError(f"{size} pixels, more than {MOST_PIXELS:,}, may be a decompression bomb")
+    try:
+        image = Image.open(io.BytesIO(raw), formats=formats_of(source if isinstance(source, str | Path) else None))
+        count = image.width * image.height
+    except Image.DecompressionBombError as error:
+        # Pillow's message is about an attack; it names the number of pixels first.
+        found = re.search(r"\d+", str(error))
+        count = int(found[0]) if found else MOST_PIXELS + 1
+    if count > MOST_PIXELS:
+        raise ValueError(f"has {count:,} pixels, more than the {MOST_PIXELS:,} allowed")
     return image
 
 
@@ -292,4 +298,4 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "cannot be decoded: it needs more memory than available"
     text = str(error) or type(error).__name__
-    return text if text.startswith("the file") else f"cannot be decoded: {text}"
+    return text if text.startswith(("the file", "has ")) else f"cannot be decoded: {text}"

@@ -249,7 +249,7 @@ def bomb(width, height):
 def test_decompression_bomb_is_refused(monkeypatch, tmp_path, limit, size):
     """Also where another part of the process has lifted Pillow's limit."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(DataError, match="decompression bomb"):
+    with pytest.raises(DataError, match=r"^image: has [\d,]{11,13} pixels, more than the 178,956,970 allowed$"):
         decoder()(bomb(*size))
     (tmp_path / "a.png").write_bytes(bomb(*size))
     assert look_at(tmp_path / "a.png") is None
