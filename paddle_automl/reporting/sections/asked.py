@@ -31,6 +31,7 @@ class Asked(ReportSection):
             "训练集 {train}、验证集 {validation}、测试集 {test} {word}",
         ),
         "input": ("input", "输入"),
+        "any": ("any number", "任意数量"),
         "task": ("task", "任务类型"),
         "names": ("classes, labels or columns", "类别、标签或列"),
         "more": (", and {count} more", "，另有 {count} 个"),
@@ -108,7 +109,7 @@ class Asked(ReportSection):
             counts = {key: figure(int(data[key] or 0)) for key in ("train", "validation", "test")}
             rows.append((words("splits"), words("split_counts", word=words.known(f"{content['word']}s"), **counts)))
         for array in data["inputs"] or ():
-            sizes = "x".join("?" if size is None else str(size) for size in array["shape"])
+            sizes = " x ".join(words("any") if size is None else str(size) for size in array["shape"])
             rows.append((words("input"), f"{array['name']} {sizes}"))
         if data["task"]:
             rows.append((words("task"), str(data["task"])))

@@ -202,3 +202,12 @@ def test_the_report_tells_what_intervals_hold():
     text = str(paragraph)
     assert "0.9 of the true numbers are to lie in the intervals. Of 40 validation items 0.925 do" in text
     assert "fewer of new ones do. Of the 60 images of the split test 0.85 do." in text
+
+
+def test_arrays_of_any_length_are_told_in_words():
+    inputs = [{"name": "image", "shape": [3, 8, 8]}, {"name": "ngrams", "shape": [None]}]
+    given = replace(EVERYTHING, data={**EVERYTHING.data, "inputs": inputs})
+    section = SECTIONS["asked"]()
+    text = str(section.blocks(section.content(given), Words("en", COMMON, section.texts)))
+    assert "'image 3 x 8 x 8'" in text
+    assert "'ngrams any number'" in text
