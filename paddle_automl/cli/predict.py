@@ -10,6 +10,7 @@ from typing import Any
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_plugin_argument, main_of, output_target
 from paddle_automl.core.errors import ConfigError, ParityError
 from paddle_automl.core.files import write_text
+from paddle_automl.core.log import as_sentences
 from paddle_automl.core.plugins import load_plugins
 from paddle_automl.core.streams import complain
 
@@ -74,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Predict and print; an item that cannot be read is reported and makes the exit code 1."""
+    with as_sentences():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     from paddle_automl.cli.explaining import as_records, as_text, explained
     from paddle_automl.cli.tables import are_tables, check_words, predicted_rows, table_texts
     from paddle_automl.deployment.output import as_csv, as_json, as_table, with_answers

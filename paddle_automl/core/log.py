@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.runtime import settings_in_words
+from paddle_automl.core.streams import complain
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+TOLD = {"told": True}
+"""`extra` of a record that users should see although it is no warning, such as the encoding that was found."""
+
+
+def is_told(record: logging.LogRecord) -> bool:
+    """Return whether users should see a record: warnings, and those that say so."""
+    return record.levelno >= logging.WARNING or getattr(record, "told", False)
 
 
 class _Records:
@@ -30,6 +42,30 @@ def escape_names() -> None:
     make = logging.getLogRecordFactory()
     if not isinstance(make, _Records):
         logging.setLogRecordFactory(_Records(make))
+
+
+class _Sentences(logging.Handler):
+    """Shows records that concern the user as sentences, as the commands' own messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if is_told(record):
+            complain(record.getMessage())
+
+
+@contextmanager
+def as_sentences() -> Iterator[None]:
+    """Show what this process logs for its user as plain sentences; for commands that work by themselves."""
+    logger = logging.getLogger("paddle_automl")
+    handler, level, propagate = _Sentences(), logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def configure_logging(level: int = logging.INFO) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import open_regular
+from paddle_automl.core.log import TOLD
 from paddle_automl.core.paths import readable
 from paddle_automl.data.class_names import composed
 from paddle_automl.data.listing import raise_all
@@ -59,7 +60,7 @@ def text_of(path: Path, option: str, encoding: str | None) -> str:
         raise DataError(f"{option}: '{name}' is {kind}, not a text file; save it as CSV (UTF-8), TSV or JSON lines")
     text, found = decoded(raw, name, encoding)
     if found != "utf-8" and encoding is None:
-        log.info("%s: is read as %s", shown(name), found)
+        log.info("%s: is read as %s", shown(name), found, extra=TOLD)
     if "\0" in text:
         log.warning(_NULS, shown(name), text.count("\0"))
         text = text.replace("\0", " ")

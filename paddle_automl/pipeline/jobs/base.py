@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from paddle_automl.core import signals
 from paddle_automl.core.errors import BundleError, DataError
-from paddle_automl.core.log import configure_logging
+from paddle_automl.core.log import configure_logging, is_told
 from paddle_automl.core.schema import Section
 from paddle_automl.data import remembering
 from paddle_automl.data.config import DataConfig, absolute
@@ -109,20 +109,29 @@ def enter(worker: Worker) -> None:
 
 
 class _Notes(logging.Handler):
-    """Collects the warnings of this worker, each once: they are shown to the user, not only logged."""
+    """Collects what this worker logs for the user, each once: it is shown, not only logged."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: dict[str, str] = {}
+        super().__init__()
+        self.texts: dict[str, logging.LogRecord] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts[record.getMessage()] = record.name
+        if is_told(record):
+            self.texts[record.getMessage()] = record
 
 
-def notes(of: str = "") -> tuple[str, ...]:
-    """Return the warnings of this worker so far, those of one module alone where `of` names it."""
+def notes(of: str = "", *, least: int = logging.WARNING) -> tuple[str, ...]:
+    """Return the warnings of this worker so far, those of one module alone where `of` names it.
+
+    With `least` INFO also what else users should see once, such as the encoding of a file.
+    """
     found = [handler for handler in logging.getLogger("paddle_automl").handlers if isinstance(handler, _Notes)]
-    return tuple(text for handler in found for text, name in handler.texts.items() if of in ("", name))
+    return tuple(
+        text
+        for handler in found
+        for text, record in handler.texts.items()
+        if of in ("", record.name) and record.levelno >= least
+    )
 
 
 def changes() -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
     if issues:
         raise ConfigError(list(issues.values()))
     items = {} if data.items is None else data.items.as_dict()
-    return CheckResult(**vars(data_facts(data)), notes=notes(), items=items)
+    return CheckResult(**vars(data_facts(data)), notes=notes(least=logging.INFO), items=items)
 
 
 def check_chain(config: RunConfig, candidates: Iterable[RunConfig], data: PreparedData, worker: Worker) -> None:

@@ -1,6 +1,7 @@
 """Predictions for tables of texts, and where the time of predictions goes."""
 
 import argparse
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from paddle_automl.cli import evaluate, predict, profiling
 from paddle_automl.cli.tables import check_words, predicted_rows, table_texts
 from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.core.log import as_sentences
 from paddle_automl.deployment import predictor as predictors
 from paddle_automl.deployment import profiling as measured
 
@@ -106,3 +108,17 @@ def test_the_column_of_the_texts_is_suggested(tmp_path):
         DataError, match=r"has no column 'review'; name that of the texts, such as --text 'what guests say'"
     ):
         table_texts(Told(), [str(tmp_path / "a.csv")], None)
+
+
+def test_what_is_logged_is_shown_as_sentences(tmp_path, capsys):
+    log = logging.getLogger("paddle_automl")
+    before = (list(log.handlers), log.level, log.propagate)
+    (tmp_path / "a.csv").write_bytes(
+        "review,label\n服务很好而且房间干净,好\n房间太吵了，早餐也很差,差\n".encode("gb18030")
+    )
+    with as_sentences():
+        log.getChild("x").warning("left out: %s", "a.md")
+        log.getChild("x").info("device cpu")
+        table_texts(Told(), [str(tmp_path / "a.csv")], None)
+    assert capsys.readouterr().err.splitlines() == ["left out: a.md", f"{tmp_path / 'a.csv'}: is read as gb18030"]
+    assert (list(log.handlers), log.level, log.propagate) == before
