@@ -17,7 +17,7 @@ def intervals_record(task: Task, outputs: np.ndarray, codes: np.ndarray, held_ou
     if not isinstance(task, Regression) or task.fitted.interval is None or not len(codes):
         return None
     plain = type(task)(task.fitted.model_copy(update={"offset": ()}))
-    moved = np.subtract(plain.final.shift, task.final.shift)
+    moved = np.array(plain.final.shift) - np.array(task.final.shift)
     return IntervalsRecord(
         target=task.fitted.interval,
         items=len(codes),
