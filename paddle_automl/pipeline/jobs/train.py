@@ -113,8 +113,7 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         )
         first = first if task is None else replace(first, result=replace(first.result, task=task))
     result, all_of = first.result, [first]
-    metrics = first.metrics
-    errors: dict[str, float] = {}
+    metrics, errors = first.metrics, dict[str, float]()
     if folds is not None and (result.stopped != "report" or request.all_folds):
         all_of += [_train(request, worker, _load(request, worker, other), alone=False) for other in range(1, folds)]
         metrics, errors = mean_and_error([item.metrics for item in all_of])
