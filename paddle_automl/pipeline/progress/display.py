@@ -178,8 +178,8 @@ def best_table(
 ) -> Table:
     """Return a table with a row per configuration: its first trial, objectives, seconds, choices.
 
-    With cross-validation the title says so. If any was repeated, the objectives are means, and two columns give the number of runs and the range of the
-    first objective.
+    If any was repeated, the objectives are means, and two columns give the number of runs and the range of the
+    first objective. With cross-validation the title tells the number of folds.
     """
     repeated = any(len(item.runs) + item.failed > 1 for item in found)
     folds = next((item.first.folds[1] for item in found if item.first.folds), None)
