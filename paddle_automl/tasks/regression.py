@@ -212,12 +212,15 @@ class Regression(Task):
         return outputs[..., : len(self.names)].astype(np.float64)
 
     def bounds(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lower and the upper ends of the intervals, float64 ``[N, D]``; crossed ends are swapped."""
+        """Return the lower and the upper ends of the intervals, float64 ``[N, D]``.
+
+        Quantiles that a network predicts may cross: ends are put in order, and moved to a number outside of them.
+        """
         if self.fitted.interval is None:
             raise ConfigError("task.interval: this network predicts no interval; it was trained without one")
         count = len(self.names)
-        low, high = outputs[..., count : 2 * count], outputs[..., 2 * count :]
-        return np.minimum(low, high).astype(np.float64), np.maximum(low, high).astype(np.float64)
+        three = outputs[..., :count], outputs[..., count : 2 * count], outputs[..., 2 * count :]
+        return np.min(three, axis=0).astype(np.float64), np.max(three, axis=0).astype(np.float64)
 
     def covered(self, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return which true numbers lie in their interval, bool ``[N, D]``."""

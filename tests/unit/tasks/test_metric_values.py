@@ -137,10 +137,11 @@ def test_numbers(seed):
     expected = reference.mean_absolute_error(facts.codes[:, 1], predicted[:, 1])
     assert value("mae[column=ink]", facts) == pytest.approx(expected)
     wide = regression(seed, interval=0.9)
-    low, high = (np.sort(wide.outputs[:, [k, k + 2]], axis=1) for k in (2, 3))
+    # Ends that crossed are in order, and the number itself is in its interval.
+    first, second = (np.sort(wide.outputs[:, [k, k + 2, k + 4]], axis=1) for k in (0, 1))
     inside = [
-        ((low[:, 0] <= wide.codes[:, 0]) & (wide.codes[:, 0] <= low[:, 1])).mean(),
-        ((high[:, 0] <= wide.codes[:, 1]) & (wide.codes[:, 1] <= high[:, 1])).mean(),
+        ((first[:, 0] <= wide.codes[:, 0]) & (wide.codes[:, 0] <= first[:, 2])).mean(),
+        ((second[:, 0] <= wide.codes[:, 1]) & (wide.codes[:, 1] <= second[:, 2])).mean(),
     ]
     assert value("coverage", wide) == pytest.approx(np.mean(inside))
     assert math.isnan(value("mae", Predictions(facts.outputs[:0], facts.codes[:0], facts.task)))

@@ -69,6 +69,9 @@ def test_an_interval_has_three_outputs_per_column():
     assert answer.values == {"value": 5.0, "ink": 300.0}
     # Ends that crossed are put in order.
     assert answer.interval == {"value": (3.0, 7.0), "ink": (250.0, 400.0)}
+    # A number is never outside of its own interval.
+    outside = made.answer(np.array([5, 300, 6, 100, 7, 200], np.float32))
+    assert outside.interval == {"value": (5.0, 7.0), "ink": (100.0, 300.0)}
     with pytest.raises(ConfigError, match="predicts no interval"):
         task().bounds(row)
 
