@@ -100,19 +100,24 @@ def at_temperature(outputs: np.ndarray, temperature: float) -> np.ndarray:
     return sharpened(logs, 1 / temperature)
 
 
-def fit_offsets(low: np.ndarray, high: np.ndarray, codes: np.ndarray, fraction: float) -> np.ndarray:
+def fit_offsets(
+    low: np.ndarray, points: np.ndarray, high: np.ndarray, codes: np.ndarray, fraction: float
+) -> np.ndarray:
     """Return by how much each column's interval has to be widened at either end to hold `fraction` of new items.
 
-    Conformalized quantile regression, Romano, Patterson and Candes 2019, eq. (6) to (8): the score of an item is
-    ``max(low - code, code - high)``, and the offset is the ``ceil((N + 1) fraction)``-th smallest score, the
-    largest one if there are fewer items. `low`, `high` and `codes` are ``[N, D]``, in the user's unit, from items
-    that the network was not trained on; ends that crossed stay as they are. An offset below 0 narrows the interval.
-    Returns zeros ``[D]`` without items, and 0 for a column with outputs that are not finite.
+    Conformalized quantile regression, Romano, Patterson and Candes 2019, eq. (6) to (8): the score of an item is the
+    least offset with which its interval holds it, and the offset is the ``ceil((N + 1) fraction)``-th smallest
+    score, the largest one if there are fewer items. As an interval always holds the predicted number (`points`),
+    the score is ``code - high`` above it and ``low - code`` below it. All arrays are ``[N, D]``, in the user's unit,
+    from items that the network was not trained on; ends that crossed stay as they are. An offset below 0 narrows
+    the interval. Returns zeros ``[D]`` without items, and 0 for a column with outputs that are not finite.
     """
     count, columns = codes.shape
     if not count:
         return np.zeros(columns)
-    scores = np.sort(np.maximum(low - codes, codes - high), axis=0)
+    below, above = low - codes, codes - high
+    exact = np.minimum(below, above)
+    scores = np.sort(np.where(codes > points, above, np.where(codes < points, below, exact)), axis=0)
     # Without the rounding, 0.9 * 10 = 9.000000000000002 would need the tenth.
     place = min(count, math.ceil(round((count + 1) * fraction, 9)))
     return np.where(np.isfinite(scores).all(axis=0), scores[place - 1], 0.0)

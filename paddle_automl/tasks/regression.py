@@ -129,9 +129,9 @@ class Regression(Task):
         """Return the task with intervals that hold the target fraction of new items; see `fit_offsets`."""
         if self.fitted.interval is None:
             return self
-        low, high = np.split(outputs[:, len(self.names) :].astype(np.float64), 2, axis=1)
+        points, low, high = np.split(outputs.astype(np.float64), 3, axis=1)
         # The outputs were made with the offsets so far.
-        offset = self._offset + fit_offsets(low, high, codes, self.fitted.interval)
+        offset = self._offset + fit_offsets(low, points, high, codes, self.fitted.interval)
         return type(self)(self.fitted.model_copy(update={"offset": tuple(map(float, offset))}))
 
     # -- names and sizes -------------------------------------------------------------------------------------------

@@ -97,7 +97,8 @@ def test_widened_intervals_hold_the_fraction_of_new_items(count):
         old, new = rng.normal(size=(count, 2)), rng.normal(size=(200, 2))
         # One interval that is far too narrow, and one that is too wide.
         ends = np.array([0.1, 4.0])
-        offset = fit_offsets(np.tile(-ends, (count, 1)), np.tile(ends, (count, 1)), old, 0.8)
+        low, high = np.tile(-ends, (count, 1)), np.tile(ends, (count, 1))
+        offset = fit_offsets(low, 0 * low, high, old, 0.8)
         held.append((np.abs(new) <= ends + offset).mean(axis=0))
     mean = np.mean(held, axis=0)
     assert (mean > 0.79).all()
@@ -106,9 +107,12 @@ def test_widened_intervals_hold_the_fraction_of_new_items(count):
 
 def test_offsets_of_few_or_odd_items():
     low, high = np.zeros((2, 1)), np.ones((2, 1))
-    assert fit_offsets(low[:0], high[:0], np.zeros((0, 1)), 0.9).tolist() == [0]
-    assert fit_offsets(low, high, np.array([[0.5], [3.0]]), 0.9).tolist() == [2]
-    assert fit_offsets(low * np.nan, high, np.array([[0.5], [3.0]]), 0.9).tolist() == [0]
+    half, codes = high / 2, np.array([[0.5], [3.0]])
+    assert fit_offsets(low[:0], half[:0], high[:0], np.zeros((0, 1)), 0.9).tolist() == [0]
+    assert fit_offsets(low, half, high, codes, 0.9).tolist() == [2]
+    assert fit_offsets(low * np.nan, half, high, codes, 0.9).tolist() == [0]
+    # What lies between the predicted number and the interval is in it without an offset.
+    assert fit_offsets(low + 5, half, high + 5, np.array([[4.0], [3.0]]), 0.9).tolist() == [-2]
 
 
 def test_few_items_say_too_little_about_a_temperature():
