@@ -105,12 +105,13 @@ def fit_offsets(
 ) -> np.ndarray:
     """Return by how much each column's interval has to be widened at either end to hold `fraction` of new items.
 
-    Conformalized quantile regression, Romano, Patterson and Candes 2019, eq. (6) to (8): the score of an item is the
-    least offset with which its interval holds it, and the offset is the ``ceil((N + 1) fraction)``-th smallest
-    score, the largest one if there are fewer items. As an interval always holds the predicted number (`points`),
-    the score is ``code - high`` above it and ``low - code`` below it. All arrays are ``[N, D]``, in the user's unit,
-    from items that the network was not trained on; ends that crossed stay as they are. An offset below 0 narrows
-    the interval. Returns zeros ``[D]`` without items, and 0 for a column with outputs that are not finite.
+    Conformalized quantile regression, Romano, Patterson and Candes 2019, eq. (6) to (8): the score of an item is
+    the least offset with which its interval holds it, and the offset is the ``ceil((N + 1) fraction)``-th
+    smallest score, the largest one if there are fewer items. As an interval always holds the predicted number
+    (`points`), the score is ``code - high`` above it and ``low - code`` below it. All arrays are ``[N, D]``, in
+    the user's unit, from items that the network was not trained on; ends that crossed stay as they are. An offset
+    below 0 narrows the interval. Returns zeros ``[D]`` without items, and 0 for a column with outputs that are
+    not finite.
     """
     count, columns = codes.shape
     if not count:
