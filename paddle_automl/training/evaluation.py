@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +19,28 @@ if TYPE_CHECKING:
     from paddle_automl.data.splits import Split
 
 
+MOST_NUMBERS = 2**23
+"""Most numbers in the arrays of a batch: the maps of a network in float32 are some times as many."""
+
+
+def fitting_batch(shapes: Iterable[Sequence[int | None]], batch_size: int) -> int:
+    """Return the size of a batch of items with arrays of these shapes: `batch_size`, fewer of large items.
+
+    Dimensions without a size count as 1.
+    """
+    numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
+    return max(1, min(batch_size, MOST_NUMBERS // max(numbers, 1)))
+
+
 def predict(model: nn.Layer, split: Split, batch_size: int = 256) -> np.ndarray:
     """Return the outputs of all items of `split` in its order, float32 [N, K], after `Task.final`.
 
-    `model` returns raw outputs; it runs in evaluation mode, and its mode is restored afterwards.
+    `model` returns raw outputs; it runs in evaluation mode, and its mode is restored afterwards. Batches of large
+    items are smaller than `batch_size`; see `fitting_batch`.
     """
     final = split.task.final
     outputs, rows = [], []
+    batch_size = fitting_batch((spec.shape for spec in split.input.specs), batch_size)
     with evaluating(model), paddle.no_grad():
         for batch in split.batches(batch_size, by_length=True):
             raw = model(*(paddle.to_tensor(array) for array in batch.inputs.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,13 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.schema import Sequence as Items
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.models.network import Network
+from paddle_automl.paddle_compat.layers import replace_layer
 from paddle_automl.paddle_compat.slim.quantization import Observer, PostTraining
+from paddle_automl.training.evaluation import fitting_batch
 
 BATCH = 64
+RANKING_IMAGES = 32
+"""Most images by which layers are ranked for a repair: a deep network of large images takes a second a layer."""
 
 
 @STEPS.register("quantize_post")
@@ -66,7 +70,7 @@ class QuantizePost(Step):
         chosen = without(names, config.skip, "quantize_post.skip")
         facts: dict[str, Any] = {"layers": list(chosen), "skipped": [name for name in names if name not in chosen]}
         if config.analysis:
-            facts["damage"] = self._damage(model, context, arrays, chosen)
+            facts["damage"] = self._damage(model, context, arrays, chosen, config.analysis_images)
         converted = _quantized(ready, [*chosen.values(), *observed_outputs(ready)], config.observer, arrays)
         return Outcome(converted, facts)
 
@@ -75,27 +79,35 @@ class QuantizePost(Step):
             arrays, _ = context.sample(self.config.images, "calibration")
             _, names = ready_for_int8(model, context.specs)
             chosen = without(names, self.config.skip, "quantize_post.skip")
-            facts["damage"] = self._damage(model, context, arrays, chosen)
+            count = min(RANKING_IMAGES, self.config.analysis_images)
+            facts["damage"] = self._damage(model, context, arrays, chosen, count)
         return [name for name, _ in facts["damage"]]
 
     def leaving(self, layers: Sequence[str]) -> QuantizePost:  # noqa: D102
         options = {"skip": (*self.config.skip, *layers), "analysis": False}
         return QuantizePost(self.config.model_copy(update=options))
 
-    def _damage(self, model: Network, context: Context, arrays: Arrays, chosen: dict[str, str]) -> list[list[Any]]:
-        """Return (layer, damage), worst first.
+    def _damage(
+        self, model: Network, context: Context, arrays: Arrays, chosen: dict[str, str], count: int
+    ) -> list[list[Any]]:
+        """Return (layer, damage) by `count` images, worst first.
 
         For classes damage is KL(float || 8-bit) of the predictions when that layer alone is quantized, mean over
         items; for other tasks the mean square difference of raw outputs.
         """
-        probes, _ = context.sample(self.config.analysis_images, "analysis")
+        probes, _ = context.sample(count, "analysis")
         classes = context.task.final.activation == "softmax"
         before = _raw_outputs(model, probes, classes)
+        # Ranges are those of float layers, so that one pass over the images measures them for every layer.
+        ready, _ = ready_for_int8(model, context.specs)
+        converted = dict(_quantized(ready, [*chosen.values()], self.config.observer, arrays).named_sublayers())
+        alone, _ = ready_for_int8(model, context.specs)
+        floats = dict(alone.named_sublayers())
         found = []
         for name, inner in chosen.items():
-            ready, _ = ready_for_int8(model, context.specs)
-            alone = _quantized(ready, [inner], self.config.observer, arrays)
+            replace_layer(alone, inner, converted[inner])
             after = _raw_outputs(alone, probes, classes)
+            replace_layer(alone, inner, floats[inner])
             if classes:
                 damage = float((np.exp(before) * (before - after)).sum(axis=1).mean())
             else:
@@ -107,8 +119,7 @@ class QuantizePost(Step):
 def _quantized(ready: Network, layers: list[str], observer: Observer, arrays: Arrays) -> Network:
     quantization = PostTraining(ready, layers, observer)
     with paddle.no_grad():
-        for start in range(0, len(next(iter(arrays.values()))), BATCH):
-            batch = {name: array[start : start + BATCH] for name, array in arrays.items()}
+        for batch in _batches(arrays):
             quantization.model(*tensors(batch))
     converted = quantization.convert()
     assert isinstance(converted, Network)
@@ -118,7 +129,17 @@ def _quantized(ready: Network, layers: list[str], observer: Observer, arrays: Ar
 def _raw_outputs(model: nn.Layer, arrays: Arrays, classes: bool) -> np.ndarray:
     """Return raw outputs [N, K], for classes the logarithms of their softmax."""
     model.eval()
+    found = []
     with paddle.no_grad():
-        raw = model(*tensors(arrays))
-        found: np.ndarray = (F.log_softmax(raw, axis=-1) if classes else raw).numpy()
-    return found.astype(np.float64)
+        for batch in _batches(arrays):
+            raw = model(*tensors(batch))
+            found.append((F.log_softmax(raw, axis=-1) if classes else raw).numpy())
+    return np.concatenate(found).astype(np.float64)
+
+
+def _batches(arrays: Arrays) -> Iterator[Arrays]:
+    """Yield the items in parts that take little memory: fewer of large ones."""
+    shapes = [array.shape[1:] for array in arrays.values()]
+    size = fitting_batch(shapes, BATCH)
+    for start in range(0, len(next(iter(arrays.values()))), size):
+        yield {name: array[start : start + size] for name, array in arrays.items()}
