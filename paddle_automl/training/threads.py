@@ -25,7 +25,8 @@ WORTHWHILE = 0.9
 """Time of a step, as a fraction of that with one thread, from which more threads are used."""
 TOO_SLOW = 1.2
 """Time of a step, in that with one thread, from which a training goes back to one."""
-CHECKED_STEPS = 10
+CHECKED_STEPS, CHECKED_S = 10, 0.5
+"""Steps and seconds by which is judged whether the machine is busy: tiny steps are often late by one of them."""
 
 
 def use_threads(count: int) -> None:
@@ -64,7 +65,7 @@ class ThreadGuard(Callback):
         now = time.perf_counter()
         if self._steps == 0:
             self._since = now
-        if self._steps < CHECKED_STEPS:
+        if self._steps < CHECKED_STEPS or now - self._since < CHECKED_S:
             return
         if (now - self._since) / self._steps > self._limit_s:
             logger.warning("the machine is busy: training goes on with 1 thread")

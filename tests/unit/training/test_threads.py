@@ -45,6 +45,18 @@ def test_a_busy_machine_ends_the_use_of_several_threads_once(used, clock, caplog
     assert caplog.messages == ["the machine is busy: training goes on with 1 thread"]
 
 
+def test_one_late_step_among_tiny_ones_is_no_busy_machine(used, clock):
+    guard = ThreadGuard(single_s=0.005)
+    for _ in range(5):
+        steps(guard, clock, 2, 0.003)
+        steps(guard, clock, 1, 0.1)
+        steps(guard, clock, 2 * CHECKED_STEPS, 0.003)
+        guard.before_evaluation()
+    assert used == []
+    steps(guard, clock, 10 * CHECKED_STEPS, 0.02)
+    assert used == [1]
+
+
 def test_an_evaluation_between_steps_does_not_count(used, clock):
     guard = ThreadGuard(single_s=1.0)
     for _ in range(5):
