@@ -103,7 +103,9 @@ def make_candidate(
     }
     keys = epoch_metrics(split.task, objectives)
     seen = measure(keys, Predictions(outputs, split.codes, split.task), known=costs)
-    metrics = {"validation": _rounded(seen), "costs": _rounded(costs), "compression": result.as_dict()}
+    measured = {"validation": _rounded(seen), "costs": _rounded(costs), "compression": result.as_dict()}
+    # With what the export has noted.
+    metrics = {**bundle.info.metrics, **measured}
     return CompressedCandidate(bundle.updated(metrics=metrics), {**seen, **costs}, result.facts)
 
 

@@ -39,7 +39,7 @@ OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready", "/health")
 """Paths that need no token: the page, which asks for it, and health."""
 OPEN_FOLDER = "/static/"
 FAILED = "the server failed; its log says why"
-"""What a client is told of an error of the server itself."""
+"""The answer to a request that fails through the server's own fault."""
 NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from paddle_automl.tasks.classification import cross_entropy
+
 LEAST, MOST = 0.1, 10.0
 """Smallest and largest temperature."""
 LEAST_ITEMS = 50
@@ -76,15 +78,8 @@ def safe_temperature(outputs: np.ndarray, codes: np.ndarray) -> float:
         return 1.0
     temperature = fit_temperature(outputs, codes)
     scaled = at_temperature(outputs, temperature)
-    worse = error_of(scaled, codes) > error_of(outputs, codes) or _surprise(scaled, codes) > _surprise(
-        outputs, codes
-    )
-    return 1.0 if worse else temperature
-
-
-def _surprise(outputs: np.ndarray, codes: np.ndarray) -> float:
-    chosen = outputs[np.arange(len(codes)), codes].astype(np.float64)
-    return float(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny)).mean())
+    larger = error_of(scaled, codes) > error_of(outputs, codes)
+    return 1.0 if larger or cross_entropy(scaled, codes) > cross_entropy(outputs, codes) else temperature
 
 
 def sharpened(logs: np.ndarray, power: float) -> np.ndarray:

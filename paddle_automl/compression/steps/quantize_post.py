@@ -25,7 +25,8 @@ from paddle_automl.training.evaluation import fitting_batch
 
 BATCH = 64
 RANKING_IMAGES = 32
-"""Most images by which layers are ranked for a repair: a deep network of large images takes a second a layer."""
+"""Most images by which layers are ranked for a repair: with these a layer of EfficientNet-Lite at 288 pixels takes
+two seconds."""
 
 
 @STEPS.register("quantize_post")

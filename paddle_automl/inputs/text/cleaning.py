@@ -116,7 +116,7 @@ these."""
 
 
 def splitting_once(split: Splitter) -> Splitter:
-    """Return a function for texts that are needed several times: each is split when it is met first."""
+    """Return `split` with a cache: a text that is needed several times is split once."""
     known: dict[str, Sequence[str]] = {}
 
     def words(text: str) -> Sequence[str]:

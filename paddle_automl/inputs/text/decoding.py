@@ -16,9 +16,9 @@ FEW = 64
 """Bytes beyond ASCII that are too few to tell encodings apart: valid GB18030 is taken for it."""
 CANDIDATES = ("gb18030", "big5hkscs", "shift_jis", "euc_kr", "cp1252", "cp1251")
 WIDE = ("utf_16_le", "utf_16_be")
-MANY_ZEROS = 10
-"""A zero byte among so many shows that a text is wide; valid UTF-8 may have single NUL characters."""
 """Encodings whose line ends and digits have a NUL byte, as no other text does."""
+MANY_ZEROS = 10
+"""More than one zero byte among so many shows that a text is wide; valid UTF-8 may have single NUL characters."""
 
 
 def mended(text: str) -> str:
@@ -68,7 +68,7 @@ def _wide(raw: bytes) -> str | None:
     some = raw[:_LOOKED_AT]
     zeros = some[0::2].count(0), some[1::2].count(0)
     # The zeros are the high bytes of letters, and so have one place; in little-endian order it is the second.
-    if sum(zeros) * MANY_ZEROS < len(some) or max(zeros) < MANY_ZEROS * min(zeros):
+    if sum(zeros) * MANY_ZEROS <= len(some) or max(zeros) < MANY_ZEROS * min(zeros):
         return None
     name = WIDE[zeros[0] > zeros[1]]
     try:

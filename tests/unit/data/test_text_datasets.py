@@ -385,3 +385,7 @@ def test_a_mistake_names_the_option(tmp_path, options, message):
 def test_labels_and_numbers_exclude_each_other(tmp_path):
     with pytest.raises(ValueError, match=r"both given; for numbers add -o data\.dataset\.label=null"):
         load_table(table(tmp_path / "a.csv"), targets=["label"])
+
+
+def test_an_empty_file_has_no_wide_encoding():
+    assert decoded(b"", "empty.txt") == ("", "utf-8")
