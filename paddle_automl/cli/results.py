@@ -22,8 +22,7 @@ from paddle_automl.pipeline.jobs.bundle import BundleResult, FormatResult
 from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import best_table
 from paddle_automl.pipeline.progress.results import SearchResult
-from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.stages.choice import name_of
+from paddle_automl.pipeline.runs.folder import RunFolder, name_of
 from paddle_automl.tasks.metrics.base import METRICS
 from paddle_automl.tasks.metrics.spelling import text_of
 

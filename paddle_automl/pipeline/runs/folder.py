@@ -254,3 +254,13 @@ def config_alone(config: RunConfig) -> dict[str, object]:
     data = config.as_dict()
     compressed = data["compression"]["in_trials"]
     return {key: data[key] for key in data if key not in SEARCH_ONLY or (key == "compression" and compressed)}
+
+
+def name_of(source: str) -> str:
+    """Return a name of an exported network for a sentence, from its folder relative to the output."""
+    if not source:
+        return "a network whose weights are gone"
+    folder, _, name = source.partition("/")
+    if folder == FINE_TUNED:
+        return f"the fine-tuned network ({name})"
+    return f"trial {int(name)}" if name.isdigit() else "the refit"

@@ -7,7 +7,7 @@ import math
 from paddle_automl.core.errors import AutoMLError, SearchFailedError
 from paddle_automl.paddle_compat.weights import load_weights
 from paddle_automl.pipeline.jobs.train import TrainResult
-from paddle_automl.pipeline.runs.folder import FINE_TUNED, RunFolder
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.objective import excess_of
@@ -76,16 +76,6 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
     if refit is not None and sign * refit.metrics[metric] >= sign * own.metrics[metric]:
         return folder
     return run.folder.trial(own.number)
-
-
-def name_of(source: str) -> str:
-    """Return a name of an exported network for a sentence, from its folder relative to the output."""
-    if not source:
-        return "a network whose weights are gone"
-    folder, _, name = source.partition("/")
-    if folder == FINE_TUNED:
-        return f"the fine-tuned network ({name})"
-    return f"trial {int(name)}" if name.isdigit() else "the refit"
 
 
 def _within_limits(run: Run, found: Configuration) -> bool:

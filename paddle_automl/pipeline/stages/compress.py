@@ -14,10 +14,9 @@ from paddle_automl.pipeline.commands import compress_job
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call
 from paddle_automl.pipeline.jobs.compress import CompressResult
-from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.folder import RunFolder, name_of
 from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.stages.base import STAGES, Stage
-from paddle_automl.pipeline.stages.choice import name_of
 from paddle_automl.pipeline.stages.estimates import COMPRESS_FRACTION
 from paddle_automl.pipeline.stages.export import deployed
 from paddle_automl.pipeline.stages.run import Run
