@@ -170,7 +170,9 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _result(folder: RunFolder, stage: str) -> Mapping[str, Any]:
-    found = _json(folder.manifest(stage)).get("result")
+    recorded = _json(folder.manifest(stage))
+    # If the stage was killed at its work, the last result before is still that of the files.
+    found = recorded.get("result", recorded.get("former"))
     return found if isinstance(found, dict) else {}
 
 

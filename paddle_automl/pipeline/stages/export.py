@@ -17,14 +17,14 @@ from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.score import ScoreRequest
 from paddle_automl.pipeline.runs.facts import DataFacts
-from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.folder import RunFolder, name_of
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.stages.base import STAGES, Stage
-from paddle_automl.pipeline.stages.choice import name_of, source_of, winner
+from paddle_automl.pipeline.stages.choice import source_of, winner
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
 from paddle_automl.pipeline.stages.fine_tune import ALL_DATA, validation_of
 from paddle_automl.pipeline.stages.interim import MANIFEST, NOTE, interim_of, trial_of, write_interim
-from paddle_automl.pipeline.stages.manifest import former_result, hash_of
+from paddle_automl.pipeline.stages.manifest import hash_of, last_result
 from paddle_automl.pipeline.stages.refit import refit_of
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
@@ -222,7 +222,7 @@ def earlier_of(run: Run) -> Earlier | None:
     if interim is not None:
         number, result = interim
         return Earlier(result, run.folder.relative(run.folder.trial(number)), result.metrics.get("note") == NOTE)
-    former = former_result(run.folder.manifest(Export.name))
+    former = last_result(run.folder.manifest(Export.name))
     if not isinstance(former, dict):
         return None
     try:

@@ -14,7 +14,7 @@ from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.choice import best_run
-from paddle_automl.pipeline.stages.manifest import read_manifest
+from paddle_automl.pipeline.stages.manifest import last_result, read_manifest
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.background import Background
 from paddle_automl.search.executors.base import Failed, Finished, Job
@@ -114,7 +114,7 @@ def _fault_of(result: BundleResult) -> str:
 
 def _finally_exported(folder: RunFolder) -> set[int]:
     """Return the trial of the final bundle; empty where it is of another network."""
-    result = (read_manifest(folder.manifest(EXPORT)) or {}).get("result")
+    result = last_result(folder.manifest(EXPORT))
     return trial_of(folder, str(result.get("source"))) if isinstance(result, dict) else set()
 
 

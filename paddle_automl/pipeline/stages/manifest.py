@@ -35,7 +35,7 @@ def run_once(
         if is_intact(result) and _unchanged(recorded.get("files"), outputs()):
             logger.debug("%s: nothing has changed, its earlier result is used", manifest.stem)
             return result
-    former = None if recorded is None else recorded.get("result", recorded.get("former"))
+    former = last_result(manifest)
     if former is None:
         manifest.unlink(missing_ok=True)
     else:
@@ -46,9 +46,10 @@ def run_once(
     return result
 
 
-def former_result(manifest: Path) -> Any:
-    """Return the last result of the work that runs now, from other inputs or damaged since, or None."""
-    return (read_manifest(manifest) or {}).get("former")
+def last_result(manifest: Path) -> Any:
+    """Return the recorded result, None without one; after work that was killed, the result before."""
+    recorded = read_manifest(manifest) or {}
+    return recorded.get("result", recorded.get("former"))
 
 
 def hash_of(file: Path) -> str:

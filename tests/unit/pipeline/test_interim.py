@@ -128,3 +128,15 @@ def test_the_final_bundle_of_an_earlier_start_is_not_replaced_meanwhile(tmp_path
         run.folder.manifest("interim").parent.mkdir()
         run.folder.manifest("interim").write_text(json.dumps({"trial": "x"}))
         assert interim_of(run.folder) is None
+
+
+def test_the_bundle_of_a_search_that_was_killed_in_its_export_is_known(tmp_path):
+    with open_study(tmp_path) as study:
+        run, _ = interim_with(tmp_path, study)
+        run.folder.bundle.mkdir(exist_ok=True)
+        run.folder.bundle_file.touch()
+        manifest = run.folder.manifest("export")
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        # Written while the export works.
+        manifest.write_text(json.dumps({"stage": "export", "former": {"source": "trials/0000"}}))
+        assert InterimBundle(run, lambda: None).trials == {0}
