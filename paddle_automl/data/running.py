@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from paddle_automl.data.splits import Split
 from paddle_automl.inputs.base import Arrays
+
+MOST_NUMBERS = 4_000_000
+"""Most numbers in a batch of inputs: with more, the memory of the activations costs more time than the network."""
+
+
+def fitting_batch(shapes: Iterable[Sequence[int | None]], batch_size: int) -> int:
+    """Return the size of a batch of items with arrays of these shapes: `batch_size`, fewer of large items.
+
+    Dimensions without a size count as 1.
+    """
+    numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
+    return max(1, min(batch_size, MOST_NUMBERS // max(numbers, 1)))
 
 
 def run_split(split: Split, run: Callable[[Arrays], np.ndarray], batch_size: int = 64) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import AutoMLError, ParityError
 from paddle_automl.core.paths import readable
+from paddle_automl.data.running import fitting_batch
 from paddle_automl.data.splits import Split
 from paddle_automl.deployment.network import as_trained, as_trained_with_score
 from paddle_automl.deployment.output import output_name
@@ -26,8 +26,6 @@ from paddle_automl.tasks.metrics.spelling import drop_of, measure
 
 BATCH_SIZE = 64
 """Most items of a batch."""
-MOST_NUMBERS = 4_000_000
-"""Most numbers in a batch of inputs: with more, the memory of the activations costs more time than the network."""
 LENGTHS = 50
 """Items of different lengths that are also compared one at a time."""
 LEAST_DEVIATION = 1e-3
@@ -126,7 +124,7 @@ class _Comparison:
         """Compare all items of the split in the form in which training uses them."""
         pairs, scores = [], []
         rejection = predictor.bundle.info.rejection
-        for batch in self.split.batches(_batch_size(self.split)):
+        for batch in self.split.batches(fitting_batch((spec.shape for spec in self.split.input.specs), BATCH_SIZE)):
             expected, further = run(batch.inputs)
             found = predictor.run_items(self.split.raw(batch.rows))
             got = found.outputs[:, self.columns]
@@ -253,12 +251,6 @@ class _Comparison:
             measure([metric], Predictions(outputs, self.split.codes, self.task))[metric] for outputs in self.outputs
         )
         return (expected, got) if np.isfinite([expected, got]).all() else (None, None)
-
-
-def _batch_size(split: Split) -> int:
-    """Return the number of items in a batch."""
-    numbers = sum(math.prod(size or 1 for size in spec.shape) for spec in split.input.specs)
-    return max(1, min(BATCH_SIZE, MOST_NUMBERS // max(1, numbers)))
 
 
 def _columns(task: Task, exported: Task) -> list[int]:

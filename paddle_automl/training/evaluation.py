@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import paddle
 from paddle import nn
 
+from paddle_automl.data.running import fitting_batch
 from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import measure
@@ -19,24 +19,11 @@ if TYPE_CHECKING:
     from paddle_automl.data.splits import Split
 
 
-MOST_NUMBERS = 2**23
-"""Most numbers in the arrays of a batch: the maps of a network in float32 are some times as many."""
-
-
-def fitting_batch(shapes: Iterable[Sequence[int | None]], batch_size: int) -> int:
-    """Return the size of a batch of items with arrays of these shapes: `batch_size`, fewer of large items.
-
-    Dimensions without a size count as 1.
-    """
-    numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
-    return max(1, min(batch_size, MOST_NUMBERS // max(numbers, 1)))
-
-
 def predict(model: nn.Layer, split: Split, batch_size: int = 256) -> np.ndarray:
     """Return the outputs of all items of `split` in its order, float32 [N, K], after `Task.final`.
 
     `model` returns raw outputs; it runs in evaluation mode, and its mode is restored afterwards. Batches of large
-    items are smaller than `batch_size`; see `fitting_batch`.
+    items are smaller than `batch_size`; see `data.running.fitting_batch`.
     """
     final = split.task.final
     outputs, rows = [], []

@@ -17,11 +17,11 @@ from paddle_automl.compression.int8_layers import layers_for_int8, observed_outp
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.schema import Sequence as Items
+from paddle_automl.data.running import fitting_batch
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.layers import replace_layer
 from paddle_automl.paddle_compat.slim.quantization import Observer, PostTraining
-from paddle_automl.training.evaluation import fitting_batch
 
 BATCH = 64
 RANKING_IMAGES = 32

@@ -212,9 +212,11 @@ def _train(
     if costs is None:
         costs = {} if config.compression.in_trials else costs_of(work, data, config, shared, worker)
 
-    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+    if alone:
         # A network whose weights are all computed at once has one epoch; others, those that fit into the time.
         worker.plan(config.training.epochs if learns(model) else 1)
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         # The costs of a network are known from the start: with several objectives schedulers use them too.
         return worker.report(epoch, {**costs, **metrics})
 
