@@ -59,6 +59,9 @@ def fitted(
     # As `jobs.train` does.
     networks = given.folds if request.on == "train" and given.fold is None and isinstance(given.folds, int) else 1
     seconds = (left - (time.monotonic() - began) - request.solve_s) / networks
+    if request.on != "train":
+        # Nothing is evaluated; only at the end statistics are computed again.
+        seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0)
     training = fit_epochs(config.training, pace, len(split), seconds)
     if training is not config.training:
         steps, whole = training.steps(len(split)), config.training.steps(len(split))

@@ -12,14 +12,32 @@ from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.training.fitting import MARGIN, Pace
 
 
-@pytest.mark.parametrize(("fold", "on", "networks"), [(None, "train", 4), (2, "train", 1), (None, "both", 1)])
-def test_the_time_is_divided_among_the_networks_that_are_trained(tmp_path, monkeypatch, fold, on, networks):
-    config = validate(RunConfig, {"data": {"folds": 4, "fold": fold}, "training": {"epochs": 400}})
-    pace = Pace(step_s=1.0, evaluation_s=0.0)
-    work = SimpleNamespace(data=SimpleNamespace(train=range(64), joined=lambda: range(64)))
-    monkeypatch.setattr(pacing, "learnable", lambda *_: work)
-    monkeypatch.setattr(pacing, "_fastest", lambda *_: (pace, 1, []))
-    request = TrainRequest(config, tmp_path, shared_of(config), "train" if on == "train" else "train+validation")
-    request, _ = pacing.fitted(request, None, None, 88.0)
-    steps = request.config.training.epochs * request.config.training.steps(64)
+
+@pytest.fixture
+def steps_in(tmp_path, monkeypatch):
+    """Return the steps of a training on 64 items that fit into a time at a pace."""
+
+    def found(data, on, pace, seconds):
+        config = validate(RunConfig, {"data": data, "training": {"epochs": 400}})
+        work = SimpleNamespace(data=SimpleNamespace(train=range(64), joined=lambda: range(64)))
+        monkeypatch.setattr(pacing, "learnable", lambda *_: work)
+        monkeypatch.setattr(pacing, "_fastest", lambda *_: (pace, 1, []))
+        request, _ = pacing.fitted(TrainRequest(config, tmp_path, shared_of(config), on), None, None, seconds)
+        return request.config.training.epochs * request.config.training.steps(64)
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fold", "on", "networks"), [(None, "train", 4), (2, "train", 1), (None, "train+validation", 1)]
+)
+def test_the_time_is_divided_among_the_networks_that_are_trained(steps_in, fold, on, networks):
+    steps = steps_in({"folds": 4, "fold": fold}, on, Pace(step_s=1.0, evaluation_s=0.0), 88.0)
     assert steps == pytest.approx(88.0 / MARGIN / networks, abs=1.1)
+
+
+def test_a_training_that_evaluates_nothing_has_the_time_for_steps(steps_in):
+    pace = Pace(step_s=1.0, evaluation_s=8.0)
+    assert steps_in({}, "train+validation", pace, 96.0) == pytest.approx((96.0 - 8.0) / MARGIN, abs=1.1)
+    evaluating = steps_in({}, "train", pace, 96.0)
+    assert evaluating < 0.5 * 96.0
