@@ -151,6 +151,17 @@ def test_asha_judges_the_best_value_so_far():
     assert rule.decide(1, 2, 0.9, curves) is GO
 
 
+def test_asha_stops_none_before_its_share_of_the_epochs():
+    cls = SCHEDULERS["asha"]
+    config = cls.Config(min_epochs=2, min_share=0.3, reduction=2)
+    curves = {0: dict.fromkeys(range(1, 21), 0.1), 1: dict.fromkeys(range(1, 7), 0.9)}
+    decided = {
+        epochs: [epoch for epoch in range(1, 7) if cls(config, epochs=epochs).decide(1, epoch, 0.9, curves) is STOP]
+        for epochs in (20, 4, None)
+    }
+    assert decided == {20: [6], 4: [2, 4], None: [2, 4]}
+
+
 def test_asha_does_not_miss_a_rung_between_two_reports():
     rule = scheduler("asha", min_epochs=2, reduction=2)
     curves = {0: {3: 0.1, 6: 0.1}, 1: {3: 0.9}}

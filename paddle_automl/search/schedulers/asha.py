@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
@@ -31,6 +33,9 @@ class Asha(Scheduler):
 
         min_epochs: int = Field(default=1, ge=1)
         """Epochs of the first rung; no trial is stopped earlier."""
+        min_share: float = Field(default=0.0, ge=0, le=1)
+        """Fraction of a trial's epochs before which none is stopped. Strong augmentation, a high learning rate and
+        a large network pay only later."""
         reduction: int = Field(default=3, ge=2)
         """Each rung has this many times the epochs of the previous one, and 1 / reduction of its trials
         continue."""
@@ -54,7 +59,7 @@ class Asha(Scheduler):
     def _rung(self, epoch: int, before: int) -> int | None:
         """Return the highest rung in (before, epoch]: a trial may report every few epochs only."""
         rung: int | None = None
-        level = self.config.min_epochs
+        level = max(self.config.min_epochs, math.ceil(self.config.min_share * (self.epochs or 0)))
         while level <= epoch:
             if level > before:
                 rung = level
