@@ -89,7 +89,8 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
 
     The result's `metrics` are those of the best epoch on validation, with the network's costs; with
     `compression.in_trials` those of the compressed network. With `data.folds` a network is trained for each fold:
-    the first one reports its epochs and leaves its weights, the metrics are means over all folds.
+    the first one reports its epochs and leaves its weights, the metrics are means over all folds. A training that
+    is killed in a later fold leaves the result of the first one.
     """
     started = time.monotonic()
     enter(worker)
@@ -112,10 +113,21 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
             request.config, first.data, request.folder, earlier, worker, goal, on=request.on, loss=request.old_loss
         )
         first = first if task is None else replace(first, result=replace(first.result, task=task))
-    result, all_of = first.result, [first]
-    metrics, errors = first.metrics, dict[str, float]()
-    if folds is not None and (result.stopped != "report" or request.all_folds):
+    all_of, several = [first], folds is not None
+    if folds is not None and (first.result.stopped != "report" or request.all_folds):
+        _recorded(request, all_of, several=several)
         all_of += [_train(request, worker, _load(request, worker, other), alone=False) for other in range(1, folds)]
+    return _recorded(request, all_of, several=several)
+
+
+def _recorded(request: TrainRequest, all_of: Sequence[_Trained], *, several: bool) -> TrainResult:
+    """Write the result of the networks that were trained so far, the first of which is kept, and return it.
+
+    `several`: each is that of a fold.
+    """
+    first = all_of[0]
+    result, metrics, errors = first.result, first.metrics, dict[str, float]()
+    if len(all_of) > 1:
         metrics, errors = mean_and_error([item.metrics for item in all_of])
         logger.info("cross validation: %s", metrics)
     outcome = TrainResult(
@@ -130,8 +142,8 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
         only_solved=result.only_solved,
         skipped_files=tuple((first.data.input.describe(item), reason) for item, reason in first.data.skipped),
         on=request.on,
-        fold=given.fold if fold is None else fold,
-        folds=None if folds is None else len(all_of),
+        fold=0 if several else request.config.data.fold,
+        folds=len(all_of) if several else None,
         task=request.tuned or result.task.fitted,
         input=first.data.input.fitted,
         frozen=weights_key(request.config.model) if request.config.model.freeze else "",
