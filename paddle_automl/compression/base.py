@@ -37,6 +37,20 @@ class Outcome:
     """The new network, in evaluation mode."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Facts reported by the step, JSON-like."""
+    repair: Repair | None = None
+    """How layers of a quantized network go back to float; None: they cannot."""
+
+
+class Repair(ABC):
+    """A network in 8 bits of which any layers can go back to float, without its calibration being repeated."""
+
+    @abstractmethod
+    def layers_by_damage(self) -> list[str]:
+        """Return the layers that can be left in float, the one that does most damage in 8 bits first."""
+
+    @abstractmethod
+    def leaving(self, layers: Sequence[str]) -> Outcome:
+        """Return the network with `layers`, some of `layers_by_damage`, in float."""
 
 
 class Step(ABC):
@@ -66,18 +80,6 @@ class Step(ABC):
     def check(self, model: Network, context: Context) -> None:
         """Raise ConfigError for options that cannot work with `model`; called before the first step runs."""
         del model, context
-
-    def layers_by_damage(self, model: Network, context: Context, facts: dict[str, Any]) -> list[str]:
-        """Return the layers that can be left in float, the one that does most damage in 8 bits first.
-
-        `facts` are those of the step's outcome for `model`. Empty: the step cannot leave layers as they are.
-        """
-        del model, context, facts
-        return []
-
-    def leaving(self, layers: Sequence[str]) -> Step:
-        """Return the same step that leaves `layers`, some of `layers_by_damage`, in float."""
-        raise NotImplementedError(f"{self.name} cannot leave layers as they are")
 
     @abstractmethod
     def apply(self, model: Network, context: Context) -> Outcome:

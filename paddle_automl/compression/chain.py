@@ -11,15 +11,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from paddle_automl.compression.base import STEPS, Form, Outcome, Step, check_steps
+import numpy as np
+
+from paddle_automl.compression.base import STEPS, Form, Outcome, Repair, Step, check_steps
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.context import Context
+from paddle_automl.compression.gates import gate, loss_of, too_large_drop
 from paddle_automl.compression.measuring import (
     Timings,
     export_network,
     exporter_for,
     formats_for,
     main_score,
+    outputs_of,
+    predict_fast,
     sessions_of,
     time_networks,
     weights_mb,
@@ -34,28 +39,32 @@ from paddle_automl.deployment.parity import ParityLimits
 from paddle_automl.deployment.repair import Repaired, fewest
 from paddle_automl.models.network import Network
 from paddle_automl.tasks.metrics.spelling import drop_of
-from paddle_automl.training.evaluation import predict
 
 logger = logging.getLogger(__name__)
 
-ROUNDING = 1e-9
-"""Tolerance, so that a drop of exactly the limit passes in spite of rounding."""
-LEAST_GAIN = 0.02
-"""Fraction by which three of four rounds must be faster for a gain: less is within the noise of a quiet machine."""
+FOLLOWING = 3.0
+"""Time of what follows a repair, its timing and its bundle, in times of the measurement of one network."""
 
 
-def compress(model: Network, config: CompressionConfig, context: Context) -> ChainResult:
+class _NoTimeError(Exception):
+    """The time is up; says for what."""
+
+
+def compress(
+    model: Network, config: CompressionConfig, context: Context, until: float | None = None
+) -> ChainResult:
     """Run the chain on `model`, which is not changed, and return the measured network of every step.
 
     A network that does not pass its gates is rejected, and so is a step that fails; the next step then starts from
-    the last network that was kept. Raises ConfigError, before anything runs, for options that do not fit this
+    the last network that was kept. A repair is only begun, and goes on, while time is left for what follows until
+    `until`, on the monotonic clock. Raises ConfigError, before anything runs, for options that do not fit this
     network.
     """
     require_formats(config.formats or ())
     steps = [STEPS[item.name](item) for item in config.chain()]
     check_steps(steps, model, context)
     with tempfile.TemporaryDirectory(prefix="paddle_automl-compression-") as scratch:
-        return _Chain(config, context, Path(scratch)).run(model, steps)
+        return _Chain(config, context, Path(scratch), until).run(model, steps)
 
 
 @dataclass
@@ -63,9 +72,12 @@ class _Chain:
     config: CompressionConfig
     context: Context
     scratch: Path
+    until: float | None = None
     results: list[StepResult] = field(default_factory=list)
     sessions: dict[int, dict[str, Session]] = field(default_factory=dict)
     """By position of the result, then by precision or format; a failed step has none."""
+    measuring_s: float = 0.0
+    """Seconds in which the last network was exported and measured."""
 
     def run(self, model: Network, steps: list[Step]) -> ChainResult:
         self._add_before(model)
@@ -95,9 +107,11 @@ class _Chain:
             return
         self.results.append(result)
         self._compare_speed(result, last)
-        result.kept, result.reason = self._gate(step, result, last)
+        result.kept, result.reason = gate(self.config, step.gain, result, last)
         if result.repaired.layers:
             result.reason += f"; {result.repaired.describe()}"
+        if result.unrepaired:
+            result.reason += f"; {result.unrepaired}"
         logger.info("compression: %s %s: %s", step.name, "kept" if result.kept else "rejected", result.reason)
 
     def _applied(self, step: Step, last: StepResult) -> StepResult:
@@ -106,49 +120,72 @@ class _Chain:
         if last.form not in step.accepts:
             raise AutoMLError(f"{step.name} does not support a {last.form.value} network")
         started = time.perf_counter()
-        result = self._measured(step, step.apply(last.model, self.context), last)
-        if self._loss_of(result) and step.leaves is Form.QUANTIZED:
-            result = self._repaired(step, result, last)
+        outcome = step.apply(last.model, self.context)
+        result = self._measured(step, outcome, last, repairable=outcome.repair is not None)
+        if loss_of(self.config, result) and outcome.repair is not None:
+            result = self._repaired(step, outcome.repair, result, last)
         result.seconds = time.perf_counter() - started
         self.sessions[len(self.results)] |= self._measure_formats(result)
         return result
 
-    def _measured(self, step: Step, outcome: Outcome, last: StepResult) -> StepResult:
+    def _measured(self, step: Step, outcome: Outcome, last: StepResult, *, repairable: bool = False) -> StepResult:
         result = StepResult(
             step.name, False, "", step.leaves, outcome.model, self.context.task, last.model, facts=outcome.facts
         )
-        self._measure(result, outcome.model, last)
+        self._measure(result, outcome.model, last, briefly=repairable)
         return result
 
-    def _repaired(self, step: Step, broken: StepResult, last: StepResult) -> StepResult:
+    def _repaired(self, step: Step, repair: Repair, broken: StepResult, last: StepResult) -> StepResult:
         """Return the result with the fewest layers left in float for which the accuracy is within the limits.
 
-        If there is none, returns `broken`.
+        With little time it is the one with the fewest that was found; if there is none, returns `broken`.
         """
-        assert last.model is not None
-        order = step.layers_by_damage(last.model, self.context, broken.facts)
-        tried: dict[int, StepResult] = {}
+        position, order = len(self.results), list[str]()
+        found: StepResult | None = None
+        kept = self.sessions[position]
 
         def works(count: int) -> bool:
-            assert last.model is not None
-            outcome = step.leaving(order[:count]).apply(last.model, self.context)
-            tried[count] = self._measured(step, outcome, last)
-            logger.info(
-                "compression: %s with %d layers in float: %s", step.name, count, self._loss_of(tried[count])
-            )
-            return not self._loss_of(tried[count])
+            nonlocal found, kept
+            self._require_time()
+            tried = self._measured(step, repair.leaving(order[:count]), last, repairable=True)
+            loss = loss_of(self.config, tried)
+            logger.info("compression: %s with %d layers in float: %s", step.name, count, loss or "works")
+            if not loss:
+                found, kept = tried, self.sessions[position]
+                found.repaired = Repaired(tuple(order[:count]), len(order))
+            return not loss
 
-        count = fewest(len(order) - 1, works) if len(order) > 1 else None
-        if count is None:
-            self._measure(broken, broken.model or last.model, last)
+        try:
+            self._require_time()
+            order = repair.layers_by_damage()
+            if len(order) > 1:
+                fewest(len(order) - 1, works)
+        except _NoTimeError as error:
+            broken.unrepaired = str(error)
+        self.sessions[position] = kept
+        if found is None:
+            assert broken.model is not None
+            outputs = outputs_of(next(iter(kept.values())), self.context.data.validation)
+            broken.agreement = self._agreement(broken, broken.model, outputs)
             return broken
-        result = self._measured(step, Outcome(tried[count].model or last.model, tried[count].facts), last)
-        result.repaired = Repaired(tuple(order[:count]), len(order))
-        result.facts = {**broken.facts, **result.facts, "float_layers": order[:count], "broken_by": broken.drop}
-        return result
+        facts = {"float_layers": list(found.repaired.layers), "broken_by": broken.drop}
+        found.facts = {**broken.facts, **found.facts, **facts}
+        return found
 
-    def _measure(self, result: StepResult, model: Network, last: StepResult | None = None) -> None:
-        """Export the network and fill in all measurements except times; keep the loaded export for timing."""
+    def _require_time(self) -> None:
+        """Raise _NoTimeError unless a network can be tried and what follows be done in the time that is left."""
+        needed = (1 + FOLLOWING) * self.measuring_s
+        if self.until is not None and self.until - time.monotonic() < needed:
+            raise _NoTimeError(f"no time was left to return layers to float: {needed:.0f} s are needed")
+
+    def _measure(
+        self, result: StepResult, model: Network, last: StepResult | None = None, *, briefly: bool = False
+    ) -> None:
+        """Export the network and fill in all measurements except times; keep the loaded export for timing.
+
+        With `briefly` the agreement with the network is measured only if the score is within the limits.
+        """
+        started = time.monotonic()
         data, threads = self.context.data, self.config.speed.threads
         position, exporter = len(self.results), exporter_for(result.form)
         export = export_network(model, exporter, self._folder(f"{position}"), data, threads=threads)
@@ -164,10 +201,16 @@ class _Chain:
             result.weights_ratio = result.weights_mb / before.weights_mb
             result.export_ratio = result.export_mb / before.export_mb
         result.count(model, data.specs, last)
-        # With the last step of the export, which may differ from that of the new task.
-        expected = predict(model, self.context.data.validation)
-        result.agreement = float(result.task.agree(expected, export.outputs).mean())
         self.sessions[position] = sessions_of(export, result.form, threads=threads)
+        if not briefly or not too_large_drop(self.config, result):
+            result.agreement = self._agreement(result, model, export.outputs)
+        self.measuring_s = time.monotonic() - started
+
+    def _agreement(self, result: StepResult, model: Network, outputs: np.ndarray) -> float:
+        """Return the fraction of validation items for which the network and its export give the same answer."""
+        # With the last step of the export, which may differ from that of the new task.
+        expected = predict_fast(model, self.context.data.validation)
+        return float(result.task.agree(expected, outputs).mean())
 
     def _folder(self, name: str) -> Path:
         """Return the path of a new folder; a step that is repaired exports several networks."""
@@ -181,7 +224,7 @@ class _Chain:
         assert network is not None
         calibration = calibration_arrays(data, formats)
         limits = ParityLimits(None, self.config.min_agreement, self.config.max_drop)
-        accept = acceptance(partial(predict, network, data.validation), data.validation, limits)
+        accept = acceptance(partial(predict_fast, network, data.validation), data.validation, limits)
         threads = self.config.speed.threads
         sessions = {}
         for config in formats:
@@ -216,55 +259,6 @@ class _Chain:
             result.step_speedups[str(size)] = found["new"].quartiles_over(found.get("last", found["first"]))
             if size == gate:
                 result.speedup = found["new"].speedup_over(found["first"])
-
-    def _gate(self, step: Step, result: StepResult, last: StepResult) -> tuple[bool, str]:
-        """Return whether the network is kept, and the reason."""
-        loss = self._loss_of(result)
-        if loss:
-            return False, loss
-        if step.gain == "metric":
-            if drop_of(result.metric, last.score, result.score) > 0:
-                return (
-                    False,
-                    f"{result.metric} {result.score:.4f} is worse than the {last.score:.4f} before the step",
-                )
-            return True, f"{result.metric} {result.score:.4f} after {last.score:.4f}"
-        if step.gain == "sparsity":
-            return True, f"{100 * result.sparsity:.0f} % zeros; dense kernels do not run faster"
-        return self._gate_cost(result, last)
-
-    def _loss_of(self, result: StepResult) -> str:
-        """Return in words what accuracy the network loses beyond the limits; empty: nothing."""
-        limit, metric = self.config.max_drop, result.metric
-        # Negated, so that NaN counts as above the limit.
-        if not result.drop <= limit + ROUNDING:
-            return f"{metric} is worse by {result.drop:.4f}, allowed is {limit:g}"
-        needed = self.config.min_agreement
-        if result.form is Form.QUANTIZED and result.agreement < needed:
-            return (
-                f"export and network give the same answer for {result.agreement:.4f} of the items, required is "
-                f"{needed:g}"
-            )
-        return ""
-
-    def _gate_cost(self, result: StepResult, last: StepResult) -> tuple[bool, str]:
-        least, size = self.config.min_speedup, self.config.speed.gate_batch_size
-        facts = f"{result.speedup:.2f} times as fast (batch {size}), files {result.export_ratio:.2f} of the size"
-        if least is not None:
-            if result.speedup < least:
-                return False, f"{facts}; required is {least:g} times as fast"
-            return True, facts
-        if result.export_mb < last.export_mb:
-            return True, facts
-        if result.step_speedups[str(size)][0] < 1 + LEAST_GAIN:
-            return False, f"{facts}: neither clearly faster nor smaller than before the step"
-        slowest = result.step_speedups["1"][1]
-        if slowest < 1 - LEAST_GAIN:
-            return (
-                False,
-                f"{facts}: not smaller than before the step, and slower for one item ({slowest:.2f} times)",
-            )
-        return True, facts
 
     def _time_all(self) -> None:
         """Time all networks together, in all precisions and formats and with all batch sizes."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from paddle import nn
 
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.config import CompressionConfig, SpeedConfig
@@ -24,8 +25,10 @@ from paddle_automl.deployment.latency import time_sessions
 from paddle_automl.deployment.repair import Repaired
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.inputs.base import Arrays, Input
+from paddle_automl.models import kernels
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import measure
+from paddle_automl.training.evaluation import predict
 
 FLOAT_EXPORTER, INT8_EXPORTER = "paddle_inference", "paddle_program"
 WEIGHTS = "*.pdiparams"
@@ -71,6 +74,12 @@ def main_score(outputs: np.ndarray, split: Split) -> float:
     """Return the value of the task's main metric for outputs [N, K] of all items of `split`."""
     key = split.task.metrics[0]
     return measure([key], Predictions(outputs, split.codes, split.task))[key]
+
+
+def predict_fast(model: nn.Layer, split: Split) -> np.ndarray:
+    """Return the outputs, float32 [N, K], of a network for the items of `split`, computed by the fast layers."""
+    with kernels.use("float32"):
+        return predict(model, split)
 
 
 def outputs_of(session: Session, split: Split) -> np.ndarray:

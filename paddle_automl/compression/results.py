@@ -73,6 +73,9 @@ class StepResult:
     float_layers, the layers of an 8-bit format that had to be left in float."""
     repaired: Repaired = field(default_factory=Repaired)
     """Layers that had to be left in float, so that the accuracy is within the limits."""
+    unrepaired: str = ""
+    """Why no layer was left in float although the accuracy is beyond the limits; empty: none helped, or none had
+    to be."""
     facts: dict[str, Any] = field(default_factory=dict)
     """Facts reported by the step."""
 

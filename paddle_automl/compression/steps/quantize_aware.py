@@ -9,6 +9,7 @@ from paddle_automl.compression.context import Context
 from paddle_automl.compression.copying import Zeros
 from paddle_automl.compression.distillation import DistillationConfig, taught_by
 from paddle_automl.compression.finetuning import FineTuning, tune
+from paddle_automl.compression.int8_kernels import with_fast_layers
 from paddle_automl.compression.int8_layers import layers_for_int8, observed_outputs, ready_for_int8, without
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig, Sequence
@@ -69,4 +70,4 @@ class QuantizeAware(Step):
             "skipped": [name for name in names if name not in chosen],
             "tuning_seconds": round(result.seconds, 2),
         }
-        return Outcome(converted, facts)
+        return Outcome(with_fast_layers(converted), facts)

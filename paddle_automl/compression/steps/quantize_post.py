@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import paddle
-from paddle import nn
-from paddle.nn import functional as F
 from pydantic import Field
 
-from paddle_automl.compression.base import STEPS, Form, Outcome, Step
-from paddle_automl.compression.context import Context, tensors
-from paddle_automl.compression.int8_layers import layers_for_int8, observed_outputs, ready_for_int8, without
+from paddle_automl.compression.base import STEPS, Form, Outcome, Repair, Step
+from paddle_automl.compression.calibration import Calibrated, calibrate
+from paddle_automl.compression.context import Context
+from paddle_automl.compression.int8_layers import layers_for_int8, without
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.schema import Sequence as Items
-from paddle_automl.data.running import fitting_batch
+from paddle_automl.deployment.repair import ranked
 from paddle_automl.inputs.base import Arrays
 from paddle_automl.models.network import Network
-from paddle_automl.paddle_compat.layers import replace_layer
-from paddle_automl.paddle_compat.slim.quantization import Observer, PostTraining
+from paddle_automl.paddle_compat.slim.quantization import Observer
 
-BATCH = 64
-RANKING_IMAGES = 32
-"""Most images by which layers are ranked for a repair: with these a layer of EfficientNet-Lite at 288 pixels takes
-two seconds."""
+RANKING_IMAGES, NOISE_IMAGES = 32, 8
+"""Most images by which layers are ranked for a repair: by their effect on the outputs, and by their own noise. A
+layer has one effect for an image, but noise in each of its pixels."""
+LEAST_RANKED, RANKED = 12, 1 / 3
+"""Number, and fraction of all layers, that are ranked by their effect: those with the most noise."""
 
 
 @STEPS.register("quantize_post")
@@ -67,80 +64,48 @@ class QuantizePost(Step):
     def apply(self, model: Network, context: Context) -> Outcome:  # noqa: D102
         config = self.config
         arrays, _ = context.sample(config.images, "calibration")
-        ready, names = ready_for_int8(model, context.specs)
-        chosen = without(names, config.skip, "quantize_post.skip")
-        facts: dict[str, Any] = {"layers": list(chosen), "skipped": [name for name in names if name not in chosen]}
+        calibrated = calibrate(
+            model, context.specs, arrays, observer=config.observer, skip=config.skip, option="quantize_post.skip"
+        )
+        repair = _Repair(calibrated, context, config.analysis_images)
+        facts: dict[str, Any] = {"layers": list(calibrated.names), "skipped": list(calibrated.skipped)}
         if config.analysis:
-            facts["damage"] = self._damage(model, context, arrays, chosen, config.analysis_images)
-        converted = _quantized(ready, [*chosen.values(), *observed_outputs(ready)], config.observer, arrays)
-        return Outcome(converted, facts)
-
-    def layers_by_damage(self, model: Network, context: Context, facts: dict[str, Any]) -> list[str]:  # noqa: D102
-        if "damage" not in facts:
-            arrays, _ = context.sample(self.config.images, "calibration")
-            _, names = ready_for_int8(model, context.specs)
-            chosen = without(names, self.config.skip, "quantize_post.skip")
-            count = min(RANKING_IMAGES, self.config.analysis_images)
-            facts["damage"] = self._damage(model, context, arrays, chosen, count)
-        return [name for name, _ in facts["damage"]]
-
-    def leaving(self, layers: Sequence[str]) -> QuantizePost:  # noqa: D102
-        options = {"skip": (*self.config.skip, *layers), "analysis": False}
-        return QuantizePost(self.config.model_copy(update=options))
-
-    def _damage(
-        self, model: Network, context: Context, arrays: Arrays, chosen: dict[str, str], count: int
-    ) -> list[list[Any]]:
-        """Return (layer, damage) by `count` images, worst first.
-
-        For classes damage is KL(float || 8-bit) of the predictions when that layer alone is quantized, mean over
-        items; for other tasks the mean square difference of raw outputs.
-        """
-        probes, _ = context.sample(count, "analysis")
-        classes = context.task.final.activation == "softmax"
-        before = _raw_outputs(model, probes, classes)
-        # Ranges are those of float layers, so that one pass over the images measures them for every layer.
-        ready, _ = ready_for_int8(model, context.specs)
-        converted = dict(_quantized(ready, [*chosen.values()], self.config.observer, arrays).named_sublayers())
-        alone, _ = ready_for_int8(model, context.specs)
-        floats = dict(alone.named_sublayers())
-        found = []
-        for name, inner in chosen.items():
-            replace_layer(alone, inner, converted[inner])
-            after = _raw_outputs(alone, probes, classes)
-            replace_layer(alone, inner, floats[inner])
-            if classes:
-                damage = float((np.exp(before) * (before - after)).sum(axis=1).mean())
-            else:
-                damage = float(np.square(before - after).mean())
-            found.append([name, round(max(damage, 0.0), 8)])
-        return sorted(found, key=lambda item: -item[1])
+            facts["damage"] = repair.damage(list(calibrated.names), config.analysis_images)
+        return Outcome(calibrated.whole, facts, repair)
 
 
-def _quantized(ready: Network, layers: list[str], observer: Observer, arrays: Arrays) -> Network:
-    quantization = PostTraining(ready, layers, observer)
-    with paddle.no_grad():
-        for batch in _batches(arrays):
-            quantization.model(*tensors(batch))
-    converted = quantization.convert()
-    assert isinstance(converted, Network)
-    return converted
+class _Repair(Repair):
+    """Leaves layers of a calibrated network in float; `most` is the largest number of images to rank them by."""
 
+    def __init__(self, calibrated: Calibrated, context: Context, most: int) -> None:
+        self._calibrated, self._context, self._most = calibrated, context, most
+        self._known: list[str] | None = None
 
-def _raw_outputs(model: nn.Layer, arrays: Arrays, classes: bool) -> np.ndarray:
-    """Return raw outputs [N, K], for classes the logarithms of their softmax."""
-    model.eval()
-    found = []
-    with paddle.no_grad():
-        for batch in _batches(arrays):
-            raw = model(*tensors(batch))
-            found.append((F.log_softmax(raw, axis=-1) if classes else raw).numpy())
-    return np.concatenate(found).astype(np.float64)
+    def layers_by_damage(self) -> list[str]:
+        if self._known is None:
+            # The noise of all layers takes one pass, the effect of each on the outputs a pass of its own.
+            names = list(self._calibrated.names)
+            noise = self._calibrated.noise(self._probes(min(NOISE_IMAGES, self._most)))
+            noisy = ranked(names, [noise[name] for name in names])
+            count = max(LEAST_RANKED, round(RANKED * len(names)))
+            found = self.damage(noisy[:count], min(RANKING_IMAGES, self._most))
+            self._known = [*(name for name, _ in found), *noisy[count:]]
+        return self._known
 
+    def leaving(self, layers: Sequence[str]) -> Outcome:
+        calibrated = self._calibrated
+        kept = [name for name in calibrated.names if name not in layers]
+        return Outcome(calibrated.leaving(layers), {"layers": kept, "skipped": [*calibrated.skipped, *layers]})
 
-def _batches(arrays: Arrays) -> Iterator[Arrays]:
-    """Yield the items in parts that take little memory: fewer of large ones."""
-    shapes = [array.shape[1:] for array in arrays.values()]
-    size = fitting_batch(shapes, BATCH)
-    for start in range(0, len(next(iter(arrays.values()))), size):
-        yield {name: array[start : start + size] for name, array in arrays.items()}
+    def damage(self, layers: Sequence[str], images: int) -> list[list[Any]]:
+        """Return (layer, damage) for `layers` by their effect on the outputs for `images` images, worst first."""
+        classes = self._context.task.final.activation == "softmax"
+        found = self._calibrated.damage(layers, self._probes(images), classes=classes)
+        order = ranked(layers, [found[name] for name in layers])
+        damage = [[name, round(found[name], 8)] for name in order]
+        if len(layers) == len(self._calibrated.names):
+            self._known = order
+        return damage
+
+    def _probes(self, count: int) -> Arrays:
+        return self._context.sample(count, "analysis")[0]

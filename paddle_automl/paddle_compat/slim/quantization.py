@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Collection, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from paddle import nn
+from paddle import Tensor, nn
+from paddle.nn.quant.qat import QuantedConv2D
+from paddle.quantization.wrapper import ObserveWrapper
 
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.paddle_compat.slim.repairs import import_paddleslim, quiet
@@ -26,11 +28,28 @@ QUANTIZED_KINDS = (nn.Conv2D, nn.Linear)
 _MOVING_RATE = 0.9
 
 
+class ConvolutionOptions(NamedTuple):
+    """Options of a quantized convolution, in the forms that its constructor takes."""
+
+    stride: Any
+    padding: Any
+    dilation: Any
+    usual: bool
+    """Whether it pads with zeros and its maps are [N, C, H, W]."""
+
+
+def options_of(layer: QuantedConv2D) -> ConvolutionOptions:
+    """Return the options of a quantized convolution."""
+    usual = layer._padding_mode == "zeros" and layer._data_format == "NCHW"
+    return ConvolutionOptions(layer._stride, layer._padding, layer._dilation, usual)
+
+
 class PostTraining:
-    """Quantization after training: `model` gets observers in place, is run on data, and is converted.
+    """Quantization after training: `model` gets observers in place, sees data, and is converted.
 
     `layers` are names of convolutions and linear layers, and of identities, whose input is quantized too; all
-    others stay float32. Weights get a scale per channel, activations one per layer, found by `observer`.
+    others stay float32. Weights get a scale per channel, activations one per layer, found by `observer`. The
+    observers see what the model is run on, or what `observe` is given: the inputs of the layers of its float twin.
     """
 
     def __init__(self, model: nn.Layer, layers: Collection[str], observer: Observer) -> None:
@@ -43,6 +62,17 @@ class PostTraining:
         self._tool = PTQ(_config(model, layers, activation, observers.AbsMaxChannelWiseWeightObserver()))
         with quiet():
             self.model: nn.Layer = self._tool.quantize(model, inplace=True)
+        named = dict(self.model.named_sublayers())
+        self._layers = {name: named[name] for name in layers}
+
+    def observe(self, name: str, x: Tensor) -> None:
+        """Let the observers of the layer `name` see a batch of its input, with the items along the first axis."""
+        layer = self._layers[name]
+        if isinstance(layer, ObserveWrapper):
+            layer._observer(x)
+            return
+        layer.activation_quanter(x)
+        layer.weight_quanter(layer.weight)
 
     def convert(self) -> nn.Layer:
         """Return the network with 8-bit weights, computing as its export will, in evaluation mode."""

@@ -11,8 +11,9 @@ import pytest
 from paddle_automl.compression import chain as chain_module
 from paddle_automl.compression.base import STEPS, Form, Outcome, Step
 from paddle_automl.compression.bundling import create_step_bundle
-from paddle_automl.compression.chain import _Chain, compress
+from paddle_automl.compression.chain import compress
 from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.compression.gates import gate
 from paddle_automl.compression.measuring import Timings, time_networks
 from paddle_automl.compression.results import StepResult
 from paddle_automl.core.errors import ConfigError, UnsupportedError
@@ -156,7 +157,7 @@ def test_a_step_that_makes_nothing_faster_nor_smaller_is_rejected(fakes, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("gate", "single", "export_mb", "kept"),
+    ("batch", "single", "export_mb", "kept"),
     [
         ([1.3, 1.4], [1.0, 1.1], 2.0, True),
         ([1.01, 1.5], [1.0, 1.1], 2.0, False),  # the gain is in the noise
@@ -166,12 +167,11 @@ def test_a_step_that_makes_nothing_faster_nor_smaller_is_rejected(fakes, monkeyp
         ([0.8, 0.9], [0.8, 0.9], 1.0, False),
     ],
 )
-def test_what_is_a_gain(gate, single, export_mb, kept):
+def test_what_is_a_gain(batch, single, export_mb, kept):
     small = StepResult("quantize_post", False, "", Form.QUANTIZED, None, None, weights_mb=0.1, export_mb=export_mb)
-    small.step_speedups, small.speedup, small.weights_ratio = {"4": gate, "1": single}, 1.35, 0.1
+    small.step_speedups, small.speedup, small.weights_ratio = {"4": batch, "1": single}, 1.35, 0.1
     last = StepResult("before", True, "", Form.DENSE, None, None, weights_mb=0.9, export_mb=1.0)
-    chain = _Chain(config(POST), None, None)
-    found, reason = chain._gate_cost(small, last)
+    found, reason = gate(config(POST), "cost", small, last)
     assert found is kept
     assert "1.35 times as fast (batch 4)" in reason
 

@@ -1,12 +1,21 @@
 """An 8-bit network that loses too much keeps the layers that do most damage in float."""
 
+import time
+
+import numpy as np
 import paddle
 import pytest
+from paddle import nn
 
+from paddle_automl.compression import calibration
+from paddle_automl.compression.base import STEPS
 from paddle_automl.compression.chain import compress
 from paddle_automl.compression.config import CompressionConfig
+from paddle_automl.compression.int8_layers import observed_outputs, ready_for_int8
 from paddle_automl.core.loading import validate
-from tests.unit.compression.small import context, trained
+from paddle_automl.models import kernels
+from paddle_automl.paddle_compat.slim.quantization import PostTraining, QuantedConv2D
+from tests.unit.compression.small import SPECS, batch, context, images, trained
 
 DAMAGED = "backbone.stages.0.0.residual.1.conv"
 
@@ -24,13 +33,33 @@ def spoiled():
     return model
 
 
-def chain(**options):
+def chain(analysis=True, **options):
     speed = {"batch_sizes": [1], "gate_batch_size": 1, "rounds": 2, "runs": 1}
-    return validate(CompressionConfig, {"steps": ["quantize_post"], "speed": speed, **options})
+    steps = [{"name": "quantize_post", "analysis": analysis}]
+    return validate(CompressionConfig, {"steps": steps, "speed": speed, **options})
+
+
+def calibrated(model, **options):
+    arrays = {"image": images(64)}
+    options = {"observer": "abs_max", "skip": (), "option": "skip", **options}
+    return calibration.calibrate(model, SPECS, arrays, **options)
+
+
+@pytest.fixture
+def calibrations(monkeypatch):
+    """Return a list that gets an item for every calibration."""
+    made = []
+
+    def counted(*args):
+        made.append(args)
+        return PostTraining(*args)
+
+    monkeypatch.setattr(calibration, "PostTraining", counted)
+    return made
 
 
 @pytest.mark.timeout(170)
-def test_the_layer_that_breaks_the_network_stays_float32():
+def test_the_layer_that_breaks_the_network_stays_float32(calibrations):
     model = spoiled()
     result = compress(model, chain(max_drop=0.02), context(original=model))
     after = result.steps[1]
@@ -43,6 +72,7 @@ def test_the_layer_that_breaks_the_network_stays_float32():
     assert f"1 of {len(after.facts['damage'])} layers in float32: {DAMAGED}" in after.reason
     assert result.table()[-1]["in float32"] == DAMAGED
     assert after.kept or "neither clearly faster nor smaller" in after.reason
+    assert len(calibrations) == 1
 
 
 def test_a_network_without_damage_is_quantized_whole():
@@ -51,3 +81,72 @@ def test_a_network_without_damage_is_quantized_whole():
     assert "float_layers" not in after.facts
     assert after.repaired.layers == ()
     assert "in float32" not in after.reason
+
+
+def test_without_an_analysis_the_layer_is_found_by_its_noise():
+    model = spoiled()
+    made = STEPS["quantize_post"](chain(analysis=False).steps[0]).apply(model, context(original=model))
+    assert "damage" not in made.facts
+    order = made.repair.layers_by_damage()
+    assert order[0] == DAMAGED
+    assert sorted(order) == sorted(made.facts["layers"])
+
+
+def test_each_layer_has_its_own_noise():
+    found = calibrated(spoiled())
+    noise = found.noise({"image": images(16)})
+    others = [value for name, value in noise.items() if name != DAMAGED]
+    assert noise[DAMAGED] > 0.2 > 0.05 > max(others) > 0
+    damage = found.damage(list(noise), {"image": images(16)}, classes=True)
+    assert max(damage, key=damage.get) == DAMAGED
+
+
+@pytest.mark.parametrize("observer", ["abs_max", "avg", "hist"])
+def test_ranges_are_those_of_a_network_that_is_run_with_observers(observer):
+    """The fast layers show them the same maps, in another order of the axes."""
+    model, (x,) = trained(), batch(64)
+    ready, names = ready_for_int8(model, SPECS)
+    slow = PostTraining(ready, [*names.values(), *observed_outputs(ready)], observer)
+    with paddle.no_grad():
+        slow.model(x)
+    expected, got = slow.convert().state_dict(), calibrated(model, observer=observer).whole.state_dict()
+    assert list(got) == list(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name].numpy(), value.numpy(), rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_layers_go_back_to_float_without_a_calibration(calibrations):
+    model = trained()
+    found, (x,) = calibrated(model), batch(32)
+    left = found.leaving([*found.names][:2])
+    expected = calibrated(model, skip=tuple([*found.names][:2])).whole
+    np.testing.assert_array_equal(left(x).numpy(), expected(x).numpy())
+    stem = left.backbone.stem.conv.conv
+    np.testing.assert_array_equal(stem.weight.numpy(), model.backbone.stem.conv.conv.weight.numpy())
+    floats = found.leaving([*found.names])
+    assert not any(isinstance(layer, QuantedConv2D) for layer in floats.sublayers())
+    assert isinstance(floats.fc, nn.Linear)
+    assert len(calibrations) == 2
+
+
+def test_the_simulation_is_the_same_with_the_fast_layers():
+    if kernels.unsupported():
+        pytest.skip(kernels.unsupported())
+    whole, (x,) = calibrated(trained()).whole, batch(64)
+    with paddle.no_grad():
+        expected = whole(x)
+        with kernels.use("float32"):
+            got = whole(x)
+    # A value at the border of two steps may be rounded to either.
+    assert float((got - expected).abs().mean()) < 0.01 * float(expected.abs().mean())
+
+
+def test_without_time_nothing_is_repaired():
+    model = spoiled()
+    result = compress(model, chain(analysis=False, max_drop=0.02), context(original=model), time.monotonic())
+    after = result.steps[1]
+    assert (after.kept, after.repaired.layers) == (False, ())
+    assert "accuracy is worse by" in after.reason
+    assert after.reason.endswith("s are needed")
+    assert "; no time was left to return layers to float: " in after.reason
+    assert 0 < after.agreement < 1
