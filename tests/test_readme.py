@@ -40,6 +40,13 @@ def test_both_languages_give_the_same_commands_and_examples():
     ]
 
 
+def test_a_search_is_exported_into_another_folder():
+    """Its own holds the bundle that was tested; `export` refuses to replace it."""
+    found = [line for line in commands(READMES[0]) if "tools/export.py -m output/" in line]
+    assert found
+    assert all("/trials/" in line or " --to " in line for line in found)
+
+
 def test_the_two_commands_stand_in_one_line_each():
     lines = commands(READMES[0])
     assert any(line.endswith(".venv/bin/python tools/search.py -c configs/digits.yaml") for line in lines)
