@@ -91,8 +91,9 @@ def by_class(
     """Return the items of one class for each of `fractions`, and then the rest.
 
     `members`: int64 ``[n]``; `units`: ``[n]``, items with the same number stay together. Each count is rounded half
-    up to at least one unit, and one unit is left for each later subset. Units that would be more than all of a
-    subset are part of the rest, and the others are divided in the same fractions.
+    up to at least one unit, and one unit is left for each later subset. Units that would be more than all of the
+    largest subset are part of the rest, and the others are divided in the same fractions; a smaller subset takes
+    those that fit into it first.
     """
     ordered, sizes = _shuffled(members, units, rng)
     if len(sizes) <= len(fractions):
@@ -101,19 +102,19 @@ def by_class(
     aside = _too_large(sizes, fractions)
     of_items = np.repeat(aside, sizes)
     kept, ordered, sizes = ordered[of_items], ordered[~of_items], sizes[~aside]
-    ends = np.concatenate([[0], np.cumsum(sizes)])
+    unit_of, left = np.repeat(np.arange(len(sizes)), sizes), np.arange(len(sizes))
     chosen: list[np.ndarray] = []
-    start = 0
     for position, fraction in enumerate(fractions):
         still_needed = len(fractions) - position - bool(len(kept))
         wanted = _wanted(len(ordered), fraction)
+        order = left[np.argsort(sizes[left] > wanted, kind="stable")]
         # Units are added until the count is reached; the last one is included if half of it fits.
-        middles = ends[start:-1] - ends[start] + sizes[start:] / 2
+        middles = np.cumsum(sizes[order]) - sizes[order] / 2
         count = max(1, int(np.searchsorted(middles, wanted)))
-        count = min(count, len(sizes) - start - still_needed)
-        chosen.append(ordered[ends[start] : ends[start + count]])
-        start += count
-    chosen.append(np.concatenate([ordered[ends[start] :], kept]))
+        count = min(count, len(left) - still_needed)
+        chosen.append(ordered[np.isin(unit_of, order[:count])])
+        left = np.sort(order[count:])
+    chosen.append(np.concatenate([ordered[np.isin(unit_of, left)], kept]))
     return chosen
 
 
@@ -122,7 +123,7 @@ def _wanted(items: int, fraction: float) -> int:
 
 
 def _too_large(sizes: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
-    """Return which of U units have more items than the smallest subset should, bool ``[U]``.
+    """Return which of U units have more items than the largest subset should, bool ``[U]``.
 
     From the largest on, each is compared with the subsets of those that are left; one is left for each fraction.
     """
@@ -131,7 +132,7 @@ def _too_large(sizes: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
     if not fractions:
         return aside
     for unit in np.argsort(-sizes, kind="stable")[: len(sizes) - len(fractions)]:
-        if sizes[unit] <= _wanted(left, min(fractions)):
+        if sizes[unit] <= _wanted(left, max(fractions)):
             break
         aside[unit] = True
         left -= int(sizes[unit])

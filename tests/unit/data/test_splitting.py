@@ -173,6 +173,17 @@ class TestCopies:
             where = [set(copies[indices]) for indices in parts.values()]
             assert sum(map(len, where)) == len(sizes)
 
+    @pytest.mark.parametrize("copied", [3, 4, 5])
+    def test_copies_too_many_for_a_small_split_can_be_in_a_larger_one(self, copied):
+        """Of 40 items each is there some times; the validation split should have two of them, the test 16."""
+        copies = np.repeat(np.arange(40 // copied + 1), copied)[:40]
+        rows = rows_of(np.zeros(40, int), "a", copies=copies)
+        for seed in range(20):
+            parts = split_indices(rows, {}, SplitConfig(validation=0.05, test=0.4), seed=seed)
+            assert 1 <= len(parts["validation"]) <= copied
+            assert abs(len(parts["test"]) - 16) <= copied / 2
+            assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(40))
+
     @pytest.mark.parametrize(("copied", "seed", "expected"), DIGITS)
     def test_without_large_sets_the_draws_are_those_of_the_first_version(self, copied, seed, expected):
         """The SHA-256 of the splits of digits, with folds too, and where `copied` digits of a class are equal."""
