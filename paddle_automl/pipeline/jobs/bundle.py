@@ -65,9 +65,17 @@ class BundleResult(Section):
     kept: str = ""
     """Why this earlier bundle was kept instead of the one that was asked for; empty: it is that one."""
 
+    def fault(self) -> str:
+        """Return which parity checks did not pass, with the figures; empty if all did."""
+        if self.verified:
+            return ""
+        failed = [f"format {item.name}: {item.parity_summary}" for item in self.formats if not item.verified]
+        first = self.parity is None or not self.parity.get("verified")
+        return "; ".join([*([self.parity_summary] if first or not failed else []), *failed])
+
     def parity_text(self) -> str:
         """Return one sentence: the verdict, the figures and where the difference is largest."""
-        return f"{self.bundle}: {self.parity_summary}"
+        return f"{self.bundle}: {self.fault() or self.parity_summary}"
 
     @classmethod
     def of(cls, bundle: Bundle, notes: Sequence[str] = ()) -> BundleResult:

@@ -69,8 +69,7 @@ def run(request: ExportRequest, worker: Worker) -> BundleResult:
         if made.verified:
             _copy(made.folder, request.bundle)
         else:
-            found = made.info.parity
-            kept = f"the new one is {'NOT verified: not compared' if found is None else found.describe()}"
+            kept = f"the parity check of the new one failed: {BundleResult.of(made).fault()}"
     return BundleResult.of(Bundle.open(request.bundle), changes()).model_copy(update={"kept": kept})
 
 

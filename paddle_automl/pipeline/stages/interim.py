@@ -93,7 +93,7 @@ class InterimBundle(Background):
         write_interim(self.run.folder, number, result)
         state, why = "a verified bundle", ""
         if not result.verified:
-            state, why = "a bundle", f"; {_fault_of(result)}"
+            state, why = "a bundle", f"; {result.fault()}"
         self.run.observer.on_message(f"{state} of trial {number} is now in {self.run.folder.bundle}{why}")
 
     def _job(self, number: int) -> Job:
@@ -103,13 +103,6 @@ class InterimBundle(Background):
         config = config.model_copy(update={"deployment": config.deployment.model_copy(update={"formats": ()})})
         request = ExportRequest(config, trial.path, run.folder.bundle, run.shared, test=False, note=NOTE)
         return job_of("export", request, run.folder.log("interim"), run.config)
-
-
-def _fault_of(result: BundleResult) -> str:
-    """Return which format failed its parity check, with the figures."""
-    failed = [f"{item.name}: {item.parity_summary}" for item in result.formats if not item.verified]
-    first = result.parity is None or not result.parity.get("verified")
-    return result.parity_summary if first or not failed else "; ".join(failed)
 
 
 def _finally_exported(folder: RunFolder) -> set[int]:

@@ -14,7 +14,7 @@ from paddle_automl.pipeline.stages import export
 from paddle_automl.pipeline.stages.interim import NOTE, interim_of, write_interim
 from tests.unit.pipeline.runs import make_weights, result_of, run_of
 
-REFUSED = "the new one is NOT verified: 9 items"
+REFUSED = "the parity check of the new one failed: NOT verified: 9 items"
 
 
 class Messages(Observer):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from paddle_automl.pipeline.jobs.bundle import FormatResult
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.stages.interim import REST, InterimBundle, interim_of
 from paddle_automl.search.executors.base import Failed, Finished
@@ -98,6 +99,17 @@ def test_a_bundle_that_is_not_verified_says_why(tmp_path):
         interim.next()
         ended(run, interim, verified=False, parity={"verified": False}, parity_summary=why)
         assert run.observer.texts == [f"a bundle of trial 0 is now in {run.folder.bundle}; {why}"]
+
+
+def test_a_fault_is_that_of_the_format_that_failed(tmp_path):
+    run, said = run_of(tmp_path), "NOT verified: agreement 0.9000 (required 0.95)"
+    failed = FormatResult(name="onnx_int8", parity_summary=said, latency=(), verified=False)
+    sound = {"parity": {"verified": True}, "parity_summary": "verified: 60 items"}
+    result = result_of(run, False).model_copy(update={**sound, "formats": (failed,)})
+    assert result.fault() == f"format onnx_int8: {said}"
+    assert result.parity_text() == f"{result.bundle}: format onnx_int8: {said}"
+    assert result_of(run).model_copy(update=sound).fault() == ""
+    assert result_of(run).model_copy(update=sound).parity_text().endswith(": verified: 60 items")
 
 
 def test_no_export_begins_that_cannot_end_in_time(tmp_path):

@@ -197,7 +197,7 @@ def test_a_verified_bundle_is_not_replaced_by_one_that_is_not(executor, labels, 
     assert (second.verified, second.kept) == (True, "")
     kept = export(True, "third")
     assert kept.verified
-    assert kept.kept.startswith("the new one is NOT verified: ")
+    assert kept.kept.startswith("the parity check of the new one failed: NOT verified: ")
     assert kept.metrics["note"] == "second"
     assert "test" not in kept.metrics
     request = ScoreRequest(config, target, shared_of(config))
