@@ -102,11 +102,11 @@ def fit_offsets(
 
     Conformalized quantile regression, Romano, Patterson and Candes 2019, eq. (6) to (8): the score of an item is
     the least offset with which its interval holds it, and the offset is the ``ceil((N + 1) fraction)``-th
-    smallest score, the largest one if there are fewer items. As an interval always holds the predicted number
-    (`points`), the score is ``code - high`` above it and ``low - code`` below it. All arrays are ``[N, D]``, in
-    the user's unit, from items that the network was not trained on; ends that crossed stay as they are. An offset
-    below 0 narrows the interval. Returns zeros ``[D]`` without items, and 0 for a column with outputs that are
-    not finite.
+    smallest score. With fewer items it is the largest one, or 0 where that is below 0: so few cannot say that an
+    interval is too wide. As an interval always holds the predicted number (`points`), the score is ``code - high``
+    above it and ``low - code`` below it. All arrays are ``[N, D]``, in the user's unit, from items that the network
+    was not trained on; ends that crossed stay as they are. An offset below 0 narrows the interval. Returns zeros
+    ``[D]`` without items, and 0 for a column with outputs that are not finite.
     """
     count, columns = codes.shape
     if not count:
@@ -115,5 +115,6 @@ def fit_offsets(
     exact = np.minimum(below, above)
     scores = np.sort(np.where(codes > points, above, np.where(codes < points, below, exact)), axis=0)
     # Without the rounding, 0.9 * 10 = 9.000000000000002 would need the tenth.
-    place = min(count, math.ceil(round((count + 1) * fraction, 9)))
-    return np.where(np.isfinite(scores).all(axis=0), scores[place - 1], 0.0)
+    place = math.ceil(round((count + 1) * fraction, 9))
+    found = scores[place - 1] if place <= count else np.maximum(scores[-1], 0.0)
+    return np.where(np.isfinite(scores).all(axis=0), found, 0.0)

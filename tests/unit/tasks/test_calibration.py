@@ -112,7 +112,19 @@ def test_offsets_of_few_or_odd_items():
     assert fit_offsets(low, half, high, codes, 0.9).tolist() == [2]
     assert fit_offsets(low * np.nan, half, high, codes, 0.9).tolist() == [0]
     # What lies between the predicted number and the interval is in it without an offset.
-    assert fit_offsets(low + 5, half, high + 5, np.array([[4.0], [3.0]]), 0.9).tolist() == [-2]
+    many = (np.repeat(values, 10, axis=0) for values in (low + 5, half, high + 5, np.array([[4.0], [3.0]])))
+    assert fit_offsets(*many, 0.9).tolist() == [-2]
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_too_few_items_for_the_fraction_do_not_narrow_an_interval(count):
+    """The 0.95-quantile of so few is unknown: one item in the middle of its interval would leave no width."""
+    rng = np.random.default_rng(count)
+    low, high = np.full((count, 2), -2.0), np.full((count, 2), 2.0)
+    codes = rng.uniform(-1, 1, (count, 2))
+    assert fit_offsets(low, 0 * low, high, codes, 0.9).tolist() == [0, 0]
+    codes[0, 1] = 3.0
+    assert fit_offsets(low, 0 * low, high, codes, 0.9).tolist() == [0, 1]
 
 
 def test_few_items_say_too_little_about_a_temperature():
