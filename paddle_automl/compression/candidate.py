@@ -94,7 +94,8 @@ def make_candidate(
     def latency_ms() -> float:
         first = deployment.latency.model_copy(update={"batch_sizes": deployment.latency.batch_sizes[:1] or (1,)})
         name = format_used(bundle, deployment.exporter)
-        timed = bundle.session(threads=deployment.latency.threads, name=name)
+        first_format = name == bundle.info.exporter.name
+        timed = session if first_format else bundle.session(threads=deployment.latency.threads, name=name)
         return measure_session(timed, context.data.input, first, lock=context.lock)[0].p50_ms
 
     costs = {
