@@ -143,8 +143,13 @@ def compress_run(
             return call(executor, job, CompressResult, observer.job("compressing"))
 
 
-def compress_job(run: TrainedRun, given: RunFolder, target: Path, chain: CompressionConfig) -> Job:
-    """Return the job that compresses `run` into `target`; `given` is the folder that was named (or its search)."""
+def compress_job(
+    run: TrainedRun, given: RunFolder, target: Path, chain: CompressionConfig, within_s: float | None = None
+) -> Job:
+    """Return the job that compresses `run` into `target`; `given` is the folder that was named (or its search).
+
+    `within_s`: see `CompressRequest`.
+    """
     trials = best_trials(given.path, run.config.epoch_metric())
     request = CompressRequest(
         run.config,
@@ -153,6 +158,7 @@ def compress_job(run: TrainedRun, given: RunFolder, target: Path, chain: Compres
         target,
         shared_of(run.config),
         tuple(trial.path for trial in trials),
+        within_s,
     )
     return job_of("compress", request, target / "compression.log", run.config)
 

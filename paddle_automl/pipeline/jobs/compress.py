@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,8 @@ REPORT_FILE = "compression.json"
 class CompressRequest:
     """Run the `chain` on the network of the folder `run`; write its bundles and a report below `target`.
 
-    `trials` are folders of trained trials, best first, which may be teachers.
+    `trials` are folders of trained trials, best first, which may be teachers. With `within_s`, seconds from the
+    start of the job, layers go back to float only where that fits in.
     """
 
     config: RunConfig
@@ -38,6 +40,7 @@ class CompressRequest:
     target: Path
     shared: Shared
     trials: tuple[Path, ...] = ()
+    within_s: float | None = None
 
 
 class CompressResult(Section):
@@ -65,6 +68,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
     from paddle_automl.compression.chain import compress
     from paddle_automl.compression.measuring import formats_asked
 
+    until = None if request.within_s is None else time.monotonic() + request.within_s
     enter(worker)
     config = request.config
     chain = request.chain.model_copy(update={"formats": formats_asked(request.chain, config.deployment)})
@@ -75,7 +79,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
     trials = [RunFolder(trial) for trial in request.trials]
     context = context_of(config, data, trained.network, worker, report=worker.report, trials=trials)
     context = replace(context, tune_task=record.on == "train", score=choice_of(folder))
-    result = compress(context.original, chain, context)
+    result = compress(context.original, chain, context, until)
     bundles = []
     for position, step in enumerate(result.steps):
         if position and step.kept:

@@ -53,12 +53,12 @@ class Compress(Stage):
         return min(share, needed) if share >= needed / 2 else 0.0
 
     def inputs(self, run: Run) -> Any:
-        """Return the chain, the state of the weights that it starts from, and formats that are new since then."""
+        """Return the chain, the state of the weights that it starts from, and what is new in the deployment."""
         source = run.folder.inside(run.results["export"]["source"])
         stat = source.weights.stat() if source.weights.is_file() else None
-        formats = _new_formats(run, source)
+        deployment = _new_deployment(run, source)
         return {
-            **({} if formats is None else {"formats": formats}),
+            **({"deployment": deployment} if deployment else {}),
             "compression": run.config.compression.model_dump(mode="json"),
             "source": run.results["export"]["source"],
             "weights": None if stat is None else [stat.st_size, stat.st_mtime_ns],
@@ -69,11 +69,12 @@ class Compress(Stage):
         if result is None:
             return False
         try:
-            for bundle in validate(CompressResult, result).bundles:
+            known = validate(CompressResult, result)
+            for bundle in known.bundles:
                 Bundle.open(bundle.bundle)
         except AutoMLError:
             return False
-        return True
+        return not any(step.get("unrepaired") for step in known.steps)
 
     def work(self, run: Run, until: float | None) -> dict[str, Any] | None:
         """Return the chain's record, or None without time, or if it failed: the bundle is finished."""
@@ -93,7 +94,8 @@ class Compress(Stage):
         try:
             source = open_run(run.folder.inside(exported).path)
             source = replace(source, config=deployed(run, source.config))
-            job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression)
+            left = None if until is None else until - time.monotonic()
+            job = compress_job(source, run.folder, run.folder.compressed.path, run.config.compression, left)
             return call(run.executor, job, CompressResult, shown, until).model_dump(mode="json")
         except TimeUpError:
             run.observer.on_message(NO_TIME)
@@ -107,14 +109,15 @@ class Compress(Stage):
         return None
 
 
-def _new_formats(run: Run, source: RunFolder) -> list[dict[str, Any]] | None:
-    """Return the further formats if they are others than when the network was trained, else None."""
-    now = run.config.deployment.formats
-    if run.config.compression.formats is not None or not source.config.is_file():
-        return None
-    if load_config(RunConfig, source.config).deployment.formats == now:
-        return None
-    return [item.model_dump(mode="json") for item in now]
+def _new_deployment(run: Run, source: RunFolder) -> dict[str, Any]:
+    """Return the options of the deployment of bundles that are others than when the network was trained."""
+    if not source.config.is_file():
+        return {}
+    # Tables are made smaller by the export alone. Compressed networks may have formats of their own.
+    unused = {"tables"} if run.config.compression.formats is None else {"tables", "exporter", "formats"}
+    then = load_config(RunConfig, source.config).deployment.model_dump(mode="json", exclude=unused)
+    now = run.config.deployment.model_dump(mode="json", exclude=unused)
+    return {key: value for key, value in now.items() if value != then[key]}
 
 
 def _only_quantizes(run: Run) -> bool:

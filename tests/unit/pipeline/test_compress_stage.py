@@ -7,13 +7,17 @@ import pytest
 
 from paddle_automl.core.errors import AutoMLError, ConfigError, MachineError, OutputError, TrialError
 from paddle_automl.core.loading import validate
+from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.exporters.base import EXPORTERS
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.sources import TrainedRun
 from paddle_automl.pipeline.stages import compress
-from paddle_automl.pipeline.stages.compress import NO_TIME, Compress
+from paddle_automl.pipeline.stages.compress import NO_TIME, SPARED, Compress
 from paddle_automl.pipeline.stages.estimates import Estimates
+
+RESULT = {"best": "before", "steps": [{"name": "before"}], "table": [], "bundles": [], "best_bundle": None}
 
 
 def run_of(minutes, steps, export_s=None):
@@ -55,21 +59,67 @@ def test_a_network_whose_weights_are_gone_is_not_compressed(tmp_path, source):
     assert said.startswith(f"no compression: the weights of the network in {tmp_path / 'model'} are gone; ")
 
 
-@pytest.mark.parametrize("own", [None, [EXPORTERS["paddle_program"].Config(name="paddle_program")]])
-def test_further_formats_are_a_reason_to_compress_again(tmp_path, own):
-    def inputs(formats):
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({"formats": ["onnx"]}, (True, False)),
+        ({"exporter": "onnx"}, (True, False)),
+        ({"parity": {"raw_files": 3}}, (True, True)),
+        ({"latency": {"batch_sizes": [1, 8]}}, (True, True)),
+        ({"tables": "plain"}, (False, False)),
+    ],
+)
+def test_another_deployment_is_a_reason_to_compress_again(tmp_path, options, counts):
+    """Formats are none where compressed networks have formats of their own."""
+
+    def inputs(own, **deployment):
         run = run_of(60, ["quantize_post"])
-        deployment = run.config.deployment.model_copy(update={"formats": tuple(formats)})
-        chain = run.config.compression.model_copy(update={"formats": own and tuple(own)})
-        run.config = run.config.model_copy(update={"deployment": deployment, "compression": chain})
+        changed = validate(DeploymentConfig, deployment)
+        chain = run.config.compression.model_copy(update={"formats": own})
+        run.config = run.config.model_copy(update={"deployment": changed, "compression": chain})
         run.folder, run.results = RunFolder(tmp_path), {"export": {"source": "trials/0002"}}
         return run, Compress().inputs(run)
 
-    run, before = inputs([])
-    run.folder.trial(2).write_config(run.config)
-    assert inputs([])[1] == before
-    changed = inputs([EXPORTERS["onnx"].Config.model_validate({"name": "onnx"})])[1]
-    assert (changed == before) is (own is not None)
+    for own, counted in zip(
+        (None, (EXPORTERS["paddle_program"].Config(name="paddle_program"),)), counts, strict=True
+    ):
+        run, before = inputs(own)
+        run.folder.trial(2).write_config(run.config)
+        assert inputs(own)[1] == before
+        assert (inputs(own, **options)[1] != before) is counted
+        assert "deployment" not in before
+
+
+def test_a_chain_without_time_for_a_repair_is_run_again():
+    assert Compress().is_intact(None, RESULT)
+    broken = {"name": "quantize_post", "unrepaired": "no time was left"}
+    assert not Compress().is_intact(None, {**RESULT, "steps": [broken]})
+
+
+def test_a_chain_is_told_its_time(started):
+    assert started(until=None) is None
+    # Less the part of the budget that is left over.
+    assert started(until=time.monotonic() + 1000) == pytest.approx(1000 - SPARED * 3600, abs=5)
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """Return what the stage asks of a chain: a function from the end of its time to the seconds that it gives."""
+
+    def work(until):
+        asked = []
+        run = run_of(60, ["quantize_post"], export_s=5)
+        run.folder, run.results = RunFolder(tmp_path), {"export": {"source": "trials/0002"}}
+        run.folder.trial(2).path.mkdir(parents=True, exist_ok=True)
+        run.folder.trial(2).weights.touch()
+        run.executor, run.observer.job = None, lambda text: None
+        monkeypatch.setattr(compress, "open_run", lambda path: TrainedRun(run.folder.trial(2), run.config))
+        monkeypatch.setattr(compress, "compress_job", lambda *args: asked.append(args[-1]))
+        monkeypatch.setattr(compress, "call", lambda *_: validate(CompressResult, RESULT))
+        Compress().work(run, until)
+        return asked[0]
+
+    return work
 
 
 @pytest.fixture
