@@ -118,6 +118,11 @@ class DataConfig(Section):
             raise PydanticCustomError("stated", f"fold: must be below folds, got {self.fold} of {self.folds}")
         return self
 
+    @property
+    def networks(self) -> int:
+        """Return how many networks a trial trains: one for each fold, unless `fold` names a single one."""
+        return self.folds if isinstance(self.folds, int) and self.fold is None else 1
+
 
 def _input_of(dataset: Any) -> str | None:
     """Return the input of a data set from its raw value; None if there is no such data set."""

@@ -55,10 +55,7 @@ def fitted(
         )
 
     pace, threads, guards = _fastest(request, worker, measured, left)
-    given = config.data
-    # As `jobs.train` does.
-    networks = given.folds if request.on == "train" and given.fold is None and isinstance(given.folds, int) else 1
-    seconds = (left - (time.monotonic() - began) - request.solve_s) / networks
+    seconds = (left - (time.monotonic() - began) - request.solve_s) / request.networks
     if request.on != "train":
         # Nothing is evaluated; only at the end statistics are computed again.
         seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0)

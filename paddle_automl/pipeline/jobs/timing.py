@@ -78,16 +78,15 @@ def run(request: TimeRequest, worker: Worker) -> TimeResult:
     sized.sort(key=lambda item: item[:2])
     timed = []
     for flops, parameters, label, config in (sized[0], sized[-1]):
-        seconds, recipe, folds = epoch_seconds(made(config), config, request.shared, worker), config.training, 1
-        if isinstance(config.data.folds, int) and config.data.fold is None:
-            folds = config.data.folds
+        seconds, recipe = epoch_seconds(made(config), config, request.shared, worker), config.training
+        trained_s = config.data.networks * seconds * recipe.progressive.whole_epochs(recipe.epochs)
         timed.append(
             CandidateTime(
                 label=label,
                 flops=flops,
                 parameters=parameters,
                 epoch_s=round(seconds, 3),
-                trial_s=round(overhead + folds * seconds * recipe.progressive.whole_epochs(recipe.epochs), 2),
+                trial_s=round(overhead + trained_s, 2),
             )
         )
         worker.report(len(timed), {})

@@ -83,6 +83,11 @@ class TrainRequest:
     all_folds: bool = False
     """Whether a first fold that is stopped by its reports is followed by the others: it has converged."""
 
+    @property
+    def networks(self) -> int:
+        """Return how many networks it trains: with more than one each is validated on its own fold."""
+        return self.config.data.networks if self.on == "train" else 1
+
 
 def run(request: TrainRequest, worker: Worker) -> TrainResult:
     """Train one configuration; weights, metrics and the result are written to the request's folder.
@@ -94,10 +99,8 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     """
     started = time.monotonic()
     enter(worker)
-    given = request.config.data
-    folds = given.folds if request.on == "train" and given.fold is None and isinstance(given.folds, int) else None
-    fold = None if folds is None else 0
-    loaded = _load(request, worker, fold)
+    folds = request.networks
+    loaded = _load(request, worker, 0 if folds > 1 else None)
     if request.grows is not None:
         _take_features(request, loaded[0], RunFolder(request.grows), worker)
     guards: list[Callback] = []
@@ -113,19 +116,16 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
             request.config, first.data, request.folder, earlier, worker, goal, on=request.on, loss=request.old_loss
         )
         first = first if task is None else replace(first, result=replace(first.result, task=task))
-    all_of, several = [first], folds is not None
-    if folds is not None and (first.result.stopped != "report" or request.all_folds):
-        _recorded(request, all_of, several=several)
+    all_of = [first]
+    if folds > 1 and (first.result.stopped != "report" or request.all_folds):
+        _recorded(request, all_of)
         all_of += [_train(request, worker, _load(request, worker, other), alone=False) for other in range(1, folds)]
-    return _recorded(request, all_of, several=several)
+    return _recorded(request, all_of)
 
 
-def _recorded(request: TrainRequest, all_of: Sequence[_Trained], *, several: bool) -> TrainResult:
-    """Write the result of the networks that were trained so far, the first of which is kept, and return it.
-
-    `several`: each is that of a fold.
-    """
-    first = all_of[0]
+def _recorded(request: TrainRequest, all_of: Sequence[_Trained]) -> TrainResult:
+    """Write the result of the networks that were trained so far, the first of which is kept, and return it."""
+    first, several = all_of[0], request.networks > 1
     result, metrics, errors = first.result, first.metrics, dict[str, float]()
     if len(all_of) > 1:
         metrics, errors = mean_and_error([item.metrics for item in all_of])

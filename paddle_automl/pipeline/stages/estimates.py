@@ -104,8 +104,7 @@ class Estimates:
     @property
     def networks(self) -> int:
         """Return how many networks a trial trains: one for each fold."""
-        folds = self.config.data.folds
-        return folds if isinstance(folds, int) else 1
+        return self.config.data.networks
 
     def trial_fits(self, seconds: float) -> bool:
         """Return whether all epochs of a trial surely fit into `seconds`, as far as earlier trials tell.

@@ -17,6 +17,13 @@ def test_defaults_and_round_trip():
     assert again == config
 
 
+@pytest.mark.parametrize(
+    ("data", "networks"), [({}, 1), ({"folds": "auto"}, 1), ({"folds": 4}, 4), ({"folds": 4, "fold": 2}, 1)]
+)
+def test_a_network_is_trained_for_each_fold(data, networks):
+    assert validate(DataConfig, data).networks == networks
+
+
 def test_short_forms():
     config = validate(
         DataConfig, {"input": {"size": 32}, "augment": ["horizontal_flip", {"name": "random_crop", "padding": 2}]}
