@@ -193,7 +193,9 @@ class TextInput(Input):
 
     @cached_property
     def _words(self) -> Splitter:
-        return TRAINING_WORDS.giving(word_splitter(self.fitted.words))
+        words = word_splitter(self.fitted.words)
+        # Only words of jieba are kept; another splitter finds others in the same text.
+        return TRAINING_WORDS.giving(words) if self.fitted.words == "jieba" else words
 
     def parts(self, arrays: Arrays) -> tuple[dict[str, np.ndarray], tuple[str, ...]] | None:
         """Return the n-grams of one text, each alone; tokens stay as they are."""
