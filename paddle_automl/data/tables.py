@@ -85,9 +85,9 @@ def table_of(
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(header)
     texts = [tuple(composed(cell.strip()) for cell in column) for column in columns]
     # Delimiters at the ends of all lines make columns without names and values.
-    named = [(title, cells) for title, cells in zip(header, texts, strict=True) if title or any(cells) or not cells]
-    _check_header([title for title, _ in named], name, option)
-    return TextTable(name, dict(named), tuple(numbers[1:]))
+    used = [place for place, cells in enumerate(texts) if header[place] or any(cells) or not cells]
+    _check_header(header, used, name, option)
+    return TextTable(name, {header[place]: texts[place] for place in used}, tuple(numbers[1:]))
 
 
 def _delimiter(line: str) -> str:
@@ -143,12 +143,13 @@ def _quoted_rows(
     return rows, numbers
 
 
-def _check_header(header: Sequence[str], name: str, option: str) -> None:
-    twice = sorted({cell for cell in header if cell and header.count(cell) > 1})
+def _check_header(header: Sequence[str], used: Sequence[int], name: str, option: str) -> None:
+    """Raise DataError for names that are given twice, or missing, in the `used` places of the first row."""
+    titles = [header[place] for place in used if header[place]]
+    twice = sorted({title for title in titles if titles.count(title) > 1})
     if twice:
         raise DataError(f"{option}: the table '{name}' has duplicate columns: {', '.join(map(repr, twice))}")
     # pandas writes the numbers of rows first, without a name.
-    if "" in header[1:]:
-        raise DataError(
-            f"{option}: column {header.index('', 1) + 1} of the table '{name}' has no name in the first row"
-        )
+    nameless = next((place for place in used[1:] if not header[place]), None)
+    if nameless is not None:
+        raise DataError(f"{option}: column {nameless + 1} of the table '{name}' has no name in the first row")

@@ -143,6 +143,7 @@ class TestMistakes:
             ("path,k,k\n", "has duplicate columns: 'k'"),
             ("path,,k\n", "column 2 of the table '.*' has no name"),
             (",path,k,\n0,图 00.png,1,x\n", "column 4 of the table '.*' has no name"),
+            ("path,,k,\n图 00.png,,1,x\n", "column 4 of the table '.*' has no name"),
             ("path,k\na.png,1,2\nb.png\n", r":2: 3 values for 2 columns\n  .*:3: 1 values for 2 columns"),
             ('path,k\n"a.png,1\n', r":\d: is not a row of a table: unexpected end of data"),
             ("path,k\n,1\n", "the column 'path' is empty"),
