@@ -118,8 +118,10 @@ def _rows(lines: Sequence[str], delimiter: str, name: str, longest: int) -> tupl
 
 
 def _plain_rows(lines: Sequence[str], longest: int) -> list[tuple[int, list[str]]]:
-    """Return number and cells of each line that is not blank, cut at tabs; none where they differ in length."""
-    rows = [(number, line.split("\t")) for number, line in enumerate(lines, start=1) if line.strip()]
+    """Return number and cells of each line with more than spaces and quotes, cut at tabs; none where they differ in
+    length."""
+    numbered = enumerate(lines, start=1)
+    rows = [(number, line.split("\t")) for number, line in numbered if line.replace('"', "").strip()]
     widths = {len(cells) for _, cells in rows}
     fits = len(widths) == 1 and widths != {1} and all(len(line) <= longest for line in lines)
     return rows if fits else []

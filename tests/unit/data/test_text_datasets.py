@@ -138,6 +138,13 @@ def test_quoted_cells_in_lines_with_tabs(tmp_path, caplog, cell):
     assert "quotation" not in caplog.text
 
 
+def test_a_line_of_empty_quoted_cells_is_blank(tmp_path, caplog):
+    (tmp_path / "a.tsv").write_text('text\tk\n"one"\t1\n""\t""\n"two"\t1\n', "utf-8")
+    found = load("text_table", file=str(tmp_path / "a.tsv"), text="text", label="k")
+    assert list(found.items) == ["one", "two"]
+    assert "quotation" not in caplog.text
+
+
 def test_json_lines(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"review": text, "label": 1 if label == "好" else 0, "more": None},
