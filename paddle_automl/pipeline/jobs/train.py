@@ -144,6 +144,7 @@ def _recorded(request: TrainRequest, all_of: Sequence[_Trained]) -> TrainResult:
         on=request.on,
         fold=0 if several else request.config.data.fold,
         folds=len(all_of) if several else None,
+        all_epochs=sum(item.result.epochs_run for item in all_of) if several else None,
         task=request.tuned or result.task.fitted,
         input=first.data.input.fitted,
         frozen=weights_key(request.config.model) if request.config.model.freeze else "",

@@ -51,6 +51,8 @@ class TrainResult(Section):
     """With cross-validation the fold on which the kept weights were validated."""
     folds: int | None = None
     """With cross-validation the number of folds that were judged: all, or 1 if the training was stopped."""
+    all_epochs: int | None = None
+    """With cross-validation the epochs of these folds together: later ones may have more than the first."""
     compression: dict[str, Any] | None = None
     """Facts reported by each step of a compression in the trial."""
     task: Annotated[PluginConfig, FittedPlugin(TASKS)]

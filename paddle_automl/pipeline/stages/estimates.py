@@ -60,12 +60,20 @@ class Estimates:
     """The trials that may win, the best first; empty while none is known."""
 
     def ended(self, number: int, result: TrainResult, epochs: float) -> None:
-        """Note the times of a trial's training, and its epochs over all training items."""
+        """Note the times of a trial's training, and its epochs over all training items.
+
+        With cross-validation the times are those of all folds, each trained like the first one: a trial may have
+        been stopped in that, or have gone on with longer ones.
+        """
         self.epochs[number] = epochs
-        self.trained_s[number], self.solved_s[number] = result.seconds, result.solved_s
+        solved_s, trained_s = result.solved_s, result.seconds
+        if result.folds and result.all_epochs:
+            solved_s *= self.networks / result.folds
+            trained_s *= self.networks * result.epochs_run / result.all_epochs
         if result.only_solved:
             # Its one epoch is an evaluation, and more of them do not follow.
-            self.trained_s[number], self.solved_s[number] = INSTANT_S, result.solved_s + result.seconds
+            solved_s, trained_s = solved_s + trained_s, INSTANT_S
+        self.trained_s[number], self.solved_s[number] = trained_s, solved_s
 
     def learn(self, ranking: Sequence[TrialRecord]) -> None:
         """Note which trials may win."""

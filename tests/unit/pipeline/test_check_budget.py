@@ -104,6 +104,21 @@ def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
     assert not found.trial_fits(MARGIN * 5 * 9 * 0.4)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "epochs", "folds", "all_epochs"),
+    [(300.0, 60, 5, 300), (12.0, 12, 1, 12), (252.0, 12, 5, 252)],
+    ids=["whole", "stopped in its first fold", "converged in its first fold"],
+)
+def test_an_epoch_takes_as_long_whatever_folds_there_were(tmp_path, seconds, epochs, folds, all_epochs):
+    found = Estimates(run_of(tmp_path, budget=1000.0, data={"folds": 5}).config)
+    times = {"seconds": seconds, "solved_s": 2.0 * folds, "folds": folds, "all_epochs": all_epochs}
+    found.ended(3, SimpleNamespace(only_solved=False, epochs_run=epochs, **times), epochs)
+    record = record_of(epochs, 999.0, number=3)
+    found.learn([record])
+    assert found.epoch_of(record) == pytest.approx(1.0)
+    assert (found.solve_s, found.trial_solve_s) == pytest.approx((2.0, 10.0))
+
+
 @pytest.mark.parametrize(("data", "growth"), [("train", 1.0), ("train+validation", GROWTH)])
 def test_time_for_weights_that_are_solved_is_reserved(tmp_path, data, growth):
     found = Estimates(run_of(tmp_path, budget=100.0, refit={"data": data}).config)
@@ -121,13 +136,13 @@ def test_time_for_weights_that_are_solved_is_reserved(tmp_path, data, growth):
 def test_a_network_that_is_only_solved_is_refitted_where_its_solution_fits(tmp_path):
     found = Estimates(run_of(tmp_path, budget=100.0, training={"epochs": 4}, refit={"data": "train"}).config)
     record = record_of(1, 30.0, number=3)
-    found.ended(3, SimpleNamespace(seconds=5.0, only_solved=True, solved_s=15.0), 1)
+    found.ended(3, SimpleNamespace(seconds=5.0, only_solved=True, solved_s=15.0, folds=None), 1)
     found.learn([record])
     assert found.refit() == pytest.approx(MARGIN * 20.0 + START_S, abs=0.1)
     assert found.fitting_epochs(record, START_S + MARGIN * 20.0 + 1.0) >= found.least_epochs
     assert found.fitting_epochs(record, START_S + MARGIN * 20.0 - 1.0) == 0
     # One that had time for one epoch only learned in it.
-    found.ended(3, SimpleNamespace(seconds=5.0, only_solved=False, solved_s=15.0), 1)
+    found.ended(3, SimpleNamespace(seconds=5.0, only_solved=False, solved_s=15.0, folds=None), 1)
     assert (found.trained_s[3], found.solved_s[3], found.trial_solve_s) == (5.0, 15.0, 15.0)
     found.export_s = 10.0
     assert found.export() == pytest.approx(MARGIN * TESTED * 10.0 + 1.0)

@@ -44,6 +44,7 @@ def test_a_training_that_is_killed_in_its_second_fold_leaves_the_result_of_the_f
         train.run(request, Worker("cpu", 1, None, report))
     found, folder = read_record(RunFolder(tmp_path)), RunFolder(tmp_path)
     assert (found.fold, found.folds, found.epochs_run) == (0, 1, 1 if all_folds else 2)
+    assert found.all_epochs == found.epochs_run
     assert found.metrics["accuracy"] == max(metrics["accuracy"] for metrics in reported)
     assert found.standard_errors == {}
     assert folder.weights.is_file()
