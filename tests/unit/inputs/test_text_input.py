@@ -315,11 +315,12 @@ def test_words_of_training_texts_are_split_once(monkeypatch):
 def test_words_of_jieba_are_not_those_between_spaces():
     """A network that takes n-grams of characters alone never asks for the words that were counted for tokens."""
     pytest.importorskip("jieba")
-    other = fitted(CHINESE, ngrams="characters", tokens="words", words="spaces")
-    expected = fitted(CHINESE, ngrams="characters", tokens="words", words="spaces").encode(np.array(CHINESE, object))
-    fitted(CHINESE, ngrams="characters", tokens="words", words="jieba").only(["ngrams", "ngram_weights"])
+    options = {"ngrams": "characters", "tokens": "words"}
+    first, second = (fitted(CHINESE, **options, words="spaces") for _ in range(2))
+    expected = first.encode(np.array(CHINESE, object))
+    fitted(CHINESE, **options, words="jieba").only(["ngrams", "ngram_weights"])
     assert cleaning.TRAINING_WORDS.held
-    found = other.encode(np.array(CHINESE, object))
+    found = second.encode(np.array(CHINESE, object))
     assert found["tokens"].values.tolist() == expected["tokens"].values.tolist()
 
 
