@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddle_automl.core.errors import DataError
 from paddle_automl.core.locking import LOCK
 from paddle_automl.core.paths import readable
+
+log = logging.getLogger(__name__)
 
 _IGNORED_FOLDERS = frozenset({"__macosx", "__pycache__", "@eadir", "$recycle.bin"})
 _IGNORED_FILES = frozenset({"thumbs.db", "desktop.ini"})
@@ -97,6 +101,23 @@ def look_into(folder: Path, files: ItemFiles) -> Found:
                 found.others[os.path.splitext(name)[1].lower() or "no suffix"] += 1
     found.items.sort(key=_order)
     return found
+
+
+def items_below(folder: Path, files: ItemFiles) -> list[Path]:
+    """Return all items below a folder that a command line names, sorted; see `look_into`.
+
+    What is left out is logged. Raises DataError where there are none.
+    """
+    found, where = look_into(folder, files), readable(folder)
+    if not found.items:
+        looked = f"; looked for {files.suffixes}" if files.suffixes else ""
+        other = f"; it has other files: {counted(found.others)}" if found.others else ""
+        raise DataError(f"{where}: has no {files.word} in it or below{looked}{other}")
+    if found.others:
+        log.warning("%s: left out, because they are not %s: %s", where, files.word, counted(found.others))
+    for result in found.results:
+        log.warning("%s: left out, because %s", readable(result), why_left_out(result))
+    return found.items
 
 
 def counted(others: Mapping[str, int]) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, read_lines, readable
-from paddle_automl.inputs.folders import Found, ItemFiles, counted, look_into, why_left_out
+from paddle_automl.inputs.folders import ItemFiles, items_below, look_into
 from paddle_automl.inputs.image.formats import image_suffixes
-
-log = logging.getLogger(__name__)
 
 SUFFIXES = ".jpg .png .gif .bmp .tif .webp .avif .jp2 .tga .ppm and others"
 """The best known of `image_suffixes`, for messages."""
@@ -44,7 +41,7 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     for path in paths:
         place = located(path)
         if os.path.isdir(place):
-            files += _of_folder(place)
+            files += items_below(place, IMAGES)
         elif place.suffix.lower() == ".txt" and os.path.exists(place):
             files += _of_list(place)
         else:
@@ -52,22 +49,6 @@ def expand(paths: Iterable[str | Path]) -> list[Path]:
     if not files:
         raise DataError("no images given; name image files, folders of images, or .txt lists of paths")
     return files
-
-
-def _of_folder(folder: Path) -> list[Path]:
-    found = look_into(folder, IMAGES)
-    if not found.items:
-        other = f"; it has other files: {counted(found.others)}" if found.others else ""
-        raise DataError(f"{readable(folder)}: has no image files in it or below; looked for {SUFFIXES}{other}")
-    _say_left_out(folder, found)
-    return found.items
-
-
-def _say_left_out(folder: Path, found: Found) -> None:
-    if found.others:
-        log.warning("%s: left out, because they are not images: %s", readable(folder), counted(found.others))
-    for result in found.results:
-        log.warning("%s: left out, because %s", readable(result), why_left_out(result))
 
 
 def _of_list(file: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import open_regular
 from paddle_automl.core.paths import located, readable
 from paddle_automl.inputs.base import Reader
-from paddle_automl.inputs.folders import ItemFiles
+from paddle_automl.inputs.folders import ItemFiles, items_below
 from paddle_automl.inputs.text.decoding import decoded, mended
 
 LARGEST = 64 << 20
@@ -74,8 +74,8 @@ def read_file(path: Path) -> str:
 def find_texts(paths: Iterable[str | Path]) -> list[Any]:
     """Return the texts that words of a command line are, and the files that they name.
 
-    A word that names a file stands for the text in it, a folder for the .txt files below it; every other word is a
-    text itself. Raises DataError if nothing is given.
+    A word that names a file stands for the text in it, a folder for the .txt files below it, as in a data set;
+    every other word is a text itself. Raises DataError if nothing is given, and for a folder without such files.
     """
     found: list[Any] = []
     for word in paths:
@@ -83,10 +83,7 @@ def find_texts(paths: Iterable[str | Path]) -> list[Any]:
         if path is None:
             found.append(str(word))
         elif path.is_dir():
-            files = sorted(file for file in path.rglob(f"*{SUFFIX}") if file.is_file())
-            if not files:
-                raise DataError(f"{readable(path)}: has no {SUFFIX} files in it or below")
-            found += files
+            found += items_below(path, TEXTS)
         else:
             found.append(path)
     if not found:

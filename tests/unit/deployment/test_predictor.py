@@ -77,7 +77,7 @@ def test_files_keep_their_order_and_errors_their_row(bundle, net, data, tmp_path
     failed = results[2:6]
     assert all(item.error and item.label is None and item.probabilities is None for item in failed)
     assert "nowhere.png: the file does not exist" in failed[1].error
-    assert "bare: has no image files in it or below" in failed[3].error
+    assert "bare: has no images in it or below" in failed[3].error
     good = results[:2] + results[6:]
     assert [item.error for item in good] == [None] * 9
     rows = np.array([[item.probabilities[name] for name in NAMES] for item in good])

@@ -1,9 +1,10 @@
-"""Which image files the words of a command line stand for."""
+"""Which files the words of a command line stand for."""
 
 import pytest
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.inputs.image.files import expand
+from paddle_automl.inputs.text.files import find_texts
 
 
 @pytest.fixture
@@ -52,9 +53,22 @@ def test_nothing_to_predict(tmp_path):
     with pytest.raises(DataError, match="no images given"):
         expand([])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty: has no image files in it or below; looked for .*\.jpg"):
+    with pytest.raises(DataError, match=r"empty: has no images in it or below; looked for .*\.jpg"):
         expand([tmp_path / "empty"])
     (tmp_path / "list.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(DataError, match=r"list\.txt: is an empty list"):
         expand([tmp_path / "list.txt"])
     assert expand([tmp_path / "nowhere.txt"]) == [tmp_path / "nowhere.txt"]
+
+
+def test_a_folder_of_texts_is_searched_by_the_rules_of_data_sets(tmp_path, caplog):
+    hidden, result = (".e.txt", ".cache/f.txt"), ("run/study.db", "run/g.txt")
+    for name in ("b.TXT", "a.txt", "sub/c.txt", "notes.md", *hidden, *result):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("good", encoding="utf-8")
+    assert find_texts([tmp_path]) == [tmp_path / "a.txt", tmp_path / "b.TXT", tmp_path / "sub" / "c.txt"]
+    assert "left out, because they are not .txt files: 1 .md" in caplog.text
+    assert "run: left out, because it is an output of this program (it holds 'study.db')" in caplog.text
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: has no \.txt files in it or below$"):
+        find_texts([tmp_path / "empty"])
