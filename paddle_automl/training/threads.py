@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Literal
 
 from paddle_automl.models import kernels
@@ -54,26 +55,28 @@ class ThreadGuard(Callback):
 
     def __init__(self, single_s: float) -> None:
         self._limit_s = TOO_SLOW * single_s
-        self._steps, self._since = -1, 0.0
+        self._times: list[float] = []
+        """Seconds of the steps since the last judgement."""
+        self._since: float | None = None
+        """The end of the last step, or None if an evaluation followed it."""
         self._active = True
 
     def after_step(self) -> None:
-        """Compare the time of the last steps with that of one thread."""
+        """Compare the median time of the last steps with that of one thread, as single ones are late anyway."""
         if not self._active:
             return
-        self._steps += 1
         now = time.perf_counter()
-        if self._steps == 0:
-            self._since = now
-        if self._steps < CHECKED_STEPS or now - self._since < CHECKED_S:
+        if self._since is not None:
+            self._times.append(now - self._since)
+        self._since = now
+        if len(self._times) < CHECKED_STEPS or sum(self._times) < CHECKED_S:
             return
-        if (now - self._since) / self._steps > self._limit_s:
+        if median(self._times) > self._limit_s:
             logger.warning("the machine is busy: training goes on with 1 thread")
             use_threads(1)
             self._active = False
-        self._steps, self._since = 0, now
+        self._times = []
 
     def before_evaluation(self) -> None:
-        """Forget the steps so far: an evaluation follows, which takes time too."""
-        # The time until the end of the next step is left out.
-        self._steps = -1
+        """Leave out the time until the end of the next step: an evaluation follows, which takes time too."""
+        self._since = None

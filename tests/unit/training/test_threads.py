@@ -57,6 +57,16 @@ def test_one_late_step_among_tiny_ones_is_no_busy_machine(used, clock):
     assert used == [1]
 
 
+def test_a_busy_machine_is_noticed_in_short_epochs(used, clock):
+    """Ten epochs of a fifth of a second, with an evaluation after each."""
+    guard = ThreadGuard(single_s=0.005)
+    for _ in range(10):
+        steps(guard, clock, CHECKED_STEPS, 0.02)
+        guard.before_evaluation()
+        clock[0] += 1000.0
+    assert used == [1]
+
+
 def test_an_evaluation_between_steps_does_not_count(used, clock):
     guard = ThreadGuard(single_s=1.0)
     for _ in range(5):
