@@ -22,7 +22,7 @@ from paddle_automl.pipeline.jobs.bundle import BundleResult, FormatResult
 from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import best_table
 from paddle_automl.pipeline.progress.results import SearchResult
-from paddle_automl.pipeline.runs.folder import RunFolder, name_of
+from paddle_automl.pipeline.runs.folder import JOINED, RunFolder, name_of
 from paddle_automl.tasks.metrics.base import METRICS
 from paddle_automl.tasks.metrics.spelling import text_of
 
@@ -105,6 +105,8 @@ def _source_text(result: SearchResult) -> str:
         return f"the refit of trial {result.best.number}'s configuration ({result.refit.epochs_run} epochs)"
     if source.path.parent == RunFolder(result.output).fine_tuned("any").path.parent:
         return f"the network of trial {result.best.number}, fine-tuned ({result.source}): better on validation"
+    if source.path == RunFolder(result.output).in_ensemble(JOINED).path:
+        return f"an ensemble of the best trials in one network ({result.source}): better on validation"
     why = "there was no refit" if result.refit is None else "better on validation than the refit"
     return f"the weights of trial {int(source.path.name)}: {why}"
 

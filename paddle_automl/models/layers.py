@@ -45,7 +45,7 @@ class LayerFactory:
         self.norm_kind: Norm = NORMS[norm.name](norm)
         self._initializer = INITIALIZERS[initializer]()
         self._embedding = embedding or EmbeddingConfig()
-        self._blank = blank
+        self.blank = blank
 
     def with_activation(self, activation: str) -> LayerFactory:
         """Return a factory that makes the same layers with another activation."""
@@ -115,7 +115,7 @@ class LayerFactory:
         options = self._embedding
         width = options.used_width or width
         made = Embedding(len(tokens), width, dropout=dropout)
-        found = None if self._blank else options.vectors(tokens, width)
+        found = None if self.blank else options.vectors(tokens, width)
         if found is not None:
             made.begin_with(*found, frozen=options.frozen)
         return made

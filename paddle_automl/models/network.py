@@ -11,7 +11,7 @@ from paddle import Tensor, nn
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.inputs.base import Input
-from paddle_automl.models.backbones.base import BACKBONES, KEY, Backbone
+from paddle_automl.models.backbones.base import ANY, BACKBONES, KEY, Backbone
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.feature_norms import FEATURE_NORMS
 from paddle_automl.models.heads.base import HEADS
@@ -109,7 +109,7 @@ def build_network(
     options cannot work for these arrays, or if no tensor in the file of weights fits.
     """
     kind = BACKBONES[config.backbone.name]
-    if kind.takes != input.name:
+    if kind.takes not in (input.name, ANY):
         raise ConfigError(_wrong_input(config.backbone.name, kind, input))
     if kind.gives_scores:
         _check_no_head(config)

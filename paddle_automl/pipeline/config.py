@@ -70,6 +70,18 @@ class FineTuning(Section):
     difference over the same items. With 1.64 chance alone gains as much once in twenty times."""
 
 
+class Ensemble(Section):
+    """An ensemble of the best trials in one network, kept only where validation gains."""
+
+    size: int = Field(3, ge=2)
+    """Most members, the winner included. Answers take as many times as long, and the network as much space."""
+    candidates: int = Field(10, ge=2)
+    """Number of best trials from which the members are chosen; the weights of so many trials are kept."""
+    standard_errors: float = Field(1.64, ge=0)
+    """The ensemble is kept if it gains anything over the winner on validation, and at least so many standard errors
+    of the difference over the same items. With 1.64 chance alone gains as much once in twenty times."""
+
+
 class RunConfig(Section):
     """A whole configuration: without `search.space` it describes one training run, with it a search."""
 
@@ -110,6 +122,9 @@ class RunConfig(Section):
     """The refit of the winner."""
     fine_tuning: FineTuning = FineTuning()
     """Fine-tuning of the winner's whole network, kept only where validation gains."""
+    ensemble: Ensemble | None = None
+    """An ensemble of the best trials in one network, kept only where validation gains; without this section there is
+    none, an empty one, {}, has the defaults."""
     compression: CompressionConfig = CompressionConfig()
     """The chain of compression, after a search or in each of its trials; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()
@@ -161,6 +176,16 @@ class RunConfig(Section):
             raise ValueError("fine_tuning.recipes: each recipe can be named once")
         if names and self.compression.in_trials:
             raise ValueError("fine_tuning.recipes: cannot be used with compression.in_trials")
+        return self
+
+    @model_validator(mode="after")
+    def _members_are_whole_networks(self) -> RunConfig:
+        if self.ensemble is not None and self.model.freeze:
+            raise ValueError(
+                "ensemble: cannot be used with model.freeze: each member would repeat the frozen backbone"
+            )
+        if self.ensemble is not None and self.compression.in_trials:
+            raise ValueError("ensemble: cannot be used with compression.in_trials; compress it afterwards")
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,8 @@ Size = tuple[int, int]
 
 KEY = "model.backbone"
 """Key of a backbone's options in a configuration."""
+ANY = "any"
+"""What a backbone takes that is made of others, whatever these take."""
 
 
 class Backbone(nn.Layer):
@@ -35,7 +37,7 @@ class Backbone(nn.Layer):
         """Options of the backbone."""
 
     takes: ClassVar[str] = ""
-    """Name of the input whose arrays it takes, such as ``image``."""
+    """Name of the input whose arrays it takes, such as ``image``; ANY for every input."""
     space: ClassVar[dict[str, Any]] = {}
     """Domains of the options, as a sub-space of `search.space`; used by `space: auto`."""
     searched: ClassVar[bool] = True

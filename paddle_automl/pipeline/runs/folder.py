@@ -21,7 +21,11 @@ SPLITS_FILE = "splits.json"
 """File with the items of the data; see `data.items.FILE`."""
 FINE_TUNED = "fine_tuned"
 """Folder of a search with the networks of its stage `fine_tune`."""
-SEARCH_ONLY = ("search", "budget", "fine_tuning", "compression", "report")
+ENSEMBLE = "ensemble"
+"""Folder of a search with the networks of its stage of this name."""
+JOINED = "joined"
+"""Name in that folder of the network of all members."""
+SEARCH_ONLY = ("search", "budget", "fine_tuning", "ensemble", "compression", "report")
 """Sections that the configuration of a single training does not have."""
 
 
@@ -169,6 +173,10 @@ class RunFolder:
         """Return the folder of the winner's network, trained further by a recipe of this name."""
         return RunFolder(self.path / FINE_TUNED / name)
 
+    def in_ensemble(self, name: str) -> RunFolder:
+        """Return the folder of the ensemble (JOINED), or of a member that was trained for it."""
+        return RunFolder(self.path / ENSEMBLE / name)
+
     def trial(self, number: int) -> RunFolder:
         """Return the folder of a trial, such as ``trials/0007``."""
         return RunFolder(self.trials / f"{number:04d}")
@@ -204,7 +212,8 @@ class RunFolder:
     def search(self) -> RunFolder | None:
         """The search that this folder of a trial or of the refit belongs to, or None."""
         above, parent = RunFolder(self.path.parent.parent), RunFolder(self.path.parent)
-        if self.path.parent in (above.trials, above.path / FINE_TUNED) and above.is_search:
+        places = (above.trials, above.path / FINE_TUNED, above.path / ENSEMBLE)
+        if self.path.parent in places and above.is_search:
             return above
         return parent if self.path == parent.refit.path and parent.is_search else None
 
@@ -263,4 +272,6 @@ def name_of(source: str) -> str:
     folder, _, name = source.partition("/")
     if folder == FINE_TUNED:
         return f"the fine-tuned network ({name})"
+    if folder == ENSEMBLE:
+        return "the ensemble"
     return f"trial {int(name)}" if name.isdigit() else "the refit"

@@ -32,7 +32,7 @@ class CheckpointKeeper(Listener):
 
     def on_end(self, record: TrialRecord) -> None:
         """Delete the weights of every ended trial that is not among the best."""
-        wanted = self.config.search.keep_checkpoints
+        wanted = self._kept
         keep = self.study.best_numbers(max(wanted, FINALISTS) if self.repeats else wanted)
         # The default may win after all, even if others look better so far.
         default = [other.number for other in self.study.records() if other.baseline]
@@ -40,8 +40,14 @@ class CheckpointKeeper(Listener):
 
     def close(self) -> None:
         """Delete weights that were kept only for the repeats."""
-        best = self.study.best_numbers(self.config.search.keep_checkpoints)
+        best = self.study.best_numbers(self._kept)
         self._delete_others({*best, *map(self.study.best_run, self.study.settled()[:1])})
+
+    @property
+    def _kept(self) -> int:
+        """Return the number of best configurations whose weights are kept."""
+        ensemble, wanted = self.config.ensemble, self.config.search.keep_checkpoints
+        return wanted if ensemble is None else max(wanted, ensemble.candidates)
 
     def _delete_others(self, keep: set[int]) -> None:
         keep = keep | self.exported()

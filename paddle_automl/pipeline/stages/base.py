@@ -53,8 +53,8 @@ class Stage(ABC):
 
     name: ClassVar[str] = ""
     place: ClassVar[int]
-    """Position among the stages: check 10, features 15, search 20, refit 30, fine_tune 35, export 40,
-    compress 50, report 90."""
+    """Position among the stages: check 10, features 15, search 20, refit 30, fine_tune 35,
+    ensemble 37, export 40, compress 50, report 90."""
     Config: ClassVar[type[PluginConfig]] = PluginConfig
 
     def wanted(self, run: Run) -> bool:

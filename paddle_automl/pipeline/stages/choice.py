@@ -13,8 +13,8 @@ from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.objective import excess_of
 from paddle_automl.search.records import TrialRecord
 
-FINE_TUNE = "fine_tune"
-"""Name of the stage whose result names the folder of the network that it keeps."""
+FINE_TUNE, ENSEMBLE = "fine_tune", "ensemble"
+"""Names of the stages whose results name the folder of the network that they keep."""
 
 
 def winner(run: Run) -> Configuration:
@@ -50,12 +50,13 @@ def source_of(run: Run, chosen: Configuration, refit: TrainResult | None) -> Run
     """Return the folder with the better weights on validation: the refit's, or a trial's.
 
     A refit on train+validation, or one after cross-validation, has no validation split in common with the trials,
-    so it is chosen. What a fine-tuning gained on validation is chosen above both. Raises SearchFailedError if all
-    are missing.
+    so it is chosen. What a fine-tuning gained on validation is chosen above both, and an ensemble above all. Raises
+    SearchFailedError if all are missing.
     """
-    tuned = run.results.get(FINE_TUNE) or {}
-    if tuned.get("kept") is not None:
-        return run.folder.inside(tuned["kept"])
+    for stage in (ENSEMBLE, FINE_TUNE):
+        better = run.results.get(stage) or {}
+        if better.get("kept") is not None:
+            return run.folder.inside(better["kept"])
     own, folder = best_run(run, chosen), run.folder.refit
     if refit is None and own is None:
         # The deadline stopped the winner's training before its record was written: the next one is taken.

@@ -17,10 +17,11 @@ from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.score import ScoreRequest
 from paddle_automl.pipeline.runs.facts import DataFacts
-from paddle_automl.pipeline.runs.folder import RunFolder, name_of
+from paddle_automl.pipeline.runs.folder import JOINED, RunFolder, name_of
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import source_of, winner
+from paddle_automl.pipeline.stages.ensemble import scores_of
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
 from paddle_automl.pipeline.stages.fine_tune import ALL_DATA, validation_of
 from paddle_automl.pipeline.stages.interim import MANIFEST, NOTE, interim_of, trial_of, write_interim
@@ -158,6 +159,8 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
         note = MEASURED_BEFORE
     elif source.path == run.folder.fine_tuned(ALL_DATA).path:
         validation, note = validation_of(run), MEASURED_BEFORE
+    elif source.path == run.folder.in_ensemble(JOINED).path:
+        validation, note = scores_of(run)
     return ExportRequest(
         deployed(run, load_config(RunConfig, source.config)),
         source.path,

@@ -33,6 +33,7 @@ class Stages(ReportSection):
         "search": ("search", "搜索"),
         "refit": ("refit", "重新训练"),
         "fine_tune": ("fine-tuning", "微调"),
+        "ensemble": ("ensemble", "集成"),
         "export": ("export", "导出"),
         "compress": ("compress", "压缩"),
         "report": ("plots", "绘图"),

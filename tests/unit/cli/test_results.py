@@ -86,7 +86,9 @@ def test_where_the_exported_weights_come_from(tmp_path):
     assert told("refit") == "the refit of trial 3's configuration (9 epochs)"
     assert told("trials/0003", refit=False) == "the weights of trial 3: there was no refit"
     assert told("fine_tuned/low_rate").startswith("the network of trial 3, fine-tuned (fine_tuned/low_rate)")
+    assert told("ensemble/joined").startswith("an ensemble of the best trials in one network (ensemble/joined)")
     late = "no time was left for the final export"
+    assert told("ensemble/joined", kept=late) == f"an earlier bundle, of the ensemble: {late}"
     assert told("trials/0001", kept=late) == f"an earlier bundle, of trial 1: {late}"
     assert told("", kept=late) == f"an earlier bundle, of a network whose weights are gone: {late}"
 

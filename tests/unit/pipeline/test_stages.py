@@ -25,13 +25,13 @@ from tests.unit.pipeline.runs import SPACE, record_of, result_of, run_of
 
 # -- deadline and estimates --------------------------------------------------------------------------------------
 def test_stages_run_in_the_order_of_their_places():
-    names = ["check", "features", "search", "refit", "fine_tune", "export", "compress", "report"]
+    names = ["check", "features", "search", "refit", "fine_tune", "ensemble", "export", "compress", "report"]
     assert [stage.name for stage in in_order()] == names
 
 
 def test_each_stage_ends_where_the_later_ones_begin(tmp_path):
     run = run_of(tmp_path, budget=200.0)
-    check, _, trials, refit, _, export, _, report = run.stages
+    check, _, trials, refit, _, _, export, _, report = run.stages
     start = run.deadline.started
     assert run.until(report) == start + 200
     assert run.until(export) == start + 200 - REPORT_S
@@ -46,9 +46,9 @@ def test_each_stage_ends_where_the_later_ones_begin(tmp_path):
 def test_a_chain_of_compression_keeps_time_back(tmp_path):
     chain = {"compression": {"steps": ["prune_filters", "quantize_post"]}}
     run = run_of(tmp_path, budget=200.0, **chain)
-    assert run.reserved(run.stages[5]) == {"compress": 50.0, "report": REPORT_S}
+    assert run.reserved(run.stages[6]) == {"compress": 50.0, "report": REPORT_S}
     chain["compression"]["in_trials"] = True
-    assert "compress" not in run_of(tmp_path, budget=200.0, **chain).reserved(run.stages[5])
+    assert "compress" not in run_of(tmp_path, budget=200.0, **chain).reserved(run.stages[6])
 
 
 def test_estimates_follow_the_slowest_of_the_leaders():
@@ -108,7 +108,7 @@ def test_a_stage_of_ones_own_takes_its_place_and_its_time(tmp_path, monkeypatch)
 
     run = run_of(tmp_path, budget=100.0)
     run.stages = sorted([*run.stages, Mail()], key=lambda stage: stage.place)
-    assert run.until(run.stages[5]) == run.deadline.started + 100 - 7 - REPORT_S
+    assert run.until(run.stages[6]) == run.deadline.started + 100 - 7 - REPORT_S
     run.stages = [Mail()]
     run.go()
     assert run.results == {"mail": "sent"}

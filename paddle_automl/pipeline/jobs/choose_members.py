@@ -1,0 +1,199 @@
+"""Which of the best trials answer better together than the winner alone, and how sure that is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from paddle_automl.core.errors import AutoMLError, DataError
+from paddle_automl.core.fitted import FittedPlugin
+from paddle_automl.core.schema import PluginConfig, Section
+from paddle_automl.core.schema import Sequence as Items
+from paddle_automl.core.seeds import generator
+from paddle_automl.data.splits import PreparedData
+from paddle_automl.pipeline.config import Ensemble
+from paddle_automl.pipeline.jobs.base import Shared, enter
+from paddle_automl.pipeline.jobs.costs import network_costs
+from paddle_automl.pipeline.jobs.gain import GainResult, paired_gains
+from paddle_automl.pipeline.joining import (
+    Opened,
+    Trained,
+    data_of,
+    joined_config,
+    joined_network,
+    opened,
+    reads_alike,
+    unfit,
+)
+from paddle_automl.pipeline.selection import Judge, honest_mean, mean_of, select
+from paddle_automl.search.constraints import Constraint
+from paddle_automl.search.executors.base import Worker
+from paddle_automl.search.objective import Objective
+from paddle_automl.tasks.base import TASKS, Task
+from paddle_automl.tasks.metrics.base import Predictions
+from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure, value_in
+from paddle_automl.training.evaluation import predict
+
+TIME_FRACTION = 0.5
+"""Fraction of the time for answers; of the candidates that are not asked by then none is a member."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChooseRequest:
+    """Choose members among `candidates`, the winner first, on the winner's validation items."""
+
+    candidates: tuple[Trained, ...]
+    options: Ensemble
+    shared: Shared
+    objectives: tuple[Objective, ...]
+    within_s: float | None = None
+
+
+class Choice(Section):
+    """The members that were chosen, and what they gain over the winner."""
+
+    members: Items[int]
+    """The numbers of their trials, the winner first; one alone: no other improves it."""
+    task: Annotated[PluginConfig, FittedPlugin(TASKS)]
+    """The task with values chosen for the members' mean answer on validation."""
+    gain: GainResult | None = None
+    """What ensembles gain on items by which their members were not chosen; None without an ensemble."""
+    kept: bool = False
+    """Whether that is enough, within all limits."""
+    beyond: str = ""
+    """The limits that the network of all members would break."""
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=True)]] = Field(default_factory=dict)
+    """Validation metrics of the members together, and the costs of their network."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Why candidates could not be members, by the number of their trial."""
+
+
+def run(request: ChooseRequest, worker: Worker) -> Choice:
+    """Choose members, and judge them."""
+    enter(worker)
+    started = time.monotonic()
+    found, data, left_out = _fitting(request.candidates, worker)
+    outputs: list[np.ndarray] = []
+    for member in found:
+        late = request.within_s is not None and time.monotonic() - started > TIME_FRACTION * request.within_s
+        if late and outputs:
+            left_out[str(member.of.number)] = "no time was left to ask it"
+            continue
+        outputs.append(_answers(member, data))
+    found = found[: len(outputs)]
+    first, options = found[0].of.config, request.options
+    metric = first.epoch_metric()
+    judge = Judge(metric, first.goal_of(metric) == "maximize", data.task)
+    for size in range(min(options.size, len(found)), 1, -1):
+        choice = _judged(request, found, outputs, data, judge, size, worker)
+        choice = choice.model_copy(update={"left_out": left_out})
+        if not choice.beyond:
+            return choice
+        logger.info("ensemble of trials %s: %s", choice.members, choice.beyond)
+    if len(found) > 1:
+        return choice
+    return Choice(members=(found[0].of.number,), task=data.task.fitted, left_out=left_out)
+
+
+def _fitting(candidates: Sequence[Trained], worker: Worker) -> tuple[list[Opened], PreparedData, dict[str, str]]:
+    """Return the networks that can be members, the data that they take, and why others cannot."""
+    found, left_out = [opened(candidates[0])], dict[str, str]()
+    for candidate in candidates[1:]:
+        try:
+            member = opened(candidate)
+        except AutoMLError as error:
+            left_out[str(candidate.number)] = str(error)
+            continue
+        reason = unfit(member, found[0])
+        if reason:
+            left_out[str(candidate.number)] = reason
+        else:
+            found.append(member)
+    data = data_of(found, worker)
+    if not reads_alike(found[0], data):
+        raise DataError(f"{found[0].of.folder}: its data have changed since its training; train it again")
+    fitting = [member for member in found if reads_alike(member, data)]
+    others = [member for member in found if member not in fitting]
+    left_out |= {
+        str(member.of.number): "it has learned another vocabulary or other statistics" for member in others
+    }
+    return fitting, data_of(fitting, worker) if others else data, left_out
+
+
+def _answers(member: Opened, data: PreparedData) -> np.ndarray:
+    """Return the outputs [N, K] of a network for the validation items."""
+    names = [spec.name for spec in member.input.specs]
+    return predict(member.alone, data.validation.with_arrays(names))
+
+
+def _judged(
+    request: ChooseRequest,
+    found: Sequence[Opened],
+    outputs: Sequence[np.ndarray],
+    data: PreparedData,
+    judge: Judge,
+    size: int,
+    worker: Worker,
+) -> Choice:
+    """Return the choice of at most `size` members."""
+    codes, seed = data.validation.codes, found[0].of.config.seed
+    chosen = select(outputs, codes, judge, size)
+    members = [found[place] for place in chosen]
+    numbers = tuple(member.of.number for member in members)
+    if len(members) < 2:
+        return Choice(members=numbers, task=data.task.fitted)
+    honest = honest_mean(outputs, codes, judge, size, generator(seed, "ensemble"))
+    gain = _gain(judge, [outputs[0], honest], codes, data.task, generator(seed, "gain"))
+    kept = gain.gain > 0 and gain.gain >= request.options.standard_errors * gain.standard_error
+    mean = mean_of(outputs, chosen)
+    task = data.task.tuned(mean, codes).calibrated(mean, codes)
+    if not kept:
+        return Choice(members=numbers, gain=gain, task=task.fitted)
+    keys = epoch_metrics(task, [judge.metric, *request.shared.objectives])
+    config = joined_config(members, found[0].of.folder)
+    costs = network_costs(joined_network(config, members, data), data, config, request.shared, worker)
+    metrics = {**measure(keys, Predictions(mean, codes, data.task.tuned(mean, codes)), costs), **costs}
+    beyond = beyond_limits(metrics, request.objectives, request.shared.constraints)
+    return Choice(members=numbers, gain=gain, kept=not beyond, beyond=beyond, task=task.fitted, metrics=metrics)
+
+
+def _gain(
+    judge: Judge, outputs: list[np.ndarray], codes: np.ndarray, task: Task, rng: np.random.Generator
+) -> GainResult:
+    """Return what the second outputs gain over the first ones."""
+    tuned = task.tuned(outputs[0], codes)
+    before, after = (
+        float(measure([judge.metric], Predictions(values, codes, tuned))[judge.metric]) for values in outputs
+    )
+    gains = paired_gains(judge.metric, outputs, codes, tuned, rng)
+    return GainResult(
+        metric=judge.metric,
+        before=before,
+        after=after,
+        gain=(after - before) if judge.maximize else (before - after),
+        standard_error=float(np.std(gains, ddof=1)),
+        items=len(codes),
+    )
+
+
+def beyond_limits(
+    metrics: dict[str, float], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> str:
+    """Return the limits that measured values break, with the values, or an empty text."""
+    found = []
+    for objective in objectives:
+        value = objective.measured(metrics)
+        if value is not None and objective.excess(value) > 0:
+            found.append(f"{objective.metric} {value:.4g} (limit {objective.limit:g})")
+    for constraint in constraints:
+        value = value_in(metrics, constraint.metric)
+        if value is not None and not constraint.holds(value):
+            found.append(f"{constraint.metric} {value:.4g} ({constraint})")
+    return ", ".join(found)

@@ -1,0 +1,57 @@
+"""The members of an ensemble as one trained network in a folder of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.files import write_json
+from paddle_automl.core.schema import PluginConfig
+from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.pipeline.jobs.base import enter
+from paddle_automl.pipeline.joining import Trained, data_of, joined_config, joined_network, opened, reads_alike
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.record import TrainResult
+from paddle_automl.search.executors.base import Worker
+
+
+@dataclass(frozen=True)
+class JoinRequest:
+    """Join `members`, the winner first, into `folder`; `task` and `metrics` are those of their choice."""
+
+    members: tuple[Trained, ...]
+    folder: Path
+    task: PluginConfig
+    metrics: dict[str, float]
+
+
+def run(request: JoinRequest, worker: Worker) -> TrainResult:
+    """Write the configuration, the weights and the record of the network of all members."""
+    enter(worker)
+    members = [opened(member) for member in request.members]
+    data = data_of(members, worker)
+    for member in members:
+        if not reads_alike(member, data):
+            raise ConfigError(f"ensemble: {member.of.folder}: has learned other statistics of the items")
+    folder = RunFolder(request.folder)
+    config = joined_config(members, folder.path)
+    model = joined_network(config, members, data)
+    first = members[0].record
+    outcome = first.model_copy(
+        update={
+            "metrics": request.metrics,
+            "standard_errors": {},
+            "seconds": round(sum(member.record.seconds for member in members), 3),
+            "solved_s": round(sum(member.record.solved_s for member in members), 3),
+            "task": request.task,
+            "input": data.input.fitted,
+            "frozen": "",
+            "folds": None,
+        }
+    )
+    folder.write_config(config, clear=True)
+    save_weights(folder.weights, model.state_dict())
+    data.input.save(folder.input(outcome.input))
+    write_json(folder.result, outcome.model_dump(mode="json"))
+    return outcome
