@@ -10,6 +10,9 @@ from paddle_automl.search.objective import Objective, costs_of, excess_of
 from paddle_automl.search.records import TrialRecord
 from paddle_automl.space import SearchSpace
 
+_Point = tuple[tuple[bool, bool, float], tuple[float, ...]]
+"""A result: beyond a limit, of a part of the folds, the excess over the limits; and its costs."""
+
 
 class Progress:
     """Counts trials, repeats, and trials since the last improvement.
@@ -19,7 +22,7 @@ class Progress:
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self._objectives = objectives
-        self._front: list[tuple[float, ...]] = []
+        self._front: list[_Point] = []
         self.counted = 0
         self.repeated = 0
         self.since = 0
@@ -42,17 +45,30 @@ class Progress:
             return
         excess = excess_of(record.values, self._objectives)
         costs = costs_of(record.values, self._objectives)
-        # Beyond a limit only a smaller excess is an improvement; within the limits the excess is 0 for all.
-        point = (excess, *(costs if excess == 0 else (0.0,) * len(costs)))
+        # In the order of `ranked_configurations`. Beyond a limit only a smaller excess is an improvement.
+        point = ((excess > 0, record.part_of_folds, excess), costs if excess == 0 else ())
         if not any(_no_worse(known, point) for known in self._front):
             self._front = [known for known in self._front if not _no_worse(point, known)] + [point]
             self.since = 0
 
 
-def _no_worse(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _no_worse(one: _Point, other: _Point) -> bool:
     if one[0] != other[0]:
         return one[0] < other[0]
-    return all(a <= b for a, b in zip(one, other, strict=True))
+    return all(a <= b for a, b in zip(one[1], other[1], strict=True))
+
+
+def best_so_far(records: Sequence[TrialRecord], objective: Objective, place: int = 0) -> list[float | None]:
+    """Return the best value up to each trial; those of a part of the folds count only while there are no others."""
+    best: tuple[bool, float, float] | None = None
+    found: list[float | None] = []
+    for record in records:
+        if record.values and record.repeat_of is None:
+            value = record.values[place]
+            key = (record.part_of_folds, objective.cost(value), value)
+            best = key if best is None else min(best, key)
+        found.append(None if best is None else best[2])
+    return found
 
 
 def common_failure(failures: Sequence[TrialRecord], space: SearchSpace, log: Path | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from paddle_automl.core.display_text import plot_text
 from paddle_automl.core.files import replacing
 from paddle_automl.search.objective import Objective
+from paddle_automl.search.progress import best_so_far
 from paddle_automl.search.records import TrialRecord
 
 _STATES = {"complete": ("o", "tab:blue"), "pruned": ("v", "tab:orange")}
@@ -19,8 +20,6 @@ _MAX_LEGEND = 8
 def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Path) -> None:
     """Draw each trial's value of the first objective and the best so far, as a PNG."""
     figure, axes = _canvas(f"Search history: {objective.metric}")
-    best: float | None = None
-    xs, ys = [], []
     for state, (marker, color) in _STATES.items():
         points = [(r.number, r.values[0]) for r in records if r.state == state and r.values and r.repeat_of is None]
         if points:
@@ -28,14 +27,8 @@ def plot_history(records: Sequence[TrialRecord], objective: Objective, file: Pat
     again = [(r.number, r.values[0]) for r in records if r.values and r.repeat_of is not None]
     if again:
         axes.scatter(*zip(*again, strict=True), marker="D", color="tab:purple", label="repeat", s=20, zorder=3)
-    for record in records:
-        if record.values and record.repeat_of is None:
-            value = record.values[0]
-            best = value if best is None else min(best, value, key=objective.cost)
-        if best is not None:
-            xs.append(record.number)
-            ys.append(best)
-    axes.step(xs, ys, where="post", color="tab:green", label="best so far")
+    best = [(r.number, y) for r, y in zip(records, best_so_far(records, objective), strict=True) if y is not None]
+    axes.step([x for x, _ in best], [y for _, y in best], where="post", color="tab:green", label="best so far")
     failed = [record.number for record in records if record.state == "failed"]
     for number in failed:
         axes.axvline(number, color="tab:red", alpha=0.3, linewidth=1)

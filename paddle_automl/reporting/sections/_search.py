@@ -5,21 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paddle_automl.search.objective import Objective
 from paddle_automl.search.records import TrialRecord
-
-
-def best_so_far(records: Sequence[TrialRecord], objective: Objective, place: int = 0) -> list[float | None]:
-    """Return the best value up to each trial; those of a part of the folds count only while there are no others."""
-    best: tuple[bool, float, float] | None = None
-    found: list[float | None] = []
-    for record in records:
-        if record.values and record.repeat_of is None:
-            value = record.values[place]
-            key = (record.part_of_folds, objective.cost(value), value)
-            best = key if best is None else min(best, key)
-        found.append(None if best is None else best[2])
-    return found
 
 
 def window(values: Sequence[float], goal: str) -> tuple[float, float] | None:

@@ -10,8 +10,9 @@ from paddle_automl.reporting.blocks import Block, Chart, Paragraph
 from paddle_automl.reporting.charts import BLUE, GREEN, GREY, Drawing, label
 from paddle_automl.reporting.material import Material
 from paddle_automl.reporting.random_search import FEWEST, expectation_of
-from paddle_automl.reporting.sections._search import best_so_far, limit_axis
+from paddle_automl.reporting.sections._search import limit_axis
 from paddle_automl.reporting.words import Texts, Words, score
+from paddle_automl.search.progress import best_so_far
 
 DESPITE = 0.0
 """Explained variance below which the model of the trials says nothing."""

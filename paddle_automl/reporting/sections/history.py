@@ -11,8 +11,9 @@ from paddle_automl.reporting.blocks import Block, Cell, Chart, Grid, Paragraph
 from paddle_automl.reporting.charts import BLUE, GREEN, GREY, ORANGE, RED, Drawing, label
 from paddle_automl.reporting.choices import describe_params
 from paddle_automl.reporting.material import Material
-from paddle_automl.reporting.sections._search import best_so_far, column, limit_axis, trial_of
+from paddle_automl.reporting.sections._search import column, limit_axis, trial_of
 from paddle_automl.reporting.words import Texts, Words, figure
+from paddle_automl.search.progress import best_so_far
 
 MOST_ROWS = 500
 STATES = {"complete": ("o", BLUE), "pruned": ("v", GREY), "repeat": ("D", ORANGE)}

@@ -3,10 +3,10 @@
 from functools import partial
 
 from paddle_automl.pipeline.progress.display import outcome_text
-from paddle_automl.reporting.sections._search import best_so_far
 from paddle_automl.search.configurations import final_choice, settled_configurations
 from paddle_automl.search.learning.encoding import Encoding
 from paddle_automl.search.limits import SearchLimits
+from paddle_automl.search.progress import Progress, best_so_far
 from paddle_automl.search.records import NO_TIME
 from paddle_automl.search.study import Study
 from tests.unit.search.helpers import ACCURACY, SMALL, TWO, open_study, scheduler, script, search
@@ -43,6 +43,11 @@ def test_a_trial_of_one_fold_neither_wins_nor_leads_while_there_is_one_of_all(tm
         assert study.finalists(2) == [2, 1]
         assert final_choice(study.settled(), ACCURACY) is None
         assert best_so_far(records, ACCURACY[0]) == [0.9, 0.7, 0.8]
+        progress, since = Progress(ACCURACY), []
+        for record in [*records, records[0]]:
+            progress.add(record)
+            since.append(progress.since)
+        assert since == [0, 0, 0, 1], "search.stop_after counts trials without improvement"
         assert outcome_text(records[0], ACCURACY).startswith(
             "pruned: accuracy 0.9 after 1 epochs, 1 of 5 folds, in"
         )
