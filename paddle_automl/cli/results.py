@@ -85,8 +85,8 @@ def _print_gain(console: Console, result: SearchResult) -> None:
         if choice.observed is choice.winner:
             text += "it was also the best single observation"
         else:
-            first = (choice.observed.first.values or (0.0,))[0]
-            text += f"the best single observation, trial {choice.observed.first.number} with {first:.4g}, "
+            number, value = choice.observed.first.number, choice.observed_value
+            text += f"the best single observation, trial {number} with {value:.4g}, "
             text += f"has a mean of {choice.observed_mean:.4g}: gain {choice.gain:.4g}"
         console.print(Text(shown(text)))
     own = next((item for item in result.configurations if item.first.baseline), None)

@@ -54,8 +54,8 @@ class FinalChoice:
     """What the repeats show about the winner, in the first objective.
 
     `mean`, `lowest` and `highest` are those of its runs. `observed` is the configuration with the best first run,
-    which would have won without repeats, `observed_mean` the mean of its runs, and `gain` the difference by which
-    the winner's mean is better.
+    which would have won without repeats, `observed_value` the value of that run, `observed_mean` the mean of its
+    runs, and `gain` the difference by which the winner's mean is better.
     """
 
     winner: Configuration
@@ -64,6 +64,7 @@ class FinalChoice:
     lowest: float
     highest: float
     observed: Configuration
+    observed_value: float
     observed_mean: float
     gain: float
 
@@ -76,12 +77,15 @@ def final_choice(found: Sequence[Configuration], objectives: Sequence[Objective]
     winner, objective = allowed[0], objectives[0]
     observed = min(_may_win(allowed), key=lambda item: _by_first_run(item, objectives))
     gain = objective.cost(observed.values[0]) - objective.cost(winner.values[0])
+    first = observed.runs[0].values
+    assert first is not None, "a configuration has the runs with values"
     return FinalChoice(
         winner,
         objective.metric,
         winner.values[0],
         *winner.spread,
         observed,
+        first[0],
         observed.values[0],
         gain,
     )

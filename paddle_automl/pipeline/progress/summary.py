@@ -70,7 +70,7 @@ def _choice(choice: FinalChoice) -> dict[str, Any]:
         "highest": choice.highest,
         "best_observation": {
             "trial": choice.observed.first.number,
-            "observed": (choice.observed.first.values or (None,))[0],
+            "observed": choice.observed_value,
             "mean": choice.observed_mean,
             "runs": len(choice.observed.runs),
         },

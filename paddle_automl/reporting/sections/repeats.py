@@ -77,7 +77,7 @@ class Repeats(ReportSection):
             "runs": len(choice.winner.runs),
             "observed": {
                 "number": choice.observed.first.number,
-                "value": (choice.observed.first.values or (None,))[0],
+                "value": choice.observed_value,
                 "mean": choice.observed_mean,
             },
             "configurations": rows,

@@ -9,7 +9,7 @@ from paddle_automl.search.configurations import final_choice, ranked_configurati
 from paddle_automl.search.learning.final_choice import repeats, repeats_after
 from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
-from paddle_automl.search.records import History
+from paddle_automl.search.records import History, TrialRecord
 from tests.unit.search.helpers import (
     ACCURACY,
     SMALL,
@@ -55,7 +55,7 @@ def test_the_last_trials_repeat_the_best_and_the_mean_decides(tmp_path):
     assert [item.first.number for item in found] == [3, 4, 1, 6, 5, 2, 0]
     assert found[2].values == (pytest.approx(fmean([0.9, 0.6, 0.6])),)
     choice = final_choice(found, ACCURACY)
-    assert (choice.winner.first.number, choice.observed.first.number) == (3, 1)
+    assert (choice.winner.first.number, choice.observed.first.number, choice.observed_value) == (3, 1, 0.9)
     assert choice.mean == pytest.approx(0.795)
     assert choice.gain == pytest.approx(0.795 - 0.7)
     assert (choice.lowest, choice.highest) == (0.79, 0.8)
@@ -284,6 +284,21 @@ def test_controllers_see_each_run_and_propose_the_same_after_repeats(tmp_path):
     assert repeated == plain
     assert costs.count((-0.5, 3.0)) == 6
     assert costs.count((-0.3, 3.0)) == 1
+
+
+def test_the_best_single_observation_is_a_run_that_counts():
+    """Trial 0 was cut; once it has whole repeats, it is none of the runs that are compared."""
+
+    def record(number, accuracy, state="complete", **facts):
+        return TrialRecord(number, {"a": number}, state, {"accuracy": accuracy}, (accuracy,), **facts)
+
+    again = [(0, 0.85), (1, 0.79), (0, 0.6)]
+    repeats = [record(2 + place, value, repeat_of=first, repeat=1) for place, (first, value) in enumerate(again)]
+    found = ranked_configurations([record(0, 0.95, "pruned"), record(1, 0.8), *repeats], ACCURACY)
+    choice = final_choice(found, ACCURACY)
+    assert (choice.winner.first.number, choice.observed.first.number) == (1, 0)
+    assert choice.observed_value == 0.85
+    assert choice.observed_mean == pytest.approx(0.725)
 
 
 def test_copies_take_no_part(tmp_path):
