@@ -10,9 +10,10 @@ from paddle import Tensor, nn
 from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models.kernels.convolution import Geometry, convolution
 from paddle_automl.models.kernels.layers.fast import attempt, numbers, padding_pairs
-from paddle_automl.models.kernels.memory import channels_last, known, logical
+from paddle_automl.models.kernels.memory import known
 from paddle_automl.models.kernels.mode import active
-from paddle_automl.paddle_compat.slim.quantization import QuantedConv2D, options_of
+from paddle_automl.models.kernels.rounding import round_to
+from paddle_automl.paddle_compat.slim.quantization import QuantedConv2D, options_of, steps_of
 
 AXES = 2
 M = TypeVar("M", bound=nn.Layer)
@@ -35,9 +36,8 @@ class Int8Conv2D(QuantedConv2D):  # type: ignore[misc, unused-ignore]
         geometry = Geometry(numbers(options.stride, AXES), pairs, numbers(options.dilation, AXES))
         if same:
             geometry = geometry.same(x.shape[2:], self.weight.shape[2:])
-        # One scale for the whole map, so that the order of its axes does not matter.
-        rounded = logical(self.activation_quanter(channels_last(x, dtype)))
-        return convolution(rounded, self.weight_quanter(self.weight), self.bias, geometry, dtype)
+        weight = self.weight_quanter(self.weight)
+        return convolution(rounded(self.activation_quanter, x), weight, self.bias, geometry, dtype)
 
 
 def with_fast_layers(converted: M) -> M:
@@ -54,8 +54,8 @@ def seen(x: Tensor) -> Tensor:
     return x if memory is None else memory
 
 
-def pointwise(layer: nn.Layer, x: Tensor) -> Tensor:
-    """Return the result of a layer that treats all values of `x` alike, in the memory order of `x`."""
-    memory = seen(x)
-    y: Tensor = layer(memory)
-    return y if memory is x else logical(y)
+def rounded(layer: nn.Layer, x: Tensor) -> Tensor:
+    """Return the result of a layer that rounds all values of `x` alike, or leaves them as they are."""
+    steps = None if active() is None else steps_of(layer)
+    y = None if steps is None else attempt("activation", x, lambda dtype: round_to(x, *steps, dtype))
+    return layer(x) if y is None else y

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from paddle import Tensor, nn
 
 from paddle_automl.compression.copying import copy_of
-from paddle_automl.compression.int8_kernels import pointwise
+from paddle_automl.compression.int8_kernels import rounded
 from paddle_automl.compression.maps import hooked, run_on_zeros
 from paddle_automl.core.errors import ConfigError, UnsupportedError, did_you_mean
 from paddle_automl.inputs.base import TensorSpec
@@ -35,7 +35,7 @@ class Observed(nn.Layer):
 
     def forward(self, x):  # type: ignore[no-untyped-def]
         """Map the layer's input to its output."""
-        return pointwise(self.output, self.layer(x))
+        return rounded(self.output, self.layer(x))
 
 
 def ready_for_int8(model: Network, specs: Sequence[TensorSpec]) -> tuple[Network, dict[str, str]]:

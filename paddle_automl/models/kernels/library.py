@@ -33,11 +33,12 @@ BF16, F32, U8 = 2, 3, 6
 FORWARD_TRAINING, FORWARD_INFERENCE, BACKWARD = 64, 96, 128
 # dnnl_alg_kind_t, by the names that dnnl_alg_kind2str gives them
 ALGORITHMS = {
-    "convolution_direct": 1, "eltwise_relu": 32, "eltwise_tanh": 33, "eltwise_elu": 34,
+    "convolution_direct": 1, "eltwise_relu": 32, "eltwise_tanh": 33, "eltwise_elu": 34, "eltwise_linear": 38,
     "eltwise_hardsigmoid": 40, "eltwise_logistic": 41, "eltwise_gelu_tanh": 43, "eltwise_swish": 44,
-    "eltwise_gelu_erf": 49, "eltwise_mish": 51, "eltwise_hardswish": 52, "eltwise_relu_use_dst_for_bwd": 256,
-    "eltwise_clip_v2_use_dst_for_bwd": 262, "pooling_max": 511, "pooling_avg_include_padding": 767,
-    "pooling_avg_exclude_padding": 1023, "binary_add": 131056,
+    "eltwise_clip": 46, "eltwise_gelu_erf": 49, "eltwise_round": 50, "eltwise_mish": 51, "eltwise_hardswish": 52,
+    "eltwise_relu_use_dst_for_bwd": 256, "eltwise_clip_v2_use_dst_for_bwd": 262, "pooling_max": 511,
+    "pooling_avg_include_padding": 767, "pooling_avg_exclude_padding": 1023, "binary_add": 131056,
+    "binary_mul": 131057,
 }  # fmt: skip
 # dnnl_normalization_flags_t
 USE_GLOBAL_STATISTICS, USE_SCALE, USE_SHIFT, FUSE_RELU = 1, 2, 4, 8

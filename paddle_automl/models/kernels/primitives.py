@@ -155,15 +155,31 @@ def weighted_sum(layout: Layout, scales: Sequence[float]) -> Primitive:
 
 def add_relu(layout: Layout) -> Primitive:
     """Return a primitive for max(0, a + b); arguments: a, b, target."""
+    return _binary("binary_add", layout, layout, [("eltwise_relu", 0.0, 0.0)])
+
+
+def rounding(layout: Layout, one: Layout, step: float, least: float, most: float) -> Primitive:
+    """Return a primitive for `step` times the whole number next to a b, from `least` to `most`.
+
+    Arguments: a, one number b, target.
+    """
+    then = [("eltwise_round", 0.0, 0.0), ("eltwise_clip", least, most), ("eltwise_linear", step, 0.0)]
+    return _binary("binary_mul", layout, one, then)
+
+
+def _binary(algorithm: str, layout: Layout, second: Layout, then: Sequence[tuple[str, float, float]]) -> Primitive:
+    """Return a primitive that combines two arrays and applies functions with two parameters each to the result."""
     lib = library()
     attributes = lib.create("primitive_attr_create")
     operations = lib.create("post_ops_create")
-    lib.check(lib.dll.dnnl_post_ops_append_eltwise(operations, ALGORITHMS["eltwise_relu"], 0.0, 0.0), "post_ops")
-    lib.check(lib.dll.dnnl_primitive_attr_set_post_ops(attributes, operations), "attributes")
     try:
-        algorithm = ALGORITHMS["binary_add"]
-        description = Description("binary", lib.engine, algorithm, layout, layout, layout, attributes)
-        return Primitive(description, src0=layout, src1=layout, dst=layout)
+        for name, alpha, beta in then:
+            status = lib.dll.dnnl_post_ops_append_eltwise(operations, ALGORITHMS[name], alpha, beta)
+            lib.check(status, "post_ops")
+        lib.check(lib.dll.dnnl_primitive_attr_set_post_ops(attributes, operations), "attributes")
+        number = ALGORITHMS[algorithm]
+        description = Description("binary", lib.engine, number, layout, second, layout, attributes)
+        return Primitive(description, src0=layout, src1=second, dst=layout)
     finally:
         lib.dll.dnnl_post_ops_destroy(operations)
         lib.dll.dnnl_primitive_attr_destroy(attributes)

@@ -22,6 +22,7 @@ from paddle_automl.models.kernels.memory import channels_last, logical, plain
 from paddle_automl.models.kernels.mode import explain
 from paddle_automl.models.kernels.normalization import Statistics, batch_norm
 from paddle_automl.models.kernels.pooling import Window, pool
+from paddle_automl.models.kernels.rounding import round_to
 
 Array = np.ndarray[Any, Any]
 TOLERANCES = {paddle.float32: 1e-4, paddle.bfloat16: 3e-2}
@@ -182,6 +183,10 @@ def _activation(dtype: paddle.dtype) -> Check:
         found = elementwise.activate(xt, function, dtype)
         got = [plain(found).numpy(), *_gradients(found, dy, xt)]
         checks += list(zip((name, f"the gradient of {name}"), got, (y, dy * slope), strict=True))
+    if dtype == paddle.float32:
+        rounded = round_to(paddle.to_tensor(x, place=paddle.CPUPlace()), 0.03, -128, 127, dtype)
+        expected = np.clip(np.rint(x / np.float32(0.03)), -128, 127) * 0.03
+        checks.append(("rounding", plain(rounded).numpy(), expected))
     return checks
 
 

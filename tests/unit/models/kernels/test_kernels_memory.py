@@ -7,9 +7,11 @@ import pytest
 from paddle import nn
 from paddle.nn import functional as F
 
+from paddle_automl.core.errors import UnsupportedError
 from paddle_automl.models import kernels
 from paddle_automl.models.kernels import layers, memory
 from paddle_automl.models.kernels.mode import DTYPES
+from paddle_automl.models.kernels.rounding import round_to
 from paddle_automl.models.kernels.selftest import TESTS, passed
 
 pytestmark = helpers.needs("float32")
@@ -52,6 +54,24 @@ def test_a_chain_of_fast_layers_reorders_its_input_only(packed):
     assert packed == ["_pack"]
     assert y.is_contiguous()
     assert memory.known(y) is None
+
+
+def test_values_are_rounded_in_their_memory(packed):
+    convolution = layers.Conv2D(3, 8, 3)
+    with paddle.no_grad(), kernels.use("float32"):
+        y = convolution(paddle.to_tensor(images(2, 3, 8, 8)))
+        rounded = round_to(y, 0.01, -128, 127, paddle.float32)
+    assert memory.known(rounded) is not None
+    assert packed == ["_pack"]
+    expected = np.clip(np.rint(y.numpy() / np.float32(0.01)), -128, 127) * 0.01
+    assert np.abs(expected).max() > 1.275
+    np.testing.assert_allclose(rounded.numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "fixed"), [(paddle.bfloat16, True), (paddle.float32, False)])
+def test_values_are_rounded_in_float32_and_without_a_gradient(dtype, fixed):
+    with pytest.raises(UnsupportedError, match="only rounded"):
+        round_to(paddle.to_tensor(images(2, 3, 8, 8), stop_gradient=fixed), 0.01, -128, 127, dtype)
 
 
 @pytest.mark.parametrize("dtype", helpers.DTYPES)
