@@ -15,7 +15,7 @@ from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
 from paddle_automl.pipeline.runs.record import read_record
-from paddle_automl.pipeline.runs.sources import read_run_config
+from paddle_automl.pipeline.runs.sources import read_run_config, with_all_steps
 from paddle_automl.pipeline.runs.trials import trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.estimates import GRACE_S
@@ -207,10 +207,10 @@ class _Reserve(Listener):
 
     def _epochs(self, record: TrialRecord) -> float:
         """Return the epochs of a trial over all training items: those of a shortened one have fewer steps."""
-        trained = read_run_config(self.run.folder.trial(record.number).config).training
+        config = read_run_config(self.run.folder.trial(record.number).config)
+        trained, whole = config.training, with_all_steps(config, self.run.config).training
         epochs = trained.progressive.whole_epochs(max(record.curve, default=0))
         items = self.run.results["check"].train
-        whole = trained.model_copy(update={"steps_per_epoch": self.run.config.training.steps_per_epoch})
         return epochs * trained.steps(items) / whole.steps(items)
 
 

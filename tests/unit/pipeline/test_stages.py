@@ -94,6 +94,18 @@ def test_a_search_that_is_continued_plans_the_same_refit(tmp_path):
     assert coordinator.limits.deadline is not None
 
 
+@pytest.mark.parametrize(
+    ("space", "epochs"), [(SPACE, 4.0), ({"training.steps_per_epoch": {"choice": [4, 10]}}, 9)]
+)
+def test_epochs_of_fewer_steps_are_shorter_unless_the_trial_has_chosen_them(tmp_path, space, epochs):
+    """A refit has the steps per epoch that the trial has chosen, but not those that its time has cut."""
+    run = run_of(tmp_path, space=space, training={"epochs": 9, "batch_size": 64, "steps_per_epoch": 9})
+    run.results["check"] = SimpleNamespace(train=640)
+    short = run.config.training.model_copy(update={"steps_per_epoch": 4})
+    run.folder.trial(0).write_config(run.config.model_copy(update={"training": short}))
+    assert _Reserve(None, run, None)._epochs(record_of(9, 9.0)) == pytest.approx(epochs)
+
+
 def test_a_stage_of_ones_own_takes_its_place_and_its_time(tmp_path, monkeypatch):
     class Mail(Stage):
         """Tells somebody."""
