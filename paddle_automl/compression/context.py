@@ -58,7 +58,8 @@ class Context:
     """The metric by which a fine-tuning chooses its best epoch; None: the task's main one."""
     tune_task: bool = True
     """Whether values that a task chooses on validation, such as thresholds of labels, are chosen again for each
-    network of the chain; false if the original network was trained on the validation items."""
+    network of the chain; false if the original network was trained on the validation items, or if those of further
+    folds were used too (`Task.calibrates_on_folds`)."""
     score: Choice | None = None
     """The rejection score that was chosen for the original network."""
     device: str = "cpu"

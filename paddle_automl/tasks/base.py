@@ -103,6 +103,9 @@ class Task(ABC):
     included."""
     final_metrics: tuple[str, ...] = ()
     """Further metrics of the finished network, which `calibrated` changes."""
+    calibrates_on_folds: bool = False
+    """Whether `calibrated` is for the validation items of all folds, where there are several, with the outputs of
+    each fold's network: the items of one are few for it."""
     losses: tuple[str, ...] = ()
     """Losses that can train it; the first is the default. An instance may have fewer than its class."""
 

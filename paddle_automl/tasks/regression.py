@@ -89,7 +89,7 @@ class Regression(Task):
     def __init__(self, fitted: Any) -> None:
         super().__init__(fitted)
         if fitted.interval is not None:
-            self.losses, self.final_metrics = ("quantile",), ("coverage",)
+            self.losses, self.final_metrics, self.calibrates_on_folds = ("quantile",), ("coverage",), True
 
     @classmethod
     def can_read(cls, raw: RawTargets) -> bool:

@@ -181,6 +181,7 @@ class _Run:
             seconds=time.perf_counter() - started,
             amp=self.learner.precision.description,
             task=self._tuned_task(),
+            outputs=self.best.outputs,
         )
 
     def _tuned_task(self) -> Task:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from paddle_automl.tasks.base import Task
 
 Stopped = Literal["", "patience", "report"]
@@ -29,6 +31,9 @@ class TrainingResult:
     task: Task
     """The task, tuned on the validation outputs of the weights that were kept (see `Task.tuned`); the metrics of
     each epoch are measured with the task tuned on that epoch's outputs."""
+    outputs: np.ndarray | None = None
+    """The validation outputs of these weights, float32 ``[N, K]``, before the task is calibrated; None without
+    validation."""
     solved_s: float = 0.0
     """Seconds before that for weights that were computed from all items at once (`solving.solve`)."""
     only_solved: bool = False

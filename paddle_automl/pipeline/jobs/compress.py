@@ -20,7 +20,7 @@ from paddle_automl.pipeline.jobs.bundle import BundleResult
 from paddle_automl.pipeline.jobs.networks import context_of, trained_with_data
 from paddle_automl.pipeline.jobs.withheld import choice_of
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.search.executors.base import Worker
 
 REPORT_FILE = "compression.json"
@@ -62,6 +62,14 @@ class CompressResult(Section):
     """SHA-256 of the weights of the network before compression; empty in a record of an earlier version."""
 
 
+def _tunes(record: TrainResult) -> bool:
+    """Return whether the task of a training can be tuned again on its validation items.
+
+    Not if the network has learned from them, or if the task was calibrated on those of further folds too.
+    """
+    return record.on == "train" and not (record.fitted_task().calibrates_on_folds and (record.folds or 1) > 1)
+
+
 def run(request: CompressRequest, worker: Worker) -> CompressResult:
     """Run the chain on a trained network; write a bundle for each step that is kept, and a report."""
     from paddle_automl.compression.bundling import create_step_bundle
@@ -78,7 +86,7 @@ def run(request: CompressRequest, worker: Worker) -> CompressResult:
     rebuilt_by = with_fold(config, record.fold).as_dict()
     trials = [RunFolder(trial) for trial in request.trials]
     context = context_of(config, data, trained.network, worker, report=worker.report, trials=trials)
-    context = replace(context, tune_task=record.on == "train", score=choice_of(folder))
+    context = replace(context, tune_task=_tunes(record), score=choice_of(folder))
     result = compress(context.original, chain, context, until)
     bundles = []
     for position, step in enumerate(result.steps):

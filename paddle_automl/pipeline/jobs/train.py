@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+import numpy as np
+
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.remembering import Remembered
@@ -30,7 +32,7 @@ from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
 from paddle_automl.search.constraints import check_constraints
 from paddle_automl.search.executors.base import Worker
-from paddle_automl.tasks.base import restore
+from paddle_automl.tasks.base import Task, restore
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.loop import Keep, TrainingResult, train
 from paddle_automl.training.solving import learns
@@ -145,7 +147,7 @@ def _recorded(request: TrainRequest, all_of: Sequence[_Trained]) -> TrainResult:
         fold=0 if several else request.config.data.fold,
         folds=len(all_of) if several else None,
         all_epochs=sum(item.result.epochs_run for item in all_of) if several else None,
-        task=request.tuned or result.task.fitted,
+        task=request.tuned or _task_of(all_of).fitted,
         input=first.data.input.fitted,
         frozen=weights_key(request.config.model) if request.config.model.freeze else "",
         notes=notes(),
@@ -157,6 +159,21 @@ def _recorded(request: TrainRequest, all_of: Sequence[_Trained]) -> TrainResult:
         items.write(folder.splits)
     write_json(folder.result, outcome.model_dump(mode="json"))
     return outcome
+
+
+def _task_of(all_of: Sequence[_Trained]) -> Task:
+    """Return the task of the first network, calibrated on the validation items of all folds where it asks for that.
+
+    The outputs of each item are those of the network that has not learned from it, as in cross-conformal prediction
+    (Vovk 2015, "Cross-conformal predictors").
+    """
+    task = all_of[0].result.task
+    found = [item.result.outputs for item in all_of if item.result.outputs is not None]
+    if len(found) == 1 or len(found) < len(all_of) or not task.calibrates_on_folds:
+        return task
+    codes = [item.data.validation.codes for item in all_of]
+    tuned = all_of[0].data.task.tuned(found[0], codes[0])
+    return tuned.calibrated(np.concatenate(found), np.concatenate(codes))
 
 
 def _within_constraints(request: TrainRequest, data: PreparedData, worker: Worker) -> dict[str, float] | None:

@@ -1,10 +1,11 @@
-"""A training with cross-validation that does not come to its end."""
+"""A training with cross-validation: the task of all folds, and one that does not come to its end."""
 
+import numpy as np
 import pytest
 
 from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.jobs import train
+from paddle_automl.pipeline.jobs import compress, train
 from paddle_automl.pipeline.jobs.base import shared_of
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
@@ -48,3 +49,33 @@ def test_a_training_that_is_killed_in_its_second_fold_leaves_the_result_of_the_f
     assert found.metrics["accuracy"] == max(metrics["accuracy"] for metrics in reported)
     assert found.standard_errors == {}
     assert folder.weights.is_file()
+
+
+@pytest.mark.parametrize("task", [{"name": "regression", "interval": 0.8}, "single_label"])
+def test_intervals_are_widened_by_the_validation_items_of_all_folds(tmp_path, monkeypatch, task):
+    """Each with the outputs of the network that has not seen it; probabilities are those of the network kept."""
+    trained, made = train._train, []
+
+    def one(*args, **options):
+        made.append(trained(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(train, "enter", lambda worker: None)
+    monkeypatch.setattr(train, "_train", one)
+    sections = {**SECTIONS, "task": task, "training": {"epochs": 1, "batch_size": 100}, "output": str(tmp_path)}
+    config = validate(RunConfig, sections)
+    request = train.TrainRequest(config, tmp_path, shared_of(config))
+    found = train.run(request, Worker("cpu", 1, None, lambda *_: True))
+    own, given = made[0].result.task, made[0].data.task
+    outputs = np.concatenate([item.result.outputs for item in made])
+    codes = np.concatenate([item.data.validation.codes for item in made])
+    assert len(outputs) == len(codes) > 1000
+    if task == "single_label":
+        assert found.task == own.fitted
+    else:
+        assert found.task == given.calibrated(outputs, codes).fitted
+        assert found.task.offset != own.fitted.offset
+    # A compressed network would be calibrated on one fold alone.
+    assert compress._tunes(found) == (task == "single_label")
+    assert compress._tunes(found.model_copy(update={"folds": None}))
+    assert not compress._tunes(found.model_copy(update={"on": "train+validation"}))
