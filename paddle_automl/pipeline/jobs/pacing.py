@@ -58,7 +58,7 @@ def fitted(
     seconds = (left - (time.monotonic() - began) - request.solve_s) / request.networks
     if request.on != "train":
         # Nothing is evaluated; only at the end statistics are computed again.
-        seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0)
+        seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0, member_s=0.0)
     training = fit_epochs(config.training, pace, len(split), seconds)
     if training is not config.training:
         steps, whole = training.steps(len(split)), config.training.steps(len(split))

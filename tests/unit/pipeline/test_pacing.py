@@ -12,13 +12,12 @@ from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.training.fitting import MARGIN, Pace
 
 
-
 @pytest.fixture
 def steps_in(tmp_path, monkeypatch):
     """Return the steps of a training on 64 items that fit into a time at a pace."""
 
-    def found(data, on, pace, seconds):
-        config = validate(RunConfig, {"data": data, "training": {"epochs": 400}})
+    def found(data, on, pace, seconds, **recipe):
+        config = validate(RunConfig, {"data": data, "training": {"epochs": 400, **recipe}})
         work = SimpleNamespace(data=SimpleNamespace(train=range(64), joined=lambda: range(64)))
         monkeypatch.setattr(pacing, "learnable", lambda *_: work)
         monkeypatch.setattr(pacing, "_fastest", lambda *_: (pace, 1, []))
@@ -41,3 +40,6 @@ def test_a_training_that_evaluates_nothing_has_the_time_for_steps(steps_in):
     assert steps_in({}, "train+validation", pace, 96.0) == pytest.approx((96.0 - 8.0) / MARGIN, abs=1.1)
     evaluating = steps_in({}, "train", pace, 96.0)
     assert evaluating < 0.5 * 96.0
+    # Nor does it choose a soup.
+    soup = Pace(step_s=1.0, evaluation_s=8.0, member_s=8.0)
+    assert steps_in({}, "train+validation", soup, 96.0, soup=5) == pytest.approx((96.0 - 8.0) / MARGIN, abs=1.1)
