@@ -123,8 +123,8 @@ class RunConfig(Section):
     fine_tuning: FineTuning = FineTuning()
     """Fine-tuning of the winner's whole network, kept only where validation gains."""
     ensemble: Ensemble | None = None
-    """An ensemble of the best trials in one network, kept only where validation gains; without this section there is
-    none, an empty one, {}, has the defaults."""
+    """An ensemble of the best trials in one network, kept only where validation gains. Without this section there
+    is none; an empty one, {}, has the defaults."""
     compression: CompressionConfig = CompressionConfig()
     """The chain of compression, after a search or in each of its trials; without steps there is none."""
     deployment: DeploymentConfig = DeploymentConfig()

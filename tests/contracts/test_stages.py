@@ -16,8 +16,8 @@ from paddle_automl.testing.backbones import image_input
 from paddle_automl.testing.stages import SEARCH, StageContract, check_at_work, check_late, small_search
 
 COMPRESSED = {"compression.steps": [{"name": "quantize_post", "analysis": False}]}
-"""A chain of compression; with a frozen backbone too each stage of the package is wanted, but not that of ensembles,
-whose members are whole networks."""
+"""A chain of compression; with a frozen backbone too each stage of the package is wanted, but not that of
+ensembles, whose members are whole networks."""
 
 
 @pytest.mark.parametrize("name", STAGES.names())
