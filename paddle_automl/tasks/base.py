@@ -157,6 +157,11 @@ class Task(ABC):
         return len(self.names)
 
     @property
+    def levels(self) -> tuple[float, ...] | None:
+        """The quantile that each output predicts, 0.5 for a number itself; None: outputs are no quantiles."""
+        return None
+
+    @property
     @abstractmethod
     def final(self) -> Final:
         """The last step from raw outputs to outputs."""

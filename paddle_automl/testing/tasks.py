@@ -130,6 +130,7 @@ class TaskContract:
             fitted = task.fitted
             for made in (task.with_training(codes[:20]), task.tuned(random_outputs(task, len(codes)), codes)):
                 assert (made.names, made.outputs) == (task.names, task.outputs)
+            assert task.levels is None or len(task.levels) == task.outputs
             assert task.fitted == fitted
 
     def test_a_calibration_keeps_the_answers(self, plugin: type[Task]) -> None:

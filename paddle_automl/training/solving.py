@@ -61,6 +61,6 @@ def solve(model: Network, split: Split, config: TrainingConfig, seed: int) -> No
                 activation=task.final.activation,
                 weights=class_weights(config, task, split.codes),
                 seed=seed,
-                levels=getattr(task, "levels", None),
+                levels=task.levels,
             )
         )

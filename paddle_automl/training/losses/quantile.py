@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import paddle
 from paddle import Tensor
 
+from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.training.losses.base import LOSSES, Loss
 
@@ -26,7 +27,10 @@ class Quantile(Loss):
 
     def __init__(self, config: Config, **options: Any) -> None:
         super().__init__(config, **options)
-        self.levels = paddle.to_tensor(self.task.levels, dtype="float32")  # type: ignore[attr-defined]
+        levels = self.task.levels
+        if levels is None:
+            raise ConfigError(f"training.loss: quantile: the outputs of the task {self.task.name} are no quantiles")
+        self.levels = paddle.to_tensor(levels, dtype="float32")
 
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         difference = targets - outputs
