@@ -73,17 +73,6 @@ def split_indices(
     return splits
 
 
-def fold_indices(
-    rows: Rows, given: Mapping[str, np.ndarray], split: SplitConfig, *, folds: int, fold: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Return sorted indices of the splits if fold `fold` of `folds` is the validation split.
-
-    The test split is that of `split_indices`; all other items are divided into the folds, stratified.
-    """
-    splits = split_indices(rows, given, split, seed=seed, folds=folds)
-    return with_fold(splits, fold_pieces(rows, given, splits, folds=folds, seed=seed), fold)
-
-
 def with_fold(splits: Mapping[str, np.ndarray], pieces: Sequence[np.ndarray], fold: int) -> dict[str, np.ndarray]:
     """Return the splits if one of the folds is the validation split, and the others are for training."""
     train = np.sort(np.concatenate([piece for number, piece in enumerate(pieces) if number != fold]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.paths import located, read_lines, readable
-from paddle_automl.inputs.folders import ItemFiles, items_below, look_into
+from paddle_automl.inputs.folders import ItemFiles, items_below
 from paddle_automl.inputs.image.formats import image_suffixes
 
 SUFFIXES = ".jpg .png .gif .bmp .tif .webp .avif .jp2 .tga .ppm and others"
@@ -22,11 +22,6 @@ def is_image_name(path: str | Path) -> bool:
 
 
 IMAGES = ItemFiles("images", is_image_name, SUFFIXES)
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Return all image files below `folder`, at any depth, sorted; see `look_into`."""
-    return look_into(folder, IMAGES).items
 
 
 def expand(paths: Iterable[str | Path]) -> list[Path]:

@@ -25,8 +25,6 @@ _OBSERVERS: dict[str, str] = {
     "mse": "MSEObserver",
     "emd": "EMDObserver",
 }
-QUANTIZED_KINDS = (nn.Conv2D, nn.Linear)
-"""Layers with 8-bit kernels, by their exact class: Paddle ignores subclasses."""
 _MOVING_RATE = 0.9
 
 

@@ -203,16 +203,6 @@ def value_in(values: Mapping[str, float], key: str) -> float | None:
     return float(sum(term.weight * values[term.key] for term in terms))
 
 
-def with_sums(values: Mapping[str, float], keys: Iterable[str]) -> dict[str, float]:
-    """Return `values` together with the sums among `keys` whose terms are all in `values`."""
-    found = dict(values)
-    for key in keys:
-        value = value_in(values, key)
-        if value is not None:
-            found.setdefault(key, value)
-    return found
-
-
 # -- checking ------------------------------------------------------------------------------------------------------
 def check_metrics(keys: Iterable[str], task: Task, where: str = "search.objectives") -> None:
     """Raise ConfigError for metrics that a task does not have, or whose options do not fit it."""

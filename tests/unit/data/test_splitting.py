@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from paddle_automl.core.errors import DataError
 from paddle_automl.data.config import SplitConfig
 from paddle_automl.data.groups import numbered
-from paddle_automl.data.splitting import Rows, fold_indices, joined, split_indices
+from paddle_automl.data.splitting import Rows, fold_pieces, joined, split_indices, with_fold
 from paddle_automl.data.stratify import iterative
 from paddle_automl.tasks.base import Strata
 
@@ -46,6 +46,12 @@ def rows_of(labels, names="abc", *, copies=None, groups=None, usable=None, every
         group_names=group_names,
         word="image",
     )
+
+
+def fold_indices(rows, given, split, *, folds, fold, seed):
+    """Return the splits where fold `fold` of `folds` is the validation split."""
+    splits = split_indices(rows, given, split, seed=seed, folds=folds)
+    return with_fold(splits, fold_pieces(rows, given, splits, folds=folds, seed=seed), fold)
 
 
 class TestClasses:

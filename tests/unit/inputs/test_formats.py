@@ -15,7 +15,7 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.inputs.folders import look_into
 from paddle_automl.inputs.image import decoding, modes
 from paddle_automl.inputs.image.decoding import Decoder, look_at
-from paddle_automl.inputs.image.files import IMAGES, find_images, is_image_name
+from paddle_automl.inputs.image.files import IMAGES, is_image_name
 from paddle_automl.inputs.image.formats import formats_of, image_suffixes, without_texts
 from tests.unit.data import pictures
 
@@ -267,4 +267,4 @@ class TestFolders:
         assert len(found.items) == 20
         assert found.others == {".heic": 1, "no suffix": 1}
         assert found.results == [flowers / "out" / "run"]
-        assert find_images(flowers / "out" / "run") == [flowers / "out" / "run" / "x.png"]
+        assert look_into(flowers / "out" / "run", IMAGES).items == [flowers / "out" / "run" / "x.png"]
