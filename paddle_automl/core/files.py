@@ -193,6 +193,15 @@ def make_output_folder(path: str | Path) -> Path:
     return folder
 
 
+def sha256_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal; raises OSError."""
+    found = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
 def digest(value: Any) -> str:
     """Return a short hash of a JSON-like value."""
     text = json.dumps(value, sort_keys=True, default=str)

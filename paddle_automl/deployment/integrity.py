@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import BundleError, ConfigError
+from paddle_automl.core.files import sha256_of
 from paddle_automl.core.loading import validate
 from paddle_automl.core.paths import located, readable
 from paddle_automl.core.plugins import load_plugins, plugins_of
@@ -143,11 +144,7 @@ def network_mb(sizes: Mapping[str, int]) -> float:
 
 def file_record(path: Path) -> FileRecord:
     """Return the size and the hash of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return FileRecord(bytes=path.stat().st_size, sha256=digest.hexdigest())
+    return FileRecord(bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def check_file(root: Path, name: str, record: FileRecord) -> None:

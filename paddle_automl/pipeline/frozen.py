@@ -21,7 +21,7 @@ import paddle
 from filelock import FileLock
 
 from paddle_automl.core.errors import ConfigError, DataError, OutputError
-from paddle_automl.core.files import open_regular, reason_of, replacing, write_json
+from paddle_automl.core.files import reason_of, replacing, sha256_of, write_json
 from paddle_automl.core.paths import located
 from paddle_automl.core.version import VERSION
 from paddle_automl.data.items import NOWHERE, UNREADABLE
@@ -83,8 +83,7 @@ def weights_key(config: ModelConfig) -> str:
     if run is not None:
         return weights_of_run(run)
     try:
-        with open_regular(located(str(config.pretrained))) as file:
-            return hashlib.sha256(file.read()).hexdigest()
+        return sha256_of(located(str(config.pretrained)))
     except OSError as error:
         raise ConfigError(f"{KEY}: {config.pretrained}: cannot read the weights: {reason_of(error)}") from None
 

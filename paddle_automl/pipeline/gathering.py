@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from paddle_automl.core.errors import AutoMLError, BundleError, ConfigError
-from paddle_automl.core.files import open_regular, read_json_lines
+from paddle_automl.core.files import open_regular, read_json_lines, sha256_of
 from paddle_automl.core.loading import validate
 from paddle_automl.core.locking import LOCK, holder_of
 from paddle_automl.core.moved import with_moved_keys
@@ -23,7 +23,7 @@ from paddle_automl.core.plugins import load_plugins, plugins_of
 from paddle_automl.core.runtime import processor_name, usable_cores
 from paddle_automl.core.version import VERSION
 from paddle_automl.core.yaml_io import read_yaml
-from paddle_automl.deployment.integrity import file_record, network_mb
+from paddle_automl.deployment.integrity import network_mb
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.compress import REPORT_FILE
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -196,7 +196,7 @@ def _compression(folder: RunFolder, exported: Mapping[str, Any]) -> dict[str, An
     known = exported.get("weights")
     weights = folder.inside(str(exported.get("source") or "")).weights
     if known is None and weights.is_file():
-        known = file_record(weights).sha256
+        known = sha256_of(weights)
     return found if found["weights"] == known else None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import BundleError
+from paddle_automl.core.files import sha256_of
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.pipeline.runs.folder import RunFolder
 
@@ -44,17 +44,13 @@ def finished_trials(output: RunFolder) -> dict[str, Any]:
 
 def _hashes(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _hash(path) for path in files}
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def weights_of(output: RunFolder) -> dict[str, str | None]:
     """Return the hashes of the weights of the refit and of the bundle."""
     files = {"refit": output.refit.weights, "bundle": output.bundle / "inference.pdiparams"}
-    return {name: _hash(file) if file.exists() else None for name, file in files.items()}
+    return {name: sha256_of(file) if file.exists() else None for name, file in files.items()}
 
 
 def verified(output: RunFolder) -> bool:

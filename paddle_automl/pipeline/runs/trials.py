@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.files import open_regular
+from paddle_automl.core.files import sha256_of
 from paddle_automl.core.loading import validate
 from paddle_automl.core.merging import with_overrides
 from paddle_automl.core.paths import absolute_path, located, readable
@@ -93,12 +92,12 @@ def identity(config: RunConfig) -> dict[str, Any]:
 
 
 def _contents(config: RunConfig) -> dict[str, str]:
-    """Return a hash of each file that the input or an augmentation takes: it may change under its name."""
+    """Return a hash of each file that the input, an augmentation or the network takes: its content may change."""
     contents = {}
-    for path in map(absolute_path, [*paths_in(config.data.input), *paths_in(config.data.augment)]):
+    given = (config.data.input, config.data.augment, config.model)
+    for path in map(absolute_path, paths_in(given)):
         try:
-            with open_regular(located(path)) as file:
-                contents[f"content of {path}"] = hashlib.sha256(file.read()).hexdigest()[:16]
+            contents[f"content of {path}"] = sha256_of(located(path))[:16]
         except OSError:
             contents[f"content of {path}"] = "unreadable"
     return contents

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from paddle_automl.core.errors import AutoMLError, SearchFailedError, TimeUpError
+from paddle_automl.core.files import sha256_of
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import LEAST_CLASSES
@@ -25,7 +26,7 @@ from paddle_automl.pipeline.stages.ensemble import scores_of
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
 from paddle_automl.pipeline.stages.fine_tune import ALL_DATA, validation_of
 from paddle_automl.pipeline.stages.interim import MANIFEST, NOTE, interim_of, trial_of, write_interim
-from paddle_automl.pipeline.stages.manifest import hash_of, last_result
+from paddle_automl.pipeline.stages.manifest import last_result
 from paddle_automl.pipeline.stages.refit import refit_of
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
@@ -235,7 +236,7 @@ def earlier_of(run: Run) -> Earlier | None:
         return None
     weights = run.folder.inside(source).weights
     # A trial's weights stay as they are, or are deleted; a refit is trained again.
-    if not weights.is_file() or former.get(WEIGHTS) not in (None, hash_of(weights)):
+    if not weights.is_file() or former.get(WEIGHTS) not in (None, sha256_of(weights)):
         source = ""
     return Earlier(result, source, untested=False)
 
@@ -243,7 +244,7 @@ def earlier_of(run: Run) -> Earlier | None:
 def recorded(run: Run, result: BundleResult, source: str) -> dict[str, Any]:
     """Return what the manifest records of a bundle from the weights in the folder `source`."""
     weights = run.folder.inside(source).weights
-    found = hash_of(weights) if source and weights.is_file() else None
+    found = sha256_of(weights) if source and weights.is_file() else None
     return {**result.model_dump(mode="json"), "source": source, WEIGHTS: found}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.files import digest, write_json
+from paddle_automl.core.files import digest, sha256_of, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ def run_once(
     else:
         write_json(manifest, {"stage": manifest.stem, "former": former})
     result = work()
-    files = {os.path.relpath(file, manifest.parent): hash_of(file) for file in outputs() if file.is_file()}
+    files = {os.path.relpath(file, manifest.parent): sha256_of(file) for file in outputs() if file.is_file()}
     write_json(manifest, {"stage": manifest.stem, "inputs": key, "files": files, "result": result})
     return result
 
@@ -52,21 +51,12 @@ def last_result(manifest: Path) -> Any:
     return recorded.get("result", recorded.get("former"))
 
 
-def hash_of(file: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    found = hashlib.sha256()
-    with open(file, "rb") as stream:
-        while block := stream.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
-
-
 def _unchanged(known: Any, files: Iterable[Path]) -> bool:
     """Return whether the files have the recorded content; manifests of earlier versions record none."""
     if not isinstance(known, dict):
         return True
     try:
-        now = sorted(hash_of(file) for file in files if file.is_file())
+        now = sorted(sha256_of(file) for file in files if file.is_file())
     except OSError:
         return False
     return now == sorted(map(str, known.values()))

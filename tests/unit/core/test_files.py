@@ -1,6 +1,7 @@
 """Files: devices, pipes and links are written through, regular files replaced in one step; reading never waits."""
 
 import errno
+import hashlib
 import os
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from paddle_automl.core.files import (
     open_regular,
     read_json_lines,
     replacing,
+    sha256_of,
     write_json,
     write_text,
 )
@@ -200,6 +202,7 @@ def test_only_regular_files_are_opened_for_reading(tmp_path):
             open_regular(tmp_path / name)
     with open_regular(tmp_path / "good") as file:
         assert file.read() == b"content"
+    assert sha256_of(tmp_path / "good") == hashlib.sha256(b"content").hexdigest()
 
 
 @posix

@@ -69,11 +69,12 @@ def test_all_paths_of_a_trial_are_absolute_and_known_by_content(monkeypatch, tmp
     assert needed_paths(made) == paths
     trial = trial_config(config, make_space(config), {"model.embedding.file": "f.vec"}, tmp_path)
     assert trial.model.embedding.file == str(tmp_path / "f.vec")
-    (tmp_path / "v.txt").write_text("[UNK]\na\n")
-    first = identity(config)
-    (tmp_path / "v.txt").write_text("[UNK]\nb\n")
-    second = identity(config)
-    assert {key for key in first if first[key] != second[key]} == {f"content of {tmp_path / 'v.txt'}"}
+    for name in ("v.txt", "s.txt", "e.vec"):
+        (tmp_path / name).write_text("a\n")
+        first = identity(config)
+        (tmp_path / name).write_text("b\n")
+        second = identity(config)
+        assert {key for key in first if first[key] != second[key]} == {f"content of {tmp_path / name}"}
 
 
 def test_the_first_trial_is_the_configuration_itself():
