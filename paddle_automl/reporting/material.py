@@ -49,6 +49,8 @@ class Material:
     """The metrics of the refit, one mapping per epoch."""
     further_curve: Sequence[Mapping[str, Any]] = ()
     """The same of the exported network if it is neither a trial's nor the refit's, such as a fine-tuned one."""
+    ensemble: Mapping[str, Any] = field(default_factory=dict)
+    """The record of the ensemble of the best trials."""
     curve: Sequence[Mapping[str, Any]] = ()
     """The metrics of a single training, one mapping per epoch."""
     bundle: Mapping[str, Any] | None = None

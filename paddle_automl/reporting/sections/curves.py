@@ -44,6 +44,10 @@ class Curves(ReportSection):
             "A further training of the winner was exported, such as a fine-tuning: it is better on validation.",
             "导出的是最佳配置的进一步训练（如微调）：其验证集结果更好。",
         ),
+        "ensemble": (
+            "An ensemble of several trials was exported: it is better on validation.",
+            "导出的是多个试验的集成网络：其验证集结果更好。",
+        ),
         "kept": ("The final export has not replaced an earlier bundle.", "最终导出未能替换先前的模型包。"),
         "kept_of": (
             "The final export has not replaced an earlier bundle, which was exported from {source}.",
@@ -80,6 +84,8 @@ class Curves(ReportSection):
         if content["kept"]:
             source = content["exported"]
             sentences.append(words("kept_of", source=source) if source else words("kept"))
+        elif content["exported"].startswith("ensemble/"):
+            sentences.append(words("ensemble"))
         elif content["further"]:
             sentences.append(words("further_better"))
         elif content["refit"] and content["exported"]:

@@ -147,6 +147,15 @@ def whole(study=None, names=("cat", "dog", "cow"), **changes) -> Material:
         "summary": {"seconds": 50.0, "ended": "done", "stage_seconds": {"check": 1.0, "search": 40.0}},
         "source": "trials/0003",
         "refit_curve": [{"epoch": epoch, "accuracy": 0.2 * epoch} for epoch in range(1, 5)],
+        "ensemble": {
+            "kept": None,
+            "choice": {
+                "members": [3, 1], "kept": False, "beyond": "", "left_out": {"2": "data.input.size is 8, not 9"},
+                "gain": {"metric": "accuracy", "before": 0.9, "after": 0.91, "gain": 0.01, "standard_error": 0.02,
+                         "items": 20},
+            },
+            "reason": "within the noise",
+        },
         "bundle": bundle(names),
         "bundle_mb": 0.2,
         "compression": {

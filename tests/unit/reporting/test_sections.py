@@ -211,3 +211,27 @@ def test_arrays_of_any_length_are_told_in_words():
     text = str(section.blocks(section.content(given), Words("en", COMMON, section.texts)))
     assert "'image 3 x 8 x 8'" in text
     assert "'ngrams any number'" in text
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"kept": "ensemble/joined"}, "The exported network is made of the trials 3, 1: it"),
+        ({}, "the standard error of the difference is 0.02. That is within the noise. Trial 2 could not be"),
+        ({"choice": {"members": [3]}}, "exported alone. No other of the best trials improves the winner's answers"),
+        ({"choice": None, "reason": "no time was left for it"}, "alone. The reason: no time was left for it."),
+        ({"choice": {"members": [3, 1], "beyond": "latency_ms 9"}}, "would be beyond the limits: latency_ms 9."),
+    ],
+)
+def test_an_ensemble_is_told_whether_it_was_kept_or_not(found, told):
+    material = replace(EVERYTHING, ensemble={**EVERYTHING.ensemble, **found})
+    section = SECTIONS["ensemble"]()
+    (paragraph,) = section.blocks(section.content(material), Words("en", COMMON, section.texts))
+    assert told in paragraph.text
+
+
+def test_without_an_ensemble_it_is_told_whether_one_was_asked_for():
+    with pytest.raises(Missing, match="none"):
+        content_of("ensemble", replace(EVERYTHING, ensemble={}))
+    with pytest.raises(Missing, match="unfinished"):
+        content_of("ensemble", replace(EVERYTHING, ensemble={}, config={"ensemble": {"size": 3}}))
