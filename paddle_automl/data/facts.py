@@ -55,8 +55,8 @@ def _training_items(samples: Samples, config: DataConfig) -> int:
     """Return about how many items the training split will have."""
     given = {name: len(samples.splits[name]) for name in SPLITS if name in samples.splits}
     left = given.get("train", len(samples) - sum(given.values()))
-    share = 1.0 - sum(getattr(config.split, name) for name in SPLITS[1:] if name not in given)
-    return max(1, min(round(left * share), config.items or left))
+    fraction = 1.0 - sum(getattr(config.split, name) for name in SPLITS[1:] if name not in given)
+    return max(1, min(round(left * fraction), config.items or left))
 
 
 def _folds_for(samples: Samples, split: SplitConfig) -> int | None:

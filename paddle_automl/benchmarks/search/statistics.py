@@ -77,23 +77,23 @@ def standings(controllers: Sequence[str], regrets: Array, against: str) -> list[
 
 def basis(tasks: int, seeds: int, comparisons: int) -> str:
     """Return, in words, what the intervals and tests of `standings` are over, and what they cannot show."""
+    of_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
     if tasks == 1:
-        count, what = seeds, "seeds"
-        told = (
-            f"One task only: intervals (95 %, Student's t) and p are over its {seeds} seeds, for this task alone."
-        )
+        count, what = seeds, of_seeds
+        text = f"One task only: intervals (95 %, Student's t) and p are over its {of_seeds}, for this task alone."
     else:
-        count, what = tasks, "tasks"
-        told = (
-            f"Intervals (95 %, Student's t) and p are over the {tasks} tasks, each with its mean over {seeds} "
-            "seeds; the share ahead is that of all pairs of task and seed."
+        count, what = tasks, f"{tasks} tasks"
+        text = (
+            f"Intervals (95 %, Student's t) and p are over the {what}, each with its mean over {of_seeds}; the "
+            "fraction ahead is that of all pairs of task and seed."
         )
     least = smallest_p(count) * max(comparisons, 1)
     if smallest_p(count) >= SIGNIFICANT:
-        return f"{told} {count} {what} are too few for a test, which needs at least {_fewest()}."
+        few = "is" if count == 1 else "are"
+        return f"{text} {what} {few} too few for a test, which needs at least {_fewest()}."
     if least >= SIGNIFICANT:
-        return f"{told} With {count} {what} and {comparisons} comparisons no p can be below {min(1.0, least):.2g}."
-    return told
+        return f"{text} With {what} and {comparisons} comparisons no p can be below {min(1.0, least):.2g}."
+    return text
 
 
 def smallest_p(count: int) -> float:

@@ -32,7 +32,7 @@ class TrainResult(Section):
     """With cross-validation the standard error of each mean: the deviation over the folds divided by the root of
     their number."""
     best_epoch: int
-    """The epoch whose weights were kept."""
+    """The epoch whose weights were kept; of a soup, a mean over several epochs, the best one by itself."""
     epochs_run: int
     """Epochs that were trained."""
     stopped: str = ""

@@ -75,10 +75,10 @@ class _ScheduleFree(Wrapped, AveragingOptimizer):
         self.base.step()
         weight = self.get_lr() ** 2
         self._sum += weight
-        share = weight / self._sum if self._sum else 1.0
+        fraction = weight / self._sum if self._sum else 1.0
         for last, mean, parameter in zip(self._last, self._mean, self._parameter_list, strict=True):
             paddle.assign(in_type(self.exact(parameter), last.dtype), output=last)
-            mean.add_((last - mean) * share)
+            mean.add_((last - mean) * fraction)
             between = mean + (last - mean) * (1.0 - self._config.momentum)
             paddle.assign(in_type(between, parameter.dtype), output=parameter)
 

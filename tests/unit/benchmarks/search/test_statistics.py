@@ -90,3 +90,4 @@ def test_the_basis_of_tests_is_told():
     assert "With 7 tasks and 4 comparisons no p can be below 0.062" in basis(7, 4, 4)
     assert "over its 20 seeds, for this task alone." in basis(1, 20, 1)
     assert "2 seeds are too few for a test" in basis(1, 2, 1)
+    assert "over its 1 seed, for this task alone. 1 seed is too few for a test" in basis(1, 1, 1)
