@@ -26,6 +26,8 @@ _MOST_LINKS = 40
 _LONGEST_STEM = 40
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _TRIED_BYTES = 1 << 16
+_LARGEST_JSON = 64 << 20
+"""Most bytes of a JSON file that is read: a changed one must not fill the memory."""
 
 
 def open_regular(path: str | Path) -> BinaryIO:
@@ -175,6 +177,16 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
             break
         records.append(record)
     return records
+
+
+def read_json_object(path: str | Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file of a sensible size; None if there is none that can be read."""
+    try:
+        with open_regular(path) as file:
+            data = json.loads(file.read(_LARGEST_JSON))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def make_output_folder(path: str | Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from paddle_automl.core.errors import AutoMLError, BundleError, ConfigError
-from paddle_automl.core.files import open_regular, read_json_lines, sha256_of
+from paddle_automl.core.files import read_json_lines, read_json_object, sha256_of
 from paddle_automl.core.loading import validate
 from paddle_automl.core.locking import LOCK, holder_of
 from paddle_automl.core.moved import with_moved_keys
@@ -28,13 +27,12 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.compress import REPORT_FILE
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.trials import needed_paths
+from paddle_automl.pipeline.stages.manifest import last_result
 from paddle_automl.reporting.answers import Answers
 from paddle_automl.reporting.material import Material
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.reading import StoredStudy, read_study
 
-LARGEST = 64 << 20
-"""Most bytes of a JSON file that is read."""
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "paddleslim", "optuna", "numpy", "onnxruntime", "openvino")
 
 
@@ -161,18 +159,11 @@ def _study(folder: RunFolder) -> tuple[StoredStudy | None, str]:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    try:
-        with open_regular(file) as stream:
-            data = json.loads(stream.read(LARGEST))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
+    return read_json_object(file) or {}
 
 
 def _result(folder: RunFolder, stage: str) -> Mapping[str, Any]:
-    recorded = _json(folder.manifest(stage))
-    # If the stage was killed at its work, the last result before is still that of the files.
-    found = recorded.get("result", recorded.get("former"))
+    found = last_result(folder.manifest(stage))
     return found if isinstance(found, dict) else {}
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from paddle_automl.core.errors import StudyError
-from paddle_automl.core.files import write_json
+from paddle_automl.core.files import read_json_object, write_json
 from paddle_automl.core.schema import Section, Sequence
 from paddle_automl.pipeline.runs.folder import RunFolder
 
@@ -55,7 +52,7 @@ class DataFacts(Section):
 def remember_data(folder: RunFolder, facts: DataFacts, has_trials: bool) -> None:
     """Record the data's facts with the study; raises StudyError if the data have changed since its trials."""
     now = facts.model_dump(mode="json", include=set(DataFacts.model_fields), exclude={"changes"})
-    known = _read(folder)
+    known = read_json_object(folder.data) or {}
     # Earlier versions recorded no hash of the content.
     compared = "content" if known.get("content") and facts.content else "fingerprint"
     if known and has_trials and known.get(compared) != now[compared]:
@@ -71,11 +68,3 @@ def remember_data(folder: RunFolder, facts: DataFacts, has_trials: bool) -> None
             "another folder (-o output=PATH), or --fresh"
         )
     write_json(folder.data, now)
-
-
-def _read(folder: RunFolder) -> dict[str, Any]:
-    try:
-        known = json.loads(folder.data.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return {}
-    return known if isinstance(known, dict) else {}

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 
 from paddle_automl.core.errors import AutoMLError
-from paddle_automl.core.files import write_json
+from paddle_automl.core.files import read_json_object, write_json
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.choice import best_run
-from paddle_automl.pipeline.stages.manifest import last_result, read_manifest
+from paddle_automl.pipeline.stages.manifest import last_result
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.background import Background
 from paddle_automl.search.executors.base import Failed, Finished, Job
@@ -124,7 +124,7 @@ def write_interim(folder: RunFolder, number: int | None, result: BundleResult) -
 
 def interim_of(folder: RunFolder) -> tuple[int, BundleResult] | None:
     """Return the trial whose bundle is in the folder, with its record, or None for a final bundle or none."""
-    known = read_manifest(folder.manifest(MANIFEST))
+    known = read_json_object(folder.manifest(MANIFEST))
     if known is None or not folder.bundle_file.exists():
         return None
     try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from paddle_automl.core.files import digest, sha256_of, write_json
+from paddle_automl.core.files import digest, read_json_object, sha256_of, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ def run_once(
     killed is done again. Until then the manifest holds the last result before as `former`.
     """
     key = digest(inputs)
-    recorded = read_manifest(manifest)
+    recorded = read_json_object(manifest)
     if recorded is not None and recorded.get("inputs") == key and "result" in recorded:
         result = recorded["result"]
         if is_intact(result) and _unchanged(recorded.get("files"), outputs()):
@@ -47,7 +46,7 @@ def run_once(
 
 def last_result(manifest: Path) -> Any:
     """Return the recorded result, None without one; after work that was killed, the result before."""
-    recorded = read_manifest(manifest) or {}
+    recorded = read_json_object(manifest) or {}
     return recorded.get("result", recorded.get("former"))
 
 
@@ -60,12 +59,3 @@ def _unchanged(known: Any, files: Iterable[Path]) -> bool:
     except OSError:
         return False
     return now == sorted(map(str, known.values()))
-
-
-def read_manifest(manifest: Path) -> dict[str, Any] | None:
-    """Return the content of a manifest, or None if there is none that can be read."""
-    try:
-        data = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return None
-    return data if isinstance(data, dict) else None

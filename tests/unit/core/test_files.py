@@ -18,6 +18,7 @@ from paddle_automl.core.files import (
     make_output_folder,
     open_regular,
     read_json_lines,
+    read_json_object,
     replacing,
     sha256_of,
     write_json,
@@ -203,6 +204,17 @@ def test_only_regular_files_are_opened_for_reading(tmp_path):
     with open_regular(tmp_path / "good") as file:
         assert file.read() == b"content"
     assert sha256_of(tmp_path / "good") == hashlib.sha256(b"content").hexdigest()
+
+
+@pytest.mark.parametrize("text", ["{cut", "[1]", "\udcff", '{"a":' * 9999, None])
+def test_what_is_no_json_object_is_none(tmp_path, text):
+    file = tmp_path / "x.json"
+    write_json(file, {"a": [1]})
+    assert read_json_object(file) == {"a": [1]}
+    file.unlink()
+    if text is not None:
+        file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert read_json_object(file) is None
 
 
 @posix
