@@ -79,6 +79,7 @@ def material_of(
         refit=_json(folder.refit.result) or None if refitted else None,
         refit_curve=_lines(folder.refit.metrics) if refitted else [],
         further_curve=[] if usual else _lines(folder.inside(source).metrics),
+        ensemble=_result(folder, "ensemble") if config.get("ensemble") is not None else {},
         curve=own or [],
         bundle=bundle,
         bundle_mb=_size_mb(bundle),
