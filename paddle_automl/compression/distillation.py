@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import paddle
 from paddle import Tensor, nn
@@ -61,6 +61,8 @@ class TeachingConfig(DistillationConfig):
     """Folders of bundles, trained runs or searches' outputs; several teach as an ensemble."""
     best_trials: int = Field(0, ge=0)
     """Number of best trials that teach instead of the winner, for each teacher that is a search's output."""
+
+    path_options: ClassVar[tuple[str, ...]] = ("teacher",)
 
     @field_validator("teacher")
     @classmethod

@@ -214,8 +214,8 @@ Sequence = Annotated[tuple[T, ...], Strict(False)]
 
 
 def paths_in(value: Any) -> list[str]:
-    """Return the paths that a section, the sections inside it and the plugins of its options name."""
-    if isinstance(value, tuple | list):
+    """Return the paths that a section, or a tuple of sections, names, with those in its own and in its plugins."""
+    if isinstance(value, tuple):
         return [path for item in value for path in paths_in(item)]
     if not isinstance(value, Section):
         return []

@@ -34,16 +34,14 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
         model = model.model_copy(update={"pretrained": absolute_path(model.weights_path)})
     changes: dict[str, Any] = {"data": absolute(config.data), "model": model}
     if config.distillation is not None:
-        teachers = tuple(map(absolute_path, config.distillation.teacher))
-        changes["distillation"] = config.distillation.model_copy(update={"teacher": teachers})
+        changes["distillation"] = with_paths(config.distillation, absolute_path)
     return config.model_copy(update=changes)
 
 
 def needed_paths(config: RunConfig) -> list[str]:
     """Return the files and folders that a configuration names and that its results depend on."""
-    names = [*paths_in(config.data), *paths_in(config.model)]
-    teachers = config.distillation.teacher if config.distillation is not None else ()
-    return [name for name in (*names, config.model.weights_path, *teachers, *config.search.warm_start) if name]
+    names = paths_in((config.data, config.model, config.distillation, config.fine_tuning))
+    return [name for name in (*names, config.model.weights_path, *config.search.warm_start) if name]
 
 
 def split_seed(config: RunConfig) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from paddle_automl.core.errors import AutoMLError, MachineError, OutputError, TrialError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.core.paths import absolute_path, readable
-from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.schema import PluginConfig, with_paths
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.gain import GainRequest, GainResult
@@ -230,7 +230,7 @@ def fine_tuned_config(
     recipe = RECIPES[options.name](options)
     data = old.data.model_copy(
         update={
-            "augment": search.fine_tuning.augment,
+            "augment": with_paths(search.fine_tuning, absolute_path).augment,
             "fold": fold,
             "folds": None if fold is None else old.data.folds,
         }

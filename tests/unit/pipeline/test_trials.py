@@ -63,8 +63,11 @@ def test_all_paths_of_a_trial_are_absolute_and_known_by_content(monkeypatch, tmp
     }
     model = {"backbone": "text_cnn", "embedding": {"file": "e.vec"}}
     space = {"model.embedding.file": {"choice": ["e.vec", "f.vec"]}}
-    config = validate(RunConfig, {"output": "x", "data": data, "model": model, "search": {"space": space}})
-    paths = [str(tmp_path / name) for name in ("a.txt", "v.txt", "s.txt", "e.vec")]
+    sections = {"data": data, "model": model, "distillation": {"teacher": "t"}, "search": {"space": space}}
+    config = validate(RunConfig, {"output": "x", **sections, "fine_tuning": {"augment": data["augment"]}})
+    names = ["a.txt", "v.txt", "s.txt", "e.vec", "t"]
+    assert needed_paths(config) == [*names, "s.txt"]
+    paths = [str(tmp_path / name) for name in names]
     made = validate(RunConfig, standalone(config, Path("x")))
     assert needed_paths(made) == paths
     trial = trial_config(config, make_space(config), {"model.embedding.file": "f.vec"}, tmp_path)
