@@ -4,14 +4,13 @@ rejected."""
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from paddle_automl.compression.base import STEPS, Form, Outcome, Repair, Step, check_steps
 from paddle_automl.compression.config import CompressionConfig
@@ -23,7 +22,6 @@ from paddle_automl.compression.measuring import (
     exporter_for,
     formats_for,
     main_score,
-    outputs_of,
     predict_fast,
     sessions_of,
     time_networks,
@@ -88,8 +86,9 @@ class _Chain:
 
     def _add_before(self, model: Network) -> None:
         reason = "the network before compression"
-        result = StepResult(BEFORE, True, reason, Form.DENSE, model, self.context.task)
+        result = StepResult(BEFORE, True, reason, Form.DENSE, model, self.context.task, agreement=math.nan)
         self._measure(result, model)
+        self._measure_agreement(result)
         self.sessions[0] |= self._measure_formats(result)
         self.results.append(result)
 
@@ -121,18 +120,22 @@ class _Chain:
             raise AutoMLError(f"{step.name} does not support a {last.form.value} network")
         started = time.perf_counter()
         outcome = step.apply(last.model, self.context)
-        result = self._measured(step, outcome, last, repairable=outcome.repair is not None)
+        result = self._measured(step, outcome, last)
+        if outcome.repair is None or not too_large_drop(self.config, result):
+            self._measure_agreement(result)
         if loss_of(self.config, result) and outcome.repair is not None:
             result = self._repaired(step, outcome.repair, result, last)
         result.seconds = time.perf_counter() - started
         self.sessions[len(self.results)] |= self._measure_formats(result)
         return result
 
-    def _measured(self, step: Step, outcome: Outcome, last: StepResult, *, repairable: bool = False) -> StepResult:
+    def _measured(self, step: Step, outcome: Outcome, last: StepResult) -> StepResult:
+        """Return the result with all measurements except times and agreement."""
         result = StepResult(
             step.name, False, "", step.leaves, outcome.model, self.context.task, last.model, facts=outcome.facts
         )
-        self._measure(result, outcome.model, last, briefly=repairable)
+        result.agreement = math.nan
+        self._measure(result, outcome.model, last)
         return result
 
     def _repaired(self, step: Step, repair: Repair, broken: StepResult, last: StepResult) -> StepResult:
@@ -141,36 +144,39 @@ class _Chain:
         With little time it is the one with the fewest that was found; if there is none, returns `broken`.
         """
         position, order = len(self.results), list[str]()
-        found: StepResult | None = None
-        kept = self.sessions[position]
+        found = [(broken, self.sessions[position])]
+        # It takes longer than all the rest, so it is measured of what is chosen alone if it was not too low before.
+        agreeing = not too_large_drop(self.config, broken)
 
         def works(count: int) -> bool:
-            nonlocal found, kept
             self._require_time()
-            tried = self._measured(step, repair.leaving(order[:count]), last, repairable=True)
+            tried = self._measured(step, repair.leaving(order[:count]), last)
+            if agreeing and not too_large_drop(self.config, tried):
+                self._measure_agreement(tried)
             loss = loss_of(self.config, tried)
             logger.info("compression: %s with %d layers in float: %s", step.name, count, loss or "works")
             if not loss:
-                found, kept = tried, self.sessions[position]
-                found.repaired = Repaired(tuple(order[:count]), len(order))
+                tried.repaired = Repaired(tuple(order[:count]), len(order))
+                found.append((tried, self.sessions[position]))
             return not loss
 
         try:
             self._require_time()
-            order = repair.layers_by_damage()
-            if len(order) > 1:
-                fewest(len(order) - 1, works)
+            order += repair.layers_by_damage()
+            if len(order) > 1 and fewest(len(order) - 1, works) is not None:
+                self._measure_agreement(found[-1][0])
+                if loss_of(self.config, found[-1][0]):
+                    del found[1:]
+                    agreeing = True
+                    fewest(len(order) - 1, works)
         except _NoTimeError as error:
             broken.unrepaired = str(error)
-        self.sessions[position] = kept
-        if found is None:
-            assert broken.model is not None
-            outputs = outputs_of(next(iter(kept.values())), self.context.data.validation)
-            broken.agreement = self._agreement(broken, broken.model, outputs)
-            return broken
-        facts = {"float_layers": list(found.repaired.layers), "broken_by": broken.drop}
-        found.facts = {**broken.facts, **found.facts, **facts}
-        return found
+        result, self.sessions[position] = found[-1]
+        self._measure_agreement(result)
+        if result is not broken:
+            facts = {"float_layers": list(result.repaired.layers), "broken_by": broken.drop}
+            result.facts = {**broken.facts, **result.facts, **facts}
+        return result
 
     def _require_time(self) -> None:
         """Raise _NoTimeError unless a network can be tried and what follows be done in the time that is left."""
@@ -178,13 +184,8 @@ class _Chain:
         if self.until is not None and self.until - time.monotonic() < needed:
             raise _NoTimeError(f"no time was left to return layers to float: {needed:.0f} s are needed")
 
-    def _measure(
-        self, result: StepResult, model: Network, last: StepResult | None = None, *, briefly: bool = False
-    ) -> None:
-        """Export the network and fill in all measurements except times; keep the loaded export for timing.
-
-        With `briefly` the agreement with the network is measured only if the score is within the limits.
-        """
+    def _measure(self, result: StepResult, model: Network, last: StepResult | None = None) -> None:
+        """Export the network and fill in all measurements except times and agreement; keep the loaded export."""
         started = time.monotonic()
         data, threads = self.context.data, self.config.speed.threads
         position, exporter = len(self.results), exporter_for(result.form)
@@ -202,15 +203,17 @@ class _Chain:
             result.export_ratio = result.export_mb / before.export_mb
         result.count(model, data.specs, last)
         self.sessions[position] = sessions_of(export, result.form, threads=threads)
-        if not briefly or not too_large_drop(self.config, result):
-            result.agreement = self._agreement(result, model, export.outputs)
+        result.outputs = export.outputs
         self.measuring_s = time.monotonic() - started
 
-    def _agreement(self, result: StepResult, model: Network, outputs: np.ndarray) -> float:
-        """Return the fraction of validation items for which the network and its export give the same answer."""
+    def _measure_agreement(self, result: StepResult) -> None:
+        """Fill in the fraction of validation items for which the network and its export give the same answer."""
+        assert result.model is not None
+        if not math.isnan(result.agreement):
+            return
         # With the last step of the export, which may differ from that of the new task.
-        expected = predict_fast(model, self.context.data.validation)
-        return float(result.task.agree(expected, outputs).mean())
+        expected = predict_fast(result.model, self.context.data.validation)
+        result.agreement = float(result.task.agree(expected, result.outputs).mean())
 
     def _folder(self, name: str) -> Path:
         """Return the path of a new folder; a step that is repaired exports several networks."""

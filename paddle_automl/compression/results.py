@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from paddle_automl.compression.base import Form
 from paddle_automl.compression.copying import sparsity
 from paddle_automl.deployment.repair import Repaired
@@ -16,7 +18,7 @@ from paddle_automl.tasks.base import Task
 
 BEFORE = "before"
 """Name of the network that the chain starts from."""
-NOT_REPORTED = ("model", "source", "task", "repaired")
+NOT_REPORTED = ("model", "source", "task", "outputs", "repaired")
 """Fields of `StepResult` that are not data for reports."""
 
 
@@ -37,6 +39,8 @@ class StepResult:
     """The task tuned on the validation outputs of the export, such as thresholds of labels."""
     source: Network | None = None
     """The network that the step started from."""
+    outputs: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
+    """Outputs of the exported network for the validation items, float32 [N, K]."""
     score: float = 0.0
     """Value of `metric` for the exported network on the validation split."""
     drop: float = 0.0

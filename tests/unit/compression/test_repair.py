@@ -1,6 +1,7 @@
 """An 8-bit network that loses too much keeps the layers that do most damage in float."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -9,10 +10,12 @@ from paddle import nn
 from paddle.nn.quant.format import LinearQuanter
 
 from paddle_automl.compression import calibration
-from paddle_automl.compression.base import STEPS
-from paddle_automl.compression.chain import compress
+from paddle_automl.compression import chain as chain_module
+from paddle_automl.compression.base import STEPS, Form, Outcome, Repair
+from paddle_automl.compression.chain import FOLLOWING, _Chain, compress
 from paddle_automl.compression.config import CompressionConfig
 from paddle_automl.compression.int8_layers import observed_outputs, ready_for_int8
+from paddle_automl.compression.results import StepResult
 from paddle_automl.core.loading import validate
 from paddle_automl.models import kernels
 from paddle_automl.paddle_compat.slim.quantization import PostTraining, QuantedConv2D
@@ -160,3 +163,67 @@ def test_without_time_nothing_is_repaired():
     assert after.reason.endswith("s are needed")
     assert "; no time was left to return layers to float: " in after.reason
     assert 0 < after.agreement < 1
+
+
+class Numbered(Repair):
+    """Layers by numbers; a network is the number of those in float."""
+
+    def layers_by_damage(self):
+        return [str(number) for number in range(20)]
+
+    def leaving(self, layers):
+        return Outcome(len(layers))
+
+
+@pytest.mark.parametrize(
+    ("drops", "agrees", "expected", "tries", "compared"),
+    [
+        ({0, 1, 2, 3, 4}, range(20), 5, [1, 2, 4, 8, 6, 5], [5]),
+        ({0, 1, 2, 3, 4}, range(7, 20), 7, [1, 2, 4, 8, 6, 5, 1, 2, 4, 8, 6, 7], [5, 8, 6, 7]),
+        ((), range(3, 20), 3, [1, 2, 4, 3], [0, 1, 2, 4, 3]),
+        (range(20), range(20), 0, [1, 2, 4, 8, 16, 19], [0]),
+        ({0}, (), 0, [1, 1, 2, 4, 8, 16, 19], [1, 1, 2, 4, 8, 16, 19, 0]),
+    ],
+)
+def test_the_agreement_is_measured_of_what_is_chosen(monkeypatch, drops, agrees, expected, tries, compared):
+    tried, seen = [], []
+
+    def measure(self, result, model, last=None):
+        tried.append(model)
+        result.drop = 0.1 if model in drops else 0.0
+        self.sessions[0] = {"int8": model}
+
+    def compare(self, result):
+        if np.isnan(result.agreement):
+            seen.append(result.model)
+            result.agreement = float(result.model in agrees)
+
+    monkeypatch.setattr(_Chain, "_measure", measure)
+    monkeypatch.setattr(_Chain, "_measure_agreement", compare)
+    monkeypatch.setattr(_Chain, "_measure_formats", lambda self, result: {})
+    step = STEPS["quantize_post"](chain().steps[0])
+    monkeypatch.setattr(step, "apply", lambda model, context: Outcome(0, repair=Numbered()), raising=False)
+    made = _Chain(chain(max_drop=0.05), context(), None)
+    result = made._applied(step, StepResult("before", True, "", Form.DENSE, trained(), None))
+    assert (result.model, len(result.repaired.layers), made.sessions[0]) == (expected, expected, {"int8": expected})
+    assert (tried, seen) == ([0, *tries], compared)
+
+
+def test_a_repair_ends_with_what_it_has_found(monkeypatch):
+    """Here the time is up before the fourth try, of which the third is the first that works."""
+    monkeypatch.setattr(_Chain, "_measure_agreement", lambda self, result: None)
+    times = iter([0.0, 10.0, 20.0, 30.0, 41.0])
+    monkeypatch.setattr(chain_module, "time", SimpleNamespace(monotonic=lambda: next(times)))
+
+    def measure(self, result, model, last=None):
+        result.drop = 0.1 if model < 4 else 0.0
+        self.sessions[0] = {"int8": model}
+
+    monkeypatch.setattr(_Chain, "_measure", measure)
+    made = _Chain(chain(max_drop=0.05), context(), None, until=40 + 10 * (1 + FOLLOWING), measuring_s=10)
+    last = StepResult("before", True, "", Form.DENSE, trained(), None)
+    broken = StepResult("quantize_post", False, "", Form.QUANTIZED, 0, context().task, drop=0.1)
+    made.sessions[0] = {"int8": 0}
+    result = made._repaired(STEPS["quantize_post"](chain().steps[0]), Numbered(), broken, last)
+    assert (result.model, made.sessions[0]) == (4, {"int8": 4})
+    assert broken.unrepaired == "no time was left to return layers to float: 40 s are needed"
