@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from paddle_automl.compression.context import TrainedNetwork
-from paddle_automl.core.loading import load_config
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.models.pretrained import BACKBONE
@@ -24,6 +23,7 @@ from paddle_automl.pipeline.jobs.networks import make_model, trained_network
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.remembered import data_to_grow
+from paddle_automl.pipeline.runs.sources import read_run_config
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import Task
 from paddle_automl.training.evaluation import predict
@@ -83,7 +83,7 @@ def settle_new_classes(
 
     weights = RunFolder(folder).weights
     if frozen and on == "train+validation" and _only_new_classes(data, earlier, known):
-        old = trained_network(load_config(RunConfig, earlier.config), earlier)
+        old = trained_network(read_run_config(earlier.config), earlier)
         task = keep_old_outputs(config, data, weights, old, worker, retrain, loss=loss)
         if task is not None:
             return task
@@ -155,9 +155,9 @@ def keep_old_outputs(
     nothing is done, where the head is not linear (a hidden layer that has never seen the new classes tells them
     badly: 0.54 of the new photos instead of 0.67), or a class has too few items.
     """
-    known, count = len(old.task.names), len(data.task.names)
     from scipy.special import softmax
 
+    known, count = len(old.task.names), len(data.task.names)
     named, whole = last_layer(old.network, known), data.joined()
     if config.model.head.name != "linear" or named is None or known >= count or _least(whole.codes) < 2:
         return None

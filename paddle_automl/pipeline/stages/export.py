@@ -10,7 +10,7 @@ from typing import Any
 
 from paddle_automl.core.errors import AutoMLError, SearchFailedError, TimeUpError
 from paddle_automl.core.files import sha256_of
-from paddle_automl.core.loading import load_config, validate
+from paddle_automl.core.loading import validate
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import LEAST_CLASSES
 from paddle_automl.pipeline.config import RunConfig
@@ -20,6 +20,7 @@ from paddle_automl.pipeline.jobs.score import ScoreRequest
 from paddle_automl.pipeline.runs.facts import DataFacts
 from paddle_automl.pipeline.runs.folder import JOINED, RunFolder, name_of
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
+from paddle_automl.pipeline.runs.sources import read_run_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import source_of, winner
 from paddle_automl.pipeline.stages.ensemble import scores_of
@@ -57,7 +58,7 @@ class Export(Stage):
         chosen = winner(run)
         source = source_of(run, chosen, refit_of(run))
         stat = source.weights.stat()
-        request = export_request(run, chosen, source)
+        request = export_request(run, chosen, source, read_run_config(source.config))
         return {
             "config": request.config.as_dict(),
             "source": run.folder.relative(source),
@@ -120,7 +121,7 @@ class Export(Stage):
         if not earlier.untested:
             return kept
         trial = run.folder.inside(earlier.source)
-        request = ScoreRequest(load_config(RunConfig, trial.config), run.folder.bundle, run.shared)
+        request = ScoreRequest(read_run_config(trial.config), run.folder.bundle, run.shared)
         job = job_of("score", request, run.folder.log("export"), run.config)
         try:
             shown = run.observer.job("testing the exported bundle once")
@@ -131,8 +132,8 @@ class Export(Stage):
         return result.model_copy(update={"kept": kept.kept})
 
     def _export(self, run: Run, chosen: Configuration, source: RunFolder, until: float | None) -> BundleResult:
-        interim = interim_of(run.folder)
-        request = export_request(run, chosen, source)
+        interim, trained = interim_of(run.folder), read_run_config(source.config)
+        request = export_request(run, chosen, source, trained)
         spare = None if until is None else until - time.monotonic() - run.estimates.export()
         # A refit may have many times the epochs of a trial, more than this time is for.
         request = replace(
@@ -141,7 +142,7 @@ class Export(Stage):
         log = run.folder.log("export")
         same = interim is not None and run.folder.trial(interim[0]).path == source.path and interim[1].verified
         # A search that is continued may want another deployment than that of the trial.
-        same = same and load_config(RunConfig, source.config).deployment == request.config.deployment
+        same = same and trained.deployment == request.config.deployment
         if same and not request.config.deployment.formats and not request.rejection_s:
             shown = run.observer.job("testing the exported bundle once")
             job = job_of("score", ScoreRequest(request.config, run.folder.bundle, run.shared), log, run.config)
@@ -151,8 +152,8 @@ class Export(Stage):
         return call(run.executor, job, BundleResult, shown, until)
 
 
-def export_request(run: Run, chosen: Configuration, source: RunFolder) -> ExportRequest:
-    """Return the request of the final export."""
+def export_request(run: Run, chosen: Configuration, source: RunFolder, trained: RunConfig) -> ExportRequest:
+    """Return the request of the final export of the network in `source`, whose configuration is `trained`."""
     validation, note = None, ""
     if source.path == run.folder.refit.path and run.config.refit.data == "train+validation":
         keys = [key for key in run.config.epoch_metrics() if all(key in item.metrics for item in chosen.runs)]
@@ -163,7 +164,7 @@ def export_request(run: Run, chosen: Configuration, source: RunFolder) -> Export
     elif source.path == run.folder.in_ensemble(JOINED).path:
         validation, note = scores_of(run)
     return ExportRequest(
-        deployed(run, load_config(RunConfig, source.config)),
+        deployed(run, trained),
         source.path,
         run.folder.bundle,
         run.shared,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import AutoMLError, MachineError, OutputError, TrialError
-from paddle_automl.core.loading import load_config, validate
+from paddle_automl.core.loading import validate
 from paddle_automl.core.paths import absolute_path, readable
 from paddle_automl.core.schema import PluginConfig, with_paths
 from paddle_automl.pipeline.config import RunConfig
@@ -17,7 +17,7 @@ from paddle_automl.pipeline.jobs.gain import GainRequest, GainResult
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
-from paddle_automl.pipeline.runs.sources import with_all_steps
+from paddle_automl.pipeline.runs.sources import read_run_config, with_all_steps
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import FINE_TUNE, best_run, winner
 from paddle_automl.pipeline.stages.refit import refit_of, tuned_task
@@ -143,7 +143,7 @@ class FineTune(Stage):
             head = run.folder.fine_tuned(f"{options.name}_head_{other}")
             folder = run.folder.fine_tuned(f"{options.name}_fold_{other}")
             try:
-                self._train_head(run, load_config(RunConfig, start.config), head, other, until)
+                self._train_head(run, read_run_config(start.config), head, other, until)
                 if until is not None and _left(until) < took:
                     break
                 left = None if until is None else _left(until)
@@ -177,10 +177,10 @@ class FineTune(Stage):
         within_s: float | None,
     ) -> GainResult:
         until = _end_of(None if within_s is None else within_s + JUDGED_S)
-        old = load_config(RunConfig, start.config)
+        old = read_run_config(start.config)
         config = fine_tuned_config(run.config, old, options, start, folder, fold=fold)
         self._train(run, config, folder, "train", within_s)
-        request = GainRequest(load_config(RunConfig, folder.config), folder.path, old, start.path)
+        request = GainRequest(read_run_config(folder.config), folder.path, old, start.path)
         job = job_of("gain", request, folder.log("gain"), run.config)
         return call(run.executor, job, GainResult, run.observer.job("comparing on validation"), until)
 
@@ -189,7 +189,7 @@ class FineTune(Stage):
         if run.config.refit.data == "train" or refit_of(run) is None:
             return run.folder.fine_tuned(options.name)
         start, folder = run.folder.refit, run.folder.fine_tuned(ALL_DATA)
-        old = load_config(RunConfig, start.config)
+        old = read_run_config(start.config)
         config = fine_tuned_config(run.config, old, options, start, folder, fold=None)
         left = None if until is None else _left(until)
         self._train(run, config, folder, "train+validation", left)

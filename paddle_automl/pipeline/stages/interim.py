@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from paddle_automl.core.errors import AutoMLError
 from paddle_automl.core.files import read_json_object, write_json
-from paddle_automl.core.loading import load_config, validate
-from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.sources import read_run_config
 from paddle_automl.pipeline.stages.choice import best_run
 from paddle_automl.pipeline.stages.manifest import last_result
 from paddle_automl.pipeline.stages.run import Run
@@ -98,7 +98,7 @@ class InterimBundle(Background):
 
     def _job(self, number: int) -> Job:
         run, trial = self.run, self.run.folder.trial(number)
-        config = load_config(RunConfig, trial.config)
+        config = read_run_config(trial.config)
         # Further formats are left to the final export, so that this bundle takes little time of the search.
         config = config.model_copy(update={"deployment": config.deployment.model_copy(update={"formats": ()})})
         request = ExportRequest(config, trial.path, run.folder.bundle, run.shared, test=False, note=NOTE)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from paddle_automl.core.errors import AutoMLError, BundleError, TrialError
-from paddle_automl.core.loading import load_config, validate
+from paddle_automl.core.loading import validate
 from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.sources import read_run_config
 from paddle_automl.pipeline.runs.trials import trial_config
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import readable_weights, winner
@@ -132,7 +133,7 @@ def _as_in_its_trial(run: Run, best: TrialRecord, config: RunConfig) -> RunConfi
     A search that is continued may have others, such as further formats: its refit is not made again for them.
     """
     try:
-        trial = load_config(RunConfig, run.folder.trial(best.number).config)
+        trial = read_run_config(run.folder.trial(best.number).config)
     except AutoMLError:
         return config
     # Compressed trials and refits make their own bundles.
