@@ -41,7 +41,7 @@ from paddle_automl.tasks.metrics.spelling import drop_of
 logger = logging.getLogger(__name__)
 
 FOLLOWING = 3.0
-"""Time of what follows a repair, its timing and its bundle, in times of the measurement of one network."""
+"""Time of what follows a repair, its comparison, timing and bundle, in those of measuring the float network."""
 
 
 class _NoTimeError(Exception):
@@ -74,7 +74,9 @@ class _Chain:
     results: list[StepResult] = field(default_factory=list)
     sessions: dict[int, dict[str, Session]] = field(default_factory=dict)
     """By position of the result, then by precision or format; a failed step has none."""
-    measuring_s: float = 0.0
+    before_s: float = 0.0
+    """Seconds in which the network before the chain was exported, measured and compared, in all its formats."""
+    trying_s: float = 0.0
     """Seconds in which the last network was exported and measured."""
 
     def run(self, model: Network, steps: list[Step]) -> ChainResult:
@@ -85,12 +87,13 @@ class _Chain:
         return ChainResult(self.results)
 
     def _add_before(self, model: Network) -> None:
-        reason = "the network before compression"
+        started, reason = time.monotonic(), "the network before compression"
         result = StepResult(BEFORE, True, reason, Form.DENSE, model, self.context.task, agreement=math.nan)
         self._measure(result, model)
         self._measure_agreement(result)
         self.sessions[0] |= self._measure_formats(result)
         self.results.append(result)
+        self.before_s = time.monotonic() - started
 
     def _add(self, step: Step) -> None:
         last = ChainResult(self.results).best
@@ -180,7 +183,7 @@ class _Chain:
 
     def _require_time(self) -> None:
         """Raise _NoTimeError unless a network can be tried and what follows be done in the time that is left."""
-        needed = (1 + FOLLOWING) * self.measuring_s
+        needed = self.trying_s + FOLLOWING * self.before_s
         if self.until is not None and self.until - time.monotonic() < needed:
             raise _NoTimeError(f"no time was left to return layers to float: {needed:.0f} s are needed")
 
@@ -204,7 +207,7 @@ class _Chain:
         result.count(model, data.specs, last)
         self.sessions[position] = sessions_of(export, result.form, threads=threads)
         result.outputs = export.outputs
-        self.measuring_s = time.monotonic() - started
+        self.trying_s = time.monotonic() - started
 
     def _measure_agreement(self, result: StepResult) -> None:
         """Fill in the fraction of validation items for which the network and its export give the same answer."""

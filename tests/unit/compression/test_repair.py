@@ -220,7 +220,7 @@ def test_a_repair_ends_with_what_it_has_found(monkeypatch):
         self.sessions[0] = {"int8": model}
 
     monkeypatch.setattr(_Chain, "_measure", measure)
-    made = _Chain(chain(max_drop=0.05), context(), None, until=40 + 10 * (1 + FOLLOWING), measuring_s=10)
+    made = _Chain(chain(max_drop=0.05), context(), None, until=50 + 10 * FOLLOWING, before_s=10, trying_s=10)
     last = StepResult("before", True, "", Form.DENSE, trained(), None)
     broken = StepResult("quantize_post", False, "", Form.QUANTIZED, 0, context().task, drop=0.1)
     made.sessions[0] = {"int8": 0}
