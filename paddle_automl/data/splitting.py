@@ -11,7 +11,7 @@ from paddle_automl.core.errors import DataError
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.config import SplitConfig
 from paddle_automl.data.samples import SPLITS
-from paddle_automl.data.stratify import by_class, folds_of_class, iterative, mended
+from paddle_automl.data.stratify import by_class, filled, folds_of_class, iterative, mended
 from paddle_automl.tasks.base import Strata
 
 
@@ -150,9 +150,14 @@ def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.ran
     subset = iterative(counts, sizes, fractions, rng)
     if rows.groups is not None and rows.strata is not None and rows.strata.every:
         subset = mended(counts, sizes, fractions, subset)
+    subset = filled(sizes, fractions, subset)
     pieces = [pool[subset[unit] == number] for number in range(len(fractions))]
     if rows.groups is not None:
         _check_dealt(rows, pieces)
+    elif total < len(pieces):
+        raise DataError(
+            f"data.split: {total} different {rows.word}s cannot fill {len(pieces)} splits or folds; add {rows.word}s"
+        )
     return [np.sort(piece) for piece in pieces]
 
 

@@ -78,6 +78,24 @@ def mended(counts: np.ndarray, sizes: np.ndarray, fractions: Sequence[float], su
         subset[best[2]] = best[3]
 
 
+def filled(sizes: np.ndarray, fractions: Sequence[float], subset: np.ndarray) -> np.ndarray:
+    """Return the subsets of units after one unit was moved into each subset that has none.
+
+    It is the smallest unit of the subset that is furthest above its fraction, among those with several units. Where
+    there are fewer units than subsets, some have none still.
+    """
+    subset = subset.copy()
+    wanted = np.asarray(fractions) * sizes.sum()
+    for part in range(len(fractions)):
+        units = np.bincount(subset, minlength=len(fractions))
+        if units[part] or units.max() < 2:
+            continue
+        surplus = np.bincount(subset, weights=sizes, minlength=len(fractions)) - wanted
+        members = np.flatnonzero(subset == int(np.argmax(np.where(units > 1, surplus, -np.inf))))
+        subset[members[np.argmin(sizes[members])]] = part
+    return subset
+
+
 def _neediest(among: np.ndarray, first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> int:
     """Return the subset with the largest `first`, then the largest `second`; ties are broken at random."""
     best = among[first[among] >= first[among].max() - 1e-9]

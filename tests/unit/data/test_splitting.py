@@ -242,6 +242,23 @@ class TestLabels:
         parts = split_indices(rows_of(labels, "ab", every=False), {}, SplitConfig(), seed=0)
         assert all(labels[rows, 1].sum() == 1 for rows in parts.values())
 
+    @pytest.mark.parametrize("different", [5, 8, 20])
+    def test_a_large_set_of_copies_leaves_no_split_and_no_fold_empty(self, different):
+        """Half of the items are equal, such as empty texts."""
+        copies = np.minimum(np.arange(2 * different - 1), different - 1)
+        for seed in range(100):
+            labels = (np.random.default_rng(seed).random((len(copies), 12)) < 0.05).astype(np.uint8)
+            rows = rows_of(labels, "abcdefghijkl", copies=copies, every=False)
+            parts = split_indices(rows, {}, SplitConfig(validation=0.05), seed=seed)
+            pieces = fold_pieces(rows, {}, parts, folds=4, seed=seed) if different > 5 else []
+            assert all(len(piece) for piece in (*parts.values(), *pieces))
+            assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(len(copies)))
+
+    def test_too_few_different_items(self):
+        rows = rows_of(np.ones((9, 1), np.uint8), "a", copies=np.repeat([0, 1], [8, 1]), every=False)
+        with pytest.raises(DataError, match=r"data\.split: 2 different images cannot fill 3 splits or folds; add"):
+            split_indices(rows, {}, SplitConfig(), seed=0)
+
     def test_depends_on_the_seed(self):
         labels = np.random.default_rng(0).integers(0, 2, (50, 3)).astype(np.uint8)
         one, two, other = (
