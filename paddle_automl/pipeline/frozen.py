@@ -88,6 +88,11 @@ def weights_key(config: ModelConfig) -> str:
         raise ConfigError(f"{KEY}: {config.pretrained}: cannot read the weights: {reason_of(error)}") from None
 
 
+def backbone_key(config: ModelConfig) -> str:
+    """Return a text that tells frozen backbones apart whose features differ, with the name of their weights."""
+    return config.model_dump_json(include={*FEATURE_OPTIONS, "pretrained"})
+
+
 def features_key(config: ModelConfig, data: PreparedData, content: np.ndarray | None = None) -> str:
     """Return a hash of everything that the features of `data` depend on, or of other items with this content."""
     assert data.items is not None, "prepared data know their items"

@@ -16,7 +16,7 @@ from paddle_automl.models.feature_norms import Standard
 from paddle_automl.models.network import Network, build_head
 from paddle_automl.models.profile import Profile, profile
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.frozen import FEATURE_OPTIONS, Features, FeatureStore, weights_key
+from paddle_automl.pipeline.frozen import Features, FeatureStore, backbone_key, weights_key
 from paddle_automl.pipeline.jobs.base import Shared
 from paddle_automl.pipeline.jobs.costs import network_costs
 from paddle_automl.pipeline.jobs.networks import make_model
@@ -100,8 +100,7 @@ class _Setting:
     def __init__(self, config: RunConfig, data: PreparedData) -> None:
         self.config, self.data = config, data
         model = config.model
-        names = {*FEATURE_OPTIONS, "pretrained"}
-        self.key = (model.model_dump_json(include=names), weights_key(model), data.input.fitted.model_dump_json())
+        self.key = (backbone_key(model), weights_key(model), data.input.fitted.model_dump_json())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Setting) and self.key == other.key

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from paddle_automl.core.errors import ConfigError, TimeUpError
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.frozen import FEATURE_OPTIONS
+from paddle_automl.pipeline.frozen import backbone_key
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.features import FeaturesRequest
 from paddle_automl.pipeline.stages.base import STAGES, Stage
@@ -152,11 +152,7 @@ def _settings(run: Run) -> list[RunConfig]:
     for item in run.candidates:
         config = item.config
         if config.model.freeze is not None:
-            key = (
-                config.model.model_dump_json(include={*FEATURE_OPTIONS, "pretrained"})
-                + config.data.input.model_dump_json()
-            )
-            found.setdefault(key, config)
+            found.setdefault(backbone_key(config.model) + config.data.input.model_dump_json(), config)
     return list(found.values())
 
 
