@@ -26,13 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.cli.results import print_compression
     from paddle_automl.core.loading import load_config
     from paddle_automl.pipeline.commands import CompressFile, compress_run
-    from paddle_automl.pipeline.config import RunConfig
     from paddle_automl.pipeline.progress.display import Display
 
     config, screen = load_config(CompressFile, args.config, overrides_of(args)), work_console()
-    # A single job: nothing of the configuration is shown.
-    shows = Display(screen, RunConfig())
-    outcome = compress_run(config, Path(args.model), Path(args.to) if args.to else None, shows)
+    target = Path(args.to) if args.to else None
+    outcome = compress_run(config, Path(args.model), target, Display.of_job(screen))
     for note in outcome.notes:
         complain(f"note: {shown(note)}")
     print_compression(screen, outcome)

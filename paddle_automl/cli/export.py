@@ -31,12 +31,10 @@ def run(args: argparse.Namespace) -> int:
     warmup.begin()
     from paddle_automl.cli.results import print_bundle
     from paddle_automl.pipeline.commands import export_run
-    from paddle_automl.pipeline.config import RunConfig
     from paddle_automl.pipeline.progress.display import Display
 
     screen = work_console()
-    # A single job: nothing of the configuration is shown.
-    shows = Display(screen, RunConfig())
+    shows = Display.of_job(screen)
     formats = None if args.formats is None else [name for name in args.formats.split(",") if name]
     outcome = export_run(Path(args.model), Path(args.to) if args.to else None, shows, formats=formats)
     for note in outcome.notes:

@@ -39,6 +39,11 @@ class Display(Observer):
         self.task: tuple[str, str] | None = None
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
+    @classmethod
+    def of_job(cls, console: Console) -> Display:
+        """Return the display of a single job: nothing of a configuration is shown."""
+        return cls(console, RunConfig())
+
     def __enter__(self) -> Display:
         if self.console.is_terminal:
             self._live.start()
