@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from paddle_automl.core.display_text import by_name
 from paddle_automl.core.schema import Plugin, PluginConfig, Section, Sequence
 from paddle_automl.deployment.rejection.base import SCORES
 from paddle_automl.tasks.calibration import LEAST_ITEMS
@@ -71,16 +72,11 @@ class IntervalsRecord(Section):
 
     def describe(self) -> str:
         """Return one sentence for users."""
-
-        def text(found: dict[str, float]) -> str:
-            if len(found) == 1:
-                return f"{next(iter(found.values())):.3f}"
-            return ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-
+        after, before = (by_name(found, "{:.3f}".format) for found in (self.coverage, self.coverage_before))
         seen = "" if self.held_out else "; the network was trained on these items, so fewer of new ones do"
         return (
             f"{self.target:g} of the true numbers are to lie in them; of {self.items} validation items "
-            f"{text(self.coverage)} do (by the network alone {text(self.coverage_before)}){seen}"
+            f"{after} do (by the network alone {before}){seen}"
         )
 
 

@@ -97,6 +97,18 @@ class Material:
         return [r for r in self.records if r.values and r.repeat_of is None and r.duplicate_of is None]
 
     @property
+    def unverified(self) -> list[str]:
+        """The formats of the bundle whose parity check did not pass, or was not made."""
+        if self.bundle is None:
+            return []
+        bundle = self.bundle
+        return [
+            str((item.get("exporter") or {}).get("name", "?"))
+            for item in (bundle, *(bundle.get("formats") or ()))
+            if not (item.get("parity") or {}).get("verified")
+        ]
+
+    @property
     def curve_metric(self) -> str:
         """The metric of the learning curves."""
         if self.goals:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from paddle_automl.core.display_text import by_name
 from paddle_automl.reporting.base import SECTIONS, Missing, ReportSection, need_answers
 from paddle_automl.reporting.blocks import Block, Chart, Paragraph
 from paddle_automl.reporting.charts import BLUE, GREY, Drawing
@@ -149,6 +150,4 @@ def _held(content: Mapping[str, Any], words: Words) -> list[str]:
 
 
 def _fractions(found: Mapping[str, float]) -> str:
-    if len(found) == 1:
-        return figure(next(iter(found.values())), 3)
-    return ", ".join(f"{name} {figure(value, 3)}" for name, value in found.items())
+    return by_name(found, lambda value: figure(value, 3))

@@ -265,7 +265,7 @@ def _network(material: Material) -> dict[str, Any] | None:
     if bundle is None:
         return None
     scores = bundle.get("metrics", {})
-    parity, unverified = bundle.get("parity") or {}, _unverified(bundle)
+    parity, unverified = bundle.get("parity") or {}, material.unverified
     latency = next(iter(bundle.get("latency") or ()), None)
     return {
         "test": _test(material, scores.get("test") or {}),
@@ -285,15 +285,6 @@ def _network(material: Material) -> dict[str, Any] | None:
             "processor": latency["processor"],
         },
     }
-
-
-def _unverified(bundle: Mapping[str, Any]) -> list[str]:
-    """Return the names of the formats whose parity check did not pass, or was not made."""
-    return [
-        str((item.get("exporter") or {}).get("name", "?"))
-        for item in (bundle, *(bundle.get("formats") or ()))
-        if not (item.get("parity") or {}).get("verified")
-    ]
 
 
 def _test(material: Material, scores: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -50,12 +50,12 @@ class ParitySection(ReportSection):
         ]
         if not checks:
             raise Missing("none")
-        return {"checks": checks}
+        return {"checks": checks, "unverified": material.unverified}
 
     def blocks(self, content: Mapping[str, Any], words: Words) -> list[Block]:
         """Return the verdict, the table, and the item with the largest difference."""
         checks = content["checks"]
-        broken = [item["format"] for item in checks if not item["verified"]]
+        broken = [shown(name) for name in content["unverified"]]
         verdict = words("bad", names=", ".join(broken)) if broken else words("good")
         keys = ("format", "samples", "files", "agreement", "required", "difference", "allowed", "verified")
         rows = tuple(

@@ -9,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import cbook
 
-from paddle_automl.core.display_text import csv_cell, csv_text, plot_text, shown
+from paddle_automl.core.display_text import by_name, csv_cell, csv_text, plot_text, shown
 
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def test_several_values_are_named_and_a_single_one_is_not():
+    assert by_name({"width": 0.5}, str) == "0.5"
+    assert by_name({"width": 0.5, "a\nb": 0.25}, "{:.2f}".format) == r"width 0.50, a\nb 0.25"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,16 @@ def test_the_overview_names_formats_that_are_not_verified(language):
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_parity_check_names_the_same_formats(language):
+    """One that was never compared is not verified either."""
+    section, words = SECTIONS["parity"](), Words(language, SECTIONS["parity"].texts)
+    found = materials.bundle()
+    found["formats"][0]["parity"] = None
+    content = section.content(materials.whole(bundle=found))
+    assert section.blocks(content, words)[0].text == words("bad", names="onnx")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_overview_tells_of_a_network_with_one_answer(language):
     section, words = SECTIONS["overview"](), Words(language, SECTIONS["overview"].texts)
     found = materials.bundle()
