@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import logging
 import re
-import unicodedata
 import warnings
 from typing import Any
 
@@ -50,11 +49,6 @@ def label(text: object, longest: int = LONGEST) -> str:
         return plain
     half = (longest - 1) // 2
     return f"{plain[:half]}\u2026{plain[-half:]}"
-
-
-def width_of(text: str) -> float:
-    """Return the width of a text in Latin letters; Chinese signs count double."""
-    return sum(2.0 if unicodedata.east_asian_width(sign) in "WF" else 1.0 for sign in text)
 
 
 class Drawing:
