@@ -31,6 +31,8 @@ from paddle_automl.pipeline.joining import (
     reads_alike,
     unfit,
 )
+from paddle_automl.pipeline.runs.fold_answers import read_answers
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.selection import Judge, honest_mean, mean_of, select
 from paddle_automl.search.constraints import Constraint
 from paddle_automl.search.executors.base import Worker
@@ -80,19 +82,14 @@ def run(request: ChooseRequest, worker: Worker) -> Choice:
     enter(worker)
     started = time.monotonic()
     found, data, left_out = _fitting(request.candidates, worker)
-    outputs: list[np.ndarray] = []
-    for member in found:
-        late = request.within_s is not None and time.monotonic() - started > TIME_FRACTION * request.within_s
-        if late and outputs:
-            left_out[str(member.of.number)] = "no time was left to ask it"
-            continue
-        outputs.append(_answers(member, data))
-    found = found[: len(outputs)]
+    end = None if request.within_s is None else started + TIME_FRACTION * request.within_s
+    asked = _of_all_folds(found, data, left_out) or _of_validation(found, data, left_out, end)
+    found = asked.members
     first, options = found[0].of.config, request.options
     metric = first.epoch_metric()
     judge = Judge(metric, first.goal_of(metric) == "maximize", data.task)
     for size in range(min(options.size, len(found)), 1, -1):
-        choice = _judged(request, found, outputs, data, judge, size, worker)
+        choice = _judged(request, asked, data, judge, size, worker)
         choice = choice.model_copy(update={"left_out": left_out})
         if not choice.beyond:
             return choice
@@ -127,23 +124,74 @@ def _fitting(candidates: Sequence[Trained], worker: Worker) -> tuple[list[Opened
     return fitting, data_of(fitting, worker) if others else data, left_out
 
 
-def _answers(member: Opened, data: PreparedData) -> np.ndarray:
-    """Return the outputs [N, K] of a network for the validation items."""
-    names = [spec.name for spec in member.input.specs]
-    return predict(member.alone, data.validation.with_arrays(names))
+@dataclass(frozen=True)
+class _Asked:
+    """Networks that can be members, their outputs ``[N, K]`` for the same items, and the codes of the targets."""
+
+    members: Sequence[Opened]
+    outputs: Sequence[np.ndarray]
+    codes: np.ndarray
+
+
+def _of_validation(
+    found: Sequence[Opened], data: PreparedData, left_out: dict[str, str], end: float | None
+) -> _Asked:
+    """Return the answers of the networks on the validation items; after `end` no further one is asked."""
+    outputs: list[np.ndarray] = []
+    for member in found:
+        if outputs and end is not None and time.monotonic() > end:
+            left_out[str(member.of.number)] = "no time was left to ask it"
+            continue
+        names = [spec.name for spec in member.input.specs]
+        outputs.append(predict(member.alone, data.validation.with_arrays(names)))
+    return _Asked(found[: len(outputs)], outputs, data.validation.codes)
+
+
+def _of_all_folds(found: Sequence[Opened], data: PreparedData, left_out: dict[str, str]) -> _Asked | None:
+    """Return the answers on the items of all folds, each by the network that had not learned from the item.
+
+    None without a cross-validation, or for a winner that was not judged by all folds.
+    """
+    if not found[0].record.folds:
+        return None
+    members, outputs, rows = list[Opened](), list[np.ndarray](), np.empty(0)
+    for member in found:
+        try:
+            own, values = read_answers(RunFolder(member.of.folder).fold_answers)
+        except DataError as error:
+            if not members:
+                return None
+            left_out[str(member.of.number)] = f"it was not judged by all folds ({error})"
+            continue
+        if members and not np.array_equal(own, rows):
+            left_out[str(member.of.number)] = "its folds have other items"
+            continue
+        rows = own
+        members.append(member)
+        outputs.append(tempered(values, data.task.final.activation, member.temperature))
+    return _Asked(members, outputs, data.validation.everything.codes[rows])
+
+
+def tempered(outputs: np.ndarray, activation: str, temperature: float) -> np.ndarray:
+    """Return outputs ``[N, K]`` as they are if the raw ones are divided by a temperature before a softmax."""
+    if activation != "softmax" or temperature == 1:
+        return outputs
+    logs = np.log(np.clip(outputs, 1e-30, None).astype(np.float64)) / temperature
+    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _judged(
     request: ChooseRequest,
-    found: Sequence[Opened],
-    outputs: Sequence[np.ndarray],
+    asked: _Asked,
     data: PreparedData,
     judge: Judge,
     size: int,
     worker: Worker,
 ) -> Choice:
     """Return the choice of at most `size` members."""
-    codes, seed = data.validation.codes, found[0].of.config.seed
+    found, outputs, codes = asked.members, asked.outputs, asked.codes
+    seed = found[0].of.config.seed
     chosen = select(outputs, codes, judge, size)
     members = [found[place] for place in chosen]
     numbers = tuple(member.of.number for member in members)

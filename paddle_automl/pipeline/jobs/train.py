@@ -27,6 +27,7 @@ from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_
 from paddle_automl.pipeline.jobs.newcomers import LOSS, settle_new_classes
 from paddle_automl.pipeline.jobs.pacing import fitted, start_of
 from paddle_automl.pipeline.progress.network_log import log_training
+from paddle_automl.pipeline.runs.fold_answers import write_answers
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
@@ -84,6 +85,8 @@ class TrainRequest:
     solve_s: float = 0.0
     all_folds: bool = False
     """Whether a first fold that is stopped by its reports is followed by the others: it has converged."""
+    answers: bool = False
+    """Whether the answers of all folds are written, for an ensemble."""
 
     @property
     def networks(self) -> int:
@@ -157,6 +160,9 @@ def _recorded(request: TrainRequest, all_of: Sequence[_Trained]) -> TrainResult:
     # Trials share the list of their search.
     if items is not None and (first.remembered is None or items is not first.remembered.items):
         items.write(folder.splits)
+    if request.answers and several and len(all_of) == request.networks:
+        known = [(item.data.validation.indices, item.result.outputs) for item in all_of]
+        write_answers(folder.fold_answers, known)
     write_json(folder.result, outcome.model_dump(mode="json"))
     return outcome
 

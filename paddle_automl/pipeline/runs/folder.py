@@ -65,6 +65,11 @@ class RunFolder:
         return self.path / "comparison.json"
 
     @property
+    def fold_answers(self) -> Path:
+        """The answers of the networks of a cross-validation; see `runs.fold_answers`."""
+        return self.path / "fold_answers.npz"
+
+    @property
     def rejection(self) -> Path:
         """The rejection score that was chosen for the network; see `jobs.withheld`."""
         return self.path / "rejection.json"

@@ -148,6 +148,7 @@ def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> J
         within_s=within_s,
         solve_s=run.estimates.trial_solve_s,
         constrained=record.repeat_of is None,
+        answers=run.config.ensemble is not None,
         all_folds=not SCHEDULERS[search.scheduler.name].cuts_short,
     )
     return replace(

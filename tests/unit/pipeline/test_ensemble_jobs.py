@@ -3,21 +3,23 @@
 import numpy as np
 import pytest
 
-from paddle_automl.core.errors import BundleError
+from paddle_automl.core.errors import BundleError, DataError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.pipeline.config import Ensemble, RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_executor
-from paddle_automl.pipeline.jobs.choose_members import Choice, ChooseRequest
+from paddle_automl.pipeline.jobs.choose_members import Choice, ChooseRequest, tempered
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.join import JoinRequest
 from paddle_automl.pipeline.jobs.networks import trained_network, trained_with_data
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.joining import Trained
+from paddle_automl.pipeline.runs.fold_answers import read_answers, write_answers
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.search.objective import Objective
+from paddle_automl.tasks.base import Final
 from paddle_automl.training.evaluation import predict
 
 SMALL = {
@@ -39,13 +41,13 @@ def executor():
         yield local
 
 
-def train(executor, folder, number, target="digit", size="auto", **changes):
+def train(executor, folder, number, target="digit", size="auto", folds=None, **changes):
     backbone = {"name": "resnet", "width": WIDTHS[number % 3], "blocks": [1]}
-    data = {"dataset": {"name": "digits", "target": target}, "input": {"size": size}}
+    data = {"dataset": {"name": "digits", "target": target}, "input": {"size": size}, "folds": folds}
     given = {**SMALL, "model": {"backbone": backbone}, "data": data, "seed": 0, **changes}
     config = settled(validate(RunConfig, given), executor)
     RunFolder(folder).write_config(config)
-    request = TrainRequest(config, folder, shared_of(config))
+    request = TrainRequest(config, folder, shared_of(config), answers=folds is not None)
     call(executor, job_of("train", request, folder / "log", config), TrainResult)
     return Trained(number, load_config(RunConfig, RunFolder(folder).config), folder)
 
@@ -152,3 +154,42 @@ def test_without_the_winner_there_is_no_ensemble(executor, classes, tmp_path):
     gone = Trained(8, classes[1].config, tmp_path / "gone")
     with pytest.raises(BundleError, match=r"result\.json"):
         choose(executor, tmp_path, [gone, *classes])
+
+
+def test_the_answers_of_all_folds_choose_the_members(executor, classes, tmp_path):
+    first, second = (train(executor, tmp_path / str(number), number, folds=2) for number in (0, 1))
+    rows, outputs = read_answers(RunFolder(first.folder).fold_answers)
+    assert (len(rows), outputs.shape) == (1438, (1438, 10))
+    assert len(set(rows)) == 1438
+    choice = choose(executor, tmp_path, [first, second, classes[2]])
+    assert (choice.members, choice.gain.items) == ((0, 1), 1438)
+    assert choice.left_out["2"] == "it was validated on another fold than trial 0"
+    RunFolder(second.folder).fold_answers.unlink()
+    alone = choose(executor, tmp_path, [first, second])
+    assert alone.members == (0,)
+    assert alone.left_out["1"].startswith("it was not judged by all folds")
+    RunFolder(first.folder).fold_answers.unlink()
+    of_one = choose(executor, tmp_path, [first, second])
+    assert of_one.gain.items == 719
+
+
+def test_a_temperature_is_that_of_the_raw_outputs():
+    raw = np.random.default_rng(0).normal(0, 3, (20, 4))
+    softmax = Final("softmax")
+    np.testing.assert_allclose(tempered(softmax(raw), "softmax", 2.5), softmax(raw / 2.5), atol=1e-6)
+    assert np.array_equal(tempered(raw, "identity", 2.5), raw)
+
+
+def test_damaged_answers_are_refused(tmp_path):
+    file = tmp_path / "fold_answers.npz"
+    write_answers(file, [(np.array([3, 1]), np.ones((2, 4))), (np.array([0]), np.zeros((1, 4)))])
+    rows, outputs = read_answers(file)
+    assert (rows.tolist(), outputs[:, 0].tolist()) == ([0, 1, 3], [0, 1, 1])
+    np.savez(file, rows=rows, outputs=outputs[:2])
+    with pytest.raises(DataError, match=r"fold_answers\.npz: is damaged: answers \[2, 4\] for items \[3\]"):
+        read_answers(file)
+    np.savez(file, rows=rows)
+    with pytest.raises(DataError, match="lacks the array 'outputs'"):
+        read_answers(file)
+    write_answers(tmp_path / "none.npz", [(rows, None)])
+    assert not (tmp_path / "none.npz").exists()
