@@ -156,7 +156,7 @@ def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.ran
         _check_dealt(rows, pieces)
     elif total < len(pieces):
         raise DataError(
-            f"data.split: {total} different {rows.word}s cannot fill {len(pieces)} splits or folds; add {rows.word}s"
+            f"data.split: {total} different {rows.word}s cannot fill {len(pieces)} splits or folds; add some"
         )
     return [np.sort(piece) for piece in pieces]
 
