@@ -19,7 +19,6 @@ from paddle_automl.compression.maps import hooked
 from paddle_automl.data.running import fitting_batch
 from paddle_automl.inputs.base import Arrays, TensorSpec
 from paddle_automl.models import kernels
-from paddle_automl.models.kernels.memory import channels_last
 from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.layers import replace_layer
 from paddle_automl.paddle_compat.modes import evaluating
@@ -129,7 +128,9 @@ def calibrate(
 
 def _by_channel(x: Tensor) -> Tensor:
     """Return a layer's output [N, C, H, W] or [..., C] as [values, C]."""
-    last = channels_last(x) if x.ndim == 4 else x
+    last = seen(x)
+    if last is x and x.ndim == 4:
+        last = x.transpose([0, 2, 3, 1])
     return last.reshape([-1, last.shape[-1]])
 
 
