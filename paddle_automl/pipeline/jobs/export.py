@@ -29,6 +29,7 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.remembered import data_of_run
 from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.metrics.spelling import tested_metrics
 from paddle_automl.training.evaluation import evaluate
 
 __all__ = ["BundleResult", "ExportRequest", "run"]
@@ -96,8 +97,7 @@ def _exported(request: ExportRequest, target: Path, worker: Worker) -> Bundle:
     if request.note:
         metrics["note"] = request.note
     if request.test and len(data.test):
-        finished = dict.fromkeys((*keys, *data.task.final_metrics))
-        metrics["test"] = rounded(evaluate(judged, splits.test, tuple(finished)))
+        metrics["test"] = rounded(evaluate(judged, splits.test, tested_metrics(data.task, keys)))
     choice = choose_score(config, data, worker, request.rejection_s, request.rejection_epochs)
     if choice is not None:
         # A later compression uses the same score.

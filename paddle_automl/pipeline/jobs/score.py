@@ -17,7 +17,7 @@ from paddle_automl.pipeline.jobs.networks import goal_of_run
 from paddle_automl.pipeline.runs.remembered import data_of_bundle
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.metrics.base import Predictions
-from paddle_automl.tasks.metrics.spelling import measure
+from paddle_automl.tasks.metrics.spelling import measure, tested_metrics
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,6 @@ def tested(bundle: Bundle, data: PreparedData, metrics: Sequence[str], worker: W
         predictor = Predictor(bundle, threads=worker.threads, runtime=bundle.info.exporter.name)
         split = data.test.with_input(bundle.input).with_task(bundle.task)
         outputs = predictor.predict_split(split)
-        keys = dict.fromkeys((*metrics, *bundle.task.final_metrics))
+        keys = tested_metrics(bundle.task, metrics)
         recorded["test"] = rounded(measure(keys, Predictions(outputs, split.codes, bundle.task)))
     return bundle.updated(metrics=recorded)

@@ -203,6 +203,11 @@ def value_in(values: Mapping[str, float], key: str) -> float | None:
     return float(sum(term.weight * values[term.key] for term in terms))
 
 
+def tested_metrics(task: Task, keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the keys of a finished network's test: these, and what the task measures at the end alone."""
+    return tuple(dict.fromkeys((*keys, *task.final_metrics)))
+
+
 # -- checking ------------------------------------------------------------------------------------------------------
 def check_metrics(keys: Iterable[str], task: Task, where: str = "search.objectives") -> None:
     """Raise ConfigError for metrics that a task does not have, or whose options do not fit it."""
