@@ -108,6 +108,8 @@ class Check(Stage):
 def tell_of_no_fine_tuning(run: Run) -> None:
     """Tell the user at once if the budget has no time for the recipes that the configuration names."""
     if run.config.fine_tuning.recipes and not FineTune().wanted(run):
+        budget = run.config.budget.time or 0.0
         run.observer.on_message(
-            f"budget.time: has no time for fine_tuning.recipes, which need more than {FREE_S:.0f} s"
+            f"budget.time: {budget:.0f} s leave no time for fine_tuning.recipes, which need more "
+            f"than {FREE_S:.0f} s"
         )

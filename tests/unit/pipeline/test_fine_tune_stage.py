@@ -148,7 +148,8 @@ def test_a_budget_without_time_for_recipes_is_told_at_the_start(tmp_path, budget
     heard = Messages()
     model, section = {"pretrained": "x.pdparams"}, {"recipes": ["fine_tune"]}
     tell_of_no_fine_tuning(run_of(tmp_path, budget=budget, observer=heard, model=model, fine_tuning=section))
-    assert heard.texts == ["budget.time: has no time for fine_tuning.recipes, which need more than 220 s"] * told
+    said = "budget.time: 220 s leave no time for fine_tuning.recipes, which need more than 220 s"
+    assert heard.texts == [said] * told
 
 
 def test_gains_of_pairs():
