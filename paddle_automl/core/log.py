@@ -14,7 +14,6 @@ from paddle_automl.core.streams import complain
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-
 TOLD = {"told": True}
 """`extra` of a record that users should see although it is no warning, such as the encoding that was found."""
 

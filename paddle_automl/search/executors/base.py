@@ -20,7 +20,7 @@ Report = Callable[[int, Mapping[str, float]], bool]
 Plan = Callable[[int], None]
 """Called by a job as ``plan(epochs)`` before it reports, if it has other epochs than `Job.epochs`."""
 KILL_WAIT_S = 15.0
-"""How long `run_job` waits for a killed job to end."""
+"""How long is waited for a killed job to end."""
 
 
 def _forget(epochs: int) -> None:
