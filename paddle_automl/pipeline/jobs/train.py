@@ -271,6 +271,9 @@ def _train(
         keep=Keep(request.keep),
         callbacks=[*callbacks_of(config, data, model, worker), *guards],
     )
+    if not data.task.calibrates_on_folds:
+        # With many classes those of all folds would take a lot of memory.
+        result = replace(result, outputs=None)
     logger.info("precision: %s", result.amp)
     if alone and request.alone and config.visualdl and RunFolder(request.folder).search is None:
         pages = RunFolder(request.folder).visualdl
