@@ -69,7 +69,7 @@ def split_chinese(text: str) -> list[str]:
     return [word for word in _jieba()(text) if not word.isspace()]
 
 
-class Remembered:
+class KeptWords:
     """Words of texts that will be split once more, of at most `most` characters of texts."""
 
     def __init__(self, most: int) -> None:
@@ -109,7 +109,7 @@ class Remembered:
         return words
 
 
-TRAINING_WORDS = Remembered(MOST_HELD)
+TRAINING_WORDS = KeptWords(MOST_HELD)
 """Words of training texts that jieba has found. The texts are split when their words are counted, and again when
 they are encoded; jieba takes most of the time of both. What is handed on in between is stored, and cannot hold
 these."""

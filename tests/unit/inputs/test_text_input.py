@@ -331,7 +331,7 @@ def test_words_beyond_the_limit_are_not_kept():
         asked.append(text)
         return text.split()
 
-    words = cleaning.Remembered(5)
+    words = cleaning.KeptWords(5)
     keep, give = words.keeping(split), words.giving(split)
     for text in ("a b", "c d", "a b"):
         assert list(keep(text)) == text.split()
