@@ -28,8 +28,6 @@ from paddle_automl.pipeline.runs.place import LockedFolder
 from paddle_automl.pipeline.runs.remembered import data_to_grow
 from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, TrainedRun, open_run, read_run_config
 from paddle_automl.pipeline.training import TrainingOutcome, train_run
-from paddle_automl.training.config import TrainingConfig
-from paddle_automl.training.progressive import Progressive
 
 FRACTION = 0.5
 """Epochs of a refit, as a fraction of those of the training that it continues. The learning rate is the same: on
@@ -120,7 +118,7 @@ def refit_config(
         "distillation": None,
     }
     if config.model.freeze is None:
-        changes["training"] = with_epochs(config.training, epochs or math.ceil(config.training.epochs * FRACTION))
+        changes["training"] = config.training.of_epochs(epochs or math.ceil(config.training.epochs * FRACTION))
         frozen = min(config.model.frozen_epochs, changes["training"].epochs - 1)
         # All of the old network, not only what it was pretrained with.
         changes["model"] = config.model.model_copy(
@@ -128,16 +126,8 @@ def refit_config(
         )
     elif epochs is not None:
         # A head on features that are computed anew takes seconds, so it is trained from the start.
-        changes["training"] = with_epochs(config.training, epochs)
+        changes["training"] = config.training.of_epochs(epochs)
     return config.model_copy(update=changes)
-
-
-def with_epochs(recipe: TrainingConfig, epochs: int) -> TrainingConfig:
-    """Return a recipe with another number of epochs, without cheap ones at the start; its warm-up ends in them."""
-    schedule: Any = recipe.lr_schedule
-    if getattr(schedule, "warmup_epochs", 0) >= epochs:
-        schedule = schedule.model_copy(update={"warmup_epochs": 0})
-    return recipe.model_copy(update={"epochs": epochs, "lr_schedule": schedule, "progressive": Progressive()})
 
 
 def _input(run: TrainedRun, config: RunConfig) -> Any:

@@ -137,6 +137,18 @@ class TrainingConfig(Section):
             steps, used = min(steps, most), min(used, most * self.batch_size)
         return Epoch(used, passes, steps)
 
+    def of_epochs(self, epochs: int, cheap: Progressive | None = None) -> TrainingConfig:
+        """Return the same for another training, of so many epochs; a warm-up that does not end in them is left out.
+
+        `cheap` are its first epochs, by default as dear as the others. See also `fitting.with_epochs`, which makes
+        the same training shorter.
+        """
+        schedule = self.lr_schedule
+        if getattr(schedule, "warmup_epochs", 0) >= epochs:
+            schedule = schedule.model_copy(update={"warmup_epochs": 0})
+        update = {"epochs": epochs, "lr_schedule": schedule, "progressive": cheap or Progressive()}
+        return self.model_copy(update=update)
+
     def for_task(self, task: Task) -> TrainingConfig:
         """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""
         return self.model_copy(update={"loss": loss_for(self.loss, task)})

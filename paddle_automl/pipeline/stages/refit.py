@@ -21,7 +21,6 @@ from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import readable_weights, winner
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.records import TrialRecord
-from paddle_automl.training.progressive import Progressive
 
 LOG = "refit"
 UNRELATED = ("device", "plugins", "visualdl")
@@ -146,17 +145,13 @@ def _as_in_its_trial(run: Run, best: TrialRecord, config: RunConfig) -> RunConfi
 def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:
     """Return the configuration of the refit with this number of epochs."""
     config = best_config(run, best)
-    schedule = config.training.lr_schedule
-    if getattr(schedule, "warmup_epochs", 0) >= epochs:
-        schedule = schedule.model_copy(update={"warmup_epochs": 0})
-    begins = config.training.progressive.fitting(epochs) if run.config.refit.progressive else Progressive()
-    changes = {"epochs": epochs, "lr_schedule": schedule, "progressive": begins}
+    cheap = config.training.progressive.fitting(epochs) if run.config.refit.progressive else None
     return config.model_copy(
         update={
             "output": readable(run.folder.refit.path.resolve()),
             # A single network is trained, on the usual split.
             "data": config.data.model_copy(update={"folds": None}),
-            "training": config.training.model_copy(update=changes),
+            "training": config.training.of_epochs(epochs, cheap),
             # The trial's own seed would only repeat the trial; seeds of repeats are drawn, not consecutive.
             "seed": config.seed + 1,
         }

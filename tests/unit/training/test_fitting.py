@@ -62,6 +62,16 @@ def test_cheap_epochs_shrink_too():
     assert with_epochs(config(progressive=cheap), 3).progressive.epochs == 2
 
 
+def test_a_training_of_other_epochs_keeps_the_warm_up_that_ends_in_them():
+    """The same training with fewer epochs has a shorter one; a longer training has no longer one."""
+    recipe = config(lr_schedule={"name": "cosine", "warmup_epochs": 4}, progressive={"epochs": 8})
+    assert [recipe.of_epochs(epochs).lr_schedule.warmup_epochs for epochs in (4, 5, 40)] == [0, 4, 4]
+    assert with_epochs(recipe, 10).lr_schedule.warmup_epochs == 2
+    assert recipe.of_epochs(40).progressive.epochs == 0
+    assert recipe.of_epochs(40, recipe.progressive.fitting(40)).progressive.epochs == 8
+    assert recipe.of_epochs(40).epochs == 40
+
+
 def test_too_little_time_for_one_step():
     with pytest.raises(
         TimeUpError, match=r"0\.5 s are too short for one step of 0\.1 s and an evaluation of 0\.5 s"
