@@ -34,7 +34,8 @@ from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
 from paddle_automl.pipeline.stages.estimates import EXPORT_S, LARGEST_FRACTION, MOST_REFIT, REPORT_S
 from paddle_automl.pipeline.training import TrainingOutcome, train_run
-from paddle_automl.search.executors.base import Job
+from paddle_automl.search.executors.base import Executor, Job
+from paddle_automl.space import Params, SearchSpace
 
 __all__ = [
     "CompressFile",
@@ -195,23 +196,42 @@ def dry_run(config: RunConfig, *, fresh: bool = False) -> DryRun:
         workers, log = executor.capacity().workers, Path(scratch) / "dry_run.log"
         call(executor, job_of("check", CheckRequest(config, candidates, shared), log, config), CheckResult)
         times = call(executor, job_of("timing", TimeRequest(config, candidates, shared), log, config), TimeResult)
-    fits = what_fits(config, workers, times.smallest.trial_s, times.largest.trial_s)
+        reserved_s = _reserved(config, space, baseline, executor)
+    fits = what_fits(config, workers, times.smallest.trial_s, times.largest.trial_s, reserved_s)
     return DryRun(times, space.size(), len(space.decisions), fits)
 
 
-def what_fits(config: RunConfig, workers: int, fastest_s: float, slowest_s: float) -> str:
-    """Return a sentence about how many trials fit into the budget, or how long the trials take without one."""
+def _reserved(config: RunConfig, space: SearchSpace, baseline: Params | None, executor: Executor) -> float:
+    """Return the seconds that a search keeps back for the stages after its trials, but for the refit."""
+    # Only here: other commands have no study, and should not load what it needs.
+    from paddle_automl.pipeline.stages.base import Deadline
+    from paddle_automl.pipeline.stages.run import Run
+
+    folder, deadline = RunFolder(config.folder), Deadline(config.budget.time)
+    run = Run(config, folder, Observer(), deadline, space, baseline, [], None, None, executor, [])
+    trials = next(stage for stage in run.stages if stage.name == "search")
+    return sum(seconds for name, seconds in run.reserved(trials).items() if name != "refit")
+
+
+def what_fits(
+    config: RunConfig, workers: int, fastest_s: float, slowest_s: float, reserved_s: float = EXPORT_S + REPORT_S
+) -> str:
+    """Return a sentence about how many trials fit into the budget, or how long the trials take without one.
+
+    Trials take between `fastest_s` and `slowest_s`; `reserved_s` are for the stages after the refit.
+    """
     trials = config.search.trials
     if config.budget.time is None:
         least, most = (trials * seconds / workers for seconds in (fastest_s, slowest_s))
         return f"{trials} trials with {workers} worker(s) take between {least:.0f} s and {most:.0f} s"
     recipe = config.training
     epochs = MOST_REFIT * recipe.epochs if config.refit.epochs == "auto" else config.refit.epochs or recipe.epochs
-    ratio = epochs / recipe.progressive.whole_epochs(recipe.epochs)
+    # A refit trains one network.
+    ratio = epochs / recipe.progressive.whole_epochs(recipe.epochs) / config.data.networks
     fit = []
     for seconds in (slowest_s, fastest_s):
         refit_s = min(ratio * seconds, LARGEST_FRACTION * config.budget.time)
-        left = max(0.0, config.budget.time - EXPORT_S - REPORT_S - refit_s)
+        left = max(0.0, config.budget.time - reserved_s - refit_s)
         fit.append(int(left * workers / seconds) if seconds else trials)
     low, high = min(fit[0], trials), min(fit[1], trials)
     return (

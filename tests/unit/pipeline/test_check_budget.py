@@ -5,9 +5,21 @@ from types import SimpleNamespace
 
 import pytest
 
+from paddle_automl.pipeline.commands import _reserved, what_fits
+from paddle_automl.pipeline.space import make_space
 from paddle_automl.pipeline.stages.base import Deadline
 from paddle_automl.pipeline.stages.check import _Watch
-from paddle_automl.pipeline.stages.estimates import GROWTH, MARGIN, START_S, TESTED, Estimates
+from paddle_automl.pipeline.stages.estimates import (
+    EXPORT_S,
+    GROWTH,
+    MARGIN,
+    REPORT_S,
+    START_S,
+    TESTED,
+    Estimates,
+)
+from paddle_automl.pipeline.stages.fine_tune import FRACTION as FINE_TUNED
+from paddle_automl.pipeline.stages.fine_tune import FREE_S
 from tests.unit.pipeline.runs import record_of, run_of
 
 
@@ -102,6 +114,17 @@ def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
     found.learn([record_of(10, 30.0, number=3)])
     assert found.refit() == pytest.approx(MARGIN * 9 * 0.4 + START_S)
     assert not found.trial_fits(MARGIN * 5 * 9 * 0.4)
+
+
+def test_a_dry_run_counts_what_is_reserved_and_one_network_of_a_refit(tmp_path):
+    section = {"model": {"pretrained": "x.pdparams"}, "fine_tuning": {"recipes": ["fine_tune"]}}
+    config = run_of(tmp_path, budget=600.0, **section).config
+    reserved_s = FINE_TUNED * (600 - FREE_S) + EXPORT_S + REPORT_S
+    assert _reserved(config, make_space(config), None, None) == pytest.approx(reserved_s)
+    folds = run_of(tmp_path, budget=600.0, data={"folds": 5}).config
+    # A trial of 100 s trains five networks, the refit one.
+    assert what_fits(folds, 1, 100.0, 100.0, 80.0).startswith("between 5 and 5 of")
+    assert what_fits(folds, 1, 100.0, 100.0, 80.1).startswith("between 4 and 4 of")
 
 
 @pytest.mark.parametrize(
