@@ -65,6 +65,8 @@ class Choice(Section):
     """The numbers of their trials, the winner first; one alone: no other improves it."""
     task: Annotated[PluginConfig, FittedPlugin(TASKS)]
     """The task with values chosen for the members' mean answer on validation."""
+    tuned: Items[str] = ()
+    """Names of these values; what else is in the task belongs to the data that the members have learned."""
     gain: GainResult | None = None
     """What ensembles gain on items by which their members were not chosen; None without an ensemble."""
     kept: bool = False
@@ -202,14 +204,17 @@ def _judged(
     kept = gain.gain > 0 and gain.gain >= request.options.standard_errors * gain.standard_error
     mean = mean_of(outputs, chosen)
     task = data.task.tuned(mean, codes).calibrated(mean, codes)
+    tuned = changed_fields(data.task.fitted, task.fitted)
     if not kept:
-        return Choice(members=numbers, gain=gain, task=task.fitted)
+        return Choice(members=numbers, gain=gain, task=task.fitted, tuned=tuned)
     keys = epoch_metrics(task, [judge.metric, *request.shared.objectives])
     config = joined_config(members, found[0].of.folder)
     costs = network_costs(joined_network(config, members, data), data, config, request.shared, worker)
     metrics = {**measure(keys, Predictions(mean, codes, data.task.tuned(mean, codes)), costs), **costs}
     beyond = beyond_limits(metrics, request.objectives, request.shared.constraints)
-    return Choice(members=numbers, gain=gain, kept=not beyond, beyond=beyond, task=task.fitted, metrics=metrics)
+    return Choice(
+        members=numbers, gain=gain, kept=not beyond, beyond=beyond, task=task.fitted, tuned=tuned, metrics=metrics
+    )
 
 
 def _gain(
@@ -229,6 +234,11 @@ def _gain(
         standard_error=float(np.std(gains, ddof=1)),
         items=len(codes),
     )
+
+
+def changed_fields(before: PluginConfig, after: PluginConfig) -> tuple[str, ...]:
+    """Return the names of the options that differ."""
+    return tuple(key for key in type(after).model_fields if getattr(before, key) != getattr(after, key))
 
 
 def beyond_limits(

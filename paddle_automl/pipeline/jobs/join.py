@@ -18,11 +18,16 @@ from paddle_automl.search.executors.base import Worker
 
 @dataclass(frozen=True)
 class JoinRequest:
-    """Join `members`, the winner first, into `folder`; `task` and `metrics` are those of their choice."""
+    """Join `members`, the winner first, into `folder`.
+
+    `task`, in which the options `tuned` were chosen for the members' mean answer, and `metrics` are those of their
+    choice.
+    """
 
     members: tuple[Trained, ...]
     folder: Path
     task: PluginConfig
+    tuned: tuple[str, ...]
     metrics: dict[str, float]
 
 
@@ -44,7 +49,8 @@ def run(request: JoinRequest, worker: Worker) -> TrainResult:
             "standard_errors": {},
             "seconds": round(sum(member.record.seconds for member in members), 3),
             "solved_s": round(sum(member.record.solved_s for member in members), 3),
-            "task": request.task,
+            # Members that were trained again may have learned numbers of another scale.
+            "task": data.task.fitted.model_copy(update={key: getattr(request.task, key) for key in request.tuned}),
             "input": data.input.fitted,
             "frozen": "",
             "folds": None,

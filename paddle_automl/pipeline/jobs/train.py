@@ -271,7 +271,7 @@ def _train(
         keep=Keep(request.keep),
         callbacks=[*callbacks_of(config, data, model, worker), *guards],
     )
-    if not data.task.calibrates_on_folds:
+    if not (data.task.calibrates_on_folds or request.answers):
         # With many classes those of all folds would take a lot of memory.
         result = replace(result, outputs=None)
     logger.info("precision: %s", result.amp)

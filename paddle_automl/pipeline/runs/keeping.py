@@ -55,5 +55,6 @@ class CheckpointKeeper(Listener):
             if other.state != "running" and other.number not in keep:
                 trial = self.folder.trial(other.number)
                 trial.weights.unlink(missing_ok=True)
+                trial.fold_answers.unlink(missing_ok=True)
                 if self.config.compression.in_trials:
                     shutil.rmtree(trial.bundle, ignore_errors=True)

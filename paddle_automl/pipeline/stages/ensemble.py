@@ -145,7 +145,7 @@ class EnsembleStage(Stage):
         told = result["reason"]
         members = self._final(run, chosen, first, [others[number] for number in found.members[1:]], until)
         folder = run.folder.in_ensemble(JOINED)
-        request = JoinRequest(members, folder.path, found.task, found.metrics)
+        request = JoinRequest(members, folder.path, found.task, tuple(found.tuned), found.metrics)
         job = job_of("join", request, run.folder.log(ENSEMBLE), run.config)
         call(run.executor, job, TrainResult, run.observer.job("joining the members of the ensemble"), until)
         result["kept"] = run.folder.relative(folder)

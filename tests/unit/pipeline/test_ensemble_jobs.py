@@ -69,8 +69,8 @@ def choose(executor, folder, candidates, objectives=("accuracy",), **options):
     return call(executor, job_of("choose_members", request, folder / "log", config), Choice)
 
 
-def join(executor, folder, members, task, metrics):
-    request = JoinRequest(tuple(members), folder, task, metrics)
+def join(executor, folder, members, task, metrics, tuned=()):
+    request = JoinRequest(tuple(members), folder, task, tuple(tuned), metrics)
     job = job_of("join", request, folder.parent / "log", members[0].config)
     return call(executor, job, TrainResult)
 
@@ -86,18 +86,11 @@ def test_the_joined_network_answers_the_mean(executor, classes, tmp_path, target
     worker = Worker("cpu", 1, None, lambda epoch, metrics: True)
     config = load_config(RunConfig, RunFolder(folder).config)
     joined, data = trained_with_data(config, RunFolder(folder), worker)
-    plain = data.with_task(type(data.task)(data.task.fitted.model_copy(update=without_temperature(data.task))))
     own = []
     for member in members:
         found = trained_network(member.config, RunFolder(member.folder))
-        own.append(predict(found.network, plain.validation.with_task(found.task)))
-    np.testing.assert_allclose(
-        predict(joined.network, plain.validation), np.mean(own, axis=0), atol=1e-6, rtol=1e-5
-    )
-
-
-def without_temperature(task):
-    return {"temperature": 1.0} if "temperature" in type(task.fitted).model_fields else {}
+        own.append(predict(found.network, data.validation.with_task(found.task)))
+    np.testing.assert_allclose(predict(joined.network, data.validation), np.mean(own, axis=0), atol=1e-6, rtol=1e-5)
 
 
 def test_members_are_chosen_and_their_network_is_exported(executor, classes, tmp_path):
@@ -110,7 +103,9 @@ def test_members_are_chosen_and_their_network_is_exported(executor, classes, tmp
     assert (gain.gain > 0, gain.items) == (True, 359)
     members = [classes[number] for number in choice.members]
     folder = tmp_path / "joined"
-    record = join(executor, folder, members, choice.task, choice.metrics)
+    assert set(choice.tuned) <= {"temperature"}
+    record = join(executor, folder, members, choice.task, choice.metrics, choice.tuned)
+    assert record.task == choice.task
     parts = [read_record(RunFolder(member.folder)).metrics["parameters"] for member in members]
     assert record.metrics["parameters"] == sum(parts)
     config = load_config(RunConfig, RunFolder(folder).config)
