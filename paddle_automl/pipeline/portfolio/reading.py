@@ -41,12 +41,14 @@ class TrialLength(Section):
 
 
 class WidthRow(Section):
-    """A width, and how many images a trial must see for it."""
+    """A width, and how many images a trial must see for it, and how often."""
 
     width: float
     """Factor of the channels."""
     images: float = Field(ge=0)
     """Training images times epochs."""
+    epochs: float = Field(default=0, ge=0)
+    """Epochs."""
     speed: float = Field(gt=0)
     """Images of 32 x 32 pixels per second of one core."""
 
@@ -167,7 +169,7 @@ def _width(portfolio: Portfolio, facts: ImageFacts, trial_s: float) -> tuple[flo
         speed = row.speed * _factor(portfolio.speed, facts) * PIXELS / (height * width)
         # What a trial cannot use, because it has enough epochs, does not speak for a wide network.
         seen = min(trial_s * speed, portfolio.trial.most_epochs * facts.items)
-        if seen >= row.images:
+        if seen >= max(row.images, row.epochs * facts.items):
             return row.width, speed
     raise AssertionError("the last row holds for any time")
 

@@ -71,6 +71,12 @@ def test_more_time_means_longer_trials_and_then_wider_networks():
     assert widths[-1] > widths[0]
 
 
+def test_a_wide_network_needs_some_epochs_over_the_images():
+    bf16 = frozenset({"avx512_bf16"})
+    found = [first_trials(ImageFacts((3, 32, 32), items, bf16), 900.0) for items in (10_000, 50_000)]
+    assert [trials.values["model.backbone.width"] for trials in found] == [1.0, 0.5]
+
+
 def test_a_faster_processor_sees_more_images_of_a_network():
     found = [
         first_trials(ImageFacts((3, 32, 32), 5000, frozenset(flags)), 60.0)
