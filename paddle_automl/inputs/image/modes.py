@@ -9,7 +9,9 @@ DEEP = 65535
 """Largest value of a 16-bit pixel."""
 _CHUNK = 2**20
 """Pixels that are converted at once."""
-_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+_ALPHA_MODES = ("LA", "PA", "RGBA", "RGBa")
+_BETWEEN = {"La": "LA", "LAB": "RGB"}
+"""Modes that Pillow converts to RGBA or to L by another one only."""
 
 
 def flat(image: Image.Image, channels: int, deep: tuple[float, float] | None) -> Image.Image:
@@ -21,8 +23,8 @@ def flat(image: Image.Image, channels: int, deep: tuple[float, float] | None) ->
         )
     if image.mode == "F" or image.mode.startswith("I"):
         image = _eight_bits(image, deep)
-    if image.mode == "La":
-        image = image.convert("LA")
+    if image.mode in _BETWEEN:
+        image = image.convert(_BETWEEN[image.mode])
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)

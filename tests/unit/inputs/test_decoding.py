@@ -49,6 +49,14 @@ def test_modes_of_one_color(tmp_path):
         assert color(decoder()(path)) == expected, name
 
 
+def test_colors_of_a_print_are_read_as_grey(tmp_path):
+    path = pictures.save(Image.new("LAB", (9, 7), (150, 150, 100)), tmp_path / "lab.tif")
+    (grey,) = color(decoder(channels=1)(path))
+    red, green, blue = color(decoder()(path))
+    assert len({red, green, blue}) == 3
+    assert grey == Image.new("RGB", (1, 1), (red, green, blue)).convert("L").getpixel((0, 0))
+
+
 def test_transparent_palette_entry_is_laid_over_white(tmp_path):
     image = pictures.plain(RED).convert("P", palette=Image.Palette.ADAPTIVE)
     index = image.getpixel((0, 0))
