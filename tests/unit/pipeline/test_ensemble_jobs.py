@@ -16,7 +16,6 @@ from paddle_automl.pipeline.joining import Trained
 from paddle_automl.pipeline.runs.fold_answers import read_answers, write_answers
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
-from paddle_automl.pipeline.settling import settled
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.search.objective import Objective
 from paddle_automl.tasks.base import Final
@@ -33,6 +32,7 @@ SMALL = {
     "deployment": {"latency": {"batch_sizes": []}, "samples": 2, "parity": {"raw_files": 2}},
 }
 WIDTHS = (4, 6, 8)
+TASKS = {"digit": "single_label", "digit_and_parity": "multi_label", "value": "regression"}
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +41,11 @@ def executor():
         yield local
 
 
-def train(executor, folder, number, target="digit", size="auto", folds=None, **changes):
+def train(executor, folder, number, target="digit", size="auto", folds=None):
     backbone = {"name": "resnet", "width": WIDTHS[number % 3], "blocks": [1]}
     data = {"dataset": {"name": "digits", "target": target}, "input": {"size": size}, "folds": folds}
-    given = {**SMALL, "model": {"backbone": backbone}, "data": data, "seed": 0, **changes}
-    config = settled(validate(RunConfig, given), executor)
+    given = {**SMALL, "task": TASKS[target], "model": {"backbone": backbone}, "data": data}
+    config = validate(RunConfig, given)
     RunFolder(folder).write_config(config)
     request = TrainRequest(config, folder, shared_of(config), answers=folds is not None)
     call(executor, job_of("train", request, folder / "log", config), TrainResult)
