@@ -65,7 +65,8 @@ class OptunaSampler(Controller):
     _sampler: BaseSampler
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Make the trial's sampler."""
+        """Make the trial's sampler, and tell it by how much the trials exceed the limits."""
+        self._constrain(study)
         self._sampler = self._for(study, trial)
         self._sampler.before_trial(study, trial)
 
@@ -89,8 +90,6 @@ class OptunaSampler(Controller):
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """Let the sampler record the result."""
-        if state != TrialState.FAIL:
-            self._constrain(study, trial)
         self._for(study, trial).after_trial(study, trial, state, values)
 
     def _for(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
@@ -100,16 +99,24 @@ class OptunaSampler(Controller):
         seed = integer_seed(self.seed, "controller", self.name, number)
         return _make(self.config.sampler, self.config.options, seed)
 
-    def _constrain(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Record by how much a trial exceeds the limits; samplers read it as `Trial.set_constraint` writes it."""
-        if all(objective.limit is None for objective in self.objectives):
-            return
+    def _constrain(self, study: optuna.Study, *, key: str = "constraints:limits") -> None:
+        """Give each ended trial its excess over the limits, where samplers look for it (`FrozenTrial.constraints`).
+
+        It is not stored: a search may be continued with other limits, or from trials of another controller.
+        """
+        limited = any(objective.limit is not None for objective in self.objectives)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+            if limited:
+                trial.system_attrs[key] = self._excess(trial.user_attrs.get("metrics", {}))
+            else:
+                trial.system_attrs.pop(key, None)
+
+    def _excess(self, metrics: dict[str, float]) -> float:
         try:
-            excess = excess_of(values_of(trial.user_attrs.get("metrics", {}), self.objectives), self.objectives)
+            return excess_of(values_of(metrics, self.objectives), self.objectives)
         except TrialError:
             # A network that was not trained, because it was beyond a constraint of the search.
-            excess = 1.0
-        study._storage.set_trial_system_attr(trial._trial_id, "constraints:limits", excess)
+            return 1.0
 
 
 def _make(name: str, options: dict[str, Any], seed: int) -> BaseSampler:

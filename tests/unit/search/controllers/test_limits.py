@@ -43,6 +43,23 @@ def test_learners_ask_for_trials_within_a_limit(tmp_path, name, options, trials)
     assert sum(within[-12:]) >= 6
 
 
+def test_optunas_samplers_know_the_limits_of_now(tmp_path):
+    """Those of a search that is continued may be others, and its trials may be of another controller."""
+
+    def seen(limit):
+        second = LIMITED[1].model_copy(update={"limit": limit})
+        study.ask(controller("optuna", space=SPACE, objectives=(LIMITED[0], second)))
+        return [trial.constraints.get("limits") for trial in study.optuna.get_trials(deepcopy=False)[:2]]
+
+    with open_study(tmp_path, space=SPACE, objectives=LIMITED) as study:
+        for latency in (1.0, 3.0):
+            record = study.ask(controller("random_search", space=SPACE, objectives=LIMITED))
+            study.complete(record.number, {"accuracy": 0.5, "latency_ms": latency}, {})
+        assert seen(LIMIT) == [0.0, 0.5]
+        assert seen(4.0) == [0.0, 0.0]
+        assert seen(None) == [None, None]
+
+
 def test_combine_adds_no_part_that_is_always_beyond_the_limit():
     """Each part makes the network better and slower, two of them too slow."""
     parts = {"big": {"none": {}, "big": {}}, "huge": {"none": {}, "huge": {}}, "small": {"none": {}, "small": {}}}
