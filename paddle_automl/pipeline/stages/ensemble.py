@@ -155,7 +155,12 @@ class EnsembleStage(Stage):
         self, run: Run, chosen: Configuration, first: _Winner, others: Sequence[TrialRecord], until: float | None
     ) -> Choice:
         assert run.config.ensemble is not None
-        trials = [_trained(item.number, run.folder.trial(item.number)) for item in others]
+        trials, left_out = list[Trained](), dict[str, str]()
+        for item in others:
+            try:
+                trials.append(_trained(item.number, run.folder.trial(item.number)))
+            except AutoMLError as error:
+                left_out[str(item.number)] = str(error)
         within_s = None if until is None else _left(until)
         request = ChooseRequest(
             (_trained(chosen.first.number, first.judged), *trials),
@@ -166,6 +171,7 @@ class EnsembleStage(Stage):
         )
         job = job_of("choose_members", request, run.folder.log(ENSEMBLE), run.config)
         found = call(run.executor, job, Choice, run.observer.job("choosing the members of an ensemble"), until)
+        found = found.model_copy(update={"left_out": {**left_out, **found.left_out}})
         for number, reason in found.left_out.items():
             run.observer.on_message(f"ensemble: trial {number} cannot be a member: {reason}")
         return found

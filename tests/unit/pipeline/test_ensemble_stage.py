@@ -155,9 +155,15 @@ def test_what_is_not_kept_is_told(tmp_path, monkeypatch, found, told):
 
 
 def test_candidates_that_cannot_be_members_are_told(tmp_path, monkeypatch):
-    run = run_with(tmp_path)
-    work(run, monkeypatch, Calls(choice(left_out={"1": "data.input.size is 8, not 12 as for trial 0"})))
-    assert run.observer.texts[0].startswith("ensemble: trial 1 cannot be a member: data.input.size is 8")
+    run, calls = run_with(tmp_path), Calls(choice(left_out={"2": "data.input.size is 8, not 12 as for trial 0"}))
+    run.folder.trial(1).config.write_text("model: {backbone: unknown}")
+    result = work(run, monkeypatch, calls)
+    assert [item.number for item in calls.requests[0].candidates] == [0, 2]
+    told = "ensemble: trial {} cannot be a member: {}"
+    assert run.observer.texts[0].startswith(told.format(1, run.folder.trial(1).config))
+    assert "unknown backbone 'unknown'" in run.observer.texts[0]
+    assert run.observer.texts[1].startswith(told.format(2, "data.input.size is 8"))
+    assert set(result["choice"]["left_out"]) == {"1", "2"}
 
 
 @pytest.mark.parametrize(("error", "again"), [(BundleError("gone"), True), (TimeUpError("late"), True)])
@@ -247,7 +253,7 @@ def test_a_search_exports_its_ensemble_also_after_a_kill(tmp_path, monkeypatch, 
     assert ("measured before" in result.bundle.metrics["note"]) is (data == "train+validation")
     assert len(open_run(config.folder).config.model.backbone.members) in (2, 3)
     bundle = Bundle.open(folder.bundle)
-    answers = Predictor(bundle).predict(sorted((bundle.folder / "samples").iterdir()))
+    answers = Predictor(bundle).predict(sorted((bundle.folder / "samples").glob("*.png")))
     assert all(sum(item.answer.values.values()) == pytest.approx(1, abs=1e-4) for item in answers)
     weights = folder.in_ensemble("joined").weights.stat().st_mtime_ns
     again = run_search(config)
