@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paddle_automl.core.errors import AutoMLError, MachineError, OutputError, TimeUpError, TrialError
+from paddle_automl.core.errors import AutoMLError, MachineError, OutputError, TrialError
 from paddle_automl.core.loading import load_config, validate
 from paddle_automl.core.paths import readable
 from paddle_automl.pipeline.config import RunConfig
@@ -121,7 +121,8 @@ class EnsembleStage(Stage):
             raise
         except AutoMLError as error:
             result["reason"], result["kept"] = f"not possible: {error}", None
-            result["again"] = isinstance(error, TimeUpError) or not isinstance(error, TrialError)
+            # With more time, or with a mistake mended, the next start may do better.
+            result["again"] = until is not None or not isinstance(error, TrialError)
         if result["kept"] is None:
             run.observer.on_message(f"no ensemble: {result['reason']}; the winner alone is exported")
         return result

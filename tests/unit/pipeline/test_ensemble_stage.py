@@ -7,7 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 from paddle_automl.cli.results import _source_text
-from paddle_automl.core.errors import BundleError, ConfigError, InterruptedRunError, MachineError, TimeUpError
+from paddle_automl.core.errors import (
+    BundleError,
+    ConfigError,
+    InterruptedRunError,
+    MachineError,
+    TimeUpError,
+    TrialError,
+)
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.predictor import Predictor
@@ -166,10 +173,14 @@ def test_candidates_that_cannot_be_members_are_told(tmp_path, monkeypatch):
     assert set(result["choice"]["left_out"]) == {"1", "2"}
 
 
-@pytest.mark.parametrize(("error", "again"), [(BundleError("gone"), True), (TimeUpError("late"), True)])
-def test_a_job_that_fails_costs_nothing_else(tmp_path, monkeypatch, error, again):
+@pytest.mark.parametrize(
+    ("error", "within_s", "again"),
+    [(BundleError("gone"), None, True), (TimeUpError("late"), 60, True), (TrialError("too large"), None, False)],
+)
+def test_a_job_that_fails_costs_nothing_else(tmp_path, monkeypatch, error, within_s, again):
     run = run_with(tmp_path)
-    result = work(run, monkeypatch, Calls(error=error))
+    until = None if within_s is None else time.monotonic() + within_s
+    result = work(run, monkeypatch, Calls(error=error), until)
     assert (result["kept"], result["again"]) == (None, again)
     assert run.observer.texts == [f"no ensemble: not possible: {error}; the winner alone is exported"]
     with pytest.raises(MachineError):
