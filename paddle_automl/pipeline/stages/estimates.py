@@ -26,6 +26,8 @@ WORTHWHILE = 0.5
 """Fraction of a trial's epochs below which a refit is not started."""
 MARGIN = 1.1
 """Safety factor for the time of an epoch or an export."""
+REFIT_EPOCH = 0.9
+"""Most time of an epoch of a refit on one core, in that of a trial, which is evaluated and has others beside it."""
 START_S = 1.0
 """Seconds before the first step of a training: its process starts, and the data are read."""
 GRACE_S = 2.0
@@ -163,7 +165,7 @@ class Estimates:
         if self.config.budget.time is None or not self.leaders:
             return trial
         threads = usable_cores() if self.config.training.threads == "auto" else 1
-        best_s = MARGIN * self._epoch_s(self.leaders[0])
+        best_s = REFIT_EPOCH * self._epoch_s(self.leaders[0])
         fitting = threads * LARGEST_FRACTION * self.config.budget.time / best_s
         return max(trial, min(int(fitting), MOST_REFIT * trial))
 

@@ -13,6 +13,7 @@ from paddle_automl.pipeline.stages.estimates import (
     EXPORT_S,
     GROWTH,
     MARGIN,
+    REFIT_EPOCH,
     REPORT_S,
     START_S,
     TESTED,
@@ -81,7 +82,7 @@ def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_u
     found = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto"}).config)
     assert found.planned_epochs == 9
     found.learn([record_of(9, 18.0)])
-    assert found.planned_epochs == int(50 / (MARGIN * 2.0))
+    assert found.planned_epochs == int(50 / (REFIT_EPOCH * 2.0))
     assert found.refit() == pytest.approx(50 - found.export())
     found.learn([record_of(9, 0.9)])
     assert found.planned_epochs == 8 * 9
@@ -90,7 +91,7 @@ def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_u
     monkeypatch.setattr("paddle_automl.pipeline.stages.estimates.usable_cores", lambda: 2)
     found.learn([record_of(9, 18.0)])
     # All cores may train faster than the one of a trial; the time that is reserved stays the same.
-    assert found.planned_epochs == int(2 * 50 / (MARGIN * 2.0))
+    assert found.planned_epochs == int(2 * 50 / (REFIT_EPOCH * 2.0))
     assert found.refit() == pytest.approx(50 - found.export())
     unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, leaders=[record_of(9, 0.9)])
     assert unlimited.planned_epochs == 9

@@ -15,7 +15,15 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.trials import identity, trial_config
 from paddle_automl.pipeline.stages import refit
 from paddle_automl.pipeline.stages.base import STAGES, Stage, in_order
-from paddle_automl.pipeline.stages.estimates import EXPORT_S, MARGIN, REPORT_S, START_S, WORTHWHILE, Estimates
+from paddle_automl.pipeline.stages.estimates import (
+    EXPORT_S,
+    MARGIN,
+    REFIT_EPOCH,
+    REPORT_S,
+    START_S,
+    WORTHWHILE,
+    Estimates,
+)
 from paddle_automl.pipeline.stages.manifest import last_result, run_once
 from paddle_automl.pipeline.stages.run import _from_other_studies
 from paddle_automl.pipeline.stages.search import _Reserve, _smaller, controller_of, limits_of, scheduler_of
@@ -77,7 +85,7 @@ def test_a_wide_network_of_few_epochs_does_not_cost_a_narrow_one_its_refit():
     estimates.epochs = {narrow.number: 36, wide.number: 6}
     estimates.learn([narrow, wide])
     threads = usable_cores() if estimates.config.training.threads == "auto" else 1
-    assert estimates.planned_epochs == int(threads * 600 / (MARGIN * 316 / 36))
+    assert estimates.planned_epochs == int(threads * 600 / (REFIT_EPOCH * 316 / 36))
     # The epochs of the one at the pace of the other would not fit into half of the time.
     assert MARGIN * WORTHWHILE * 36 * 184 / 6 > 600 - EXPORT_S >= estimates.refit() > 500
 
