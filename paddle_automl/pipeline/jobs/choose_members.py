@@ -130,14 +130,12 @@ def _fitting(candidates: Sequence[Trained], worker: Worker) -> tuple[list[Opened
 class _Asked:
     """Networks that can be members, their outputs ``[N, K]`` for the same items, and the codes of the targets."""
 
-    members: Sequence[Opened]
-    outputs: Sequence[np.ndarray]
+    members: list[Opened]
+    outputs: list[np.ndarray]
     codes: np.ndarray
 
 
-def _of_validation(
-    found: Sequence[Opened], data: PreparedData, left_out: dict[str, str], end: float | None
-) -> _Asked:
+def _of_validation(found: list[Opened], data: PreparedData, left_out: dict[str, str], end: float | None) -> _Asked:
     """Return the answers of the networks on the validation items; after `end` no further one is asked."""
     outputs: list[np.ndarray] = []
     for member in found:
