@@ -80,9 +80,8 @@ def create_step_bundle(
         session = bundle.session(threads=deployment.latency.threads)
         write_samples(bundle, lasting(session), data.validation, deployment.samples)
         add_files(scratch, chosen.exporter.name, session, data.validation, folder, chosen.paddlex)
-        least = compression.min_agreement
-        bundle = add_parity(bundle, model, data, chosen, ParityLimits(None, least))
-        limits = ParityLimits(None, least, compression.max_drop)
+        bundle = add_parity(bundle, model, data, chosen, ParityLimits(None, compression.min_agreement))
+        limits = ParityLimits(None, compression.min_agreement, compression.max_drop)
         bundle = add_formats(bundle, source, formats, data, chosen, limits)
         time_formats(bundle, chosen, context.lock)
     return Bundle.open(folder)

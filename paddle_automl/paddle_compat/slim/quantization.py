@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import paddle
 from paddle import Tensor, nn
 from paddle.nn.quant.format import LinearQuanterDequanter
-from paddle.nn.quant.qat import QuantedConv2D
+from paddle.nn.quant.qat import QuantedConv2D as QuantedConv2D
 from paddle.quantization.wrapper import ObserveWrapper
 
 from paddle_automl.core.errors import UnsupportedError
