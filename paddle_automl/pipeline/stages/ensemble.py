@@ -29,7 +29,7 @@ from paddle_automl.pipeline.stages.choice import (
     winner,
 )
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
-from paddle_automl.pipeline.stages.refit import refit_config, refit_of, tuned_task
+from paddle_automl.pipeline.stages.refit import Refit, refit_config, refit_of, tuned_task
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.objective import excess_of
@@ -73,7 +73,10 @@ class EnsembleStage(Stage):
         return run.config.ensemble is not None
 
     def seconds(self, run: Run) -> float:
-        """Return the time for the candidates' answers, and for members that are trained again."""
+        """Return the time for the candidates' answers, and for members that are trained again.
+
+        After trials that took longer than planned the refit has its time first.
+        """
         options, epoch_s = run.config.ensemble, run.estimates.epoch_s
         if options is None:
             return 0.0
@@ -82,7 +85,11 @@ class EnsembleStage(Stage):
             needed += MARGIN * ASKED * options.candidates * epoch_s
         if run.config.refit.data == "train+validation" or run.config.data.folds:
             needed += (options.size - 1) * run.estimates.refit()
-        return min(FRACTION * (run.config.budget.time or 0.0), needed)
+        most, left = FRACTION * (run.config.budget.time or 0.0), run.deadline.left()
+        if left is not None:
+            refit = 0.0 if Refit.name in run.results else run.estimates.refit()
+            most = min(most, max(0.0, left - refit - sum(run.reserved(self).values())))
+        return min(most, needed)
 
     def inputs(self, run: Run) -> Any:
         """Return the options, the winner's weights, and the other best trials."""

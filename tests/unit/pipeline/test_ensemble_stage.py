@@ -28,6 +28,7 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.sources import open_run
 from paddle_automl.pipeline.stages import ensemble
 from paddle_automl.pipeline.stages.ensemble import FRACTION, EnsembleStage
+from paddle_automl.pipeline.stages.estimates import REPORT_S
 from paddle_automl.pipeline.stages.run import run_search
 from tests.unit.pipeline.runs import make_weights, record_of, run_of
 
@@ -119,8 +120,14 @@ def test_it_keeps_time_back_for_its_members(tmp_path):
         run.estimates.learn([record_of(10, 20.0)])
     assert 5 < stage.seconds(plain) < 20
     assert stage.seconds(again) == pytest.approx(stage.seconds(plain) + 2 * again.estimates.refit())
-    short = run_of(tmp_path, budget=10.0, ensemble={})
-    assert stage.seconds(short) == FRACTION * 10
+    short = run_of(tmp_path, budget=100.0, ensemble={}, refit={"data": "train+validation"})
+    assert stage.seconds(short) == FRACTION * 100
+    # The refit and the export have the time that trials have left.
+    short.deadline.started -= 70
+    left = 30 - short.estimates.refit() - short.estimates.export() - REPORT_S
+    assert stage.seconds(short) == pytest.approx(left, abs=0.5)
+    short.deadline.started -= 29
+    assert stage.seconds(short) == 0
 
 
 def test_one_trial_is_no_ensemble(tmp_path, monkeypatch):
