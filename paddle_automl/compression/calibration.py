@@ -25,7 +25,6 @@ from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.paddle_compat.slim.quantization import Observer, PostTraining
 
 BATCH = 64
-LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -50,29 +49,8 @@ class Calibrated:
             replace_layer(twin, self.names[name], copy.deepcopy(floats[self.names[name]]))
         return twin
 
-    def noise(self, arrays: Arrays) -> dict[str, float]:
-        """Return for each layer how much of its outputs on `arrays` is noise when it alone is in 8 bits.
-
-        All in one pass, as each layer gets the inputs of the float network: the power of the error divided by the
-        variance, mean over channels, from 0 to 1.
-        """
-        converted = dict(self.whole.named_sublayers())
-        sums: dict[str, np.ndarray] = {}
-
-        def note(name: str, layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            y = _by_channel(output)
-            error = _by_channel(converted[self.names[name]](*inputs)) - y
-            moments = paddle.stack([error.square().mean(0), y.square().mean(0), y.mean(0)])
-            sums[name] = sums.get(name, 0) + len(output) * moments.numpy().astype(np.float64)
-
-        named = dict(self.model.named_sublayers())
-        count = len(next(iter(arrays.values())))
-        with hooked({name: named[name] for name in self.names}, note):
-            _run(self.model, arrays)
-        return {name: _noise(*(sums[name] / count)) if name in sums else 0.0 for name in self.names}
-
-    def damage(self, layers: Sequence[str], arrays: Arrays, *, classes: bool) -> dict[str, float]:
-        """Return for each of `layers` how much the outputs for `arrays` change when it alone is in 8 bits.
+    def damage(self, arrays: Arrays, *, classes: bool) -> dict[str, float]:
+        """Return for each layer how much the outputs for `arrays` change when it alone is in 8 bits.
 
         For classes KL(float || 8-bit) of the predictions, mean over items; for other tasks the mean square
         difference of raw outputs.
@@ -80,8 +58,8 @@ class Calibrated:
         alone, converted = copy_of(self.model), dict(self.whole.named_sublayers())
         floats = dict(alone.named_sublayers())
         before, found = _raw_outputs(alone, arrays, classes), {}
-        for name in layers:
-            replace_layer(alone, name, converted[self.names[name]])
+        for name, inner in self.names.items():
+            replace_layer(alone, name, converted[inner])
             after = _raw_outputs(alone, arrays, classes)
             replace_layer(alone, name, floats[name])
             if classes:
@@ -124,20 +102,6 @@ def calibrate(
     assert isinstance(whole, Network)
     skipped = tuple(name for name in names if name not in chosen)
     return Calibrated(model, chosen, skipped, ready, with_fast_layers(whole))
-
-
-def _by_channel(x: Tensor) -> Tensor:
-    """Return a layer's output [N, C, H, W] or [..., C] as [values, C]."""
-    last = seen(x)
-    if last is x and x.ndim == 4:
-        last = x.transpose([0, 2, 3, 1])
-    return last.reshape([-1, last.shape[-1]])
-
-
-def _noise(error: np.ndarray, square: np.ndarray, mean: np.ndarray) -> float:
-    """Return the part of noise from the mean square error, mean square and mean of each channel."""
-    variance = np.maximum(square - np.square(mean), LEAST_VARIANCE)
-    return float(np.minimum(error / variance, 1.0).mean())
 
 
 def _run(model: Network, arrays: Arrays) -> list[Tensor]:

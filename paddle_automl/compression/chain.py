@@ -40,8 +40,10 @@ from paddle_automl.tasks.metrics.spelling import drop_of
 
 logger = logging.getLogger(__name__)
 
-FOLLOWING = 3.0
+FOLLOWING = 2.5
 """Time of what follows a repair, its comparison, timing and bundle, in those of measuring the float network."""
+RANKING = 1.0
+"""Time in which layers are ranked for a repair, in the same."""
 
 
 class _NoTimeError(Exception):
@@ -164,7 +166,7 @@ class _Chain:
             return not loss
 
         try:
-            self._require_time()
+            self._require_time(RANKING * self.before_s)
             order += repair.layers_by_damage()
             if len(order) > 1 and fewest(len(order) - 1, works) is not None:
                 self._measure_agreement(found[-1][0])
@@ -181,9 +183,9 @@ class _Chain:
             result.facts = {**broken.facts, **result.facts, **facts}
         return result
 
-    def _require_time(self) -> None:
-        """Raise _NoTimeError unless a network can be tried and what follows be done in the time that is left."""
-        needed = self.trying_s + FOLLOWING * self.before_s
+    def _require_time(self, further_s: float = 0.0) -> None:
+        """Raise _NoTimeError unless time is left to try a network, for what follows, and `further_s` more."""
+        needed = further_s + self.trying_s + FOLLOWING * self.before_s
         if self.until is not None and self.until - time.monotonic() < needed:
             raise _NoTimeError(f"no time was left to return layers to float: {needed:.0f} s are needed")
 

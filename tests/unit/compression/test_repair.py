@@ -88,7 +88,7 @@ def test_a_network_without_damage_is_quantized_whole():
     assert "in float32" not in after.reason
 
 
-def test_without_an_analysis_the_layer_is_found_by_its_noise():
+def test_without_an_analysis_layers_are_ranked_when_it_is_needed():
     model = spoiled()
     made = STEPS["quantize_post"](chain(analysis=False).steps[0]).apply(model, context(original=model))
     assert "damage" not in made.facts
@@ -97,15 +97,12 @@ def test_without_an_analysis_the_layer_is_found_by_its_noise():
     assert sorted(order) == sorted(made.facts["layers"])
 
 
-def test_each_layer_has_its_own_noise(monkeypatch):
-    found = calibrated(spoiled())
-    noise = found.noise({"image": images(16)})
-    others = [value for name, value in noise.items() if name != DAMAGED]
-    assert noise[DAMAGED] > 0.2 > 0.05 > max(others) > 0
-    damage = found.damage(list(noise), {"image": images(16)}, classes=True)
+def test_the_damage_is_the_same_with_the_fast_layers(monkeypatch):
+    found, probes = calibrated(spoiled()), {"image": images(16)}
+    damage = found.damage(probes, classes=True)
     assert max(damage, key=damage.get) == DAMAGED
     monkeypatch.setattr(calibration.kernels, "use", lambda dtype: nullcontext())
-    assert found.noise({"image": images(16)}) == pytest.approx(noise, rel=0.02, abs=1e-4)
+    assert found.damage(probes, classes=True) == pytest.approx(damage, rel=0.1, abs=1e-4)
 
 
 @pytest.mark.parametrize("observer", ["abs_max", "avg", "hist"])
@@ -229,4 +226,4 @@ def test_a_repair_ends_with_what_it_has_found(monkeypatch):
     made.sessions[0] = {"int8": 0}
     result = made._repaired(STEPS["quantize_post"](chain().steps[0]), Numbered(), broken, last)
     assert (result.model, made.sessions[0]) == (4, {"int8": 4})
-    assert broken.unrepaired == "no time was left to return layers to float: 40 s are needed"
+    assert broken.unrepaired == "no time was left to return layers to float: 35 s are needed"
