@@ -198,7 +198,7 @@ def _judged(
     if len(members) < 2:
         return Choice(members=numbers, task=data.task.fitted)
     honest = honest_mean(outputs, codes, judge, size, generator(seed, "ensemble"))
-    gain = _gain(judge, [outputs[0], honest], codes, data.task, generator(seed, "gain"))
+    gain = gain_of(judge, [outputs[0], honest], codes, data.task, generator(seed, "gain"))
     kept = gain.gain > 0 and gain.gain >= request.options.standard_errors * gain.standard_error
     mean = mean_of(outputs, chosen)
     task = data.task.tuned(mean, codes).calibrated(mean, codes)
@@ -215,7 +215,7 @@ def _judged(
     )
 
 
-def _gain(
+def gain_of(
     judge: Judge, outputs: list[np.ndarray], codes: np.ndarray, task: Task, rng: np.random.Generator
 ) -> GainResult:
     """Return what the second outputs gain over the first ones."""

@@ -7,13 +7,28 @@ from pathlib import Path
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
-from paddle_automl.core.schema import PluginConfig
+from paddle_automl.core.schema import PluginConfig, Section
+from paddle_automl.core.seeds import generator
+from paddle_automl.data.splits import PreparedData
+from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.weights import save_weights
+from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import enter
-from paddle_automl.pipeline.joining import Trained, data_of, joined_config, joined_network, opened, reads_alike
+from paddle_automl.pipeline.jobs.choose_members import gain_of
+from paddle_automl.pipeline.jobs.gain import GainResult
+from paddle_automl.pipeline.joining import (
+    Opened,
+    Trained,
+    data_of,
+    joined_config,
+    joined_network,
+    opened,
+    reads_alike,
+)
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.record import TrainResult
+from paddle_automl.pipeline.selection import Judge
 from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.evaluation import predict
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,14 @@ class JoinRequest:
     metrics: dict[str, float]
 
 
-def run(request: JoinRequest, worker: Worker) -> TrainResult:
+class Joined(Section):
+    """The network of all members beside its first one alone."""
+
+    gain: GainResult | None = None
+    """What it gains on validation; None if its members have learned from the validation items."""
+
+
+def run(request: JoinRequest, worker: Worker) -> Joined:
     """Write the configuration, the weights and the record of the network of all members."""
     enter(worker)
     members = [opened(member) for member in request.members]
@@ -60,4 +82,15 @@ def run(request: JoinRequest, worker: Worker) -> TrainResult:
     save_weights(folder.weights, model.state_dict())
     data.input.save(folder.input(outcome.input))
     write_json(folder.result, outcome.model_dump(mode="json"))
-    return outcome
+    return _compared(config, members[0], model, data)
+
+
+def _compared(config: RunConfig, first: Opened, model: Network, data: PreparedData) -> Joined:
+    """Return what the network of all members gains over the first one."""
+    if first.record.on != "train" or not len(data.validation):
+        return Joined()
+    metric, seed = config.epoch_metric(), config.seed
+    names = [spec.name for spec in first.input.specs]
+    outputs = [predict(first.alone, data.validation.with_arrays(names)), predict(model, data.validation)]
+    judge = Judge(metric, config.goal_of(metric) == "maximize", data.task)
+    return Joined(gain=gain_of(judge, outputs, data.validation.codes, data.task, generator(seed, "gain")))

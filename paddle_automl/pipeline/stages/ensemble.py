@@ -14,7 +14,8 @@ from paddle_automl.core.paths import readable
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.choose_members import Choice, ChooseRequest
-from paddle_automl.pipeline.jobs.join import JoinRequest
+from paddle_automl.pipeline.jobs.gain import GainResult
+from paddle_automl.pipeline.jobs.join import Joined, JoinRequest
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.joining import Trained
 from paddle_automl.pipeline.runs.folder import JOINED, RunFolder
@@ -54,7 +55,7 @@ class _Winner:
 
     @property
     def trained_again(self) -> bool:
-        """Whether the exported network is another one: it has learned from the validation items as well."""
+        """Whether the exported network is another one, of a training of its own."""
         return self.judged != self.final
 
 
@@ -62,8 +63,8 @@ class _Winner:
 class EnsembleStage(Stage):
     """Joins the best trials in one network if `ensemble` is set, and keeps it if it gains enough over the winner.
 
-    The members are chosen on the winner's validation items. Where the winner was trained again on further items,
-    the other members are too.
+    The members are chosen on the winner's validation items. Where the winner was trained again, the other members
+    are too, and where they have not learned from the validation items they must gain enough there, too.
     """
 
     place = 37
@@ -83,8 +84,7 @@ class EnsembleStage(Stage):
         needed = LEAST_S + START_S + JOIN_S
         if epoch_s is not None:
             needed += MARGIN * ASKED * options.candidates * epoch_s
-        if run.config.refit.data == "train+validation" or run.config.data.folds:
-            needed += (options.size - 1) * run.estimates.refit()
+        needed += (options.size - 1) * run.estimates.refit()
         most, left = FRACTION * (run.config.budget.time or 0.0), run.deadline.left()
         if left is not None:
             refit = 0.0 if Refit.name in run.results else run.estimates.refit()
@@ -155,7 +155,14 @@ class EnsembleStage(Stage):
         folder = run.folder.in_ensemble(JOINED)
         request = JoinRequest(members, folder.path, found.task, tuple(found.tuned), found.metrics)
         job = job_of("join", request, run.folder.log(ENSEMBLE), run.config)
-        call(run.executor, job, TrainResult, run.observer.job("joining the members of the ensemble"), until)
+        joined = call(run.executor, job, Joined, run.observer.job("joining the members of the ensemble"), until)
+        gain = joined.gain
+        if first.trained_again and gain is not None and not _convinces(run, gain):
+            result["reason"] = (
+                f"{told.removesuffix('kept')}its members, trained again as the winner was, gain too little: "
+                f"{gain.before:.4f} -> {gain.after:.4f}, standard error {gain.standard_error:.4f}"
+            )
+            return
         result["kept"] = run.folder.relative(folder)
         run.observer.on_message(told)
 
@@ -262,14 +269,24 @@ def _winner(run: Run, chosen: Configuration) -> _Winner | None:
         name = max(tuned["gains"], key=lambda name: tuned["gains"][name]["gain"])
         return _Winner(run.folder.fine_tuned(name), final)
     refitted = final.path == run.folder.refit.path
-    if refitted and (run.config.refit.data == "train+validation" or run.config.data.folds):
+    if refitted:
+        # Members are compared as trials were trained: a refit is better than trials without a refit of their own.
         own = best_run(run, chosen)
-        return None if own is None else _Winner(run.folder.trial(own.number), final)
+        if own is not None:
+            return _Winner(run.folder.trial(own.number), final)
+        if run.config.refit.data == "train+validation" or run.config.data.folds:
+            return None
     return _Winner(final, final)
 
 
 def _trained(number: int, folder: RunFolder) -> Trained:
     return Trained(number, load_config(RunConfig, folder.config), folder.path)
+
+
+def _convinces(run: Run, gain: GainResult) -> bool:
+    """Return whether a gain is more than noise."""
+    assert run.config.ensemble is not None
+    return gain.gain > 0 and gain.gain >= run.config.ensemble.standard_errors * gain.standard_error
 
 
 def _verdict(found: Choice, run: Run) -> str:

@@ -9,7 +9,7 @@ from paddle_automl.pipeline.config import Ensemble, RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of, shared_of, start_executor
 from paddle_automl.pipeline.jobs.choose_members import Choice, ChooseRequest, tempered
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
-from paddle_automl.pipeline.jobs.join import JoinRequest
+from paddle_automl.pipeline.jobs.join import Joined, JoinRequest
 from paddle_automl.pipeline.jobs.networks import trained_network, trained_with_data
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.joining import Trained
@@ -19,6 +19,7 @@ from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.search.objective import Objective
 from paddle_automl.tasks.base import Final
+from paddle_automl.tasks.metrics.spelling import goal_of
 from paddle_automl.training.evaluation import predict
 
 SMALL = {
@@ -72,7 +73,8 @@ def choose(executor, folder, candidates, objectives=("accuracy",), **options):
 def join(executor, folder, members, task, metrics, tuned=()):
     request = JoinRequest(tuple(members), folder, task, tuple(tuned), metrics)
     job = job_of("join", request, folder.parent / "log", members[0].config)
-    return call(executor, job, TrainResult)
+    joined = call(executor, job, Joined)
+    return joined, read_record(RunFolder(folder))
 
 
 @pytest.mark.parametrize("target", ["digit", "digit_and_parity", "value"])
@@ -82,7 +84,10 @@ def test_the_joined_network_answers_the_mean(executor, classes, tmp_path, target
         members = [train(executor, tmp_path / str(number), number, target) for number in range(2)]
     record = read_record(RunFolder(members[0].folder))
     folder = tmp_path / "joined"
-    assert join(executor, folder, members, record.task, {"loss": 0.5}).metrics == {"loss": 0.5}
+    found, record = join(executor, folder, members, record.task, {"loss": 0.5})
+    assert record.metrics == {"loss": 0.5}
+    sign = 1 if goal_of(found.gain.metric) == "maximize" else -1
+    assert found.gain.gain == pytest.approx(sign * (found.gain.after - found.gain.before))
     worker = Worker("cpu", 1, None, lambda epoch, metrics: True)
     config = load_config(RunConfig, RunFolder(folder).config)
     joined, data = trained_with_data(config, RunFolder(folder), worker)
@@ -104,7 +109,8 @@ def test_members_are_chosen_and_their_network_is_exported(executor, classes, tmp
     members = [classes[number] for number in choice.members]
     folder = tmp_path / "joined"
     assert set(choice.tuned) <= {"temperature"}
-    record = join(executor, folder, members, choice.task, choice.metrics, choice.tuned)
+    found, record = join(executor, folder, members, choice.task, choice.metrics, choice.tuned)
+    assert found.gain.after == pytest.approx(choice.metrics["accuracy"], abs=1e-6)
     assert record.task == choice.task
     parts = [read_record(RunFolder(member.folder)).metrics["parameters"] for member in members]
     assert record.metrics["parameters"] == sum(parts)

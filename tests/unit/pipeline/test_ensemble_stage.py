@@ -21,7 +21,7 @@ from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.choose_members import Choice
 from paddle_automl.pipeline.jobs.gain import GainResult
-from paddle_automl.pipeline.jobs.join import JoinRequest
+from paddle_automl.pipeline.jobs.join import Joined, JoinRequest
 from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -71,7 +71,8 @@ def choice(kept=True, **changes):
 class Calls:
     """Answers the jobs of the stage."""
 
-    def __init__(self, found=None, error=None):
+    def __init__(self, found=None, error=None, joined=None):
+        self.joined = joined or Joined()
         self.found, self.error, self.requests, self.until = found or choice(), error, [], []
 
     def __call__(self, executor, job, kind, shown, until=None):
@@ -79,7 +80,7 @@ class Calls:
         self.until.append(until)
         if self.error is not None:
             raise self.error
-        return self.found if kind is Choice else None
+        return {Choice: self.found, Joined: self.joined}.get(kind)
 
 
 def work(run, monkeypatch, calls, until=None):
@@ -114,12 +115,9 @@ def test_what_cannot_be_is_refused(sections, message):
 
 def test_it_keeps_time_back_for_its_members(tmp_path):
     stage = EnsembleStage()
-    plain = run_of(tmp_path, budget=1000.0, ensemble={})
-    again = run_of(tmp_path, budget=1000.0, ensemble={}, refit={"data": "train+validation"})
-    for run in (plain, again):
-        run.estimates.learn([record_of(10, 20.0)])
-    assert 5 < stage.seconds(plain) < 20
-    assert stage.seconds(again) == pytest.approx(stage.seconds(plain) + 2 * again.estimates.refit())
+    run = run_of(tmp_path, budget=1000.0, ensemble={})
+    run.estimates.learn([record_of(10, 20.0)])
+    assert 5 < stage.seconds(run) - 2 * run.estimates.refit() < 20
     short = run_of(tmp_path, budget=100.0, ensemble={}, refit={"data": "train+validation"})
     assert stage.seconds(short) == FRACTION * 100
     # The refit and the export have the time that trials have left.
@@ -207,10 +205,7 @@ def test_the_members_are_those_of_the_trials(tmp_path, monkeypatch):
 
 def test_members_are_trained_again_where_the_winner_was(tmp_path, monkeypatch):
     run, calls = run_with(tmp_path, refit={"data": "train+validation"}), Calls(choice(members=[0, 2, 1]))
-    run.folder.refit.write_config(run.config)
-    record = {"metrics": {"accuracy": 0.9}, "best_epoch": 1, "epochs_run": 1, "seconds": 1.0, "task": TASK}
-    size = {"name": "image", "size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.5]}
-    run.results["refit"] = {**record, "input": size, "on": "train+validation"}
+    refitted(run, "train+validation")
     until = time.monotonic() + 100
     monkeypatch.setattr(ensemble, "refit_config", lambda run, record, epochs: run.config)
     work(run, monkeypatch, calls, until)
@@ -224,6 +219,28 @@ def test_members_are_trained_again_where_the_winner_was(tmp_path, monkeypatch):
     # Each has its part of the time.
     assert calls.until[1] < until - 40
     assert [item.folder.name for item in joined.members] == ["refit", "trial_0002", "trial_0001"]
+
+
+def test_members_that_are_not_better_once_they_were_trained_again_are_not_kept(tmp_path, monkeypatch):
+    run = run_with(tmp_path)
+    refitted(run, "train")
+    monkeypatch.setattr(ensemble, "refit_config", lambda run, record, epochs: run.config)
+    gain = GainResult(metric="accuracy", before=0.94, after=0.95, gain=0.01, standard_error=0.02, items=300)
+    worse = Joined(gain=gain)
+    result = work(run, monkeypatch, Calls(joined=worse))
+    assert result["kept"] is None
+    assert (
+        "trained again as the winner was, gain too little: 0.9400 -> 0.9500, standard error 0.0200"
+        in run.observer.texts[-1]
+    )
+
+
+def refitted(run, data):
+    """Give a run the record of a refit."""
+    run.folder.refit.write_config(run.config)
+    make = {"metrics": {"accuracy": 0.95}, "best_epoch": 1, "epochs_run": 1, "seconds": 1.0, "task": TASK}
+    size = {"name": "image", "size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.5]}
+    run.results["refit"] = {**make, "input": size, "on": data}
 
 
 SEARCH = {
