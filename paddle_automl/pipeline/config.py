@@ -74,7 +74,8 @@ class Ensemble(Section):
     """An ensemble of the best trials in one network, kept only where validation gains."""
 
     size: int = Field(3, ge=2)
-    """Most members, the winner included. Answers take as many times as long, and the network as much space."""
+    """Most members, the winner included. Answers take as many times as long, and the network as much space. Where
+    the winner is trained again, the others are too: up to a quarter of budget.time is kept back for it."""
     candidates: int = Field(10, ge=2)
     """Number of best trials from which the members are chosen; the weights of so many trials are kept."""
     standard_errors: float = Field(1.64, ge=0)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from paddle_automl.cli.results import _source_text
+from paddle_automl.core.describe import options
 from paddle_automl.core.errors import (
     BundleError,
     ConfigError,
@@ -18,7 +19,7 @@ from paddle_automl.core.errors import (
 from paddle_automl.core.loading import validate
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.predictor import Predictor
-from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.config import Ensemble, RunConfig
 from paddle_automl.pipeline.jobs.choose_members import Choice
 from paddle_automl.pipeline.jobs.gain import GainResult
 from paddle_automl.pipeline.jobs.join import Joined, JoinRequest
@@ -118,6 +119,8 @@ def test_it_keeps_time_back_for_its_members(tmp_path):
     run = run_of(tmp_path, budget=1000.0, ensemble={})
     run.estimates.learn([record_of(10, 20.0)])
     assert 5 < stage.seconds(run) - 2 * run.estimates.refit() < 20
+    text = next(item.doc for item in options(Ensemble) if item.key == "size")
+    assert (FRACTION, "up to a quarter of budget.time" in " ".join(text.split())) == (1 / 4, True)
     short = run_of(tmp_path, budget=100.0, ensemble={}, refit={"data": "train+validation"})
     assert stage.seconds(short) == FRACTION * 100
     # The refit and the export have the time that trials have left.
