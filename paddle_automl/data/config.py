@@ -43,6 +43,17 @@ class SplitConfig(Section):
         return self
 
 
+class FeatureViews(Section):
+    """Changed copies of the training items for heads on a frozen backbone (`model.freeze: backbone`)."""
+
+    count: int = Field(default=0, ge=0)
+    """Views of each item whose features are computed beside those of the item; in each epoch a training draws one
+    of them, or the item itself. A search takes as many as it can compute in 15 % of budget.time."""
+
+    augment: Sequence[Annotated[PluginConfig, Plugin(AUGMENTATIONS)]] = ()
+    """Augmentations that make the views, in this order."""
+
+
 class DataConfig(Section):
     """Data set, input, splits, augmentation."""
 
@@ -77,6 +88,9 @@ class DataConfig(Section):
 
     augment: Sequence[Annotated[PluginConfig, Plugin(AUGMENTATIONS)]] = ()
     """Augmentations of the training items, in this order; those of whole batches (mixup) come last."""
+
+    feature_views: FeatureViews = FeatureViews()
+    """Augmentation for heads on a frozen backbone."""
 
     on_error: Literal["stop", "skip"] = "stop"
     """What happens when an item cannot be read: stop the run, or leave it out and list it."""

@@ -24,6 +24,7 @@ from paddle_automl.core.errors import ConfigError, DataError, OutputError
 from paddle_automl.core.files import reason_of, replacing, sha256_of, write_json
 from paddle_automl.core.paths import located
 from paddle_automl.core.version import VERSION
+from paddle_automl.data.augment.base import Augmenter
 from paddle_automl.data.items import NOWHERE, UNREADABLE
 from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.data.stores import ArrayStore
@@ -126,7 +127,7 @@ class FeatureStore:
             return _computed(make(), data, progress)
         file = self.folder / f"{features_key(config, data)}.npy"
         try:
-            with _locked(file):
+            with locked(file):
                 known = _stored(file, data)
                 if known is None:
                     known = _store(file, _joined(file, data, make) or _computed(make(), data, progress))
@@ -148,7 +149,7 @@ class FeatureStore:
             return
         file = _part(self.folder / f"{features_key(config, data)}.npy", part)
         file.parent.mkdir(parents=True, exist_ok=True)
-        _save(file, _forward(make(), data, np.array_split(_readable(data), part[1])[part[0]], progress))
+        save(file, forward(make(), data, np.array_split(readable_rows(data), part[1])[part[0]], progress))
 
     def take_over(
         self,
@@ -176,11 +177,11 @@ class FeatureStore:
         known, model = found != NOWHERE, make()
         values = np.zeros((len(found), stored.shape[1]), dtype=np.float32)
         values[known] = stored[found[known]]
-        rest = np.setdiff1d(_readable(data), np.flatnonzero(known))
+        rest = np.setdiff1d(readable_rows(data), np.flatnonzero(known))
         if len(rest):
-            values[rest] = _forward(model, data, rest, None)
+            values[rest] = forward(model, data, rest, None)
         file = self.folder / f"{features_key(config, data)}.npy"
-        with _locked(file):
+        with locked(file):
             _store(file, Features(values, profile(model.backbone, data.specs)))
         logger.info("features of %d items taken from %s, of %d computed", known.sum(), earlier, len(rest))
 
@@ -194,24 +195,35 @@ class FeatureStore:
 def _computed(model: Network, data: PreparedData, progress: Progress | None) -> Features:
     """Compute the features of all items that can be read."""
     assert data.items is not None
-    rows = _readable(data)
+    rows = readable_rows(data)
     values = np.zeros((len(data.items), model.feature_dim), dtype=np.float32)
-    values[rows] = _forward(model, data, rows, progress)
+    values[rows] = forward(model, data, rows, progress)
     return Features(values, profile(model.backbone, data.specs))
 
 
-def _readable(data: PreparedData) -> np.ndarray:
+def readable_rows(data: PreparedData) -> np.ndarray:
+    """Return the rows of the data set whose items can be read, int64."""
     assert data.items is not None
     return np.flatnonzero(data.items.content != UNREADABLE)
 
 
-def _forward(model: Network, data: PreparedData, rows: np.ndarray, progress: Progress | None) -> np.ndarray:
-    """Return the features of the items at `rows` of the data set, float32 ``[len(rows), F]``."""
+def forward(
+    model: Network,
+    data: PreparedData,
+    rows: np.ndarray,
+    progress: Progress | None,
+    augment: Augmenter | None = None,
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
+    """Return the features of the items at `rows` of the data set, float32 ``[len(rows), F]``.
+
+    With `augment`, which draws from `rng`, they are those of changed items.
+    """
     split = data.train.with_indices(rows)
     values = np.zeros((len(rows), model.feature_dim), dtype=np.float32)
     done = 0
     with evaluating(model), paddle.no_grad(), kernels.use("float32"):
-        for batch in split.batches(BATCH):
+        for batch in split.batches(BATCH, rng=rng, augment=augment):
             found = model.features(*(paddle.to_tensor(array) for array in batch.inputs.values()))
             values[batch.rows] = kernels.plain(found).astype("float32").numpy()
             done += len(batch.rows)
@@ -238,7 +250,7 @@ def _joined(file: Path, data: PreparedData, make: Callable[[], Network]) -> Feat
     try:
         stored = np.concatenate([np.load(path) for path in parts])
         values = np.zeros((len(data.items), stored.shape[1]), dtype=np.float32)
-        values[_readable(data)] = stored
+        values[readable_rows(data)] = stored
     except (OSError, ValueError, IndexError, EOFError):
         return None
     finally:
@@ -248,7 +260,8 @@ def _joined(file: Path, data: PreparedData, make: Callable[[], Network]) -> Feat
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
+    """Let others that want to compute `file` wait."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
         yield
@@ -273,11 +286,12 @@ def _stored(file: Path, data: PreparedData) -> Features | None:
 
 
 def _store(file: Path, found: Features) -> Features:
-    _save(file, found.values)
+    save(file, found.values)
     write_json(file.with_suffix(".json"), asdict(found.backbone))
     return Features(np.load(file, mmap_mode="r"), found.backbone)
 
 
-def _save(file: Path, values: np.ndarray) -> None:
+def save(file: Path, values: np.ndarray) -> None:
+    """Write an array, so that the file is whole or not there."""
     with replacing(file, durable=False) as temporary, open(temporary, "wb") as target:
         np.save(target, values)

@@ -13,6 +13,7 @@ from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import BundleError, ConfigError, DataError, InterruptedRunError, OutputError
 from paddle_automl.core.loading import overridden, validate
 from paddle_automl.core.paths import absolute_path, located, readable
+from paddle_automl.data.config import FeatureViews
 from paddle_automl.data.datasets.base import DatasetConfig
 from paddle_automl.data.datasets.image_folder import ImageFolder
 from paddle_automl.pipeline.config import RunConfig
@@ -113,7 +114,14 @@ def refit_config(
     changes: dict[str, Any] = {
         "output": readable(target),
         "data": config.data.model_copy(
-            update={"dataset": _with_added(config, data), "folds": None, "fold": None, "input": _input(run, config)}
+            update={
+                "dataset": _with_added(config, data),
+                "folds": None,
+                "fold": None,
+                "input": _input(run, config),
+                # They would take several times as long as the features of the new items.
+                "feature_views": FeatureViews(),
+            }
         ),
         "distillation": None,
     }

@@ -9,6 +9,7 @@ from paddle_automl.core.schema import Section
 from paddle_automl.data.items import ItemList
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.feature_views import ViewStore, has_views
 from paddle_automl.pipeline.frozen import FeatureStore
 from paddle_automl.pipeline.jobs.base import enter, load_data
 from paddle_automl.pipeline.jobs.networks import make_model
@@ -18,11 +19,12 @@ from paddle_automl.search.executors.base import Worker
 @dataclass(frozen=True)
 class FeaturesRequest:
     """Compute the part ``(index, number of parts)`` of the features for `config`; `items` is the file with the list
-    of its data."""
+    of its data, `views_s` the time for views (`data.feature_views`) in seconds; None: no limit."""
 
     config: RunConfig
     part: tuple[int, int]
     items: Path | None = None
+    views_s: float | None = None
 
 
 class FeaturesResult(Section):
@@ -30,6 +32,8 @@ class FeaturesResult(Section):
 
     items: int
     """Number of items of the data."""
+    views: int = 0
+    """Views that were computed."""
 
 
 def run(request: FeaturesRequest, worker: Worker) -> FeaturesResult:
@@ -42,6 +46,9 @@ def run(request: FeaturesRequest, worker: Worker) -> FeaturesResult:
     def progress(done: int, items: int) -> bool:
         return worker.report(done, {"items": float(items)})
 
-    store = FeatureStore(worker.scratch)
+    store, items, views = FeatureStore(worker.scratch), len(data.train.everything.codes), 0
     store.compute(config.model, data, lambda: make_model(config, data), request.part, progress)
-    return FeaturesResult(items=len(data.train.everything.codes))
+    if has_views(config):
+        given = ViewStore(worker.scratch, config, data)
+        views = given.compute(make_model(config, data), request.part, request.views_s, lambda: None)
+    return FeaturesResult(items=items, views=views)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from paddle_automl.models.feature_norms import Standard
 from paddle_automl.models.network import Network, build_head
 from paddle_automl.models.profile import Profile, profile
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.feature_views import ViewStore, has_views, with_views
 from paddle_automl.pipeline.frozen import Features, FeatureStore, backbone_key, weights_key
 from paddle_automl.pipeline.jobs.base import Shared
 from paddle_automl.pipeline.jobs.costs import network_costs
@@ -45,7 +47,10 @@ def learnable(config: RunConfig, data: PreparedData, worker: Worker) -> Learnabl
         model = make_model(config, data)
         return Learnable(model, data, build_augmenter(config.data.augment, data.input), profile(model, data.specs))
     found = FeatureStore(worker.scratch).get(config.model, data, lambda: make_model(config, data))
-    return _on_features(config, data, found)
+    views: list[np.ndarray] = []
+    if has_views(config):
+        views = ViewStore(worker.scratch, config, data).get(lambda: make_model(config, data))
+    return _on_features(config, data, found, views)
 
 
 def tried_out(config: RunConfig, data: PreparedData) -> Learnable:
@@ -61,29 +66,36 @@ def tried_out(config: RunConfig, data: PreparedData) -> Learnable:
     return _on_features(config, data, Features(np.zeros((items, features), dtype=np.float32), cost))
 
 
-def _on_features(config: RunConfig, data: PreparedData, found: Features) -> Learnable:
+def _on_features(
+    config: RunConfig, data: PreparedData, found: Features, views: Sequence[np.ndarray] = ()
+) -> Learnable:
     model = build_head(config.model, found.values.shape[1], data.task.outputs, seed=config.seed)
-    given = _normalized(model, found, data).data(data)
+    normalized, views = _normalized(model, found, data, views)
+    given = normalized.data(data)
     kept, left_out = split_augmentations(config.data.augment)
     if left_out:
         logger.warning(
             "model.freeze: backbone computes the features of each item once, so data.augment leaves out %s; "
-            "mixup mixes features",
+            "data.feature_views.augment changes items for them, mixup mixes features",
             ", ".join(left_out),
         )
-    return Learnable(model, given, build_augmenter(kept, given.input), found.whole(model), frozen=True)
+    augment = with_views(build_augmenter(kept, given.input), views, given.input.specs[0].name)
+    return Learnable(model, given, augment, found.whole(model), frozen=True)
 
 
-def _normalized(model: Network, found: Features, data: PreparedData) -> Features:
-    """Return the features as the head of `model` gets them: they do not change, so each step need not do it."""
+def _normalized(
+    model: Network, found: Features, data: PreparedData, views: Sequence[np.ndarray]
+) -> tuple[Features, Sequence[np.ndarray]]:
+    """Return features and views as the head of `model` gets them, so that no step need do it."""
     norm = model.feature_norm
     if norm is None:
-        return found
+        return found, views
     if isinstance(norm, Standard):
         norm.fit(found.values[data.train.indices])
     model.normalized = True
     with paddle.no_grad():
-        return Features(norm(paddle.to_tensor(np.asarray(found.values))).numpy(), found.backbone)
+        arrays = [norm(paddle.to_tensor(np.asarray(array))).numpy() for array in (found.values, *views)]
+    return Features(arrays[0], found.backbone), arrays[1:]
 
 
 def split_augmentations(configs: tuple[PluginConfig, ...]) -> tuple[list[PluginConfig], list[str]]:

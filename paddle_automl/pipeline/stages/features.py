@@ -5,20 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from paddle_automl.core.errors import ConfigError, TimeUpError
+from paddle_automl.core.loading import validate
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.feature_views import has_views
 from paddle_automl.pipeline.frozen import backbone_key
 from paddle_automl.pipeline.jobs.base import job_of
-from paddle_automl.pipeline.jobs.features import FeaturesRequest
+from paddle_automl.pipeline.jobs.features import FeaturesRequest, FeaturesResult
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import FINE_TUNE
 from paddle_automl.pipeline.stages.run import Run
-from paddle_automl.search.executors.base import KILL_WAIT_S, Event, Executor, Failed, Job, Reported
+from paddle_automl.search.executors.base import KILL_WAIT_S, Event, Executor, Failed, Finished, Job, Reported
 
 OPTIONAL = {FINE_TUNE, "compress"}
 """Stages that improve a finished network, where time is left."""
+VIEWS = 0.15
+"""Fraction of the budget in which views of the items are computed, if `data.feature_views` wants some."""
 SURE = 0.1
 """Fraction of the items whose time tells that of all."""
 TOLERANCE = 1.2
@@ -48,11 +53,12 @@ class Features(Stage):
         for config in _settings(run):
             started = time.monotonic()
             count = run.executor.capacity().workers
-            jobs = [self._job(run, config, (number, count)) for number in range(count)]
+            views_s = None if until is None else self._views_s(run, until)
+            jobs = [self._job(run, config, (number, count), views_s) for number in range(count)]
             shown = run.observer.job(f"computing the features of {_name(config.model)} once for each item")
             progress = _Progress(shown, count, until)
             try:
-                run_together(run.executor, jobs, progress.on_report, until)
+                results = run_together(run.executor, jobs, progress.on_report, until)
             except TimeUpError:
                 budget, seconds = run.config.budget.time or 0.0, time.monotonic() - started
                 raise ConfigError(
@@ -62,12 +68,18 @@ class Features(Stage):
                 ) from None
             run.observer.on_message(
                 f"features of {_name(config.model)} ({config.model.pretrained}): "
-                f"{time.monotonic() - started:.0f} s; trials only train heads"
+                f"{time.monotonic() - started:.0f} s{_views_told(config, results)}; trials only train heads"
             )
 
-    def _job(self, run: Run, config: RunConfig, part: tuple[int, int]) -> Job:
+    @staticmethod
+    def _views_s(run: Run, until: float) -> float:
+        """Return the seconds for views: less where the items themselves leave less."""
+        return max(0.0, min(VIEWS * (run.config.budget.time or 0.0), (until - time.monotonic()) / 4))
+
+    def _job(self, run: Run, config: RunConfig, part: tuple[int, int], views_s: float | None) -> Job:
         items = run.folder.splits if run.folder.splits.is_file() else None
-        return job_of("features", FeaturesRequest(config, part, items), run.folder.log("features"), run.config)
+        request = FeaturesRequest(config, part, items, views_s)
+        return job_of("features", request, run.folder.log("features"), run.config)
 
 
 @dataclass
@@ -109,13 +121,14 @@ def run_together(
     jobs: list[Job],
     on_report: Callable[[int, int, Mapping[str, float]], None],
     until: float | None,
-) -> None:
+) -> list[Any]:
     """Run as many jobs as the executor has workers, at the same time; `on_report(job, epoch, metrics)`.
 
-    Raises the error of the first that fails, and TimeUpError at `until`, on the monotonic clock; then the others
-    are killed.
+    Returns the results of those that did not fail. Raises the error of the first that fails, and TimeUpError at
+    `until`, on the monotonic clock; then the others are killed.
     """
     running: set[int] = set()
+    results: list[Any] = []
     try:
         for number, job in enumerate(jobs):
             executor.submit(number, job)
@@ -133,7 +146,10 @@ def run_together(
                     executor.reply(event.id, True)
                 elif isinstance(event, Failed) and event.error is not None:
                     raise event.error
+                elif isinstance(event, Finished):
+                    results.append(event.result)
                 # A part whose process died is computed again by the first trial.
+        return results
     finally:
         for number in running:
             executor.kill(number, "cancelled")
@@ -144,6 +160,14 @@ def run_together(
 
 def _ended(events: list[Event]) -> set[int]:
     return {event.id for event in events if not isinstance(event, Reported)}
+
+
+def _views_told(config: RunConfig, results: list[Any]) -> str:
+    """Return how many views there are, as a part of a sentence."""
+    if not has_views(config):
+        return ""
+    views = min((validate(FeaturesResult, result).views for result in results), default=0)
+    return f", with {views} of {config.data.feature_views.count} views of each item"
 
 
 def _settings(run: Run) -> list[RunConfig]:

