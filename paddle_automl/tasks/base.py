@@ -145,6 +145,13 @@ class Task(ABC):
         del outputs, codes
         return self
 
+    def tuned_like(self, other: Any) -> Any:
+        """Return what this task was fitted to, with the values that were chosen on validation for `other`.
+
+        `other` is the `Fitted` of a task with the same names, fitted to another part of the data.
+        """
+        return other
+
     # -- names and sizes -------------------------------------------------------------------------------------------
     @property
     @abstractmethod

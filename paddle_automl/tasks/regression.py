@@ -134,6 +134,10 @@ class Regression(Task):
         offset = self._offset + fit_offsets(low, points, high, codes, self.fitted.interval)
         return type(self)(self.fitted.model_copy(update={"offset": tuple(map(float, offset))}))
 
+    def tuned_like(self, other: Any) -> Any:
+        """Return this task's mean and scale with the intervals of `other`, which are in the user's unit."""
+        return other.model_copy(update={"mean": self.fitted.mean, "scale": self.fitted.scale})
+
     # -- names and sizes -------------------------------------------------------------------------------------------
     @property
     def names(self) -> tuple[str, ...]:

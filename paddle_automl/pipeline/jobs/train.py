@@ -150,7 +150,7 @@ def _recorded(request: TrainRequest, all_of: Sequence[_Trained]) -> TrainResult:
         fold=0 if several else request.config.data.fold,
         folds=len(all_of) if several else None,
         all_epochs=sum(item.result.epochs_run for item in all_of) if several else None,
-        task=request.tuned or _task_of(all_of).fitted,
+        task=_task_of(all_of).fitted if request.tuned is None else first.data.task.tuned_like(request.tuned),
         input=first.data.input.fitted,
         frozen=weights_key(request.config.model) if request.config.model.freeze else "",
         notes=notes(),
@@ -283,7 +283,7 @@ def _train(
         if alone:
             save_weights(RunFolder(request.folder).weights, model.state_dict())
     if config.compression.in_trials:
-        task = result.task if request.tuned is None else restore(request.tuned)
+        task = result.task if request.tuned is None else restore(data.task.tuned_like(request.tuned))
         trained = _compressed(request, data.with_task(task), model, result, worker)
         return replace(trained, remembered=remembered)
     return _Trained(data, result, result.metrics, costs, remembered=remembered)

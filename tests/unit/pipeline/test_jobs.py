@@ -238,6 +238,16 @@ def test_points_of_a_regression_are_there_to_be_drawn(executor, tmp_path):
     assert result.metrics["mae"] == pytest.approx(fmean(abs(points[:, 0] - points[:, 1])), rel=1e-3)
 
 
+def test_a_refit_has_the_scale_that_it_has_learned_and_not_that_of_the_first_fold(executor, tmp_path):
+    trial = train(executor, tmp_path / "trial", data=dataset("ink", folds=3))
+    config = settled(config_of(data=dataset("ink")), executor)
+    request = TrainRequest(config, tmp_path / "refit", shared_of(config), "train+validation", trial.task)
+    refit = call(executor, job_of("train", request, tmp_path / "log", config), TrainResult)
+    alone = train(executor, tmp_path / "alone", data=dataset("ink"))
+    assert (refit.task.mean, refit.task.scale) == (alone.task.mean, alone.task.scale)
+    assert refit.task.mean != trial.task.mean
+
+
 def test_a_trial_imports_nothing_that_the_fork_server_has_not():
     """What is imported in each trial anew is time that each trial waits."""
     code = (

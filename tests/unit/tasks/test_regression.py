@@ -232,3 +232,10 @@ def test_offsets_of_a_bundle_are_checked():
     for bad in ({"offset": (1.0, 2.0)}, {"offset": (float("nan"),)}, {"offset": (1.0,), "interval": None}):
         with pytest.raises(ValueError, match="offset"):
             REGRESSION.Fitted(**{**fields, **bad})
+
+
+def test_another_tasks_intervals_come_with_this_ones_scale():
+    given = {"name": "regression", "names": ["x"], "interval": 0.9}
+    own = Regression(Regression.Fitted(**given, mean=[1.0], scale=[2.0]))
+    found = own.tuned_like(Regression.Fitted(**given, mean=[5.0], scale=[3.0], offset=[0.25]))
+    assert (found.mean, found.scale, found.offset) == ((1.0,), (2.0,), (0.25,))
