@@ -236,6 +236,7 @@ def test_offsets_of_a_bundle_are_checked():
 
 def test_another_tasks_intervals_come_with_this_ones_scale():
     given = {"name": "regression", "names": ["x"], "interval": 0.9}
-    own = Regression(Regression.Fitted(**given, mean=[1.0], scale=[2.0]))
-    found = own.tuned_like(Regression.Fitted(**given, mean=[5.0], scale=[3.0], offset=[0.25]))
+    cls = TASKS["regression"]
+    own = cls(cls.Fitted(**given, mean=[1.0], scale=[2.0]))
+    found = own.tuned_like(cls.Fitted(**given, mean=[5.0], scale=[3.0], offset=[0.25]))
     assert (found.mean, found.scale, found.offset) == ((1.0,), (2.0,), (0.25,))
