@@ -117,6 +117,9 @@ def _evaluation_time(learner: Learner, validation: Split, config: TrainingConfig
         return 0.0
     sample = validation.with_indices(validation.indices[: config.eval_batch_size])
     with learner.evaluated() as model:
+        if len(sample) < len(validation):
+            # The first batch of a size prepares memory and kernels; that is not done for each of them.
+            predict(model, sample, config.eval_batch_size)
         started = time.perf_counter()
         predict(model, sample, config.eval_batch_size)
     return (time.perf_counter() - started) * len(validation) / len(sample)

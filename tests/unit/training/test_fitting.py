@@ -8,6 +8,7 @@ import pytest
 
 from paddle_automl.core.errors import TimeUpError
 from paddle_automl.core.loading import validate
+from paddle_automl.training import fitting
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import FEW_EPOCHS, MARGIN, Pace, fit_epochs, measure_pace, with_epochs
@@ -105,6 +106,20 @@ def test_measuring_changes_no_weights_and_no_training(digits, make_model):
         seen.append({name: tensor.numpy() for name, tensor in model.state_dict().items()})
     for name in seen[0]:
         np.testing.assert_array_equal(seen[0][name], seen[1][name], err_msg=name)
+
+
+def test_the_first_batch_of_an_evaluation_does_not_stand_for_all(digits, make_model, monkeypatch):
+    calls = []
+
+    def slow_at_first(model, split, size):
+        if not calls:
+            time.sleep(0.3)
+        calls.append(len(split))
+
+    monkeypatch.setattr(fitting, "predict", slow_at_first)
+    pace = measure_pace(make_model(), digits, validate(TrainingConfig, {"batch_size": 32, "eval_batch_size": 16}))
+    assert calls == [16, 16]
+    assert pace.evaluation_s < 0.3
 
 
 def test_statistics_and_a_soup_take_time_too(digits, make_model, monkeypatch):
