@@ -112,7 +112,8 @@ def _joined_layers(model: nn.Layer, specs: Sequence[TensorSpec]) -> list[str]:
     }
     with hooked(leaves, note):
         run_on_zeros(model, specs)
-    return [name for name, output in outputs if _is_joined(readers.get(id(output), []))]
+    # A layer runs once for each view of test-time augmentation.
+    return list(dict.fromkeys(name for name, output in outputs if _is_joined(readers.get(id(output), []))))
 
 
 def _is_joined(readers: list[nn.Layer]) -> bool:
