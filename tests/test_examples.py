@@ -94,6 +94,7 @@ def test_own_input(tmp_path):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_use_from_python(tmp_path):
     text = run(sys.executable, "examples/python_use.py", tmp_path)
     assert "verified: True" in text

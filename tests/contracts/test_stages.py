@@ -15,7 +15,10 @@ from paddle_automl.testing import stages
 from paddle_automl.testing.backbones import image_input
 from paddle_automl.testing.stages import SEARCH, StageContract, check_at_work, check_late, small_search
 
-COMPRESSED = {"compression.steps": [{"name": "quantize_post", "analysis": False}]}
+COMPRESSED = {
+    "compression.steps": [{"name": "quantize_post", "analysis": False, "images": 64}],
+    "compression.speed": {"batch_sizes": [1], "gate_batch_size": 1, "rounds": 4, "runs": 2},
+}
 """A chain of compression; with a frozen backbone too each stage of the package is wanted, but not that of
 ensembles, whose members are whole networks."""
 
