@@ -72,7 +72,7 @@ class TimedSearch:
             output, log = RunFolder(Path(temporary, "output")), Path(temporary, "log")
             search = self._on_fold(Path(temporary, "images"))
             figures = {**watch(search, output, log), **result_of(output), **summary_of(output), **_model_of(output)}
-            figures["compressed"] = _compressed_of(output, figures["metric"])
+            figures["compressed"] = _compressed_of(output)
             if figures["exit_code"] != 0:
                 text = log.read_text(encoding="utf-8", errors="replace")
                 figures["last_lines"] = text.splitlines()[-LAST_LINES:]
@@ -87,17 +87,18 @@ class TimedSearch:
         return replace(self, changes=(*self.changes, *own))
 
 
-def _compressed_of(output: RunFolder, metric: str | None) -> list[dict[str, Any]]:
-    """Return what a chain of compression made of the model: score on test, or else on validation, size, latency."""
+def _compressed_of(output: RunFolder) -> list[dict[str, Any]]:
+    """Return what a chain of compression made of the model: how much validation lost by it, size, latency."""
     if not output.summary.is_file():
         return []
     chain = json.loads(output.summary.read_text(encoding="utf-8")).get("compression") or {}
     found = []
     for made in chain.get("bundles", ()):
-        scores = {split: (made["metrics"].get(split) or {}).get(metric) for split in ("validation", "test")}
+        step = made["metrics"]["compression"]
         single = [item["p50_ms"] for item in made["latency"] if item["batch_size"] == 1]
         name, size = Path(made["bundle"]).name, round(made["size_mb"], 3)
-        found.append({"name": name, **scores, "size_mb": size, "latency_ms": min(single, default=None)})
+        lost = {"metric": step["metric"], "drop": step["drop"]}
+        found.append({"name": name, **lost, "size_mb": size, "latency_ms": min(single, default=None)})
     return found
 
 
@@ -188,12 +189,12 @@ def print_figures(console: Console, found: list[tuple[TimedSearch, dict[str, Any
     console.print(table)
     for search, figures in found:
         for made in figures.get("compressed") or ():
-            score = made["validation"] if made["test"] is None else made["test"]
-            where = "validation" if made["test"] is None else "test"
+            # Results of earlier versions do not say what was lost.
+            lost = f"{made.get('metric', 'validation')} worse by {_text(made.get('drop'), '.4f')} on validation"
             console.print(
-                f"{search.minutes:g} min, {part} {search.seed}: {made['name']}: {where} {_text(score, '.4f')} "
-                f"({_text(figures[where], '.4f')} before), {_text(made['latency_ms'], '.2f')} ms "
-                f"({_text(figures['latency_ms'], '.2f')} ms before), {made['size_mb']:.2f} MB"
+                f"{search.minutes:g} min, {part} {search.seed}: {made['name']}: {lost}, "
+                f"{_text(made['latency_ms'], '.2f')} ms ({_text(figures['latency_ms'], '.2f')} ms before), "
+                f"{made['size_mb']:.2f} MB"
             )
     for minutes in sorted({search.minutes for search, _ in found}):
         scores = [figures["test"] for search, figures in found if search.minutes == minutes]

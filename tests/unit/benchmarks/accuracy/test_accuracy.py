@@ -134,14 +134,14 @@ def test_folds_need_a_folder_of_images(words, capsys):
 def test_what_compression_made_is_read_from_the_summary(tmp_path):
     made = {
         "bundle": "x/quantize_post",
-        "metrics": {"validation": {"accuracy": 0.89}},
+        "metrics": {"compression": {"metric": "accuracy", "score": 0.89, "drop": 0.004}},
         "latency": [{"batch_size": 1, "p50_ms": 3.0}, {"batch_size": 8, "p50_ms": 20.0}],
         "size_mb": 4.2,
     }
     folder = RunFolder(tmp_path)
     folder.summary.write_text(json.dumps({"compression": {"bundles": [made]}}), encoding="utf-8")
-    (found,) = command._compressed_of(folder, "accuracy")
-    scores = {"validation": 0.89, "test": None}
-    assert found == {"name": "quantize_post", **scores, "size_mb": 4.2, "latency_ms": 3.0}
+    (found,) = command._compressed_of(folder)
+    lost = {"metric": "accuracy", "drop": 0.004}
+    assert found == {"name": "quantize_post", **lost, "size_mb": 4.2, "latency_ms": 3.0}
     folder.summary.write_text(json.dumps({"compression": None}), encoding="utf-8")
-    assert command._compressed_of(folder, "accuracy") == []
+    assert command._compressed_of(folder) == []
