@@ -17,6 +17,10 @@ from paddle_automl.search.interrupt import CtrlC
 @pytest.fixture(autouse=True)
 def _as_before():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *signals.ASKING)}
+    # Tests that run in the background have them ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in signals.ASKING:
+        signal.signal(number, signal.SIG_DFL)
     signals.forget()
     yield
     for number, handler in before.items():
