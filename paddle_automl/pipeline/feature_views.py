@@ -33,9 +33,6 @@ MOST = 131_072
 SLOWER = 1.1
 """Factor of the time of a view in that of the one before it."""
 
-Report = Callable[[], object]
-"""Called after each chunk."""
-
 
 class ViewChoice(PlacedAugmentation):
     """Replaces features by those of a view of the same item, drawn anew in each epoch; the item itself is one.
@@ -82,7 +79,8 @@ class ViewStore:
     def get(self, make: Callable[[], Network]) -> list[np.ndarray]:
         """Return the views that are stored if a search had time for no more, else all, each float32 ``[N, F]``."""
         if self.folder is None:
-            return [self._whole([self._part(make(), number, (0, 1))]) for number in self._numbers()]
+            alone = make()
+            return [self._whole([self._part(alone, number, (0, 1))]) for number in self._numbers()]
         try:
             with locked(self.folder / f"{self.key}.npy"):
                 found = list(self._stored())
@@ -98,7 +96,7 @@ class ViewStore:
             logger.warning("%s: the views cannot be stored, and are left out (%s)", self.folder, error)
             return []
 
-    def compute(self, model: Network, part: tuple[int, int], seconds: float | None, report: Report) -> int:
+    def compute(self, model: Network, part: tuple[int, int], seconds: float | None) -> int:
         """Store a part, ``(index, number of parts)``, of as many views as there is time for; return how many."""
         if self.folder is None:
             return 0
@@ -109,7 +107,7 @@ class ViewStore:
             if end is not None and began + SLOWER * took > end:
                 break
             if not self._file(number).exists():
-                values = self._part(model, number, part, end, report)
+                values = self._part(model, number, part, end)
                 if values is None:
                     break
                 save(self._file(number, part), values)
@@ -123,12 +121,7 @@ class ViewStore:
         return range(1, count + 1)
 
     def _part(
-        self,
-        model: Network,
-        number: int,
-        part: tuple[int, int],
-        end: float | None = None,
-        report: Report = lambda: None,
+        self, model: Network, number: int, part: tuple[int, int], end: float | None = None
     ) -> np.ndarray | None:
         """Return a part of a view's features, or None if the time was up."""
         chunks = np.array_split(self.rows, range(CHUNK, len(self.rows), CHUNK))
@@ -140,7 +133,6 @@ class ViewStore:
                 return None
             rng = generator(0, "feature views", number, int(chunk))
             found.append(forward(model, self.data, chunks[chunk], None, augment, rng))
-            report()
         return np.concatenate(found)
 
     def _whole(self, parts: Sequence[np.ndarray | None]) -> np.ndarray:

@@ -20,7 +20,7 @@ from paddle_automl.data.splits import PreparedData
 from paddle_automl.pipeline.config import Ensemble
 from paddle_automl.pipeline.jobs.base import Shared, enter
 from paddle_automl.pipeline.jobs.costs import network_costs
-from paddle_automl.pipeline.jobs.gain import GainResult, paired_gains
+from paddle_automl.pipeline.jobs.gain import GainResult, gain_of
 from paddle_automl.pipeline.joining import (
     Opened,
     Trained,
@@ -37,7 +37,7 @@ from paddle_automl.pipeline.selection import Judge, honest_mean, mean_of, select
 from paddle_automl.search.constraints import Constraint
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.search.objective import Objective
-from paddle_automl.tasks.base import TASKS, Task
+from paddle_automl.tasks.base import TASKS
 from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure, value_in
 from paddle_automl.training.evaluation import predict
@@ -198,8 +198,8 @@ def _judged(
     if len(members) < 2:
         return Choice(members=numbers, task=data.task.fitted)
     honest = honest_mean(outputs, codes, judge, size, generator(seed, "ensemble"))
-    gain = gain_of(judge, [outputs[0], honest], codes, data.task, generator(seed, "gain"))
-    kept = gain.gain > 0 and gain.gain >= request.options.standard_errors * gain.standard_error
+    gain = gain_of(found[0].of.config, [outputs[0], honest], codes, data.task.tuned(outputs[0], codes))
+    kept = gain.convinces(request.options.standard_errors)
     mean = mean_of(outputs, chosen)
     task = data.task.tuned(mean, codes).calibrated(mean, codes)
     tuned = changed_fields(data.task.fitted, task.fitted)
@@ -212,25 +212,6 @@ def _judged(
     beyond = beyond_limits(metrics, request.objectives, request.shared.constraints)
     return Choice(
         members=numbers, gain=gain, kept=not beyond, beyond=beyond, task=task.fitted, tuned=tuned, metrics=metrics
-    )
-
-
-def gain_of(
-    judge: Judge, outputs: list[np.ndarray], codes: np.ndarray, task: Task, rng: np.random.Generator
-) -> GainResult:
-    """Return what the second outputs gain over the first ones."""
-    tuned = task.tuned(outputs[0], codes)
-    before, after = (
-        float(measure([judge.metric], Predictions(values, codes, tuned))[judge.metric]) for values in outputs
-    )
-    gains = paired_gains(judge.metric, outputs, codes, tuned, rng)
-    return GainResult(
-        metric=judge.metric,
-        before=before,
-        after=after,
-        gain=(after - before) if judge.maximize else (before - after),
-        standard_error=float(np.std(gains, ddof=1)),
-        items=len(codes),
     )
 
 

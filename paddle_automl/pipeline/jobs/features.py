@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from paddle_automl.core.schema import Section
@@ -47,8 +48,8 @@ def run(request: FeaturesRequest, worker: Worker) -> FeaturesResult:
         return worker.report(done, {"items": float(items)})
 
     store, items, views = FeatureStore(worker.scratch), len(data.train.everything.codes), 0
-    store.compute(config.model, data, lambda: make_model(config, data), request.part, progress)
+    make = cache(lambda: make_model(config, data))
+    store.compute(config.model, data, make, request.part, progress)
     if has_views(config):
-        given = ViewStore(worker.scratch, config, data)
-        views = given.compute(make_model(config, data), request.part, request.views_s, lambda: None)
+        views = ViewStore(worker.scratch, config, data).compute(make(), request.part, request.views_s)
     return FeaturesResult(items=items, views=views)

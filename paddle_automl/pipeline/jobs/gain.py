@@ -49,6 +49,10 @@ class GainResult(Section):
     items: int
     """Validation items."""
 
+    def convinces(self, standard_errors: float) -> bool:
+        """Return whether it is a gain, and one of at least so many standard errors."""
+        return self.gain > 0 and self.gain >= standard_errors * self.standard_error
+
 
 def run(request: GainRequest, worker: Worker) -> GainResult:
     """Evaluate both networks on the validation split."""
@@ -56,18 +60,23 @@ def run(request: GainRequest, worker: Worker) -> GainResult:
     new, data = trained_with_data(request.config, RunFolder(request.new), worker)
     old = trained_network(request.old_config, RunFolder(request.old))
     config, split = request.config, data.validation
+    outputs = [predict(found.network, split.with_input(found.input)) for found in (old, new)]
+    return gain_of(config, outputs, split.codes, data.task)
+
+
+def gain_of(config: RunConfig, outputs: list[np.ndarray], codes: np.ndarray, task: Task) -> GainResult:
+    """Return what the second of two outputs [N, K] gains over the first one for items with these codes."""
     metric = config.epoch_metric()
     sign = 1.0 if config.goal_of(metric) == "maximize" else -1.0
-    outputs = [predict(found.network, split.with_input(found.input)) for found in (old, new)]
-    before, after = (_value(metric, found, split.codes, data.task) for found in outputs)
-    gains = paired_gains(metric, outputs, split.codes, data.task, generator(config.seed, "gain"))
+    before, after = (_value(metric, found, codes, task) for found in outputs)
+    gains = paired_gains(metric, outputs, codes, task, generator(config.seed, "gain"))
     return GainResult(
         metric=metric,
         before=before,
         after=after,
         gain=sign * (after - before),
         standard_error=float(np.std(gains, ddof=1)),
-        items=len(split),
+        items=len(codes),
     )
 
 

@@ -8,14 +8,12 @@ from pathlib import Path
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.schema import PluginConfig, Section
-from paddle_automl.core.seeds import generator
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import enter
-from paddle_automl.pipeline.jobs.choose_members import gain_of
-from paddle_automl.pipeline.jobs.gain import GainResult
+from paddle_automl.pipeline.jobs.gain import GainResult, gain_of
 from paddle_automl.pipeline.joining import (
     Opened,
     Trained,
@@ -26,7 +24,6 @@ from paddle_automl.pipeline.joining import (
     reads_alike,
 )
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.selection import Judge
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.evaluation import predict
 
@@ -89,8 +86,7 @@ def _compared(config: RunConfig, first: Opened, model: Network, data: PreparedDa
     """Return what the network of all members gains over the first one."""
     if first.record.on != "train" or not len(data.validation):
         return Joined()
-    metric, seed = config.epoch_metric(), config.seed
     names = [spec.name for spec in first.input.specs]
     outputs = [predict(first.alone, data.validation.with_arrays(names)), predict(model, data.validation)]
-    judge = Judge(metric, config.goal_of(metric) == "maximize", data.task)
-    return Joined(gain=gain_of(judge, outputs, data.validation.codes, data.task, generator(seed, "gain")))
+    codes = data.validation.codes
+    return Joined(gain=gain_of(config, outputs, codes, data.task.tuned(outputs[0], codes)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,7 @@ from paddle_automl.core.paths import readable
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.choose_members import Choice, ChooseRequest
-from paddle_automl.pipeline.jobs.gain import GainResult
 from paddle_automl.pipeline.jobs.join import Joined, JoinRequest
-from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.joining import Trained
 from paddle_automl.pipeline.runs.folder import JOINED, RunFolder
 from paddle_automl.pipeline.runs.record import read_record
@@ -30,7 +28,7 @@ from paddle_automl.pipeline.stages.choice import (
     winner,
 )
 from paddle_automl.pipeline.stages.estimates import MARGIN, START_S
-from paddle_automl.pipeline.stages.refit import Refit, refit_config, refit_of, tuned_task
+from paddle_automl.pipeline.stages.refit import Refit, refit_config, refit_of, train_again
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.configurations import Configuration
 from paddle_automl.search.objective import excess_of
@@ -135,6 +133,8 @@ class EnsembleStage(Stage):
         return result
 
     def _work(self, run: Run, until: float | None, result: dict[str, Any]) -> None:
+        options = run.config.ensemble
+        assert options is not None
         chosen = winner(run)
         first = _winner(run, chosen)
         rest = [best_run(run, item) for item in _best(run) if item.first.number != chosen.first.number]
@@ -157,7 +157,7 @@ class EnsembleStage(Stage):
         job = job_of("join", request, run.folder.log(ENSEMBLE), run.config)
         joined = call(run.executor, job, Joined, run.observer.job("joining the members of the ensemble"), until)
         gain = joined.gain
-        if first.trained_again and gain is not None and not _convinces(run, gain):
+        if first.trained_again and gain is not None and not gain.convinces(options.standard_errors):
             result["reason"] = (
                 f"{told.removesuffix('kept')}its members, trained again as the winner was, gain too little: "
                 f"{gain.before:.4f} -> {gain.after:.4f}, standard error {gain.standard_error:.4f}"
@@ -212,28 +212,8 @@ class EnsembleStage(Stage):
         folder, planned = run.folder.in_ensemble(f"trial_{record.number:04d}"), run.estimates.planned_epochs
         config = refit_config(run, record, planned)
         config = config.model_copy(update={"output": readable(folder.path.resolve())})
-        folder.write_config(config, clear=True)
-        on = run.config.refit.data
-        request = TrainRequest(
-            config,
-            folder.path,
-            run.shared,
-            on,
-            None if on == "train" else tuned_task(run, record),
-            None if until is None else _left(until),
-            least_epochs=run.estimates.least_epochs,
-            solve_s=run.estimates.refit_solve_s,
-            whole=True,
-            alone=True,
-        )
         shown = run.observer.job(f"training trial {record.number} again for the ensemble", planned)
-
-        def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
-            shown(epoch, metrics)
-            return until is None or time.monotonic() < until - (run.estimates.epoch_s or 0.0)
-
-        job = job_of("train", request, folder.log("train"), run.config)
-        call(run.executor, job, TrainResult, on_report, until)
+        train_again(run, record, config, folder, until, shown)
         return folder
 
 
@@ -281,12 +261,6 @@ def _winner(run: Run, chosen: Configuration) -> _Winner | None:
 
 def _trained(number: int, folder: RunFolder) -> Trained:
     return Trained(number, load_config(RunConfig, folder.config), folder.path)
-
-
-def _convinces(run: Run, gain: GainResult) -> bool:
-    """Return whether a gain is more than noise."""
-    assert run.config.ensemble is not None
-    return gain.gain > 0 and gain.gain >= run.config.ensemble.standard_errors * gain.standard_error
 
 
 def _verdict(found: Choice, run: Run) -> str:

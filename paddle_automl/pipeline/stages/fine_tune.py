@@ -120,7 +120,7 @@ class FineTune(Stage):
         return result
 
     def _convinces(self, run: Run, name: str, found: GainResult) -> bool:
-        kept = found.gain > 0 and not _is_in_doubt(run, [found])
+        kept = found.convinces(run.config.fine_tuning.standard_errors)
         run.observer.on_message(
             f"fine-tuning by {name}: {found.metric} on {found.items} validation items {found.before:.4f} -> "
             f"{found.after:.4f}, standard error of the difference {found.standard_error:.4f}; "
@@ -248,7 +248,7 @@ def fine_tuned_config(
 def _is_in_doubt(run: Run, found: list[GainResult]) -> bool:
     """Return whether there is a gain that may be noise."""
     whole = pooled(found)
-    return 0 < whole.gain < run.config.fine_tuning.standard_errors * whole.standard_error
+    return whole.gain > 0 and not whole.convinces(run.config.fine_tuning.standard_errors)
 
 
 def pooled(found: Sequence[GainResult]) -> GainResult:

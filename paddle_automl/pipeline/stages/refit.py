@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from paddle_automl.core.schema import PluginConfig
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
 from paddle_automl.pipeline.runs.sources import read_run_config
 from paddle_automl.pipeline.runs.trials import trial_config
@@ -75,36 +76,51 @@ class Refit(Stage):
         if min(planned, run.estimates.fitting_epochs(best, left)) < run.estimates.least_epochs:
             raise TrialError("too little time is left for it")
         config, folder = refit_config(run, best, planned), run.folder.refit
-        folder.write_config(config, clear=True)
         shown = run.observer.job("refitting the best configuration", planned)
         if run.logs is not None:
             run.logs.open(LOG)
 
-        def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        def on_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
             shown(epoch, metrics)
             if run.logs is not None:
                 run.logs.write(LOG, epoch, metrics)
-            return until is None or time.monotonic() < until - (run.estimates.epoch_s or 0.0)
 
-        on = run.config.refit.data
-        tuned = None if on == "train" else tuned_task(run, best)
-        request = TrainRequest(
-            config,
-            folder.path,
-            run.shared,
-            on,
-            tuned,
-            left,
-            solve_s=run.estimates.refit_solve_s,
-            least_epochs=run.estimates.least_epochs,
-            whole=True,
-            alone=True,
-        )
-        job = job_of("train", request, folder.log("train"), run.config)
-        result = call(run.executor, job, TrainResult, on_report, until)
+        result = train_again(run, best, config, folder, until, on_epoch)
         for note in result.notes:
             run.observer.on_message(f"refit: {note}")
         return result.model_dump(mode="json")
+
+
+def train_again(
+    run: Run,
+    trial: TrialRecord,
+    config: RunConfig,
+    folder: RunFolder,
+    until: float | None,
+    on_epoch: Callable[[int, Mapping[str, float]], object],
+) -> TrainResult:
+    """Train the configuration of a trial's refit into `folder`, on the data that a refit has, in the time left."""
+    folder.write_config(config, clear=True)
+
+    def on_report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        on_epoch(epoch, metrics)
+        return until is None or time.monotonic() < until - (run.estimates.epoch_s or 0.0)
+
+    on = run.config.refit.data
+    request = TrainRequest(
+        config,
+        folder.path,
+        run.shared,
+        on,
+        None if on == "train" else tuned_task(run, trial),
+        None if until is None else until - time.monotonic(),
+        solve_s=run.estimates.refit_solve_s,
+        least_epochs=run.estimates.least_epochs,
+        whole=True,
+        alone=True,
+    )
+    job = job_of("train", request, folder.log("train"), run.config)
+    return call(run.executor, job, TrainResult, on_report, until)
 
 
 def tuned_task(run: Run, best: TrialRecord) -> PluginConfig | None:

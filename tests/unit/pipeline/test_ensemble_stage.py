@@ -27,7 +27,7 @@ from paddle_automl.pipeline.jobs.train import TrainRequest
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.sources import open_run
-from paddle_automl.pipeline.stages import ensemble
+from paddle_automl.pipeline.stages import ensemble, refit
 from paddle_automl.pipeline.stages.ensemble import FRACTION, EnsembleStage
 from paddle_automl.pipeline.stages.estimates import REPORT_S
 from paddle_automl.pipeline.stages.run import run_search
@@ -86,7 +86,8 @@ class Calls:
 
 def work(run, monkeypatch, calls, until=None):
     monkeypatch.setattr(ensemble, "call", calls)
-    monkeypatch.setattr(ensemble, "tuned_task", lambda *_: None)
+    monkeypatch.setattr(refit, "call", calls)
+    monkeypatch.setattr(refit, "tuned_task", lambda *_: None)
     return EnsembleStage().work(run, until)
 
 
