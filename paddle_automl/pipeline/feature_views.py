@@ -22,7 +22,7 @@ from paddle_automl.data.augment.base import Augmenter, BatchPosition, PlacedAugm
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.frozen import features_key, forward, locked, readable_rows, save
+from paddle_automl.pipeline.frozen import content_now, features_key, forward, locked, readable_rows, save
 
 logger = logging.getLogger(__name__)
 
@@ -138,8 +138,7 @@ class ViewStore:
     def _whole(self, parts: Sequence[np.ndarray | None]) -> np.ndarray:
         """Return a view of all items from its parts; rows of others are zero."""
         stored = np.concatenate([part for part in parts if part is not None])
-        assert self.data.items is not None
-        values = np.zeros((len(self.data.items), stored.shape[1]), dtype=np.float32)
+        values = np.zeros((len(content_now(self.data)), stored.shape[1]), dtype=np.float32)
         values[self.rows] = stored
         return values
 
@@ -153,8 +152,7 @@ class ViewStore:
                 values = np.load(file, mmap_mode="r")
             except (ValueError, EOFError):
                 return
-            assert self.data.items is not None
-            if values.dtype != np.float32 or values.ndim != 2 or len(values) != len(self.data.items):
+            if values.dtype != np.float32 or values.ndim != 2 or len(values) != len(content_now(self.data)):
                 return
             yield values
 

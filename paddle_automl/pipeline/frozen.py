@@ -96,7 +96,6 @@ def backbone_key(config: ModelConfig) -> str:
 
 def features_key(config: ModelConfig, data: PreparedData, content: np.ndarray | None = None) -> str:
     """Return a hash of everything that the features of `data` depend on, or of other items with this content."""
-    assert data.items is not None, "prepared data know their items"
     settings = (
         VERSION,
         weights_key(config),
@@ -105,8 +104,19 @@ def features_key(config: ModelConfig, data: PreparedData, content: np.ndarray | 
         data.input.fitted.model_dump_json(),
     )
     digest = hashlib.sha256(repr(settings).encode("utf-8"))
-    digest.update(np.ascontiguousarray(data.items.content if content is None else content).tobytes())
+    digest.update(np.ascontiguousarray(content_now(data) if content is None else content).tobytes())
     return digest.hexdigest()[:32]
+
+
+def content_now(data: PreparedData) -> np.ndarray:
+    """Return the content of all items in the order of the data set as it is now, uint64 ``[N]``.
+
+    `data.items` would be wrong: where a search goes on, it is the list of its beginning, and items may have come or
+    gone, or have another place, since.
+    """
+    found = data.train.everything.hashes
+    assert found is not None, "prepared data know the content of their items"
+    return found
 
 
 class FeatureStore:
@@ -171,9 +181,8 @@ class FeatureStore:
             return
         if stored.ndim != 2 or len(stored) != len(content):
             return
-        assert data.items is not None
         places = {item: row for row, item in enumerate(content.tolist()) if item != UNREADABLE}
-        found = np.array([places.get(item, NOWHERE) for item in data.items.content.tolist()], dtype=np.int64)
+        found = np.array([places.get(item, NOWHERE) for item in content_now(data).tolist()], dtype=np.int64)
         known, model = found != NOWHERE, make()
         values = np.zeros((len(found), stored.shape[1]), dtype=np.float32)
         values[known] = stored[found[known]]
@@ -194,17 +203,15 @@ class FeatureStore:
 
 def _computed(model: Network, data: PreparedData, progress: Progress | None) -> Features:
     """Compute the features of all items that can be read."""
-    assert data.items is not None
     rows = readable_rows(data)
-    values = np.zeros((len(data.items), model.feature_dim), dtype=np.float32)
+    values = np.zeros((len(content_now(data)), model.feature_dim), dtype=np.float32)
     values[rows] = forward(model, data, rows, progress)
     return Features(values, profile(model.backbone, data.specs))
 
 
 def readable_rows(data: PreparedData) -> np.ndarray:
     """Return the rows of the data set whose items can be read, int64."""
-    assert data.items is not None
-    return np.flatnonzero(data.items.content != UNREADABLE)
+    return np.flatnonzero(content_now(data) != UNREADABLE)
 
 
 def forward(
@@ -240,7 +247,6 @@ def _part(file: Path, part: tuple[int, int]) -> Path:
 
 def _joined(file: Path, data: PreparedData, make: Callable[[], Network]) -> Features | None:
     """Return the features whose parts are all stored, and delete the parts; None if some are missing."""
-    assert data.items is not None
     found = sorted(file.parent.glob(f"{file.stem}.part-0-*.npy"))
     if not found:
         return None
@@ -249,7 +255,7 @@ def _joined(file: Path, data: PreparedData, make: Callable[[], Network]) -> Feat
     ]
     try:
         stored = np.concatenate([np.load(path) for path in parts])
-        values = np.zeros((len(data.items), stored.shape[1]), dtype=np.float32)
+        values = np.zeros((len(content_now(data)), stored.shape[1]), dtype=np.float32)
         values[readable_rows(data)] = stored
     except (OSError, ValueError, IndexError, EOFError):
         return None
@@ -278,8 +284,7 @@ def _stored(file: Path, data: PreparedData) -> Features | None:
     except (ValueError, TypeError, EOFError) as error:
         logger.warning("%s: is damaged (%s); the features are computed again", file, error)
         return None
-    assert data.items is not None
-    if values.dtype != np.float32 or values.ndim != 2 or len(values) != len(data.items):
+    if values.dtype != np.float32 or values.ndim != 2 or len(values) != len(content_now(data)):
         logger.warning("%s: does not hold the features of these items; they are computed again", file)
         return None
     return Features(values, known)

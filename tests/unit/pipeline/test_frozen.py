@@ -9,6 +9,7 @@ import yaml
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
+from paddle_automl.data.remembering import Remembered
 from paddle_automl.models.network import build_network
 from paddle_automl.paddle_compat.weights import load_weights, save_weights
 from paddle_automl.pipeline.config import RunConfig
@@ -39,6 +40,22 @@ def images(path, seed=0, count=30):
     rng = np.random.default_rng(seed)
     np.savez(path, x_train=rng.integers(0, 256, (count, 8, 8), dtype=np.uint8), y_train=np.arange(count) % 3)
     return path
+
+
+def moved(path, change, data):
+    """Write the archive anew: in another order, with new images in front, or without an image of the test."""
+    with np.load(path) as known:
+        pixels, classes = known["x_train"], known["y_train"]
+    rows = np.arange(len(pixels))
+    if change == "order":
+        rows = np.random.default_rng(3).permutation(rows)
+    elif change == "removed":
+        rows = np.delete(rows, data.test.indices[0])
+    pixels, classes = pixels[rows], classes[rows]
+    if change == "added":
+        new = np.random.default_rng(4).integers(0, 256, (9, 8, 8), dtype=np.uint8)
+        pixels, classes = np.concatenate([new, pixels]), np.concatenate([np.arange(9) % 3, classes])
+    np.savez(path, x_train=pixels, y_train=classes)
 
 
 def config_of(tmp_path, **changes):
@@ -158,6 +175,27 @@ class TestFeatures:
             expected = model.features(paddle.to_tensor(batch.inputs["image"])).numpy()
         (found,) = work.data.train.batches(100)
         np.testing.assert_allclose(found.inputs["features"], expected, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("change", ["order", "added", "removed"])
+    def test_a_search_goes_on_with_the_features_of_its_items_wherever_they_are_now(self, tmp_path, change):
+        file = images(tmp_path / "data.npz")
+        views = {"feature_views": {"count": 1, "augment": [{"name": "horizontal_flip", "probability": 1.0}]}}
+        config, worker = config_of(tmp_path, data=views), worker_of(tmp_path)
+        before = load_data(config, worker)
+        learnable(config, before, worker)
+        moved(file, change, before)
+        after = load_data(config, worker, remembered=Remembered(before.items))
+        work, model = learnable(config, after, worker), make_model(config, after)
+        model.eval()
+        for split, found in ((after.train, work.data.train), (after.test, work.data.test)):
+            (batch,) = split.batches(100)
+            with paddle.no_grad():
+                expected = model.features(paddle.to_tensor(batch.inputs["image"])).numpy()
+                flipped = model.features(paddle.to_tensor(batch.inputs["image"][..., ::-1].copy())).numpy()
+            np.testing.assert_allclose(next(found.batches(100)).inputs["features"], expected, rtol=1e-4, atol=1e-5)
+            if split is after.train:
+                (view,) = work.augment.augmentations[0].views
+                np.testing.assert_allclose(view[split.indices], flipped, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.parametrize("damage", ["cut", "other", "empty", "facts"])
     def test_a_damaged_file_is_computed_again(self, tmp_path, caplog, damage):
