@@ -93,15 +93,18 @@ def read_info(root: Path) -> BundleInfo:
     path = root / INFO
     data, positions = _read_record(root)
     number, seal = data.get("format"), data.pop(SEAL, None)
+    older = isinstance(number, int) and number < FORMAT
     load_plugins(())  # those of installed packages
     try:
-        if isinstance(number, int) and number < FORMAT:
-            return validate(BundleInfo, converted(data, read_labels(root / LABELS), to=FORMAT))
-        info = validate(BundleInfo, data, positions)
+        if older:
+            info = validate(BundleInfo, converted(data, read_labels(root / LABELS), to=FORMAT))
+        else:
+            info = validate(BundleInfo, data, positions)
     except ConfigError as error:
         hint = plugins_hint(declared_plugins(root))
         raise BundleError(f"{readable(path)}: is damaged or not a bundle's; export again{hint}\n{error}") from None
-    if seal != _content_hash(data):
+    # Formats 1 and 2 had no hash. A record that has one and says that it is of these is of format 3, and damaged.
+    if not (older and seal is None) and seal != _content_hash(data):
         raise BundleError(
             f"{readable(path)}: was changed after the export (its content does not match its own {SEAL}); "
             "copy the whole folder again or export again"

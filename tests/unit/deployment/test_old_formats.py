@@ -127,6 +127,14 @@ def test_damage_is_named(copy, edit, reason):
         Bundle.open(copy)
 
 
+@pytest.mark.parametrize("number", [2, 1, 0, -1])
+def test_a_record_of_format_3_is_not_read_as_an_older_one(copy, number):
+    Bundle.open(copy).updated(metrics={"test": {"accuracy": 0.5}})
+    change(copy, lambda facts: facts.update(format=number))
+    with pytest.raises(BundleError, match="was changed after the export"):
+        Bundle.open(copy)
+
+
 def test_names_come_from_the_labels(copy):
     (copy / LABELS).unlink()
     with pytest.raises(BundleError, match=r"labels\.txt is missing"):
