@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paddle_automl.models.network import Network
 from paddle_automl.models.pretrained import BACKBONE
@@ -39,6 +39,10 @@ class Start:
         if self.trained_stages is not None and depth >= self.trained_stages:
             return True
         return bool(self.thaw_epochs) and depth > (epoch - self.frozen_epochs - 1) // self.thaw_epochs
+
+    def thawed(self) -> Start:
+        """Return how layers are treated after the epochs in which some are frozen only for a time."""
+        return replace(self, frozen_epochs=0, thaw_epochs=0)
 
 
 class Freezer:

@@ -47,7 +47,8 @@ def fitted(
             work.model,
             work.data,
             config.training,
-            start=start_of(config),
+            # Steps of the first epochs, in which layers are frozen, cost less than most.
+            start=start_of(config).thawed(),
             augment=work.augment,
             split=split,
             device=worker.device,

@@ -119,7 +119,7 @@ def epoch_seconds(work: Learnable, config: RunConfig, shared: Shared, worker: Wo
         timed,
         goal_of_run(config, data.task, shared),
         # Layers that are frozen at the start cost their full time in most epochs.
-        replace(start_of(config), frozen_epochs=0, thaw_epochs=0),
+        start_of(config).thawed(),
         seed=config.seed,
         folder=None,
         augment=work.augment,

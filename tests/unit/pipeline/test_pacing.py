@@ -9,7 +9,9 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs import pacing
 from paddle_automl.pipeline.jobs.base import shared_of
 from paddle_automl.pipeline.jobs.train import TrainRequest
+from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.fitting import MARGIN, Pace
+from paddle_automl.training.freezing import Start
 
 
 @pytest.fixture
@@ -43,3 +45,21 @@ def test_a_training_that_evaluates_nothing_has_the_time_for_steps(steps_in):
     # Nor does it choose a soup.
     soup = Pace(step_s=1.0, evaluation_s=8.0, member_s=8.0)
     assert steps_in({}, "train+validation", soup, 96.0, soup=5) == pytest.approx((96.0 - 8.0) / MARGIN, abs=1.1)
+
+
+def test_steps_are_timed_as_they_are_after_the_frozen_epochs(tmp_path, monkeypatch):
+    model = {"pretrained": "weights.pdparams", "frozen_epochs": 1, "thaw_epochs": 2, "trained_stages": 3}
+    config = validate(RunConfig, {"model": model, "training": {"epochs": 20, "threads": 1}})
+    work = SimpleNamespace(model=None, data=SimpleNamespace(train=range(64)), augment=None)
+    starts = []
+
+    def timed(model, data, recipe, *, start, **given):
+        starts.append(start)
+        return Pace(step_s=0.1, evaluation_s=0.0)
+
+    monkeypatch.setattr(pacing, "learnable", lambda *_: work)
+    monkeypatch.setattr(pacing, "callbacks_of", lambda *_: [])
+    monkeypatch.setattr(pacing, "measure_pace", timed)
+    worker = Worker("cpu", 1, None, lambda epoch, metrics: True)
+    pacing.fitted(TrainRequest(config, tmp_path, shared_of(config)), None, worker, 100.0)
+    assert starts == [Start(trained_stages=3)]
