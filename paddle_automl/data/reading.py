@@ -58,9 +58,11 @@ def _arrays(config: DataConfig, cache: Cache) -> Data | None:
     if not files:
         return None
     cls, options = INPUTS[config.input.name], config.dataset
-    # Their paths are part of the files, which are the same for any working directory.
-    paths = set(options.path_options) if isinstance(options, DatasetConfig) else set()
-    key = cache.key((options.model_dump(mode="json", exclude=paths), cls.reading_options(config.input)), files)
+    # Their paths are part of the files, which are the same for any working directory; what each file is for is not.
+    paths = options.path_options if isinstance(options, DatasetConfig) else ()
+    given = [name for name in paths if getattr(options, name) is not None]
+    told = options.model_dump(mode="json", exclude=set(paths))
+    key = cache.key((told, given, cls.reading_options(config.input)), files)
 
     def reader_of(items: np.ndarray) -> Reader:
         return cls.reader(config.input, sources=None, items=items)

@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 
+from paddle_automl.data.config import DataConfig
 from paddle_automl.data.prepare import prepare
 from tests.unit.data import pictures
 
@@ -155,6 +156,17 @@ class TestCache:
         means = {prepare(config, seed=seed, cache_dir=cache).input.fitted.mean for seed in (0, 1, 0)}
         assert means == {prepare(config, seed=seed).input.fitted.mean for seed in (0, 1)}
         assert len(means) == 2
+
+    def test_a_file_that_becomes_another_split_is_read_anew(self, tmp_path):
+        files = [tmp_path / name for name in ("a.csv", "b.csv")]
+        for number, file in enumerate(files):
+            lines = [f"text {number} {row},{'xy'[row % 2]}" for row in range(20)]
+            file.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+        for split in ("validation", "test", "validation"):
+            dataset = {"name": "text_table", "file": str(files[0]), split: str(files[1]), "text": "text"}
+            config = DataConfig.model_validate({"dataset": {**dataset, "label": "label"}})
+            data = prepare(config, seed=0, cache_dir=tmp_path / "cache")
+            assert set(getattr(data, split).raw(range(20))) == {f"text 1 {n}" for n in range(20)}
 
     @pytest.mark.parametrize("kind", ["files", "arrays"])
     def test_many_processes_at_once(self, kind, flowers, archive, tmp_path):
