@@ -85,8 +85,16 @@ def submit(model: ServedModel, arrays: Arrays) -> Job:
 
 
 def answer_of(model: ServedModel, given: tensors.Request, raw: Raw) -> Answer:
-    """Return body and headers of the answer from what the network gave."""
-    return _response(model, given, raw.outputs, lambda: model.predictor.answer(raw))
+    """Return body and headers of the answer from what the network gave.
+
+    With intervals the numbers are those of the answers: the ends that a network gives may be crossed.
+    """
+    task = model.predictor.task
+    if task.outputs == len(task.names):
+        return _response(model, given, raw.outputs, lambda: model.predictor.answer(raw))
+    predictions = model.predictor.answer(raw)
+    intervals = any(item.answer and item.answer.interval for item in predictions)
+    return _response(model, given, _numbers(predictions) if intervals else raw.outputs, lambda: predictions)
 
 
 def _response(

@@ -215,7 +215,7 @@ def test_numbers_are_called_values(numbers):
         assert server.get(f"/v2/models/{NAME}").json["outputs"][0]["name"] == "values"
         answer = server.infer(inputs=[tensor(arrays(2))])
         raw = numbers.run({"image": arrays(2)})
-        np.testing.assert_allclose(answer.json["outputs"][0]["data"], raw.outputs.ravel(), rtol=1e-5)
+        np.testing.assert_allclose(answer.json["outputs"][0]["data"][::3], raw.outputs[:, 0], rtol=1e-5)
 
 
 def test_a_file_and_its_tensor_get_the_same_numbers_with_their_intervals(numbers, png):
@@ -225,6 +225,21 @@ def test_a_file_and_its_tensor_get_the_same_numbers_with_their_intervals(numbers
         (width,) = server.get(f"/v2/models/{NAME}").json["outputs"][0]["shape"][1:]
         of_file, of_tensor = (server.infer(inputs=[item]).json["outputs"][0] for item in (file, tensor(array)))
     assert of_file["shape"] == of_tensor["shape"] == [1, width]
-    # The network's ends may be crossed; an answer has the lower one first.
-    value, *ends = of_tensor["data"]
-    np.testing.assert_allclose(of_file["data"], [value, *sorted(ends)], rtol=1e-5)
+    np.testing.assert_allclose(of_file["data"], of_tensor["data"], rtol=1e-5)
+
+
+def test_intervals_of_tensors_are_those_of_the_answers(numbers):
+    given = arrays(16)
+    raw = numbers.run({"image": given})
+    points, low, high = raw.outputs.T
+    assert ((low > points) | (points > high)).any()  # The network's own ends cross.
+    ends = [answer.interval["price"] for answer in numbers.answers(raw.outputs)]
+    expected = np.column_stack([points, ends])
+    with running(numbers) as server:
+        answer = server.infer(inputs=[tensor(given)], outputs=[{"name": "values"}])
+        [found] = answer.json["outputs"]
+        assert (found["datatype"], found["shape"]) == ("FP32", [16, 3])
+        np.testing.assert_allclose(np.reshape(found["data"], (16, 3)), expected, rtol=1e-5)
+        raw_answer = binary(server, given, outputs=(("values", True),))
+        found = np.frombuffer(raw_answer.body[int(raw_answer.headers[HEADER]) :], "<f4").reshape(16, 3)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
