@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_plugin_argument, main_of, output_target
 from paddle_automl.core.errors import ConfigError, ParityError
@@ -13,6 +13,10 @@ from paddle_automl.core.files import write_text
 from paddle_automl.core.log import as_sentences
 from paddle_automl.core.plugins import load_plugins
 from paddle_automl.core.streams import complain
+
+if TYPE_CHECKING:
+    from paddle_automl.cli.tables import TableTexts
+    from paddle_automl.deployment.predictor import Predictor
 
 SUMMARY = "Predict classes, labels or numbers for files, folders or lists with an exported model."
 
@@ -55,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="column of the tables with the texts; several are joined (default: as in training)",
     )
     parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="encoding of the tables, such as cp1252 or gb18030 (default: UTF-8 or UTF-16 if they are that, else "
+        "the one stated in training, or the likeliest)",
+    )
+    parser.add_argument(
         "--explain",
         type=int,
         nargs="?",
@@ -81,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from paddle_automl.cli.explaining import as_records, as_text, explained
-    from paddle_automl.cli.tables import are_tables, check_words, predicted_rows, table_texts
+    from paddle_automl.cli.tables import predicted_rows
     from paddle_automl.deployment.output import as_csv, as_json, as_table, with_answers
     from paddle_automl.deployment.predictor import Predictor
 
@@ -97,12 +107,7 @@ def _run(args: argparse.Namespace) -> int:
         bundle, device=args.device, threads=args.threads, runtime=args.runtime, reject=not args.no_unknown
     )
     task = predictor.task
-    media = predictor.input.media
-    reads_texts = media is not None and media.kind == "text"
-    if reads_texts and not args.text:
-        check_words(args.items)
-    in_tables = bool(args.text) or (reads_texts and are_tables(args.items))
-    rows = table_texts(predictor, args.items, args.text) if in_tables else None
+    rows = _rows(predictor, args)
     if args.profile:
         from paddle_automl.cli.profiling import show_profile
 
@@ -136,6 +141,21 @@ def _run(args: argparse.Namespace) -> int:
         if reasons:
             print(f"\n{reasons}")
     return NOT_AS_DEMANDED if any(item.error for item in predictions) else OK
+
+
+def _rows(predictor: Predictor, args: argparse.Namespace) -> TableTexts | None:
+    """Return the rows of the tables of texts that the command names, or None if it names other items."""
+    from paddle_automl.cli.tables import are_tables, check_words, table_texts
+
+    media = predictor.input.media
+    reads_texts = media is not None and media.kind == "text"
+    if reads_texts and not args.text:
+        check_words(args.items)
+    if args.text or (reads_texts and are_tables(args.items)):
+        return table_texts(predictor, args.items, args.text, args.encoding)
+    if args.encoding:
+        raise ConfigError("--encoding: is that of tables of texts (.csv, .tsv, .jsonl); none are given")
+    return None
 
 
 def bundle_of(path: str) -> Path:

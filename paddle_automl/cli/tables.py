@@ -50,10 +50,13 @@ class TableTexts:
     places: list[str]
 
 
-def table_texts(predictor: Predictor, words: Sequence[str], columns: Sequence[str] | None) -> TableTexts:
+def table_texts(
+    predictor: Predictor, words: Sequence[str], columns: Sequence[str] | None, encoding: str | None = None
+) -> TableTexts:
     """Return the rows of tables for a model of texts.
 
-    `columns` are those with the texts; with None those that the model was trained on. Raises ConfigError for a
+    `columns` are those with the texts; with None those that the model was trained on. Without an `encoding` a table
+    that is not UTF-8 is likely in the one that was stated for the training. Raises ConfigError for a
     model of something else than texts, DataError for a table without these columns.
     """
     media = predictor.input.media
@@ -62,7 +65,8 @@ def table_texts(predictor: Predictor, words: Sequence[str], columns: Sequence[st
     dataset = predictor.bundle.info.config.get("data", {}).get("dataset", {})
     wanted = list(columns or _trained_on(dataset))
     mark = str(dataset.get("joined_by", " | "))
-    tables = [table_in(located(word), "items", None) for word in words]
+    likely = dataset.get("encoding")
+    tables = [table_in(located(word), "items", encoding, likely) for word in words]
     for table in tables:
         missing = next((name for name in wanted if name not in table.columns), None)
         if missing is not None or not wanted:

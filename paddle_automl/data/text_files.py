@@ -39,10 +39,11 @@ _BINARY = {
 }
 
 
-def text_of(path: Path, option: str, encoding: str | None) -> str:
+def text_of(path: Path, option: str, encoding: str | None, likely: str | None = None) -> str:
     """Return the text of a file that `option` names, its line ends as ``\\n``, without NUL characters.
 
-    What was found, where it is not plain UTF-8, is logged. Raises DataError.
+    Without `encoding` it is found, with the `likely` one before others (`decoded`). What was found, where it is not
+    plain UTF-8, is logged. Raises DataError.
     """
     name = readable(path)
     if not os.path.isfile(path):
@@ -58,7 +59,7 @@ def text_of(path: Path, option: str, encoding: str | None) -> str:
     kind = next((kind for start, kind in _BINARY.items() if raw.startswith(start)), None)
     if kind is not None:
         raise DataError(f"{option}: '{name}' is {kind}, not a text file; save it as CSV (UTF-8), TSV or JSON lines")
-    text, found = decoded(raw, name, encoding)
+    text, found = decoded(raw, name, encoding, likely)
     if found != "utf-8" and encoding is None:
         log.info("%s: is read as %s", shown(name), found, extra=TOLD)
     if "\0" in text:
@@ -67,12 +68,12 @@ def text_of(path: Path, option: str, encoding: str | None) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def table_in(path: Path, option: str, encoding: str | None) -> TextTable:
+def table_in(path: Path, option: str, encoding: str | None, likely: str | None = None) -> TextTable:
     """Return the table in a CSV, TSV or JSON-lines file that `option` names; raises DataError.
 
-    Excel's line ``sep=;`` in front of a table is understood.
+    For the encodings see `text_of`. Excel's line ``sep=;`` in front of a table is understood.
     """
-    text, name = text_of(path, option, encoding), readable(path)
+    text, name = text_of(path, option, encoding, likely), readable(path)
     suffix = path.suffix.lower()
     lines = text.split("\n")
     if suffix in JSON_LINES:

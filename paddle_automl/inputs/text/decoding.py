@@ -33,12 +33,13 @@ def mended(text: str) -> str:
     return text
 
 
-def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, str]:
+def decoded(raw: bytes, where: str, encoding: str | None = None, likely: str | None = None) -> tuple[str, str]:
     """Return the text of some bytes, and the encoding that they are in.
 
-    Without `encoding` a byte-order mark decides, then UTF-8 if the bytes are valid, then the guess of the package
-    charset-normalizer among the encodings of East Asia and Europe; many zero bytes mean UTF-16. In no encoding is a
-    mark part of the text. Raises DataError with the place of the first byte that does not fit.
+    Without `encoding` a byte-order mark decides, then UTF-8 if the bytes are valid, then the `likely` encoding if
+    they are valid in it, then the guess of the package charset-normalizer among the encodings of East Asia and
+    Europe; many zero bytes mean UTF-16. In no encoding is a mark part of the text. Raises DataError with the place
+    of the first byte that does not fit.
     """
     if encoding is None:
         encoding = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
@@ -48,7 +49,7 @@ def decoded(raw: bytes, where: str, encoding: str | None = None) -> tuple[str, s
         try:
             return raw.decode("utf-8"), "utf-8"
         except UnicodeDecodeError as error:
-            encoding = _guess(raw)
+            encoding = likely if likely is not None and _fits(raw, likely) else _guess(raw)
             if encoding is None:
                 raise DataError(f"{where}: {_mixed(raw, error)}") from None
     try:
@@ -76,6 +77,15 @@ def _wide(raw: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return name
+
+
+def _fits(raw: bytes, encoding: str) -> bool:
+    """Return whether bytes are a text in an encoding; almost all pairs of bytes are UTF-16, which has NUL bytes."""
+    try:
+        raw.decode(encoding)
+    except (LookupError, UnicodeDecodeError):
+        return False
+    return (b"\0" in raw) == (b"\0" in "\n".encode(encoding))
 
 
 def _guess(raw: bytes) -> str | None:

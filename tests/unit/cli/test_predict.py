@@ -17,11 +17,15 @@ from paddle_automl.deployment import profiling as measured
 class Told:
     """A predictor of texts that answers with the names of the items."""
 
-    def __init__(self, kind="text"):
+    task = None
+
+    def __init__(self, kind="text", **dataset):
         self.batches = []
         media = SimpleNamespace(kind=kind)
         self.input = SimpleNamespace(media=media, word="text", describe=str.upper, find=lambda items: iter(items))
-        self.bundle = SimpleNamespace(info=SimpleNamespace(config={"data": {"dataset": {"text": "review"}}}))
+        self.bundle = SimpleNamespace(
+            info=SimpleNamespace(config={"data": {"dataset": {"text": "review", **dataset}}})
+        )
 
     def read(self, text):
         return text
@@ -86,6 +90,35 @@ def test_a_profile_measures_the_items_of_the_command_whatever_their_names_are(tm
     profiling.show_profile(tmp_path, arguments(str(table)), ["good", "bad"])
     assert seen == [[str(table)], ["good", "bad"]]
     assert capsys.readouterr().out.count("times") == 2
+
+
+@pytest.mark.parametrize("stated", ["trained", "given"])
+def test_tables_are_read_in_the_encoding_of_the_training_or_the_one_given(tmp_path, stated):
+    text = "für Müller war es schön"
+    (tmp_path / "a.csv").write_text(f"review\n{text}\n", encoding="cp1252")
+    (tmp_path / "utf.csv").write_text(f"review\n{text}\n", encoding="utf-8")
+    if stated == "trained":
+        words = [str(tmp_path / "a.csv"), str(tmp_path / "utf.csv")]
+        assert table_texts(Told(encoding="cp1252"), words, None).texts == [text, text]
+    else:
+        told = Told(encoding="big5")
+        assert table_texts(told, [str(tmp_path / "a.csv")], None, "cp1252").texts == [text]
+        with pytest.raises(DataError, match=r"a\.csv:2: byte \d+ is not utf-8"):
+            table_texts(told, [str(tmp_path / "a.csv")], None, "utf-8")
+
+
+def test_an_encoding_is_that_of_tables(monkeypatch):
+    monkeypatch.setattr(predict, "bundle_of", lambda path: path)
+    monkeypatch.setattr(predictors, "Predictor", lambda *given, **options: Told())
+    with pytest.raises(ConfigError, match=r"--encoding: is that of tables of texts .*; none are given"):
+        predict.run(arguments("good", "--encoding=cp1252"))
+
+
+def test_an_encoding_that_was_stated_for_the_training_is_no_reason_to_misread_another(tmp_path):
+    (tmp_path / "a.csv").write_bytes("review\n服务很好，而且房间干净\n".encode("gb18030"))
+    for trained in ("utf-16-le", "shift_jis", "utf-8"):
+        told = Told(encoding=trained)
+        assert table_texts(told, [str(tmp_path / "a.csv")], None).texts == ["服务很好，而且房间干净"], trained
 
 
 @pytest.mark.parametrize("word", ["nosuch.csv", "no/such/new.CSV", "文件.txt", "a.tsv", "a.jsonl"])
