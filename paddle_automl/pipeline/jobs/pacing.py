@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from paddle_automl.core.errors import TrialError
 from paddle_automl.core.runtime import usable_cores
 from paddle_automl.data.splits import PreparedData
+from paddle_automl.models.config import ModelConfig
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.learning import learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of
@@ -71,7 +72,9 @@ def fitted(
         logger.warning("%s, because of the time left", told)
     elif threads == config.training.threads:
         return request, guards
-    config = config.model_copy(update={"training": training.model_copy(update={"threads": threads})})
+    model = with_frozen_epochs(config.model, training.epochs, config.training.epochs)
+    training = training.model_copy(update={"threads": threads})
+    config = config.model_copy(update={"model": model, "training": training})
     RunFolder(request.folder).write_config(config)
     return replace(request, config=config), guards
 
@@ -85,6 +88,20 @@ def _fastest(
         return pace, threads, []
     parallel = faster(cores, pace, measured)
     return (pace, 1, []) if parallel is None else (parallel, cores, [ThreadGuard(pace.step_s)])
+
+
+def with_frozen_epochs(model: ModelConfig, epochs: int, planned: int) -> ModelConfig:
+    """Return the model with frozen epochs that fit into `epochs` instead of the `planned` ones.
+
+    They shrink in proportion, as the warm-up does. One is left where there were some, because a new head would
+    spoil what was loaded, but not all of the training.
+    """
+    if epochs >= planned:
+        return model
+    frozen, thaw = (round(count * epochs / planned) for count in (model.frozen_epochs, model.thaw_epochs))
+    if model.frozen_epochs:
+        frozen = min(max(frozen, 1), epochs - 1)
+    return model.model_copy(update={"frozen_epochs": frozen, "thaw_epochs": thaw})
 
 
 def start_of(config: RunConfig) -> Start:

@@ -33,7 +33,8 @@ class FineTune(FineTuningRecipe):
 
     def start(self) -> dict[str, Any]:  # noqa: D102
         return {
-            "frozen_epochs": self.config.frozen_epochs,
+            # The last epoch trains everything, however few there are.
+            "frozen_epochs": min(self.config.frozen_epochs, self.config.epochs - 1),
             "stage_decay": self.config.stage_decay,
             "thaw_epochs": self.config.thaw_epochs,
         }

@@ -106,6 +106,13 @@ def test_a_recipe_changes_how_not_what_is_trained(name, tmp_path):
     assert found.folder == folder.path
 
 
+@pytest.mark.parametrize(("epochs", "frozen"), [(1, 0), (2, 1), (5, 3)])
+def test_the_last_epoch_of_a_recipe_trains_the_backbone(tmp_path, epochs, frozen):
+    config = config_of(tmp_path, {"name": "fine_tune", "epochs": epochs, "frozen_epochs": 3})
+    options, folders = config.fine_tuning.recipes[0], (RunFolder(tmp_path / "start"), RunFolder(tmp_path / "new"))
+    assert fine_tuned_config(config, config, options, *folders, fold=None).model.frozen_epochs == frozen
+
+
 def test_a_recipe_has_the_steps_of_the_search_not_of_a_trial_without_time(tmp_path):
     config = config_of(tmp_path, {"name": "fine_tune"})
     short = config.training.model_copy(update={"steps_per_epoch": 3})

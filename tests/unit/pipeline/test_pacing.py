@@ -15,16 +15,27 @@ from paddle_automl.training.freezing import Start
 
 
 @pytest.fixture
-def steps_in(tmp_path, monkeypatch):
-    """Return the steps of a training on 64 items that fit into a time at a pace."""
+def fitted(tmp_path, monkeypatch):
+    """Return the configuration of a training on 64 items that fits into a time at a pace."""
 
-    def found(data, on, pace, seconds, **recipe):
-        config = validate(RunConfig, {"data": data, "training": {"epochs": 400, **recipe}})
+    def found(pace, seconds, on="train", **sections):
+        config = validate(RunConfig, sections)
         work = SimpleNamespace(data=SimpleNamespace(train=range(64), joined=lambda: range(64)))
         monkeypatch.setattr(pacing, "learnable", lambda *_: work)
         monkeypatch.setattr(pacing, "_fastest", lambda *_: (pace, 1, []))
         request, _ = pacing.fitted(TrainRequest(config, tmp_path, shared_of(config), on), None, None, seconds)
-        return request.config.training.epochs * request.config.training.steps(64)
+        return request.config
+
+    return found
+
+
+@pytest.fixture
+def steps_in(fitted):
+    """Return the steps of such a training."""
+
+    def found(data, on, pace, seconds, **recipe):
+        config = fitted(pace, seconds, on, data=data, training={"epochs": 400, **recipe})
+        return config.training.epochs * config.training.steps(64)
 
     return found
 
@@ -63,3 +74,26 @@ def test_steps_are_timed_as_they_are_after_the_frozen_epochs(tmp_path, monkeypat
     worker = Worker("cpu", 1, None, lambda epoch, metrics: True)
     pacing.fitted(TrainRequest(config, tmp_path, shared_of(config)), None, worker, 100.0)
     assert starts == [Start(trained_stages=3)]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "before", "after"),
+    [
+        # Of 20 epochs: the frozen ones, and those after which one more stage thaws.
+        (20, (3, 4), (3, 4)),
+        (10, (4, 2), (2, 1)),
+        (3, (3, 1), (1, 0)),
+        (2, (1, 0), (1, 0)),
+        (1, (3, 4), (0, 0)),
+        (10, (0, 2), (0, 1)),
+        (5, (20, 0), (4, 0)),
+    ],
+)
+def test_a_training_that_is_shortened_has_fewer_frozen_epochs(fitted, epochs, before, after):
+    model = {"pretrained": "weights.pdparams", "frozen_epochs": before[0], "thaw_epochs": before[1]}
+    # An epoch is two steps of 1 s. With time for a whole one there are two shorter ones.
+    seconds = 2.01 * epochs if epochs > 1 else 1.01
+    recipe = {"epochs": 20, "batch_size": 32}
+    config = fitted(Pace(step_s=1.0, evaluation_s=0.0), seconds * MARGIN, model=model, training=recipe)
+    assert config.training.epochs == epochs
+    assert (config.model.frozen_epochs, config.model.thaw_epochs) == after
