@@ -12,6 +12,7 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -189,13 +190,16 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any, wher
     count = math.prod(shape)
     if datatype == BYTES:
         return _with_elements(name, shape, [_text_element(item, where) for item in data], where)
+    wrong = _bad(f"{where}.data must be numbers that fit {datatype}, flat or nested by its shape")
+    if not _only_numbers(data):
+        raise wrong
     try:
         array = np.asarray(data)
     except ValueError:
         raise _bad(f"{where}.data must be numbers, flat or nested by its shape") from None
     allowed = "b" if datatype == "BOOL" else "iuf" if datatype.startswith("FP") else "iu"
     if array.dtype.kind not in allowed and array.size:
-        raise _bad(f"{where}.data must be numbers that fit {datatype}, flat or nested by its shape")
+        raise wrong
     if array.size != count or (array.ndim > 1 and array.shape != shape):
         raise _bad(f"{where}: shape {list(shape)} needs {count} numbers, got {list(array.shape)}")
     dtype = np.dtype(DATATYPES[datatype])
@@ -205,6 +209,19 @@ def _from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any, wher
             raise _bad(f"{where}.data has numbers that do not fit {datatype}")
     with np.errstate(over="ignore"):
         return Tensor(name, datatype, shape, array.astype(dtype).reshape(shape))
+
+
+def _only_numbers(data: list[Any]) -> bool:
+    """Return whether a list holds numbers alone, in lists of at most `MOST_AXES` levels.
+
+    As an array of NumPy, one long text would make all elements as long.
+    """
+    for _ in range(MOST_AXES):
+        kinds = set(map(type, data))
+        if kinds != {list}:
+            return kinds <= {int, float, bool}
+        data = list(chain.from_iterable(data))
+    return False
 
 
 def _with_elements(name: str, shape: tuple[int, ...], elements: Sequence[bytes | str], where: str) -> Tensor:

@@ -40,6 +40,7 @@ class Attacker:
             "wrong JSON": self._wrong_json,
             "wrong type": self._wrong_type,
             "wrong shape": self._wrong_shape,
+            "texts as numbers": self._texts,
             "oversized": self._oversized,
             "endless chunks": self._chunks,
             "bomb": self._bomb,
@@ -86,6 +87,12 @@ class Attacker:
         spec = self.metadata["inputs"][0]
         shapes: list[Any] = [[], [0], [-1, 3], [2**31] * 4, [1] * 40, "big", [1.5], [True], None, [2**62, 2**62]]
         given = {"name": spec["name"], "datatype": spec["datatype"], "shape": self._one(shapes), "data": [0.5]}
+        return self._post(self.infer, json.dumps({"inputs": [given]}).encode())
+
+    def _texts(self) -> bytes:
+        # As one array, whose elements are as long as the longest, they would be 8 GB.
+        data = ["x" * 100_000, *[self._one(["", 0, [""]])] * 20_000]
+        given = {"name": self.metadata["inputs"][0]["name"], "datatype": "FP32", "shape": [1], "data": data}
         return self._post(self.infer, json.dumps({"inputs": [given]}).encode())
 
     def _oversized(self) -> bytes:

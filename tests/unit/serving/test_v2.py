@@ -2,11 +2,13 @@
 
 import base64
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from paddle_automl.serving.tensors import HEADER
+from paddle_automl.serving.errors import RequestError
+from paddle_automl.serving.tensors import HEADER, parse
 from tests.unit.serving.conftest import INFER, NAME, SHAPE, Running, running
 
 
@@ -143,6 +145,9 @@ WRONG = {
     "texts as numbers": (wrong(data=["1.5"] * 80), 400, "must be numbers that fit FP32"),
     "objects as numbers": (wrong(data=[{}] * 80), 400, "must be numbers that fit FP32"),
     "ragged": (wrong(data=[[1.0], [1.0, 2.0]]), 400, "must be numbers, flat or nested by its shape"),
+    "a text among numbers": (wrong(data=[0.5] * 79 + ["1.5"]), 400, "must be numbers that fit FP32"),
+    "lists among numbers": (wrong(data=[0.5] * 79 + [[0.5]]), 400, "must be numbers that fit FP32"),
+    "too many axes": (wrong(data=[[[[[[[[[0.5]]]]]]]]]), 400, "must be numbers that fit FP32"),
     "nothing as numbers": (wrong(data=[None] * 80), 400, "must be numbers that fit FP32"),
     "integers that do not fit": (wrong(datatype="UINT8", data=[256] * 80), 400, "do not fit UINT8"),
     "negative shape": (wrong(shape=[-1, 1, 8, 10]), 400, "a list of 1 to 8 positive integers"),
@@ -203,6 +208,19 @@ def test_another_model_or_version_is_unknown(server):
     assert (answer.status, answer.error) == (404, f"the model '{NAME}' has no version '2', only 1")
     assert server.get("/v3").error == "there is nothing at this address"
     assert server.get(INFER).status == 405
+
+
+@pytest.mark.parametrize("other", ["", 0, [""]])
+def test_texts_of_unlike_length_take_no_memory(other):
+    # As an array of texts each element would be as long as the longest: 160 MB.
+    body = json.dumps(wrong(data=["x" * 20_000, *[other] * 2_000])).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError, match="must be numbers that fit FP32"):
+            parse(body, None)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_texts_deeply_nested_are_refused(server):
