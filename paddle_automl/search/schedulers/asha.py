@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -42,26 +43,32 @@ class Asha(Scheduler):
 
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return STOP at a rung where the trial is not among the best ``max(1, n // reduction)`` of n."""
-        own = {**curves.get(number, {}), epoch: cost}
-        rung = self._rung(epoch, max((at for at in own if at < epoch), default=0))
-        if rung is None:
-            return Decision.CONTINUE
-        others = [
-            best_until(curve, min(at for at in curve if at >= rung))
-            for other, curve in curves.items()
-            if other != number and curve and max(curve) >= rung
-        ]
-        kept = max(1, (len(others) + 1) // self.config.reduction)
-        mine, *theirs = ranks([best_until(own, epoch), *others])
-        better = sum(1 for value in theirs if value < mine)
-        return Decision.CONTINUE if better < kept else Decision.STOP
+        return halve(self._rungs(epoch), self.config.reduction, number, epoch, cost, curves)
 
-    def _rung(self, epoch: int, before: int) -> int | None:
-        """Return the highest rung in (before, epoch]: a trial may report every few epochs only."""
-        rung: int | None = None
+    def _rungs(self, epoch: int) -> list[int]:
+        """Return the rungs up to `epoch`."""
         level = max(self.config.min_epochs, math.ceil(self.config.min_share * (self.epochs or 0)))
+        rungs = []
         while level <= epoch:
-            if level > before:
-                rung = level
+            rungs.append(level)
             level *= self.config.reduction
-        return rung
+        return rungs
+
+
+def halve(rungs: Sequence[int], reduction: int, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
+    """Return STOP if the trial reached a rung and is not among the best ``max(1, n // reduction)`` of n there."""
+    own = {**curves.get(number, {}), epoch: cost}
+    before = max((at for at in own if at < epoch), default=0)
+    # A trial may report every few epochs only.
+    rung = max((level for level in rungs if before < level <= epoch), default=None)
+    if rung is None:
+        return Decision.CONTINUE
+    others = [
+        best_until(curve, min(at for at in curve if at >= rung))
+        for other, curve in curves.items()
+        if other != number and curve and max(curve) >= rung
+    ]
+    kept = max(1, (len(others) + 1) // reduction)
+    mine, *theirs = ranks([best_until(own, epoch), *others])
+    better = sum(1 for value in theirs if value < mine)
+    return Decision.CONTINUE if better < kept else Decision.STOP

@@ -8,7 +8,7 @@ from functools import cached_property
 from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
-from paddle_automl.search.schedulers.asha import Asha
+from paddle_automl.search.schedulers.asha import halve
 from paddle_automl.search.schedulers.base import SCHEDULERS, Curves, Decision, Point, Scheduler
 
 UNKNOWN_EPOCHS = 27
@@ -41,20 +41,21 @@ class Hyperband(Scheduler):
     def decide(self, number: int, epoch: int, cost: Point, curves: Curves) -> Decision:
         """Return STOP at a rung of the trial's bracket if the trial is not among the best there."""
         bracket = self.bracket(number)
-        if bracket == 0:
-            # One rung, at the end: these trials always run completely.
-            return Decision.CONTINUE
         own = {other: curve for other, curve in curves.items() if self.bracket(other) == bracket}
-        return self._halvings[bracket].decide(number, epoch, cost, own)
+        return halve(self.rungs(bracket), self.config.reduction, number, epoch, cost, own)
 
     def bracket(self, number: int) -> int:
-        """Return the bracket of a trial; the highest stops earliest and has most trials."""
+        """Return the bracket of a trial; the highest stops earliest and has most trials, 0 runs all to the end."""
         place = number % sum(self._sizes)
         for bracket in range(self._highest, -1, -1):
             place -= self._sizes[bracket]
             if place < 0:
                 break
         return bracket
+
+    def rungs(self, bracket: int) -> list[int]:
+        """Return the epochs at which trials of a bracket are compared: R eta^-k, rounded down, before the end R."""
+        return [self._whole // self.config.reduction**k for k in range(bracket, 0, -1)]
 
     @property
     def _whole(self) -> int:
@@ -71,9 +72,3 @@ class Hyperband(Scheduler):
     def _sizes(self) -> list[int]:
         highest, eta = self._highest, self.config.reduction
         return [math.ceil((highest + 1) / (s + 1) * eta**s) for s in range(highest + 1)]
-
-    @cached_property
-    def _halvings(self) -> list[Asha]:
-        config = self.config
-        rungs = [max(config.min_epochs, self._whole // config.reduction**s) for s in range(self._highest + 1)]
-        return [Asha(Asha.Config(min_epochs=rung, reduction=config.reduction)) for rung in rungs]

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from paddle_automl.search.schedulers.base import Decision
 from tests.unit.search.helpers import scheduler
 
@@ -11,6 +13,31 @@ def test_brackets_have_the_sizes_of_the_paper():
     hyperband = scheduler("hyperband", max_epochs=81)
     counts = Counter(hyperband.bracket(number) for number in range(2 * 143))
     assert [counts[s] / 2 for s in (4, 3, 2, 1, 0)] == [81, 34, 15, 8, 5]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rungs"),
+    [
+        (81, [[1, 3, 9, 27], [3, 9, 27], [9, 27], [27], []]),
+        (20, [[2, 6], [6], []]),
+        (10, [[1, 3], [3], []]),
+        (30, [[1, 3, 10], [3, 10], [10], []]),
+    ],
+)
+def test_the_last_rung_of_each_bracket_is_the_end(epochs, rungs):
+    """R eta^-k; in the paper's table 1 R = 81. An earlier last rung would save little and cut the best third."""
+    hyperband = scheduler("hyperband", max_epochs=epochs)
+    first = {hyperband.bracket(number): number for number in range(200)}
+    found = []
+    for bracket in sorted(first, reverse=True):
+        number = first[bracket]
+        better = {other: dict.fromkeys(range(1, epochs + 1), 0.1) for other in range(200) if other != number}
+        own = {at: dict.fromkeys(range(1, at + 1), 0.9) for at in range(1, epochs)}
+        stops = [
+            at for at in own if hyperband.decide(number, at, 0.9, {**better, number: own[at]}) is Decision.STOP
+        ]
+        found.append(stops)
+    assert found == rungs
 
 
 def test_a_trial_is_judged_within_its_bracket():
