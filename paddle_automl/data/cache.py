@@ -20,7 +20,7 @@ from paddle_automl.core.files import replacing, write_json
 from paddle_automl.data.items import CONTENT, packed, unpacked
 from paddle_automl.data.packing import are_texts, packed_texts, unpacked_texts
 from paddle_automl.data.samples import Samples
-from paddle_automl.data.stores import Items, read_all
+from paddle_automl.data.stores import Items, mended, read_all
 from paddle_automl.inputs.base import Reader, Statistics
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.tasks.base import RawTargets
@@ -72,17 +72,17 @@ class Cache:
         return digest.hexdigest()[:32]
 
     def read(self, key: str, sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -> Items:
-        """Return the result of `read_all`, from the cache if possible."""
+        """Return the result of `read_all`, from the cache if possible; sources that failed are tried again."""
 
         def stored(folder: Path) -> Items:
             file, rest = folder / f"{key}.npy", folder / f"{key}.json"
             if rest.exists() and (file.exists() or not keep):
-                known = json.loads(rest.read_text("utf-8"))
-                failures = {int(row): reason for row, reason in known["failures"].items()}
-                copies = {int(row): first for row, first in known["copies"].items()}
-                content = unpacked(known["content"], CONTENT)
-                return Items(np.load(file, mmap_mode="r") if keep else None, failures, copies, content)
-            found = read_all(sources, reader, word, keep=keep)
+                known = _read_items(file if keep else None, rest)
+                found = mended(known, sources, reader, word)
+                if found is known:
+                    return known
+            else:
+                found = read_all(sources, reader, word, keep=keep)
             if found.items is not None:
                 found = replace(found, items=_mapped(found.items, file))
             assert found.content is not None
@@ -187,6 +187,14 @@ def _mapped(items: np.ndarray, file: Path) -> np.ndarray:
         np.save(temporary, items)
     mapped: np.ndarray = np.load(file, mmap_mode="r")
     return mapped
+
+
+def _read_items(file: Path | None, rest: Path) -> Items:
+    known = json.loads(rest.read_text("utf-8"))
+    failures = {int(row): reason for row, reason in known["failures"].items()}
+    copies = {int(row): first for row, first in known["copies"].items()}
+    items = None if file is None else np.load(file, mmap_mode="r")
+    return Items(items, failures, copies, unpacked(known["content"], CONTENT))
 
 
 _SPLIT, _COLUMN, _TEXTS, _LENGTHS = "split_", "column_", "texts_", "lengths_"

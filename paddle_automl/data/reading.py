@@ -106,6 +106,8 @@ def _sources(config: DataConfig, cache: Cache) -> Data:
     found = cache.read(key, sources, reader, cls.word, keep=keep)
     if found.failures:
         stop_or_warn(config, samples, found.failures, cls.word)
+        # They may be readable the next time.
+        key = cache.key((key, tuple(found.failures)), ())
     store = SourceStore(sources, reader, config.loader_workers) if found.items is None else ArrayStore(found.items)
     assert found.content is not None
     return Data(samples, reader, store, key, found.failures, found.copies, found.content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,10 @@ from paddle_automl.data.items import UNREADABLE, content_of
 from paddle_automl.inputs.base import Reader
 
 log = logging.getLogger(__name__)
+
+
+TRIED = 64
+"""Most sources that failed before which are tried again before all of them are."""
 
 
 class Store(ABC):
@@ -116,6 +120,46 @@ def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -
     return Items(items, dict(sorted(failures.items())), _first_of_each(digests), content)
 
 
+def mended(known: Items, sources: Sequence[Any], reader: Reader, word: str) -> Items:
+    """Return a result of `read_all` with the sources that failed then and can be read now, or `known`.
+
+    A source may fail for a reason that is no part of it: missing permissions, a drive that was away, too little
+    memory, a format that a later version of a package reads. Of many only some are tried first.
+    """
+    rows = np.array(list(known.failures), dtype=np.int64)
+    some = rows[np.linspace(0, len(rows) - 1, TRIED).astype(np.int64)] if len(rows) > TRIED else rows
+    if not any(_is_readable(sources[row], reader) for row in some):
+        return known
+    again = read_all([sources[row] for row in rows], reader, word, keep=True)
+    assert again.items is not None
+    assert again.content is not None
+    assert known.content is not None
+    failures = {int(rows[place]): reason for place, reason in again.failures.items()}
+    content, items = known.content.copy(), None
+    content[rows] = again.content
+    same: list[Hashable]
+    if known.items is not None:
+        items = np.array(known.items)
+        items[rows] = again.items
+        same = [digest_of(item) for item in items]
+    else:
+        # What was read of the others is not kept, so copies of them are told by the bytes of their files.
+        first = {number: row for row, number in reversed([*enumerate(known.content.tolist())])}
+        numbered = enumerate(content.tolist())
+        twins = [first.setdefault(number, row) if row in known.failures else row for row, number in numbered]
+        same = [known.copies.get(row, row) for row in twins]
+    copies = _first_of_each([None if row in failures else value for row, value in enumerate(same)])
+    return Items(items, failures, copies, content)
+
+
+def _is_readable(source: Any, reader: Reader) -> bool:
+    try:
+        reader(source)
+    except DataError:
+        return False
+    return True
+
+
 def copies_of(items: np.ndarray) -> dict[int, int]:
     """Return for the row of each duplicate the first row with the same content."""
     return _first_of_each([digest_of(item) for item in items])
@@ -132,8 +176,8 @@ def digest_of(item: Any) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _first_of_each(digests: Sequence[bytes | None]) -> dict[int, int]:
-    first: dict[bytes, int] = {}
+def _first_of_each(digests: Sequence[Hashable | None]) -> dict[int, int]:
+    first: dict[Hashable, int] = {}
     copies: dict[int, int] = {}
     for row, digest in enumerate(digests):
         if digest is not None and first.setdefault(digest, row) != row:

@@ -9,8 +9,10 @@ import os
 import numpy as np
 import pytest
 
+from paddle_automl.core.errors import DataError
 from paddle_automl.data.config import DataConfig
 from paddle_automl.data.prepare import prepare
+from paddle_automl.inputs.image.decoding import Decoder
 from tests.unit.data import pictures
 
 
@@ -81,6 +83,38 @@ class TestCache:
             assert len(first.skipped) == 1
             (listed,) = [json.loads(path.read_text("utf-8")) for path in cache.glob("*.json")]
             assert len(listed["failures"]) == 1
+
+    @pytest.mark.parametrize("in_memory", [True, False])
+    def test_a_file_that_can_be_read_again_is_read(self, flowers, configure, tmp_path, monkeypatch, in_memory):
+        """As after a change of its owner, which changes neither its time, nor its size, nor its mode."""
+        file, twin = (flowers / "郁金香" / name for name in ("图 00.png", "图 99.png"))
+        twin.write_bytes(file.read_bytes())
+        config, cache = configure(folder(flowers), on_error="skip", in_memory=in_memory), tmp_path / "cache"
+        away, call = {file, flowers / "郁金香" / "图 01.png"}, Decoder.__call__
+
+        def refused(reader, source):
+            if source in away:
+                raise DataError(f"{source}: cannot be read: Permission denied")
+            return call(reader, source)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Decoder, "__call__", refused)
+            first = prepare(config, seed=0, cache_dir=cache)
+            away.remove(file)
+            second = prepare(config, seed=0, cache_dir=cache)
+            assert [len(data.skipped) for data in (first, second)] == [2, 1]
+        monkeypatch.setattr("paddle_automl.data.stores.TRIED", 0)
+        third, plain = prepare(config, seed=0, cache_dir=cache), prepare(config, seed=0)
+        assert len(third.skipped) == 1, "none of those that are tried can be read"
+        monkeypatch.undo()
+        third = prepare(config, seed=0, cache_dir=cache)
+        assert not third.skipped
+        for name in ("train", "validation", "test"):
+            one, other = getattr(third, name), getattr(plain, name)
+            assert np.array_equal(one.indices, other.indices), "copies stay together"
+            assert np.array_equal(one.raw(range(len(one))), other.raw(range(len(one))))
+        assert np.array_equal(third.items.content, plain.items.content)
+        assert third.input.fitted == plain.input.fitted
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
     def test_folder_that_cannot_be_written(self, flowers, configure, tmp_path):
