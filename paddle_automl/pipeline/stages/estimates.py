@@ -116,14 +116,14 @@ class Estimates:
         """Return how many networks a trial trains: one for each fold."""
         return self.config.data.networks
 
-    def trial_fits(self, seconds: float) -> bool:
-        """Return whether all epochs of a trial surely fit into `seconds`, as far as earlier trials tell.
+    def trial_fits(self, seconds: float, epochs: int) -> bool:
+        """Return whether a trial of so many epochs surely fits into `seconds`, as far as earlier trials tell.
 
         Trials with weights that are solved tell nothing about those that learn in steps, or more of them.
         """
         if self.epoch_s is None or self.solve_s:
             return False
-        return MARGIN * self.networks * self.config.training.epochs * self.epoch_s + START_S <= seconds
+        return MARGIN * self.networks * epochs * self.epoch_s + START_S <= seconds
 
     @property
     def refit_solve_s(self) -> float:

@@ -55,14 +55,9 @@ class Search(Stage):
         limited: set[int] = set()
 
         def make_job(record: TrialRecord) -> Job:
-            # After a network that was solved at once there is a result, and others may take what is left.
-            most_s = None if run.estimates.trial_solve_s else longest_s
-            left = _left(coordinator.limits.deadline)
-            within_s = left if most_s is None else _shorter(most_s, left)
-            # A repeat with fewer epochs would be compared with whole trainings.
-            if within_s is None or record.repeat or run.estimates.trial_fits(within_s):
-                return trial_job(run, record)
-            limited.add(record.number)
+            within_s = limit_of(run, record, longest_s, _left(coordinator.limits.deadline))
+            if within_s is not None:
+                limited.add(record.number)
             return trial_job(run, record, within_s)
 
         coordinator = Coordinator(
@@ -129,6 +124,21 @@ def scheduler_of(run: Run) -> Scheduler:
     varied = [decision for decision in run.space.decisions if decision.key == EPOCHS_KEY]
     most = [int(str(decision.domain.ends()[1])) for decision in varied] or [run.config.training.epochs]
     return SCHEDULERS[options.name](options, epochs=max(most))
+
+
+def limit_of(run: Run, record: TrialRecord, longest_s: float | None, left: float | None) -> float | None:
+    """Return the seconds that a trial is given, or None if all of its epochs surely fit into them.
+
+    `longest_s` are the most for one trial, `left` those until the deadline.
+    """
+    # After a network that was solved at once there is a result, and others may take what is left.
+    most_s = None if run.estimates.trial_solve_s else longest_s
+    within_s = left if most_s is None else _shorter(most_s, left)
+    # A repeat with fewer epochs would be compared with whole trainings.
+    if within_s is None or record.repeat:
+        return None
+    epochs = run.space.overrides(record.params).get(EPOCHS_KEY, run.config.training.epochs)
+    return None if run.estimates.trial_fits(within_s, epochs) else within_s
 
 
 def trial_job(run: Run, record: TrialRecord, within_s: float | None = None) -> Job:

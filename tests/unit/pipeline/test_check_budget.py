@@ -1,6 +1,7 @@
 """The check's part of the budget, and estimates of what fits into the rest."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +22,8 @@ from paddle_automl.pipeline.stages.estimates import (
 )
 from paddle_automl.pipeline.stages.fine_tune import FRACTION as FINE_TUNED
 from paddle_automl.pipeline.stages.fine_tune import FREE_S
+from paddle_automl.pipeline.stages.search import limit_of
+from paddle_automl.search.records import TrialRecord
 from tests.unit.pipeline.runs import record_of, run_of
 
 
@@ -71,10 +74,23 @@ def test_the_last_option_of_a_slow_check_leaves_nothing_out(tmp_path):
 
 def test_a_trial_surely_fits_only_when_earlier_ones_say_so(tmp_path):
     found = Estimates(run_of(tmp_path, budget=100.0).config)
-    assert not found.trial_fits(1000)
+    assert not found.trial_fits(1000, 9)
     found.learn([record_of(9, 18.0)])
-    assert found.trial_fits(MARGIN * 18 + START_S + 0.1)
-    assert not found.trial_fits(MARGIN * 18 + START_S - 0.1)
+    assert found.trial_fits(MARGIN * 18 + START_S + 0.1, 9)
+    assert not found.trial_fits(MARGIN * 18 + START_S - 0.1, 9)
+
+
+@pytest.mark.parametrize("key", ["training.epochs", "training.optimizer.learning_rate"])
+def test_a_trial_of_more_epochs_has_a_limited_time(tmp_path, key):
+    """The leaders have 1 s per epoch; the configuration states 9 epochs, and a space may vary them."""
+    run = run_of(tmp_path, budget=1000.0, space={key: {"choice": [5, 60]}})
+    run.estimates.learn([record_of(9, 9.0)])
+    few, many = (TrialRecord(number, {key: epochs}, "running") for number, epochs in enumerate((5, 60)))
+    assert limit_of(run, few, 40.0, 30.0) is None
+    assert limit_of(run, many, 40.0, 30.0) == (30.0 if key == "training.epochs" else None)
+    assert limit_of(run, many, 200.0, 100.0) is None
+    assert limit_of(run, replace(many, repeat=1), 40.0, 30.0) is None
+    assert limit_of(run, many, None, None) is None
 
 
 def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_use(tmp_path, monkeypatch):
@@ -114,7 +130,7 @@ def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
     assert found.epoch_of(record_of(10, 30.0, number=4)) == pytest.approx(0.6)
     found.learn([record_of(10, 30.0, number=3)])
     assert found.refit() == pytest.approx(MARGIN * 9 * 0.4 + START_S)
-    assert not found.trial_fits(MARGIN * 5 * 9 * 0.4)
+    assert not found.trial_fits(MARGIN * 5 * 9 * 0.4, 9)
 
 
 def test_a_dry_run_counts_what_is_reserved_and_one_network_of_a_refit(tmp_path):
@@ -154,7 +170,7 @@ def test_time_for_weights_that_are_solved_is_reserved(tmp_path, data, growth):
     # Eleven seconds are for the solution; what is left is for epochs of one second.
     assert found.fitting_epochs(record, START_S + MARGIN * (growth * 10.0 + 5.5)) == 5
     # The next trial may have other parts, so that it measures its own steps.
-    assert not found.trial_fits(1e6)
+    assert not found.trial_fits(1e6, 9)
 
 
 def test_a_network_that_is_only_solved_is_refitted_where_its_solution_fits(tmp_path):
