@@ -17,6 +17,8 @@ MOST_HEADER_BYTES = 65_536
 """Most bytes of a request's first line and headers."""
 IDLE_S = 15.0
 """Longest time until a request's headers are complete, and between two requests of a connection."""
+MOST_PIPELINED = 16
+"""Most requests of one connection that wait for the answers to those before them."""
 AT_ONCE_S = 0.05
 """Time within which a small body comes after its headers: clients often send the two apart."""
 
@@ -25,7 +27,8 @@ class GuardedConnection(HttpToolsProtocol):
     """A connection of uvicorn with what it does not limit itself.
 
     A connection without the headers of a request is closed after `IDLE_S`; headers beyond `MOST_HEADER_BYTES` are
-    answered with 431; a connection beyond `most` is answered with 503 at once.
+    answered with 431; a connection beyond `most` is answered with 503 at once. A connection whose requests are sent
+    without waiting for answers is closed after the answers to `MOST_PIPELINED` of them that waited.
 
     A small request for the `direct` route whose body arrives within `AT_ONCE_S` is handed to it.
     """
@@ -40,6 +43,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._header_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
+        self._deaf = False
         self._pending: _Direct | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -58,7 +62,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of headers, then read them."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._deaf:
             return
         if self._in_headers:
             self._header_bytes += len(data)
@@ -78,6 +82,10 @@ class GuardedConnection(HttpToolsProtocol):
         """Begin a request: from here on the guard measures its time."""
         self._in_headers = False
         self._stop_waiting()
+        if len(self.pipeline) >= MOST_PIPELINED:
+            # The last one that waits is answered with "Connection: close"; what follows it is not read.
+            self._deaf, self.cycle.keep_alive = True, False
+            raise _TooManyError
         idle = self.cycle is None or self.cycle.response_complete
         # uvicorn waits with its answer until a client has read enough of the last ones.
         if self.direct is not None and idle and not self.flow.write_paused:
@@ -86,6 +94,11 @@ class GuardedConnection(HttpToolsProtocol):
                 self._pending = _Direct(names, keep_alive=self.parser.get_http_version() != "1.0")
                 return
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; what is not read gets no answer."""
+        if not self._deaf:
+            super().send_400_response(msg)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -171,6 +184,10 @@ class GuardedConnection(HttpToolsProtocol):
             f"{headers}connection: close\r\n\r\n{body}".encode()
         )
         self.transport.close()
+
+
+class _TooManyError(Exception):
+    """Ends the parsing of a connection that sends too many requests ahead."""
 
 
 @dataclass(eq=False)

@@ -52,6 +52,7 @@ class Attacker:
             "paths": self._paths,
             "smuggling": self._smuggling,
             "deep JSON": self._deep,
+            "pipelined": self._pipelined,
         }
 
     def request(self) -> tuple[str, bytes]:
@@ -163,6 +164,9 @@ class Attacker:
     def _deep(self) -> bytes:
         depth = int(self.rng.integers(1000, 50_000))
         return self._post(self.infer, self._one([b"[", b'{"a":']) * depth, Content_Type="application/json")
+
+    def _pipelined(self) -> bytes:
+        return self.target.request(self._one(["/v2", "/", "/metrics"])) * int(self.rng.integers(20, 2000))
 
     def _one(self, values: list[Any]) -> Any:
         return values[self.rng.integers(len(values))]

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from paddle_automl.serving.connection import GuardedConnection
+from paddle_automl.serving.connection import MOST_PIPELINED, GuardedConnection
 from paddle_automl.serving.model import PARALLEL
 from tests.unit.serving.conftest import INFER, inference, request_of, running, slowed, spoken
 
@@ -46,6 +46,16 @@ def test_small_inferences_are_answered_directly_and_others_by_the_guard(predicto
         old = spoken(server.port, start.replace(b"HTTP/1.1", b"HTTP/1.0") + b"\r\n" + body)
         assert b"connection: close" in old
         assert len(direct) == 4
+
+
+def test_pipelined_requests_are_answered_up_to_a_limit(server):
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    close = get.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert spoken(server.port, get * 9 + close).count(b'{"live":true}') == 10
+    found = spoken(server.port, get * 10_000)
+    assert MOST_PIPELINED < found.count(b'{"live":true}') < 100
+    assert found.count(b"connection: close") == 1
+    assert found.count(b"HTTP/1.1 200 OK") == found.count(b"HTTP/1.1 ")
 
 
 def test_a_client_that_does_not_read_holds_no_answers(predictor, monkeypatch):
