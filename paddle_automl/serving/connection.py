@@ -157,7 +157,8 @@ class GuardedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
-        if self._ended:
+        # The cycle is that of the last request.
+        if self._ended and self.cycle.response_complete:
             self.transport.close()
         if not self.transport.is_closing() and self._timer is None:
             self._wait()

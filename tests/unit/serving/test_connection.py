@@ -144,15 +144,20 @@ def test_a_server_that_stops_waits_for_the_body_of_a_request(predictor, monkeypa
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_that_ends_its_side_gets_its_answer(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        found = b""
-        while part := connection.recv(65536):
-            found += part
-    assert found.startswith(b"HTTP/1.1 200")
-    assert found.endswith(b'{"live":true}')
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_client_that_ends_its_side_gets_its_answers(predictor, monkeypatch, count):
+    gate, (start, body) = threading.Event(), inference()
+    with running(predictor) as server:
+        slowed(server.app, monkeypatch, gate)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall((start + b"\r\n" + body) * count)
+            connection.shutdown(socket.SHUT_WR)
+            threading.Timer(0.2, gate.set).start()
+            found = b""
+            while part := connection.recv(65536):
+                found += part
+    assert found.count(b"HTTP/1.1 200") == count
+    assert found.endswith(b"]}")
 
 
 def test_an_answer_that_takes_too_long_is_a_504(predictor, monkeypatch):
