@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paddle_automl.core.errors import DataError
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.config import DataConfig, SplitConfig
 from paddle_automl.data.datasets.base import DATASETS
+from paddle_automl.data.groups import groups_of, numbered
 from paddle_automl.data.prepare import fit_task
 from paddle_automl.data.reading import loaded
 from paddle_automl.data.samples import SPLITS, Samples
+from paddle_automl.data.splitting import Rows, fold_pieces, split_indices
 from paddle_automl.inputs.base import INPUTS
-from paddle_automl.tasks.base import Task
+from paddle_automl.tasks.base import Strata, Task
 
 FOLDS, FEW = 5, 3000
 """Folds of `data.folds: auto`, and the size of a validation split from which they are not needed."""
@@ -41,14 +44,19 @@ class Facts:
         return None if found is None else tuple(found)
 
 
-def find_facts(config: DataConfig, task: PluginConfig | None = None) -> Facts:
+def find_facts(config: DataConfig, task: PluginConfig | None = None, *, seed: int = 0) -> Facts:
     """Return what is known about the data without reading all items; the task is the one that `prepare` fits.
 
-    Raises DataError for a data set that is missing or wrong, ConfigError if it contradicts the task.
+    `seed` is that of the splits. Raises DataError for a data set that is missing or wrong, ConfigError if it
+    contradicts the task.
     """
     samples = loaded(DATASETS[config.dataset.name](config.dataset), INPUTS[config.input.name].word)
     fitted = fit_task(task, samples.targets)
-    return Facts(fitted, _folds_for(samples, config.split), _training_items(samples, config), samples)
+    folds = _folds_for(samples, config.split)
+    if folds is not None:
+        strata = fitted.strata(fitted.encode(samples.targets))
+        folds = folds if _groups_fill(folds, samples, config, strata, seed) else None
+    return Facts(fitted, folds, _training_items(samples, config), samples)
 
 
 def _training_items(samples: Samples, config: DataConfig) -> int:
@@ -70,3 +78,19 @@ def _folds_for(samples: Samples, split: SplitConfig) -> int | None:
         if counts[counts > 0].min() * left < (FOLDS + 1) * len(samples):
             return None
     return FOLDS if left >= 2 * FOLDS else None
+
+
+def _groups_fill(folds: int, samples: Samples, config: DataConfig, strata: Strata | None, seed: int) -> bool:
+    """Return whether groups of items, if there are any, can be divided into so many folds and the test split."""
+    texts = groups_of(samples, config.group)
+    if texts is None:
+        return True
+    every = np.arange(len(samples))
+    rows = Rows(strata, np.ones(len(samples), dtype=bool), every, *numbered(texts))
+    given = {name: indices.astype(np.int64) for name, indices in samples.splits.items()}
+    try:
+        drawn = split_indices(rows, given, config.split, seed=seed, folds=folds)
+        fold_pieces(rows, given, drawn, folds=folds, seed=seed)
+    except DataError:
+        return False
+    return True

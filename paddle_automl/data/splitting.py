@@ -96,7 +96,7 @@ def fold_pieces(
     rng = generator(seed, "folds")
     classes = rows.classes()
     if classes is None or rows.groups is not None:
-        return _dealt(rows, pool, [1 / folds] * folds, rng)
+        return _dealt(rows, pool, [1 / folds] * folds, rng, "folds")
     dealt: list[list[np.ndarray]] = [[] for _ in range(folds)]
     sizes = np.zeros(folds, dtype=np.int64)
     for label in range(int(classes.max(initial=0)) + 1):
@@ -141,8 +141,13 @@ def _drawn(
     return {name: np.sort(np.concatenate(pieces)) for name, pieces in chosen.items()}
 
 
-def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
-    """Return sorted indices of each subset, assigned unit by unit with iterative stratification."""
+def _dealt(
+    rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.random.Generator, what: str = "splits"
+) -> list[np.ndarray]:
+    """Return sorted indices of each subset, assigned unit by unit with iterative stratification.
+
+    `what` are the subsets, in messages: splits or folds.
+    """
     _, unit = np.unique(rows.units()[pool], return_inverse=True)
     total = int(unit.max(initial=-1)) + 1
     counts = _counts(rows.strata, pool, unit, total)
@@ -153,7 +158,7 @@ def _dealt(rows: Rows, pool: np.ndarray, fractions: Sequence[float], rng: np.ran
     subset = filled(sizes, fractions, subset)
     pieces = [pool[subset[unit] == number] for number in range(len(fractions))]
     if rows.groups is not None:
-        _check_dealt(rows, pieces)
+        _check_dealt(rows, pieces, what)
     elif total < len(pieces):
         raise DataError(
             f"data.split: {total} different {rows.word}s cannot fill {len(pieces)} splits or folds; add some"
@@ -255,22 +260,25 @@ def _short(rows: Rows, pool: np.ndarray, needed: int) -> str:
     return ", ".join(short[:10]) + (f" and {len(short) - 10} more" if len(short) > 10 else "")
 
 
-def _check_dealt(rows: Rows, pieces: Sequence[np.ndarray]) -> None:
-    """Raise DataError if whole groups leave a split empty, or without a class that it needs."""
+def _check_dealt(rows: Rows, pieces: Sequence[np.ndarray], what: str) -> None:
+    """Raise DataError if whole groups leave a split or fold empty, or without a class that it needs."""
+    fewer = " (-o data.folds=2), or none (-o data.folds=null)" if what == "folds" else ""
     if any(len(piece) == 0 for piece in pieces):
         raise DataError(
-            f"data.group: there are too few groups to fill {len(pieces)} splits with whole groups; "
-            "use a finer group, or fewer splits"
+            f"data.group: there are too few groups to fill {len(pieces)} {what} with whole groups; "
+            f"use a finer group, or fewer {what}{fewer}"
         )
     strata = rows.strata
     if strata is None or strata.values.ndim != 1 or not strata.every:
         return
+    pool = np.concatenate(pieces)
     for label, name in enumerate(strata.names):
         if all((strata.values[piece] == label).any() for piece in pieces):
             continue
-        own = np.flatnonzero((strata.values == label) & rows.usable)
-        groups = len(np.unique(rows.units()[own]))
+        groups = len(np.unique(rows.units()[pool[strata.values[pool] == label]]))
+        outside = " outside of the test split" if what == "folds" else ""
         raise DataError(
-            f"data.group: the class '{name}' has {rows.word}s in {groups} group{'s' if groups > 1 else ''}, "
-            f"which do not reach all {len(pieces)} splits; each class needs a group for each split"
+            f"data.group: the class '{name}' has {rows.word}s in {groups} group{'s' if groups > 1 else ''}"
+            f"{outside}, which do not reach all {len(pieces)} {what}; each class needs a group for each {what[:-1]}"
+            + (f": use fewer folds{fewer}" if fewer else "")
         )

@@ -11,6 +11,7 @@ from paddle_automl.data.facts import find_facts
 from paddle_automl.models.kernels.library import processor_flags
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import enter
+from paddle_automl.pipeline.runs.trials import split_seed
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import TASKS
 
@@ -41,7 +42,7 @@ def run(request: SettleRequest, worker: Worker) -> SettleResult:
     """Find the task, without reading the items; raises ConfigError if the targets contradict the given one."""
     enter(worker)
     config = request.config
-    found = find_facts(config.data, config.task)
+    found = find_facts(config.data, config.task, seed=split_seed(config))
     return SettleResult(
         task=found.task.fitted,
         folds=found.folds,

@@ -365,6 +365,26 @@ def test_folds_follow_from_the_size(tmp_path):
     assert len(prepare(few, seed=0).validation) > 0
 
 
+def test_folds_follow_from_the_groups(tmp_path):
+    """Few persons that write about a class cannot fill five folds and a test split."""
+    given = {"name": "text_table", "text": "review", "label": "label"}
+    for few, folds in ((5, None), (9, 5)):
+        rows = [(f"text {n}", "ab"[n % 2], f"p{n % 40 if n % 2 else n % (2 * few)}") for n in range(400)]
+        path = table(tmp_path / f"{few}.csv", rows, ("review", "label", "person"))
+        options = {"dataset": {**given, "file": str(path)}, "folds": "auto"}
+        grouped = DataConfig.model_validate({**options, "group": "person"})
+        assert find_facts(grouped).folds == folds
+        assert find_facts(DataConfig.model_validate(options)).folds == 5
+        assert len(prepare(grouped.model_copy(update={"folds": folds}), seed=0).test)
+    stated = grouped.model_copy(update={"folds": 9})
+    with pytest.raises(
+        DataError,
+        match=r"'a' has texts in 7 groups outside of the test split, which do not reach all 9 folds; .*"
+        r"use fewer folds \(-o data\.folds=2\), or none \(-o data\.folds=null\)",
+    ):
+        prepare(stated, seed=0)
+
+
 def test_folds_are_drawn_once(tmp_path, monkeypatch):
     path, draws = table(tmp_path / "a.csv", ROWS * 3), []
     whole = splitting.folds_of_class
