@@ -26,6 +26,10 @@ WORTHWHILE = 0.9
 """Time of a step, as a fraction of that with one thread, from which more threads are used."""
 TOO_SLOW = 1.2
 """Time of a step, in that with one thread, from which a training goes back to one."""
+RETRY_S = 20.0
+"""Seconds after which a training with one thread tries more again; twice as many after each failure."""
+TRIED_STEPS = 4
+"""Steps of such a trial: they may be several times slower."""
 CHECKED_STEPS, CHECKED_S = 10, 0.5
 """Steps and seconds by which is judged whether the machine is busy: tiny steps are often late by one of them."""
 
@@ -51,31 +55,53 @@ def faster(count: int, single: Pace, measure: Callable[[], Pace]) -> Pace | None
 
 
 class ThreadGuard(Callback):
-    """Goes back to one thread when steps become slower than with one: another process uses the cores."""
+    """Uses one thread while steps are slower with `count`: another process uses the cores.
 
-    def __init__(self, single_s: float) -> None:
-        self._limit_s = TOO_SLOW * single_s
+    From time to time it tries again whether the cores are free.
+    """
+
+    def __init__(self, count: int, single_s: float) -> None:
+        self._count, self._single_s = count, single_s
         self._times: list[float] = []
         """Seconds of the steps since the last judgement."""
         self._since: float | None = None
         """The end of the last step, or None if an evaluation followed it."""
-        self._active = True
+        self._state: Literal["all", "one", "trying"] = "all"
+        self._wait_s, self._waited_s = RETRY_S, 0.0
 
     def after_step(self) -> None:
         """Compare the median time of the last steps with that of one thread, as single ones are late anyway."""
-        if not self._active:
-            return
         now = time.perf_counter()
+        step_s = 0.0 if self._since is None else now - self._since
         if self._since is not None:
-            self._times.append(now - self._since)
+            self._times.append(step_s)
         self._since = now
-        if len(self._times) < CHECKED_STEPS or sum(self._times) < CHECKED_S:
+        if self._state == "one":
+            self._waited_s += step_s
+            if self._waited_s >= self._wait_s:
+                self._use("trying")
             return
-        if median(self._times) > self._limit_s:
-            logger.warning("the machine is busy: training goes on with 1 thread")
-            use_threads(1)
-            self._active = False
+        steps, seconds = (TRIED_STEPS, 0.0) if self._state == "trying" else (CHECKED_STEPS, CHECKED_S)
+        if len(self._times) < steps or sum(self._times) < seconds:
+            return
+        self._judge(median(self._times))
         self._times = []
+
+    def _judge(self, step_s: float) -> None:
+        if self._state == "trying":
+            if step_s <= WORTHWHILE * self._single_s:
+                logger.info("the machine is free again: training goes on with %d threads", self._count)
+                self._state, self._wait_s = "all", RETRY_S
+            else:
+                self._wait_s *= 2
+                self._use("one")
+        elif step_s > TOO_SLOW * self._single_s:
+            logger.warning("the machine is busy: training goes on with 1 thread")
+            self._use("one")
+
+    def _use(self, state: Literal["one", "trying"]) -> None:
+        use_threads(1 if state == "one" else self._count)
+        self._state, self._times, self._waited_s = state, [], 0.0
 
     def before_evaluation(self) -> None:
         """Leave out the time until the end of the next step: an evaluation follows, which takes time too."""

@@ -87,7 +87,7 @@ def _fastest(
     if not request.alone or threads != "auto" or worker.device != "cpu" or cores == 1 or left < THREADS_FROM_S:
         return pace, threads, []
     parallel = faster(cores, pace, measured)
-    return (pace, 1, []) if parallel is None else (parallel, cores, [ThreadGuard(pace.step_s)])
+    return (pace, 1, []) if parallel is None else (parallel, cores, [ThreadGuard(cores, pace.step_s)])
 
 
 def with_frozen_epochs(model: ModelConfig, epochs: int, planned: int) -> ModelConfig:

@@ -4,7 +4,7 @@ import pytest
 
 from paddle_automl.training import threads
 from paddle_automl.training.fitting import Pace
-from paddle_automl.training.threads import CHECKED_STEPS, ThreadGuard, faster
+from paddle_automl.training.threads import CHECKED_STEPS, RETRY_S, TRIED_STEPS, ThreadGuard, faster
 
 
 @pytest.fixture
@@ -35,18 +35,35 @@ def steps(guard, clock, count, seconds):
         guard.after_step()
 
 
-def test_a_busy_machine_ends_the_use_of_several_threads_once(used, clock, caplog):
-    guard = ThreadGuard(single_s=1.0)
+def test_a_busy_machine_ends_the_use_of_several_threads(used, clock, caplog):
+    guard = ThreadGuard(2, single_s=1.0)
     steps(guard, clock, 3 * CHECKED_STEPS, 0.6)
     assert used == []
     with caplog.at_level(logging.WARNING):
-        steps(guard, clock, 3 * CHECKED_STEPS, 5.0)
+        steps(guard, clock, CHECKED_STEPS + 10, 1.5)
     assert used == [1]
     assert caplog.messages == ["the machine is busy: training goes on with 1 thread"]
 
 
+def test_free_cores_are_used_again(used, clock):
+    guard = ThreadGuard(2, single_s=1.0)
+    steps(guard, clock, CHECKED_STEPS + 1, 3.0)
+    assert used == [1]
+    # Still busy: the next attempt comes later.
+    steps(guard, clock, int(RETRY_S), 1.0)
+    steps(guard, clock, TRIED_STEPS, 2.0)
+    assert used == [1, 2, 1]
+    steps(guard, clock, int(1.5 * RETRY_S), 1.0)
+    assert used == [1, 2, 1]
+    steps(guard, clock, int(0.5 * RETRY_S), 1.0)
+    steps(guard, clock, 5 * CHECKED_STEPS, 0.6)
+    assert used == [1, 2, 1, 2]
+    steps(guard, clock, 2 * CHECKED_STEPS, 3.0)
+    assert used == [1, 2, 1, 2, 1]
+
+
 def test_one_late_step_among_tiny_ones_is_no_busy_machine(used, clock):
-    guard = ThreadGuard(single_s=0.005)
+    guard = ThreadGuard(2, single_s=0.005)
     for _ in range(5):
         steps(guard, clock, 2, 0.003)
         steps(guard, clock, 1, 0.1)
@@ -59,7 +76,7 @@ def test_one_late_step_among_tiny_ones_is_no_busy_machine(used, clock):
 
 def test_a_busy_machine_is_noticed_in_short_epochs(used, clock):
     """Ten epochs of a fifth of a second, with an evaluation after each."""
-    guard = ThreadGuard(single_s=0.005)
+    guard = ThreadGuard(2, single_s=0.005)
     for _ in range(10):
         steps(guard, clock, CHECKED_STEPS, 0.02)
         guard.before_evaluation()
@@ -68,7 +85,7 @@ def test_a_busy_machine_is_noticed_in_short_epochs(used, clock):
 
 
 def test_an_evaluation_between_steps_does_not_count(used, clock):
-    guard = ThreadGuard(single_s=1.0)
+    guard = ThreadGuard(2, single_s=1.0)
     for _ in range(5):
         steps(guard, clock, CHECKED_STEPS + 3, 0.6)
         guard.before_evaluation()
