@@ -66,7 +66,7 @@ def table_texts(
     wanted = list(columns or _trained_on(dataset))
     mark = str(dataset.get("joined_by", " | "))
     likely = dataset.get("encoding")
-    tables = [table_in(located(word), "items", encoding, likely) for word in words]
+    tables = [table_in(located(word), "items", encoding, likely, kept=wanted) for word in words]
     for table in tables:
         missing = next((name for name in wanted if name not in table.columns), None)
         if missing is not None or not wanted:

@@ -22,6 +22,7 @@ from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.files import open_regular, write_text
 from paddle_automl.core.paths import readable
+from paddle_automl.data.class_names import composed
 from paddle_automl.data.samples import SPLITS
 from paddle_automl.tasks.base import RawTargets
 
@@ -148,7 +149,8 @@ def hash_of(content: bytes | memoryview) -> int:
 def contents_of(items: np.ndarray) -> np.ndarray:
     """Return the hash of each item of an array, uint64 ``[N]``."""
     if items.dtype.hasobject:
-        texts = (item if isinstance(item, str) else repr(item) for item in items)
+        # A text is the same in whichever Unicode form it is written.
+        texts = (composed(item) if isinstance(item, str) else repr(item) for item in items)
         found = [hash_of(text.encode("utf-8", "surrogatepass")) for text in texts]
     else:
         found = [hash_of(np.ascontiguousarray(item).data.cast("B")) if item.size else 1 for item in items]

@@ -13,6 +13,7 @@ import numpy as np
 
 from paddle_automl.core.errors import DataError
 from paddle_automl.core.parallel import in_threads
+from paddle_automl.data.class_names import composed
 from paddle_automl.data.items import UNREADABLE, content_of
 from paddle_automl.inputs.base import Reader
 
@@ -166,11 +167,11 @@ def copies_of(items: np.ndarray) -> dict[int, int]:
 
 
 def digest_of(item: Any) -> bytes:
-    """Return a hash of one item's content: of an array's values, or of a text."""
+    """Return a hash of one item's content: of an array's values, or of a text, whatever its Unicode form is."""
     if isinstance(item, np.ndarray) and item.dtype != object:
         content = repr(item.shape).encode() + np.ascontiguousarray(item).tobytes()
     elif isinstance(item, str):
-        content = item.encode("utf-8", "surrogatepass")
+        content = composed(item).encode("utf-8", "surrogatepass")
     else:
         content = repr(item).encode("utf-8", "backslashreplace")
     return hashlib.blake2b(content, digest_size=16).digest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +61,19 @@ def read_table(path: Path, option: str) -> TextTable:
 
 
 def table_of(
-    lines: Sequence[str], name: str, option: str, delimiter: str | None = None, *, longest: int = LONGEST_CELL
+    lines: Sequence[str],
+    name: str,
+    option: str,
+    delimiter: str | None = None,
+    *,
+    longest: int = LONGEST_CELL,
+    kept: Collection[str] = (),
 ) -> TextTable:
     """Return the table in the lines of the file `name`; `option` names the file in messages.
 
-    Without `delimiter` the first row shows it. Raises DataError for rows of another length and for cells of more
-    than `longest` characters.
+    Without `delimiter` the first row shows it. Cells are put into Unicode's composed form, as names are, but for
+    those of the columns `kept`. Raises DataError for rows of another length and for cells of more than `longest`
+    characters.
     """
     if delimiter is None:
         delimiter = _delimiter(next((line for line in lines if line.strip()), ""))
@@ -83,7 +90,10 @@ def table_of(
         more = f"\n  and {len(wrong) - 10} more rows" if len(wrong) > 10 else ""
         raise DataError("\n  ".join(wrong[:10]) + more)
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(header)
-    texts = [tuple(composed(cell.strip()) for cell in column) for column in columns]
+    texts = [
+        tuple(cell.strip() if title in kept else composed(cell.strip()) for cell in column)
+        for title, column in zip(header, columns, strict=True)
+    ]
     # Delimiters at the ends of all lines make columns without names and values.
     used = [place for place, cells in enumerate(texts) if header[place] or any(cells) or not cells]
     _check_header(header, used, name, option)

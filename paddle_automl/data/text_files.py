@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,25 +68,28 @@ def text_of(path: Path, option: str, encoding: str | None, likely: str | None = 
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def table_in(path: Path, option: str, encoding: str | None, likely: str | None = None) -> TextTable:
+def table_in(
+    path: Path, option: str, encoding: str | None, likely: str | None = None, *, kept: Collection[str] = ()
+) -> TextTable:
     """Return the table in a CSV, TSV or JSON-lines file that `option` names; raises DataError.
 
-    For the encodings see `text_of`. Excel's line ``sep=;`` in front of a table is understood.
+    The columns `kept` are those of texts, whose Unicode form is for the input to choose. For the encodings see
+    `text_of`. Excel's line ``sep=;`` in front of a table is understood.
     """
     text, name = text_of(path, option, encoding, likely), readable(path)
     suffix = path.suffix.lower()
     lines = text.split("\n")
     if suffix in JSON_LINES:
-        return _json_lines(lines, name, option)
+        return _json_lines(lines, name, option, kept)
     delimiter = "\t" if suffix == ".tsv" else None
     first = lines[0].strip().strip('"')
     if first.lower().startswith("sep=") and len(first) == len("sep=") + 1:
         # A blank line, so that the numbers of lines stay right.
         delimiter, lines[0] = first[-1], ""
-    return table_of(lines, name, option, delimiter, longest=LONGEST_TEXT)
+    return table_of(lines, name, option, delimiter, longest=LONGEST_TEXT, kept=kept)
 
 
-def _json_lines(lines: list[str], name: str, option: str) -> TextTable:
+def _json_lines(lines: list[str], name: str, option: str, kept: Collection[str]) -> TextTable:
     rows: list[Mapping[str, Any]] = []
     numbers: list[int] = []
     mistakes: list[str] = []
@@ -101,7 +104,7 @@ def _json_lines(lines: list[str], name: str, option: str) -> TextTable:
         if not isinstance(row, dict) or any(isinstance(value, list | dict) for value in row.values()):
             mistakes.append(f'{name}:{number}: must be an object of texts and numbers, such as {{"text": "..."}}')
             continue
-        named = {_plain(key): value for key, value in row.items()}
+        named = {composed(_plain(key)): value for key, value in row.items()}
         if len(named) < len(row):
             mistakes.append(f"{name}:{number}: two of its keys look the same: {', '.join(map(ascii, row))}")
             continue
@@ -124,7 +127,10 @@ def _json_lines(lines: list[str], name: str, option: str) -> TextTable:
         log.warning(_NULS, shown(name), nuls)
     if halves:
         log.warning("%s: %d halves of characters (lone surrogates) are read as U+FFFD", shown(name), halves)
-    columns = {key: tuple(map(_plain, column)) for key, column in cells.items()}
+    columns = {
+        key: tuple(_plain(cell) if key in kept else composed(_plain(cell)) for cell in column)
+        for key, column in cells.items()
+    }
     return TextTable(name, columns, tuple(numbers))
 
 
@@ -136,7 +142,7 @@ def _cell(value: Any) -> str:
 
 def _plain(text: str) -> str:
     """Return a text of JSON as a table of another form has it."""
-    return composed(mended(text).replace("\0", " ").strip())
+    return mended(text).replace("\0", " ").strip()
 
 
 def as_items(texts: list[str] | tuple[str, ...]) -> np.ndarray:

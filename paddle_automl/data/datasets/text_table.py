@@ -104,14 +104,14 @@ class TextTableData(Dataset):
         """Return the texts in the order of the rows: training, validation, test."""
         config = self.config
         key = {"train": "file", "validation": "validation", "test": "test"}
+        names = (config.text,) if isinstance(config.text, str) else config.text
         tables = {
-            split: table_in(path, f"data.dataset.{key[split]}", config.encoding)
+            split: table_in(path, f"data.dataset.{key[split]}", config.encoding, kept=names)
             for split, path in self._files().items()
         }
         table = _joined(list(tables.values()), _needed(config))
         splits = splits_in(table, config.split) if len(tables) == 1 else _ranges(tables)
         train = splits.get("train", np.arange(len(table)))
-        names = (config.text,) if isinstance(config.text, str) else config.text
         texts = _texts(table, names, config.joined_by)
         targets = targets_in(table, config, set(train.tolist()), "text")
         taken = {*names, config.split, *([config.label] if isinstance(config.label, str) else ())}

@@ -353,6 +353,27 @@ def test_a_changed_vocabulary_file_is_read_again(tmp_path, monkeypatch):
     assert known(made) == {"[UNK]", "go", "##od", "ba", "##d"}
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_the_form_of_texts_is_left_to_the_input_and_that_of_names_is_one(tmp_path, form):
+    """A served text is not composed before the input cleans it, and so no text of a training must be."""
+    apart, whole = "tie\u0302\u0301ng", "ti\u1ebfng"
+    rows = [(f"{apart} {n}", [apart, whole, "b"][n % 3], apart) for n in range(9)]
+    header = (f"te\u0302n {apart}", "label", "person")
+    if form == "csv":
+        path = table(tmp_path / "a.csv", rows, header)
+    else:
+        lines = [json.dumps(dict(zip(header, row, strict=True))) for row in rows]
+        path = tmp_path / "a.jsonl"
+        path.write_text("\n".join(lines), encoding="utf-8")
+    samples = load_table(path, text=f"t\u00ean {whole}")
+    assert samples.items[0] == f"{apart} 0"
+    assert samples.targets.names == ("b", whole)
+    assert set(samples.columns["person"]) == {whole}
+    twins = np.array([f"{apart} 0", f"{whole} 0"], dtype=object)
+    assert copies_of(twins) == {1: 0}
+    assert len(set(contents_of(twins).tolist())) == 1
+
+
 def test_folds_follow_from_the_size(tmp_path):
     path = table(tmp_path / "a.csv")
     given = {"name": "text_table", "file": str(path), "text": "review", "label": "label"}
