@@ -27,8 +27,9 @@ class GuardedConnection(HttpToolsProtocol):
     """A connection of uvicorn with what it does not limit itself.
 
     A connection without the headers of a request is closed after `IDLE_S`; headers beyond `MOST_HEADER_BYTES` are
-    answered with 431; a connection beyond `most` is answered with 503 at once. A connection whose requests are sent
-    without waiting for answers is closed after the answers to `MOST_PIPELINED` of them that waited.
+    answered with 431, and as many bytes of trailers, which are not looked at, end the connection. A connection
+    beyond `most` is answered with 503 at once. One whose requests are sent without waiting for answers is closed
+    after the answers to `MOST_PIPELINED` of them that waited.
 
     A small request for the `direct` route whose body arrives within `AT_ONCE_S` is handed to it.
     """
@@ -40,7 +41,7 @@ class GuardedConnection(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._in_headers = True
-        self._header_bytes = 0
+        self._header_bytes = 0  # Since the last part of a body.
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
         self._deaf = False
@@ -61,16 +62,19 @@ class GuardedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of headers, then read them."""
+        """Count the bytes of headers and of what frames a body, then read them."""
         if self.transport.is_closing() or self._deaf:
             return
-        if self._in_headers:
-            self._header_bytes += len(data)
+        self._header_bytes += len(data)
         super().data_received(data)
         if self._pending is not None:
             self._wait_for_body(self._pending)
-        if self._in_headers and self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
-            self._refuse("431 Request Header Fields Too Large", "the request's headers are too large")
+        if self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
+            if self._in_headers:
+                self._refuse("431 Request Header Fields Too Large", "the request's headers are too large")
+            else:
+                # Trailers or extensions of a chunk, which no limit on bodies counts.
+                self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Return whether the connection stays open: for the answer to a request that is complete."""
@@ -78,9 +82,14 @@ class GuardedConnection(HttpToolsProtocol):
         self._ended = cycle is not None and not cycle.more_body and not cycle.response_complete
         return self._ended
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers after a chunked body are none (RFC 9110, section 6.5.1)."""
+        if self._in_headers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Begin a request: from here on the guard measures its time."""
-        self._in_headers = False
+        self._in_headers, self._header_bytes = False, 0
         self._stop_waiting()
         if len(self.pipeline) >= MOST_PIPELINED:
             # The last one that waits is answered with "Connection: close"; what follows it is not read.
@@ -102,6 +111,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
+        self._header_bytes = 0
         if self._pending is None:
             super().on_body(body)
         else:

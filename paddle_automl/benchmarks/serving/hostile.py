@@ -43,6 +43,7 @@ class Attacker:
             "texts as numbers": self._texts,
             "oversized": self._oversized,
             "endless chunks": self._chunks,
+            "trailers": self._trailers,
             "bomb": self._bomb,
             "noise as image": self._noise,
             "broken form": self._form,
@@ -106,6 +107,11 @@ class Attacker:
         start = self.target.request("/predict").replace(b"GET", b"POST").rstrip(b"\r\n")
         chunk = self._one([b"FFFFFFFF\r\nx", b"zz\r\n", b"-1\r\n", b"10\r\n" + b"x" * 16, b"1;" + b"e" * 5000])
         return start + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk
+
+    def _trailers(self) -> bytes:
+        start = self.target.request("/predict").replace(b"GET", b"POST").rstrip(b"\r\n")
+        trailers = self._one([b"X: " + b"x" * 1_000_000, b"X: x\r\n" * 100_000, b"Content-Length: 5\r\n\r\n", b":"])
+        return start + b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + trailers
 
     def _bomb(self) -> bytes:
         side = int(self._one([5000, 20_000, 60_000, 2**31 - 1]))

@@ -108,6 +108,42 @@ def test_headers_have_a_limit_of_size_and_time(predictor, monkeypatch):
         assert spoken(server.port, b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n").startswith(b"HTTP/1.1 200")
 
 
+CHUNKED = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"X: " + b"x" * 50_000 + b"\r\n", b"X: x\r\n" * 10_000, b"x" * 50_000],
+    ids=["long", "many", "endless"],
+)
+@pytest.mark.parametrize("start", [b"0\r\nX: x", b"1;x=x"], ids=["trailers", "extensions"])
+def test_what_frames_a_body_has_a_limit_of_size(server, start, part):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(CHUNKED + b"\r\n" + start)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            connection.sendall(part * 200)
+
+
+def test_trailers_are_no_headers(predictor):
+    token = b"Authorization: Bearer secret\r\n"
+    last = CHUNKED + b"Connection: close\r\n"
+    with running(predictor, token="secret") as server:
+        found = spoken(server.port, CHUNKED + b"\r\n0\r\n" + token + b"\r\n" + last + b"\r\n0\r\n\r\n")
+        assert found.count(b"HTTP/1.1 401") == 2
+        found = spoken(server.port, last + token + b"\r\n1\r\nx\r\n0\r\nContent-Type: text/plain\r\n\r\n")
+        assert found.startswith(b"HTTP/1.1 400")  # Not 415, which a text gets.
+
+
+def test_a_body_of_small_chunks_is_taken(predictor, png):
+    # Its frames have more than 64 KB together, but a part of the body follows each.
+    body = b"".join(b"1;%s\r\n%s\r\n" % (b"x" * 500, png[place : place + 1]) for place in range(len(png)))
+    assert len(body) > 65_536
+    with running(predictor) as server:
+        whole = spoken(server.port, CHUNKED + b"Connection: close\r\n\r\n" + body + b"0\r\n\r\n")
+        assert whole.startswith(b"HTTP/1.1 200")
+        assert b'"label"' in whole
+
+
 def test_one_connection_too_many_gets_503(predictor):
     with running(predictor, connections=2) as server, contextlib.ExitStack() as stack:
         for _ in range(2):
