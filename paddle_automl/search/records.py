@@ -229,6 +229,13 @@ def was_asked(trial: FrozenTrial, space: SearchSpace) -> bool:
     return trial.state != TrialState.WAITING and space.contains(trial.params)
 
 
+def is_cut(trial: FrozenTrial) -> bool:
+    """Return whether the deadline ended a trial before it had a result."""
+    attributes = trial.user_attrs
+    ended = trial.state == TrialState.FAIL and attributes.get("reason") == NO_TIME
+    return ended and "duplicate_of" not in attributes
+
+
 def proposal_number(trials: Sequence[FrozenTrial], number: int) -> int:
     """Return the number of proposals before trial `number`.
 

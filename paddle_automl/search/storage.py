@@ -17,7 +17,7 @@ from paddle_automl.core.errors import StudyError
 from paddle_automl.search.faults import check_file, harden, raise_own
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.quiet import quiet_optuna
-from paddle_automl.search.records import INTERRUPTED, KILLED, KILLED_TWICE, UNASKED, was_asked
+from paddle_automl.search.records import INTERRUPTED, KILLED, KILLED_TWICE, UNASKED, is_cut, was_asked
 from paddle_automl.space import Params, SearchSpace
 
 NAME = "paddle_automl"
@@ -137,6 +137,27 @@ def ask_again(study: optuna.Study, space: SearchSpace, killed: bool) -> None:
         study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         with quiet_optuna():
             study.tell(trial.number, state=TrialState.FAIL)
+
+
+def ask_again_with_time(study: optuna.Study, space: SearchSpace) -> None:
+    """Enqueue the choices of trials that an earlier deadline ended before they had a result, each once.
+
+    Repeats are not among them: which configurations to repeat is decided anew.
+    """
+    trials = study.get_trials(deepcopy=False)
+    retried = {trial.user_attrs.get("retry_of") for trial in trials}
+    cut = [
+        trial
+        for trial in trials
+        if is_cut(trial) and trial.number not in retried and "repeat_of" not in trial.user_attrs
+    ]
+    finished = (TrialState.COMPLETE, TrialState.PRUNED)
+    known = {space.canonical_key(trial.params) for trial in trials if cut and trial.state in finished}
+    for trial in cut:
+        key = space.canonical_key(trial.params)
+        if key not in known:
+            known.add(key)
+            enqueue_again(study, trial.number, trial.params, trial.user_attrs)
 
 
 def end_unasked(study: optuna.Study, space: SearchSpace, trial: FrozenTrial) -> None:

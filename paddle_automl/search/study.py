@@ -25,6 +25,7 @@ from paddle_automl.search.recording import Recording
 from paddle_automl.search.records import History, TrialRecord, was_asked
 from paddle_automl.search.storage import (
     ask_again,
+    ask_again_with_time,
     close_storage,
     compare,
     end_unasked,
@@ -73,9 +74,9 @@ class Study(Recording):
 
         `identity` holds, as a flat mapping, everything that affects a trial's result; the space and the objectives
         are added to it. Trials that an ended search left running are recorded as interrupted, and their choices are
-        run again before anything new, unless the search was killed twice while they ran. Raises StudyError if the
-        file belongs to another search, is in use by a running one, or is damaged, OutputError if the system does
-        not allow writing.
+        run again before anything new, unless the search was killed twice while they ran; so are those of trials
+        that had no time for a result. Raises StudyError if the file belongs to another search, is in use by a
+        running one, or is damaged, OutputError if the system does not allow writing.
         """
         path = Path(path)
         lock = filelock.FileLock(f"{path}.lock")
@@ -98,6 +99,7 @@ class Study(Recording):
                 compare(path, known, full)
             checked_records(study.get_trials(deepcopy=False), objectives, space)
             ask_again(study, space, killed=running_mark(path).exists())
+            ask_again_with_time(study, space)
             running_mark(path).touch()
             return cls(study, space, objectives, lock, resumed=known is not None, path=path)
         except BaseException as error:  # noqa: BLE001  raised again

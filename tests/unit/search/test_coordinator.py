@@ -295,6 +295,24 @@ def test_no_trial_in_time_is_an_error(tmp_path):
         search(study, lambda record: script(0.1), limits=limits)
 
 
+def test_a_search_that_had_no_time_for_the_baseline_begins_with_it_when_continued(tmp_path):
+    class Slow(Scripted):
+        def poll(self, timeout_s):
+            time.sleep(0.02)
+            return super().poll(timeout_s)
+
+    baseline, own = {"a": 3, "b": "x"}, controller(space=SMALL)
+    limits = SearchLimits(trials=2, deadline=time.monotonic() + 0.1, grace_s=0.1)
+    with open_study(tmp_path, space=SMALL) as study, pytest.raises(SearchFailedError, match="give more time"):
+        search(study, lambda r: ["hang"], limits=limits, executor=Slow(1), controller=own, baseline=baseline)
+    with open_study(tmp_path, space=SMALL) as study:
+        _, heard = search(study, lambda r: script(0.1), limits=SearchLimits(2), controller=own, baseline=baseline)
+        assert [(record.params == baseline, record.baseline) for record in heard.started] == [
+            (True, True),
+            (False, False),
+        ]
+
+
 def test_ctrl_c_ends_cleanly_and_the_trial_is_asked_again(tmp_path):
     class Interrupted(Scripted):
         def poll(self, timeout_s):

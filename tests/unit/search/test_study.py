@@ -9,7 +9,7 @@ from paddle_automl.core.errors import StudyError, TrialError
 from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
 from paddle_automl.search.reading import read_study
-from paddle_automl.search.records import History
+from paddle_automl.search.records import NO_TIME, History
 from paddle_automl.space import Choice
 from tests.unit.search.helpers import (
     ACCURACY,
@@ -106,6 +106,50 @@ def test_baseline_comes_first_and_once(tmp_path):
         study.enqueue_first(baseline)
         # Trial 1 was left running: it is asked again.
         assert study.ask(controller(space=SMALL)).retry_of == 1
+
+
+def test_choices_that_had_no_time_for_a_result_are_tried_again(tmp_path):
+    baseline, own = {"a": 2, "b": "y"}, controller(space=SMALL)
+
+    def asked_without_time(count):
+        with open_study(tmp_path, space=SMALL) as study:
+            study.enqueue_first(baseline)
+            found = [study.ask(own) for _ in range(count)]
+            for record in found:
+                study.fail(record.number, NO_TIME)
+        return [(record.params, record.baseline, record.retry_of) for record in found]
+
+    first = asked_without_time(2)
+    # Each once more, and those that are not asked meanwhile again later.
+    assert asked_without_time(1) == [(baseline, True, 0)]
+    assert asked_without_time(0) == []
+    assert asked_without_time(3)[:2] == [(first[1][0], False, 1), (baseline, True, 2)]
+    with open_study(tmp_path, space=SMALL) as study:
+        again = [study.ask(own) for _ in range(3)]
+        assert [record.retry_of for record in again] == [3, 4, 5]
+        for record in again:
+            done(study, record.number, 0.5)
+    with open_study(tmp_path, space=SMALL) as study:
+        assert not study.waiting
+
+
+def test_choices_that_have_a_result_copies_and_repeats_are_not_tried_again(tmp_path):
+    own = controller(space=SMALL)
+    with open_study(tmp_path, space=SMALL) as study:
+        study.optuna.enqueue_trial({"a": 1, "b": "x"})
+        study.fail(study.ask(own).number, NO_TIME)
+        study.optuna.enqueue_trial({"a": 1, "b": "x"})
+        done(study, study.ask(own).number, 0.5)
+        study.repeat(1)
+        study.fail(study.ask(own).number, NO_TIME)
+        study.optuna.enqueue_trial({"a": 1, "b": "y"})
+        study.optuna.enqueue_trial({"a": 1, "b": "y"})
+        original, copy = study.ask(own), study.ask(own)
+        assert copy.duplicate_of == original.number
+        study.fail(original.number, NO_TIME)
+    with open_study(tmp_path, space=SMALL) as study:
+        assert study.ask(own).retry_of == original.number
+        assert not study.waiting
 
 
 def test_duplicates_are_answered_from_the_record(tmp_path):
