@@ -25,6 +25,7 @@ from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.files import write_json
 from paddle_automl.core.moved import moved_argument
 from paddle_automl.pipeline.jobs import warmup
+from paddle_automl.tasks.answers import float_text
 
 if TYPE_CHECKING:
     from paddle_automl.pipeline.evaluation import EvaluationOutcome
@@ -117,7 +118,7 @@ def _table(found: TableResult) -> Table:
 def _cell(value: object) -> str:
     if value is None:
         return "."
-    return f"{value:.4f}" if isinstance(value, float) else shown(value)
+    return float_text(value) if isinstance(value, float) else shown(value)
 
 
 def _picture(path: str) -> Path:

@@ -23,6 +23,7 @@ from paddle_automl.pipeline.jobs.compress import CompressResult
 from paddle_automl.pipeline.progress.display import best_table
 from paddle_automl.pipeline.progress.results import SearchResult
 from paddle_automl.pipeline.runs.folder import JOINED, RunFolder, name_of
+from paddle_automl.tasks.answers import float_text
 from paddle_automl.tasks.metrics.base import METRICS
 from paddle_automl.tasks.metrics.spelling import text_of
 
@@ -136,7 +137,7 @@ def print_bundle(outcome: BundleResult, screen: Console, validated_on: str = "")
     for split in ("validation", "test"):
         scores = outcome.metrics.get(split)
         if scores:
-            rows[split] = ", ".join(f"{key} {value:.4f}" for key, value in scores.items())
+            rows[split] = ", ".join(f"{key} {float_text(value)}" for key, value in scores.items())
     if validated_on:
         rows["validation"] += f" ({validated_on})"
     rows["note"] = outcome.metrics.get("note")
@@ -195,7 +196,7 @@ def print_training(console: Console, config: RunConfig, outcome: TrainingOutcome
 def _value_text(key: str, value: float, errors: Mapping[str, float]) -> str:
     name = key.partition("[")[0]
     text = text_of(key, value) + (f" {METRICS[name].unit}" if name in METRICS and METRICS[name].unit else "")
-    return f"{text} +- {errors[key]:.4f} (standard error over the folds)" if key in errors else text
+    return f"{text} +- {float_text(errors[key])} (standard error over the folds)" if key in errors else text
 
 
 def print_compression(console: Console, outcome: CompressResult) -> None:

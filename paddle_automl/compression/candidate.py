@@ -28,6 +28,7 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.config import DeploymentConfig
 from paddle_automl.deployment.latency import measure_session
 from paddle_automl.models.network import Network
+from paddle_automl.tasks.answers import recorded
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.base import BundleFacts, NetworkFacts, Predictions
 from paddle_automl.tasks.metrics.spelling import epoch_metrics, measure, measure_bundle, measure_network
@@ -148,4 +149,4 @@ def _tuned(model: Network, form: Form, context: Context) -> Task:
 
 
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {key: round(value, 6) for key, value in metrics.items()}
+    return {key: recorded(value) for key, value in metrics.items()}

@@ -14,6 +14,7 @@ from paddle_automl.deployment.repair import Repaired
 from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.models.network import Network
 from paddle_automl.models.profile import profile
+from paddle_automl.tasks.answers import recorded
 from paddle_automl.tasks.base import Task
 
 BEFORE = "before"
@@ -100,7 +101,7 @@ class StepResult:
     def as_dict(self) -> dict[str, Any]:
         """Return all measurements as JSON-like data."""
         data = {key: value for key, value in vars(self).items() if key not in NOT_REPORTED}
-        rounded = {key: round(value, 6) if isinstance(value, float) else value for key, value in data.items()}
+        rounded = {key: recorded(value) if isinstance(value, float) else value for key, value in data.items()}
         return {**rounded, "form": self.form.value, "metric": self.metric}
 
 

@@ -8,6 +8,23 @@ from typing import Any
 
 import numpy as np
 
+RECORDED = 6
+"""Digits of numbers in records and JSON."""
+
+
+def float_text(value: float, digits: int = 4) -> str:
+    """Return a number as tables print it: with so many decimals, a small one with so many significant digits.
+
+    Errors are in the unit of the targets, which may be far below 1.
+    """
+    return f"{value:.{digits}g}" if 0 < abs(value) < 10 ** (1 - digits) else f"{value:.{digits}f}"
+
+
+def recorded(value: float) -> float:
+    """Return a number as records and JSON hold it: with six decimals, a small one with six significant digits."""
+    return float(f"{value:.{RECORDED}g}") if abs(value) < 0.1 else round(float(value), RECORDED)
+
+
 Row = tuple[str | float | int | None, ...]
 """One row of a table."""
 
@@ -35,7 +52,7 @@ class Answer:
 class Table:
     """One table of an evaluation: a title, the columns' names, and rows of texts and numbers.
 
-    Integers are counts, floats are printed with four digits, None is an empty cell (a dot).
+    Integers are counts, floats are printed by `float_text`, None is an empty cell (a dot).
     """
 
     title: str
@@ -56,7 +73,7 @@ class Mistake:
 
     def as_dict(self, source: str | None) -> dict[str, Any]:
         """Return it in JSON-like form; `source` is the name of the item's file, None for a data set of arrays."""
-        figures = {name: round(value, 6) for name, value in self.detail.items()}
+        figures = {name: recorded(value) for name, value in self.detail.items()}
         return {"index": self.index, "file": source, "label": self.truth, "predicted": self.answer, **figures}
 
 

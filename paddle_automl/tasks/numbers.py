@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import DataError
+from paddle_automl.tasks.answers import recorded
 from paddle_automl.tasks.base import RawTargets, Row, Table
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -105,6 +106,6 @@ def residual_table(
             figures.append(float(inside[:, k].mean()))
             keys.append("coverage")
         rows.append((name, *figures))
-        data.append({"column": name, **{key: round(value, 6) for key, value in zip(keys, figures, strict=True)}})
+        data.append({"column": name, **{key: recorded(value) for key, value in zip(keys, figures, strict=True)}})
     columns = ("column", "MAE", "RMSE", "R2", *titles, *(() if inside is None else ("coverage",)))
     return Table("per column", columns, tuple(rows)), data

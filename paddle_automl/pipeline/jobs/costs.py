@@ -11,6 +11,7 @@ from paddle_automl.models.profile import Profile, profile
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import Shared, lock_of
 from paddle_automl.search.executors.base import Worker
+from paddle_automl.tasks.answers import recorded
 from paddle_automl.tasks.metrics.base import BundleFacts, NetworkFacts
 from paddle_automl.tasks.metrics.spelling import measure_bundle, measure_network
 
@@ -51,5 +52,5 @@ def network_costs(
 
 
 def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics rounded to six decimals, as in records."""
-    return {key: round(float(value), 6) for key, value in metrics.items()}
+    """Return metrics rounded as in records."""
+    return {key: recorded(value) for key, value in metrics.items()}

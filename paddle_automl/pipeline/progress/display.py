@@ -19,6 +19,7 @@ from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.search.configurations import Configuration, ranked_configurations
 from paddle_automl.search.objective import Objective, excess_of
 from paddle_automl.search.records import INTERRUPTED, TrialRecord
+from paddle_automl.tasks.answers import float_text
 
 _SHOWN = 8
 _STATE_STYLE = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
@@ -112,7 +113,7 @@ class Display(Observer):
             left = (time.monotonic() - started) / epoch * (epochs - epoch)
             value = metrics.get(self.metric)
             text = f"epoch {epoch} of {epochs}, about {_clock(left)} left"
-            self.task = (name, text + (f", {self.metric} {value:.4f}" if value is not None else ""))
+            self.task = (name, text + (f", {self.metric} {float_text(value)}" if value is not None else ""))
 
         return on_report
 
@@ -166,7 +167,7 @@ class Display(Observer):
             table.add_row(
                 str(record.number),
                 str(epoch),
-                "" if value is None else f"{value:.4f}",
+                "" if value is None else float_text(value),
                 Text(shown(self.describe(record))),
             )
         return table

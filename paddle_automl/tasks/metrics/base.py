@@ -65,7 +65,7 @@ class Metric(ABC):
     """Unit of the value, for tables: ms, MB; empty for a plain number."""
     when: When = "epoch"
     digits: int = 4
-    """Digits after the point in tables."""
+    """Digits after the point in tables, 0 for counts; small values have as many significant digits."""
     tasks: ClassVar[frozenset[str]] = frozenset()
     """Names of the tasks that it can score, including tasks derived from them; empty: all."""
     always: ClassVar[bool] = False

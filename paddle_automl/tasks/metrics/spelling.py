@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from paddle_automl.core.errors import ConfigError, did_you_mean
 from paddle_automl.core.schema import issues_of
+from paddle_automl.tasks.answers import float_text
 from paddle_automl.tasks.base import Task
 from paddle_automl.tasks.metrics.base import (
     METRICS,
@@ -131,9 +132,9 @@ def epoch_part(key: str) -> str:
 
 
 def text_of(key: str, value: float) -> str:
-    """Return a value as printed in tables: with four digits, counts without any."""
+    """Return a value as printed in tables: by `float_text` with four digits, counts without any."""
     digits = 4 if is_sum(key) else metric_of(key).digits
-    return f"{value:,.0f}" if digits == 0 else f"{value:.{digits}f}"
+    return f"{value:,.0f}" if digits == 0 else float_text(value, digits)
 
 
 # -- measuring -----------------------------------------------------------------------------------------------------

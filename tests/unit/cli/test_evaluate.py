@@ -6,7 +6,7 @@ from PIL import Image
 from rich.console import Console
 
 from paddle_automl import api
-from paddle_automl.cli.evaluate import main, print_evaluation
+from paddle_automl.cli.evaluate import _cell, main, print_evaluation
 from paddle_automl.cli.residuals import plot_residuals
 from paddle_automl.core import moved
 from paddle_automl.core.errors import ConfigError
@@ -106,3 +106,7 @@ def test_a_picture_goes_to_a_png_file(path, tmp_path, monkeypatch, capsys):
     (tmp_path / "folder.png").mkdir()
     assert main(["-m", "nowhere", "--plot", path]) == 2
     assert f"--plot {path}: must name a .png file" in capsys.readouterr().err
+
+
+def test_small_errors_are_printed_with_digits():
+    assert [_cell(value) for value in (2.34567e-7, 0.98765, 0.0)] == ["2.346e-07", "0.9877", "0.0000"]

@@ -3,7 +3,9 @@ import pytest
 from sklearn import metrics as reference
 
 from paddle_automl.core.errors import ConfigError, DataError
+from paddle_automl.pipeline.jobs.costs import rounded
 from paddle_automl.tasks.base import TASKS, RawTargets, default_task
+from paddle_automl.tasks.metrics.spelling import text_of
 from paddle_automl.tasks.numbers import number_text, r_squared
 
 REGRESSION = TASKS["regression"]
@@ -53,6 +55,24 @@ def test_answers_in_words():
 )
 def test_a_number_is_printed_to_a_thousandth_of_the_spread(value, size, text):
     assert number_text(value, size) == text
+
+
+def test_errors_of_small_numbers_have_digits():
+    """Such as thicknesses in metres."""
+    values = 1e-5 + VALUES[:, :1] * 1e-7
+    made = task(RawTargets("numbers", values, ("thickness",))).with_training(values)
+    outputs = (values + 2.34567e-7).astype(np.float32)
+    found = made.evaluation(outputs, values)
+    (column,) = found.data["per_column"]
+    assert [column[key] for key in ("mae", "rmse", "residual_0.5")] == pytest.approx([2.34567e-7] * 3, rel=1e-4)
+    mistake = made.worst(outputs, values, 1)[0].as_dict("a.png")
+    assert mistake["error"] == pytest.approx(2.34567e-7, rel=1e-4)
+    assert text_of("mae", found.data["per_column"][0]["mae"]) == "2.346e-07"
+    assert rounded({"mae": 2.345678e-7, "r2": 0.12345678, "a": float("nan")}) == {
+        "mae": 2.34568e-7,
+        "r2": 0.123457,
+        "a": pytest.approx(float("nan"), nan_ok=True),
+    }
 
 
 def test_an_interval_has_three_outputs_per_column():

@@ -232,6 +232,8 @@ def test_values_are_found_in_what_was_measured():
 
 def test_values_in_words():
     assert text_of("accuracy", 0.98765) == "0.9877"
+    assert text_of("mae", 0.000234567) == "0.0002346"
+    assert text_of("mae", 0.0) == "0.0000"
     assert text_of("parameters", 12345.0) == "12,345"
     assert text_of("accuracy - flops", -12345.678) == "-12345.6780"
 
