@@ -29,7 +29,8 @@ class GuardedConnection(HttpToolsProtocol):
     A connection without the headers of a request is closed after `IDLE_S`; headers beyond `MOST_HEADER_BYTES` are
     answered with 431, and as many bytes of trailers, which are not looked at, end the connection. A connection
     beyond `most` is answered with 503 at once. One whose requests are sent without waiting for answers is closed
-    after the answers to `MOST_PIPELINED` of them that waited.
+    after the answers to `MOST_PIPELINED` of them that waited, and one that does not read its answers within `IDLE_S`
+    is closed too.
 
     A small request for the `direct` route whose body arrives within `AT_ONCE_S` is handed to it.
     """
@@ -43,6 +44,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._in_headers = True
         self._header_bytes = 0  # Since the last part of a body.
         self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._ended = False
         self._deaf = False
         self._pending: _Direct | None = None
@@ -60,6 +62,19 @@ class GuardedConnection(HttpToolsProtocol):
         self._stop_waiting()
         self._take_pending()
         super().connection_lost(exc)
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        """Wait with further answers until the client has read; not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.idle_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of headers and of what frames a body, then read them."""
@@ -108,6 +123,7 @@ class GuardedConnection(HttpToolsProtocol):
         """Answer what is no HTTP; what is not read gets no answer."""
         if not self._deaf:
             super().send_400_response(msg)
+            self._wait()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -170,11 +186,13 @@ class GuardedConnection(HttpToolsProtocol):
         # The cycle is that of the last request.
         if self._ended and self.cycle.response_complete:
             self.transport.close()
-        if not self.transport.is_closing() and self._timer is None:
-            self._wait()
+        self._stop_waiting()
+        self._wait()
 
     def _wait(self) -> None:
-        self._timer = self.loop.call_later(self.idle_s, self._idle)
+        """Wait for the next request, or for the end of a connection that is closing: its answer is to be read."""
+        if self._timer is None and self in self.connections:
+            self._timer = self.loop.call_later(self.idle_s, self._idle)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -183,7 +201,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _idle(self) -> None:
         self._timer = None
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is None or self.cycle.response_complete or self.transport.is_closing():
             # What is not sent by now is for a client that does not read.
             self.transport.abort()
 
@@ -195,6 +213,7 @@ class GuardedConnection(HttpToolsProtocol):
             f"{headers}connection: close\r\n\r\n{body}".encode()
         )
         self.transport.close()
+        self._wait()
 
 
 class _TooManyError(Exception):

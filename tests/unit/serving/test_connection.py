@@ -88,6 +88,31 @@ def test_a_client_that_does_not_read_holds_no_answers(predictor, monkeypatch):
             found += connection.recv(65536)
 
 
+@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["", "close"])
+def test_a_client_that_never_reads_is_left(predictor, monkeypatch, count, last):
+    monkeypatch.setattr("paddle_automl.serving.server.connection_type.__defaults__", (0.5, None))
+    made, connections = GuardedConnection.connection_made, []
+
+    def small(self, transport):
+        connections.append(self)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made(self, transport)
+
+    get = b"GET /static/page.js HTTP/1.1\r\nHost: localhost\r\n"
+    with running(predictor, timeout_s=0.2) as server, socket.socket() as connection:
+        monkeypatch.setattr(GuardedConnection, "connection_made", small)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall((get + b"\r\n") * (count - 1) + get + last + b"\r\n")
+        end = time.monotonic() + 5
+        while not connections or not connections[0].transport.get_write_buffer_size():
+            assert time.monotonic() < end
+        while connections[0].connections:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
 def test_a_small_body_that_is_too_large_closes_its_connection(predictor):
     with running(predictor, body_mb=0.0001) as server:
         start, body = inference()
