@@ -29,8 +29,8 @@ class GuardedConnection(HttpToolsProtocol):
     A connection without the headers of a request is closed after `IDLE_S`; headers beyond `MOST_HEADER_BYTES` are
     answered with 431, and as many bytes of trailers, which are not looked at, end the connection. A connection
     beyond `most` is answered with 503 at once. One whose requests are sent without waiting for answers is closed
-    after the answers to `MOST_PIPELINED` of them that waited, and one that does not read its answers within `IDLE_S`
-    is closed too.
+    after the answers to `MOST_PIPELINED` of them that waited, and one that does not read its answers is closed
+    after `IDLE_S`.
 
     A small request for the `direct` route whose body arrives within `AT_ONCE_S` is handed to it.
     """
