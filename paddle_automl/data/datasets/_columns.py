@@ -17,7 +17,8 @@ from paddle_automl.tasks.base import RawTargets
 
 _TRUTH = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "1.0": 1, "0.0": 0}
 
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_ONE_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 
 
 class Columns(Protocol):
@@ -101,28 +102,41 @@ def _numbers(table: TextTable, names: tuple[str, ...]) -> RawTargets:
     columns = [table.column(name, "data.dataset.targets") for name in names]
     values = np.empty((len(table), len(names)), dtype=np.float64)
     mistakes = []
-    commas: dict[str, int] = {}
+    commas: dict[str, list[str]] = {}
     for position, (name, texts) in enumerate(zip(names, columns, strict=True)):
         for row, text in enumerate(texts):
             values[row, position] = number = _number(text)
-            if not math.isfinite(number) and _DECIMAL_COMMA.fullmatch(text):
-                commas[name] = commas.get(name, 0) + 1
+            if not math.isfinite(number) and (_ONE_COMMA.fullmatch(text) or _THOUSANDS.fullmatch(text)):
+                commas.setdefault(name, []).append(text)
             elif not math.isfinite(number):
                 mistakes.append(
                     f"{table.origin(row)}: the column '{name}' must be a finite number, got "
                     f"{'an empty cell' if not text else repr(text)}"
                 )
-    for name, count in commas.items():
-        example = next(text for text in table.columns[name] if _DECIMAL_COMMA.fullmatch(text))
-        rows = f"{count} row{'s' if count > 1 else ''} of the column '{name}'"
-        # One sentence instead of one for each row.
-        mistakes.insert(
-            0,
-            f"{table.name}: {rows} have a decimal comma, such as {example!r}, which is not read; "
-            f"write {example.replace(',', '.')}, with a point",
-        )
-    raise_all(mistakes)
+    # One sentence for each column instead of one for each row.
+    raise_all([*(f"{table.name}: {_of_commas(name, cells)}" for name, cells in commas.items()), *mistakes])
     return RawTargets("numbers", values, names)
+
+
+def _of_commas(name: str, cells: list[str]) -> str:
+    """Return what is wrong with the cells of a column of numbers that have commas, and what to write instead."""
+    rows = f"{len(cells)} row{'s' if len(cells) > 1 else ''} of the column '{name}' have"
+    decimal = next((cell for cell in cells if not _THOUSANDS.fullmatch(cell)), None)
+    several = next((cell for cell in cells if cell.count(",") > 1 or "." in cell), None)
+    if decimal is None and several is None:
+        point, plain = cells[0].replace(",", "."), cells[0].replace(",", "")
+        return (
+            f"{rows} a comma, such as {cells[0]!r}, which is not read; write {plain} if it stands between "
+            f"thousands, or {point} if decimals follow it"
+        )
+    if decimal is None:
+        assert several is not None
+        plain = several.replace(",", "")
+        return f"{rows} commas between thousands, such as {several!r}, which are not read; write {plain}"
+    if several is None:
+        point = decimal.replace(",", ".")
+        return f"{rows} a decimal comma, such as {decimal!r}, which is not read; write {point}, with a point"
+    return f"{rows} commas, such as {several!r} and {decimal!r}; write none, and a point before decimals"
 
 
 def _number(text: str) -> float:

@@ -137,6 +137,22 @@ class TestMistakes:
         assert str(told.value).count("\n") == 1
 
     @pytest.mark.parametrize(
+        ("cells", "message"),
+        [
+            (("1,234", "12,500"), "a comma, such as '1,234', which is not read; write 1234 if it stands between "
+             "thousands, or 1.234 if decimals follow it"),
+            (("1,234", "1,234,567"), "commas between thousands, such as '1,234,567', .* write 1234567"),
+            (("1,234", "-12,500.75"), "commas between thousands, such as '-12,500.75', .* write -12500.75"),
+            (("1,234", "0,250"), "a decimal comma, such as '0,250', which is not read; write 0.250, with a point"),
+            (("1,234,567", "0,25"), "commas, such as '1,234,567' and '0,25'; write none, and a point"),
+        ],
+    )  # fmt: skip
+    def test_commas_between_thousands_are_not_taken_for_decimal_ones(self, table, cells, message):
+        text = f"path;y\n图 00.png;{cells[0]}\n图 01.png;{cells[1]}\n图 02.png;7\n"
+        with pytest.raises(DataError, match=f"2 rows of the column 'y' have {message}"):
+            load(**table(text, targets=["y"]))
+
+    @pytest.mark.parametrize(
         ("text", "message"),
         [
             ("", r"data\.dataset\.file: the table '.*' is empty"),
