@@ -56,5 +56,13 @@ class Callback:
     def after_step(self) -> None:
         """Change weights, or record something, after each step of the optimizer."""
 
+    def speed(self, steps_left: float, epochs_left: float) -> float:
+        """Return by which factor the schedule runs faster than planned in the next step; the fastest one counts.
+
+        So many steps and epochs of the plan are left; with 2 there are half as many.
+        """
+        del steps_left, epochs_left
+        return 1.0
+
     def before_evaluation(self) -> None:
         """Change weights before they are evaluated and saved: the averaged ones if there is an average."""

@@ -89,7 +89,7 @@ class Learner:
         self._statistics = [tensor for tensor in self.model.state_dict().values() if tensor.stop_gradient]
         # A gradient of a table, even one of zeros, would take longer than the rest of a step.
         self._solved = solved_parameters(self.model)
-        self._place, self._stride = 0.0, 1.0
+        self._place, self._stride, self._ahead = 0.0, 1.0, 0.0
 
     @classmethod
     def on(
@@ -126,7 +126,7 @@ class Learner:
         If `steps` differs from the number of steps of a whole epoch, the epoch still covers as much of the learning
         rate's schedule as a whole one.
         """
-        self._place = float((epoch - 1) * self._steps_per_epoch)
+        self._place = float((epoch - 1) * self._steps_per_epoch) + self._ahead
         self._stride = self._steps_per_epoch / (steps or self._steps_per_epoch)
         self.model.train()
         self.loss.train()
@@ -155,8 +155,23 @@ class Learner:
             callback.after_step()
         if self.ema is not None:
             self.ema.update()
-        self._place += self._stride
+        self._advance()
         return loss.detach()
+
+    def _advance(self) -> None:
+        """Go to the place of the next step in the schedule."""
+        self._place += self._stride
+        planned = self.schedule.steps - self._place
+        steps, epochs = planned / self._stride, planned / self._steps_per_epoch
+        speed = max((callback.speed(steps, epochs) for callback in self.callbacks), default=1.0)
+        if speed > 1:
+            self._ahead += (speed - 1) * self._stride
+            self._place += (speed - 1) * self._stride
+
+    @property
+    def ended(self) -> bool:
+        """Whether the schedule has ended before its last planned step, because it ran faster."""
+        return self._ahead > 0 and self._place >= self.schedule.steps
 
     def _update(self, factor: float) -> None:
         """Change weights and tables by their gradients, tables with `factor` times their learning rate."""

@@ -157,12 +157,16 @@ class _Run:
         self._clear_folder()
         stopped: Stopped = ""
         epoch = 0
-        for epoch in range(1, self.config.epochs + 1):
+        last = self.config.epochs
+        for epoch in range(1, last + 1):
             metrics = self._epoch(epoch)
             if self.folder is not None:
                 append_json_line(self.folder / METRICS_FILE, {"epoch": epoch, **metrics})
             go_on = report is None or report(epoch, metrics)
-            if epoch < self.config.epochs:
+            if self.learner.ended:
+                logger.warning("training ended in epoch %d of %d: steps took longer than planned", epoch, last)
+                break
+            if epoch < last:
                 stopped = "report" if not go_on else "patience" if self._out_of_patience(epoch) else ""
             if stopped:
                 break
@@ -275,6 +279,8 @@ class _Run:
             total.add_(self.learner.step(inputs, paddle.to_tensor(batch.targets)))
             steps += 1
             items += len(batch.rows)
+            if self.learner.ended:
+                break
             # A loss that is not finite makes every later sum not finite, so occasional checks are enough.
             if steps % STEPS_BETWEEN_CHECKS == 0:
                 _check_finite(float(total), "training", epoch)

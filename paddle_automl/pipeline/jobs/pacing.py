@@ -21,12 +21,16 @@ from paddle_automl.training.callback import Callback
 from paddle_automl.training.fitting import Pace, fit_epochs, measure_pace
 from paddle_automl.training.freezing import Start
 from paddle_automl.training.threads import ThreadGuard, Threads, faster
+from paddle_automl.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from paddle_automl.pipeline.jobs.train import TrainRequest
 
 logger = logging.getLogger(__name__)
 
+RESERVE_S, RESERVE = 2.0, 0.03
+"""Seconds, or a fraction of the time, that a training does not use: its process has started before it knows its
+time, and its weights are written at the end."""
 THREADS_FROM_S = 30.0
 """Seconds of a training from which it pays to time it with several threads."""
 
@@ -57,6 +61,8 @@ def fitted(
         )
 
     pace, threads, guards = _fastest(request, worker, measured, left)
+    if request.alone and request.networks == 1:
+        guards = [*guards, TimeLimit(began + left - request.solve_s - max(RESERVE_S, RESERVE * left))]
     seconds = (left - (time.monotonic() - began) - request.solve_s) / request.networks
     if request.on != "train":
         # Nothing is evaluated; only at the end statistics are computed again.
