@@ -138,7 +138,7 @@ class Attacker:
         return self._post("/predict", self._one(bodies), Content_Type=f"multipart/form-data{self._one(kinds)}")
 
     def _lengths(self) -> bytes:
-        length = self._one(["0", "-1", "99999999999999999999", "5", "x", ""])
+        length = self._one(["0", "-1", "99999999999999999999", "5", "x", "", "0" * 5000])
         return self._post(self.infer, self.rng.bytes(50), **{HEADER: length})
 
     def _no_http(self) -> bytes:
@@ -160,7 +160,8 @@ class Attacker:
 
     def _paths(self) -> bytes:
         paths = ["/static/../../etc/passwd", "/static/%2e%2e%2fbundle.yaml", "/samples/0/../../bundle.yaml"]
-        paths += ["/samples/99999999999999999999", "/samples/-1", "/v2/models/%00/infer", "//", "/%ff"]
+        paths += ["/samples/99999999999999999999", "/samples/-1", "/samples/" + "1" * 5000]
+        paths += ["/v2/models/%00/infer", "//", "/%ff"]
         return self.target.request(self._one([*paths, "/" + "a" * 20_000]))
 
     def _smuggling(self) -> bytes:
