@@ -23,7 +23,10 @@ def groups_of(samples: Samples, group: str | None) -> tuple[str, ...] | None:
         values = samples.columns[group]
         missing = next((row for row, value in enumerate(values) if not value.strip()), None)
         if missing is not None:
-            raise DataError(f"data.group: {samples.place(missing)}: the column '{group}' is empty; fill it in")
+            raise DataError(
+                f"data.group: {samples.place(missing)}: the column '{group}' is empty or missing; every item "
+                "needs a group"
+            )
         return values
     return _matched(samples, group, _pattern(samples, group))
 

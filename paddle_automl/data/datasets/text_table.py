@@ -125,10 +125,14 @@ class TextTableData(Dataset):
 
 
 class _Joined(TextTable):
-    """The rows of several tables; each row keeps its place."""
+    """The rows of several tables; each row keeps its place. Cells of a column that a table lacks are empty."""
 
-    def __init__(self, tables: list[TextTable], columns: list[str]) -> None:
-        found = {name: tuple(cell for table in tables for cell in table.columns[name]) for name in columns}
+    def __init__(self, tables: list[TextTable]) -> None:
+        names = dict.fromkeys(name for table in tables for name in table.columns)
+        found = {
+            name: tuple(cell for table in tables for cell in table.columns.get(name, ("",) * len(table)))
+            for name in names
+        }
         super().__init__(tables[0].name, found, tuple(line for table in tables for line in table.lines))
         object.__setattr__(self, "_names", tuple(table.name for table in tables for _ in table.lines))
 
@@ -144,8 +148,7 @@ def _joined(tables: list[TextTable], needed: dict[str, str]) -> TextTable:
     for table in tables:
         for name, option in needed.items():
             table.column(name, option)
-    common = [name for name in tables[0].columns if all(name in table.columns for table in tables)]
-    return _Joined(tables, common)
+    return _Joined(tables)
 
 
 def _needed(config: TextTableData.Config) -> dict[str, str]:

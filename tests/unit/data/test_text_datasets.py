@@ -374,6 +374,21 @@ def test_the_form_of_texts_is_left_to_the_input_and_that_of_names_is_one(tmp_pat
     assert len(set(contents_of(twins).tolist())) == 1
 
 
+@pytest.mark.parametrize("lacking", ["a.csv", "b.csv"])
+def test_a_table_without_the_column_of_groups_is_named(tmp_path, lacking):
+    for name in ("a.csv", "b.csv"):
+        header = ("review", "label") if name == lacking else ("review", "label", "person")
+        rows = [(f"{name} {text} {n}", label, f"{name} {n}")[: len(header)] for n, (text, label) in enumerate(ROWS)]
+        table(tmp_path / name, rows, header)
+    given = {"name": "text_table", "file": str(tmp_path / "a.csv"), "validation": str(tmp_path / "b.csv")}
+    config = DataConfig.model_validate(
+        {"dataset": {**given, "text": "review", "label": "label"}, "group": "person"}
+    )
+    with pytest.raises(DataError, match=rf"data\.group: .*{lacking}:2: the column 'person' is empty or missing"):
+        prepare(config, seed=0)
+    assert len(prepare(config.model_copy(update={"group": None}), seed=0).validation) == len(ROWS)
+
+
 def test_folds_follow_from_the_size(tmp_path):
     path = table(tmp_path / "a.csv")
     given = {"name": "text_table", "file": str(path), "text": "review", "label": "label"}
