@@ -130,9 +130,14 @@ class TrialRecord:
 
     @property
     def counted(self) -> bool:
-        """Whether the trial counts towards `search.trials`: it ended with a result or by its own failure."""
+        """Whether the trial counts towards `search.trials`: it ended with a result or by its own failure.
+
+        A repeat that the deadline cut has no result that can be compared with those of whole trainings.
+        """
         if self.state == "failed":
             return self.duplicate_of is None and self.reason not in (INTERRUPTED, NO_TIME)
+        if self.repeat_of is not None and self.state == "pruned":
+            return False
         return self.finished and self.duplicate_of is None and not self.infeasible
 
     @classmethod

@@ -1,7 +1,7 @@
 """Repeats of configurations: their own seeds, the final choice by means, the time they need, kills."""
 
+from dataclasses import replace
 from statistics import fmean
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +23,33 @@ from tests.unit.search.helpers import (
 )
 
 TRUTH = {"x": [0.50, 0.70, 0.60], "y": [0.65, 0.69, 0.55]}
+
+
+class Clock:
+    """A clock that only its executors move: by 0.1 s whenever they are asked."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def slow(self, workers):
+        clock = self
+
+        class Slow(Scripted):
+            def poll(self, timeout_s):
+                clock.now += 0.1
+                return super().poll(timeout_s)
+
+        return Slow(workers)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    found = Clock()
+    for module in ("coordinator", "study", "recording"):
+        monkeypatch.setattr(f"paddle_automl.search.{module}.time", found)
+    return found
 
 
 def noisy(first, again):
@@ -148,29 +175,34 @@ def test_a_search_that_ends_early_repeats_as_a_short_one_does(tmp_path, stop_aft
 
 
 @pytest.mark.parametrize(("deadline", "again"), [(2.5, 4), (0.9, 2), (0.3, 0)])
-def test_the_deadline_leaves_time_for_the_repeats(tmp_path, monkeypatch, deadline, again):
-    """A trial takes 0.2 s by a clock that only the executor moves; 4 repeats want 1 s, and get at most half."""
-    now = [1000.0]
-    clock = SimpleNamespace(monotonic=lambda: now[0])
-    monkeypatch.setattr("paddle_automl.search.coordinator.time", clock)
-    monkeypatch.setattr("paddle_automl.search.study.time", clock)
-    monkeypatch.setattr("paddle_automl.search.recording.time", clock)
-
-    class Slow(Scripted):
-        def poll(self, timeout_s):
-            now[0] += 0.1
-            return super().poll(timeout_s)
-
+def test_the_deadline_leaves_time_for_the_repeats(tmp_path, clock, deadline, again):
+    """A trial takes 0.2 s; 4 repeats want 1 s, and get at most half."""
     limits = SearchLimits(trials=500, repeats=4, deadline=1000 + deadline)
     first, worse = [n / 500 for n in range(500)], dict.fromkeys(range(500), 0.3)
-    ending, _, records, _ = run(tmp_path, first, worse, limits=limits, executor=Slow(1))
+    ending, _, records, _ = run(tmp_path, first, worse, limits=limits, executor=clock.slow(1))
     repeated = [record.repeat_of is not None for record in records]
     assert sum(repeated) == again
     assert repeated == sorted(repeated)
     assert ending.reason == "deadline"
     if again == 4:
         assert ending.message == "the time for searching is used up, 4 repeats for the final choice"
-        assert now[0] <= limits.deadline
+        assert clock.now <= limits.deadline
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_repeats_that_the_deadline_cut_are_made_when_the_search_is_continued(tmp_path, clock, workers):
+    first, cut = [0.1, 0.9, 0.8, 0.2], {number: [(1, {"accuracy": 0.3}), "hang"] for number in (1, 2)}
+    limits = SearchLimits(trials=6, repeats=2)
+    with open_study(tmp_path) as study:
+        search(study, noisy(first, {}), limits=SearchLimits(trials=4))
+    in_time = replace(limits, deadline=clock.now + 0.5, grace_s=0.2)
+    ending, _, records, _ = run(tmp_path, first, cut, limits=in_time, executor=clock.slow(workers))
+    assert [(record.state, record.counted) for record in records[4:]] == [("pruned", False)] * workers
+    assert ending.message == "the time for searching is used up"
+    ending, heard, _, found = run(tmp_path, first, {1: 0.6, 2: 0.79}, limits=limits, workers=workers)
+    assert ending.message == "all 6 trials are done, 2 of them repeats for the final choice"
+    assert [record.repeat for record in heard.started] == ([2, 1] if workers == 1 else [2, 2])
+    assert found[0].first.number == 2
 
 
 def test_continuing_with_more_trials_searches_on_and_repeats_again(tmp_path):
