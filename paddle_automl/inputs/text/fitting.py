@@ -14,7 +14,7 @@ import numpy as np
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.inputs.base import Statistics
 from paddle_automl.inputs.text.cleaning import TRAINING_WORDS, cleaner, is_cjk, word_splitter
-from paddle_automl.inputs.text.learned import Learned, hashes
+from paddle_automl.inputs.text.learned import Learned, check_sizes, hashes
 from paddle_automl.inputs.text.ngrams import Counter, symbols_of
 from paddle_automl.inputs.text.ngrams import Vocabulary as Ngrams
 from paddle_automl.inputs.text.options import SETS, Block, TextConfig, TextFitted, TokensConfig
@@ -89,6 +89,7 @@ def fitted_to(config: TextConfig, name: str, statistics: Statistics) -> tuple[Te
         tokens = tokens.model_copy(update={"file": os.path.basename(tokens.file)})
     vocabulary = _vocabulary(tokens, statistics["learned"])
     found = Learned(ngrams, vocabulary)
+    files = found.files()
     arrays = ((TextFitted.ARRAYS[:1] if vocabulary else ()), (TextFitted.ARRAYS[1:] if ngrams else ()))
     if not any(arrays):
         raise ConfigError("data.input: ngrams and tokens are both none, so a network would see nothing")
@@ -109,8 +110,9 @@ def fitted_to(config: TextConfig, name: str, statistics: Statistics) -> tuple[Te
         long=config.long,
         unread=round(statistics["unread"], 2),
         arrays=(*arrays[0], *arrays[1]),
-        files=hashes(found.files()),
+        files=hashes(files),
     )
+    check_sizes(files, fitted)
     return fitted, found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_automl.core.errors import BundleError
+from paddle_automl.core.errors import BundleError, ConfigError
 from paddle_automl.core.files import open_regular, replacing
 from paddle_automl.core.paths import readable
 from paddle_automl.inputs.text.ngrams import Vocabulary as Ngrams
@@ -19,6 +19,9 @@ from paddle_automl.inputs.text.tokens import LARGEST_FILE, Listed, Vocabulary
 
 NGRAMS = "ngrams.txt"
 """A line ``count<TAB>n-gram`` for each known n-gram, block by block."""
+LONGEST_LINE = 256
+"""Most bytes of a line of a vocabulary file, in the mean, where the file has more than `LARGEST_FILE`."""
+_LARGEST_OF_ALL = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,24 @@ def hashes(files: dict[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
+def most_bytes(fitted: TextFitted, name: str) -> int:
+    """Return the most bytes that a file of so many n-grams or tokens may have."""
+    entries = sum(fitted.block_sizes) if name == NGRAMS else fitted.token_count
+    return min(max(LARGEST_FILE, LONGEST_LINE * entries), _LARGEST_OF_ALL)
+
+
+def check_sizes(files: dict[str, bytes], fitted: TextFitted) -> None:
+    """Raise ConfigError for a file that would be too large to read it again."""
+    for name, content in files.items():
+        most = most_bytes(fitted, name)
+        if len(content) > most:
+            option, what = ("max_ngrams", "n-grams") if name == NGRAMS else ("tokens", "tokens")
+            raise ConfigError(
+                f"data.input.{option}: the {what} of the training texts take {len(content) >> 20} MB, more than "
+                f"the {most >> 20} MB that a vocabulary may have; let there be fewer or shorter ones"
+            )
+
+
 def write(files: dict[str, bytes], folder: Path) -> None:
     """Write files into a folder, which is created; those that are there already stay."""
     if not files:
@@ -61,7 +82,7 @@ def write(files: dict[str, bytes], folder: Path) -> None:
 
 def read(fitted: TextFitted, folder: Path) -> Learned:
     """Read the files of a record; raises BundleError for one that is missing, or not that of the record."""
-    contents = {name: _read(folder, name, expected) for name, expected in fitted.files.items()}
+    contents = {name: _read(folder, name, expected, fitted) for name, expected in fitted.files.items()}
     blocks: tuple[Ngrams, ...] = ()
     if NGRAMS in contents:
         blocks = _blocks(fitted, contents[NGRAMS], folder / NGRAMS)
@@ -72,19 +93,25 @@ def read(fitted: TextFitted, folder: Path) -> Learned:
     return Learned(blocks, tokens)
 
 
-def _read(folder: Path, name: str, expected: str) -> bytes:
+def _read(folder: Path, name: str, expected: str, fitted: TextFitted) -> bytes:
     path = folder / name
     if name not in (NGRAMS, Listed.file, Pieces.file):
         raise BundleError(f"{readable(path)}: is no file of a vocabulary; export the bundle again")
+    most = most_bytes(fitted, name)
     try:
         with open_regular(path) as file:
-            content = file.read(LARGEST_FILE + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise BundleError(
             f"{readable(path)}: the vocabulary cannot be read ({error.strerror or error}); copy the whole folder "
             "again, or train again"
         ) from None
-    if len(content) > LARGEST_FILE or hashlib.sha256(content).hexdigest() != expected:
+    if len(content) > most:
+        raise BundleError(
+            f"{readable(path)}: has more than the {most >> 20} MB that the vocabulary of this network can have; "
+            "copy the whole folder again"
+        )
+    if hashlib.sha256(content).hexdigest() != expected:
         raise BundleError(
             f"{readable(path)}: is not the vocabulary that the network was trained with (its SHA-256 differs); "
             "copy the whole folder again"

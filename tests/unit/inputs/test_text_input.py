@@ -13,7 +13,7 @@ from paddle_automl.core.errors import BundleError, ConfigError, DataError
 from paddle_automl.core.loading import validate
 from paddle_automl.inputs.base import INPUTS, batched, restore
 from paddle_automl.inputs.ragged import Ragged
-from paddle_automl.inputs.text import TextConfig, TextInput, cleaning, fitting
+from paddle_automl.inputs.text import TextConfig, TextInput, cleaning, fitting, learned
 from paddle_automl.inputs.text.cleaning import split_words
 from paddle_automl.inputs.text.options import NAMES, Named
 
@@ -51,6 +51,26 @@ def test_a_tokenizer_whose_ids_have_gaps_is_refused(tmp_path):
     forged = restore(given.fitted.model_copy(update={"files": files}), folder)
     with pytest.raises((BundleError, DataError), match="the ids of its 2 tokens must be 0 to 1"):
         forged.batch(np.array(["b b"], dtype=object))
+
+
+def test_a_large_vocabulary_can_be_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(learned, "LARGEST_FILE", 64)
+    given = fitted(ENGLISH, ngrams=["characters 1-4"])
+    given.save(tmp_path)
+    assert (tmp_path / "ngrams.txt").stat().st_size > 64
+    again = restore(given.fitted, tmp_path)
+    assert again.texts("ngrams") == given.texts("ngrams")
+    with open(tmp_path / "ngrams.txt", "a") as file:
+        file.write("x" * learned.LONGEST_LINE * sum(given.fitted.block_sizes))
+    with pytest.raises(
+        BundleError, match=r"ngrams\.txt: has more than the 0 MB that the vocabulary of this network"
+    ):
+        _ = restore(given.fitted, tmp_path).learned
+    monkeypatch.setattr(learned, "LONGEST_LINE", 2)
+    monkeypatch.setattr(learned, "LARGEST_FILE", 16)
+    for options, option in (({"ngrams": ["characters 1-4"]}, "max_ngrams"), ({"ngrams": "none"}, "tokens")):
+        with pytest.raises(ConfigError, match=rf"^data\.input\.{option}: the .* take 0 MB, more than the 0 MB"):
+            fitted(ENGLISH, **options)
 
 
 @pytest.mark.parametrize(
