@@ -27,10 +27,16 @@ class Pareto(ReportSection):
         "one": ("There is one objective, so there is one winner and no trade-off.", "只有一个目标，因此没有权衡。"),
         "explained": (
             "{count} of {total} configurations are dominated by none: no other is at least as good in all "
-            "objectives and better in one. The winner is the best of them in the first objective within the "
-            "limits.",
-            "在 {total} 个配置中，有 {count} 个不被任何其他配置支配：没有其他配置在所有目标上都不差且至少一项更好。"
-            "最佳者是其中在限制之内第一目标最好的配置。",
+            "objectives and better in one.",
+            "在 {total} 个配置中，有 {count} 个不被任何其他配置支配："
+            "没有其他配置在所有目标上都不差且至少一项更好。",
+        ),
+        "on_it": ("The winner is one of them.", "最佳者是其中之一。"),
+        "off_it": (
+            "The winner is none of them. The first objective decides, within the limits, by the runs of similar "
+            "configurations too, and the configuration's own values stay unless another is better by more than the "
+            "noise.",
+            "最佳者不在其中。它在限制之内由第一目标决定，并参考相似配置的运行；仅当优势超出噪声时才取代配置自身的取值。",
         ),
         "front": ("Pareto front", "帕累托前沿"),
         "others": ("other configurations", "其他配置"),
@@ -68,7 +74,12 @@ class Pareto(ReportSection):
         """Return a drawing of the first objective against each other one, and the front as a table."""
         goals, found = content["objectives"], content["configurations"]
         front = [item for item in found if item["front"]]
-        blocks: list[Block] = [Paragraph(words("explained", count=len(front), total=len(found)))]
+        winner_on_it = any(item["number"] == content["winner"] for item in front)
+        sentences = [
+            words("explained", count=len(front), total=len(found)),
+            words("on_it" if winner_on_it else "off_it"),
+        ]
+        blocks: list[Block] = [Paragraph(words.joined(sentences))]
         blocks += [self._chart(content, place, words) for place in range(1, min(len(goals), MOST_DRAWINGS + 1))]
         rows = tuple((item["number"], *item["values"], item["choices"]) for item in front)
         columns = (words("trial"), *(goal["metric"] for goal in goals), words("choices"))

@@ -29,10 +29,15 @@ class Repeats(ReportSection):
             "没有配置被重复运行：最佳者由其单次运行及相似配置来评判，仅当优势超出噪声时才取代配置自身的取值。",
         ),
         "told": (
-            "The best configurations were run again with other seeds, and the mean decided: trial {number} has "
-            "{metric} {mean} over {runs} runs ({low} to {high}).",
-            "最好的几个配置以其他随机种子重复运行，由平均值决定：试验 {number} 在 {runs} 次运行中 {metric} 平均为 "
-            "{mean}（{low} 至 {high}）。",
+            "The best configurations were run again with other seeds. Judged by its own runs and by those of "
+            "similar configurations, trial {number} won: it has {metric} {mean} over {runs} runs ({low} to "
+            "{high}).",
+            "最好的几个配置以其他随机种子重复运行。由其自身及相似配置的运行来评判，最佳者为试验 {number}："
+            "在 {runs} 次运行中 {metric} 平均为 {mean}（{low} 至 {high}）。",
+        ),
+        "baseline": (
+            "It has the configuration's own values: no trial was better by more than the noise.",
+            "它即为配置自身的取值：没有试验的优势超出噪声。",
         ),
         "same": ("It was also the best single observation.", "它也是单次观测最好者。"),
         "other": (
@@ -71,6 +76,7 @@ class Repeats(ReportSection):
         return {
             "metric": goal.metric,
             "winner": choice.winner.first.number,
+            "baseline": choice.winner.first.baseline,
             "mean": choice.mean,
             "lowest": choice.lowest,
             "highest": choice.highest,
@@ -98,6 +104,8 @@ class Repeats(ReportSection):
                 high=values["highest"],
             )
         ]
+        if content["baseline"]:
+            sentences.append(words("baseline"))
         if observed["number"] == content["winner"]:
             sentences.append(words("same"))
         else:

@@ -72,6 +72,31 @@ def test_repeats_have_their_mean_and_deviation():
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("winner", "stays"), [(0, True), (5, False)])
+def test_the_final_choice_says_how_the_winner_was_chosen(winner, stays):
+    material = materials.whole(materials.stored(repeats=(0, 0, 5, 5)), summary={"best_trial": winner})
+    words = {}
+    for language in ("en", "zh"):
+        blocks = made(SECTIONS["repeats"](), material, language).blocks
+        words[language] = next(block.text for block in blocks if isinstance(block, Paragraph))
+    assert f"those of similar configurations, trial {winner} won" in words["en"]
+    assert ("no trial was better by more than the noise" in words["en"]) is stays
+    assert ("没有试验的优势超出噪声" in words["zh"]) is stays
+    assert "decided" not in words["en"]
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("front", [True, False])
+def test_the_page_says_whether_the_winner_is_on_the_front(front):
+    study = materials.stored(metrics=("accuracy", "latency_ms"))
+    found = content_of("pareto", materials.whole(study))["configurations"]
+    winner = next(item["number"] for item in found if item["front"] is front)
+    material = materials.whole(study, summary={"best_trial": winner})
+    text = made(SECTIONS["pareto"](), material, "en").blocks[0].text
+    assert ("The winner is one of them." in text, "The winner is none of them" in text) == (front, not front)
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_one_trial_and_failures_are_told():
     material = materials.whole(materials.stored(states=("complete", "failed", "failed")))
     report = Report("en")
