@@ -53,5 +53,8 @@ class _Lookahead(Wrapped):
         if self._done % self._config.steps:
             return
         for slow, parameter in zip(self._slow, self._parameter_list, strict=True):
+            if parameter.stop_gradient:
+                # It no longer changes, so it is not pulled back either.
+                continue
             slow.add_((in_type(self.exact(parameter), slow.dtype) - slow) * self._config.fraction)
             self.place(slow, parameter)

@@ -71,12 +71,17 @@ class _ScheduleFree(Wrapped, AveragingOptimizer):
             self._last = [float32_copy(parameter) for parameter in self._parameter_list]
             self._mean = [float32_copy(parameter) for parameter in self._parameter_list]
         for last, parameter in zip(self._last, self._parameter_list, strict=True):
-            self.place(last, parameter)
+            if not parameter.stop_gradient:
+                self.place(last, parameter)
         self.base.step()
         weight = self.get_lr() ** 2
         self._sum += weight
         fraction = weight / self._sum if self._sum else 1.0
         for last, mean, parameter in zip(self._last, self._mean, self._parameter_list, strict=True):
+            if parameter.stop_gradient:
+                # It stays at y, for which the others are now trained, also when the average is evaluated.
+                paddle.assign(in_type(parameter, mean.dtype), output=mean)
+                continue
             paddle.assign(in_type(self.exact(parameter), last.dtype), output=last)
             mean.add_((last - mean) * fraction)
             between = mean + (last - mean) * (1.0 - self._config.momentum)

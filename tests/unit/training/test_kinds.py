@@ -95,8 +95,10 @@ def test_fine_tuning_slows_every_rate_and_ends_nothing():
     assert (recipe.optimizer.learning_rate, recipe.optimizer.base.descent_rate) == (0.1, 0.025)
 
 
-def test_a_kind_stops_at_its_end(digits, speednet):
-    recipe = config(epochs=2, batch_size=50, ends={"whitening_bias": 0.5, "head": 0.25})
+@pytest.mark.parametrize("optimizer", ["momentum", "sam", {"name": "lookahead", "steps": 3}, "schedule_free"])
+def test_a_kind_stops_at_its_end(digits, speednet, optimizer):
+    ends = {"whitening_bias": 0.5, "head": 0.25}
+    recipe = config(epochs=2, batch_size=50, ends=ends, optimizer=optimizer)
     learner = Learner.on(speednet, digits, recipe)
     watched = {"bias": speednet.backbone.whiten.bias, "head": speednet.fc.weight}
     seen = []
@@ -107,6 +109,10 @@ def test_a_kind_stops_at_its_end(digits, speednet):
             learner.step([paddle.to_tensor(a) for a in batch.inputs.values()], paddle.to_tensor(batch.targets))
             seen.append({name for name, tensor in watched.items() if (tensor.numpy() != before[name]).any()})
     assert seen == [{"bias", "head"}] * 2 + [{"bias"}] * 2 + [set()] * 4
+    # The average of the weights, if there is one, has them too.
+    kept = {name: tensor.numpy() for name, tensor in watched.items()}
+    with learner.evaluated():
+        assert all((tensor.numpy() == kept[name]).all() for name, tensor in watched.items())
 
 
 def test_all_parameters_are_trainable_afterwards(digits, speednet):
