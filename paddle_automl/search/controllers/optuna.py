@@ -22,8 +22,10 @@ from paddle_automl.search.objective import excess_of, values_of
 from paddle_automl.search.quiet import quiet_optuna
 from paddle_automl.search.records import proposal_number
 
-NOT_ALONE = {"BaseSampler", "BaseGASampler", "PartialFixedSampler", "GridSampler"}
-"""Classes that need objects which YAML cannot express; `grid` is a controller of this package."""
+EXHAUSTIVE = {"GridSampler", "BruteForceSampler"}
+"""Samplers that try everything and then stop Optuna's own loop, which is not used here."""
+NOT_ALONE = {"BaseSampler", "BaseGASampler", "PartialFixedSampler", *EXHAUSTIVE}
+"""Classes that cannot be used, most because they need objects which YAML cannot express."""
 NEEDS = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
 """Packages that Optuna imports only when such a sampler proposes."""
 ONE_SEQUENCE = {"QMCSampler"}
@@ -49,6 +51,10 @@ class OptunaSampler(Controller):
         @model_validator(mode="after")
         def _can_be_made(self) -> OptunaSampler.Config:
             valid = [n for n in optuna.samplers.__all__ if n.endswith("Sampler") and n not in NOT_ALONE]
+            if self.sampler in EXHAUSTIVE:
+                raise PydanticCustomError(
+                    "stated", f"{self.sampler} cannot be used; the controller grid tries everything in the space"
+                )
             if self.sampler not in valid:
                 raise PydanticCustomError("stated", unknown_name("sampler of Optuna", self.sampler, valid))
             package = NEEDS.get(self.sampler)

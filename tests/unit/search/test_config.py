@@ -29,6 +29,9 @@ def test_unknown_controller_and_option():
 
 def test_optuna_samplers_are_checked():
     assert "did you mean 'TPESampler'?" in mistake(controller={"name": "optuna", "sampler": "TPSampler"})
+    for name in ("GridSampler", "BruteForceSampler"):
+        told = mistake(controller={"name": "optuna", "sampler": name})
+        assert told.endswith(f"{name} cannot be used; the controller grid tries everything in the space")
     wrong = {"name": "optuna", "sampler": "TPESampler", "options": {"startup": 3}}
     assert "TPESampler cannot be made" in mistake(controller=wrong)
     seeded = {"name": "optuna", "options": {"seed": 3}}
