@@ -37,7 +37,8 @@ class ReportRequest:
     """Write the report of `folder` in `language`, within `within_s` seconds if that is given.
 
     `config` is that of the exported network, with the folders of its data; None: it is not asked for its answers.
-    With `again` it is asked even if they are known. `searching`: the search itself makes the report.
+    With `again` it is asked even if they are known; without a time limit, also if they are known for a part of the
+    items alone. `searching`: the search itself makes the report.
 
     Where the network is asked and `visualdl` is on, VisualDL's pages about it are written as well.
     """
@@ -76,7 +77,9 @@ def run(request: ReportRequest, worker: Worker) -> ReportResult:
     folder, report = request.folder, Report(request.language)
     answers = None if request.again else stored_answers(folder)
     config, asked, why = request.config, None, ""
-    wanted = answers is None and config is not None and folder.bundle_file.is_file()
+    # A search may have had time for a part of the items alone.
+    enough = answers is not None and (answers.evaluated == answers.items or request.within_s is not None)
+    wanted = not enough and config is not None and folder.bundle_file.is_file()
     if not wanted and answers is None:
         why = "it was not asked"
     material = material_of(folder, answers, why, running=request.searching)
@@ -84,7 +87,11 @@ def run(request: ReportRequest, worker: Worker) -> ReportResult:
         report.write(material, quick=True)
         _save(report, material, folder)
     if wanted and config is not None:
-        answers, why, asked = _answers(folder, config, worker, clock.left(ANSWERS_FRACTION))
+        found, why, asked = _answers(folder, config, worker, clock.left(ANSWERS_FRACTION))
+        if found is None and answers is not None:
+            logger.warning("the answers to a part of the items stay: %s", why)
+            why = ""
+        answers = found or answers
         material = material_of(folder, answers, why, running=request.searching)
     report.write(material)
     result = ReportResult(page_kb=_save(report, material, folder), answers=answers is not None, why=why)
