@@ -105,10 +105,11 @@ def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -
     failures: dict[int, str] = {}
     digests: list[bytes | None] = [None] * len(sources)
     content = np.full(len(sources), UNREADABLE, dtype=np.uint64)
+    watched, noted = reader.watched()
 
     def read(row: int) -> None:
         try:
-            item = reader(sources[row])
+            item = watched(sources[row])
         except DataError as error:
             failures[row] = str(error)
         else:
@@ -118,6 +119,9 @@ def read_all(sources: Sequence[Any], reader: Reader, word: str, *, keep: bool) -
                 items[row] = item
 
     in_threads(read, range(len(sources)))
+    odd = noted()
+    if odd:
+        log.warning("%s", odd)
     return Items(items, dict(sorted(failures.items())), _first_of_each(digests), content)
 
 

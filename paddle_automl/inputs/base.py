@@ -81,6 +81,13 @@ class Reader(ABC):
     def empty(self, count: int) -> np.ndarray:
         """Return a writable array for `count` items, zero or empty, ``[count, ...]``."""
 
+    def watched(self) -> tuple[Callable[[Source], np.ndarray], Callable[[], str]]:
+        """Return a function that reads as this reader does, and one that says what was odd in all that it has read.
+
+        The second returns a sentence for a warning, or an empty text.
+        """
+        return self, str
+
     def convert(self, items: np.ndarray) -> np.ndarray:
         """Return items that a data set holds in memory in the form of this reader's results, ``[N, ...]``."""
         return items

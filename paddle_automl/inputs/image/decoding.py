@@ -13,11 +13,11 @@ import struct
 import subprocess
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -27,6 +27,7 @@ from paddle_automl.core.files import open_regular
 from paddle_automl.core.parallel import in_threads
 from paddle_automl.core.paths import located, readable
 from paddle_automl.inputs.base import Reader
+from paddle_automl.inputs.image.clipping import watching
 from paddle_automl.inputs.image.formats import formats_of, without_texts
 from paddle_automl.inputs.image.modes import flat
 from paddle_automl.inputs.image.resizing import Fit, Grid, Interpolation, Resizing
@@ -81,7 +82,9 @@ class Decoder(Reader):
     `fit` says how another aspect ratio is treated: ``crop`` resizes the short side and cuts the centre out, ``pad``
     resizes the long side and fills up with black, ``stretch`` resizes both sides. EXIF rotation is applied,
     transparent pixels are blended with white, and an animation gives its first frame. Grey values deeper than 8
-    bits are scaled: `range` (lowest, highest) becomes 0 to 255, None means 16 bits, and larger values are refused.
+    bits are scaled: `range` (lowest, highest) becomes 0 to 255, and values outside of it black or white; None means
+    16 bits, beyond which values are refused. `sampled` says that only a sample of the files was looked at for the
+    range. `seen` is called with the largest value of a deep image.
 
     `grid` says where the pixels of a cut centre lie: ``whole`` gives those of the resized whole image, as PaddleX
     and PaddleClas do, ``box`` resizes the exact centre, as bundles before version 0.2 do.
@@ -96,6 +99,8 @@ class Decoder(Reader):
     range: tuple[float, float] | None = None
     interpolation: Interpolation = "bilinear"
     grid: Grid = "whole"
+    sampled: bool = field(default=False, repr=False, compare=False)
+    seen: Callable[[int], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -122,6 +127,10 @@ class Decoder(Reader):
                 return self._decoded(plain, source)
         except BROKEN as error:
             raise DataError(f"{_described(source)}: {_reason(error)}") from None
+
+    def watched(self) -> tuple[Callable[[Any], np.ndarray], Callable[[], str]]:
+        """Return functions that decode and that say what became white, where a range fits a sample of the files."""
+        return watching(self) if self.sampled and self.range is not None else super().watched()
 
     def empty(self, count: int) -> np.ndarray:
         """Return black images, ``[count, C, H, W]`` uint8."""
@@ -152,6 +161,8 @@ class Decoder(Reader):
         """Return the pixels of an image; `size` is its width and height in the file."""
         # Pillow reports damaged pixels only once; the next call returns what was read so far as the image.
         image.load()
+        if self.seen is not None and image.mode.startswith("I"):
+            self.seen(int(np.asarray(image).max()))
         resized = self._resizing(flat(_upright(image), self.channels, self.range), _turned(image, size))
         array = np.asarray(resized, dtype=np.uint8)
         return np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1))

@@ -62,7 +62,10 @@ class ImageInput(Input):
             height, width = config.sides or found.size or (FILE_SIZE, FILE_SIZE)
         channels = (1 if found.grey else 3) if config.channels == "auto" else config.channels
         deep = found.range if config.range == "auto" else config.range
-        return Decoder(height, width, config.fit, channels, deep, config.interpolation, config.grid)
+        sampled = config.range == "auto"
+        return Decoder(
+            height, width, config.fit, channels, deep, config.interpolation, config.grid, sampled=sampled
+        )
 
     @classmethod
     def measure(cls, config: ImageConfig, reader: Decoder, batches: Iterable[np.ndarray]) -> Statistics:

@@ -251,6 +251,29 @@ class TestDeepImages:
         means = [levels[data.train.codes == code].mean() for code in (0, 1)]
         assert means[1] - means[0] == pytest.approx(100 / top * 255, abs=1.5)
 
+    def test_values_above_the_range_of_the_sample_are_told_once(
+        self, deep, configure, caplog, tmp_path_factory, monkeypatch
+    ):
+        root, cache = deep(3000, 3900), tmp_path_factory.mktemp("cache")
+        for number, value in ((2, 4096), (4, 30000)):
+            values = np.full((9, 9), 100, np.uint16)
+            values[4, 4] = value
+            pictures.save(Image.fromarray(values), root / "a" / f"{number}.png")
+        # The sample holds the files with even positions alone.
+        monkeypatch.setattr("paddle_automl.inputs.image.input.SAMPLE", 4)
+        config = configure(folder(root), size=9)
+        data = prepare(config, seed=0, cache_dir=cache)
+        assert data.input.fitted.range == (0, 4095)
+        told = (
+            "2 images have values above 4095, the range of a sample of the files, which become white (for example "
+        )
+        assert caplog.text.count(told) == 1
+        assert "4.png, up to 30000); if they matter, set data.input.range: [0, 32767]" in caplog.text
+        again = prepare(config, seed=0, cache_dir=cache)
+        assert again.input.fitted == data.input.fitted
+        prepare(configure(folder(root), size=9, range=[0, 4095]), seed=0, cache_dir=cache)
+        assert caplog.text.count("which become white") == 1, "neither of stored images nor of a stated range"
+
     def test_sixteen_bits_are_as_ever(self, deep, configure):
         data = prepare(configure(folder(deep(100, 60000)), size=9), seed=0)
         assert data.input.fitted.range is None
