@@ -167,7 +167,7 @@ class Coordinator:
     def _repeats(self, ending: Ending) -> bool:
         """Schedule a repeat of one of the best configurations; return whether there is one."""
         limits, progress = self.limits, self._progress
-        if self._late():
+        if self._late() or self._too_late_to_start():
             return False
         # A search that ends early has as many repeats as a search of that length.
         planned = limits.planned if ending.reason == "trials" else limits.planned_after(progress.explored)

@@ -189,6 +189,16 @@ def test_the_deadline_leaves_time_for_the_repeats(tmp_path, clock, deadline, aga
         assert clock.now <= limits.deadline
 
 
+def test_no_repeat_starts_after_the_last_start(tmp_path, clock):
+    """What is left of the time is then worth more to the refit, and a repeat that the deadline cuts is lost."""
+    first, again = [0.1, 0.9, 0.8, 0.2], {1: 0.7, 2: 0.79}
+    # A trial takes 0.2 s, so that one of the repeats starts before it.
+    limits = SearchLimits(trials=6, repeats=2, deadline=clock.now + 60, last_start=clock.now + 0.95)
+    ending, _, records, _ = run(tmp_path, first, again, limits=limits, executor=clock.slow(1))
+    assert [record.repeat_of for record in records[4:]] == [1]
+    assert ending.message == "the time for searching is used up, 1 repeats for the final choice"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_repeats_that_the_deadline_cut_are_made_when_the_search_is_continued(tmp_path, clock, workers):
     first, cut = [0.1, 0.9, 0.8, 0.2], {number: [(1, {"accuracy": 0.3}), "hang"] for number in (1, 2)}
