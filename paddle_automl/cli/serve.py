@@ -56,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-wait-ms", type=float, default=0.0, metavar="MS",
         help="longest time for which an item waits for others while the network is idle (default: 0)",
     )  # fmt: skip
+    network.add_argument(
+        "--no-unknown", action="store_true",
+        help="always answer with one of the classes, also for items that look like none of them",
+    )  # fmt: skip
     _add_limits(parser.add_argument_group("limits"))
     add_plugin_argument(parser)
 
@@ -122,7 +126,12 @@ def _serve(args: argparse.Namespace, address: Address, limits: Limits) -> None:
     bundle = bundle_of(args.model)
     listening = bind(address)
     predictor = ServedPredictor(
-        bundle, plugins=args.plugin, device=args.device, threads=args.threads, runtime=args.runtime
+        bundle,
+        plugins=args.plugin,
+        device=args.device,
+        threads=args.threads,
+        runtime=args.runtime,
+        reject=not args.no_unknown,
     )
     name = name_of(args.name or (bundle.parent.name if bundle.name == "model" else bundle.name))
     port = listening.getsockname()[1]
