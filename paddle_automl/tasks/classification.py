@@ -44,9 +44,10 @@ class PerClass:
     support: Array
 
 
-def counts_of(confusion: Array) -> Counts:
-    """Return the counts per class of a confusion matrix [K, K]."""
-    return Counts(np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1))
+def counts_between(predicted: Array, labels: Array, num_classes: int) -> Counts:
+    """Return the counts per class of predicted and true classes, both int64 [N]."""
+    right = labels[predicted == labels]
+    return Counts(*(np.bincount(classes, minlength=num_classes) for classes in (right, predicted, labels)))
 
 
 def per_class(counts: Counts) -> PerClass:

@@ -29,12 +29,11 @@ from paddle_automl.tasks.classification import (
     NamedTask,
     PerClass,
     check_names,
-    confusion_matrix,
-    counts_of,
+    counts_between,
     cross_entropy,
     per_class,
 )
-from paddle_automl.tasks.confusion import confusion_tables
+from paddle_automl.tasks.confusion import confusion_data, confusion_tables
 
 
 @TASKS.register("single_label")
@@ -93,7 +92,9 @@ class SingleLabel(NamedTask):
 
     def dense(self, codes: np.ndarray) -> np.ndarray:
         """Return one-hot rows, float32 ``[B, K]``."""
-        return np.eye(self.outputs, dtype=np.float32)[codes]
+        rows = np.zeros((len(codes), self.outputs), dtype=np.float32)
+        rows[np.arange(len(codes)), codes] = 1
+        return rows
 
     def strata(self, codes: np.ndarray) -> Strata:
         """Return the classes; every split needs each of them."""
@@ -114,13 +115,9 @@ class SingleLabel(NamedTask):
         """Return the likeliest class of each item as bool ``[N, K]``."""
         return np.asarray(np.arange(self.outputs) == outputs.argmax(axis=1)[:, None])
 
-    def confusion(self, outputs: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Return counts ``[K, K]``: row = true class, column = predicted class."""
-        return confusion_matrix(outputs.argmax(axis=1), codes, self.outputs)
-
     def counts(self, outputs: np.ndarray, codes: np.ndarray) -> Counts:
         """Return how often each class was found, predicted and true."""
-        return counts_of(self.confusion(outputs, codes))
+        return counts_between(outputs.argmax(axis=1), codes, self.outputs)
 
     def answer(self, row: np.ndarray) -> Answer:
         """Return the likeliest class with its probability."""
@@ -137,16 +134,16 @@ class SingleLabel(NamedTask):
         """Return scores per class and the confusion matrix.
 
         Beyond `confusion.WHOLE` classes the tables show the worst classes and the most frequent confusions;
-        `data` has everything: ``per_class``, ``confusion_matrix``, ``class_names``.
+        `data` has everything: ``per_class``, ``class_names``, and ``confusion_matrix``, or beyond
+        `confusion.LARGEST` classes ``confusions``, those that occur.
         """
-        matrix = self.confusion(outputs, codes)
-        figures = per_class(counts_of(matrix))
+        predicted, figures = outputs.argmax(axis=1), per_class(self.counts(outputs, codes))
         data = {
             "per_class": _rows(self.names, figures),
-            "confusion_matrix": matrix.tolist(),
+            **confusion_data(self.names, predicted, codes),
             "class_names": list(self.names),
         }
-        return Evaluation(confusion_tables(self.names, figures, matrix), data)
+        return Evaluation(confusion_tables(self.names, figures, predicted, codes), data)
 
     def worst(self, outputs: np.ndarray, codes: np.ndarray, count: int) -> list[Mistake]:
         """Return the `count` wrong answers in which the true class got the least probability, worst first."""
