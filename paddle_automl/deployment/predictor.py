@@ -159,9 +159,7 @@ class Predictor:
         if not len(items):
             return Raw(np.zeros((0, self.task.outputs), np.float32))
         starts = range(0, len(items), batch_size)
-        return _joined(
-            in_lasting_thread(lambda: [self._run(items[start : start + batch_size]) for start in starts])
-        )
+        return joined(in_lasting_thread(lambda: [self._run(items[start : start + batch_size]) for start in starts]))
 
     def run(self, arrays: Arrays) -> Raw:
         """Return what the network gives for its own arrays, ``[N, ...]`` by name (see `check_arrays`)."""
@@ -287,7 +285,8 @@ class Predictor:
             return str(error)
 
 
-def _joined(parts: Sequence[Raw]) -> Raw:
+def joined(parts: Sequence[Raw]) -> Raw:
+    """Return what a network gave for the items of all parts, one after the other."""
     if len(parts) == 1:
         return parts[0]
     known = [part.known for part in parts if part.known is not None]

@@ -37,6 +37,39 @@ class Job:
     """Seconds of the batch's run."""
 
 
+def whole(parts: Sequence[Job], join: Callable[[list[Any]], Any]) -> Job:
+    """Return one job for the parts of a request, done when all are; its result is what `join` makes of theirs.
+
+    It fails with the first part that does; then, and if it is cancelled, parts that have not begun are not run.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    future = asyncio.get_running_loop().create_future()
+    job = Job(parts[0].kind, None, sum(part.rows for part in parts), future, arrived=parts[0].arrived)
+
+    def part_done(done: asyncio.Future[Any]) -> None:
+        # Looked at even if it is not the first: asyncio tells of errors that nobody has seen.
+        error = None if done.cancelled() else done.exception()
+        if future.done():
+            return
+        if done.cancelled():
+            future.cancel()
+        elif error is not None:
+            future.set_exception(error)
+        elif all(part.future.done() for part in parts):
+            job.started, job.took = parts[0].started, sum(part.took for part in parts)
+            future.set_result(join([part.future.result() for part in parts]))
+
+    def job_done(_: asyncio.Future[Any]) -> None:
+        for part in parts:
+            part.future.cancel()
+
+    for part in parts:
+        part.future.add_done_callback(part_done)
+    future.add_done_callback(job_done)
+    return job
+
+
 Run = Callable[[Hashable, Sequence[Any]], Awaitable[Sequence[Any]]]
 """From the contents of the jobs of one batch to one result each."""
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.core.errors import AutoMLError, DataError
-from paddle_automl.deployment.predictor import Prediction, Predictor, Raw
+from paddle_automl.deployment.predictor import Prediction, Predictor, Raw, joined
 from paddle_automl.inputs.base import Arrays, Media
-from paddle_automl.serving.batcher import Batcher, Job
+from paddle_automl.serving.batcher import Batcher, Job, whole
 from paddle_automl.serving.errors import RequestError, busy
 from paddle_automl.serving.metrics import Metrics
 from paddle_automl.serving.network import ServedPredictor
@@ -140,11 +140,17 @@ class ServedModel:
         """
         self._must_be_ready()
         self.predictor.check_arrays(arrays)
-        count = len(next(iter(arrays.values())))
+        count = _count(arrays)
         self.check_count(count)
         self._check_numbers(arrays)
         shapes = tuple((name, array.shape[1:], array.dtype.str) for name, array in arrays.items())
-        return self._batcher.submit((ARRAYS, shapes), arrays, count)
+        parts = [{name: array[rows] for name, array in arrays.items()} for rows in self._runs(count)]
+        jobs = self._batcher.submit_all([((ARRAYS, shapes), part, _count(part)) for part in parts])
+        return whole(jobs, joined)
+
+    def _runs(self, count: int) -> list[slice]:
+        """Return the parts of a request's items, of which each fits into one run of the network."""
+        return [slice(start, start + self.limits.batch) for start in range(0, count, self.limits.batch)]
 
     def _check_numbers(self, arrays: Arrays) -> None:
         """Raise DataError for numbers that a network cannot take, or that would take too much memory."""
@@ -183,16 +189,17 @@ class ServedModel:
             return str(error)
 
     async def _predict_items(self, items: list[_Item]) -> list[Prediction]:
-        """Return a prediction per item; items of the same kind share a job."""
+        """Return a prediction per item; items of the same kind share jobs."""
         groups: dict[Any, list[int]] = {}
         for number, item in enumerate(items):
             groups.setdefault(self._kind(item), []).append(number)
+        parts = [(kind, every[rows]) for kind, every in groups.items() for rows in self._runs(len(every))]
         found: dict[int, Prediction] = {}
         jobs = self._batcher.submit_all(
-            [(kind, np.stack([items[row].content for row in rows]), len(rows)) for kind, rows in groups.items()]
+            [(kind, np.stack([items[row].content for row in rows]), len(rows)) for kind, rows in parts]
         )
         try:
-            for rows, job in zip(groups.values(), jobs, strict=True):
+            for (_, rows), job in zip(parts, jobs, strict=True):
                 found.update(zip(rows, self.predictor.answer(await self.result(job)), strict=True))
         finally:
             # If one fails or all are late, nobody waits for the others.
@@ -228,7 +235,7 @@ class ServedModel:
             counts, loop = [len(items) for items in contents], asyncio.get_running_loop()
             parts: Sequence[Arrays] = [await loop.run_in_executor(self._runner, self._prepared, contents)]
         else:
-            counts, parts = [len(next(iter(arrays.values()))) for arrays in contents], contents
+            counts, parts = [_count(arrays) for arrays in contents], contents
         raw, ends = await self._network(parts), accumulate(counts)
         return [_rows(raw, slice(end - count, end)) for end, count in zip(ends, counts, strict=True)]
 
@@ -252,6 +259,11 @@ def name_of(text: str) -> str:
 def _rows(raw: Raw, rows: slice) -> Raw:
     """Return the results of some items of a batch."""
     return replace(raw, outputs=raw.outputs[rows], known=None if raw.known is None else raw.known[rows])
+
+
+def _count(arrays: Arrays) -> int:
+    """Return the number of items."""
+    return len(next(iter(arrays.values())))
 
 
 def _joined(contents: Sequence[Arrays]) -> Arrays:

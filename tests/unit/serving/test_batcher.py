@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from paddle_automl.serving.batcher import Batcher
+from paddle_automl.serving.batcher import Batcher, whole
 from paddle_automl.serving.errors import RequestError
 
 
@@ -91,6 +91,51 @@ def test_a_large_job_runs_alone():
     found = with_batcher(lambda it: all_of(it, [1] * 6, [2]), network)
     assert found == [[2] * 6, [4]]
     assert network.batches == [[[1] * 6], [[2]]]
+
+
+def parted(batcher, *contents):
+    jobs = batcher.submit_all([("a", content, len(content)) for content in contents])
+    return jobs, whole(jobs, lambda results: [number for result in results for number in result])
+
+
+def test_the_parts_of_a_job_are_joined_in_their_order():
+    async def scenario(batcher):
+        jobs, job = parted(batcher, [1, 2, 3, 4], [5, 6, 7, 8], [9])
+        found = await job.future
+        assert (job.rows, job.started, job.took) == (9, jobs[0].started, sum(part.took for part in jobs))
+        assert whole(jobs[:1], list) is jobs[0]
+        return found
+
+    network = Network(seconds=0.01)
+    assert with_batcher(scenario, network, wait_s=0.0, parallel=2) == [2 * number for number in range(1, 10)]
+    assert network.batches == [[[1, 2, 3, 4]], [[5, 6, 7, 8]], [[9]]]
+
+
+def test_a_job_fails_with_its_first_faulty_part_and_the_rest_is_not_run():
+    async def scenario(batcher):
+        jobs, job = parted(batcher, ["x"] * 4, ["x"] * 4, [1])
+        with pytest.raises(TypeError):
+            await job.future
+        await asyncio.sleep(0.1)
+        return [part.future.cancelled() for part in jobs]
+
+    network = Network(seconds=0.01)
+    assert with_batcher(scenario, network, wait_s=0.0) == [False, True, True]
+    # The second one has begun when the first has just failed.
+    assert network.batches == [[["x"] * 4]] * 2
+
+
+def test_a_job_that_nobody_waits_for_cancels_its_parts():
+    async def scenario(batcher):
+        jobs, job = parted(batcher, [1, 2, 3, 4], [5])
+        await asyncio.sleep(0.02)
+        job.future.cancel()
+        await asyncio.sleep(0.1)
+        return [part.future.cancelled() for part in jobs]
+
+    network = Network(seconds=0.05)
+    assert with_batcher(scenario, network, wait_s=0.0) == [True, True]
+    assert network.batches == [[[1, 2, 3, 4]]]
 
 
 def test_a_faulty_job_fails_alone():

@@ -94,6 +94,29 @@ def test_binary_tensors_give_the_same(server, predictor):
     assert texts == [item.label for item in predictor.answer(raw)]
 
 
+@pytest.mark.parametrize("files", [False, True])
+def test_a_request_larger_than_a_batch_is_run_in_parts(predictor, png, monkeypatch, files):
+    sizes, run = [], predictor.run
+
+    def counted(arrays):
+        sizes.append(len(arrays["image"]))
+        return run(arrays)
+
+    monkeypatch.setattr(predictor, "run", counted)
+    given = arrays(10)
+    with running(predictor, batch=4) as server:
+        sizes.clear()  # Those of the warm-up.
+        texts = [base64.b64encode(png).decode()] * 10
+        item = {"name": "image", "datatype": "BYTES", "shape": [10], "data": texts} if files else tensor(given)
+        answer = server.infer(inputs=[item])
+        assert sorted(sizes) == [2, 4, 4]
+    values = answer.json["outputs"][0]
+    expected = np.stack([list(predictor.predict(png)[0].probabilities.values())] * 10)
+    if not files:
+        expected = run({"image": given}).outputs
+    np.testing.assert_allclose(np.reshape(values["data"], (10, 3)), expected, atol=1e-6)
+
+
 def test_outputs_are_those_that_are_asked_for(server):
     given = arrays(1)
     assert [
