@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+_GIVEN = {None: "", " read from its file": "（由文件读取）", " given alone": "（单独输入）"}
+"""How an item was given to the exported network."""
 _SENTENCES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     # Why the trials ended.
     (
@@ -27,9 +29,10 @@ _SENTENCES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"killed", "搜索被强行终止"),
     # Where the exported network differs most.
     (
-        r"validation (?:image|text|item) (\d+)( \(.*\))?( read from its file)?, (.*): network (\S+), bundle (\S+)",
+        r"validation (?:image|text|item) (\d+)( \(.*\))?( read from its file| given alone)?, (.*): "
+        r"network (\S+), bundle (\S+)",
         lambda found: (
-            f"验证集第 {found[1]} 项{(found[2] or '').strip()}{'（由文件读取）' if found[3] else ''}，"
+            f"验证集第 {found[1]} 项{(found[2] or '').strip()}{_GIVEN[found[3]]}，"
             f"{found[4]}：训练所得网络 {found[5]}，导出网络 {found[6]}"
         ),
     ),

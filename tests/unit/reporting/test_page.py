@@ -128,6 +128,14 @@ def test_cells_are_short_texts():
             "validation image 306 (a/3.png) read from its file, '3': network 0.5, bundle 0.6",
             "验证集第 306 项(a/3.png)（由文件读取），'3'：训练所得网络 0.5，导出网络 0.6",
         ),
+        (
+            "validation text 5 (a.csv:7) given alone, 'x': network 0.1, bundle 0.2",
+            "验证集第 5 项(a.csv:7)（单独输入），'x'：训练所得网络 0.1，导出网络 0.2",
+        ),
+        (
+            "validation item 5, 'x': network 0.1, bundle 0.2",
+            "验证集第 5 项，'x'：训练所得网络 0.1，导出网络 0.2",
+        ),
         ("0.01 … 0.3, log", "0.01 … 0.3，对数"),
         ("number 86", "第 86 项"),
         ("Out of memory: number 86", "Out of memory: number 86"),
