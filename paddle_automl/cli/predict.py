@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoding",
         metavar="NAME",
-        help="encoding of the tables, such as cp1252 or gb18030 (default: UTF-8 or UTF-16 if they are that, else "
-        "the one stated in training, or the likeliest)",
+        help="encoding of files of texts, such as cp1252 or gb18030 (default: UTF-8 or UTF-16 if they are that, "
+        "else the one stated in training, or the likeliest)",
     )
     parser.add_argument(
         "--explain",
@@ -145,7 +145,9 @@ def _run(args: argparse.Namespace) -> int:
 
 def _rows(predictor: Predictor, args: argparse.Namespace) -> TableTexts | None:
     """Return the rows of the tables of texts that the command names, or None if it names other items."""
-    from paddle_automl.cli.tables import are_tables, check_words, table_texts
+    from paddle_automl.cli.tables import are_tables, check_words, table_texts, trained_encoding
+    from paddle_automl.inputs.text import TextInput
+    from paddle_automl.inputs.text.files import TextReader
 
     media = predictor.input.media
     reads_texts = media is not None and media.kind == "text"
@@ -153,8 +155,10 @@ def _rows(predictor: Predictor, args: argparse.Namespace) -> TableTexts | None:
         check_words(args.items)
     if args.text or (reads_texts and are_tables(args.items)):
         return table_texts(predictor, args.items, args.text, args.encoding)
-    if args.encoding:
-        raise ConfigError("--encoding: is that of tables of texts (.csv, .tsv, .jsonl); none are given")
+    if isinstance(predictor.input, TextInput):
+        predictor.input.files = TextReader(args.encoding, trained_encoding(predictor))
+    elif args.encoding:
+        raise ConfigError(f"--encoding: is that of files of texts, but the model takes {predictor.input.word}s")
     return None
 
 

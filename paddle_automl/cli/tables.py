@@ -62,10 +62,10 @@ def table_texts(
     media = predictor.input.media
     if media is None or media.kind != "text":
         raise ConfigError(f"--text: only texts stand in tables, but the model takes {predictor.input.word}s")
-    dataset = predictor.bundle.info.config.get("data", {}).get("dataset", {})
+    dataset = _dataset(predictor)
     wanted = list(columns or _trained_on(dataset))
     mark = str(dataset.get("joined_by", " | "))
-    likely = dataset.get("encoding")
+    likely = trained_encoding(predictor)
     tables = [table_in(located(word), "items", encoding, likely, kept=wanted) for word in words]
     for table in tables:
         missing = next((name for name in wanted if name not in table.columns), None)
@@ -85,6 +85,16 @@ def table_texts(
     ]
     places = [table.origin(row) for table in tables for row in range(len(table))]
     return TableTexts(joined, texts, places)
+
+
+def trained_encoding(predictor: Predictor) -> str | None:
+    """Return the encoding that was stated for the training texts."""
+    found = _dataset(predictor).get("encoding")
+    return found if isinstance(found, str) else None
+
+
+def _dataset(predictor: Predictor) -> Any:
+    return predictor.bundle.info.config.get("data", {}).get("dataset", {})
 
 
 def _likeliest(table: TextTable) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.log import TOLD
 from paddle_automl.core.parallel import in_threads
 from paddle_automl.core.paths import readable
 from paddle_automl.data.class_names import in_order
@@ -16,8 +21,11 @@ from paddle_automl.data.datasets._layout import BySplit, Layout, Reading, read_c
 from paddle_automl.data.datasets.base import DATASETS, Dataset, DatasetConfig
 from paddle_automl.data.samples import SPLITS, Samples
 from paddle_automl.data.text_files import as_items
+from paddle_automl.inputs.text.decoding import CANDIDATES
 from paddle_automl.inputs.text.files import SUFFIX, TEXTS, read_file
 from paddle_automl.tasks.base import RawTargets
+
+log = logging.getLogger(__name__)
 
 
 @DATASETS.register("text_folder")
@@ -26,7 +34,8 @@ class TextFolder(Dataset):
 
     When the subfolders are splits, such as ``train``, ``val`` and ``test``, each with class folders inside, they
     are used as splits; so are folders of splits inside each class. Files may lie deeper inside a class folder, and
-    each may have its own encoding. Hidden files, other files and outputs of this program are ignored.
+    each may have its own encoding; what was found is told. Hidden files, other files and outputs of this program
+    are ignored.
     """
 
     input = "text"
@@ -42,6 +51,9 @@ class TextFolder(Dataset):
         layout: Layout = "auto"
         """What the subfolders are: classes, or splits with class folders inside; auto decides by their names and
         contents."""
+
+        encoding: str | None = None
+        """Encoding of the files, such as cp1252; null finds that of each."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -79,12 +91,15 @@ class TextFolder(Dataset):
             for file in found.get(split, {}).get(name, ())
         ]
         files = [file for _, _, file in listed]
-        texts: list[str] = [""] * len(files)
+        texts, encodings = [""] * len(files), [""] * len(files)
 
         def read(row: int) -> None:
-            texts[row] = read_file(files[row]).replace("\0", " ").strip()
+            text, encodings[row] = read_file(files[row], self.config.encoding)
+            texts[row] = text.replace("\0", " ").strip()
 
         in_threads(read, range(len(files)))
+        if self.config.encoding is None:
+            _tell(files, encodings)
         given = {split: np.flatnonzero([split == own for own, _, _ in listed]) for split in SPLITS}
         return Samples(
             RawTargets("classes", np.array([number for _, number, _ in listed], np.int64), tuple(names)),
@@ -92,3 +107,19 @@ class TextFolder(Dataset):
             splits={split: rows.astype(np.int64) for split, rows in given.items() if split in found},
             origins=tuple(map(readable, files)),
         )
+
+
+def _tell(files: Sequence[Path], encodings: Sequence[str]) -> None:
+    """Log which files were not read as UTF-8; a warning where their encodings differ, so that some may be wrong."""
+    counts = Counter(name for name in encodings if name != "utf-8")
+    if not counts:
+        return
+    parts = [
+        f"{count} as {name} (for example {shown(readable(files[encodings.index(name)]))})"
+        for name, count in counts.most_common()
+    ]
+    told = f"of {len(files)} files, not in UTF-8, are read {', '.join(parts)}"
+    if sum(name in CANDIDATES for name in counts) > 1:
+        log.warning("%s; if they have one encoding, state it as data.dataset.encoding", told)
+    else:
+        log.info("%s", told, extra=TOLD)

@@ -60,7 +60,7 @@ def decoded(raw: bytes, where: str, encoding: str | None = None, likely: str | N
         line = raw[: error.start].count(b"\n") + 1
         raise DataError(
             f"{where}:{line}: byte {error.start} is not {encoding} ({error.reason}); the file may mix encodings: "
-            "save it as UTF-8, or state data.dataset.encoding"
+            "save it as UTF-8, or state its encoding (data.dataset.encoding, --encoding)"
         ) from None
 
 
@@ -110,5 +110,5 @@ def _mixed(raw: bytes, error: UnicodeDecodeError) -> str:
     line = raw[: error.start].count(b"\n") + 1
     return (
         f"is in no known encoding: byte {error.start} in line {line} is not UTF-8, and nothing else fits; "
-        "save it as UTF-8, or state data.dataset.encoding"
+        "save it as UTF-8, or state its encoding (data.dataset.encoding, --encoding)"
     )

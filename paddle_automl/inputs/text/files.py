@@ -34,16 +34,22 @@ TEXTS = ItemFiles(f"{SUFFIX} files", is_text_name, hidden=(".", "__"))
 
 @dataclass(frozen=True)
 class TextReader(Reader):
-    """Returns a text as it is, or the content of a file, as an object array ``[]``."""
+    """Returns a text as it is, or the content of a file, as an object array ``[]``.
+
+    `encoding` is that of all files and bytes; without it, `likely` is tried before others (see `decoded`).
+    """
+
+    encoding: str | None = None
+    likely: str | None = None
 
     def __call__(self, source: Any) -> np.ndarray:
         """Return the text of a str, of bytes, or of the file of a Path."""
         if isinstance(source, np.ndarray) and source.shape == () and source.dtype == object:
             source = source.item()
         if isinstance(source, Path):
-            source = read_file(source)
+            source = read_file(source, self.encoding, self.likely)[0]
         elif isinstance(source, bytes):
-            source = decoded(source, "the text")[0]
+            source = decoded(source, "the text", self.encoding, self.likely)[0]
         if not isinstance(source, str):
             raise DataError(f"must be a text or a file of one, got {type(source).__name__} {source!r}"[:300])
         return np.array(mended(source), dtype=object)
@@ -59,8 +65,8 @@ class TextReader(Reader):
         return np.full(count, "", dtype=object)
 
 
-def read_file(path: Path) -> str:
-    """Return the text of a file; raises DataError."""
+def read_file(path: Path, encoding: str | None = None, likely: str | None = None) -> tuple[str, str]:
+    """Return the text of a file, and its encoding, which is found as `decoded` does it; raises DataError."""
     try:
         with open_regular(path) as file:
             raw = file.read(LARGEST + 1)
@@ -68,7 +74,7 @@ def read_file(path: Path) -> str:
         raise DataError(f"{readable(path)}: cannot read the file: {error.strerror or error}") from None
     if len(raw) > LARGEST:
         raise DataError(f"{readable(path)}: has more than {LARGEST >> 20} MB, which is no single text")
-    return decoded(raw, readable(path))[0]
+    return decoded(raw, readable(path), encoding, likely)
 
 
 def find_texts(paths: Iterable[str | Path]) -> list[Any]:

@@ -46,6 +46,8 @@ class TextInput(Input):
     def __init__(self, fitted: TextFitted, source: Learned | Path | None = None) -> None:
         super().__init__(fitted)
         self._source = source
+        self.files = TextReader()
+        """Reads files of texts that are not in the data set."""
 
     # -- fitting ---------------------------------------------------------------------------------------------------
     @classmethod
@@ -161,7 +163,7 @@ class TextInput(Input):
 
     def read(self, source: Any) -> np.ndarray:
         """Return a text, or the content of a file, as an object array ``[]``."""
-        return TextReader()(source)
+        return self.files(source)
 
     def extent(self, source: Any) -> int:
         """Return the number of characters of a text; of a file, or of bytes, the number of bytes."""

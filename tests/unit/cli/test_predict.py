@@ -107,10 +107,10 @@ def test_tables_are_read_in_the_encoding_of_the_training_or_the_one_given(tmp_pa
             table_texts(told, [str(tmp_path / "a.csv")], None, "utf-8")
 
 
-def test_an_encoding_is_that_of_tables(monkeypatch):
+def test_an_encoding_is_that_of_texts(monkeypatch):
     monkeypatch.setattr(predict, "bundle_of", lambda path: path)
-    monkeypatch.setattr(predictors, "Predictor", lambda *given, **options: Told())
-    with pytest.raises(ConfigError, match=r"--encoding: is that of tables of texts .*; none are given"):
+    monkeypatch.setattr(predictors, "Predictor", lambda *given, **options: Told("image"))
+    with pytest.raises(ConfigError, match="--encoding: is that of files of texts, but the model takes texts"):
         predict.run(arguments("good", "--encoding=cp1252"))
 
 

@@ -330,6 +330,22 @@ def test_folders_of_splits(tmp_path):
     assert samples.items[0] == "train 好 0"
 
 
+def test_a_folder_tells_the_encodings_and_takes_a_stated_one(tmp_path, caplog):
+    caplog.set_level("INFO")
+    texts = {"a/1": "für Müller", "a/2": "fünf Grad", "b/3": "un café à Paris, déjà vu", "b/4": "plain"}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.txt").write_text(text, "cp1252")
+    load("text_folder", root=str(tmp_path))
+    assert "of 4 files, not in UTF-8, are read 2 as gb18030 (for example " in caplog.text
+    assert "3.txt); if they have one encoding, state it as data.dataset.encoding" in caplog.text
+    caplog.clear()
+    assert sorted(load("text_folder", root=str(tmp_path), encoding="cp1252").items) == sorted(texts.values())
+    assert "are read" not in caplog.text
+    with pytest.raises(DataError, match=r"\.txt:1: byte \d+ is not utf-8"):
+        load("text_folder", root=str(tmp_path), encoding="utf-8")
+
+
 def test_a_changed_vocabulary_file_is_read_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [(f"{'good' if number % 2 else 'bad'} movie {number}", "ab"[number % 2]) for number in range(20)]

@@ -15,6 +15,7 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.explanation import explain, telling
 from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.inputs.text import TextInput
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
 from tests.unit.deployment.conftest import array_data, make_net, quick
@@ -175,6 +176,22 @@ def test_a_table_is_written_again_with_the_answers(made, tmp_path, capsys, monke
         DataError, match=r"new\.csv: has no column 'revue'; did you mean 'review'; name that of the"
     ):
         predict.run(arguments(made[2], "new.csv", "--text", "revue"))
+
+
+def test_a_file_is_read_in_the_encoding_that_is_given(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("太吵，früh", "utf-16-be")
+    (tmp_path / "b.txt").write_text("für", "cp1252")
+    read, texts = TextInput.read, []
+    monkeypatch.setattr(TextInput, "read", lambda given, source: texts.append(read(given, source)) or texts[-1])
+    assert predict.run(arguments(made[2], "b.txt", "--encoding", "cp1252")) == 0
+    assert predict.run(arguments(made[2], "a.txt", "--encoding", "utf-16-be")) == 0
+    assert "a.txt" in capsys.readouterr().out
+    assert predict.run(arguments(made[2], "b.txt")) == 0
+    monkeypatch.setitem(made[2].info.config["data"]["dataset"], "encoding", "cp1252")
+    monkeypatch.setattr("paddle_automl.cli.predict.bundle_of", lambda path: made[2])
+    assert predict.run(arguments(made[2], "b.txt")) == 0
+    assert [text.item() for text in texts] == ["für", "太吵，früh", "f黵", "für"]
 
 
 def test_explanations_are_printed_and_written(made, capsys):
