@@ -105,6 +105,9 @@ class Coordinator:
             raise SearchFailedError(
                 nothing_usable(ending.message, self._failures, self.study.space, self._log, refused, self.smaller)
             )
+        if ending.reason == "trials" and self.study.waiting:
+            waiting = self.study.waiting
+            self._tell(f"search.trials: {waiting} configurations that were to come first were not tried")
         return self._with_repeats(ending)
 
     def _loop(self) -> Ending:
@@ -119,7 +122,7 @@ class Coordinator:
             if ending is None or (spare and not self._background.ended):
                 self._background.start()
             if self.executor.free > 0 and (ending is None or self._repeats(ending)):
-                self._ask()
+                self._ask(repeat=ending is not None)
             elif ending is not None and not self._running and not (spare and self._background.busy):
                 self._background.end()
                 return ending
@@ -173,7 +176,7 @@ class Coordinator:
         planned = limits.planned if ending.reason == "trials" else limits.planned_after(progress.explored)
         left = min(planned - progress.repeated, limits.trials - progress.counted)
         running = self._running.repeated
-        if left > len(running) and self.study.waiting:
+        if left > len(running) and self.study.waiting_repeats:
             return True
         number = to_repeat(self.study.records(), self.study.objectives, left - len(running), running)
         if number is None:
@@ -200,8 +203,8 @@ class Coordinator:
         last = self.limits.last_start
         return last is not None and time.monotonic() >= last and bool(self._progress.explored)
 
-    def _ask(self) -> None:
-        record = self.study.ask(self.controller)
+    def _ask(self, *, repeat: bool) -> None:
+        record = self.study.ask(self.controller, repeat=repeat)
         if record.duplicate_of is not None:
             self._duplicates += 1
             if record.state != "running":

@@ -193,6 +193,20 @@ def enqueue(study: optuna.Study, params: Params, marks: Mapping[str, Any]) -> No
         study.enqueue_trial(dict(params), user_attrs=dict(marks))
 
 
+def waiting_trials(study: optuna.Study, *, repeats: bool | None = None) -> list[FrozenTrial]:
+    """Return the enqueued trials that were not asked yet: those that repeat another one, the others, or all."""
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return [trial for trial in waiting if repeats is None or ("repeat_of" in trial.user_attrs) is repeats]
+
+
+def ask_repeat(study: optuna.Study) -> optuna.Trial:
+    """Start the first enqueued repeat, which `Study.ask` would do only after all that was enqueued before it."""
+    first = waiting_trials(study, repeats=True)[0]
+    study._storage.set_trial_state_values(first._trial_id, state=TrialState.RUNNING)
+    study._thread_local.cached_all_trials = None
+    return optuna.Trial(study, first._trial_id)
+
+
 def set_mark(study: optuna.Study, number: int, name: str, value: Any) -> None:
     """Set an attribute of a trial that was asked earlier, perhaps by another process."""
     study._storage.set_trial_user_attr(_id_of(study, number), name, value)

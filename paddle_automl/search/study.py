@@ -11,7 +11,6 @@ from typing import Any
 
 import filelock
 import optuna
-from optuna.trial import TrialState
 
 from paddle_automl.core.errors import StudyError
 from paddle_automl.core.threads import one_blas_thread
@@ -26,6 +25,7 @@ from paddle_automl.search.records import History, TrialRecord, was_asked
 from paddle_automl.search.storage import (
     ask_again,
     ask_again_with_time,
+    ask_repeat,
     close_storage,
     compare,
     end_unasked,
@@ -33,6 +33,7 @@ from paddle_automl.search.storage import (
     identity_of,
     open_storage,
     running_mark,
+    waiting_trials,
 )
 from paddle_automl.space import Params, SearchSpace
 
@@ -160,9 +161,9 @@ class Study(Recording):
         if record is None or not record.finished or record.duplicate_of is not None:
             raise ValueError(f"trial {number} has no result of its own, so there is nothing to repeat")
         first = number if record.repeat_of is None else record.repeat_of
-        waiting = [t.user_attrs for t in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))]
+        waiting = [trial.user_attrs for trial in waiting_trials(self._study, repeats=True)]
         known = [r.repeat for r in self._records.values() if r.repeat_of == first]
-        known += [marks["repeat"] for marks in waiting if marks.get("repeat_of") == first]
+        known += [marks["repeat"] for marks in waiting if marks["repeat_of"] == first]
         marks = {"repeat_of": first, "repeat": max(known, default=0) + 1}
         enqueue(self._study, self._records[first].params, marks)
 
@@ -178,20 +179,26 @@ class Study(Recording):
 
     @property
     @storing
-    def waiting(self) -> bool:
-        """Whether an enqueued trial waits to be asked."""
-        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+    def waiting(self) -> int:
+        """How many enqueued trials other than repeats wait to be asked."""
+        return len(waiting_trials(self._study, repeats=False))
+
+    @property
+    @storing
+    def waiting_repeats(self) -> int:
+        """How many enqueued repeats wait to be asked."""
+        return len(waiting_trials(self._study, repeats=True))
 
     @storing
     def exhausted(self, controller: Controller) -> bool:
         """Return whether nothing is left to ask."""
-        if self.waiting:
+        if waiting_trials(self._study):
             return False
         return controller.exhausted(History.of(self._study.get_trials(deepcopy=False), self.objectives))
 
     @storing
-    def ask(self, controller: Controller) -> TrialRecord:
-        """Return the next trial.
+    def ask(self, controller: Controller, *, repeat: bool = False) -> TrialRecord:
+        """Return the next trial, or the next enqueued `repeat`, before other trials that were enqueued earlier.
 
         Choices of a finished trial get its results: the returned trial has already ended. Choices of a running
         trial get its results when it ends (`duplicate_of` is set, the state is running). A `repeat` never gets
@@ -199,7 +206,7 @@ class Study(Recording):
         """
         self._study.sampler = controller
         with quiet_optuna():
-            trial = self._study.ask()
+            trial = ask_repeat(self._study) if repeat else self._study.ask()
             try:
                 params: Params = {}
                 for decision in self.space.decisions:

@@ -198,18 +198,12 @@ def test_schedulers_compare_all_objectives_also_after_a_restart(tmp_path):
     assert states(tmp_path / "cut", 2, 4) == whole
 
 
-def test_provisional_reports_are_no_result_of_a_trial_that_time_ends(tmp_path):
+def test_provisional_reports_are_no_result_of_a_trial_that_time_ends(tmp_path, clock):
     """A candidate that is compressed after its training reports the network before: it must not win with that."""
-
-    class Slow(Scripted):
-        def poll(self, timeout_s):
-            time.sleep(0.05)
-            return super().poll(timeout_s)
-
     scripts = [script(0.95, end={"metrics": {"accuracy": 0.9}}), [*script(0.97)[:1], "hang"]]
     with open_study(tmp_path) as study:
-        limits = SearchLimits(trials=2, deadline=time.monotonic() + 0.4, grace_s=0.1)
-        search(study, lambda r: scripts[r.number], limits=limits, executor=Slow(1), provisional=True)
+        limits = SearchLimits(trials=2, deadline=clock.now + 0.6, grace_s=0.1)
+        search(study, lambda r: scripts[r.number], limits=limits, executor=clock.slow(1), provisional=True)
         whole, killed = study.records()
         assert (whole.state, whole.values) == ("complete", (0.9,))
         assert (killed.state, killed.reason, killed.values) == ("failed", "no time left", None)
@@ -295,16 +289,11 @@ def test_no_trial_in_time_is_an_error(tmp_path):
         search(study, lambda record: script(0.1), limits=limits)
 
 
-def test_a_search_that_had_no_time_for_the_baseline_begins_with_it_when_continued(tmp_path):
-    class Slow(Scripted):
-        def poll(self, timeout_s):
-            time.sleep(0.02)
-            return super().poll(timeout_s)
-
+def test_a_search_that_had_no_time_for_the_baseline_begins_with_it_when_continued(tmp_path, clock):
     baseline, own = {"a": 3, "b": "x"}, controller(space=SMALL)
-    limits = SearchLimits(trials=2, deadline=time.monotonic() + 0.1, grace_s=0.1)
+    limits = SearchLimits(trials=2, deadline=clock.now + 0.3, grace_s=0.1)
     with open_study(tmp_path, space=SMALL) as study, pytest.raises(SearchFailedError, match="give more time"):
-        search(study, lambda r: ["hang"], limits=limits, executor=Slow(1), controller=own, baseline=baseline)
+        search(study, lambda r: ["hang"], limits=limits, executor=clock.slow(1), controller=own, baseline=baseline)
     with open_study(tmp_path, space=SMALL) as study:
         _, heard = search(study, lambda r: script(0.1), limits=SearchLimits(2), controller=own, baseline=baseline)
         assert [(record.params == baseline, record.baseline) for record in heard.started] == [

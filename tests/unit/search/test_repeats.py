@@ -25,33 +25,6 @@ from tests.unit.search.helpers import (
 TRUTH = {"x": [0.50, 0.70, 0.60], "y": [0.65, 0.69, 0.55]}
 
 
-class Clock:
-    """A clock that only its executors move: by 0.1 s whenever they are asked."""
-
-    now = 1000.0
-
-    def monotonic(self):
-        return self.now
-
-    def slow(self, workers):
-        clock = self
-
-        class Slow(Scripted):
-            def poll(self, timeout_s):
-                clock.now += 0.1
-                return super().poll(timeout_s)
-
-        return Slow(workers)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    found = Clock()
-    for module in ("coordinator", "study", "recording"):
-        monkeypatch.setattr(f"paddle_automl.search.{module}.time", found)
-    return found
-
-
 def noisy(first, again):
     """Return the script of a trial: `first` accuracy of a configuration by number, then those of its repeats."""
 
@@ -187,6 +160,25 @@ def test_the_deadline_leaves_time_for_the_repeats(tmp_path, clock, deadline, aga
     if again == 4:
         assert ending.message == "the time for searching is used up, 4 repeats for the final choice"
         assert clock.now <= limits.deadline
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_more_given_configurations_than_fit_leave_the_repeats_alone(tmp_path, workers):
+    truth = [0.1, 0.9, 0.5, 0.8, 0.7, 0.6]
+    own, given = controller(), []
+    with open_study(tmp_path / "other") as study:
+        given = [study.ask(own).params for _ in range(9)]
+    with open_study(tmp_path) as study:
+        limits, again = SearchLimits(trials=10, repeats=4), dict(enumerate(truth))
+        ending, heard = search(study, noisy(truth, again), limits=limits, first=given, workers=workers)
+        assert ending.message == "all 10 trials are done, 4 of them repeats for the final choice"
+        assert [record.params for record in heard.started[:6]] == given[:6]
+        assert sorted(record.repeat_of for record in heard.started[6:]) == [1, 3, 4, 5]
+        assert heard.messages == ["search.trials: 3 configurations that were to come first were not tried"]
+        # With more trials they come first.
+        more = SearchLimits(trials=13, repeats=4)
+        _, heard = search(study, lambda record: script(0.3), limits=more, workers=workers)
+        assert [record.params for record in heard.started] == given[6:]
 
 
 def test_no_repeat_starts_after_the_last_start(tmp_path, clock):
