@@ -189,8 +189,9 @@ class Observation:
 class History:
     """The data for controllers: ended trials, by number, and the choices of running ones.
 
-    Each run of a configuration is a separate observation: learners see its noise, and rank configurations by the
-    mean of their runs.
+    Choices of trials that ended without time for a result count as running until they are tried again: their
+    results are not known, and less time is left now. Each run of a configuration is a separate observation:
+    learners see its noise, and rank configurations by the mean of their runs.
     """
 
     finished: tuple[Observation, ...] = ()
@@ -200,14 +201,18 @@ class History:
     def of(cls, trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> History:
         """Return the history of Optuna trials, without interrupted ones and copies."""
         finished, running = [], []
+        retried = {trial.user_attrs.get("retry_of") for trial in trials}
         for trial in sorted(trials, key=lambda trial: trial.number):
             attributes = trial.user_attrs
             if "duplicate_of" in attributes:
                 continue
             reason = attributes.get("reason")
-            if trial.state == TrialState.FAIL and reason in (INTERRUPTED, NO_TIME, CONTROLLER_FAILED):
+            if trial.state == TrialState.FAIL and reason in (INTERRUPTED, CONTROLLER_FAILED):
                 continue
-            if trial.state == TrialState.RUNNING:
+            if is_cut(trial):
+                if trial.number not in retried:
+                    running.append(dict(trial.params))
+            elif trial.state == TrialState.RUNNING:
                 running.append(dict(trial.params))
             elif trial.state.is_finished():
                 costs = None

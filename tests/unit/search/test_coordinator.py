@@ -11,6 +11,7 @@ import pytest
 from paddle_automl.core.errors import ConfigError, SearchFailedError, TimeUpError
 from paddle_automl.search.limits import SearchLimits
 from paddle_automl.search.objective import Objective
+from paddle_automl.search.records import History
 from tests.unit.search.helpers import (
     SMALL,
     SPACE,
@@ -218,6 +219,28 @@ def test_a_trial_that_finds_its_time_too_short_has_not_failed(tmp_path):
         short = study.records()[1]
         assert (short.state, short.reason, short.counted) == ("failed", "no time left", False)
         assert sum(record.counted for record in study.records()) == 3
+
+
+@pytest.mark.parametrize("name", ["random_search", "grid", "auto", "bayesian", "evolution"])
+def test_choices_that_are_too_slow_for_their_time_are_proposed_once(tmp_path, clock, name):
+    """Two of six; each attempt would cost the start of a process and the timing of its steps."""
+
+    def script_of(record):
+        return [TimeUpError("0.1 s are too short")] if record.params["a"] == 2 else script(record.params["a"] / 9)
+
+    own = controller(name, space=SMALL)
+    with open_study(tmp_path, space=SMALL) as study:
+        limits = SearchLimits(trials=20, deadline=clock.now + 10)
+        ending, heard = search(study, script_of, limits=limits, executor=clock.slow(1), controller=own)
+        assert ending.reason == "exhausted"
+        assert len({SMALL.canonical_key(record.params) for record in heard.started}) == len(heard.started) == 6
+        cut = [record for record in study.records() if record.reason == "no time left"]
+        assert len(cut) == 2
+    with open_study(tmp_path, space=SMALL) as study:
+        _, heard = search(study, lambda record: script(0.9), limits=SearchLimits(trials=20), controller=own)
+        assert [record.retry_of for record in heard.started] == [record.number for record in cut]
+        history = History.of(study.optuna.get_trials(deepcopy=False), study.objectives)
+        assert (len(history.finished), history.running) == (6, ())
 
 
 def test_deadline_stops_politely_then_kills(tmp_path):
