@@ -13,7 +13,7 @@ from rich.text import Text
 
 from paddle_automl.cli.common import OK, console, main_of
 from paddle_automl.core.display_text import plot_text, shown
-from paddle_automl.core.errors import SearchFailedError
+from paddle_automl.core.errors import ConfigError, SearchFailedError
 from paddle_automl.core.files import replacing
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="factored",
         help="factored: a value per choice; metaqnn: a value per choice and the one before it (default: factored)",
     )
-    parser.add_argument("--png", type=Path, metavar="FILE", help="picture (default: OUTPUT/q_table.png)")
+    parser.add_argument(
+        "--png", type=Path, metavar="FILE", help="picture of the factored table (default: OUTPUT/q_table.png)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON and draw nothing")
 
 
@@ -41,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from paddle_automl.search.learning.q_table import metaqnn_table, q_table
     from paddle_automl.search.reading import read_study
 
+    if args.png is not None and args.variant != "factored":
+        raise ConfigError("--png: the table of metaqnn is not drawn; leave it out, or use --variant factored")
     study = read_study(RunFolder(args.output).study)
     learn = q_table if args.variant == "factored" else metaqnn_table
     table = learn(study.space, study.history, study.objectives)
@@ -67,7 +71,8 @@ def _print(table: Sequence[ChoiceValue], variant: str) -> None:
     before = ""
     for row in table:
         name = "" if row.decision == before else row.decision
-        figures = (str(row.count), f"{row.value:+.2f}", f"{row.spread:.2f}" if row.count else "")
+        spread = f"{row.spread:.2f}" if row.count and row.spread is not None else ""
+        figures = (str(row.count), f"{row.value:+.2f}", spread)
         grid.add_row(
             _plain(name), *(() if variant == "factored" else (_plain(row.after),)), _plain(row.choice), *figures
         )
@@ -95,7 +100,7 @@ def _draw(table: Sequence[ChoiceValue], file: Path) -> None:
         places.append(place)
     colors = ["tab:green" if row.value > 0 else "tab:red" for row in table]
     # A choice that no trial made is drawn pale.
-    bars = axes.barh(places, [row.value for row in table], xerr=[row.spread for row in table], color=colors)
+    bars = axes.barh(places, [row.value for row in table], xerr=[row.spread or 0.0 for row in table], color=colors)
     for bar, row in zip(bars, table, strict=True):
         bar.set_alpha(0.8 if row.count else 0.2)
     axes.set_yticks(

@@ -28,15 +28,16 @@ class ChoiceValue:
 
     `value` is the choice's contribution to the expected reward of a configuration, relative to the decision's mean
     over the trials; the reward is the normal score of the rank, so +1 is one standard deviation better. `spread` is
-    the value's standard deviation, `count` the number of trials that made the choice. `after` names the previous
-    choice in the table of MetaQNN, where the value is the expected fraction of worse trials.
+    the value's standard deviation, None if it is unknown, `count` the number of trials that made the choice.
+    `after` names the previous choice in the table of MetaQNN, where the value is the expected fraction of worse
+    trials.
     """
 
     decision: str
     choice: str
     count: int
     value: float
-    spread: float
+    spread: float | None
     after: str = ""
 
 
@@ -73,7 +74,8 @@ def metaqnn_table(
 ) -> list[ChoiceValue]:
     """Return the action values of MetaQNN's states, with its published settings.
 
-    `spread` is the standard deviation of the rewards of the trials that made the choice in that state.
+    `spread` is the standard deviation of the rewards of the trials that made the choice in that state, None without
+    such trials.
     """
     encoding, seen = _read(space, history, objectives)
     if not seen.usable:
@@ -88,7 +90,7 @@ def metaqnn_table(
         after = "" if before < 0 else f"{encoding.names[before]}={_points(encoding, bins, before)[1][choice]}"
         for action, value in enumerate(values):
             met = rewards.get((state, action), [])
-            spread = float(np.std(met)) if met else float("nan")
+            spread = float(np.std(met)) if met else None
             table.append(ChoiceValue(encoding.names[decision], labels[action], len(met), value, spread, after))
     return table
 

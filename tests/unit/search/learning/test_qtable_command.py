@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from paddle_automl.cli.qtable import main
 from tests.unit.search.helpers import controller, open_study
 
@@ -29,6 +31,21 @@ def test_prints_and_draws_the_values_of_a_study(tmp_path, capsys):
     assert table["net", "plain"]["count"] + table["net", "wide"]["count"] == 14
     assert main([str(folder), "--variant", "metaqnn"]) == 0
     assert "net=plain" in capsys.readouterr().out
+
+
+def test_the_table_of_metaqnn_is_strict_json_and_not_drawn(tmp_path, capsys):
+    folder = searched(tmp_path, 6)
+    assert main([str(folder), "--variant", "metaqnn", "--json"]) == 0
+    # NaN is no JSON.
+    table = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    untried = [row for row in table if row["count"] == 0]
+    assert untried
+    assert all(row["spread"] is None for row in untried)
+    assert all(row["spread"] >= 0 for row in table if row["count"])
+    assert main([str(folder), "--variant", "metaqnn", "--png", str(tmp_path / "own.png")]) == 2
+    assert "--png: the table of metaqnn is not drawn" in capsys.readouterr().err
+    assert main([str(folder), "--variant", "metaqnn"]) == 0
+    assert "nan" not in capsys.readouterr().out
 
 
 def test_a_folder_without_a_study_or_without_results(tmp_path, capsys):
