@@ -28,8 +28,8 @@ TOO_SLOW = 1.2
 """Time of a step, in that with one thread, from which a training goes back to one."""
 RETRY_S = 20.0
 """Seconds after which a training with one thread tries more again; twice as many after each failure."""
-TRIED_STEPS = 4
-"""Steps of such a trial: they may be several times slower."""
+TRIED_STEPS, TRIED_S = 4, 0.3
+"""Steps and seconds of such an attempt: they may be several times slower."""
 CHECKED_STEPS, CHECKED_S = 10, 0.5
 """Steps and seconds by which is judged whether the machine is busy: tiny steps are often late by one of them."""
 
@@ -81,7 +81,7 @@ class ThreadGuard(Callback):
             if self._waited_s >= self._wait_s:
                 self._use("trying")
             return
-        steps, seconds = (TRIED_STEPS, 0.0) if self._state == "trying" else (CHECKED_STEPS, CHECKED_S)
+        steps, seconds = (TRIED_STEPS, TRIED_S) if self._state == "trying" else (CHECKED_STEPS, CHECKED_S)
         if len(self._times) < steps or sum(self._times) < seconds:
             return
         self._judge(median(self._times))
@@ -102,6 +102,8 @@ class ThreadGuard(Callback):
     def _use(self, state: Literal["one", "trying"]) -> None:
         use_threads(1 if state == "one" else self._count)
         self._state, self._times, self._waited_s = state, [], 0.0
+        # The next step prepares memory for another number of threads.
+        self._since = None
 
     def before_evaluation(self) -> None:
         """Leave out the time until the end of the next step: an evaluation follows, which takes time too."""
