@@ -13,6 +13,7 @@ from paddle_automl.core.paths import readable
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
+from paddle_automl.pipeline.jobs.pacing import with_frozen_epochs
 from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import read_record
@@ -169,6 +170,7 @@ def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:
             # A single network is trained, on the usual split.
             "data": config.data.model_copy(update={"folds": None}),
             "training": config.training.of_epochs(epochs, cheap),
+            "model": with_frozen_epochs(config.model, epochs, config.training.epochs),
             # The trial's own seed would only repeat the trial; seeds of repeats are drawn, not consecutive.
             "seed": config.seed + 1,
         }

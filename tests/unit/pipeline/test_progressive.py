@@ -54,6 +54,17 @@ def test_the_refit_sees_everything_unless_asked(refit, epochs, expected, tmp_pat
     assert validate(type(last), last.model_dump(mode="json")) == last
 
 
+@pytest.mark.parametrize(("epochs", "frozen", "thaw"), [(20, 8, 4), (40, 8, 4), (5, 2, 1), (1, 0, 0)])
+def test_a_shorter_refit_has_fewer_frozen_epochs(epochs, frozen, thaw, tmp_path):
+    model = {"pretrained": "weights.pdparams", "frozen_epochs": 8, "thaw_epochs": 4}
+    config = configured(output=str(tmp_path), model=model)
+    space = make_space(config)
+    run = SimpleNamespace(config=config, space=space, folder=RunFolder(tmp_path))
+    record = TrialRecord(number=0, params=baseline_of(config, space), state="complete")
+    found = refit_config(run, record, epochs).model
+    assert (found.frozen_epochs, found.thaw_epochs) == (frozen, thaw)
+
+
 def test_time_is_estimated_by_whole_epochs():
     config = configured(budget={"time": 1000})
     estimates = Estimates(config)
