@@ -120,6 +120,10 @@ class Learner:
         """The learning rate of the last step."""
         return float(self.optimizer.get_lr())
 
+    def planned_epoch(self, epoch: int) -> int:
+        """Return which epoch of the plan begins with epoch `epoch`: a later one, where the schedule ran faster."""
+        return epoch + int(self._ahead / self._steps_per_epoch)
+
     def begin(self, epoch: int, steps: int | None = None) -> None:
         """Set everything to training mode for epoch `epoch`, from 1.
 
@@ -130,7 +134,7 @@ class Learner:
         self._stride = self._steps_per_epoch / (steps or self._steps_per_epoch)
         self.model.train()
         self.loss.train()
-        self.freezer.begin(epoch)
+        self.freezer.begin(self.planned_epoch(epoch))
         for parameter in self._solved:
             parameter.stop_gradient = True
 

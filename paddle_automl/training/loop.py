@@ -255,7 +255,8 @@ class _Run:
     def _steps(self, epoch: int) -> tuple[float, int]:
         """Run the steps of one epoch; return the mean loss and the number of items."""
         size, begins = self.config.batch_size, self.config.progressive
-        extent = self.config.epoch(len(self.split), epoch)
+        planned = self.learner.planned_epoch(epoch)
+        extent = self.config.epoch(len(self.split), planned)
         self.learner.begin(epoch, extent.steps)
         if not self.learner.learns:
             return evaluate(self.learner.model, self.split, ("loss",), size)["loss"], len(self.split)
@@ -268,7 +269,7 @@ class _Run:
                 augment=self.augment,
                 drop_last=True,
                 count=extent.items,
-                shrink=begins.shrink_factor(epoch),
+                shrink=begins.shrink_factor(planned),
                 epoch=epoch,
                 balanced=self.config.sampling == "balanced",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from statistics import median_low
 
 from paddle_automl.training.callback import Callback
 
@@ -23,7 +24,8 @@ class TimeLimit(Callback):
     instead ends with a high learning rate. A training in time is not changed.
     """
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, evaluation_s: float = 0.0) -> None:
+        """`evaluation_s` are the seconds of an evaluation, as far as they are known before the first one."""
         self._until = until
         self._times: deque[float] = deque()
         """Seconds of the last steps."""
@@ -31,7 +33,7 @@ class TimeLimit(Callback):
         self._since: float | None = None
         """The end of the last step; None before the first one."""
         self._evaluated = False
-        self._evaluation_s = 0.0
+        self._evaluations = [evaluation_s]
         """Seconds between the last step of an epoch and the first one of the next, without that step's own."""
 
     def after_step(self) -> None:
@@ -40,7 +42,7 @@ class TimeLimit(Callback):
         if self._since is not None:
             taken_s = now - self._since
             if self._evaluated and self._times:
-                self._evaluation_s = max(0.0, taken_s - self._step_s)
+                self._evaluations.append(max(0.0, taken_s - self._step_s))
             elif not self._evaluated:
                 self._note(taken_s)
         self._since, self._evaluated = now, False
@@ -64,10 +66,15 @@ class TimeLimit(Callback):
         self._evaluated = True
 
     def speed(self, steps_left: float, epochs_left: float) -> float:
-        """Return the factor by which steps so far planned are too many for the time that is left; at least 1."""
+        """Return by which factor what is left of the plan, steps and epochs, takes too long; at least 1.
+
+        A faster schedule has fewer evaluations too, but always the last one.
+        """
         if len(self._times) < FEWEST_STEPS or steps_left <= 0:
             return 1.0
-        left_s = self._until - time.monotonic() - self._evaluation_s * math.ceil(epochs_left)
-        # At least one step, which covers all that is left.
-        possible = max(left_s / self._step_s, 1.0)
-        return max(steps_left / possible, 1.0)
+        # One that was slow, such as the first, tells nothing about the others.
+        evaluation_s = median_low(self._evaluations)
+        left_s = self._until - time.monotonic() - evaluation_s
+        needed_s = steps_left * self._step_s + max(math.ceil(epochs_left) - 1, 0) * evaluation_s
+        # Without time one step covers all that is left.
+        return steps_left if left_s <= 0 else max(needed_s / left_s, 1.0)

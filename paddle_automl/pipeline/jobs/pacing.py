@@ -61,13 +61,14 @@ def fitted(
         )
 
     pace, threads, guards = _fastest(request, worker, measured, left)
-    if request.alone and request.networks == 1:
-        guards = [*guards, TimeLimit(began + left - request.solve_s - max(RESERVE_S, RESERVE * left))]
     seconds = (left - (time.monotonic() - began) - request.solve_s) / request.networks
     if request.on != "train":
         # Nothing is evaluated; only at the end statistics are computed again.
         seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0, member_s=0.0)
     training = fit_epochs(config.training, pace, len(split), seconds)
+    if request.alone and request.networks == 1:
+        steps_s = seconds - pace.soup_s(training, training.epochs) - max(RESERVE_S, RESERVE * left)
+        guards = [*guards, TimeLimit(time.monotonic() + steps_s, pace.evaluation_s)]
     if training is not config.training:
         steps, whole = training.steps(len(split)), config.training.steps(len(split))
         told = f"{training.epochs} of {config.training.epochs} epochs" + (

@@ -36,7 +36,9 @@ class LrSchedule(ABC):
         """Return the factor of step `step`: (step + 1) / warm-up steps of `first`, then `after_warmup`."""
         if step < self.warmup_steps:
             return self.first * min((step + 1) / self.warmup_steps, 1.0)
-        return self.after_warmup((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1))
+        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        # More steps than a short training has are made only to time them.
+        return self.after_warmup(min(progress, 1.0))
 
     def observe(self, merit: float) -> None:
         """Receive the result of each epoch; schedules that depend only on the step ignore it.

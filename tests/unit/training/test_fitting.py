@@ -216,3 +216,10 @@ def test_everything_follows_the_smaller_batches(digits, make_model):
         found.append([tensor.numpy() for tensor in model.state_dict().values()])
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_timing_a_training_of_few_steps_does_not_leave_its_schedule(digits, make_model):
+    """A fractional power of a negative number is complex."""
+    schedule = {"name": "polynomial", "power": 0.9}
+    recipe = config(epochs=1, batch_size=128, steps_per_epoch=2, lr_schedule=schedule)
+    assert measure_pace(make_model(), digits, recipe).step_s > 0

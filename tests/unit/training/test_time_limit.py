@@ -9,6 +9,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.training import time_limit
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.freezing import Freezer
 from paddle_automl.training.loop import train
 from paddle_automl.training.time_limit import FEWEST_STEPS, WARMUP_STEPS, TimeLimit
 
@@ -54,14 +55,40 @@ def test_a_short_disturbance_of_a_long_training_matters_little(clock):
     assert 1.0 < limit.speed(left, 1.0) < 1.2
 
 
-def test_evaluations_have_their_time(clock):
-    limit = TimeLimit(until=200.0)
-    steps(limit, clock, WARMUP_STEPS + FEWEST_STEPS + 1, 0.5)
+def evaluation(limit, clock, seconds):
     limit.before_evaluation()
-    steps(limit, clock, 1, 8.5)
-    left = 200.0 - clock[0]
-    assert limit.speed((left - 3 * 8.0) / 0.5, 2.5) == pytest.approx(1.0)
-    assert limit.speed(2 * (left - 3 * 8.0) / 0.5, 2.5) == pytest.approx(2.0)
+    steps(limit, clock, 1, 0.5 + seconds)
+
+
+def test_evaluations_have_their_time(clock):
+    """A schedule that is twice as fast has half as many, but always the last one."""
+    limit = TimeLimit(until=200.0, evaluation_s=8.0)
+    steps(limit, clock, WARMUP_STEPS + FEWEST_STEPS + 1, 0.5)
+    for _ in range(2):
+        left = 200.0 - clock[0]
+        assert limit.speed((left - 3 * 8.0) / 0.5, 2.5) == pytest.approx(1.0)
+        assert limit.speed((2 * (left - 8.0) - 2 * 8.0) / 0.5, 2.5) == pytest.approx(2.0)
+        evaluation(limit, clock, 8.0)
+
+
+def test_one_slow_evaluation_does_not_end_a_training(clock):
+    limit = TimeLimit(until=400.0, evaluation_s=1.0)
+    steps(limit, clock, WARMUP_STEPS + FEWEST_STEPS + 1, 0.5)
+    evaluation(limit, clock, 10.0)
+    # 60 epochs of 6 steps: 240 s in all.
+    assert limit.speed(360.0, 60.0) == 1.0
+    evaluation(limit, clock, 10.0)
+    assert 1.0 < limit.speed(350.0, 58.0) < 5.0
+
+
+def test_frozen_and_cheap_epochs_follow_the_schedule(digits, make_model, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Freezer, "begin", lambda self, epoch: seen.append(epoch))
+    config = validate(TrainingConfig, {"epochs": 6, "batch_size": 128, "progressive": {"epochs": 5}})
+    result = train(make_model(), digits, config, seed=0, folder=tmp_path, callbacks=[Hurry()])
+    assert len(seen) == result.epochs_run < 6
+    assert seen[:1] == [1]
+    assert seen[-1] > len(seen)
 
 
 class Hurry(Callback):
