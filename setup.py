@@ -110,7 +110,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",  # Python 3.13 has no wheel of NumPy 1
     packages=find_packages(include=["paddle_automl", "paddle_automl.*"]),
-    package_data={"paddle_automl": ["py.typed", "serving/page/*", "pipeline/portfolio/*.yaml"]},
+    package_data={
+        "paddle_automl": ["py.typed", "reporting/templates/*", "serving/page/*", "pipeline/portfolio/*.yaml"]
+    },
     ext_modules=[NATIVE] if KNOWN else [],
     install_requires=REQUIRES,
     extras_require={
