@@ -15,7 +15,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -108,14 +108,16 @@ def _new_file(folder: Path, like: Path) -> Path:
 
 
 def _take_over_mode(temporary: Path, target: Path) -> None:
-    """Give the new file the mode and the owner of the one it replaces."""
+    """Give the new file the mode of the one it replaces and, as root, its owner where the system allows it."""
     if not target.is_file():
         return
     old, new = target.stat(), temporary.stat()
     if stat.S_IMODE(old.st_mode) != stat.S_IMODE(new.st_mode):
         os.chmod(temporary, stat.S_IMODE(old.st_mode))
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid) and getattr(os, "geteuid", lambda: 1)() == 0:
-        os.chown(temporary, old.st_uid, old.st_gid)
+        # Refused in containers without CAP_CHOWN or without that owner; the content is worth more than its owner.
+        with suppress(OSError):
+            os.chown(temporary, old.st_uid, old.st_gid)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -121,6 +121,32 @@ def test_a_replaced_file_keeps_its_mode_and_a_new_one_follows_the_umask(tmp_path
     assert stat.S_IMODE((tmp_path / "new.txt").stat().st_mode) == 0o640
 
 
+@posix
+@pytest.mark.parametrize("number", [None, errno.EPERM, errno.EINVAL])
+def test_root_keeps_the_owner_of_a_replaced_file_where_the_system_allows_it(tmp_path, monkeypatch, number):
+    """In a container without CAP_CHOWN, or with owners that are not mapped, the system refuses."""
+    file = tmp_path / "a.txt"
+    write_text(file, "old")
+    of_ours, asked = Path.stat, []
+
+    def of_another(path, **options):
+        found = of_ours(path, **options)
+        return os.stat_result((*found[:4], 12345, 67890, *found[6:10])) if path == file else found
+
+    def chown(path, *owner):
+        asked.append(owner)
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    monkeypatch.setattr(files.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(files.os, "chown", chown)
+    write_text(file, "new")
+    assert asked == [(12345, 67890)]
+    assert file.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
 def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path):
     name = "n" * 251 + ".txt"
     write_text(tmp_path / name, "x")
