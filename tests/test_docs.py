@@ -54,6 +54,12 @@ def test_links_between_the_pages_lead_somewhere(written):
             assert target in written, f"{name} -> {target}"
 
 
+def test_the_index_lists_each_page_once(written):
+    entries = [line for line in written["README.md"].splitlines() if line.startswith("- [")]
+    assert entries
+    assert len(entries) == len(set(entries))
+
+
 def test_every_row_of_a_table_has_four_cells(written):
     for name, text in written.items():
         rows = [line for line in text.splitlines() if line.startswith("|") and name != "README.md"]

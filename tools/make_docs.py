@@ -76,7 +76,7 @@ def _index(sections: dict[str, Option], kinds: dict[str, Registry[Any]]) -> str:
         for kind, registry in kinds.items()
     ]
     plugins = ["## Plugins", "| kind | key | names |\n| --- | --- | --- |\n" + "\n".join(rows)]
-    return _page("Options", "## Sections", "\n".join([f"- [the root keys]({ROOT})", *lines]), *plugins)
+    return _page("Options", "## Sections", "\n".join(lines), *plugins)
 
 
 def _kind(registry: Registry[Any]) -> str:
