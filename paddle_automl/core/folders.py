@@ -18,11 +18,12 @@ from paddle_automl.core.paths import readable
 def replacing_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
     """Yield an empty folder next to `folder`; on success it replaces `folder`.
 
-    An existing folder is only replaced if it is empty or contains the file `marker`; otherwise, and if the system
-    refuses, raises OutputError. One process at a time may write a folder: what earlier, killed writers left behind
-    is removed once the new folder is in place.
+    A link is followed: the folder that it names is replaced, and the link stays. An existing folder is replaced
+    only if it is empty or contains the file `marker`; otherwise, and if the system refuses, raises OutputError. One
+    process at a time may write a folder: what earlier, killed writers left behind is removed once the new folder is
+    in place.
     """
-    target = Path(os.path.abspath(folder))
+    target = Path(os.path.realpath(folder))
     if target.exists() and not _replaceable(target, marker):
         raise OutputError(
             f"'{readable(folder)}' exists and is not an earlier result (it has no {marker}): it is not replaced; "
