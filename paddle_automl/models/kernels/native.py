@@ -16,6 +16,7 @@ import threading
 from contextlib import suppress
 from ctypes import c_float, c_int, c_long, c_void_p
 from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +69,21 @@ def _library() -> ctypes.CDLL:
         raise UnsupportedError(f"{DISABLED_BY}=0 is set")
     if not processor_flags() >= _FLAGS:
         raise UnsupportedError("the processor has no AVX-512")
-    files = sorted(Path(__file__).parent.glob("_native*.so"))
-    if not files:
+    # A folder that several Pythons installed has a file of each, of which some may be old.
+    files = (Path(__file__).with_name(f"_native{suffix}") for suffix in EXTENSION_SUFFIXES)
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
         raise UnsupportedError("it was installed without a C compiler, or with one that is older than GCC 10")
     # The threads of Intel's OpenMP, which oneDNN and MKL use here: two sets of threads would wait for each other.
     with suppress(OSError):
         ctypes.CDLL(str(folder() / "libiomp5.so"), mode=os.RTLD_NOLOAD | os.RTLD_GLOBAL | os.RTLD_LAZY)
     try:
-        found = ctypes.CDLL(str(files[0]))
+        found = ctypes.CDLL(str(file))
         version = found.paddle_automl_native()
     except (OSError, AttributeError) as error:
-        raise UnsupportedError(f"{files[0].name} cannot be loaded: {error}") from None
+        raise UnsupportedError(f"{file.name} cannot be loaded: {error}") from None
     if version != INTERFACE:
-        raise UnsupportedError(f"{files[0].name} is of another version; install the package again")
+        raise UnsupportedError(f"{file.name} is of another version; install the package again")
     for name, arguments in _SIGNATURES.items():
         getattr(found, name).argtypes = arguments
     return found

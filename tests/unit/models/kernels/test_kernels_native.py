@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import kernels_helpers as helpers
@@ -28,6 +29,8 @@ SHAPES = [
 ]
 """The second line has values beside whole blocks: with the first four shapes the last piece is a multiple of the
 blocks that are processed at once, the last one has several pieces."""
+COMPILED = [path for s in EXTENSION_SUFFIXES for path in Path(native.__file__).parent.glob(f"_native{s}")]
+"""The file that was compiled for this Python, if it was."""
 
 
 class NormGelu(nn.Layer):
@@ -216,15 +219,25 @@ class TestReasons:
         if given == "broken":
             (tmp_path / "_native.so").write_bytes(b"\x7fELF not a library")
         if given == "old":
-            files = list(Path(native.__file__).parent.glob("_native*.so"))
-            if not files:
+            if not COMPILED:
                 pytest.skip("it was installed without a C compiler")
-            shutil.copy(files[0], tmp_path)
+            shutil.copy(COMPILED[0], tmp_path)
             monkeypatch.setattr(native, "INTERFACE", 0)
         monkeypatch.setattr(native, "__file__", str(tmp_path / "native.py"))
         monkeypatch.setattr(native, "processor_flags", lambda: frozenset(native._FLAGS))
         with pytest.raises(UnsupportedError, match=reason):
             native._library()
+
+    def test_files_of_other_pythons_are_left_alone(self, monkeypatch, tmp_path):
+        """Each Python that installs the same folder leaves a file there."""
+        (tmp_path / "_native.cpython-30-x86_64-linux-gnu.so").write_bytes(b"\x7fELF of another time")
+        monkeypatch.setattr(native, "__file__", str(tmp_path / "native.py"))
+        monkeypatch.setattr(native, "processor_flags", lambda: frozenset(native._FLAGS))
+        with pytest.raises(UnsupportedError, match="without a C compiler"):
+            native._library()
+        if COMPILED:
+            shutil.copy(COMPILED[0], tmp_path)
+            assert native._library()._name == str(tmp_path / COMPILED[0].name)
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_wrong_results(self, dtype, monkeypatch, caplog):
