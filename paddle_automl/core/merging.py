@@ -14,7 +14,8 @@ from paddle_automl.core.errors import ConfigError
 
 FLAT_SECTIONS = (("search", "space"),)
 """Sections whose keys are dotted keys themselves: there the rest of a dotted path is one key."""
-
+_MOST_DIGITS = 9
+"""Most digits of an index of a list."""
 
 DOMAIN_WORDS = ("choice", "int", "float", "log", "repeat")
 """Keys that make a mapping of the search space a domain (`space.parsing` knows which keys may accompany each)."""
@@ -95,17 +96,29 @@ def path_in(data: Any, key: str) -> tuple[Any, ...]:
     """Return the path of a dotted key in `data`, where items of lists have numbers."""
     path: list[Any] = []
     for part in split_key(key):
-        index = isinstance(data, list | tuple) and part.isdecimal() and int(part) < len(data)
-        path.append(int(part) if index else part)
-        data = data[int(part)] if index else data.get(part) if isinstance(data, Mapping) else None
+        index = index_in(data, part)
+        path.append(part if index is None else index)
+        if index is not None:
+            data = data[index]
+        else:
+            data = data.get(part) if isinstance(data, Mapping) else None
     return tuple(path)
+
+
+def index_in(data: Any, part: str) -> int | None:
+    """Return the index in the list `data` that `part` of a dotted key is; None where it is none."""
+    # Not `isdigit`: `int` refuses "²", as it does thousands of digits.
+    if not isinstance(data, list | tuple) or not part.isdecimal() or len(part) > _MOST_DIGITS:
+        return None
+    return int(part) if int(part) < len(data) else None
 
 
 def lookup(data: Any, key: str) -> Any:
     """Return the value at a dotted key; raises KeyError where the path ends early."""
     for part in split_key(key):
-        if isinstance(data, list | tuple) and part.isdigit() and int(part) < len(data):
-            data = data[int(part)]
+        index = index_in(data, part)
+        if index is not None:
+            data = data[index]
         elif isinstance(data, Mapping) and part in data:
             data = data[part]
         else:
@@ -120,10 +133,11 @@ def _set(data: Any, path: tuple[str, ...], rest: list[str], value: Any) -> Any:
         rest = [".".join(rest)]
     head, tail, here = rest[0], rest[1:], (*path, rest[0])
     if isinstance(data, list | tuple):
-        if not head.isdigit() or int(head) >= len(data):
+        index = index_in(data, head)
+        if index is None:
             raise ConfigError(f"{'.'.join(here)}: must be an index below {len(data)}, the length of the list")
         items = list(data)
-        items[int(head)] = _set(items[int(head)], here, tail, value)
+        items[index] = _set(items[index], here, tail, value)
         return items
     if isinstance(data, str):
         data = {"name": data}

@@ -8,11 +8,15 @@ from paddle import nn
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.seeds import integer_seed
 
+_MOST_DIGITS = 9
+
 
 def set_device(device: str) -> None:
     """Make `device` (``cpu`` or ``gpu:N``) the device of new tensors; raises ConfigError if it does not exist."""
     kind, _, index = device.partition(":")
-    if kind not in {"cpu", "gpu"} or (kind == "cpu" and index) or (index and not index.isdigit()):
+    # Not `isdigit`: `int` refuses "²", as it does thousands of digits.
+    number = index.isdecimal() and len(index) <= _MOST_DIGITS
+    if kind not in {"cpu", "gpu"} or (kind == "cpu" and index) or (index and not number):
         raise ConfigError(f"device: must be cpu or gpu:N with N from 0, got '{device}'")
     if kind == "gpu":
         if not paddle.device.is_compiled_with_cuda():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paddle_automl.core.errors import did_you_mean
-from paddle_automl.core.merging import lookup, with_override
+from paddle_automl.core.merging import index_in, lookup, with_override
 from paddle_automl.space.domains import Domain, OptionNames, Stored, accepts
 
 Params = dict[str, Stored]
@@ -238,8 +238,8 @@ def _nearest(data: Any, path: str) -> str:
     for part in path.split("."):
         if isinstance(data, Mapping) and part in data:
             data = data[part]
-        elif isinstance(data, list | tuple) and part.isdigit() and int(part) < len(data):
-            data = data[int(part)]
+        elif (index := index_in(data, part)) is not None:
+            data = data[index]
         else:
             break
     if isinstance(data, list | tuple):

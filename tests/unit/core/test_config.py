@@ -8,7 +8,7 @@ from pydantic import Field
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import load_config, parse_overrides, read_config, validate
-from paddle_automl.core.merging import lookup, merge, with_override, with_overrides
+from paddle_automl.core.merging import lookup, merge, path_in, with_override, with_overrides
 from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import (
     Duration,
@@ -217,6 +217,18 @@ def test_overrides_address_lists_by_index_and_plugins_by_bare_name():
         with_override(data, "steps.2.ratio", 1)
     with pytest.raises(ConfigError, match="has no keys below it"):
         with_override({"a": 3}, "a.b", 1)
+
+
+@pytest.mark.parametrize("part", ["²", "2", "-1", "1" * 5000])
+def test_what_is_no_index_of_a_list_is_refused(part):
+    """`int` takes neither digits that stand high nor thousands of them."""
+    data = {"steps": [{"ratio": 0.5}, {"ratio": 0.6}]}
+    with pytest.raises(ConfigError, match=rf"steps\.{part}: must be an index below 2"):
+        with_override(data, f"steps.{part}.ratio", 1)
+    with pytest.raises(KeyError):
+        lookup(data, f"steps.{part}.ratio")
+    assert path_in(data, f"steps.{part}.ratio") == ("steps", part, "ratio")
+    assert path_in(data, "steps.1.ratio") == ("steps", 1, "ratio")
 
 
 def test_keys_inside_the_space_stay_dotted():

@@ -12,7 +12,7 @@ def test_cpu_is_always_there():
     assert paddle.get_device() == "cpu"
 
 
-@pytest.mark.parametrize("device", ["", "cpu:1", "tpu", "gpu:x", "gpu:-1"])
+@pytest.mark.parametrize("device", ["", "cpu:1", "tpu", "gpu:x", "gpu:-1", "gpu:²", "gpu:" + "1" * 5000])
 def test_a_wrong_name_is_refused(device):
     with pytest.raises(ConfigError, match=r"device: must be cpu or gpu:N"):
         set_device(device)

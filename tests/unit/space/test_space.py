@@ -193,6 +193,7 @@ def test_baseline_mistakes(space, change, message):
             "varies training.epochs.low, but the configuration has no such key; valid: no keys",
         ),
         ("data.augment.2.padding", "has no such key; the list there has 1 items"),
+        ("data.augment.².padding", "has no such key; the list there has 1 items"),
     ],
 )
 def test_a_key_that_the_configuration_does_not_have(key, message):
