@@ -163,12 +163,15 @@ def _say(handle: int | None, task: str) -> None:
     try:
         assert handle is not None
         os.ftruncate(handle, 0)
-        os.pwrite(handle, text.encode("ascii", "replace"), 0)
+        # Windows has no pwrite and no pread.
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, text.encode("ascii", "replace"))
     except OSError as error:
         # Without the text, as on a full disk, the lock still works.
         log.debug("%s", error)
 
 
 def _holder(handle: int) -> str:
-    text = os.pread(handle, 300, 0).decode("ascii", "replace")
+    os.lseek(handle, 0, os.SEEK_SET)
+    text = os.read(handle, 300).decode("ascii", "replace")
     return text if text and _HOLDER.fullmatch(text) else "another process"

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from paddle_automl.core import locking
 from paddle_automl.core.errors import OutputError
 from paddle_automl.core.locking import LOCK, InUseError, Lock, beside, holder_of, holding
 
@@ -33,6 +35,21 @@ def test_one_at_a_time_and_the_other_hears_who(tmp_path):
     assert holder_of(file) is None
     with holding(file, "again"):
         pass
+
+
+def test_one_at_a_time_with_the_functions_that_windows_has(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="it locks in place of Windows")
+
+    def lock_bytes(handle, mode, count):
+        # Windows locks bytes from the file's position on, and nobody can read locked bytes.
+        assert (os.lseek(handle, 0, os.SEEK_CUR), mode, count) == (locking._FAR, "at once", 1)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=lock_bytes, LK_NBLCK="at once"))
+    monkeypatch.setattr(locking, "fcntl", None)
+    for name in ("pread", "pwrite"):
+        monkeypatch.delattr(os, name)
+    test_one_at_a_time_and_the_other_hears_who(tmp_path)
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
