@@ -22,7 +22,7 @@ from paddle_automl.data.augment.base import Augmenter, BatchPosition, PlacedAugm
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.frozen import content_now, features_key, forward, locked, readable_rows, save
+from paddle_automl.pipeline.frozen import Progress, content_now, features_key, forward, locked, readable_rows, save
 
 logger = logging.getLogger(__name__)
 
@@ -96,18 +96,22 @@ class ViewStore:
             logger.warning("%s: the views cannot be stored, and are left out (%s)", self.folder, error)
             return []
 
-    def compute(self, model: Network, part: tuple[int, int], seconds: float | None) -> int:
-        """Store a part, ``(index, number of parts)``, of as many views as there is time for; return how many."""
+    def compute(
+        self, model: Network, part: tuple[int, int], end: float | None, progress: Progress | None = None
+    ) -> int:
+        """Store a part, ``(index, number of parts)``, of as many views as can be done by `end`; return how many.
+
+        `end` is on the monotonic clock; None: no limit. `progress` is told how many items of all views are done.
+        """
         if self.folder is None:
             return 0
-        end = None if seconds is None else time.monotonic() + seconds
         done, took = 0, 0.0
         for number in self._numbers():
             began = time.monotonic()
             if end is not None and began + SLOWER * took > end:
                 break
             if not self._file(number).exists():
-                values = self._part(model, number, part, end)
+                values = self._part(model, number, part, end, progress)
                 if values is None:
                     break
                 save(self._file(number, part), values)
@@ -121,18 +125,27 @@ class ViewStore:
         return range(1, count + 1)
 
     def _part(
-        self, model: Network, number: int, part: tuple[int, int], end: float | None = None
+        self,
+        model: Network,
+        number: int,
+        part: tuple[int, int],
+        end: float | None = None,
+        progress: Progress | None = None,
     ) -> np.ndarray | None:
         """Return a part of a view's features, or None if the time was up."""
         chunks = np.array_split(self.rows, range(CHUNK, len(self.rows), CHUNK))
         own = np.array_split(np.arange(len(chunks)), part[1])[part[0]]
         augment = build_augmenter(self.config.data.feature_views.augment, self.data.input)
-        found = [np.zeros((0, model.feature_dim), dtype=np.float32)]
+        found, done = [np.zeros((0, model.feature_dim), dtype=np.float32)], 0
+        items = sum(len(chunks[chunk]) for chunk in own)
         for chunk in own:
             if end is not None and time.monotonic() > end:
                 return None
             rng = generator(0, "feature views", number, int(chunk))
             found.append(forward(model, self.data, chunks[chunk], None, augment, rng))
+            done += len(chunks[chunk])
+            if progress is not None:
+                progress((number - 1) * items + done, len(self._numbers()) * items)
         return np.concatenate(found)
 
     def _whole(self, parts: Sequence[np.ndarray | None]) -> np.ndarray:
@@ -159,15 +172,18 @@ class ViewStore:
     def _joined(self, number: int) -> bool:
         """Write a view from its parts; return whether they were all there."""
         assert self.folder is not None
-        parts = sorted(self.folder.glob(f"{self._file(number).stem}.part-*-*.npy"), key=_index)
-        if not parts or len(parts) != int(parts[0].stem.rpartition("-")[2]):
-            return False
+        found = sorted(self.folder.glob(f"{self._file(number).stem}.part-*-*.npy"), key=_index)
+        # Those of a search that was ended are of another number of workers, perhaps.
+        by_count = {count: [path for path in found if _count(path) == count] for count in map(_count, found)}
+        parts = next((parts for count, parts in by_count.items() if len(parts) == count), None)
         try:
+            if parts is None:
+                return False
             save(self._file(number), self._whole([np.load(path) for path in parts]))
         except (ValueError, IndexError, EOFError):
             return False
         finally:
-            for path in parts:
+            for path in found:
                 path.unlink(missing_ok=True)
         return True
 
@@ -193,6 +209,10 @@ def with_views(augment: Augmenter | None, views: Sequence[np.ndarray], main: str
     if not views:
         return augment
     return Augmenter([ViewChoice(views), *(() if augment is None else augment.augmentations)], main)
+
+
+def _count(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
 
 
 def _index(path: Path) -> int:

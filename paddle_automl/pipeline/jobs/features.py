@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,7 +39,10 @@ class FeaturesResult(Section):
 
 
 def run(request: FeaturesRequest, worker: Worker) -> FeaturesResult:
-    """Compute and store the features; reports the number of items that are done."""
+    """Compute and store the features; reports the number of items that are done, of all views too.
+
+    Reports about views have ``most_s``, the seconds that are left for them if they are limited.
+    """
     enter(worker)
     config = request.config
     remembered = None if request.items is None else Remembered(ItemList.read(request.items))
@@ -51,5 +55,11 @@ def run(request: FeaturesRequest, worker: Worker) -> FeaturesResult:
     make = cache(lambda: make_model(config, data))
     store.compute(config.model, data, make, request.part, progress)
     if has_views(config):
-        views = ViewStore(worker.scratch, config, data).compute(make(), request.part, request.views_s)
+        end = None if request.views_s is None else time.monotonic() + request.views_s
+
+        def viewed(done: int, items: int) -> bool:
+            left = {} if end is None else {"most_s": max(0.0, end - time.monotonic())}
+            return worker.report(done, {"items": float(items), "views": 1.0, **left})
+
+        views = ViewStore(worker.scratch, config, data).compute(make(), request.part, end, viewed)
     return FeaturesResult(items=items, views=views)

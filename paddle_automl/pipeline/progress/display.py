@@ -108,11 +108,15 @@ class Display(Observer):
         started = time.monotonic()
 
         def on_report(epoch: int, metrics: Mapping[str, float]) -> None:
-            if epochs is None:
+            items = metrics.get("items")
+            whole = epochs if items is None else int(items)
+            if whole is None or epoch < 1:
                 return
-            left = (time.monotonic() - started) / epoch * (epochs - epoch)
+            left = (time.monotonic() - started) / epoch * max(whole - epoch, 0)
+            left = min(left, metrics.get("most_s", left))
             value = metrics.get(self.metric)
-            text = f"epoch {epoch} of {epochs}, about {_clock(left)} left"
+            done = f"epoch {epoch} of {whole}" if items is None else f"{epoch:,} of {whole:,} items"
+            text = f"{done}, about {_clock(left)} left"
             self.task = (name, text + (f", {self.metric} {float_text(value)}" if value is not None else ""))
 
         return on_report

@@ -33,5 +33,9 @@ class Observer(Listener):
         """Receive the trials of an earlier start, a function that describes a trial, and one for the time left."""
 
     def job(self, name: str, epochs: int | None = None) -> Callable[[int, Mapping[str, float]], None]:
-        """Receive the start of a job; return a function that is called with each of its reports."""
+        """Receive the start of a job; return a function that is called with each of its reports.
+
+        A report is an epoch with its metrics, or the number of items that are done with ``items``, all of them, and
+        perhaps ``most_s``, the seconds after which the job ends anyway.
+        """
         return lambda epoch, metrics: None

@@ -15,6 +15,7 @@ from paddle_automl.pipeline.feature_views import has_views
 from paddle_automl.pipeline.frozen import backbone_key
 from paddle_automl.pipeline.jobs.base import job_of
 from paddle_automl.pipeline.jobs.features import FeaturesRequest, FeaturesResult
+from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import FINE_TUNE
 from paddle_automl.pipeline.stages.run import Run
@@ -56,7 +57,7 @@ class Features(Stage):
             views_s = None if until is None else self._views_s(run, until)
             jobs = [self._job(run, config, (number, count), views_s) for number in range(count)]
             shown = run.observer.job(f"computing the features of {_name(config.model)} once for each item")
-            progress = _Progress(shown, count, until)
+            progress = _Progress(shown, count, until, views=_Views(run.observer))
             try:
                 results = run_together(run.executor, jobs, progress.on_report, until)
             except TimeUpError:
@@ -91,6 +92,7 @@ class _Progress:
     until: float | None
     started: float = field(default_factory=time.monotonic)
     parts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    views: _Views | None = None
 
     @property
     def done(self) -> int:
@@ -109,11 +111,32 @@ class _Progress:
 
     def on_report(self, part: int, done: int, metrics: Mapping[str, float]) -> None:
         """Show the progress of a part; raises TimeUpError as soon as the rest cannot be done in time."""
+        if "views" in metrics:
+            if self.views is not None:
+                self.views.on_report(part, done, metrics)
+            return
         self.parts[part] = (done, int(metrics["items"]))
         self.shown(self.done, {"items": self.items})
         measured = len(self.parts) == self.count and self.done > SURE * self.items
         if self.until is not None and measured and self.started + self.needed / TOLERANCE > self.until:
             raise TimeUpError("the time for the features is too short")
+
+
+@dataclass
+class _Views:
+    """Items of the views that are done in all parts, a job of its own on the display."""
+
+    observer: Observer
+    shown: Callable[[int, Mapping[str, float]], None] | None = None
+    parts: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def on_report(self, part: int, done: int, metrics: Mapping[str, float]) -> None:
+        """Show the progress of a part."""
+        if self.shown is None:
+            self.shown = self.observer.job("computing the features of changed copies of the items")
+        self.parts[part] = (done, int(metrics["items"]))
+        done, items = (sum(numbers) for numbers in zip(*self.parts.values(), strict=True))
+        self.shown(done, {**metrics, "items": items})
 
 
 def run_together(

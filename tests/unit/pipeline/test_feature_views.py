@@ -11,6 +11,7 @@ from paddle_automl.pipeline.jobs.base import load_data
 from paddle_automl.pipeline.jobs.features import FeaturesRequest, run
 from paddle_automl.pipeline.jobs.learning import learnable
 from paddle_automl.pipeline.jobs.networks import make_model
+from paddle_automl.search.executors.base import Worker
 from tests.unit.pipeline.test_frozen import (  # noqa: F401  file is used by every test
     config_of,
     file,
@@ -64,6 +65,32 @@ def test_parts_of_several_workers_are_the_views_of_one(tmp_path, monkeypatch):
     for one, other in zip(found, alone, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     assert not np.allclose(*found)
+
+
+def test_parts_of_another_number_of_workers_are_left_out(tmp_path):
+    """Those of a search that was killed; it goes on with fewer workers."""
+    config, worker, data, store = views_of(tmp_path, count=1)
+    computed(config, worker, (2, 3))
+    for part in ((0, 2), (1, 2)):
+        computed(config, worker, part)
+    (found,) = store.get(lambda: pytest.fail("nothing is missing"))
+    (alone,) = ViewStore(None, config, data).get(lambda: make_model(config, data))
+    np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-6)
+    assert not list(store.folder.glob("*.view-*.part-*"))
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+def test_the_items_of_all_views_are_reported(tmp_path, monkeypatch, seconds):
+    monkeypatch.setattr(feature_views, "CHUNK", 20)
+    config, worker, data, store = views_of(tmp_path, count=2)
+    reports = []
+    told = Worker("cpu", 1, worker.scratch, lambda done, metrics: reports.append((done, metrics)) or True)
+    computed(config, told, seconds=seconds)
+    of_views = [(done, metrics) for done, metrics in reports if "views" in metrics]
+    assert [done for done, _ in of_views] == sorted(done for done, _ in of_views)
+    assert of_views[-1][0] == of_views[-1][1]["items"] == 2 * len(store.rows)
+    assert all(("most_s" in metrics) == (seconds is not None) for _, metrics in of_views)
+    assert len(data.train) < len(store.rows)
 
 
 def test_without_time_there_are_fewer_and_no_trial_computes_the_rest(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 from paddle_automl.core.errors import DataError, TimeUpError
 from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.stages.features import _Progress, _settings, run_together
+from paddle_automl.pipeline.progress.observer import Observer
+from paddle_automl.pipeline.stages.features import _Progress, _settings, _Views, run_together
 from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
 
 
@@ -135,3 +136,20 @@ def test_a_time_that_is_too_short_is_known_early():
     fast.on_report(0, 50, {"items": 500.0})
     fast.on_report(1, 60, {"items": 500.0})
     assert shown == [50, 90, 110, 50, 110]
+
+
+def test_views_are_a_job_of_their_own_that_ends_nothing():
+    """They have their own limit, so they cannot be too late."""
+    shown = []
+
+    class Shown(Observer):
+        def job(self, name, epochs=None):
+            shown.append(name)
+            return lambda done, metrics: shown.append((done, metrics["items"], metrics["most_s"]))
+
+    now = time.monotonic()
+    progress = _Progress(lambda done, metrics: None, 2, now + 1.0, started=now - 10.0, views=_Views(Shown()))
+    progress.on_report(0, 100, {"items": 900.0, "views": 1.0, "most_s": 20.0})
+    progress.on_report(1, 150, {"items": 900.0, "views": 1.0, "most_s": 19.0})
+    assert shown == ["computing the features of changed copies of the items", (100, 900, 20.0), (250, 1800, 19.0)]
+    assert not progress.parts
