@@ -17,6 +17,7 @@ from paddle_automl.core.describe import Option
 from paddle_automl.core.errors import AutoMLError, ConfigError, InterruptedRunError, ParityError
 from paddle_automl.core.loading import parse_overrides
 from paddle_automl.core.log import escape_names
+from paddle_automl.core.paths import located
 from paddle_automl.core.runtime import silence_known_warnings, tune_process
 from paddle_automl.core.streams import ReaderGone, complain, display, prepare_streams, results
 from paddle_automl.core.temporary import own_temporary_folder
@@ -107,12 +108,21 @@ def output_target(option: str, path: str, inputs: Sequence[str] = ()) -> Path:
     ``--json`` takes an optional file, so an image that follows it would be taken for that file.
     """
     target = Path(path)
-    if is_image_name(target.name) or path in inputs or target.is_dir():
+    if is_image_name(target.name) or target.is_dir() or any(_same(target, word) for word in inputs):
         raise ConfigError(
             f"{option} {path}: is an image, an input or a folder, and would be overwritten; "
             f"write {option}=FILE, or put {option} last"
         )
     return target
+
+
+def _same(target: Path, word: str) -> bool:
+    """Return whether `word` names the file `target`, however it is spelled."""
+    try:
+        return str(target) == word or target.samefile(located(word))
+    except (OSError, ValueError):
+        # One of them does not exist, or the word is a text that no file can be named.
+        return False
 
 
 def process_started() -> float:

@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.draws < 1:
         raise ConfigError(f"--draws: must be at least 1, got {args.draws}")
-    target = output_target("--json", args.json) if args.json else None
+    inputs = [] if args.config is None else [args.config]
+    target = output_target("--json", args.json, inputs) if args.json else None
     load_plugins(args.plugin)
     if args.model:
         data, places = overridden(config_from_scratch(open_run(args.model)).as_dict(), {}, overrides_of(args))

@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     if args.max_slowdown is not None and not args.max_slowdown > 0:
         raise ConfigError(f"--max-slowdown: must be more than 0, got {args.max_slowdown}")
     check_threads(args.threads)
-    target = output_target("--json", args.json, [given]) if args.json and args.json != "-" else None
+    inputs = [given] if args.data is None else [given, args.data]
+    target = output_target("--json", args.json, inputs) if args.json and args.json != "-" else None
     place = located(given)
     bundle = RunFolder(place).find_bundle() or place
     checks = Checks(args.max_difference, args.device, args.threads, not args.no_latency, args.max_slowdown)

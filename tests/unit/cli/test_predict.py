@@ -2,11 +2,13 @@
 
 import argparse
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from paddle_automl.cli import evaluate, predict, profiling
+from paddle_automl.cli.common import output_target
 from paddle_automl.cli.tables import check_words, predicted_rows, table_texts
 from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.log import as_sentences
@@ -45,6 +47,21 @@ def arguments(*words):
 def test_a_batch_holds_at_least_one_item(tmp_path, size):
     with pytest.raises(ConfigError, match=f"--batch-size: must be at least 1, got {size}"):
         predict.run(arguments("new.csv", f"--batch-size={size}"))
+
+
+@pytest.mark.parametrize("spelling", ["same", "dot", "absolute", "link"])
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+def test_an_input_is_not_overwritten_however_it_is_spelled(tmp_path, monkeypatch, option, spelling):
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "texts.csv"
+    table.write_text("text\nfine\n")
+    (tmp_path / "link.csv").symlink_to(table)
+    target = {"same": "texts.csv", "dot": "./texts.csv", "absolute": str(table), "link": "link.csv"}[spelling]
+    # Texts that are too long for a name, or hold what no name can, are no files.
+    with pytest.raises(ConfigError, match=f"{option} .*: is an image, an input or a folder, and would be overwri"):
+        predict.run(arguments("long" * 2000, "a\0b", "texts.csv", f"{option}={target}"))
+    assert table.read_text() == "text\nfine\n"
+    assert output_target(option, "other.csv", ["long" * 2000, "a\0b", "texts.csv"]) == Path("other.csv")
 
 
 @pytest.mark.parametrize("option", ["--top", "--explain"])
