@@ -184,8 +184,12 @@ def _measured(
 
 
 def _limited(config: RunConfig, items: int | None, draw: int, folder: Path) -> RunConfig:
-    """Return the configuration of one training; `draw` chooses the items, or the seed where all are taken."""
-    data = config.data.model_copy(update={"items": items, "items_seed": draw})
+    """Return the configuration of one training on some `items`, or on all that the configuration has with None.
+
+    `draw` chooses the items, and the seed of the training.
+    """
+    part = {} if items is None else {"items": items, "items_seed": draw}
+    data = config.data.model_copy(update=part)
     changed = config.model_copy(update={"data": data, "seed": config.seed + draw})
     own = validate(RunConfig, standalone(changed, folder))
     RunFolder(folder).write_config(own, clear=True)

@@ -1,13 +1,16 @@
 """Learning curves: sizes, the extrapolation, the items that are drawn for them, and the network they start from."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.loading import validate
+from paddle_automl.data.prepare import prepare
 from paddle_automl.data.stratify import drawn_items
+from paddle_automl.pipeline import learning_curve as module
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.learning_curve import (
     LearningCurve,
@@ -19,6 +22,7 @@ from paddle_automl.pipeline.learning_curve import (
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.sources import open_run
+from paddle_automl.pipeline.runs.trials import split_seed
 from paddle_automl.pipeline.training import train_run
 from paddle_automl.tasks.base import Strata
 
@@ -64,6 +68,34 @@ def config_of(output, **model):
         "training": {"epochs": 1, "batch_size": 256},
     }
     return validate(RunConfig, given)
+
+
+def trainings(config, monkeypatch, **more):
+    """Return the data of each training of a learning curve, and the curve."""
+    found = []
+
+    def call(executor, job, result, *rest):
+        request = job.request
+        data = prepare(request.config.data, seed=split_seed(request.config))
+        if job.target.endswith("check:run"):
+            return SimpleNamespace(train=len(data.train), word="image", items={})
+        found.append(data)
+        return SimpleNamespace(metrics={"accuracy": 0.5})
+
+    monkeypatch.setattr(module, "call", call)
+    config = config.model_copy(update={"metric": "accuracy"})
+    return found, module._measured(config, None, more.get("sizes", ()), 2, Observer())
+
+
+def test_all_items_are_those_that_the_configuration_has(tmp_path, monkeypatch):
+    config = config_of(tmp_path)
+    data = config.data.model_copy(update={"items": 60, "items_seed": 7})
+    found, curve = trainings(config.model_copy(update={"data": data}), monkeypatch, sizes=[20])
+    assert [point.items for point in curve.points] == [20, 60]
+    assert [len(data.train) for data in found] == [20, 20, 60, 60]
+    asked = prepare(data, seed=config.seed).train.indices
+    assert np.array_equal(found[2].train.indices, asked)
+    assert not np.array_equal(found[0].train.indices, found[1].train.indices)
 
 
 class Shown(Observer):
