@@ -27,7 +27,7 @@ from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.remembered import data_of_run
 from paddle_automl.pipeline.runs.sources import TrainedRun
 from paddle_automl.pipeline.runs.starting import run_of_weights
-from paddle_automl.pipeline.runs.trials import standalone
+from paddle_automl.pipeline.runs.trials import split_seed, standalone
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.search.executors.base import Executor
 from paddle_automl.tasks.metrics.spelling import goal_of
@@ -186,10 +186,11 @@ def _measured(
 def _limited(config: RunConfig, items: int | None, draw: int, folder: Path) -> RunConfig:
     """Return the configuration of one training on some `items`, or on all that the configuration has with None.
 
-    `draw` chooses the items, and the seed of the training.
+    `draw` chooses the items, and the seed of the training. The splits are the same for all.
     """
     part = {} if items is None else {"items": items, "items_seed": draw}
-    data = config.data.model_copy(update=part)
+    split = config.data.split.model_copy(update={"seed": split_seed(config)})
+    data = config.data.model_copy(update={**part, "split": split})
     changed = config.model_copy(update={"data": data, "seed": config.seed + draw})
     own = validate(RunConfig, standalone(changed, folder))
     RunFolder(folder).write_config(own, clear=True)

@@ -94,8 +94,18 @@ def test_all_items_are_those_that_the_configuration_has(tmp_path, monkeypatch):
     assert [point.items for point in curve.points] == [20, 60]
     assert [len(data.train) for data in found] == [20, 20, 60, 60]
     asked = prepare(data, seed=config.seed).train.indices
-    assert np.array_equal(found[2].train.indices, asked)
+    assert all(np.array_equal(one.train.indices, asked) for one in found[2:])
     assert not np.array_equal(found[0].train.indices, found[1].train.indices)
+
+
+def test_all_draws_have_the_splits_of_the_configuration(tmp_path, monkeypatch):
+    config = config_of(tmp_path).model_copy(update={"seed": 3})
+    assert config.data.split.seed is None
+    found, _ = trainings(config, monkeypatch, sizes=[20])
+    asked = prepare(config.data, seed=3)
+    for data in found:
+        assert np.array_equal(data.validation.indices, asked.validation.indices)
+        assert np.isin(data.train.indices, asked.train.indices).all()
 
 
 class Shown(Observer):
