@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from paddle_automl.benchmarks.accuracy.folds import make_fold, root_of
+from paddle_automl.benchmarks.accuracy.folds import images_of, make_fold, root_of
 from paddle_automl.benchmarks.deadlines.cases import ROOT, TOOL
 from paddle_automl.benchmarks.deadlines.measure import LAST_LINES, result_of, summary_of, watch
 from paddle_automl.benchmarks.kept import Kept
@@ -82,7 +82,7 @@ class TimedSearch:
         """Return the search with its fold made in `folder`; without folds it stays as it is."""
         if self.folds is None or self.root is None:
             return self
-        make_fold(Path(self.root), folder, self.seed, self.folds)
+        make_fold(images_of(self.config, self.changes), folder, self.seed, self.folds)
         own = (f"data.dataset.root={folder}", "data.dataset.layout=splits")
         return replace(self, changes=(*self.changes, *own))
 

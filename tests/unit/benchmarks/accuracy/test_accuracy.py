@@ -1,6 +1,7 @@
 """The benchmark of accuracy, with a fake in place of the search command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from paddle_automl.benchmarks.accuracy import command
 from paddle_automl.benchmarks.accuracy.folds import make_fold
 from paddle_automl.benchmarks.command import main
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.data.datasets.image_folder import ImageFolder
 from paddle_automl.pipeline.runs.folder import RunFolder
 
 BUNDLE = Path(__file__).parents[3] / "data" / "bundle_format2"
@@ -103,10 +105,14 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
+def of_folder(root):
+    return ImageFolder(ImageFolder.Config(name="image_folder", root=str(root))).load()
+
+
 def test_each_image_is_tested_in_one_fold(images, tmp_path):
     tested = []
     for fold in range(3):
-        folder = make_fold(images, tmp_path / f"fold{fold}", fold, 3)
+        folder = make_fold(of_folder(images), tmp_path / f"fold{fold}", fold, 3)
         parts = {
             split: [path.read_text() for path in (folder / split).rglob("*.png")] for split in ("train", "test")
         }
@@ -114,7 +120,32 @@ def test_each_image_is_tested_in_one_fold(images, tmp_path):
         tested += parts["test"]
     assert len(tested) == len(set(tested)) == 6
     with pytest.raises(ConfigError, match="--folds is 4, but 'left' has 3 images"):
-        make_fold(images, tmp_path / "many", 0, 4)
+        make_fold(of_folder(images), tmp_path / "many", 0, 4)
+
+
+def test_folds_have_the_classes_of_the_data_set(images, tmp_path):
+    for place in (".thumbnails", "left/.hidden", "output/samples"):
+        (images / place).mkdir(parents=True)
+        (images / place / "0.png").write_text("no item")
+    (images / "output" / "study.db").touch()
+    # A folder that wraps the classes, and a link.
+    (images / "right" / "3.PNG").symlink_to("../left/0.png")
+    folder = make_fold(of_folder(images.parent), tmp_path / "fold", 0, 3)
+    for split in ("train", "test"):
+        assert sorted(path.name for path in (folder / split).iterdir()) == ["left", "right"]
+    texts = sorted(path.read_text() for path in folder.rglob("*") if path.is_file())
+    assert texts == sorted(["left 0", *(f"{place} {number}" for place in ("left", "right") for number in range(3))])
+
+
+@pytest.mark.parametrize("layout", ["auto", "splits"])
+def test_splits_of_a_folder_are_no_classes(words, images, tmp_path, layout, capsys):
+    splits = tmp_path / "splits"
+    for split in ("train", "test"):
+        shutil.copytree(images, splits / split)
+    data = ["-o", f"data.dataset={{name: image_folder, root: {splits}, layout: {layout}}}"]
+    assert main([*words, *data, "--folds", "3"]) == 2
+    assert "--folds draws the test splits, but the folder has the splits train, test" in capsys.readouterr().err
+    assert not Path(words[-1]).exists()
 
 
 def test_searches_on_folds(words, images, capsys):
