@@ -30,6 +30,7 @@ from paddle_automl.tasks.classification import NamedTask
 from paddle_automl.tasks.metrics.spelling import check_metrics, epoch_metrics
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.goal import Goal
+from paddle_automl.training.solving import learns
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,9 @@ def _built(
     _check_layers(options, run.config.model, run.folder.path)
     model = build_network(options.model_copy(update={"pretrained": None}), taken, task.outputs, seed=seed)
     other = trained_network(run.config, run.folder)
+    solved = options.freeze is None and not learns(model)
+    if not _same_vocabulary(taken, other.input, run.folder.path, solved=solved):
+        return model
     arrays = {name: tensor.numpy() for name, tensor in other.network.backbone.state_dict().items()}
     load_backbone(model, arrays, str(run.folder.path))
     alike = same_head(options, run.config.model) and task.name == other.task.name
@@ -76,6 +80,24 @@ def _check_layers(options: ModelConfig, theirs: ModelConfig, folder: Path) -> No
                 f"model.pretrained: {folder}: was trained with model.{key}: {shown[0]}, got {shown[1]}; "
                 "use the same"
             )
+
+
+def _same_vocabulary(ours: Input, theirs: Input, folder: Path, *, solved: bool) -> bool:
+    """Return whether the rows of tables mean the same in both inputs, such as the same words.
+
+    Raises ConfigError if they do not, except for a network that is `solved` from the items at hand anyway.
+    """
+    known, found = (getattr(given.fitted, "files", {}) for given in (theirs, ours))
+    if known == found:
+        return True
+    if not solved:
+        raise ConfigError(
+            f"model.pretrained: {folder}: its tables belong to another vocabulary than that of the data "
+            f"({', '.join(sorted({*known, *found}))}), so that its vectors would be those of other words; start "
+            "from a run with the same training texts and data.input, or leave model.pretrained out"
+        )
+    logger.info("model.pretrained: %s: nothing is taken from it, as all weights are computed from the data", folder)
+    return False
 
 
 def goal_of_run(config: RunConfig, task: Task, shared: Shared) -> Goal:

@@ -1,5 +1,6 @@
 """Trainings that start from the network of another run."""
 
+import csv
 import logging
 
 import numpy as np
@@ -124,3 +125,40 @@ def test_the_other_name_of_the_option(tmp_path):
     file.write_text("training: {init_from: a}\nmodel: {pretrained: b}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"training\.init_from"):
         load_config(RunConfig, file)
+
+
+def texts_of(folder, words, backbone, start=None):
+    """The configuration of a training on texts of these words."""
+    rng, folder = np.random.default_rng(0), folder / words[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [(" ".join(rng.choice(words, 6)), "ab"[number % 2]) for number in range(60)]
+    with open(folder / "texts.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    dataset = {"name": "text_table", "file": str(folder / "texts.csv"), "text": "text", "label": "label"}
+    model = {"backbone": backbone, "pretrained": None if start is None else str(start)}
+    training = {"epochs": 1, "batch_size": 16}
+    section = {"dataset": dataset, "input": {"name": "text", "ngrams": "words 1"}}
+    run = {**SMALL, "output": str(folder / "run"), "training": training, "model": model, "data": section}
+    return validate(RunConfig, run)
+
+
+def test_the_vectors_of_other_words_are_refused(tmp_path):
+    """Both vocabularies have the same size, so that the shapes of all tensors are equal."""
+    hotel, sport = ("hotel", "room", "clean", "quiet"), ("goal", "match", "league", "player")
+    network = {"name": "text_cnn", "filters": 4}
+    first = texts_of(tmp_path, hotel, network)
+    train_run(first)
+    with pytest.raises(ConfigError, match=r"hotel.run: its tables belong to another vocabulary .* \(tokens\.txt\)"):
+        made(texts_of(tmp_path, sport, network, start=first.folder), tmp_path)
+    weights = load_weights(first.folder / "best.pdparams")
+    model = made(texts_of(tmp_path, hotel, network, start=first.folder), tmp_path)
+    assert all(np.array_equal(tensor.numpy(), weights[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_linear_model_is_computed_from_the_texts_at_hand(tmp_path, caplog):
+    first = texts_of(tmp_path, ("hotel", "room", "clean"), "linear_ngrams")
+    train_run(first)
+    with caplog.at_level(logging.INFO, logger="paddle_automl"):
+        model = made(texts_of(tmp_path, ("goal", "match"), "linear_ngrams", start=first.folder), tmp_path)
+    assert model.needs_solution
+    assert "nothing is taken from it" in caplog.text
