@@ -24,7 +24,7 @@ from paddle_automl.inputs.text.tokens import Listed, TokenCounter, Vocabulary
 log = logging.getLogger(__name__)
 
 SAMPLE = 1000
-"""Texts, evenly spread, by which the language is found."""
+"""Texts, evenly spread, by which the language, and the number of parts of words in a text, are found."""
 FEW = 3000
 """Training texts below which n-grams that occur once are known, too: of few texts each says something."""
 CHUNK = 4096
@@ -59,14 +59,15 @@ def counted(config: TextConfig, batches: Iterable[np.ndarray]) -> dict[str, Any]
             counter.add(symbols[counter.block.unit])
         tokens.add(some)
     found = [counter.most(config.max_ngrams) for counter in counters]
+    learned = _learned(tokens)
     return {
         "documents": len(texts),
         "words": choices.words,
         "blocks": [block.model_dump(mode="json") for block in choices.blocks],
         "ngrams": [{"texts": "\n".join(known), "counts": counts} for known, counts in found],
         "tokens": choices.tokens.model_dump(mode="json"),
-        "learned": _learned(tokens),
-        "unread": 1 - tokens.read / max(tokens.whole, 1),
+        "learned": learned,
+        "unread": 1 - tokens.read / tokens.whole if tokens.whole else 0.0,
     }
 
 
@@ -117,11 +118,19 @@ def fitted_to(config: TextConfig, name: str, statistics: Statistics) -> tuple[Te
 
 
 def _learned(tokens: TokenCounter) -> str | list[str]:
-    """Return the tokens that were counted, or the text of a tokenizer's file."""
+    """Return the tokens that were counted, or the text of a tokenizer's file, whose tokens are counted here."""
     kind = tokens.config.kind
     if kind in ("none", "characters", "words"):
         return tokens.most()
-    return pieces_of(tokens.texts, tokens.config)
+    text = pieces_of(tokens.texts, tokens.config)
+    for length in Pieces(text, "data.input.tokens").lengths(_some(tokens.texts)).tolist():
+        tokens.note(length)
+    return text
+
+
+def _some(texts: Sequence[str]) -> Sequence[str]:
+    """Return about `SAMPLE` texts, evenly spread."""
+    return texts[:: max(len(texts) // SAMPLE, 1)]
 
 
 def _vocabulary(config: TokensConfig, found: str | list[str]) -> Vocabulary | None:
@@ -137,7 +146,7 @@ def cleaner_of(options: TextConfig | TextFitted) -> Callable[[str], str]:
 
 def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
     """Return what `auto` stands for with these training texts."""
-    cjk = is_cjk(texts[:: max(len(texts) // SAMPLE, 1)])
+    cjk = is_cjk(_some(texts))
     name = config.ngrams
     if isinstance(name, str):
         if name == "auto":

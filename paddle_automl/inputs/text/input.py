@@ -36,6 +36,7 @@ class TextInput(Input):
 
     Config: ClassVar[type[InputConfig]] = TextConfig
     Fitted: ClassVar[type[Fitted]] = TextFitted
+    version: ClassVar[int] = 2
     packages: ClassVar[tuple[str, ...]] = ("jieba", "tokenizers", "opencc")
     word: ClassVar[str] = "text"
     media: ClassVar[Media | None] = Media("text", ("text/plain",), "characters", 20_000)
@@ -105,10 +106,11 @@ class TextInput(Input):
                 f"model.backbone: takes the array '{missing[0]}', but data.input.{key} is none; set it to {use}"
             )
         if "tokens" in names and fitted.unread:
+            kind = self.tokens_kind
             log.warning(
                 "%.0f%% of the %s of the training texts are never read: data.input.max_length is %d (n-grams read "
                 "the whole text)",
-                100 * fitted.unread, fitted.tokens.kind, fitted.max_length,
+                100 * fitted.unread, kind if kind in ("characters", "words") else "tokens", fitted.max_length,
             )  # fmt: skip
         if set(names) == set(fitted.arrays):
             return self

@@ -58,6 +58,11 @@ class Pieces(Vocabulary):
         named = [self._tokenizer.id_to_token(number) for number in range(count)]
         return ["", UNKNOWN, *(name or UNKNOWN for name in named)]
 
+    def lengths(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the number of tokens of each text, int64 ``[N]``."""
+        found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return np.fromiter(map(len, found), np.int64, len(found))
+
     def counted(self, texts: Sequence[str]) -> np.ndarray:
         """Return how often each token occurs in texts, without padding and unknown, int64 ``[V]``."""
         counts = np.zeros(self.count - FIRST, np.int64)

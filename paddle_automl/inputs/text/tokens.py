@@ -137,11 +137,12 @@ class TokenCounter:
             for text in texts:
                 found = list(split(text))
                 self._counts.update(set(found))
-                self._note(len(found))
+                self.note(len(found))
         elif kind != "none":
             self.texts.extend(texts)
 
-    def _note(self, length: int) -> None:
+    def note(self, length: int) -> None:
+        """Count the tokens of a text."""
         self.whole += length
         self.read += min(length, self.longest)
 

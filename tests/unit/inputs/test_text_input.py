@@ -138,6 +138,21 @@ def test_the_fraction_that_is_never_read_is_told(caplog):
     assert "40% of the characters of the training texts are never read" in caplog.text
 
 
+def test_the_fraction_of_parts_of_words_that_is_never_read_is_told(tmp_path, caplog):
+    pytest.importorskip("tokenizers")
+    (tmp_path / "vocab.txt").write_text("[UNK]\nroom\nclean\n##s\n", "utf-8")
+    tokens = {"kind": "wordpiece", "file": str(tmp_path / "vocab.txt")}
+    short = fitted(["rooms clean", "clean"], tokens=tokens, max_length=4)
+    assert short.fitted.unread == 0
+    short.only(["tokens"])
+    assert not caplog.text
+    # Eight of 16 tokens, and none of two.
+    long = fitted(["clean " * 14 + "rooms", "rooms"], tokens=tokens, max_length=8)
+    assert long.fitted.unread == pytest.approx(8 / 18, abs=0.01)
+    long.only(["tokens"])
+    assert "44% of the tokens of the training texts are never read" in caplog.text
+
+
 def test_tokens_are_rows_by_frequency_and_rare_ones_unknown():
     given = fitted(ENGLISH, tokens="words", ngrams="none")
     assert given.texts("tokens")[:3] == ["", "<unknown>", "room"]
