@@ -8,6 +8,7 @@ alone and a few microseconds among others.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,7 +147,8 @@ def _light(symbols: Symbols) -> Symbols:
     """Return the symbols without what is not needed to show them."""
     nothing = np.empty(0, np.int64)
     values = symbols.values if symbols.words else symbols.values.astype(np.uint32)
-    return Symbols(values, nothing, nothing, symbols.words)
+    # A word is a new object at each place; kept as they are, those of large data take gigabytes.
+    return Symbols(values, nothing, nothing, tuple(map(sys.intern, symbols.words)))
 
 
 @dataclass(frozen=True)

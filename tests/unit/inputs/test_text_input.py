@@ -15,7 +15,8 @@ from paddle_automl.inputs.base import INPUTS, batched, restore
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.inputs.text import TextConfig, TextInput, cleaning, fitting, learned
 from paddle_automl.inputs.text.cleaning import split_words
-from paddle_automl.inputs.text.options import NAMES, Named
+from paddle_automl.inputs.text.ngrams import Counter, symbols_of
+from paddle_automl.inputs.text.options import NAMES, Block, Named
 
 CHINESE = ("房间很干净，早餐一般", "太吵了，房间太小", "很好很好", "好", "早餐很好", "房间 干净", "吵") * 2
 ENGLISH = ("the room was clean", "the room was small", "noisy street, noisy room", "clean and quiet", "a") * 2
@@ -108,6 +109,17 @@ def test_each_block_of_a_text_has_unit_length_and_unknown_texts_one_entry():
     (_, first, middle), (_, again, end) = given.blocks
     assert (first, middle, end) == (1, again, given.rows("ngrams"))
     assert set(given.texts("ngrams")[first:middle]) >= {"room", "clean"}
+
+
+def test_equal_words_are_held_once_while_they_are_counted():
+    counter = Counter(validate(Block, {"unit": "words", "lengths": [1, 2]}))
+    for _ in range(2):
+        symbols = symbols_of(["the clean room", "the room"], "words", split_words)
+        assert len({id(word) for word in symbols.words}) == 5
+        counter.add(symbols)
+    held = [word for kept in counter._symbols for word in kept.words]
+    assert len({id(word) for word in held}) == len(set(held)) == 3
+    assert counter.most(10) == (["clean", "clean room", "room", "the", "the clean", "the room"], [2, 2, 4, 4, 2, 2])
 
 
 def test_the_most_frequent_ngrams_are_kept():
