@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -123,6 +126,18 @@ def _same(target: Path, word: str) -> bool:
     except (OSError, ValueError):
         # One of them does not exist, or the word is a text that no file can be named.
         return False
+
+
+def print_json(text: str) -> None:
+    """Print a JSON text such that a program can read it in every locale.
+
+    JSON is UTF-8. Where standard output has another encoding, characters beyond ASCII are written as the escape
+    sequences of JSON; to a terminal they are written as they are.
+    """
+    utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    if not utf8 and not sys.stdout.isatty():
+        text = re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found.group())[1:-1], text)
+    print(text)
 
 
 def process_started() -> float:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from paddle_automl.cli.common import OK, add_plugin_argument, main_of, option_lines
+from paddle_automl.cli.common import OK, add_plugin_argument, main_of, option_lines, print_json
 from paddle_automl.cli.kinds import registries, sections
 from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError, unknown_name
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     load_plugins(args.plugin)
     kinds = registries()
     if args.kind is None and args.schema:
-        print(_json(sections()["config"].model_json_schema()))
+        _print_json(sections()["config"].model_json_schema())
         return OK
     if args.kind is None:
         print("\n".join(_kinds()))
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     cls = registry[args.name]
     config = getattr(cls, "Config", None)
     if args.schema and config is not None:
-        print(_json(config.model_json_schema()))
+        _print_json(config.model_json_schema())
         return OK
     print(f"{registry.section}: {{name: {args.name}}}\n")
     print((cls.__doc__ or "").strip() + "\n")
@@ -57,26 +57,28 @@ def run(args: argparse.Namespace) -> int:
 def _list(registry: Registry[Any], schema: bool) -> None:
     if schema:
         configs = {name: getattr(registry[name], "Config", None) for name in registry.names()}
-        print(_json({name: config.model_json_schema() for name, config in configs.items() if config is not None}))
+        _print_json({name: config.model_json_schema() for name, config in configs.items() if config is not None})
         return
     for name in registry.names():
         print(f"{name:<18} {registry.summary(name)}")
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def _print_json(value: object) -> None:
+    print_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _describe_section(args: argparse.Namespace) -> int:
     known = sections()
     if args.name is None:
-        schemas = {name: section.model_json_schema() for name, section in known.items()}
-        print(_json(schemas) if args.schema else "\n".join(known))
+        if args.schema:
+            _print_json({name: section.model_json_schema() for name, section in known.items()})
+        else:
+            print("\n".join(known))
         return OK
     if args.name not in known:
         raise ConfigError(unknown_name("section", args.name, known))
     if args.schema:
-        print(_json(known[args.name].model_json_schema()))
+        _print_json(known[args.name].model_json_schema())
         return OK
     print((known[args.name].__doc__ or "").strip() + "\n")
     print("\n".join(option_lines(options(known[args.name]))))

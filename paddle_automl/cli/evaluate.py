@@ -19,6 +19,7 @@ from paddle_automl.cli.common import (
     main_of,
     output_target,
     overrides_of,
+    print_json,
 )
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import ConfigError
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if target is not None:
         write_json(target, outcome.as_dict())
     if args.json == "-":
-        print(json.dumps(outcome.as_dict(), indent=2, ensure_ascii=False))
+        print_json(json.dumps(outcome.as_dict(), indent=2, ensure_ascii=False))
     else:
         print_evaluation(console(), outcome)
     if picture is not None:

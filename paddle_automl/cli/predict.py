@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_plugin_argument, main_of, output_target
+from paddle_automl.cli.common import NOT_AS_DEMANDED, OK, add_plugin_argument, main_of, output_target, print_json
 from paddle_automl.core.errors import ConfigError, ParityError
 from paddle_automl.core.files import write_text
 from paddle_automl.core.log import as_sentences
@@ -135,7 +135,7 @@ def _run(args: argparse.Namespace) -> int:
         write_text(target, csv if args.csv else as_json(predictions, task, extra))
         print(f"{len(predictions)} predictions written to {target}")
     elif args.json:
-        print(as_json(predictions, task, extra))
+        print_json(as_json(predictions, task, extra))
     else:
         print(as_table(predictions, task, top=args.top, word=predictor.input.word))
         if reasons:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from paddle_automl.cli.common import OK, console, main_of
+from paddle_automl.cli.common import OK, console, main_of, print_json
 from paddle_automl.core.display_text import plot_text, shown
 from paddle_automl.core.errors import ConfigError, SearchFailedError
 from paddle_automl.core.files import replacing
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if not table:
         raise SearchFailedError(f"{args.output}: no trial of the search has a result yet")
     if args.json:
-        print(json.dumps([asdict(row) for row in table], indent=2, ensure_ascii=False))
+        print_json(json.dumps([asdict(row) for row in table], indent=2, ensure_ascii=False))
         return OK
     _print(table, args.variant)
     file = args.png or args.output / "q_table.png"

@@ -17,6 +17,7 @@ from paddle_automl.cli.common import (
     console,
     main_of,
     output_target,
+    print_json,
 )
 from paddle_automl.core.display_text import shown
 from paddle_automl.core.errors import ConfigError
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     if target is not None:
         write_json(target, found.as_dict())
     if args.json == "-":
-        print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+        print_json(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
     else:
         _print(console(), found)
     return OK if found.passed else NOT_AS_DEMANDED
