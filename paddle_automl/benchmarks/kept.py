@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,15 @@ def read_figures(path: Path | None, name: str, **marks: Any) -> dict[str, Any]:
         raise DataError(f"{path}: holds no results of this command; give another file with --json")
     found: dict[str, Any] = content[name]
     return found
+
+
+def finite(value: Any) -> Any:
+    """Return JSON-like data with None for each number that JSON does not have: infinity and NaN."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass
@@ -55,4 +66,4 @@ class Kept:
     def save(self, summary: dict[str, Any] | None = None) -> None:
         """Write the file."""
         if self.path is not None:
-            write_json(self.path, {"command": self.command, "summary": summary, "runs": self.runs})
+            write_json(self.path, finite({"command": self.command, "summary": summary, "runs": self.runs}))

@@ -73,7 +73,7 @@ def _print(figures: list[dict[str, Any]]) -> None:
     columns = ("connections", "requests", "per_second", "p50_ms", "p95_ms", "p99_ms", "errors")
     table = Table(*(name.replace("_", " ") for name in columns))
     for level in figures:
-        table.add_row(*(str(level[name]) for name in columns))
+        table.add_row(*("-" if level[name] is None else str(level[name]) for name in columns))
     console().print(table)
 
 

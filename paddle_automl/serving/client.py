@@ -70,14 +70,17 @@ class Load:
         return self.lost + sum(count for status, count in self.statuses.items() if status != 200)
 
     def figures(self) -> dict[str, Any]:
-        """Return requests per second, percentiles in ms, errors."""
-        found = np.percentile(self.times, PERCENTILES) * 1000 if self.times else [float("nan")] * len(PERCENTILES)
+        """Return requests per second, percentiles in ms (None without an answer), errors."""
+        ranks: dict[str, float | None] = dict.fromkeys((f"p{rank}_ms" for rank in PERCENTILES), None)
+        if self.times:
+            found = np.percentile(self.times, PERCENTILES) * 1000
+            ranks = {name: round(float(value), 2) for name, value in zip(ranks, found, strict=True)}
         done = self.statuses[200]
         return {
             "connections": self.connections,
             "requests": sum(self.statuses.values()) + self.lost,
             "per_second": round(done / self.seconds, 1) if self.seconds else 0.0,
-            **{f"p{rank}_ms": round(float(value), 2) for rank, value in zip(PERCENTILES, found, strict=True)},
+            **ranks,
             "errors": self.errors,
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
         }

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from paddle_automl.benchmarks.kept import read_figures
+from paddle_automl.benchmarks.kept import finite, read_figures
 from paddle_automl.benchmarks.search.catalogue import task
 from paddle_automl.benchmarks.search.peers import PLANNED
 from paddle_automl.benchmarks.search.replay import controller_of, play, result_of
@@ -55,7 +55,8 @@ class Results:
     def save(self, path: Path | None, summary: dict[str, Any] | None = None) -> None:
         """Write the results, and a summary of those that are printed."""
         if path is not None:
-            write_json(path, {"format": FORMAT, **({"summary": summary} if summary else {}), "runs": self.runs})
+            shown = {"summary": summary} if summary else {}
+            write_json(path, finite({"format": FORMAT, **shown, "runs": self.runs}))
 
     def has(self, run: Run, budgets: Sequence[int]) -> bool:
         """Return whether a run has results for all budgets."""

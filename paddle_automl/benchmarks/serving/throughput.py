@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from paddle_automl.benchmarks.serving.process import Server
+from paddle_automl.core.errors import MachineError
 from paddle_automl.deployment.predictor import Predictor
 from paddle_automl.deployment.runtime import in_lasting_thread
 from paddle_automl.serving.client import drive
@@ -32,6 +33,8 @@ def measure(
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
         figures, batch = asyncio.run(_loaded(server, requests, connections, seconds))
+        if figures["p50_ms"] is None:
+            raise MachineError(f"the server answered none of {figures['requests']} requests")
         bare = bare_items_per_second(predictor, max(1, round(batch)), seconds)
         found.append(
             figures

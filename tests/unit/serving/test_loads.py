@@ -11,10 +11,16 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError, MachineError
 from paddle_automl.serving import client
-from paddle_automl.serving.client import Target
+from paddle_automl.serving.client import Load, Target
 from paddle_automl.serving.loads import described
 
 PAGE = b"<html>a page of another server</html>"
+
+
+def test_the_figures_of_a_load_without_an_answer_are_json():
+    figures = Load(connections=2, seconds=1.0, lost=3).figures()
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    assert (figures["p50_ms"], figures["p99_ms"], figures["errors"], figures["requests"]) == (None, None, 3, 3)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from paddle_automl.benchmarks.search.grid_models import GridTask, linear
 from paddle_automl.benchmarks.search.grid_tables import DEVELOPED, GRIDS
 from paddle_automl.benchmarks.search.grids import grid_costs
 from paddle_automl.benchmarks.search.hub import REGISTRY
-from paddle_automl.benchmarks.search.replay import choose, controller_of, play
+from paddle_automl.benchmarks.search.replay import Trace, choose, controller_of, play, result_of
+from paddle_automl.benchmarks.search.runs import Results, Run
 from paddle_automl.benchmarks.search.synthetic import Conditional, Mixed
 from paddle_automl.benchmarks.search.tables import csv_table, npz_tables
 from paddle_automl.benchmarks.search.task import Table
@@ -146,6 +147,21 @@ def test_the_command_prints_resumes_and_writes_a_page(tmp_path, capsys):
     again = capsys.readouterr()
     assert "runs" not in again.err
     assert again.out == printed.out
+
+
+def test_results_without_anything_usable_are_json_and_can_be_read_again(tmp_path):
+    lost = Table("lost", {"a": [1, 2, 3]}, np.array([[np.nan], [1.0], [2.0]]))
+    trace = Trace([{"a": 1}], [np.nan], [0], 0.1, 1)
+    run, file = Run("lost", "random", 0), tmp_path / "r.json"
+    results = Results({run.key: result_of(lost, trace, (1,), 0)})
+    results.save(file, {"mean": [np.inf, -np.inf]})
+
+    def refused(word):
+        pytest.fail(f"{word} is no JSON")
+
+    assert json.loads(file.read_text(encoding="utf-8"), parse_constant=refused)["summary"] == {"mean": [None, None]}
+    for read in (results, Results.load(file)):
+        assert read.regrets(["lost"], ["random"], 1, 1, lambda _: "observed").tolist() == [[[np.inf]]]
 
 
 @needs_data
