@@ -11,7 +11,7 @@ from pydantic import Field
 
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.data.augment.base import Augmentation
-from paddle_automl.inputs.text.cleaning import CJK, chinese_pieces
+from paddle_automl.inputs.text.cleaning import UNSPACED, chinese_pieces
 
 _PIECES = re.compile(r"\s+|\w+(?:['\u2019]\w+)*|[^\w\s]")
 _WORDLIKE = re.compile(r"\w\w")
@@ -65,11 +65,11 @@ class TextChange(Augmentation):
         """Return the units of a text and the spaces between them, which make it up."""
         if self.config.unit == "characters":
             return list(text)
-        if not CJK.search(text):
+        if not UNSPACED.search(text):
             return _PIECES.findall(text)
         pieces: list[str] = []
         for piece in chinese_pieces(text):
-            # jieba cuts words of other languages at letters such as an accented e.
+            # jieba cuts words of other languages at letters such as an accented e, and at every Korean syllable.
             if pieces and _are_one(pieces[-1], piece):
                 pieces[-1] += piece
             else:
@@ -95,7 +95,7 @@ def some_places(pieces: list[str], count: int, rng: np.random.Generator) -> list
 def _are_one(left: str, right: str) -> bool:
     """Return whether two units next to each other would be read as one word."""
     first, second = left[-1], right[0]
-    return not (CJK.match(first) or CJK.match(second)) and bool(_WORDLIKE.match(first + second))
+    return not (UNSPACED.match(first) or UNSPACED.match(second)) and bool(_WORDLIKE.match(first + second))
 
 
 def _spaced(pieces: list[str]) -> str:

@@ -24,6 +24,8 @@ Splitter = Callable[[str], Sequence[str]]
 """Splits a cleaned text into words."""
 CJK = re.compile(f"[{_UNSPACED}\uac00-\ud7af]")
 """Characters of languages that are written without spaces between words, or that carry as much as a word."""
+UNSPACED = re.compile(f"[{_UNSPACED}]")
+"""Those between which no spaces tell where words end: Chinese and Japanese ones, not Korean ones."""
 
 
 def cleaner(unicode: Form, case: str, full_width: str, chinese: str) -> Callable[[str], str]:
@@ -147,3 +149,9 @@ def is_cjk(texts: Sequence[str]) -> bool:
     letters = sum(map(str.isalpha, joined))
     # A Chinese character stands for about as much as two letters.
     return 2 * len(CJK.findall(joined)) > letters - len(CJK.findall(joined))
+
+
+def is_unspaced(texts: Sequence[str]) -> bool:
+    """Return whether more of the texts' characters are Chinese or Japanese than Korean."""
+    joined = "".join(texts)
+    return 2 * len(UNSPACED.findall(joined)) > len(CJK.findall(joined))

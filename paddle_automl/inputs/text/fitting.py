@@ -13,7 +13,7 @@ import numpy as np
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.inputs.base import Statistics
-from paddle_automl.inputs.text.cleaning import TRAINING_WORDS, cleaner, is_cjk, word_splitter
+from paddle_automl.inputs.text.cleaning import TRAINING_WORDS, cleaner, is_cjk, is_unspaced, word_splitter
 from paddle_automl.inputs.text.learned import Learned, check_sizes, hashes
 from paddle_automl.inputs.text.ngrams import Counter, symbols_of
 from paddle_automl.inputs.text.ngrams import Vocabulary as Ngrams
@@ -146,7 +146,8 @@ def cleaner_of(options: TextConfig | TextFitted) -> Callable[[str], str]:
 
 def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
     """Return what `auto` stands for with these training texts."""
-    cjk = is_cjk(_some(texts))
+    some = _some(texts)
+    cjk = is_cjk(some)
     name = config.ngrams
     if isinstance(name, str):
         if name == "auto":
@@ -161,8 +162,10 @@ def _choices(config: TextConfig, texts: Sequence[str]) -> Choices:
         tokens = TokensConfig(kind="characters" if cjk else "words")
     if config.words == "auto":
         used = tokens.kind == "words" or any(block.unit == "words" for block in blocks)
-        words = "jieba" if cjk and used and find_spec("jieba") else "spaces"
-        if cjk and used and words == "spaces":
+        # Korean has spaces between words; jieba would cut it into single syllables.
+        wanted = cjk and used and is_unspaced(some)
+        words = "jieba" if wanted and find_spec("jieba") else "spaces"
+        if wanted and words == "spaces":
             log.warning(
                 "jieba is not installed, so that single characters are taken for Chinese words: "
                 'pip install "paddle_automl[text]"'

@@ -156,7 +156,8 @@ class TextConfig(InputConfig):
 
     words: Literal["auto", "spaces", "jieba"] = "auto"
     """How a text is split into words: at spaces and punctuation, where a Chinese character counts as a word, or by
-    jieba (extra `text`), which knows Chinese words. auto takes jieba for Chinese texts where it is installed."""
+    jieba (extra `text`), which knows Chinese words. auto takes jieba for Chinese and Japanese texts where it is
+    installed; Korean ones have spaces."""
 
     ngrams: Annotated[Named | Sequence[Block], BeforeValidator(_ngrams)] = "auto"
     """N-grams that are counted in the whole text: none, a list of blocks such as [characters 1-3, words 1], or the

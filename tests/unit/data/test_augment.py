@@ -1,5 +1,7 @@
 """Each augmentation against numbers made by hand, by another library or by the paper's formula."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -183,3 +185,14 @@ class TestCutMix:
         # Uniform areas before the cut at the border: the mean share lies well below one half.
         assert 0.15 < np.mean(shares) < 0.45
         assert max(shares) > 0.8
+
+
+@pytest.mark.parametrize("name", ["text_insert", "text_replace", "text_delete", "text_swap"])
+def test_korean_words_stay_whole(name):
+    texts = np.array(["방이 정말 깨끗해요", "한국(韓國) 조식"] * 10, dtype=object)
+    changed, _ = build(name, unit="words", fraction=0.3, probability=1.0)(
+        texts, targets(len(texts)), np.random.default_rng(0)
+    )
+    found = {word for text in changed for word in re.findall("[가-힣]+", text)}
+    assert found <= {"방이", "정말", "깨끗해요", "한국", "조식"}
+    assert (changed != texts).any()

@@ -204,6 +204,20 @@ def test_auto_follows_the_language():
     assert fitted(CHINESE, ngrams="characters_and_words").fitted.words == "jieba"
 
 
+def test_korean_words_are_those_between_spaces(monkeypatch, caplog):
+    texts = ("방이 정말 깨끗해요", "조식이 맛있어요", "방이 너무 좁아요", "客室 방이 韓國") * 2
+    given = fitted(texts, ngrams="characters_and_words", tokens="words")
+    assert given.fitted.words == "spaces"
+    assert given.texts("tokens")[2] == "방이"
+    monkeypatch.setattr(fitting, "find_spec", lambda name: None)
+    assert fitted(texts, ngrams="characters_and_words", tokens="words").fitted == given.fitted
+    assert not caplog.text
+    # Japanese has no spaces between words; some of its characters are Chinese ones, which jieba knows.
+    japanese = ("部屋がとても綺麗です", "朝食がおいしい") * 2
+    assert fitted(japanese, ngrams="words").fitted.words == "spaces"
+    assert "jieba is not installed" in caplog.text
+
+
 def test_of_few_texts_the_sets_know_what_occurs_once(monkeypatch):
     assert "乙" in fitted(["甲", "甲", "乙"]).texts("ngrams")
     # Blocks that are written out stay as they are, and so do sets of many texts.
