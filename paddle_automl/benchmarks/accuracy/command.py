@@ -32,7 +32,7 @@ SUMMARY = (
 DESCRIPTION = """From the start of the command to the verified bundle. Each seed has its own random splits, unless
 the data set gives them, and its own trials. With --folds the test splits are the parts of a folder of images, so
 that each image is tested once. The machine should be idle. With --json results are kept, and searches
-that are already there are not run again while their configuration says the same."""
+that are already there are not run again while their configuration says the same, unless they failed."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,13 @@ class TimedSearch:
         return [sys.executable, str(TOOL), "-c", self.config, *words]
 
     def measure(self) -> dict[str, Any]:
-        """Run it in a temporary folder and return its results, with size and latency of the model."""
+        """Run it with a temporary output and return its results, with size and latency of the model."""
         with tempfile.TemporaryDirectory() as temporary:
             output, log = RunFolder(Path(temporary, "output")), Path(temporary, "log")
             search = self._on_fold(Path(temporary, "images"))
-            figures = {**watch(search, output, log), **result_of(output), **summary_of(output), **_model_of(output)}
-            figures["compressed"] = _compressed_of(output)
+            # In the caller's folder, so that paths in the configuration and its changes are those of a search.
+            figures = {**watch(search, output, log, Path.cwd()), **result_of(output), **summary_of(output)}
+            figures |= {**_model_of(output), "compressed": _compressed_of(output)}
             if figures["exit_code"] != 0:
                 text = log.read_text(encoding="utf-8", errors="replace")
                 figures["last_lines"] = text.splitlines()[-LAST_LINES:]
@@ -134,7 +135,8 @@ def _run(args: argparse.Namespace) -> None:
         part = "seed" if search.folds is None else "fold"
         tell(f"{search.minutes:g} min, {part} {search.seed} ({number} of {len(wanted)})")
         figures = kept.get(search.asked())
-        if figures is None:
+        # A search that failed, as for lack of its data, may succeed now.
+        if figures is None or figures.get("exit_code") != 0:
             figures = search.measure()
             kept.put(search.asked(), figures)
         found.append((search, figures))

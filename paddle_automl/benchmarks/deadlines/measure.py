@@ -30,7 +30,7 @@ def measure(case: Case) -> dict[str, Any]:
         output = RunFolder(Path(temporary, "output"))
         case.prepare(output.path)
         log = Path(temporary, "log")
-        figures = {**watch(case, output, log), **result_of(output), **summary_of(output)}
+        figures = {**watch(case, output, log, log.parent), **result_of(output), **summary_of(output)}
         if case.hangs:
             figures["hung"] = case.hung(output.path)
         if figures["exit_code"] != 0:
@@ -49,8 +49,8 @@ class Search(Protocol):
         """Return the words of the command, whose results go to the folder `output`."""
 
 
-def watch(case: Search, output: RunFolder, log: Path) -> dict[str, Any]:
-    """Run the command to its end, or kill it long after its deadline.
+def watch(case: Search, output: RunFolder, log: Path, folder: Path) -> dict[str, Any]:
+    """Run the command in `folder` to its end, or kill it long after its deadline.
 
     Returns the seconds to its end (`took_s`) and to the first verified bundle (`first_bundle_s`, None: never), and
     its exit code.
@@ -58,7 +58,7 @@ def watch(case: Search, output: RunFolder, log: Path) -> dict[str, Any]:
     first = None
     with log.open("wb") as sink:
         started = time.monotonic()
-        process = subprocess.Popen(case.command(output.path), stdout=sink, stderr=subprocess.STDOUT, cwd=log.parent)
+        process = subprocess.Popen(case.command(output.path), stdout=sink, stderr=subprocess.STDOUT, cwd=folder)
         try:
             while process.poll() is None:
                 # After the first one it is not checked again: hashing takes time from the search.

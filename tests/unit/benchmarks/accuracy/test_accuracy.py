@@ -22,6 +22,9 @@ if given.get("data.dataset.layout") == "splits":
     root = pathlib.Path(given["data.dataset.root"])
     assert len(list((root / "test").rglob("*.png"))) == 2
     assert len(list((root / "train").rglob("*.png"))) == 4
+root = given.get("data.dataset.root", ".")
+if not pathlib.Path(root).is_dir():
+    sys.exit(f"error: there is no folder {{root}}")
 output = pathlib.Path(given["output"])
 output.mkdir()
 if given["seed"] == "2":
@@ -84,6 +87,17 @@ def test_results_are_kept_for_what_a_configuration_says(words):
     assert runs() == 2
     base.write_text("training: {batch_size: 16}\n", encoding="utf-8")
     assert runs() == 3
+
+
+def test_paths_are_those_of_the_callers_folder_and_failed_searches_are_run_again(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words += ["-o", "data.dataset.root=photos", "--seeds", "1"]
+    assert main(words) == 2
+    (tmp_path / "photos").mkdir()
+    assert main(words) == 0
+    (run,) = json.loads((tmp_path / "kept.json").read_text(encoding="utf-8"))["runs"].values()
+    assert run["figures"]["verified"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "kept.json", "photos", "search.py"]
 
 
 @pytest.mark.parametrize(
