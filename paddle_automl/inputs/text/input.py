@@ -105,6 +105,12 @@ class TextInput(Input):
             raise ConfigError(
                 f"model.backbone: takes the array '{missing[0]}', but data.input.{key} is none; set it to {use}"
             )
+        if "ngrams" in names and not sum(fitted.block_sizes):
+            wanted = ", ".join(f"{block.name} in {block.min_count} or more" for block in fitted.blocks)
+            raise ConfigError(
+                f"data.input.ngrams: the {fitted.documents} training texts have none of the n-grams that are asked "
+                f"for ({wanted} of them), from which a network could learn; use shorter ones, or a smaller min_count"
+            )
         if "tokens" in names and fitted.unread:
             kind = self.tokens_kind
             log.warning(
@@ -260,7 +266,7 @@ class TextInput(Input):
             if rows is None:
                 arrays[name] = rng.random((count, 64), dtype=np.float32) / 4
             else:
-                arrays[name] = rng.integers(1, max(rows, 2), (count, 32 if name == "tokens" else 64))
+                arrays[name] = rng.integers(min(1, rows - 1), rows, (count, 32 if name == "tokens" else 64))
         return arrays
 
     def facts(self, items: np.ndarray) -> dict[str, np.ndarray]:

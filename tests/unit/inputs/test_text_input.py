@@ -129,6 +129,20 @@ def test_the_most_frequent_ngrams_are_kept():
     assert "好" in given.texts("ngrams")
 
 
+def test_a_network_of_ngrams_needs_a_known_one():
+    given = fitted(["a b", "c d"] * 2, ngrams=["characters 8", {"unit": "words", "min_count": 50}], tokens="words")
+    with pytest.raises(
+        ConfigError,
+        match=r"^data\.input\.ngrams: the 4 training texts have none of the n-grams that are asked for "
+        r"\(characters 8 in 2 or more, words 1-3 in 50 or more of them\).* use shorter ones",
+    ):
+        given.only(["ngrams", "ngram_weights"])
+    assert given.only(["tokens"]).rows("tokens") > 2
+    # Random rows, for timing, are rows of the table: it has that of padding alone.
+    assert given.example(3, np.random.default_rng(0))["ngrams"].max() == 0
+    given.check(given.example(3, np.random.default_rng(0)))
+
+
 @pytest.mark.parametrize(
     ("long", "read"),
     [("head", "abcdefgh"), ("head_tail", "abcdwxyz"), ("windows", "abijqryz")],
