@@ -109,7 +109,7 @@ class TextInput(Input):
             wanted = ", ".join(f"{block.name} in {block.min_count} or more" for block in fitted.blocks)
             raise ConfigError(
                 f"data.input.ngrams: the {fitted.documents} training texts have none of the n-grams that are asked "
-                f"for ({wanted} of them), from which a network could learn; use shorter ones, or a smaller min_count"
+                f"for ({wanted} of them), from which to learn; use shorter ones, or a smaller min_count"
             )
         if "tokens" in names and fitted.unread:
             kind = self.tokens_kind
