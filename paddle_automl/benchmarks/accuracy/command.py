@@ -143,9 +143,18 @@ def _run(args: argparse.Namespace) -> None:
     tell("")
     kept.save({"processor": processor_name(), "config": args.config})
     print_figures(screen(), found)
-    failed = [search for search, figures in found if not figures["verified"]]
+    without = sum(not figures["verified"] for _, figures in found)
+    failed = sum(bool(_failure(figures)) for _, figures in found)
     if failed:
-        raise SearchFailedError(f"{len(failed)} of {len(found)} searches left no verified bundle")
+        bundles = f"; {without} of them left no verified bundle" if without else ""
+        raise SearchFailedError(f"{failed} of {len(found)} searches failed{bundles}")
+
+
+def _failure(figures: dict[str, Any]) -> str:
+    """Return why a search counts as failed, with the last lines that it wrote; empty if it did not fail."""
+    if figures["exit_code"] == 0:
+        return "" if figures["verified"] else "it left no verified bundle"
+    return f"exit code {figures['exit_code']}: {' | '.join(figures.get('last_lines') or ['no output'])}"
 
 
 def searches(
@@ -203,7 +212,12 @@ def print_figures(console: Console, found: list[tuple[TimedSearch, dict[str, Any
         known = [score for score in scores if score is not None]
         if len(known) > 1:
             error = stdev(known) / len(known) ** 0.5
-            console.print(f"{minutes:g} min: test {fmean(known):.4f} +- {error:.4f} over {len(known)} {part}s")
+            count = f"{len(known)} of {len(scores)}" if len(known) < len(scores) else str(len(known))
+            console.print(f"{minutes:g} min: test {fmean(known):.4f} +- {error:.4f} over {count} {part}s")
+    for search, figures in found:
+        if failure := _failure(figures):
+            text = f"{search.minutes:g} min, {part} {search.seed}: {failure}"
+            console.print(text, style="bold", markup=False)
 
 
 def _text(value: float | None, form: str) -> str:

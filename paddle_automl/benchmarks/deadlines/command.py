@@ -11,6 +11,7 @@ from paddle_automl.benchmarks.deadlines.measure import measure
 from paddle_automl.benchmarks.deadlines.report import misses, print_figures
 from paddle_automl.benchmarks.kept import Kept
 from paddle_automl.benchmarks.training.command import screen, tell
+from paddle_automl.core.errors import SearchFailedError
 from paddle_automl.core.runtime import processor_name
 
 SUMMARY = "Run whole searches with a time budget: when they end, and which bundle they leave."
@@ -47,3 +48,6 @@ def _run(args: argparse.Namespace) -> None:
     missed = {f"{case.name}, {case.budget_s} s": misses(case, figures) for case, figures in found}
     kept.save({"processor": processor_name(), "missed": missed})
     print_figures(screen(), found)
+    late = sum(bool(found) for found in missed.values())
+    if late:
+        raise SearchFailedError(f"{late} of {len(missed)} searches missed a requirement")

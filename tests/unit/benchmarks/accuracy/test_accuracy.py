@@ -30,11 +30,15 @@ output.mkdir()
 if given["seed"] == "2":
     print("error: the reason")
     sys.exit(2)
+cut = given["seed"] == "4"
 shutil.copytree({str(BUNDLE)!r}, output / "model")
 file = output / "model" / "bundle.yaml"
 info = yaml.safe_load(file.read_text(encoding="utf-8"))
-info["metrics"]["test"] = {{"accuracy": 0.9 + 0.02 * int(given["seed"])}}
+info["metrics"]["test"] = {{}} if cut else {{"accuracy": 0.9 + 0.02 * int(given["seed"])}}
 file.write_text(yaml.safe_dump(info), encoding="utf-8")
+if cut:
+    print("[the refit]\\nkilled")
+    sys.exit(1)
 """
 
 
@@ -60,12 +64,25 @@ def test_means_over_seeds_and_results_that_are_kept(words, capsys):
     before = Path(words[-1]).read_text(encoding="utf-8")
     assert main([*words, "--seeds", "3"]) == 2
     shown = capsys.readouterr()
-    assert "1 of 3 searches left no verified bundle" in shown.err
+    assert "1 of 3 searches failed; 1 of them left no verified bundle" in shown.err
+    assert "0.05 min: test 0.9100 +- 0.0100 over 2 of 3 seeds" in shown.out
+    assert "0.05 min, seed 2: exit code 2: error: the reason" in shown.out
     after = json.loads(Path(words[-1]).read_text(encoding="utf-8"))["runs"]
     assert {key: after[key] for key in json.loads(before)["runs"]} == json.loads(before)["runs"]
     (failed,) = [run["figures"] for run in after.values() if run["asked"]["seed"] == 2]
     assert failed["last_lines"] == ["error: the reason"]
     assert failed["test"] is None
+
+
+def test_a_search_that_ends_after_an_interim_bundle_has_failed(words, capsys):
+    assert main([*words, "--seeds", "5"]) == 2
+    shown = capsys.readouterr()
+    assert "2 of 5 searches failed; 1 of them left no verified bundle" in shown.err
+    assert "0.05 min, seed 4: exit code 1: [the refit] | killed" in shown.out
+    assert "over 3 of 5 seeds" in shown.out
+    runs = json.loads(Path(words[-1]).read_text(encoding="utf-8"))["runs"]
+    (cut,) = [run["figures"] for run in runs.values() if run["asked"]["seed"] == 4]
+    assert (cut["verified"], cut["test"], cut["exit_code"]) == (True, None, 1)
 
 
 def test_results_are_kept_for_what_a_configuration_says(words):
@@ -167,8 +184,8 @@ def test_searches_on_folds(words, images, capsys):
     # The fake refuses the last of three folds.
     assert main([*words, *data, "--folds", "3"]) == 2
     shown = capsys.readouterr()
-    assert "0.05 min: test 0.9100 +- 0.0100 over 2 folds" in shown.out
-    assert "1 of 3 searches left no verified bundle" in shown.err
+    assert "0.05 min: test 0.9100 +- 0.0100 over 2 of 3 folds" in shown.out
+    assert "1 of 3 searches failed; 1 of them left no verified bundle" in shown.err
 
 
 def test_folds_need_a_folder_of_images(words, capsys):

@@ -183,6 +183,14 @@ def test_the_command_keeps_its_figures(fake, tmp_path, capsys, monkeypatch):
     assert main(words) == 0
 
 
+def test_a_requirement_that_is_missed_is_a_failure_of_the_command(fake, capsys):
+    fake("nothing")
+    assert main(["deadlines", "--quick"]) == 2
+    shown = capsys.readouterr()
+    assert "2 of 2 searches missed a requirement" in shown.err
+    assert "digits, 60 s: there is no verified bundle at the end" in shown.out
+
+
 @pytest.mark.parametrize(
     ("tool", "photos", "message"),
     [
