@@ -1,6 +1,7 @@
 """Smaller tables in an exported network, where validation allows them."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,3 +89,18 @@ def test_all_rows_are_kept_in_8_bits_if_fewer_cost_accuracy(trained, monkeypatch
     made = small(model, data)
     assert [int(layer.codes.shape[0]) - 1 for layer in tables(made, CompactTable)] == rows
     assert (predict(made, data.validation).argmax(1) == before.argmax(1)).all()
+
+
+def test_each_predicted_number_is_judged_in_its_own_unit():
+    rng = np.random.default_rng(0)
+    before = np.stack([rng.normal(1e6, 1e5, 200), rng.normal(3.0, 1.0, 200)], axis=1)
+    split = SimpleNamespace(task=SimpleNamespace(final=SimpleNamespace(activation="identity")))
+
+    def good(change):
+        return smaller_tables._as_good(before, before + change, split, Goal("rmse", False, ("rmse", "loss")))
+
+    assert good([900.0, 0.009])
+    # 5% of the deviation of the first number alone, half and 2% of that of the second alone.
+    assert not good([5e3, 0.0])
+    assert not good([0.0, 0.5])
+    assert not good([0.0, 0.02])
