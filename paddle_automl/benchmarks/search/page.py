@@ -86,7 +86,9 @@ def _plot(task: str, question: dict[str, Any], results: Results) -> str:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for controller in question["controllers"]:
-        curves = [results.runs[Run(task, controller, s).key]["curve"] for s in range(question["seeds"])]
+        runs = [results.runs[Run(task, controller, seed).key] for seed in range(question["seeds"])]
+        # Some may be kept from a comparison with more trials.
+        curves = [run["curve"][: max(question["budgets"])] for run in runs]
         length = max(1, max(len(curve) for curve in curves))
         # A run that ended early keeps its last value.
         padded = [[*curve, *[curve[-1] if curve else None] * (length - len(curve))] for curve in curves]

@@ -60,7 +60,19 @@ class Results:
 
     def has(self, run: Run, budgets: Sequence[int]) -> bool:
         """Return whether a run has results for all budgets."""
-        return all(str(budget) in self.runs.get(run.key, {}).get("budgets", {}) for budget in budgets)
+        return not self.missing(run, budgets)
+
+    def missing(self, run: Run, budgets: Sequence[int]) -> tuple[int, ...]:
+        """Return the budgets for which a run has no results."""
+        known = self.runs.get(run.key, {}).get("budgets", {})
+        return tuple(budget for budget in budgets if str(budget) not in known)
+
+    def add(self, run: Run, found: dict[str, Any]) -> None:
+        """Store the results of a run beside those of other budgets; curve and times are the longest's."""
+        known = self.runs.get(run.key, {})
+        budgets = {**known.get("budgets", {}), **found["budgets"]}
+        longer = found if str(max(map(int, budgets))) in found["budgets"] else known
+        self.runs[run.key] = {**longer, "budgets": budgets}
 
     def figure(self, run: Run, budget: int, how: str, name: str) -> float:
         """Return a value of a run; NaN if the run has none."""
@@ -113,9 +125,9 @@ def make_all(
     with _one_thread_each():
         pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
         try:
-            waiting = {pool.submit(make, run, tuple(budgets), data): run for run in missing}
+            waiting = {pool.submit(make, run, results.missing(run, budgets), data): run for run in missing}
             for done, future in enumerate(as_completed(waiting), 1):
-                results.runs[waiting[future].key] = future.result()
+                results.add(waiting[future], future.result())
                 tell(done, len(missing))
                 if time.monotonic() - saved > SAVE_EVERY_S:
                     results.save(path)

@@ -164,6 +164,27 @@ def test_results_without_anything_usable_are_json_and_can_be_read_again(tmp_path
         assert read.regrets(["lost"], ["random"], 1, 1, lambda _: "observed").tolist() == [[[np.inf]]]
 
 
+@pytest.mark.parametrize("lengths", [("8", "4"), ("4,6", "6,8")])
+def test_other_budgets_leave_finished_results_as_they_are(tmp_path, lengths, capsys):
+    np.savez(tmp_path / "t.npz", space='{"a": [1, 2, 3, 4], "b": ["x", "y", "z"]}', one=RUNS.reshape(4, 3, 2)[::-1])
+    words = ["search", "--tasks", f"{tmp_path}/t.npz", "--controllers", "random", "--against", "random"]
+    words += ["--seeds", "1", "--workers", "1", "--json", str(tmp_path / "r.json")]
+
+    def runs(trials):
+        assert main([*words, "--trials", trials]) == 0
+        (run,) = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["runs"].values()
+        return run
+
+    before, after = runs(lengths[0]), runs(lengths[1])
+    asked = {int(trials) for part in lengths for trials in part.split(",")}
+    assert {int(trials) for trials in after["budgets"]} == asked
+    assert {trials: after["budgets"][trials] for trials in before["budgets"]} == before["budgets"]
+    assert len(after["curve"]) == max(asked)
+    assert "1 of 1 runs" in capsys.readouterr().err
+    assert runs(lengths[0]) == after
+    assert "runs" not in capsys.readouterr().err
+
+
 @needs_data
 def test_the_tables_have_their_published_optima():
     nas = task("nas201_cifar10", DATA)
