@@ -157,7 +157,8 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _kept(kept: Kept, table: Table, controller: str, share: float, trials: int, seed: int) -> dict[str, Verdict]:
-    asked = {"table": table.name, "controller": controller, "share": share, "trials": trials, "seed": seed}
+    asked = {"table": table.name, "content": table.content, "controller": controller, "share": share}
+    asked |= {"trials": trials, "seed": seed}
     if table.likely:
         asked |= {"likely": dict(table.likely)}
     known = kept.get(asked)

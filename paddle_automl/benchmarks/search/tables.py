@@ -15,6 +15,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -74,7 +75,8 @@ def csv_table(path: Path) -> Table:
     rows = _rows(path)
     if not rows:
         raise DataError(f"{path}: has no rows")
-    measured = [column for column in rows[0] if column.split("_")[0] in ("cost", "score")]
+    # Others that begin so, such as score_threshold, are decisions.
+    measured = [column for column in rows[0] if re.fullmatch(r"(cost|score)(_\d+)?", column)]
     kinds = {column.split("_")[0] for column in measured}
     if len(kinds) != 1:
         raise DataError(f"{path}: needs columns 'cost' or 'score' (runs: cost_1, cost_2, ...), has {list(rows[0])}")

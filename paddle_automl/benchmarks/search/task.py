@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +77,14 @@ class Table(Task):
                 for key, values in self.choices.items()
             }
         )
+
+    @cached_property
+    def content(self) -> str:
+        """A hash of the values of the decisions and of all costs: tables of one name may be different ones."""
+        known = [[key, list(map(repr, values))] for key, values in self.choices.items()]
+        found = hashlib.sha256(json.dumps([known, self.costs.shape]).encode("utf-8"))
+        found.update(np.ascontiguousarray(self.costs, dtype="<f8").tobytes())
+        return found.hexdigest()[:16]
 
     @cached_property
     def means(self) -> Array:

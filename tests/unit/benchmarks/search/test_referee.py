@@ -102,6 +102,11 @@ def test_tables_from_files(tmp_path):
     loaded = csv_table(tmp_path / "t.csv")
     assert loaded.truth({"table.rate": 0.2, "table.kind": "a"}) == 2.0
     assert loaded.truth({"table.rate": 0.1, "table.kind": "b"}) == 6.0
+    named = "cost_weight,score_threshold,cost\n1,0.5,3\n1,0.7,4\n2,0.5,5\n2,0.7,6\n"
+    (tmp_path / "named.csv").write_text(named, encoding="utf-8")
+    loaded = csv_table(tmp_path / "named.csv")
+    assert list(loaded.choices) == ["table.cost_weight", "table.score_threshold"]
+    assert loaded.truth({"table.cost_weight": 2, "table.score_threshold": 0.5}) == 5.0
     (tmp_path / "t.csv").write_text(rows + "0.2,b,1,1\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"t.csv:6: duplicate combination"):
         csv_table(tmp_path / "t.csv")
@@ -376,6 +381,20 @@ def test_a_renewed_table_states_the_same_values_as_likely(monkeypatch, tmp_path)
     for searched in (plain, renewed, replace(renewed, likely={"a": "z"}), renewed):
         defaults._kept(kept, searched, "random", 0.5, 4, 0)
     assert len(kept.runs) == 3
+
+
+def test_tables_of_one_name_have_their_own_verdicts(tmp_path):
+    kept = Kept(tmp_path / "kept.json", "defaults")
+
+    def verdict(*costs):
+        table = Renewed("t", {"a": list(range(5))}, np.array(costs, dtype=float)[:, None])
+        return defaults._kept(kept, table, "random", 0.5, 4, 0)["observed"]
+
+    rising, falling = verdict(0, 1, 2, 3, 4), verdict(9, 9, 9, 9, 0)
+    assert len(kept.runs) == 2
+    assert rising != falling
+    assert verdict(0, 1, 2, 3, 4) == rising
+    assert len(kept.runs) == 2
 
 
 @needs_data
