@@ -56,7 +56,7 @@ class Target:
 
 @dataclass
 class Load:
-    """What one number of connections got: the time of each answer, answers by status, lost connections."""
+    """What one number of connections got: times of answers of status 200, answers by status, lost connections."""
 
     connections: int
     seconds: float = 0.0
@@ -70,7 +70,7 @@ class Load:
         return self.lost + sum(count for status, count in self.statuses.items() if status != 200)
 
     def figures(self) -> dict[str, Any]:
-        """Return requests per second, percentiles in ms (None without an answer), errors."""
+        """Return requests per second, percentiles of good answers in ms (None without one), errors."""
         ranks: dict[str, float | None] = dict.fromkeys((f"p{rank}_ms" for rank in PERCENTILES), None)
         if self.times:
             found = np.percentile(self.times, PERCENTILES) * 1000
@@ -115,8 +115,11 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         now = time.perf_counter()
-        self._load.times.append(now - self._started)
-        self._load.statuses[self._parser.get_status_code()] += 1
+        status = self._parser.get_status_code()
+        self._load.statuses[status] += 1
+        if status == 200:
+            # A refusal takes no time: many of them would make a server that is overloaded look fast.
+            self._load.times.append(now - self._started)
         if now >= self._until or self.sent >= self._most or not self._parser.should_keep_alive():
             self._end()
             self._transport.close()

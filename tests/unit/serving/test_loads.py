@@ -11,7 +11,7 @@ import pytest
 
 from paddle_automl.core.errors import ConfigError, MachineError
 from paddle_automl.serving import client
-from paddle_automl.serving.client import Load, Target
+from paddle_automl.serving.client import Load, Target, drive
 from paddle_automl.serving.loads import described
 
 PAGE = b"<html>a page of another server</html>"
@@ -46,6 +46,15 @@ def answering(pages):
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_refusals_have_no_part_in_the_percentiles():
+    with answering({"/there": PAGE}) as target:
+        load = asyncio.run(drive(target, [target.request("/there"), target.request("/away")], 1, 10.0, most=6))
+        refused = asyncio.run(drive(target, [target.request("/away")], 1, 10.0, most=2)).figures()
+    assert load.statuses == {200: 3, 404: 3}
+    assert len(load.times) == 3
+    assert (refused["per_second"], refused["p50_ms"], refused["errors"]) == (0.0, None, 2)
 
 
 @pytest.mark.parametrize("page", [PAGE, b"[1]", b"3"])
