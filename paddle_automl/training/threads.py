@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import Literal
 
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 WORTHWHILE = 0.9
 """Time of a step, as a fraction of that with one thread, from which more threads are used."""
+HOPED = 0.6
+"""The same on free cores, where it cannot be measured."""
+LONG_STEP_S = 0.02
+"""Seconds of a step from which threads do not slow it down by themselves; in tiny ones they mostly wait."""
 TOO_SLOW = 1.2
 """Time of a step, in that with one thread, from which a training goes back to one."""
 RETRY_S = 20.0
@@ -40,18 +45,26 @@ def use_threads(count: int) -> None:
     kernels.set_threads(count)
 
 
-def faster(count: int, single: Pace, measure: Callable[[], Pace]) -> Pace | None:
-    """Return the pace with `count` threads if it is worth using them, and use them; else use one again.
+def choose(
+    count: int, single: Pace, measure: Callable[[], Pace], attempts: int = 1
+) -> tuple[Pace, Literal["all", "one", "busy"]]:
+    """Return the pace to plan with, and whether to use all `count` threads, which are then used, or one.
 
-    `single` is the pace with one thread; `measure` times a few steps.
+    `single` is the pace with one thread; `measure` times a few steps. Where long steps are slower with all threads
+    than with one, another process uses the cores: after so many `attempts` they are "busy", and the pace is that
+    of free ones, since this may pass (see `ThreadGuard` and `TimeLimit`).
     """
-    use_threads(count)
-    pace = measure()
-    logger.info("a step takes %.3f s with 1 thread, %.3f s with %d", single.step_s, pace.step_s, count)
-    if pace.step_s <= WORTHWHILE * single.step_s:
-        return pace
-    use_threads(1)
-    return None
+    for _ in range(attempts):
+        use_threads(count)
+        pace = measure()
+        logger.info("a step takes %.3f s with 1 thread, %.3f s with %d", single.step_s, pace.step_s, count)
+        if pace.step_s <= WORTHWHILE * single.step_s:
+            return pace, "all"
+        use_threads(1)
+        if pace.step_s <= single.step_s or single.step_s < LONG_STEP_S:
+            return single, "one"
+    logger.warning("the machine is busy: training begins with 1 thread")
+    return replace(single, step_s=HOPED * single.step_s), "busy"
 
 
 class ThreadGuard(Callback):
@@ -60,13 +73,14 @@ class ThreadGuard(Callback):
     From time to time it tries again whether the cores are free.
     """
 
-    def __init__(self, count: int, single_s: float) -> None:
+    def __init__(self, count: int, single_s: float, *, busy: bool = False) -> None:
+        """`busy`: it begins with one thread."""
         self._count, self._single_s = count, single_s
         self._times: list[float] = []
         """Seconds of the steps since the last judgement."""
         self._since: float | None = None
         """The end of the last step, or None if an evaluation followed it."""
-        self._state: Literal["all", "one", "trying"] = "all"
+        self._state: Literal["all", "one", "trying"] = "one" if busy else "all"
         self._wait_s, self._waited_s = RETRY_S, 0.0
 
     def after_step(self) -> None:

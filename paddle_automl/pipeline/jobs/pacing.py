@@ -20,7 +20,7 @@ from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.callback import Callback
 from paddle_automl.training.fitting import Pace, fit_epochs, measure_pace
 from paddle_automl.training.freezing import Start
-from paddle_automl.training.threads import ThreadGuard, Threads, faster
+from paddle_automl.training.threads import ThreadGuard, Threads, choose
 from paddle_automl.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ RESERVE_S, RESERVE = 2.0, 0.03
 time, and its weights are written at the end."""
 THREADS_FROM_S = 30.0
 """Seconds of a training from which it pays to time it with several threads."""
+ATTEMPTS, ATTEMPTS_FROM_S = 3, 120.0
+"""Times that it is timed where another process disturbs it, and seconds of a training that has time for it."""
 
 
 def fitted(
@@ -93,8 +95,10 @@ def _fastest(
     pace, threads, cores = measured(), request.config.training.threads, usable_cores()
     if not request.alone or threads != "auto" or worker.device != "cpu" or cores == 1 or left < THREADS_FROM_S:
         return pace, threads, []
-    parallel = faster(cores, pace, measured)
-    return (pace, 1, []) if parallel is None else (parallel, cores, [ThreadGuard(cores, pace.step_s)])
+    # Only a single network is planned as on free cores: it has a limit, which ends its schedule in time anyway.
+    planned, use = choose(cores, pace, measured, ATTEMPTS if left >= ATTEMPTS_FROM_S else 1)
+    guards: list[Callback] = [] if use == "one" else [ThreadGuard(cores, pace.step_s, busy=use == "busy")]
+    return pace if use == "busy" and request.networks > 1 else planned, cores if use == "all" else 1, guards
 
 
 def with_frozen_epochs(model: ModelConfig, epochs: int, planned: int) -> ModelConfig:

@@ -4,7 +4,15 @@ import pytest
 
 from paddle_automl.training import threads
 from paddle_automl.training.fitting import Pace
-from paddle_automl.training.threads import CHECKED_STEPS, RETRY_S, TRIED_STEPS, ThreadGuard, faster
+from paddle_automl.training.threads import (
+    CHECKED_STEPS,
+    HOPED,
+    LONG_STEP_S,
+    RETRY_S,
+    TRIED_STEPS,
+    ThreadGuard,
+    choose,
+)
 
 
 @pytest.fixture
@@ -21,12 +29,34 @@ def clock(monkeypatch):
     return now
 
 
-@pytest.mark.parametrize(("step_s", "expected"), [(0.6, [2]), (0.95, [2, 1]), (3.0, [2, 1])])
-def test_more_threads_are_used_only_if_they_are_faster(used, step_s, expected):
-    pace = Pace(step_s, 0.1)
-    found = faster(2, Pace(1.0, 0.1), lambda: pace)
-    assert found is (pace if expected == [2] else None)
-    assert used == expected
+@pytest.mark.parametrize(
+    ("step_s", "use", "counts"),
+    [(0.6, "all", [2]), (0.95, "one", [2, 1]), (3.0, "busy", [2, 1, 2, 1, 2, 1])],
+)
+def test_more_threads_are_used_only_if_they_are_faster(used, step_s, use, counts):
+    single, pace = Pace(1.0, 0.1), Pace(step_s, 0.1)
+    planned = {"all": pace, "one": single, "busy": Pace(HOPED, 0.1)}[use]
+    assert choose(2, single, lambda: pace, attempts=3) == (planned, use)
+    assert used == counts
+
+
+def test_a_disturbance_that_passes_is_none(used):
+    paces = iter([Pace(3.0, 0.1), Pace(0.6, 0.1)])
+    assert choose(2, Pace(1.0, 0.1), lambda: next(paces), attempts=3) == (Pace(0.6, 0.1), "all")
+    assert used == [2, 1, 2]
+
+
+def test_tiny_steps_are_slowed_down_by_threads_themselves(used):
+    single = Pace(LONG_STEP_S / 2, 0.1)
+    assert choose(2, single, lambda: Pace(1.0, 0.1), attempts=3) == (single, "one")
+    assert used == [2, 1]
+
+
+def test_cores_that_are_busy_from_the_start_are_used_later(used, clock):
+    guard = ThreadGuard(2, single_s=1.0, busy=True)
+    steps(guard, clock, 1 + int(RETRY_S), 1.0)
+    steps(guard, clock, 1 + 2 * TRIED_STEPS, 0.6)
+    assert used == [2]
 
 
 def steps(guard, clock, count, seconds):
