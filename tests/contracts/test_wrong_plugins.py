@@ -18,7 +18,7 @@ from paddle_automl.models.norms import NORMS
 from paddle_automl.search.executors.base import EXECUTORS, Failed
 from paddle_automl.testing.backbones import BackboneContract
 from paddle_automl.testing.executors import ExecutorContract
-from paddle_automl.testing.exporters import ExporterContract, ImageNetwork
+from paddle_automl.testing.exporters import FINALS, ExporterContract, ImageNetwork
 from paddle_automl.testing.fine_tuning_recipes import FineTuningRecipeContract
 from paddle_automl.testing.layers import ActivationContract, InitializerContract, NormContract
 from paddle_automl.testing.losses import LossContract
@@ -267,12 +267,25 @@ class Raw(EXPORTERS["paddle_inference"]):
         super().export(model, folder, specs=specs, final=type(final)("identity"), calibration=calibration)
 
 
+class Unshifted(EXPORTERS["paddle_inference"]):
+    """Is inexact, and forgets the shift of the first output."""
+
+    exact = False
+
+    def export(self, model, folder, *, specs, final, calibration=None):
+        final = replace(final, shift=final.shift and (0.0, *final.shift[1:]))
+        super().export(model, folder, specs=specs, final=final, calibration=calibration)
+
+
 def test_a_wrong_exporter_is_caught(tmp_path):
     contract, exporter = ExporterContract(), Raw(Raw.Config(name="raw"))
     with pytest.raises(AssertionError):
         contract.test_predicts_the_same_for_any_batch(exporter, ImageNetwork(), tmp_path)
     with pytest.raises(AssertionError):
         contract.test_does_not_touch_the_network(exporter, ImageNetwork(), tmp_path)
+    (shifted,) = [final for final in FINALS if final.shift]
+    with pytest.raises(AssertionError):
+        contract.test_last_steps_and_arrays_by_name(Unshifted(Unshifted.Config(name="raw")), shifted, tmp_path)
 
 
 class Anonymous(EXECUTORS["local"]):
