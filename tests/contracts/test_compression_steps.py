@@ -203,11 +203,41 @@ class Learning(Rounded):
         return replace(outcome, facts={"ratio": np.float32(0.5)})
 
 
+class Watching(Rounded):
+    """Leaves a hook on the network that it was given."""
+
+    def apply(self, model, context):
+        outcome = super().apply(model, context)
+        model.register_forward_post_hook(lambda layer, given, made: None)
+        return outcome
+
+
+class Moving(Rounded):
+    """Leaves the process on another device."""
+
+    device = "cpu"
+
+    def apply(self, model, context):
+        type(self).device = "gpu:0"
+        return super().apply(model, context)
+
+
+def test_a_step_that_changes_the_device_is_caught(monkeypatch):
+    contract = CompressionStepContract()
+    contract.context(Moving)
+    monkeypatch.setattr(paddle, "get_device", lambda: Moving.device)
+    # The network is compressed by whichever test comes first.
+    contract.test_the_network_handed_in_is_untouched(Moving)
+    with pytest.raises(AssertionError, match="the device of the process was cpu and is gpu:0"):
+        contract.test_the_process_is_left_as_it_was(Moving)
+
+
 @pytest.mark.parametrize(
     ("plugin", "test", "message"),
     [
         (Careless, "test_the_network_handed_in_is_untouched", r"fc\.bias was changed"),
         (Lazy, "test_the_network_handed_in_is_untouched", "apply returns the network that it was given"),
+        (Watching, "test_the_network_handed_in_is_untouched", "hooks were left in the network that was given"),
         (Harmful, "test_the_new_network_answers_nearly_as_well", "the main metric fell from 0.9"),
         (Moody, "test_the_same_seed_gives_the_same_network", "a second application gives another network"),
         (Learning, "test_the_new_network_answers_nearly_as_well", "not in evaluation mode"),
