@@ -9,15 +9,13 @@ import numpy as np
 
 from paddle_automl.data.splits import Split
 from paddle_automl.inputs.base import Arrays
-
-MOST_NUMBERS = 4_000_000
-"""Most numbers in a batch of inputs: with more, the memory of the activations costs more time than the network."""
+from paddle_automl.inputs.batching import MOST_NUMBERS
 
 
 def fitting_batch(shapes: Iterable[Sequence[int | None]], batch_size: int) -> int:
     """Return the size of a batch of items with arrays of these shapes: `batch_size`, fewer of large items.
 
-    Dimensions without a size count as 1.
+    Dimensions without a size count as 1: `Split.batches` divides batches of long items.
     """
     numbers = sum(math.prod(size or 1 for size in shape) for shape in shapes)
     return max(1, min(batch_size, MOST_NUMBERS // max(numbers, 1)))

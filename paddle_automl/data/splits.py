@@ -14,7 +14,9 @@ from paddle_automl.data.augment.base import Augmenter, BatchPosition
 from paddle_automl.data.items import ItemList
 from paddle_automl.data.sampling import balanced_order, bucketed
 from paddle_automl.data.stores import Store
+from paddle_automl.inputs import batching
 from paddle_automl.inputs.base import Input, TensorSpec
+from paddle_automl.inputs.batching import divided
 from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.tasks.base import RawTargets, Task
 
@@ -153,6 +155,8 @@ class Split:
         augmentation that depends on it. With `balanced` the pass has each class equally often (`balanced_order`);
         it needs `rng`, and a task with one class per item. Items of different lengths are batched with others of
         about their length: with `rng` among 16 batches, with `by_length` (and without `rng`) among all items.
+        Batches with very long items would take much memory: without `rng` they have fewer items, with it these
+        items are shortened (`Input.shortened`).
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -168,13 +172,23 @@ class Split:
             rows.pop()
         if lengths is not None and rng is not None:
             rows = bucketed(rows, lengths, rng)
+        if rng is None and self._extents is not None:
+            rows = divided(rows, self._extents, batching.MOST_NUMBERS)
         return self._batches(rows, rng, augment, shrink, epoch)
 
     @cached_property
     def lengths(self) -> np.ndarray | None:
-        """The length of each item's main array, int64 ``[n]``; None for items of one size."""
+        """The length of each item (`Input.lengths`), int64 ``[n]``; None for items of one size."""
         encoded = self.everything.encoded
-        return None if encoded is None else encoded[self.input.specs[0].name].lengths[self.indices]
+        return None if encoded is None else self.input.lengths(encoded)[self.indices]
+
+    @cached_property
+    def _extents(self) -> np.ndarray | None:
+        """The length of each item in each array, int64 ``[A, n]``; None for items of one size."""
+        encoded = self.everything.encoded
+        if encoded is None:
+            return None
+        return np.stack([encoded[spec.name].lengths[self.indices] for spec in self.input.specs])
 
     def _order(self, rng: np.random.Generator, balanced: bool) -> np.ndarray:
         if not balanced:
@@ -206,6 +220,8 @@ class Split:
             inputs = self.input.batch(items)
             if factor != 1:
                 inputs = self.input.shrink(inputs, factor)
+            if rng is not None:
+                inputs = self.input.shortened(inputs, batching.MOST_NUMBERS)
             if augment is not None and rng is not None:
                 inputs, targets = augment.batch(inputs, targets, rng, place)
             yield Batch(inputs, targets, codes, batch)
@@ -222,6 +238,8 @@ class Split:
             codes, indices = self.codes[batch], self.indices[batch]
             targets = self.task.dense(codes)
             inputs = {spec.name: encoded[spec.name].padded(indices, spec.dtype) for spec in self.input.specs}
+            if rng is not None:
+                inputs = self.input.shortened(inputs, batching.MOST_NUMBERS)
             if augment is not None and rng is not None:
                 place = None if epoch is None else BatchPosition(indices, epoch)
                 inputs, targets = augment.batch(inputs, targets, rng, place)

@@ -18,6 +18,7 @@ from paddle_automl.deployment.formats import choose_format, warn_unless_verified
 from paddle_automl.deployment.prediction import Prediction, unknown_word
 from paddle_automl.deployment.runtime import check_threads, in_lasting_thread
 from paddle_automl.inputs.base import Arrays, Input, Source
+from paddle_automl.inputs.batching import too_large
 from paddle_automl.tasks.base import Answer, Task
 
 __all__ = ["Prediction", "Predictor", "Raw"]
@@ -226,6 +227,9 @@ class Predictor:
         except ValueError as error:
             raise DataError(f"items: {error}") from None
         self._check(arrays)
+        if len(items) > 1 and too_large(self.input, arrays):
+            middle = len(items) // 2
+            return joined([self._run(items[:middle]), self._run(items[middle:])])
         return self._fed(arrays)
 
     def _fed(self, arrays: Arrays) -> Raw:

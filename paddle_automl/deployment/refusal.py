@@ -59,9 +59,8 @@ def values_of(model: Any, split: Split, positions: np.ndarray) -> Values:
     paddle = import_paddle()
     raw, features = [], []
     with evaluating(model), paddle.no_grad():
-        for start in range(0, len(positions), BATCH):
-            arrays = split.input.batch(split.raw(positions[start : start + BATCH]))
-            tensors = [paddle.to_tensor(np.ascontiguousarray(item)) for item in arrays.values()]
+        for batch in split.with_indices(split.indices[positions]).batches(BATCH):
+            tensors = [paddle.to_tensor(np.ascontiguousarray(item)) for item in batch.inputs.values()]
             if has_features(model):
                 found = model.features(*tensors)
                 features.append(found.astype("float32").numpy())

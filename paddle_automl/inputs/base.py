@@ -175,6 +175,18 @@ class Input(ABC):
         del items
         return None
 
+    def lengths(self, encoded: Mapping[str, Ragged]) -> np.ndarray:
+        """Return the length of each encoded item, int64 ``[N]``, by which items are batched: of its main array."""
+        return encoded[self.specs[0].name].lengths
+
+    def shortened(self, arrays: Arrays, most: int) -> dict[str, np.ndarray]:
+        """Return a batch with about `most` numbers at most, where parts of long items can be left out of a step.
+
+        Trainings alone do so: the number of their batches, and of the items in each, is planned.
+        """
+        del most
+        return dict(arrays)
+
     @property
     @abstractmethod
     def specs(self) -> tuple[TensorSpec, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, overload
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 MOST_USED = 20_000
 """N-grams that are looked at for the most telling ones."""
+LEAST_NGRAMS = 1000
+"""N-grams of a text that a step of a training has in any case."""
 SHOWN = 60
 """Most characters of a text in tables and logs."""
 
@@ -191,6 +193,28 @@ class TextInput(Input):
                 parts["ngrams"].append(rows)
                 parts["ngram_weights"].append(weights)
         return {name: Ragged.joined(found) for name, found in parts.items()}
+
+    def lengths(self, encoded: Mapping[str, Ragged]) -> np.ndarray:
+        """Return the tokens of each text; texts of which not all tokens are read differ in their n-grams."""
+        found = super().lengths(encoded)
+        if not {"tokens", "ngrams"} <= set(self.fitted.arrays):
+            return found
+        return np.where(found < self.fitted.max_length, found, found + encoded["ngrams"].lengths)
+
+    def shortened(self, arrays: Arrays, most: int) -> dict[str, np.ndarray]:
+        """Return a batch in which long texts have their n-grams with the largest weights alone."""
+        found = dict(arrays)
+        if "ngrams" not in found:
+            return found
+        weights = found["ngram_weights"]
+        count, longest = weights.shape
+        others = sum(array.size for name, array in found.items() if name not in TextFitted.ARRAYS[1:])
+        kept = max((most - others) // (2 * count), LEAST_NGRAMS)
+        if longest > kept:
+            # Weights of n-grams are above zero, those of padding, at the end, are zero.
+            places = np.sort(np.argpartition(weights, longest - kept, axis=1)[:, longest - kept :], axis=1)
+            found |= {name: np.take_along_axis(found[name], places, axis=1) for name in TextFitted.ARRAYS[1:]}
+        return found
 
     def batch(self, items: np.ndarray) -> dict[str, np.ndarray]:
         """Return the arrays of texts ``[B]``, padded to the longest of them."""

@@ -15,6 +15,7 @@ from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.deployment.create import create_bundle
 from paddle_automl.deployment.explanation import explain, telling
 from paddle_automl.deployment.predictor import Predictor
+from paddle_automl.inputs import batching
 from paddle_automl.inputs.text import TextInput
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import build_network
@@ -205,3 +206,15 @@ def test_explanations_are_printed_and_written(made, capsys):
     assert len(explained["for"]) == 2
     with pytest.raises(ConfigError, match="--explain: has no form in a CSV file"):
         predict.run(arguments(made[2], "很干净", "--explain", "--csv", "x.csv"))
+
+
+def test_batches_of_long_texts_are_divided(made, monkeypatch):
+    data, _, bundle = made
+    predictor = Predictor(bundle)
+    items = data.validation.raw(np.arange(8))
+    whole = predictor.predict_items(items)
+    asked, batch = [], predictor.input.batch
+    monkeypatch.setattr(batching, "MOST_NUMBERS", 4)
+    monkeypatch.setattr(predictor.input, "batch", lambda items: asked.append(len(items)) or batch(items))
+    np.testing.assert_allclose(predictor.predict_items(items), whole, atol=1e-6)
+    assert asked.count(1) == 8
