@@ -28,15 +28,23 @@ from paddle_automl.testing.options import check_options
 
 WAIT_S = 60.0
 """Longest time of a job in these tests; a cluster may be slow to start one."""
+GONE_S = 6.0
+"""Longest time that a job may take to end after its executor was closed."""
+QUIET_S = 1.0
+"""Without a sign of life for so long a job has ended; it gives twenty in a second."""
 
 
 @dataclass(frozen=True)
 class CountRequest:
-    """Count to `epochs`, `pause_s` seconds each, then end in the way `ends`: well, error, exit."""
+    """Count to `epochs`, `pause_s` seconds each, then end in the way `ends`: well, error, exit.
+
+    With a file `signs` it reports nothing, which would wait for an answer, but appends to the file at each number.
+    """
 
     epochs: int = 3
     pause_s: float = 0.0
     ends: str = "well"
+    signs: Path | None = None
 
 
 class CountResult(Section):
@@ -53,7 +61,10 @@ def count(request: CountRequest, worker: Worker) -> CountResult:
     number = 0
     for number in range(1, request.epochs + 1):
         time.sleep(request.pause_s)
-        if not worker.report(number, {"accuracy": number / request.epochs}):
+        if request.signs is not None:
+            with request.signs.open("a") as file:
+                file.write(".")
+        elif not worker.report(number, {"accuracy": number / request.epochs}):
             break
     if request.ends == "error":
         raise DataError("row 3: is not a number")
@@ -65,6 +76,18 @@ def count(request: CountRequest, worker: Worker) -> CountResult:
 
 def _job(folder: Path, **request: Any) -> Job:
     return Job(target_of(count), CountRequest(**request), folder / "job.log")
+
+
+def _ends(signs: Path) -> bool:
+    """Return whether the job that appends to this file ends soon."""
+    end = time.monotonic() + GONE_S
+    while True:
+        before = signs.stat().st_size
+        time.sleep(QUIET_S)
+        if signs.stat().st_size == before:
+            return True
+        if time.monotonic() > end:
+            return False
 
 
 def _drain(executor: Executor, ids: Iterable[int], go_on: bool = True) -> dict[int, list[Event]]:
@@ -186,9 +209,17 @@ class ExecutorContract:
             assert isinstance(found[2][-1], Finished), "another job was affected by a crash"
 
     def test_closing_kills_what_runs(self, plugin: Any, tmp_path: Path) -> None:
-        """It does not wait for jobs to end by themselves."""
-        executor = self.make(plugin, None)
-        executor.submit(1, _job(tmp_path, epochs=1000, pause_s=0.2))
+        """It does not wait for jobs to end by themselves, and leaves none behind that has its own process."""
+        executor, signs = self.make(plugin, None), tmp_path / "signs"
+        if self.own_process:
+            executor.submit(1, _job(tmp_path, epochs=int(2 * WAIT_S / 0.05), pause_s=0.05, signs=signs))
+            end = time.monotonic() + WAIT_S
+            while not signs.exists():
+                assert executor.poll(0.05) == [], "the job has ended"
+                assert time.monotonic() < end, f"the job did not start within {WAIT_S:.0f} s"
+        else:
+            executor.submit(1, _job(tmp_path, epochs=1000, pause_s=0.2))
         started = time.monotonic()
         executor.close()
         assert time.monotonic() - started < WAIT_S, "close() waits for jobs instead of killing them"
+        assert not self.own_process or _ends(signs), "close() leaves jobs behind that still run"

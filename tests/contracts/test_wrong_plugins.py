@@ -16,6 +16,7 @@ from paddle_automl.models.backbones.base import ImageBackbone
 from paddle_automl.models.initializers import Initializer
 from paddle_automl.models.norms import NORMS
 from paddle_automl.search.executors.base import EXECUTORS, Failed
+from paddle_automl.testing import executors
 from paddle_automl.testing.backbones import BackboneContract
 from paddle_automl.testing.executors import ExecutorContract
 from paddle_automl.testing.exporters import FINALS, ExporterContract, ImageNetwork
@@ -300,6 +301,31 @@ class Anonymous(EXECUTORS["local"]):
         return [
             replace(event, error=RuntimeError("failed")) if isinstance(event, Failed) else event for event in events
         ]
+
+
+class Leaving(EXECUTORS["local"]):
+    """Forgets its jobs when it is closed."""
+
+    def close(self):
+        self.left, self._running = self._running, {}
+
+
+def test_an_executor_that_leaves_jobs_behind_is_caught(tmp_path, monkeypatch):
+    made = []
+
+    class Contract(ExecutorContract):
+        def make(self, plugin, scratch):
+            made.append(super().make(plugin, scratch))
+            return made[-1]
+
+    monkeypatch.setattr(executors, "GONE_S", 0.0)
+    try:
+        with pytest.raises(AssertionError, match=r"close\(\) leaves jobs behind that still run"):
+            Contract().test_closing_kills_what_runs(Leaving, tmp_path)
+    finally:
+        (left,) = made
+        left._running = left.left
+        super(Leaving, left).close()
 
 
 def test_a_wrong_executor_is_caught(tmp_path):
