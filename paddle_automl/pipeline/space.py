@@ -12,7 +12,10 @@ from paddle_automl.models.backbones.base import BACKBONES, KEY, Backbone
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.space.space import SearchSpace
 from paddle_automl.space.tree import Params
+from paddle_automl.tasks.base import TASKS
 
+NUMBERS = "numbers"
+"""Kind of targets that tasks of numbers alone read."""
 SEARCHED = ("data", "model", "training", "distillation", "seed")
 
 
@@ -26,7 +29,7 @@ def make_space(config: RunConfig) -> SearchSpace:
             f"{command('train')} -c FILE"
         )
     if spec == "auto":
-        found = auto_spec(config.data.input.name)
+        found = _spec_of(config)
         return SearchSpace.parse(_without(found, _own_keys(config, found)))
     searched = (*SEARCHED, "compression") if config.compression.in_trials else SEARCHED
     idle = [key for key in spec if key.split(".")[0] not in searched]
@@ -42,17 +45,36 @@ def make_space(config: RunConfig) -> SearchSpace:
     return SearchSpace.parse(spec, config=config)
 
 
-def auto_spec(takes: str = "image") -> dict[str, Any]:
+def _spec_of(config: RunConfig) -> dict[str, Any]:
+    """Return the space for ``auto`` with the data and the task, if it is known already, of a configuration."""
+    numbers = config.task is not None and NUMBERS in TASKS[config.task.name].reads
+    return auto_spec(config.data.input.name, numbers=numbers)
+
+
+def auto_spec(takes: str = "image", *, numbers: bool = False) -> dict[str, Any]:
     """Return the space for ``auto``: every searched backbone for an input with its domains, and their recipe.
 
+    Where `numbers` are predicted, options without effect on them are left out: trials would differ in nothing.
     Raises ConfigError if no backbone takes the input.
     """
     kinds = _searched(takes)
     backbones = {name: dict(kind.space) for name, kind in kinds.items()}
+    if numbers:
+        for name, kind in kinds.items():
+            for keys in kind.idle_for_numbers:
+                backbones[name] = _left(backbones[name], keys)
     if not backbones:
         raise ConfigError(f"search.space: auto finds no backbone that takes {takes} input; write the domains")
     recipe = {key: domain for kind in kinds.values() for key, domain in kind.searched_recipe.items()}
     return {KEY: backbones, **recipe}
+
+
+def _left(domains: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return a copy of nested domains without the last one of `keys`, each inside of the one before it."""
+    first, *inner = keys
+    if inner:
+        return {**domains, first: _left(domains[first], tuple(inner))}
+    return {key: domain for key, domain in domains.items() if key != first}
 
 
 def _own_keys(config: RunConfig, spec: dict[str, Any]) -> tuple[str, ...]:
@@ -118,7 +140,7 @@ def first_given(config: RunConfig, space: SearchSpace) -> list[Params]:
     """
     own = [(f"search.first.{number}", changes) for number, changes in enumerate(config.search.listed_first)]
     if config.search.space == "auto" and not own:
-        kinds, decided = _searched(config.data.input.name), _own_keys(config, auto_spec(config.data.input.name))
+        kinds, decided = _searched(config.data.input.name), _own_keys(config, _spec_of(config))
         own = [
             (f"{KEY}: {name}", item)
             for name, kind in kinds.items()

@@ -40,6 +40,8 @@ class Backbone(nn.Layer):
     """Name of the input whose arrays it takes, such as ``image``; ANY for every input."""
     space: ClassVar[dict[str, Any]] = {}
     """Domains of the options, as a sub-space of `search.space`; used by `space: auto`."""
+    idle_for_numbers: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Keys of `space`, one inside of the other, of options without effect where numbers are predicted."""
     searched: ClassVar[bool] = True
     """Whether `space: auto` tries it by itself; False for what is tried as part of another backbone."""
     searched_recipe: ClassVar[dict[str, Any]] = {

@@ -58,6 +58,7 @@ class Sum(TextBackbone):
         "parts.net": {NONE: {}, "text_cnn": {"filters": {"choice": [64, 128, 256]}}, "dpcnn": {}, "bigru": {}},
         "together": {"choice": [True, False]},
     }
+    idle_for_numbers: ClassVar[tuple[tuple[str, ...], ...]] = (("parts.linear", "linear_ngrams", "model"),)
     searched_recipe: ClassVar[dict[str, Any]] = {
         "data.input.ngrams": {"choice": ["auto", "characters_and_words"]},
         "training.tables.learning_rate": {"log": [2e-3, 3e-2]},

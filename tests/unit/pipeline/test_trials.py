@@ -235,6 +235,17 @@ def test_auto_space_leaves_values_outside_of_its_domains_as_they_are(options, ke
     assert covering(config, space, baseline_of(config, space))
 
 
+def test_auto_space_of_numbers_has_no_option_of_classes_alone():
+    classes, numbers = text_config(), text_config(task="regression")
+    name = "model.backbone[sum].parts.linear[linear_ngrams]"
+    found = [{decision.name for decision in make_space(config).decisions} for config in (classes, numbers)]
+    assert found[0] - found[1] == {f"{name}.model"}
+    assert f"{name}.C" in found[1]
+    assert baseline_of(numbers, make_space(numbers)) is not None
+    assert first_given(numbers, make_space(numbers))
+    assert make_space(text_config()).decisions == make_space(classes).decisions
+
+
 def test_auto_space_searches_around_stated_values_inside_of_its_domains():
     config = text_config(**{"data.input.ngrams": "characters_and_words"})
     assert baseline_of(config, make_space(config))["data.input.ngrams"] == "characters_and_words"
