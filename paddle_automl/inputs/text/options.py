@@ -102,7 +102,8 @@ class TokensConfig(Section):
     """package: name of the package."""
 
     most: int = Field(20_000, ge=1, le=500_000)
-    """The most frequent tokens that are known; of a given vocabulary those that occur in the training texts."""
+    """The most frequent tokens that are known; of a given vocabulary those that occur in the training texts
+    (a tokenizer.json of byte pairs or of whole words keeps all of its tokens)."""
 
     @model_validator(mode="before")
     @classmethod

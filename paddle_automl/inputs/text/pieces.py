@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,6 +20,8 @@ from paddle_automl.inputs.ragged import Ragged
 from paddle_automl.inputs.text.ngrams import Words
 from paddle_automl.inputs.text.options import TokensConfig
 from paddle_automl.inputs.text.tokens import FIRST, LARGEST_FILE, UNKNOWN, Vocabulary, cut, never_empty
+
+log = logging.getLogger(__name__)
 
 _SPACE = "\u2581"
 """What stands for a space in the package's Metaspace."""
@@ -141,7 +144,8 @@ def reduced(text: str, texts: Sequence[str], most: int) -> str:
     """Return a tokenizer with only the pieces that occur in `texts`, the most frequent ones.
 
     The best division of a text stays the best one among fewer pieces, where none that it has is left out: Unigram
-    maximizes a sum, WordPiece takes the longest piece. Byte pairs are built from each other, and stay whole.
+    maximizes a sum, WordPiece takes the longest piece. Byte pairs are built from each other, and
+    stay whole, as other kinds do; a warning tells if they are more than `most`.
     """
     made = Pieces(text, "data.input.tokens")
     counts = made.counted(texts)
@@ -149,6 +153,13 @@ def reduced(text: str, texts: Sequence[str], most: int) -> str:
     model, added = data["model"], data.get("added_tokens") or []
     kind, vocabulary = model.get("type"), model.get("vocab")
     if kind not in ("Unigram", "WordPiece"):
+        if len(counts) > most:
+            log.warning(
+                "data.input.tokens: all %d tokens of the given tokenizer (%s) are kept, not the %d that "
+                "data.input.tokens.most allows: a vocabulary of this kind stays whole, and each takes a row in the "
+                "table of a network",
+                len(counts), kind or "unknown kind", most,
+            )  # fmt: skip
         return text
     pieces = [piece for piece, _ in vocabulary] if kind == "Unigram" else sorted(vocabulary, key=vocabulary.get)
     special = {token["content"] for token in added if token.get("special")}

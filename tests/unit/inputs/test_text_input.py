@@ -278,6 +278,18 @@ def test_of_a_given_vocabulary_what_occurs_is_kept(tmp_path):
     assert [names[row] for row in found] == ["room", "##s", "<unknown>"]
 
 
+def test_a_given_vocabulary_that_stays_whole_is_told_if_it_is_too_large(tmp_path, caplog):
+    pytest.importorskip("tokenizers")
+    model = {"type": "WordLevel", "vocab": {"<unknown>": 0, "room": 1, "zebra": 2}, "unk_token": "<unknown>"}
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps({"version": "1.0", "model": model, "added_tokens": []}))
+    tokens = {"kind": "trained", "file": str(file)}
+    assert "zebra" in fitted(ENGLISH, tokens={**tokens, "most": 3}).texts("tokens")
+    assert not caplog.text
+    assert "zebra" in fitted(ENGLISH, tokens={**tokens, "most": 2}).texts("tokens")
+    assert "all 3 tokens of the given tokenizer (WordLevel) are kept, not the 2 that" in caplog.text
+
+
 def test_parts_of_words_are_learned_alike():
     first, second = (fitted(ENGLISH * 3, tokens={"kind": "trained", "size": 100}) for _ in range(2))
     assert first.fitted == second.fitted
