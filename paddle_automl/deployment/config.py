@@ -113,8 +113,8 @@ class DeploymentConfig(Section):
 
     tables: Literal["auto", "plain"] = "auto"
     """How large tables, of n-grams and tokens, are stored in the formats of Paddle. auto: in 8 bits, and without
-    their smallest rows, where answers on validation stay as good but for less than noise; plain: as they were
-    trained."""
+    their smallest rows, where answers on validation stay as good but for less than noise, unless `formats` has
+    one of another runtime: then all files have the tables as they were trained; plain: always."""
 
     parity: ParityConfig = ParityConfig()
     """Check that the export predicts what the trained network predicts."""

@@ -50,12 +50,14 @@ def with_smaller_tables(model: Network, data: PreparedData, deployment: Deployme
     tables = {name: layer for name, layer in model.named_sublayers() if isinstance(layer, RowTable)}
     size_mb = sum(math.prod(table.weight.shape) * 4 for table in tables.values()) / 1e6
     formats = {deployment.exporter.name, *(item.name for item in deployment.formats)}
-    if (
-        deployment.tables == "plain"
-        or size_mb < LEAST_MB
-        or not formats <= set(FORMATS)
-        or not len(data.validation)
-    ):
+    if deployment.tables == "plain" or size_mb < LEAST_MB or not len(data.validation):
+        return model
+    others = sorted(formats - set(FORMATS))
+    if others:
+        listing = ", ".join(others)
+        logger.info(
+            "tables of %.1f MB stay in float32 in all formats: %s cannot hold smaller ones", size_mb, listing
+        )
         return model
     rows = data.validation.indices
     split = data.validation.with_indices(rows[:: -(-len(rows) // JUDGED)])

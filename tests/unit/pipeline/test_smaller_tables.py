@@ -1,6 +1,7 @@
 """Smaller tables in an exported network, where validation allows them."""
 
 import csv
+import logging
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,6 +63,15 @@ def test_tables_become_smaller_and_answers_stay(trained):
 @pytest.mark.parametrize("options", [{"tables": "plain"}, {"formats": ["onnx"]}])
 def test_tables_stay_where_they_are_wanted_or_a_format_needs_them(trained, options):
     assert len(tables(small(*trained, **options), RowTable)) == 3
+
+
+def test_a_format_that_needs_plain_tables_is_told(trained, caplog):
+    with caplog.at_level(logging.INFO, logger="paddle_automl"):
+        small(*trained, tables="plain")
+    assert not caplog.text
+    with caplog.at_level(logging.INFO, logger="paddle_automl"):
+        small(*trained, formats=["onnx", "paddle_program"])
+    assert "MB stay in float32 in all formats: onnx cannot hold smaller ones" in caplog.text
 
 
 def test_tables_stay_if_smaller_ones_cost_accuracy(trained, monkeypatch):
