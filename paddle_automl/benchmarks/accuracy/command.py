@@ -22,7 +22,6 @@ from paddle_automl.benchmarks.training.command import screen, tell
 from paddle_automl.core.errors import BundleError, ConfigError, SearchFailedError
 from paddle_automl.core.files import digest
 from paddle_automl.core.loading import parse_overrides, read_config
-from paddle_automl.core.runtime import processor_name
 from paddle_automl.deployment.bundle import Bundle
 from paddle_automl.pipeline.runs.folder import RunFolder
 
@@ -118,7 +117,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser = commands.add_parser("accuracy", help=SUMMARY, description=f"{SUMMARY} {DESCRIPTION}")
     parser.add_argument("-c", "--config", required=True, metavar="FILE", help="configuration of the search")
     parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help="change one key")
-    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 5], metavar="M", help="budgets (1 5)")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 5.0], metavar="M", help="budgets (1 5)")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N - 1 of each (3)")
     parser.add_argument(
         "--folds", type=int, metavar="N", help="instead of seeds: folds of a folder of images, each tested once"
@@ -141,7 +140,7 @@ def _run(args: argparse.Namespace) -> None:
             kept.put(search.asked(), figures)
         found.append((search, figures))
     tell("")
-    kept.save({"processor": processor_name(), "config": args.config})
+    kept.save({"config": args.config})
     print_figures(screen(), found)
     without = sum(not figures["verified"] for _, figures in found)
     failed = sum(bool(_failure(figures)) for _, figures in found)

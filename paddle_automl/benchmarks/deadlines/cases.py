@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.files import digest
+from paddle_automl.core.loading import read_config
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "tools" / "search.py"
@@ -30,6 +32,11 @@ class Case:
     """The absolute path of the folder of photos, for the case that needs one."""
     hangs: bool = False
     """Whether trial 1 hangs."""
+
+    @property
+    def content(self) -> str:
+        """Return a hash of what the configuration says, with its bases."""
+        return digest(read_config(str(ROOT / "configs" / self.config), {})[0])
 
     @property
     def allowed_s(self) -> float:

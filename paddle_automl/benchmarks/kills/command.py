@@ -14,7 +14,6 @@ from paddle_automl.benchmarks.kills.rounds import Reference, killed_round, refer
 from paddle_automl.benchmarks.kills.search import PHASES, VICTIMS
 from paddle_automl.benchmarks.training.command import tell
 from paddle_automl.core.errors import SearchFailedError
-from paddle_automl.core.runtime import processor_name
 
 SUMMARY = "Kill whole searches at random times: whether the same command recovers all of them."
 DESCRIPTION = """Each round kills the search, one worker, the process that starts workers, or all of them, in one of
@@ -52,7 +51,7 @@ def _run(args: argparse.Namespace) -> None:
         rounds.append(figures)
     tell("")
     faulty = [figures for figures in rounds if figures["wrong"]]
-    kept.save({"processor": processor_name(), "rounds": len(rounds), "faulty": len(faulty)})
+    kept.save({"rounds": len(rounds), "faulty": len(faulty)})
     sys.stdout.write(markdown(rounds))
     if faulty:
         raise SearchFailedError(f"{len(faulty)} of {len(rounds)} rounds have faults; see {folder}")

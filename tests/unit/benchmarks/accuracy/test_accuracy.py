@@ -106,6 +106,17 @@ def test_results_are_kept_for_what_a_configuration_says(words):
     assert runs() == 3
 
 
+def test_the_default_budgets_are_those_that_are_named(words, monkeypatch):
+    asked = []
+    figures = {"exit_code": 0, "verified": True, "took_s": 1.0, "metric": "accuracy", "test": 0.9}
+    figures |= dict.fromkeys(("first_bundle_s", "trials", "validation", "size_mb", "latency_ms"))
+    monkeypatch.setattr(command.TimedSearch, "measure", lambda self: asked.append(self.minutes) or figures)
+    default = [word for word in words if word not in ("--minutes", "0.05")]
+    assert main([*default, "--seeds", "1"]) == 0
+    assert main([*default, "--seeds", "1", "--minutes", "1", "5"]) == 0
+    assert asked == [1.0, 5.0]
+
+
 def test_paths_are_those_of_the_callers_folder_and_failed_searches_are_run_again(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words += ["-o", "data.dataset.root=photos", "--seeds", "1"]

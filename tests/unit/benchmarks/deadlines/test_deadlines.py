@@ -183,6 +183,22 @@ def test_the_command_keeps_its_figures(fake, tmp_path, capsys, monkeypatch):
     assert main(words) == 0
 
 
+def test_figures_are_kept_for_what_a_configuration_says(fake, tmp_path, monkeypatch):
+    fake("ends")
+    config, file = tmp_path / "configs" / "digits.yaml", tmp_path / "figures.json"
+    config.parent.mkdir()
+    monkeypatch.setattr(cases, "ROOT", tmp_path)
+
+    def runs(text):
+        config.write_text(text, encoding="utf-8")
+        assert main(["deadlines", "--quick", "--json", str(file)]) == 0
+        return len(json.loads(file.read_text(encoding="utf-8"))["runs"])
+
+    assert runs("training: {batch_size: 8}\n") == 2
+    assert runs("# the same\ntraining: {batch_size: 8}\n") == 2
+    assert runs("training: {batch_size: 16}\n") == 4
+
+
 def test_a_requirement_that_is_missed_is_a_failure_of_the_command(fake, capsys):
     fake("nothing")
     assert main(["deadlines", "--quick"]) == 2

@@ -9,10 +9,13 @@ import pytest
 from rich.console import Console
 
 from paddle_automl.benchmarks.command import main
-from paddle_automl.benchmarks.kept import Kept
+from paddle_automl.benchmarks.kept import Kept, maker
 from paddle_automl.benchmarks.training import accuracy, loop_overhead, scaling, startup
 from paddle_automl.benchmarks.training.accuracy import DTYPES, PrecisionRequest
 from paddle_automl.core.errors import DataError
+from paddle_automl.core.files import digest
+from paddle_automl.core.runtime import processor_name
+from paddle_automl.core.version import VERSION
 
 
 def printed(function, *arguments):
@@ -108,6 +111,24 @@ class TestKept:
         assert again.get({**asked, "config": {"epochs": 4}}) is None
         again.save({"all": 1})
         assert json.loads(file.read_text("utf-8"))["summary"] == {"all": 1}
+
+    def test_results_of_several_versions_are_told(self, tmp_path, monkeypatch, capsys):
+        file = tmp_path / "k.json"
+        # Of a version that did not note what made its results.
+        old = {digest({"seed": 0}): {"asked": {"seed": 0}, "figures": {"x": 1}}}
+        file.write_text(json.dumps({"command": "precision", "summary": None, "runs": old}), encoding="utf-8")
+        kept = Kept.load(file, "precision")
+        kept.put({"seed": 1}, {"x": 2})
+        kept.save({"all": 1})
+        # The old result is none of this command's.
+        assert capsys.readouterr().err == ""
+        assert kept.get({"seed": 0}) == {"x": 1}
+        kept.save({"all": 1})
+        told = capsys.readouterr().err
+        assert f"these results are of several versions or machines: {maker()}; not known; give another file" in told
+        assert json.loads(file.read_text("utf-8"))["made"] == [maker(), "not known"]
+        assert VERSION in maker()
+        assert processor_name() in maker()
 
     def test_another_file_is_refused(self, tmp_path):
         file = tmp_path / "k.json"
