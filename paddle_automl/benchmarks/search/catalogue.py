@@ -51,11 +51,11 @@ def task_names(words: list[str], data: Path | None) -> list[str]:
     known = [name for group in GROUPS.values() for name in group]
     for full in names:
         name, mark, _ = full.partition("@")
-        if mark and (name in DRAWN or _path_of(name) is not None):
+        if mark and (name in DRAWN or path_of(name) is not None):
             raise ConfigError(f"--tasks: '{full}': only the named tables have others to learn from")
-        if _path_of(name) is None and name not in known:
+        if path_of(name) is None and name not in known:
             raise ConfigError(f"--tasks: {unknown_name('task', name, [*known, *GROUPS, 'tables', 'all'])}")
-        if data is None and _path_of(name) is None and name not in DRAWN:
+        if data is None and path_of(name) is None and name not in DRAWN:
             raise ConfigError(f"--tasks: '{name}' is a table; give its folder with --data DIR")
     return names
 
@@ -66,7 +66,7 @@ def task(name: str, data: Path | None) -> Task:
     name, mark, expected = name.partition("@")
     if mark:
         return _expecting(name, expected, data)
-    path = _path_of(name)
+    path = path_of(name)
     if path is not None:
         return _from_file(path, name)
     kind, _, part = name.partition("_")
@@ -102,7 +102,8 @@ def _expecting(name: str, expected: str, data: Path | None) -> Task:
     return replace(own, name=f"{name}@{expected}", likely=likely)
 
 
-def _path_of(name: str) -> Path | None:
+def path_of(name: str) -> Path | None:
+    """Return the file of the table that a task names by its path; None for other tasks."""
     path = Path(name.rsplit(":", 1)[0] if ".npz:" in name else name)
     return path if path.name.endswith((".npz", ".csv", ".csv.gz")) else None
 

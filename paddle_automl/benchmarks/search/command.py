@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from paddle_automl.benchmarks.kept import makers_of
 from paddle_automl.benchmarks.search.catalogue import GROUPS, task_names
 from paddle_automl.benchmarks.search.hub import REGISTRY
 from paddle_automl.benchmarks.search.page import write_page
@@ -85,7 +86,7 @@ def _search(args: argparse.Namespace) -> None:
             sys.stderr.flush()
 
     make_all(runs, question.budgets, args.data, results=results, path=args.json, workers=args.workers, tell=tell)
-    summary = summary_of(results, question)
+    summary = {**summary_of(results, question), "made": makers_of(results.runs[run.key] for run in runs)}
     results.save(args.json, summary)
     print_summary(Console(width=None if sys.stdout.isatty() else 200, highlight=False), summary)
     if args.html is not None:

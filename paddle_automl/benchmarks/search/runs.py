@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from paddle_automl.benchmarks.kept import finite, read_figures
-from paddle_automl.benchmarks.search.catalogue import task
+from paddle_automl.benchmarks.kept import NOT_KNOWN, finite, maker, read_figures
+from paddle_automl.benchmarks.search.catalogue import path_of, task
 from paddle_automl.benchmarks.search.peers import PLANNED
 from paddle_automl.benchmarks.search.replay import controller_of, play, result_of
-from paddle_automl.core.files import write_json
+from paddle_automl.core.errors import DataError
+from paddle_automl.core.files import sha256_of, write_json
 from paddle_automl.search.learning.columns import Array
 
 FORMAT = 1
@@ -37,8 +39,27 @@ class Run:
 
     @property
     def key(self) -> str:
-        """The name in the JSON file."""
-        return f"{self.task}|{self.controller}|{self.seed}"
+        """The name in the JSON file; of the table in a file also a hash of it, for the file may change.
+
+        Raises DataError for a file that cannot be read.
+        """
+        file = path_of(self.task)
+        mark = "" if file is None else f"|{_content_of(file)}"
+        return f"{self.task}|{self.controller}|{self.seed}{mark}"
+
+
+def _content_of(file: Path) -> str:
+    try:
+        found = file.stat()
+        return _hash_of(file, found.st_mtime_ns, found.st_size)
+    except OSError as error:
+        raise DataError(f"{file}: cannot read the table: {error.strerror}") from None
+
+
+@lru_cache(maxsize=32)
+def _hash_of(file: Path, changed_ns: int, size: int) -> str:
+    del changed_ns, size
+    return sha256_of(file)[:16]
 
 
 @dataclass
@@ -72,7 +93,8 @@ class Results:
         known = self.runs.get(run.key, {})
         budgets = {**known.get("budgets", {}), **found["budgets"]}
         longer = found if str(max(map(int, budgets))) in found["budgets"] else known
-        self.runs[run.key] = {**longer, "budgets": budgets}
+        made = sorted({maker(), *(known.get("made", [NOT_KNOWN]) if known else ())})
+        self.runs[run.key] = {**longer, "budgets": budgets, "made": made}
 
     def figure(self, run: Run, budget: int, how: str, name: str) -> float:
         """Return a value of a run; NaN if the run has none."""

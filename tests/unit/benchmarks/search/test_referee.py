@@ -1,6 +1,7 @@
 """The referee: tasks, statistics by hand, replays, the command."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from importlib.util import find_spec
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from paddle_automl.benchmarks.command import main
-from paddle_automl.benchmarks.kept import Kept
+from paddle_automl.benchmarks.kept import Kept, maker
 from paddle_automl.benchmarks.search import defaults
+from paddle_automl.benchmarks.search import runs as runs_module
 from paddle_automl.benchmarks.search.catalogue import task, task_names
 from paddle_automl.benchmarks.search.defaults import Renewed, default_of
 from paddle_automl.benchmarks.search.foreign import Foreign, Variable
@@ -169,6 +171,13 @@ def test_results_without_anything_usable_are_json_and_can_be_read_again(tmp_path
         assert read.regrets(["lost"], ["random"], 1, 1, lambda _: "observed").tolist() == [[[np.inf]]]
 
 
+@pytest.fixture
+def in_threads(monkeypatch):
+    """Runs of a comparison without further processes."""
+    monkeypatch.setattr(runs_module, "ProcessPoolExecutor", lambda workers, mp_context: ThreadPoolExecutor(workers))
+
+
+@pytest.mark.usefixtures("in_threads")
 @pytest.mark.parametrize("lengths", [("8", "4"), ("4,6", "6,8")])
 def test_other_budgets_leave_finished_results_as_they_are(tmp_path, lengths, capsys):
     np.savez(tmp_path / "t.npz", space='{"a": [1, 2, 3, 4], "b": ["x", "y", "z"]}', one=RUNS.reshape(4, 3, 2)[::-1])
@@ -188,6 +197,37 @@ def test_other_budgets_leave_finished_results_as_they_are(tmp_path, lengths, cap
     assert "1 of 1 runs" in capsys.readouterr().err
     assert runs(lengths[0]) == after
     assert "runs" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_threads")
+def test_a_table_whose_file_changed_is_searched_again(tmp_path, monkeypatch, capsys):
+    table, file = tmp_path / "t.csv", tmp_path / "r.json"
+    words = ["search", "--tasks", str(table), "--controllers", "random", "--against", "random", "--trials", "3"]
+
+    def runs(costs):
+        table.write_text("a,cost\n" + "".join(f"{i},{cost}\n" for i, cost in enumerate(costs)), encoding="utf-8")
+        assert main([*words, "--seeds", "1", "--workers", "1", "--json", str(file)]) == 0
+        return json.loads(file.read_text(encoding="utf-8"))["runs"]
+
+    (first,) = runs([1, 2, 3, 4]).values()
+    assert first["made"] == [maker()]
+    # A record of an earlier version, which names the path alone, is of nobody knows which table.
+    old = {f"{table}|random|0": {name: value for name, value in first.items() if name != "made"}}
+    file.write_text(json.dumps({"format": 1, "runs": old}), encoding="utf-8")
+    both = runs([4, 3, 2, 9])
+    assert len(both) == 2
+    assert both.items() >= old.items()
+    assert "warning" not in capsys.readouterr().err
+    # One that is asked for and was made by something else is told.
+    (new,) = both.keys() - old.keys()
+    del both[new]["made"]
+    file.write_text(json.dumps({"format": 1, "runs": both}), encoding="utf-8")
+    monkeypatch.setattr(runs_module, "maker", lambda: "another")
+    assert main([*words[:-1], "3,4", "--seeds", "1", "--workers", "1", "--json", str(file)]) == 0
+    assert "of several versions or machines: another; not known" in capsys.readouterr().err
+    table.unlink()
+    assert main([*words, "--json", str(file)]) == 2
+    assert "t.csv: cannot read the table: No such file" in capsys.readouterr().err
 
 
 @needs_data
