@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -120,14 +120,21 @@ def comparable_configurations(found: Sequence[Configuration]) -> list[Configurat
     return [item for item in found if not item.part_of_folds] or list(found)
 
 
+Chance = Callable[[float], float]
+"""The standard error of a value of the first objective that is due to the choice of the validation items."""
+
+
 def settled_configurations(
-    found: Sequence[Configuration], objectives: Sequence[Objective], encoding: Encoding
+    found: Sequence[Configuration],
+    objectives: Sequence[Objective],
+    encoding: Encoding,
+    chance: Chance | None = None,
 ) -> list[Configuration]:
     """Return ranked configurations with the one to ship first, the others in their order.
 
     It is one of the finalists within the limits, whose weights are kept, by the estimates of `final_choice.winner`:
     the default's configuration, unless another is surely better. Without enough whole runs for an estimate the
-    order is that of `found`.
+    order is that of `found`, but the default's configuration stays unless another is better by more than `chance`.
     """
     whole = whole_configurations([item for item in found if not _beyond(item, objectives)])
     if not whole:
@@ -135,9 +142,23 @@ def settled_configurations(
     costs = _costs(whole, objectives)
     estimates = estimate(encoding, [item.first.params for item in whole], costs)
     if estimates is None:
-        return list(found)
+        return _default_first(found, objectives, chance)
     place = winner(costs, estimates, _baseline_of(whole))
     return [whole[place], *(item for item in found if item is not whole[place])]
+
+
+def _default_first(
+    found: Sequence[Configuration], objectives: Sequence[Objective], chance: Chance | None
+) -> list[Configuration]:
+    """Return the configurations with the default's first, where the lead of the best one may be chance."""
+    place = _baseline_of(found)
+    if chance is None or not place or _beyond(found[place], objectives):
+        return list(found)
+    default, best = found[place], found[0]
+    lead = costs_of(default.values, objectives)[0] - costs_of(best.values, objectives)[0]
+    if lead > chance(default.values[0]):
+        return list(found)
+    return [default, *(item for item in found if item is not default)]
 
 
 def to_repeat(

@@ -14,7 +14,7 @@ import optuna
 
 from paddle_automl.core.errors import StudyError
 from paddle_automl.core.threads import one_blas_thread
-from paddle_automl.search.configurations import Configuration, settled_configurations
+from paddle_automl.search.configurations import Chance, Configuration, settled_configurations
 from paddle_automl.search.controllers.base import Controller
 from paddle_automl.search.faults import checked_records, raise_own, storing
 from paddle_automl.search.learning.encoding import Encoding
@@ -57,6 +57,8 @@ class Study(Recording):
         self.resumed = resumed
         self._lock = lock
         self._path = path
+        self.chance: Chance | None = None
+        """The standard error of a trial's value, where it is known; see `settled_configurations`."""
         self._settled: tuple[list[Any], list[Configuration]] | None = None
         for trial in study.get_trials(deepcopy=False):
             if was_asked(trial, space):
@@ -173,7 +175,7 @@ class Study(Recording):
         mark = [(item.first.number, item.values, len(item.runs), item.failed) for item in found]
         if self._settled is None or self._settled[0] != mark:
             with one_blas_thread():
-                ordered = settled_configurations(found, self.objectives, Encoding(self.space))
+                ordered = settled_configurations(found, self.objectives, Encoding(self.space), self.chance)
             self._settled = (mark, ordered)
         return list(self._settled[1])
 

@@ -12,6 +12,7 @@ from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
 from paddle_automl.pipeline.runs.facts import remember_data
 from paddle_automl.pipeline.stages.base import STAGES, Stage
+from paddle_automl.pipeline.stages.choice import chance_of
 from paddle_automl.pipeline.stages.fine_tune import FREE_S, FineTune
 from paddle_automl.pipeline.stages.run import Run
 
@@ -90,6 +91,7 @@ class Check(Stage):
         if watch.left_out:
             run.observer.on_message(watch.blame())
         run.begin()
+        run.study.chance = chance_of(run.config, facts)
         remember_data(run.folder, facts, has_trials)
         if known is None and facts.items:
             write_text(run.folder.splits, json.dumps(facts.items, ensure_ascii=False) + "\n")

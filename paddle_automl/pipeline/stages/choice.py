@@ -6,12 +6,15 @@ import math
 
 from paddle_automl.core.errors import AutoMLError, SearchFailedError
 from paddle_automl.paddle_compat.weights import load_weights
+from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.train import TrainResult
+from paddle_automl.pipeline.runs.facts import DataFacts
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.run import Run
-from paddle_automl.search.configurations import Configuration
+from paddle_automl.search.configurations import Chance, Configuration
 from paddle_automl.search.objective import excess_of
 from paddle_automl.search.records import TrialRecord
+from paddle_automl.tasks.metrics.spelling import epoch_part, when_of
 
 FINE_TUNE, ENSEMBLE = "fine_tune", "ensemble"
 """Names of the stages whose results name the folder of the network that they keep."""
@@ -29,6 +32,19 @@ def winner(run: Run) -> Configuration:
         f"search.objectives: no trial is within the limits ({wanted}); the nearest is trial {nearest.first.number} "
         f"with {got}. Relax the limit, or raise search.trials, and run the same command again: finished trials stay"
     )
+
+
+def chance_of(config: RunConfig, facts: DataFacts) -> Chance | None:
+    """Return the standard error of an accuracy p on so many validation items, sqrt(p (1 - p) / items).
+
+    None for other objectives, whose error does not follow from their value.
+    """
+    metric = config.search.objectives[0].metric
+    if when_of(metric) != "epoch" or epoch_part(metric) != "accuracy":
+        return None
+    # With cross-validation each item is a validation item once.
+    items = facts.validation + (facts.train if config.data.networks > 1 else 0)
+    return lambda value: math.sqrt(max(value * (1.0 - value), 0.0) / max(items, 1))
 
 
 def best_run(run: Run, chosen: Configuration | None = None) -> TrialRecord | None:

@@ -83,6 +83,7 @@ class Search(Stage):
         if ending.reason == "interrupted":
             raise KeyboardInterrupt
         keeper.close()
+        _tell_of_the_default(run)
         return ending
 
     def _announce(self, run: Run) -> None:
@@ -91,6 +92,18 @@ class Search(Stage):
         kept = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in run.reserved(self).items() if seconds)
         budget, left = run.deadline.budget_s, run.deadline.left() or 0
         run.observer.on_message(f"budget {budget:.0f} s, left {left:.0f} s; reserved for now: {kept}")
+
+
+def _tell_of_the_default(run: Run) -> None:
+    """Say so if the configuration's own values win, although a trial had a better result."""
+    found = run.study.configurations()
+    chosen = run.study.settled()[:1]
+    if chosen and chosen[0].first.baseline and chosen[0].first.number != found[0].first.number:
+        (default,), best, metric = chosen, found[0], run.config.search.objectives[0].metric
+        run.observer.on_message(
+            f"the configuration's own values stay (trial {default.first.number}, {metric} "
+            f"{default.values[0]:.4g}): the lead of trial {best.first.number} ({best.values[0]:.4g}) may be chance"
+        )
 
 
 def limits_of(run: Run, until: float | None) -> SearchLimits:

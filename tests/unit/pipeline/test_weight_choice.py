@@ -6,13 +6,16 @@ import pytest
 
 from paddle_automl.core.errors import SearchFailedError
 from paddle_automl.core.files import write_json
+from paddle_automl.core.loading import validate
+from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
-from paddle_automl.pipeline.stages.choice import best_run, source_of, winner
+from paddle_automl.pipeline.stages.choice import best_run, chance_of, source_of, winner
 from paddle_automl.pipeline.stages.interim import InterimBundle, write_interim
+from paddle_automl.pipeline.stages.search import _tell_of_the_default
 from paddle_automl.search.executors.base import Finished
 from paddle_automl.search.limits import SearchLimits
 from tests.unit.pipeline.runs import make_weights, result_of, run_of
-from tests.unit.search.helpers import controller, open_study, script, search
+from tests.unit.search.helpers import SMALL, controller, open_study, script, search
 
 
 @pytest.mark.parametrize(("repeats", "kept"), [(0, {4, 5}), (3, {1, 2, 3, 4, 5})])
@@ -116,3 +119,39 @@ def test_nothing_within_the_limits_is_an_error_that_names_the_nearest(tmp_path):
         assert best_run(run) is None
         with pytest.raises(SearchFailedError, match=r"accuracy 0.9.*the nearest is trial 2 with accuracy 0.3"):
             winner(run)
+
+
+@pytest.mark.parametrize(
+    ("metric", "data", "expected"),
+    [("accuracy", {}, 0.03), ("accuracy", {"folds": 4}, 0.01), ("macro_f1", {}, None), ("latency_ms", {}, None)],
+)
+def test_the_error_of_an_accuracy_follows_from_its_items(metric, data, expected):
+    config = validate(RunConfig, {"data": data, "search": {"objectives": [{"metric": metric}]}})
+    chance = chance_of(config, SimpleNamespace(train=800, validation=100))
+    assert chance is None if expected is None else chance(0.9) == pytest.approx(expected)
+    assert expected is None or chance(1.0) == 0.0
+
+
+def test_the_default_wins_where_a_lead_may_be_chance(tmp_path):
+    messages = []
+    with open_study(tmp_path, space=SMALL) as study:
+        run = run_of(tmp_path, study)
+        run.observer.on_message = messages.append
+        study.enqueue_first({"a": 2, "b": "y"})
+        scripts = [script(accuracy) for accuracy in (0.87, 0.85, 0.873, 0.86)]
+        search(
+            study,
+            lambda record: scripts[record.number],
+            controller=controller(space=SMALL),
+            limits=SearchLimits(trials=4),
+        )
+        assert winner(run).first.number == 2
+        _tell_of_the_default(run)
+        assert messages == []
+        study.chance = lambda value: 0.005
+        study._settled = None
+        assert (winner(run).first.number, winner(run).first.baseline) == (0, True)
+        _tell_of_the_default(run)
+    assert messages == [
+        "the configuration's own values stay (trial 0, accuracy 0.87): the lead of trial 2 (0.873) may be chance"
+    ]

@@ -129,3 +129,29 @@ def test_a_part_of_a_run_is_not_averaged_with_whole_repeats():
     whole_run = stopped(12, 0.5, converged=True)
     (both,) = ranked_configurations([whole_run, again], COST)
     assert both.values == (pytest.approx(0.3),)
+
+
+@pytest.mark.parametrize(
+    ("costs", "chance", "first"),
+    [
+        # Within the error, and beyond it.
+        ([0.131, 0.128, 0.14], 0.005, 0),
+        ([0.131, 0.121, 0.14], 0.005, 1),
+        ([0.131, 0.128, 0.14], None, 1),
+        ([0.12, 0.128, 0.14], 0.005, 0),
+    ],
+)
+def test_few_results_replace_the_default_only_beyond_the_chance_of_the_validation_items(costs, chance, first):
+    found = ranked_configurations(records(costs), COST)
+    settled = settled_configurations(found, COST, ENCODING, None if chance is None else lambda value: chance)
+    assert settled[0].first.number == first
+    assert sorted(item.first.number for item in settled) == [0, 1, 2]
+
+
+def test_a_default_that_lost_a_comparison_or_is_beyond_a_limit_is_not_kept():
+    cut = [stopped(0, 0.131, baseline=True), *records([0.2, 0.128], baseline=None)[1:]]
+    found = ranked_configurations(cut, COST)
+    assert settled_configurations(found, COST, ENCODING, lambda value: 1.0)[0].first.number == 1
+    limited = (Objective(metric="loss", goal="minimize", limit=0.13),)
+    found = ranked_configurations(records([0.131, 0.128]), limited)
+    assert settled_configurations(found, limited, ENCODING, lambda value: 1.0)[0].first.number == 1
