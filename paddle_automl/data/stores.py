@@ -148,7 +148,7 @@ def mended(known: Items, sources: Sequence[Any], reader: Reader, word: str) -> I
         items[rows] = again.items
         same = [digest_of(item) for item in items]
     else:
-        # What was read of the others is not kept, so copies of them are told by the bytes of their files.
+        # What was read of the others is not kept, so copies of them are recognized by the bytes of their files.
         first = {number: row for row, number in reversed([*enumerate(known.content.tolist())])}
         numbered = enumerate(content.tolist())
         twins = [first.setdefault(number, row) if row in known.failures else row for row, number in numbered]

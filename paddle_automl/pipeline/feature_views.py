@@ -101,7 +101,7 @@ class ViewStore:
     ) -> int:
         """Store a part, ``(index, number of parts)``, of as many views as can be done by `end`; return how many.
 
-        `end` is on the monotonic clock; None: no limit. `progress` is told how many items of all views are done.
+        `end` is on the monotonic clock; None: no limit. `progress` receives how many items of all views are done.
         """
         if self.folder is None:
             return 0

@@ -34,7 +34,7 @@ class TextFolder(Dataset):
 
     When the subfolders are splits, such as ``train``, ``val`` and ``test``, each with class folders inside, they
     are used as splits; so are folders of splits inside each class. Files may lie deeper inside a class folder, and
-    each may have its own encoding; what was found is told. Hidden files, other files and outputs of this program
+    each may have its own encoding, which is logged. Hidden files, other files and outputs of this program
     are ignored.
     """
 
