@@ -68,7 +68,7 @@ def fitted(
         # Nothing is evaluated; only at the end statistics are computed again.
         seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0, member_s=0.0)
     training = fit_epochs(config.training, pace, len(split), seconds)
-    if request.alone and request.networks == 1:
+    if _is_limited(request):
         steps_s = seconds - pace.soup_s(training, training.epochs) - max(RESERVE_S, RESERVE * left)
         guards = [*guards, TimeLimit(time.monotonic() + steps_s, pace.evaluation_s)]
     if training is not config.training:
@@ -93,12 +93,23 @@ def _fastest(
 ) -> tuple[Pace, Threads, list[Callback]]:
     """Return the pace, the threads to train with, which are now used, and callbacks that watch them."""
     pace, threads, cores = measured(), request.config.training.threads, usable_cores()
-    if not request.alone or threads != "auto" or worker.device != "cpu" or cores == 1 or left < THREADS_FROM_S:
+    if (
+        not _is_limited(request)
+        or threads != "auto"
+        or worker.device != "cpu"
+        or cores == 1
+        or left < THREADS_FROM_S
+    ):
         return pace, threads, []
-    # Only a single network is planned as on free cores: it has a limit, which ends its schedule in time anyway.
+    # It may be planned as on free cores: its limit ends its schedule in time anyway.
     planned, use = choose(cores, pace, measured, ATTEMPTS if left >= ATTEMPTS_FROM_S else 1)
     guards: list[Callback] = [] if use == "one" else [ThreadGuard(cores, pace.step_s, busy=use == "busy")]
-    return pace if use == "busy" and request.networks > 1 else planned, cores if use == "all" else 1, guards
+    return planned, cores if use == "all" else 1, guards
+
+
+def _is_limited(request: TrainRequest) -> bool:
+    """Return whether a training has a `TimeLimit`: it is one of a single network that has the machine to itself."""
+    return request.alone and request.networks == 1
 
 
 def with_frozen_epochs(model: ModelConfig, epochs: int, planned: int) -> ModelConfig:

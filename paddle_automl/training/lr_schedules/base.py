@@ -37,7 +37,6 @@ class LrSchedule(ABC):
         if step < self.warmup_steps:
             return self.first * min((step + 1) / self.warmup_steps, 1.0)
         progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
-        # More steps than a short training has are made only to time them.
         return self.after_warmup(min(progress, 1.0))
 
     def observe(self, merit: float) -> None:
@@ -55,7 +54,10 @@ class LrSchedule(ABC):
 
     @abstractmethod
     def after_warmup(self, progress: float) -> float:
-        """Return the factor at `progress`, the completed fraction of the steps after warm-up, from 0 to below 1."""
+        """Return the factor at `progress`, the completed fraction of the steps after warm-up, from 0 to below 1.
+
+        It is 1 only for steps beyond the last one, which are made to time them.
+        """
 
 
 LR_SCHEDULES: Registry[LrSchedule] = Registry(
