@@ -46,8 +46,9 @@ class Refit(Section):
     """The refit: the winner is trained again, from scratch, before it is exported."""
 
     epochs: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    """Epochs of the refit. None: as many as a trial. auto: as many as fit into half of budget.time, at most eight
-    times those of a trial, for recipes that gain from a longer schedule; without a budget as many as a trial."""
+    """Epochs of the refit. None: as many as a trial. auto: as many as fit into three fifths of budget.time, at
+    most eight times those of a trial, for recipes that gain from a longer schedule; without a budget as many
+    as a trial."""
     data: Literal["train", "train+validation"] = "train"
     """Data of the refit. With train+validation there is no validation split left to choose the best epoch by: all
     epochs are trained, and the scores shown are those of the trial, measured before."""

@@ -132,14 +132,16 @@ def _recalibration_time(learner: Learner, statistics: Recalibration) -> float:
     return time.perf_counter() - started
 
 
-def fit_epochs(config: TrainingConfig, pace: Pace, items: int, seconds: float) -> TrainingConfig:
+def fit_epochs(
+    config: TrainingConfig, pace: Pace, items: int, seconds: float, margin: float = MARGIN
+) -> TrainingConfig:
     """Return the recipe with as many of its epochs on `items` training items as fit into `seconds`.
 
-    Where they all fit it is returned as it is. Fewer than `FEW_EPOCHS` are made of fewer steps each
-    (`steps_per_epoch`), so that the time is used. The schedule follows: it ends with the last step. Raises
-    TimeUpError if not even one step fits.
+    Measured times are taken times `margin`. Where all epochs fit the recipe is returned as it is. Fewer than
+    `FEW_EPOCHS` are made of fewer steps each (`steps_per_epoch`), so that the time is used. The schedule follows:
+    it ends with the last step. Raises TimeUpError if not even one step fits.
     """
-    limit = seconds / MARGIN
+    limit = seconds / margin
     # Without steps, fewer epochs save nothing.
     if not pace.step_s or pace.seconds(config, items) <= limit:
         return config

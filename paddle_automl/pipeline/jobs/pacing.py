@@ -67,10 +67,14 @@ def fitted(
     if request.on != "train":
         # Nothing is evaluated; only at the end statistics are computed again.
         seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0, member_s=0.0)
-    training = fit_epochs(config.training, pace, len(split), seconds)
     if _is_limited(request):
-        steps_s = seconds - pace.soup_s(training, training.epochs) - max(RESERVE_S, RESERVE * left)
+        # It ends in time even where its steps take longer than measured.
+        seconds -= max(RESERVE_S, RESERVE * left)
+        training = fit_epochs(config.training, pace, len(split), seconds, margin=1.0)
+        steps_s = seconds - pace.soup_s(training, training.epochs)
         guards = [*guards, TimeLimit(time.monotonic() + steps_s, pace.evaluation_s)]
+    else:
+        training = fit_epochs(config.training, pace, len(split), seconds)
     if training is not config.training:
         steps, whole = training.steps(len(split)), config.training.steps(len(split))
         told = f"{training.epochs} of {config.training.epochs} epochs" + (

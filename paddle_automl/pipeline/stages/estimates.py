@@ -16,7 +16,7 @@ EXPORT_S, LEAST_EXPORT_S = 12.0, 4.0
 """Seconds for test, export, parity check and timing before any export was timed; also the minimum."""
 REPORT_S = 2.0
 """Seconds for plots and summary."""
-FIRST_FRACTION, LARGEST_FRACTION = 0.25, 0.5
+FIRST_FRACTION, LARGEST_FRACTION = 0.25, 0.6
 """Fraction of the budget reserved for refit and export before any trial has ended; also the maximum."""
 COMPRESS_FRACTION = 0.25
 """Fraction of the budget reserved for a chain of compression after the export."""

@@ -93,13 +93,13 @@ def test_a_trial_of_more_epochs_has_a_limited_time(tmp_path, key):
     assert limit_of(run, many, None, None) is None
 
 
-def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_use(tmp_path, monkeypatch):
+def test_a_refit_of_auto_epochs_has_three_fifths_of_the_budget_and_no_more_than_it_can_use(tmp_path, monkeypatch):
     monkeypatch.setattr("paddle_automl.pipeline.stages.estimates.usable_cores", lambda: 1)
     found = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto"}).config)
     assert found.planned_epochs == 9
     found.learn([record_of(9, 18.0)])
-    assert found.planned_epochs == int(50 / (REFIT_EPOCH * 2.0))
-    assert found.refit() == pytest.approx(50 - found.export())
+    assert found.planned_epochs == int(60 / (REFIT_EPOCH * 2.0))
+    assert found.refit() == pytest.approx(60 - found.export())
     found.learn([record_of(9, 0.9)])
     assert found.planned_epochs == 8 * 9
     found.learn([record_of(9, 180.0)])
@@ -107,8 +107,8 @@ def test_a_refit_of_auto_epochs_has_half_of_the_budget_and_no_more_than_it_can_u
     monkeypatch.setattr("paddle_automl.pipeline.stages.estimates.usable_cores", lambda: 2)
     found.learn([record_of(9, 18.0)])
     # All cores may train faster than the one of a trial; the time that is reserved stays the same.
-    assert found.planned_epochs == int(2 * 50 / (REFIT_EPOCH * 2.0))
-    assert found.refit() == pytest.approx(50 - found.export())
+    assert found.planned_epochs == int(2 * 60 / (REFIT_EPOCH * 2.0))
+    assert found.refit() == pytest.approx(60 - found.export())
     unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, leaders=[record_of(9, 0.9)])
     assert unlimited.planned_epochs == 9
 
@@ -120,7 +120,7 @@ def test_after_shortened_trials_a_refit_is_worthwhile_from_half_of_their_length(
     # Three epochs of two thirds of the steps.
     assert found.epoch_s == pytest.approx(12.0)
     assert found.least_epochs == 1.0
-    assert found.refit() == pytest.approx(50 - found.export())
+    assert found.refit() == pytest.approx(60 - found.export())
     assert found.useful_trial_s == pytest.approx(12.0)
 
 

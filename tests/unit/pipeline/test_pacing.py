@@ -18,12 +18,13 @@ from paddle_automl.training.freezing import Start
 def fitted(tmp_path, monkeypatch):
     """Return the configuration of a training on 64 items that fits into a time at a pace."""
 
-    def found(pace, seconds, on="train", **sections):
+    def found(pace, seconds, on="train", alone=False, **sections):
         config = validate(RunConfig, sections)
         work = SimpleNamespace(data=SimpleNamespace(train=range(64), joined=lambda: range(64)))
         monkeypatch.setattr(pacing, "learnable", lambda *_: work)
         monkeypatch.setattr(pacing, "_fastest", lambda *_: (pace, 1, []))
-        request, _ = pacing.fitted(TrainRequest(config, tmp_path, shared_of(config), on), None, None, seconds)
+        request = TrainRequest(config, tmp_path, shared_of(config), on, alone=alone)
+        request, _ = pacing.fitted(request, None, None, seconds)
         return request.config
 
     return found
@@ -56,6 +57,13 @@ def test_a_training_that_evaluates_nothing_has_the_time_for_steps(steps_in):
     # Nor does it choose a soup.
     soup = Pace(step_s=1.0, evaluation_s=8.0, member_s=8.0)
     assert steps_in({}, "train+validation", soup, 96.0, soup=5) == pytest.approx((96.0 - 8.0) / MARGIN, abs=1.1)
+
+
+def test_a_training_with_a_time_limit_is_planned_without_a_margin(fitted):
+    """Its schedule ends in time even where its steps take longer than measured."""
+    pace, recipe = Pace(step_s=1.0, evaluation_s=0.0), {"epochs": 400, "batch_size": 64}
+    assert fitted(pace, 100.0, training=recipe).training.epochs == int(100 / MARGIN)
+    assert fitted(pace, 100.0, alone=True, training=recipe).training.epochs in (96, 97)
 
 
 def test_steps_are_timed_as_they_are_after_the_frozen_epochs(tmp_path, monkeypatch):
