@@ -32,7 +32,7 @@ from paddle_automl.pipeline.runs.place import LockedFolder, place_of_bundle
 from paddle_automl.pipeline.runs.sources import LEARNED_VALIDATION, TrainedRun, best_trials, open_run
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.space import baseline_of, make_space
-from paddle_automl.pipeline.stages.estimates import EXPORT_S, LARGEST_FRACTION, MOST_REFIT, REPORT_S
+from paddle_automl.pipeline.stages.estimates import EXPORT_S, LARGEST_FRACTION, REPORT_S, most_epochs
 from paddle_automl.pipeline.training import TrainingOutcome, train_run
 from paddle_automl.search.executors.base import Executor, Job
 from paddle_automl.space import Params, SearchSpace
@@ -225,7 +225,7 @@ def what_fits(
         least, most = (trials * seconds / workers for seconds in (fastest_s, slowest_s))
         return f"{trials} trials with {workers} worker(s) take between {least:.0f} s and {most:.0f} s"
     recipe = config.training
-    epochs = MOST_REFIT * recipe.epochs if config.refit.epochs == "auto" else config.refit.epochs or recipe.epochs
+    epochs = most_epochs(config) if config.refit.epochs == "auto" else config.refit.epochs or recipe.epochs
     # A refit trains one network.
     ratio = epochs / recipe.progressive.whole_epochs(recipe.epochs) / config.data.networks
     fit = []

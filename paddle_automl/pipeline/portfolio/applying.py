@@ -15,8 +15,8 @@ from paddle_automl.pipeline.portfolio.reading import FirstTrials, ImageFacts, fi
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.space import holds
 
-RECIPE = ("epochs", "batch_size")
-"""Options of `training` that follow the data where the configuration does not state them."""
+RECIPE = ("training.epochs", "training.batch_size", "refit.rate_power", "refit.most_epochs")
+"""Options that follow the data where the configuration does not state them."""
 
 
 def with_first_trials(
@@ -58,13 +58,18 @@ def told(config: RunConfig) -> str:
 
 def _applied(config: RunConfig, found: FirstTrials) -> RunConfig:
     assert isinstance(config.search.space, dict)
-    stated = config.training.model_fields_set
-    recipe = {f"training.{key}": found.recipe[key] for key in RECIPE if key not in stated}
+    recipe = {key: found.recipe[key] for key in _left_to_the_data(config)}
     values = with_overrides(config.as_dict(), recipe)
     values, _ = _changed(config, values, found.values)
     others = [_changed(config, values, change)[1] for change in found.others]
     listed = [change for number, change in enumerate(others) if change and change not in others[:number]]
     return validate(RunConfig, with_overrides(values, {"search.first": listed}))
+
+
+def _left_to_the_data(config: RunConfig) -> list[str]:
+    """Return the options of `RECIPE` that the configuration does not state."""
+    split = [(key, *key.split(".")) for key in RECIPE]
+    return [key for key, section, name in split if name not in getattr(config, section).model_fields_set]
 
 
 def _changed(
@@ -100,8 +105,7 @@ def _earlier(config: RunConfig) -> Mapping[str, Any] | None:
 def _taken_over(config: RunConfig, earlier: Mapping[str, Any]) -> RunConfig:
     """Return the configuration with the earlier search's values where this one leaves them to the data."""
     assert isinstance(config.search.space, dict)
-    stated = config.training.model_fields_set
-    keys = [*config.search.space, *(f"training.{key}" for key in RECIPE if key not in stated), "search.first"]
+    keys = [*config.search.space, *_left_to_the_data(config), "search.first"]
     values = config.as_dict()
     for key in keys:
         try:

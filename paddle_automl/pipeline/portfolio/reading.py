@@ -71,6 +71,17 @@ class RateRow(Section):
     """That of the kernels, in decoupled units."""
 
 
+class RefitRow(Section):
+    """How long a refit is, and its rate; and the training images from which that holds."""
+
+    items: int
+    """Training images."""
+    rate_power: float = Field(0.0, ge=0, le=1)
+    """See `refit.rate_power`."""
+    most_epochs: int | None = None
+    """See `refit.most_epochs`."""
+
+
 class Kind(Section):
     """A kind of data, with the first trial and changes of it."""
 
@@ -106,6 +117,8 @@ class Portfolio(Section):
     """From the smallest number of images on."""
     learning_rates: Sequence[RateRow]
     """From the smallest number of steps on."""
+    refits: Sequence[RefitRow]
+    """From the smallest number of images on."""
     long_from_epochs: int
     """Epochs from which a trial is long."""
     kinds: Sequence[Kind]
@@ -130,8 +143,8 @@ class FirstTrials:
 
     values: dict[str, Any]
     others: tuple[dict[str, Any], ...]
-    recipe: dict[str, int]
-    """Epochs and batch size, for a configuration that does not state them."""
+    recipe: dict[str, float | None]
+    """Epochs, batch size and more, by dotted key, for a configuration that does not state them."""
 
 
 @lru_cache(maxsize=1)
@@ -159,7 +172,14 @@ def first_trials(facts: ImageFacts, budget_s: float | None) -> FirstTrials:
         **kind.first,
         **(kind.long if epochs >= found.long_from_epochs else {}),
     }
-    return FirstTrials(values, tuple(kind.others), {"epochs": epochs, "batch_size": batch})
+    refit = [row for row in found.refits if row.items <= facts.items][-1]
+    recipe = {
+        "training.epochs": epochs,
+        "training.batch_size": batch,
+        "refit.rate_power": refit.rate_power,
+        "refit.most_epochs": refit.most_epochs,
+    }
+    return FirstTrials(values, tuple(kind.others), recipe)
 
 
 def _width(portfolio: Portfolio, facts: ImageFacts, trial_s: float) -> tuple[float, float]:

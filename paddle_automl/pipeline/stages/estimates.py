@@ -43,6 +43,12 @@ LEADERS = 3
 """Number of best trials from whose epochs the time of the refit is estimated: they probably include the winner."""
 
 
+def most_epochs(config: RunConfig) -> int:
+    """Return the most epochs of a refit with ``refit.epochs: auto``."""
+    trial = config.training.epochs
+    return max(trial, min(MOST_REFIT * trial, config.refit.most_epochs or sys.maxsize))
+
+
 @dataclass
 class Estimates:
     """What trials and exports took, and what the stages after the search need by that."""
@@ -167,7 +173,7 @@ class Estimates:
         threads = usable_cores() if self.config.training.threads == "auto" else 1
         best_s = REFIT_EPOCH * self._epoch_s(self.leaders[0])
         fitting = threads * LARGEST_FRACTION * self.config.budget.time / best_s
-        return max(trial, min(int(fitting), MOST_REFIT * trial))
+        return min(max(trial, int(fitting)), most_epochs(self.config))
 
     @property
     def least_epochs(self) -> float:

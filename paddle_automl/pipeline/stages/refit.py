@@ -23,6 +23,7 @@ from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import readable_weights, winner
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.records import TrialRecord
+from paddle_automl.training.optimizers.base import OptimizerConfig
 
 LOG = "refit"
 UNRELATED = ("device", "plugins", "visualdl")
@@ -164,12 +165,15 @@ def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:
     """Return the configuration of the refit with this number of epochs."""
     config = best_config(run, best)
     cheap = config.training.progressive.fitting(epochs) if run.config.refit.progressive else None
+    training = config.training.of_epochs(epochs, cheap)
+    optimizer: OptimizerConfig = training.optimizer  # type: ignore[assignment]
+    factor = (config.training.epochs / epochs) ** run.config.refit.rate_power
     return config.model_copy(
         update={
             "output": readable(run.folder.refit.path.resolve()),
             # A single network is trained, on the usual split.
             "data": config.data.model_copy(update={"folds": None}),
-            "training": config.training.of_epochs(epochs, cheap),
+            "training": training.model_copy(update={"optimizer": optimizer.scaled(factor)}),
             "model": with_frozen_epochs(config.model, epochs, config.training.epochs),
             # The trial's own seed would only repeat the trial; seeds of repeats are drawn, not consecutive.
             "seed": config.seed + 1,

@@ -109,6 +109,10 @@ def test_a_refit_of_auto_epochs_has_three_fifths_of_the_budget_and_no_more_than_
     # All cores may train faster than the one of a trial; the time that is reserved stays the same.
     assert found.planned_epochs == int(2 * 60 / (REFIT_EPOCH * 2.0))
     assert found.refit() == pytest.approx(60 - found.export())
+    short = Estimates(run_of(tmp_path, budget=100.0, refit={"epochs": "auto", "most_epochs": 20}).config)
+    short.learn([record_of(9, 18.0)])
+    assert short.planned_epochs == 20
+    assert short.refit() == pytest.approx(MARGIN * 20 * 2.0 + START_S)
     unlimited = Estimates(run_of(tmp_path, refit={"epochs": "auto"}).config, leaders=[record_of(9, 0.9)])
     assert unlimited.planned_epochs == 9
 

@@ -84,17 +84,24 @@ def test_a_faster_processor_sees_more_images_of_a_network():
     ]
     assert [trials.values["model.backbone.width"] for trials in found[:2]] == [0.25, 0.25]
     widths = [trials.values["model.backbone.width"] for trials in found]
-    assert found[0].recipe["epochs"] < found[1].recipe["epochs"]
-    assert found[1].recipe["epochs"] < found[2].recipe["epochs"] or widths[1] < widths[2]
+    assert found[0].recipe["training.epochs"] < found[1].recipe["training.epochs"]
+    assert found[1].recipe["training.epochs"] < found[2].recipe["training.epochs"] or widths[1] < widths[2]
 
 
 def test_trials_have_at_least_the_fewest_epochs():
     found = first_trials(ImageFacts((3, 64, 64), 50_000), 60.0)
-    assert found.recipe["epochs"] == shipped().trial.least_epochs
+    assert found.recipe["training.epochs"] == shipped().trial.least_epochs
 
 
 def test_few_images_have_small_batches():
     assert settled(items=500).training.batch_size < settled(items=50_000).training.batch_size
+
+
+def test_a_refit_on_few_images_ends_sooner_and_on_many_has_a_lower_rate():
+    found = [settled(items=items).refit for items in (500, 10_000, 50_000)]
+    assert [(refit.most_epochs, refit.rate_power) for refit in found] == [(None, 0.0), (40, 0.0), (None, 0.5)]
+    stated = settled(items=50_000, **{"refit.rate_power": 0.25, "refit.most_epochs": 30}).refit
+    assert (stated.most_epochs, stated.rate_power) == (30, 0.25)
 
 
 def test_what_the_configuration_states_stays():
