@@ -14,7 +14,6 @@ from paddle_automl.training.callback import Callback
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.kinds import Ends
 from paddle_automl.training.loop import Keep, TrainingResult, train
-from paddle_automl.training.optimizers.base import OptimizerConfig
 from paddle_automl.training.progressive import Progressive
 
 AVERAGES = ("ema", "average_epochs", "soup")
@@ -33,19 +32,15 @@ class FineTuning(Section):
 
     def recipe(self, training: TrainingConfig) -> TrainingConfig:
         """Return the recipe of the fine-tuning."""
-        optimizer: OptimizerConfig = training.optimizer  # type: ignore[assignment]
-        tables = training.tables
         schedule = training.lr_schedule
         if schedule.warmup_epochs >= self.epochs:  # type: ignore[attr-defined]
             schedule = schedule.model_copy(update={"warmup_epochs": 0.0})
-        return training.model_copy(
+        return training.at_rate(self.rate).model_copy(
             update={
                 "epochs": max(self.epochs, 1),
                 "patience": None,
                 "progressive": Progressive(),
-                "optimizer": optimizer.scaled(self.rate),
                 "lr_schedule": schedule,
-                "tables": tables.model_copy(update={"learning_rate": tables.learning_rate * self.rate}),
                 **({} if self.average else dict.fromkeys(AVERAGES)),
                 # Nothing is learned from the beginning here.
                 "ends": Ends(),

@@ -104,6 +104,9 @@ class Running:
         # A repeat always runs to its end: its result is averaged with those of whole runs.
         if event.id not in self._points:
             return False
+        # The default stays where no other is surely better, and that is judged by whole trainings.
+        if self.trials[event.id].record.baseline and self.scheduler.cuts_short:
+            return False
         point = self._points[event.id][event.epoch]
         curves = {number: curve for number, curve in self._points.items() if self._comparable(number, event.id)}
         return self.scheduler.decide(event.id, event.epoch, point, curves) is Decision.STOP

@@ -12,7 +12,7 @@ from paddle_automl.tasks.base import Task
 from paddle_automl.training.kinds import Ends, Rates
 from paddle_automl.training.losses.base import LOSSES, loss_for
 from paddle_automl.training.lr_schedules.base import LR_SCHEDULES, LrScheduleConfig
-from paddle_automl.training.optimizers.base import OPTIMIZERS
+from paddle_automl.training.optimizers.base import OPTIMIZERS, OptimizerConfig
 from paddle_automl.training.progressive import Progressive
 from paddle_automl.training.tables import TablesConfig
 
@@ -148,6 +148,12 @@ class TrainingConfig(Section):
             schedule = schedule.model_copy(update={"warmup_epochs": 0})
         update = {"epochs": epochs, "lr_schedule": schedule, "progressive": cheap or Progressive()}
         return self.model_copy(update=update)
+
+    def at_rate(self, factor: float) -> TrainingConfig:
+        """Return the same with all learning rates times `factor`, those of tables too."""
+        optimizer: OptimizerConfig = self.optimizer  # type: ignore[assignment]
+        tables = self.tables.model_copy(update={"learning_rate": self.tables.learning_rate * factor})
+        return self.model_copy(update={"optimizer": optimizer.scaled(factor), "tables": tables})
 
     def for_task(self, task: Task) -> TrainingConfig:
         """Return the same with an explicit loss; raises ConfigError for a loss that cannot train the task."""

@@ -164,7 +164,8 @@ class _Run:
                 append_json_line(self.folder / METRICS_FILE, {"epoch": epoch, **metrics})
             go_on = report is None or report(epoch, metrics)
             if self.learner.ended:
-                logger.warning("training ended in epoch %d of %d: steps took longer than planned", epoch, last)
+                if epoch < last:
+                    logger.warning("training ended in epoch %d of %d: steps took longer than planned", epoch, last)
                 break
             if epoch < last:
                 stopped = "report" if not go_on else "patience" if self._out_of_patience(epoch) else ""

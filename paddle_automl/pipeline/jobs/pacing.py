@@ -18,10 +18,11 @@ from paddle_automl.pipeline.jobs.networks import callbacks_of
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.callback import Callback
+from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fitting import Pace, fit_epochs, measure_pace
 from paddle_automl.training.freezing import Start
 from paddle_automl.training.threads import ThreadGuard, Threads, choose
-from paddle_automl.training.time_limit import TimeLimit
+from paddle_automl.training.time_limit import FEWEST_STEPS, TimeLimit
 
 if TYPE_CHECKING:
     from paddle_automl.pipeline.jobs.train import TrainRequest
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 RESERVE_S, RESERVE = 2.0, 0.03
 """Seconds, or a fraction of the time, that a training does not use: its process has started before it knows its
 time, and its weights are written at the end."""
+MANY_STEPS = 3 * FEWEST_STEPS
+"""Steps from which a `TimeLimit` sees in time that they take too long."""
 THREADS_FROM_S = 30.0
 """Seconds of a training from which it pays to time it with several threads."""
 ATTEMPTS, ATTEMPTS_FROM_S = 3, 120.0
@@ -68,28 +71,46 @@ def fitted(
         # Nothing is evaluated; only at the end statistics are computed again.
         seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0, member_s=0.0)
     if _is_limited(request):
-        # It ends in time even where its steps take longer than measured.
         seconds -= max(RESERVE_S, RESERVE * left)
-        training = fit_epochs(config.training, pace, len(split), seconds, margin=1.0)
-        steps_s = seconds - pace.soup_s(training, training.epochs)
+    training = _planned(request, pace, len(split), seconds)
+    if _is_limited(request):
+        # Weights that are solved come first, in their own time.
+        steps_s = request.solve_s + seconds - pace.soup_s(training, training.epochs)
         guards = [*guards, TimeLimit(time.monotonic() + steps_s, pace.evaluation_s)]
-    else:
-        training = fit_epochs(config.training, pace, len(split), seconds)
+    steps, whole = training.steps(len(split)), config.training.steps(len(split))
+    epochs = training.epochs * steps / whole
     if training is not config.training:
-        steps, whole = training.steps(len(split)), config.training.steps(len(split))
         told = f"{training.epochs} of {config.training.epochs} epochs" + (
             f" of {steps} steps" if steps < whole else ""
         )
-        if training.epochs * steps / whole < request.least_epochs:
+        if epochs < request.least_epochs:
             raise TrialError(f"too little time is left: {told} fit into {left:.0f} s")
         logger.warning("%s, because of the time left", told)
-    elif threads == config.training.threads:
-        return request, guards
     model = with_frozen_epochs(config.model, training.epochs, config.training.epochs)
     training = training.model_copy(update={"threads": threads})
     config = config.model_copy(update={"model": model, "training": training})
+    return at_its_length(replace(request, config=config), epochs), guards
+
+
+def at_its_length(request: TrainRequest, epochs: float) -> TrainRequest:
+    """Return the request with the learning rate for so many epochs; the configuration in its folder states it."""
+    config = request.config
+    if request.rate_epochs < epochs:
+        training = config.training.at_rate((request.rate_epochs / epochs) ** request.rate_power)
+        config = config.model_copy(update={"training": training})
     RunFolder(request.folder).write_config(config)
-    return replace(request, config=config), guards
+    return replace(request, config=config)
+
+
+def _planned(request: TrainRequest, pace: Pace, items: int, seconds: float) -> TrainingConfig:
+    """Return the recipe with the epochs that fit."""
+    recipe = request.config.training
+    if _is_limited(request) and request.least_epochs < recipe.epochs:
+        found = fit_epochs(recipe, pace, items, seconds, margin=1.0)
+        # It ends in time even where its steps take longer than measured, unless there are too few to tell.
+        if found.epochs * found.steps(items) >= MANY_STEPS:
+            return found
+    return fit_epochs(recipe, pace, items, seconds)
 
 
 def _fastest(

@@ -25,7 +25,7 @@ from paddle_automl.pipeline.jobs.base import Shared, check_names, enter, load_da
 from paddle_automl.pipeline.jobs.learning import costs_of, learnable
 from paddle_automl.pipeline.jobs.networks import callbacks_of, context_of, goal_of_run, make_model, with_backbone
 from paddle_automl.pipeline.jobs.newcomers import LOSS, settle_new_classes
-from paddle_automl.pipeline.jobs.pacing import fitted, start_of
+from paddle_automl.pipeline.jobs.pacing import at_its_length, fitted, start_of
 from paddle_automl.pipeline.progress.network_log import log_training
 from paddle_automl.pipeline.runs.fold_answers import write_answers
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -58,6 +58,9 @@ class TrainRequest:
     `training.fitting`); TrialError if these would be fewer than `least_epochs`. The configuration in `folder` then
     states them. `solve_s` of these seconds are kept for weights that are computed from all items at once.
 
+    `rate_power` and `rate_epochs`: with more epochs than those the learning rate is multiplied by
+    (rate_epochs / epochs)^rate_power; see `refit.rate_power`.
+
     `alone`: no other job runs beside it, so that ``training.threads`` applies.
 
     A `constrained` training is that of a search: InfeasibleError if its network is beyond `Shared.constraints`.
@@ -75,6 +78,8 @@ class TrainRequest:
     tuned: PluginConfig | None = None
     within_s: float | None = None
     least_epochs: float = 0.0
+    rate_power: float = 0.0
+    rate_epochs: float = 0.0
     whole: bool = False
     constrained: bool = False
     grows: Path | None = None
@@ -114,6 +119,8 @@ def run(request: TrainRequest, worker: Worker) -> TrainResult:
     costs = _within_constraints(request, loaded[0], worker)
     if request.within_s is not None:
         request, guards = fitted(request, loaded[0], worker, request.within_s - (time.monotonic() - started))
+    elif request.rate_power:
+        request = at_its_length(request, request.config.training.epochs)
     first = _train(request, worker, loaded, guards, costs=costs)
     if request.grows is not None:
         earlier, goal = RunFolder(request.grows), goal_of_run(request.config, first.data.task, request.shared)

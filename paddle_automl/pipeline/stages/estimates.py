@@ -35,6 +35,8 @@ GRACE_S = 2.0
 TESTED = 1.5
 """Factor of the time of an export during the search for the final one, which also tests. Only for networks that are
 solved in part: beside their short trials the test takes long; for others it is within the margin."""
+THREADS_GAIN = 1.4
+"""Speed of a training on several cores, in that on one, which it has at least where they are free."""
 INSTANT_S = 1e-3
 """Seconds of an epoch without steps."""
 GROWTH = 1.4
@@ -43,9 +45,9 @@ LEADERS = 3
 """Number of best trials from whose epochs the time of the refit is estimated: they probably include the winner."""
 
 
-def most_epochs(config: RunConfig) -> int:
-    """Return the most epochs of a refit with ``refit.epochs: auto``."""
-    trial = config.training.epochs
+def most_epochs(config: RunConfig, trial: int | None = None) -> int:
+    """Return the most epochs of a refit with ``refit.epochs: auto``; `trial`: those of a trial."""
+    trial = config.training.epochs if trial is None else trial
     return max(trial, min(MOST_REFIT * trial, config.refit.most_epochs or sys.maxsize))
 
 
@@ -149,13 +151,38 @@ class Estimates:
         budget = self.config.budget.time or 0.0
         if self.epoch_s is None:
             return max(0.0, FIRST_FRACTION * budget - self.export())
-        most = max(0.0, LARGEST_FRACTION * budget - self.export())
-        wanted = MARGIN * self.planned_epochs * self.epoch_s + self.refit_solve_s + START_S
+        most = max(0.0, self._largest_s - self.export())
+        wanted = MARGIN * self.planned_epochs * self._refit_epoch_s + self.refit_solve_s + START_S
         # Each by its own epochs: a wide network has few long ones, a narrow one many short ones.
-        leader_s = max(min(self.planned_epochs, self._epochs(item)) * self._epoch_s(item) for item in self.leaders)
+        leader_s = max(
+            min(self.planned_epochs, self.epochs_of(item)) * self._epoch_s(item) for item in self.leaders
+        )
         # If even the maximum is too short for a useful refit, the trials get the time.
         useful = MARGIN * WORTHWHILE * leader_s + self.refit_solve_s
         return min(wanted, most) if most >= useful else 0.0
+
+    @property
+    def _largest_s(self) -> float:
+        """Return the most seconds of the budget for refit and export, of what a later compression leaves."""
+        chain = self.config.compression
+        later = COMPRESS_FRACTION if chain.steps and not chain.in_trials else 0.0
+        return LARGEST_FRACTION * (1.0 - later) * (self.config.budget.time or 0.0)
+
+    @property
+    def _refit_epoch_s(self) -> float:
+        """Return the seconds to reserve for an epoch of a refit."""
+        assert self.epoch_s is not None
+        if self.config.refit.epochs != "auto" or self.config.refit.most_epochs != self.planned_epochs:
+            # Faster epochs become more of them.
+            return self.epoch_s
+        threads = min(self._threads, usable_cores())
+        return self._epoch_s(self.leaders[0]) / (THREADS_GAIN if threads > 1 else 1.0)
+
+    @property
+    def _threads(self) -> int:
+        """Return the threads that a refit may train with."""
+        threads = self.config.training.threads
+        return usable_cores() if threads == "auto" else threads
 
     @property
     def planned_epochs(self) -> int:
@@ -166,22 +193,24 @@ class Estimates:
         these epochs as then fit.
         """
         stated, trial = self.config.refit.epochs, self.config.training.epochs
+        if self.leaders:
+            # A space may vary them.
+            trial = max(trial, round(self.epochs_of(self.leaders[0])))
         if stated != "auto":
             return stated or trial
         if self.config.budget.time is None or not self.leaders:
             return trial
-        threads = usable_cores() if self.config.training.threads == "auto" else 1
         best_s = REFIT_EPOCH * self._epoch_s(self.leaders[0])
-        fitting = threads * LARGEST_FRACTION * self.config.budget.time / best_s
-        return min(max(trial, int(fitting)), most_epochs(self.config))
+        fitting = self._threads * self._largest_s / best_s
+        return min(max(trial, int(fitting)), most_epochs(self.config, trial))
 
     @property
     def least_epochs(self) -> float:
         """Return the number of epochs below which a refit is not started: the trial's own weights are as good."""
-        trial = self._epochs(self.leaders[0]) if self.leaders else self.config.training.epochs
+        trial = self.epochs_of(self.leaders[0]) if self.leaders else self.config.training.epochs
         return WORTHWHILE * min(self.planned_epochs, trial)
 
-    def _epochs(self, record: TrialRecord) -> float:
+    def epochs_of(self, record: TrialRecord) -> float:
         """Return the epochs of a trial, or those that were planned for it if time did not shorten them."""
         return self.epochs.get(record.number, self.config.training.epochs)
 

@@ -23,7 +23,6 @@ from paddle_automl.pipeline.stages.base import STAGES, Stage
 from paddle_automl.pipeline.stages.choice import readable_weights, winner
 from paddle_automl.pipeline.stages.run import Run
 from paddle_automl.search.records import TrialRecord
-from paddle_automl.training.optimizers.base import OptimizerConfig
 
 LOG = "refit"
 UNRELATED = ("device", "plugins", "visualdl")
@@ -45,7 +44,9 @@ class Refit(Stage):
         """Return the configuration and the data of the training; what does not affect it is that of the trial."""
         best = winner(run).first
         config = _as_in_its_trial(run, best, refit_config(run, best, run.estimates.planned_epochs))
-        return {"config": config.as_dict(), "on": run.config.refit.data}
+        # What the section `refit` changes is stated beside it.
+        values = {key: value for key, value in config.as_dict().items() if key != "refit"}
+        return {"config": values, "on": run.config.refit.data, "rate_power": run.config.refit.rate_power}
 
     def outputs(self, run: Run) -> Iterable[Path]:
         """Return the files that the export needs."""
@@ -119,6 +120,8 @@ def train_again(
         None if until is None else until - time.monotonic(),
         solve_s=run.estimates.refit_solve_s,
         least_epochs=run.estimates.least_epochs,
+        rate_power=run.config.refit.rate_power,
+        rate_epochs=run.estimates.epochs_of(trial),
         whole=True,
         alone=True,
     )
@@ -162,18 +165,15 @@ def _as_in_its_trial(run: Run, best: TrialRecord, config: RunConfig) -> RunConfi
 
 
 def refit_config(run: Run, best: TrialRecord, epochs: int) -> RunConfig:
-    """Return the configuration of the refit with this number of epochs."""
+    """Return the configuration of the refit with this number of epochs, at the trial's learning rate."""
     config = best_config(run, best)
     cheap = config.training.progressive.fitting(epochs) if run.config.refit.progressive else None
-    training = config.training.of_epochs(epochs, cheap)
-    optimizer: OptimizerConfig = training.optimizer  # type: ignore[assignment]
-    factor = (config.training.epochs / epochs) ** run.config.refit.rate_power
     return config.model_copy(
         update={
             "output": readable(run.folder.refit.path.resolve()),
             # A single network is trained, on the usual split.
             "data": config.data.model_copy(update={"folds": None}),
-            "training": training.model_copy(update={"optimizer": optimizer.scaled(factor)}),
+            "training": config.training.of_epochs(epochs, cheap),
             "model": with_frozen_epochs(config.model, epochs, config.training.epochs),
             # The trial's own seed would only repeat the trial; seeds of repeats are drawn, not consecutive.
             "seed": config.seed + 1,

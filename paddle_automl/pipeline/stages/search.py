@@ -221,7 +221,7 @@ class _Reserve(Listener):
             self.run.estimates.ended(record.number, result, self._epochs(record))
 
     def _update(self, latest: float | None = None) -> None:
-        self.run.estimates.learn(self.run.study.ranking())
+        self.run.estimates.learn([item.first for item in self.run.study.settled()])
         until = self.run.until(self.stage)
         if until is not None:
             until = until if latest is None else min(until, latest)

@@ -31,9 +31,9 @@ class Decision(Enum):
 class Scheduler(ABC):
     """Stops trials early. Its decision is a function of its arguments; it keeps no state.
 
-    It is not asked after a trial's last epoch, when nothing can be saved, nor for a repeat. `epochs` are those of a
-    whole trial, if known. With several objectives trials are compared by `ranks`, so every scheduler works with
-    them.
+    It is not asked after a trial's last epoch, when nothing can be saved, nor for a repeat, nor for the
+    configuration's own values if it `cuts_short`. `epochs` are those of a whole trial, if known. With
+    several objectives trials are compared by `ranks`, so every scheduler works with them.
     """
 
     name: ClassVar[str]

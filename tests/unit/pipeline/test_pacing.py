@@ -4,28 +4,39 @@ from types import SimpleNamespace
 
 import pytest
 
-from paddle_automl.core.loading import validate
+from paddle_automl.core.loading import read_config, validate
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs import pacing
 from paddle_automl.pipeline.jobs.base import shared_of
 from paddle_automl.pipeline.jobs.train import TrainRequest
+from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.fitting import MARGIN, Pace
 from paddle_automl.training.freezing import Start
 
 
 @pytest.fixture
-def fitted(tmp_path, monkeypatch):
-    """Return the configuration of a training on 64 items that fits into a time at a pace."""
+def request_of(tmp_path, monkeypatch):
+    """Return the request of a training on 64 items that fits into a time at a pace."""
 
-    def found(pace, seconds, on="train", alone=False, **sections):
-        config = validate(RunConfig, sections)
+    def found(pace, seconds, on="train", alone=False, rate_power=0.0, rate_epochs=0.0, **sections):
+        config = validate(RunConfig, {"output": str(tmp_path), **sections})
         work = SimpleNamespace(data=SimpleNamespace(train=range(64), joined=lambda: range(64)))
         monkeypatch.setattr(pacing, "learnable", lambda *_: work)
         monkeypatch.setattr(pacing, "_fastest", lambda *_: (pace, 1, []))
-        request = TrainRequest(config, tmp_path, shared_of(config), on, alone=alone)
-        request, _ = pacing.fitted(request, None, None, seconds)
-        return request.config
+        given = {"alone": alone, "rate_power": rate_power, "rate_epochs": rate_epochs}
+        request = TrainRequest(config, tmp_path, shared_of(config), on, **given)
+        return pacing.fitted(request, None, None, seconds)[0]
+
+    return found
+
+
+@pytest.fixture
+def fitted(request_of):
+    """Return the configuration of such a training."""
+
+    def found(*args, **options):
+        return request_of(*args, **options).config
 
     return found
 
@@ -64,6 +75,25 @@ def test_a_training_with_a_time_limit_is_planned_without_a_margin(fitted):
     pace, recipe = Pace(step_s=1.0, evaluation_s=0.0), {"epochs": 400, "batch_size": 64}
     assert fitted(pace, 100.0, training=recipe).training.epochs == int(100 / MARGIN)
     assert fitted(pace, 100.0, alone=True, training=recipe).training.epochs in (96, 97)
+
+
+def test_a_plan_of_few_steps_keeps_its_margin(fitted):
+    """Its limit sees too late that they take longer."""
+    pace, recipe = Pace(step_s=2.0, evaluation_s=0.0), {"epochs": 400, "batch_size": 64}
+    assert fitted(pace, 90.0, alone=True, training=recipe).training.epochs == int((90 - 2.7) / 2.0 / MARGIN)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "power", "factor"), [(103.1, 0.5, 0.5), (103.1, 0.0, 1.0), (1000.0, 0.5, 0.25), (20.0, 0.5, 1.0)]
+)
+def test_the_rate_follows_the_epochs_that_a_training_has(request_of, tmp_path, seconds, power, factor):
+    """It is that of a trial of 25 epochs."""
+    pace = Pace(step_s=1.0, evaluation_s=0.0)
+    recipe = {"epochs": 400, "batch_size": 64, "optimizer": {"name": "momentum", "learning_rate": 0.1}}
+    found = request_of(pace, seconds, alone=True, rate_power=power, rate_epochs=25.0, training=recipe).config
+    assert found.training.optimizer.learning_rate == pytest.approx(0.1 * factor, rel=0.02)
+    written, _ = read_config(RunFolder(tmp_path).config)
+    assert written["training"]["optimizer"]["learning_rate"] == found.training.optimizer.learning_rate
 
 
 def test_steps_are_timed_as_they_are_after_the_frozen_epochs(tmp_path, monkeypatch):

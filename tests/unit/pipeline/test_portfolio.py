@@ -63,9 +63,9 @@ def test_a_configuration_that_knows_its_pictures_decides_on_mirroring_itself():
 
 def test_more_time_means_longer_trials_and_then_wider_networks():
     found = [settled(items=5000, **{"budget.time": time}) for time in ("1min", "5min", "30min")]
-    images = [seen(config, 5000) for config in found]
-    assert images == sorted(set(images))
     widths = [config.model.backbone.width for config in found]
+    work = [seen(config, 5000) * width**2 for config, width in zip(found, widths, strict=True)]
+    assert work == sorted(set(work))
     assert widths[0] == 0.25
     assert widths == sorted(widths)
     assert widths[-1] > widths[0]

@@ -54,18 +54,6 @@ def test_the_refit_sees_everything_unless_asked(refit, epochs, expected, tmp_pat
     assert validate(type(last), last.model_dump(mode="json")) == last
 
 
-@pytest.mark.parametrize(
-    ("power", "epochs", "factor"), [(0.0, 160, 1.0), (0.5, 80, 0.5), (0.5, 20, 1.0), (1.0, 40, 0.5)]
-)
-def test_a_longer_refit_has_a_lower_rate(power, epochs, factor, tmp_path):
-    config = configured(refit={"rate_power": power}, output=str(tmp_path))
-    space = make_space(config)
-    run = SimpleNamespace(config=config, space=space, folder=RunFolder(tmp_path))
-    record = TrialRecord(number=0, params=baseline_of(config, space), state="complete")
-    rate = refit_config(run, record, epochs).training.optimizer.learning_rate
-    assert rate == pytest.approx(factor * config.training.optimizer.learning_rate)
-
-
 @pytest.mark.parametrize(("epochs", "frozen", "thaw"), [(20, 8, 4), (40, 8, 4), (5, 2, 1), (1, 0, 0)])
 def test_a_shorter_refit_has_fewer_frozen_epochs(epochs, frozen, thaw, tmp_path):
     model = {"pretrained": "weights.pdparams", "frozen_epochs": 8, "thaw_epochs": 4}

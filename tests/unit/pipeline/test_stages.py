@@ -93,7 +93,8 @@ def test_a_wide_network_of_few_epochs_does_not_cost_a_narrow_one_its_refit():
 
 def test_a_search_that_is_continued_plans_the_same_refit(tmp_path):
     trials = [record_of(36, 316.0, number=0), record_of(6, 184.0, number=1)]
-    study = SimpleNamespace(records=lambda: trials, ranking=lambda: trials)
+    ranked = [SimpleNamespace(first=item) for item in trials]
+    study = SimpleNamespace(records=lambda: trials, settled=lambda: ranked)
     run = run_of(tmp_path, study, budget=1200.0, training={"epochs": 36}, refit={"epochs": "auto"})
     first = Estimates(run.config)
     first.learn(trials)

@@ -159,6 +159,36 @@ def test_the_scheduler_stops_trials_but_never_after_the_last_epoch(tmp_path):
         assert two.reason == "stopped by the scheduler after epoch 1"
 
 
+@pytest.mark.parametrize(
+    ("options", "ended", "state"),
+    [
+        ({"name": "asha", "min_epochs": 1, "reduction": 3}, 4, "complete"),
+        ({"name": "patience", "epochs": 2}, 3, "pruned"),
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_the_default_is_trained_to_the_end_unless_it_no_longer_improves(tmp_path, options, ended, state, own):
+    """The final choice compares the others with its whole training."""
+    ahead = [(epoch, {"accuracy": 0.9}) for epoch in (3, 4)]
+    behind = [(epoch, {"accuracy": 0.4}) for epoch in (1, 3, 4)]
+    scripts = [[*reports, {"metrics": {"accuracy": 0.4}}] for reports in (behind, ahead)]
+    with open_study(tmp_path, space=SMALL) as study:
+        search(
+            study,
+            lambda record: scripts[record.number],
+            limits=SearchLimits(trials=2),
+            scheduler=scheduler(**options),
+            executor=Scripted(2),
+            controller=controller(space=SMALL),
+            baseline={"a": 3, "b": "x"} if own else None,
+            epochs=4,
+        )
+        default = study.records()[0]
+        assert default.baseline is own
+        found = (default.state, max(default.curve))
+        assert found == ((state, ended) if own or options["name"] == "patience" else ("pruned", 3))
+
+
 def test_pruning_with_two_objectives(tmp_path):
     with open_study(tmp_path, objectives=TWO) as study:
         end = {"metrics": {"accuracy": 0.5, "parameters": 7}}
