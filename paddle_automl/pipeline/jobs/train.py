@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +27,7 @@ from paddle_automl.pipeline.jobs.pacing import at_its_length, fitted, start_of
 from paddle_automl.pipeline.progress.network_log import log_training
 from paddle_automl.pipeline.runs.fold_answers import write_answers
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.record import TrainResult, read_record
+from paddle_automl.pipeline.runs.record import TrainResult, mean_and_error, read_record
 from paddle_automl.pipeline.runs.remembered import data_of_training, data_to_grow
 from paddle_automl.search.constraints import check_constraints
 from paddle_automl.search.executors.base import Worker
@@ -294,13 +292,6 @@ def _train(
         trained = _compressed(request, data.with_task(task), model, result, worker)
         return replace(trained, remembered=remembered)
     return _Trained(data, result, result.metrics, costs, remembered=remembered)
-
-
-def mean_and_error(found: list[dict[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the mean of each metric over the folds, and its standard error."""
-    values = {key: [metrics[key] for metrics in found] for key in found[0]}
-    means = {key: fmean(numbers) for key, numbers in values.items()}
-    return means, {key: stdev(numbers) / math.sqrt(len(numbers)) for key, numbers in values.items()}
 
 
 def _compressed(

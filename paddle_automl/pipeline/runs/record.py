@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -97,3 +99,10 @@ def _converted(recorded: Mapping[str, Any]) -> dict[str, Any]:
         renamed = {"size" if key == "image_size" else key: value for key, value in preprocess.items()}
         result["input"] = {"name": "image", **renamed}
     return result
+
+
+def mean_and_error(found: list[dict[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the mean of each metric over the folds, and its standard error."""
+    values = {key: [metrics[key] for metrics in found] for key in found[0]}
+    means = {key: fmean(numbers) for key, numbers in values.items()}
+    return means, {key: stdev(numbers) / math.sqrt(len(numbers)) for key, numbers in values.items()}

@@ -21,9 +21,9 @@ from paddle_automl.pipeline.jobs.check import CheckRequest, CheckResult
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.score import ScoreRequest
 from paddle_automl.pipeline.jobs.timing import TimeRequest, TimeResult
-from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult, mean_and_error
+from paddle_automl.pipeline.jobs.train import TrainRequest, TrainResult
 from paddle_automl.pipeline.runs.folder import RunFolder
-from paddle_automl.pipeline.runs.record import read_record
+from paddle_automl.pipeline.runs.record import mean_and_error, read_record
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.search.executors.base import Reported
 from paddle_automl.tasks.base import TASKS
