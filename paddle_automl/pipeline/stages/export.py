@@ -17,6 +17,7 @@ from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.base import call, job_of
 from paddle_automl.pipeline.jobs.export import BundleResult, ExportRequest
 from paddle_automl.pipeline.jobs.score import ScoreRequest
+from paddle_automl.pipeline.jobs.withheld import LEAST_OF_TRAINING, WITHHELD
 from paddle_automl.pipeline.runs.facts import DataFacts
 from paddle_automl.pipeline.runs.folder import JOINED, RunFolder, name_of
 from paddle_automl.pipeline.runs.keeping import CheckpointKeeper
@@ -38,7 +39,10 @@ MEASURED_BEFORE = (
 )
 REJECTION_FRACTION = 0.1
 """Fraction of the budget for choosing the rejection score."""
+PREPARED_S = 5.0
+"""Seconds until such a training begins: data are read, and a few steps timed."""
 LEAST_REJECTION_S = 1.0
+"""Seconds below which none is begun."""
 WEIGHTS = "weights"
 """Key of the SHA-256 of the exported weights in the result."""
 
@@ -201,7 +205,12 @@ def rejection_s(run: Run) -> float:
     if facts is not None and len(facts.names) < LEAST_CLASSES:
         return 0.0
     limit = options.training_s if budget is None else min(options.training_s, REJECTION_FRACTION * budget)
-    return limit if epoch_s is None else min(limit, MARGIN * config.training.epochs * epoch_s + START_S)
+    if epoch_s is None:
+        return limit
+    training_s = MARGIN * config.training.epochs * epoch_s
+    # The time would be kept back for nothing where even the shortest useful training does not fit into it.
+    least_s = LEAST_OF_TRAINING * (1 - 1 / WITHHELD) * training_s + PREPARED_S
+    return 0.0 if least_s > limit else min(limit, training_s + START_S)
 
 
 def _within(seconds: float, spare: float | None) -> float:

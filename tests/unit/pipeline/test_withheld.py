@@ -133,6 +133,8 @@ def test_the_time_is_a_part_of_the_budget():
     assert rejection_s(Run(classes=2)) == 0
     assert rejection_s(Run(budget={"time": "60s"})) == 6
     assert rejection_s(Run(epoch_s=1.0)) == pytest.approx(2 * 1.1 + 1)
+    # A quarter of two such epochs without a third of the items takes longer than 20 s.
+    assert rejection_s(Run(epoch_s=41.0)) == 0
     assert rejection_s(Run(deployment={"rejection": {"training_s": 0}})) == 0
     assert rejection_s(Run(deployment={"rejection": {"active": False}})) == 0
     assert rejection_s(Run(compression={"in_trials": True, "precision": "float32"})) == 0
