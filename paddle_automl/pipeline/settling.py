@@ -20,8 +20,8 @@ def settled(config: RunConfig, executor: Executor, *, searching: bool = False, f
 
     The folds of cross-validation are those for the size of the data, where they are left to it, and so are the
     first trials (`search.first`; those of an earlier search in the folder unless it is `fresh`). Without
-    `searching` only epochs and batch size follow them, and other values stay as they are. If it starts from
-    the weights of another run, items are read as there.
+    `searching` only epochs, batch size and the refit's options follow them, and other values stay as they are. If
+    it starts from the weights of another run, items are read as there.
 
     Raises ConfigError if the data contradict the configured task, or if a metric or the loss does not fit it, and
     DataError if the data cannot be found.

@@ -58,7 +58,8 @@ class SearchConfig(Section):
     the space to values, such as {model.backbone.width: 32}; for other keys the configuration's values hold.
     auto, for images: first trials for this kind of data, number of images and budget.time that were learned from
     earlier trainings and come with the package; they take the place of the configuration's own values in the space.
-    training.epochs and training.batch_size follow too, where the configuration does not state them."""
+    training.epochs, training.batch_size, refit.most_epochs and refit.rate_power follow too, where the configuration
+    does not state them."""
     warm_start: Sequence[str] = ()
     """Output folders of other searches, also on other data or spaces. Their best configurations (five, at most a
     quarter of the trials) are tried first, with the values of the options that both spaces have."""
