@@ -260,6 +260,40 @@ def test_which_loss_trains_which_task():
     assert fitting(regression(interval=0.8)[0]) == ["quantile"]
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "center_loss"])
+def test_smoothed_items_have_the_weight_of_their_own_class(name):
+    """Otherwise the best answer for an item of a common class would be a rare one."""
+    weighted = make(name, 3, weights=[0.5, 4.5, 50.0], label_smoothing=0.2)
+    targets = np.eye(3, dtype="float32")[:2]
+    best = paddle.to_tensor(np.log(0.8 * targets + 0.2 / 3), stop_gradient=False)
+    weighted(best, paddle.zeros([2, 1]), paddle.to_tensor(targets)).backward()
+    np.testing.assert_allclose(best.grad.numpy(), 0, atol=1e-6)
+    plain, outputs = make(name, 3, label_smoothing=0.2), np.random.default_rng(0).normal(size=(2, 3))
+    first, second = (cost(plain, outputs[[place]], targets[[place]]) for place in (0, 1))
+    assert cost(weighted, outputs, targets) == pytest.approx(0.1 * first + 0.9 * second, rel=1e-5)
+
+
+def test_smoothed_labels_have_their_weight_where_they_apply_only():
+    loss = make("binary_cross_entropy", 2, weights=[3.0, 50.0], label_smoothing=0.2)
+    # 0.9 and 0.1 are the best answers.
+    outputs = paddle.to_tensor([[math.log(9), -math.log(9)]], stop_gradient=False)
+    loss(outputs, paddle.zeros([1, 1]), paddle.to_tensor([[1.0, 0.0]])).backward()
+    np.testing.assert_allclose(outputs.grad.numpy(), 0, atol=1e-6)
+    values = np.array([[0.0, math.log(3)]])
+    expected = (3 * math.log(2) + 0.9 * math.log(4) + 0.1 * math.log(4 / 3)) / 2
+    assert cost(loss, values, [[1, 0]]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
+def test_a_mixed_item_is_weighted_as_its_parts(name):
+    """With smoothing too."""
+    loss = make(name, 2, weights=[3.0, 1.0], label_smoothing=0.2)
+    outputs = np.random.default_rng(0).normal(size=(1, 2))
+    first, second = (cost(loss, outputs, np.eye(2)[[place]]) for place in (0, 1))
+    share = [0.6, 0.4] if name == "binary_cross_entropy" else [0.6 * 3 / 2.2, 0.4 / 2.2]
+    assert cost(loss, outputs, [[0.6, 0.4]]) == pytest.approx(share[0] * first + share[1] * second, rel=1e-5)
+
+
 def test_smoothing_does_not_bring_back_a_class_of_weight_zero():
     """What an item spreads to other classes would be all that a batch of such items teaches."""
     options = LOSSES["cross_entropy"].Config(name="cross_entropy", label_smoothing=0.2)

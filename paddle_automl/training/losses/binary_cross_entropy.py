@@ -17,7 +17,7 @@ class BinaryCrossEntropy(Loss):
     """Mean over items and labels of -w t log p - (1 - t) log(1 - p), with p = sigmoid(output).
 
     Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90. w is the label's class weight, 1 by default,
-    which applies to items with the label.
+    which applies to items with the label; smoothing does not change which these are.
     """
 
     class Config(PluginConfig):
@@ -31,12 +31,14 @@ class BinaryCrossEntropy(Loss):
     takes_class_weights = True
 
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        # log p = -softplus(-output), without rounding to log 0.
+        positives, negatives = F.softplus(-outputs), F.softplus(outputs)
         smoothing = self.config.label_smoothing
         if smoothing:
-            targets = targets * (1.0 - smoothing) + smoothing / 2
-        # log p = -softplus(-output), without rounding to log 0.
-        terms = (1.0 - targets) * F.softplus(outputs)
-        positives = targets * F.softplus(-outputs)
+            # (1 - s / 2) of the one and s / 2 of the other, which differ by the output. Costs are smoothed instead
+            # of targets, so that the weight does not apply to items without the label.
+            spread = smoothing / 2 * outputs
+            positives, negatives = positives + spread, negatives - spread
         if self.class_weights is not None:
             positives = positives * self.class_weights
-        return (terms + positives).mean()
+        return (targets * positives + (1.0 - targets) * negatives).mean()

@@ -14,7 +14,10 @@ from paddle_automl.training.losses.base import LOSSES, Loss, log_probabilities, 
 
 @LOSSES.register("cross_entropy")
 class CrossEntropy(Loss):
-    """-sum_k t_k log p_k, with targets smoothed as in Szegedy et al. 2016."""
+    """-sum_k t_k log p_k, with targets smoothed as in Szegedy et al. 2016.
+
+    What smoothing spreads to other classes has the class weight of the item's own class.
+    """
 
     class Config(PluginConfig):
         """Options of cross entropy."""
@@ -27,9 +30,12 @@ class CrossEntropy(Loss):
     takes_class_weights = True
 
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
-        spread = smoothed(targets, self.config.label_smoothing)
+        smoothing = self.config.label_smoothing
         if self.class_weights is None:
-            return F.cross_entropy(outputs, spread, soft_label=True)
-        # What is spread to other classes does not count where the item's own class has weight 0.
-        counted = ((targets * self.class_weights).sum(axis=1, keepdim=True) > 0).astype(spread.dtype)
-        return mean_over_classes(-log_probabilities(outputs), spread * counted, self.class_weights)
+            return F.cross_entropy(outputs, smoothed(targets, smoothing), soft_label=True)
+        terms = -log_probabilities(outputs)
+        if smoothing:
+            # sum_k smoothed(t)_k terms_k = sum_k t_k costs_k with these costs. Weights of the smoothed targets
+            # would give most of an item of a common class to a rare one.
+            terms = (1.0 - smoothing) * terms + smoothing * terms.mean(axis=1, keepdim=True)
+        return mean_over_classes(terms, targets, self.class_weights)
