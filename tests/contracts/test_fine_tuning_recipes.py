@@ -3,9 +3,17 @@
 import pytest
 
 from paddle_automl.testing.fine_tuning_recipes import FineTuningRecipeContract
+from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fine_tuning.base import RECIPES
 
 
 @pytest.mark.parametrize("plugin", [RECIPES[name] for name in RECIPES.names()], ids=lambda plugin: plugin.name)
 class TestFineTuningRecipes(FineTuningRecipeContract):
-    pass
+    @pytest.mark.parametrize(
+        ("name", "smoothed"), [("cross_entropy", True), ("center_loss", True), ("binary_cross_entropy", False)]
+    )
+    def test_classes_are_smoothed_but_not_labels(self, recipe, name, smoothed):
+        """Each of several labels would be likelier than most are."""
+        searched = TrainingConfig.model_validate({"loss": name})
+        expected = recipe.config.label_smoothing if smoothed else 0.0
+        assert recipe.training(searched).loss.label_smoothing == expected

@@ -12,6 +12,7 @@ from paddle_automl.core.registry import Registry
 from paddle_automl.core.schema import PluginConfig
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.training.config import TrainingConfig
+from paddle_automl.training.losses.base import LOSSES
 
 
 class RecipeConfig(PluginConfig):
@@ -31,7 +32,7 @@ class RecipeConfig(PluginConfig):
     frozen_norm: bool = True
     """Whether the running statistics of batch normalization stay: few and small batches would only spoil them."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    """Smoothing of the targets, where the loss is cross entropy."""
+    """Smoothing of the targets, where the loss is cross entropy over classes; that of several labels stays."""
     ema: float | None = Field(0.98, gt=0, lt=1)
     """Decay of the moving average of the weights that is evaluated and exported; null: none."""
 
@@ -86,9 +87,14 @@ class FineTuningRecipe(ABC):
             "patience": None,
         }
         loss = training.loss
-        if loss is not None and "label_smoothing" in type(loss).model_fields:
+        if loss is not None and _is_cross_entropy(loss):
             changes["loss"] = {**loss.model_dump(), "label_smoothing": options.label_smoothing}
         return validate(TrainingConfig, {**training.model_dump(exclude=set(changes)), **changes})
+
+
+def _is_cross_entropy(loss: PluginConfig) -> bool:
+    """Return whether it is cross entropy over classes; smoothed labels would all be likelier than most are."""
+    return "label_smoothing" in type(loss).model_fields and "single_label" in LOSSES[loss.name].tasks
 
 
 RECIPES: Registry[FineTuningRecipe] = Registry(
