@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from paddle_automl.core.paths import absolute_path
@@ -51,7 +51,20 @@ class FeatureViews(Section):
     of them, or the item itself. A search takes as many as it can compute in 15 % of budget.time."""
 
     augment: Sequence[Annotated[PluginConfig, Plugin(AUGMENTATIONS)]] = ()
-    """Augmentations that make the views, in this order."""
+    """Augmentations of single items that make the views, in this order. Those of whole batches (mixup) mix targets
+    too, which belong to a training: mixup in `data.augment` mixes features."""
+
+    @field_validator("augment")
+    @classmethod
+    def _targets_stay(cls, value: tuple[PluginConfig, ...]) -> tuple[PluginConfig, ...]:
+        mixing = [item.name for item in value if AUGMENTATIONS[item.name].stage == "batch"]
+        if mixing:
+            raise PydanticCustomError(
+                "stated",
+                f"takes augmentations of single items, got {', '.join(mixing)}: views keep the targets of their "
+                "items, so items cannot be mixed in them; use mixup in data.augment instead, which mixes features",
+            )
+        return value
 
 
 class DataConfig(Section):

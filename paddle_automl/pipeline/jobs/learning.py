@@ -75,9 +75,9 @@ def _on_features(
     kept, left_out = split_augmentations(config.data.augment)
     if left_out:
         logger.warning(
-            "model.freeze: backbone computes the features of each item once, so data.augment leaves out %s; "
-            "data.feature_views.augment changes items for them, mixup mixes features",
+            "model.freeze: backbone computes the features of each item once, so data.augment leaves out %s; %s",
             ", ".join(left_out),
+            _instead_of(left_out),
         )
     augment = with_views(build_augmenter(kept, given.input), views, given.input.specs[0].name)
     return Learnable(model, given, augment, found.whole(model), frozen=True)
@@ -104,6 +104,16 @@ def split_augmentations(configs: tuple[PluginConfig, ...]) -> tuple[list[PluginC
         item for item in configs if AUGMENTATIONS[item.name].stage == "batch" and not AUGMENTATIONS[item.name].takes
     ]
     return kept, [item.name for item in configs if item not in kept]
+
+
+def _instead_of(left_out: Sequence[str]) -> str:
+    """Return how features can be augmented in place of these augmentations of items."""
+    mixing = [name for name in left_out if AUGMENTATIONS[name].stage == "batch"]
+    single = [name for name in left_out if name not in mixing]
+    ways = [f"data.feature_views.augment takes {', '.join(single)}"] if single else []
+    if mixing:
+        ways.append(f"mixup mixes features in place of {', '.join(mixing)}")
+    return "; ".join(ways)
 
 
 class _Setting:

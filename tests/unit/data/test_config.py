@@ -57,6 +57,11 @@ def test_short_forms():
         ({"folds": 1}, "folds: input should be greater than or equal to 2"),
         ({"folds": 3, "fold": 3}, "fold: must be below folds, got 3 of 3"),
         ({"fold": 0}, "fold: must be below folds, got 0 of None"),
+        (
+            {"feature_views": {"augment": ["horizontal_flip", "cutmix"]}},
+            r"^feature_views\.augment: takes .* of single items, got cutmix: .*use mixup in data\.augment",
+        ),
+        ({"feature_views": {"augment": ["mixup"]}}, r"^feature_views\.augment: .*got mixup: "),
         ({"in_memory": "yes"}, "in_memory: input should be 'auto', True or False"),
         ({"split": {"validation": 0.5, "test": 0.5}}, r"split: .*must sum to less than 1, got 0\.5 \+ 0\.5"),
         ({"split": {"validation": 0.0}}, r"split\.validation: .*greater than 0"),

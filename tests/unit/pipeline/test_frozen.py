@@ -266,15 +266,23 @@ class TestTraining:
 
     def test_augmentations_of_images_are_left_out_and_named(self, tmp_path, caplog):
         images(tmp_path / "data.npz")
-        augment = [{"name": "random_crop", "padding": 1}, "horizontal_flip", {"name": "mixup", "alpha": 0.2}]
+        augment = [
+            {"name": "random_crop", "padding": 1},
+            "horizontal_flip",
+            "cutmix",
+            {"name": "mixup", "alpha": 0.2},
+        ]
         config, worker = config_of(tmp_path, data={"augment": augment}), worker_of(tmp_path)
         kept, left_out = split_augmentations(config.data.augment)
         assert [item.name for item in kept] == ["mixup"]
-        assert left_out == ["random_crop", "horizontal_flip"]
+        assert left_out == ["random_crop", "horizontal_flip", "cutmix"]
         data = load_data(config, worker)
         with caplog.at_level(logging.WARNING, logger="paddle_automl"):
             work = tried_out(config, data)
-        assert "data.augment leaves out random_crop, horizontal_flip; " in caplog.text
+        assert (
+            "data.augment leaves out random_crop, horizontal_flip, cutmix; data.feature_views.augment takes "
+            "random_crop, horizontal_flip; mixup mixes features in place of cutmix" in caplog.text
+        )
         batch = next(work.data.train.batches(6, rng=np.random.default_rng(0), augment=work.augment))
         assert not np.isin(batch.targets, [0.0, 1.0]).all()
 
