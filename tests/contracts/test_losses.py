@@ -176,8 +176,8 @@ def test_asymmetric_by_hand():
     assert cost(same, outputs, targets) == pytest.approx(cost(binary, outputs, targets), rel=1e-5)
 
 
-def cosine_head(scale):
-    return SimpleNamespace(fc=SimpleNamespace(scale=paddle.to_tensor([scale])))
+def cosine_head(scale, bias=0.0):
+    return SimpleNamespace(fc=SimpleNamespace(scale=paddle.to_tensor([scale]), bias=paddle.to_tensor(bias)))
 
 
 def test_arcface_by_hand():
@@ -196,6 +196,20 @@ def test_arcface_by_hand():
     logits = 4 * np.array([math.cos(3.0) - 0.3 * math.sin(0.3), 1.0, 0.0])
     expected = math.log(np.exp(logits).sum()) - logits[0]
     assert cost(loss, [[4 * math.cos(3.0), 4.0, 0.0]], [[1, 0, 0]]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_arcface_widens_the_angle_whatever_the_bias():
+    """With the bias it would take the cosine of a common class for one beyond 1, which has no gradient."""
+    loss, bias = make("arcface", 3, margin=0.3), np.array([2.0, 0.0, -1.0], "float32")
+    loss.attach(cosine_head(4.0, bias))
+    angles = np.array([[0.1, 1.2, 2.0]])
+    logits = 4 * np.cos(angles + np.array([0.3, 0, 0])) + bias
+    expected = math.log(np.exp(logits).sum()) - logits[0, 0]
+    outputs = paddle.to_tensor((4 * np.cos(angles) + bias).astype("float32"), stop_gradient=False)
+    found = loss(outputs, paddle.zeros([1, 1]), paddle.to_tensor([[1.0, 0.0, 0.0]]))
+    found.backward()
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert (outputs.grad.numpy() != 0).all()
 
 
 def test_arcface_needs_cosines():

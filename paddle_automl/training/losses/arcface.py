@@ -24,9 +24,10 @@ class ArcFace(Loss):
 
     Deng et al., ArcFace: Additive Angular Margin Loss for Deep Face Recognition (2019), eq. 3: the cosine of the
     right class becomes cos(theta + margin), so that the features of a class come closer together. Needs
-    `model.head: cosine`, whose outputs are scaled cosines; the paper has a scale of 64. As in the authors' code, an
-    angle that the margin would take beyond 180 degrees gives cos(theta) - margin sin(margin) instead. With soft
-    targets t (mixup) each cosine is replaced by a fraction t of that.
+    `model.head: cosine`, whose outputs are scaled cosines plus a bias that has no part in the angles; the paper has
+    a scale of 64 and no bias. As in the authors' code, an angle that the margin would take beyond 180 degrees gives
+    cos(theta) - margin sin(margin) instead. With soft targets t (mixup) each cosine is replaced by a fraction t of
+    that.
     """
 
     class Config(PluginConfig):
@@ -41,25 +42,26 @@ class ArcFace(Loss):
 
     def __init__(self, config: Config, **options: Any) -> None:
         super().__init__(config, **options)
-        # In a list, so that the head's parameter does not become one of the loss.
-        self._scale: list[Tensor | float] = [DEFAULT_SCALE]
+        # In a tuple, so that the head's parameters do not become those of the loss.
+        self._head: tuple[Tensor | float, Tensor | float] = (DEFAULT_SCALE, 0.0)
 
     def attach(self, network: nn.Layer) -> None:
-        """Take the scale of the network's head; raises ConfigError if its outputs are not cosines."""
-        scale = getattr(getattr(network, "fc", None), "scale", None)
+        """Take scale and bias of the network's head; raises ConfigError if its outputs are not cosines."""
+        head = getattr(network, "fc", None)
+        scale, bias = getattr(head, "scale", None), getattr(head, "bias", None)
         if not isinstance(scale, Tensor):
             raise ConfigError(
                 "training.loss: arcface widens angles, so the outputs must be scaled cosines; "
                 "set model.head: cosine"
             )
-        self._scale = [scale]
+        self._head = (scale, 0.0 if bias is None else bias)
 
     def forward(self, outputs: Tensor, features: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
-        scale, margin = self._scale[0], self.config.margin
-        cosine = (outputs / scale).clip(min=-LARGEST, max=LARGEST)
+        (scale, bias), margin = self._head, self.config.margin
+        cosine = ((outputs - bias) / scale).clip(min=-LARGEST, max=LARGEST)
         sine = (1.0 - cosine.square()).sqrt()
         widened = cosine * math.cos(margin) - sine * math.sin(margin)
         beyond = (cosine < math.cos(math.pi - margin)).astype(cosine.dtype)
         widened = beyond * (cosine - margin * math.sin(margin)) + (1.0 - beyond) * widened
-        logits = scale * (cosine + targets * (widened - cosine))
+        logits = scale * (cosine + targets * (widened - cosine)) + bias
         return mean_over_classes(-log_probabilities(logits), targets, self.class_weights)
