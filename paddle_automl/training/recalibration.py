@@ -64,13 +64,26 @@ class Recalibration:
             count=self.batches * self.batch_size,
         )
         # Everything else as in evaluation: without dropout.
-        with evaluating(model), _updating(norms):
+        with evaluating(model), _without_views(model), _updating(norms):
             for number, batch in enumerate(items):
                 for layer in norms:
                     # 0, 1/2, 2/3, ... make the running mean the plain mean.
                     set_momentum(layer, number / (number + 1))
-                # One pass over the items themselves: each view of an image would count as another batch.
                 model.backbone(*(paddle.to_tensor(array) for array in batch.inputs.values()))
+
+
+@contextmanager
+def _without_views(model: Network) -> Iterator[None]:
+    """Let each network, also those of an ensemble, see each item once: a view would count as another batch."""
+    networks = [layer for layer in model.sublayers(include_self=True) if isinstance(layer, Network)]
+    kept = [network.test_time_augmentation for network in networks]
+    for network in networks:
+        network.test_time_augmentation = "none"
+    try:
+        yield
+    finally:
+        for network, views in zip(networks, kept, strict=True):
+            network.test_time_augmentation = views
 
 
 @contextmanager

@@ -21,9 +21,18 @@ def norms_of(model):
     return [layer for layer in model.sublayers() if isinstance(layer, nn.BatchNorm2D)]
 
 
-@pytest.mark.parametrize(("dtype", "views"), [(None, "none"), ("float32", "none"), (None, "mirror_and_shifts")])
-def test_they_are_the_mean_over_the_batches(digits, make_model, dtype, views):
-    model = make_model(test_time_augmentation=views)
+VIEWS = {"test_time_augmentation": "mirror_and_shifts"}
+MEMBER = {"backbone": {"name": "resnet", "width": 8, "blocks": [1]}, **VIEWS}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [(None, {}), ("float32", {}), (None, VIEWS), (None, {"backbone": {"name": "ensemble", "members": [MEMBER]}})],
+)
+def test_they_are_the_mean_over_the_batches(digits, make_model, dtype, options):
+    """Without the views of an image: those of a network, or of the members of an ensemble."""
+    model = make_model(**options)
+    views = [getattr(layer, "test_time_augmentation", None) for layer in model.sublayers(include_self=True)]
     model.train()
     first = norms_of(model)[0]
     inputs = []
@@ -38,6 +47,7 @@ def test_they_are_the_mean_over_the_batches(digits, make_model, dtype, views):
     assert {layer._momentum for layer in norms_of(model)} == {0.9}
     assert {layer.options[0] for layer in norms_of(model)} == {0.9}
     assert all(layer.training for layer in model.sublayers())
+    assert views == [getattr(layer, "test_time_augmentation", None) for layer in model.sublayers(include_self=True)]
 
 
 def test_layers_in_evaluation_mode_keep_theirs(digits, make_model):
