@@ -5,15 +5,21 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import paddle
 import pytest
+from paddle import nn
 
+from paddle_automl.compression.context import TrainedNetwork
+from paddle_automl.compression.copying import copy_of
 from paddle_automl.core.describe import options
 from paddle_automl.core.errors import ConfigError, MachineError, TimeUpError, TrialError
 from paddle_automl.core.loading import validate
 from paddle_automl.core.seeds import generator
+from paddle_automl.data.prepare import prepare
 from paddle_automl.models.network import build_network
 from paddle_automl.paddle_compat.weights import save_weights
 from paddle_automl.pipeline.config import FineTuning, RunConfig
+from paddle_automl.pipeline.jobs import gain as gain_job
 from paddle_automl.pipeline.jobs.gain import GainResult, paired_gains
 from paddle_automl.pipeline.progress.observer import Observer
 from paddle_automl.pipeline.runs.folder import RunFolder
@@ -21,9 +27,12 @@ from paddle_automl.pipeline.stages import fine_tune
 from paddle_automl.pipeline.stages.check import tell_of_no_fine_tuning
 from paddle_automl.pipeline.stages.fine_tune import FRACTION, FREE_S, fine_tuned_config, pooled
 from paddle_automl.pipeline.stages.run import run_search
+from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import restore
+from paddle_automl.tasks.metrics.base import Predictions
 from paddle_automl.tasks.single_label import SingleLabel
 from paddle_automl.testing.backbones import image_input
+from paddle_automl.training.evaluation import predict
 from paddle_automl.training.fine_tuning.base import RECIPES
 from tests.unit.pipeline.runs import run_of
 
@@ -166,14 +175,38 @@ def test_gains_of_pairs():
     right = np.eye(2)[codes]
     wrong = right.copy()
     wrong[:60] = wrong[:60, ::-1]
-    equal = paired_gains("accuracy", [wrong, wrong], codes, task, generator(0))
+    predicted, better = (Predictions(outputs, codes, task) for outputs in (wrong, wrong.copy()))
+    equal = paired_gains("accuracy", predicted, predicted, generator(0))
     assert np.all(equal == 0)
-    better = wrong.copy()
-    better[:20] = right[:20]
-    gains = paired_gains("accuracy", [wrong, better], codes, task, generator(0))
+    better.outputs[:20] = right[:20]
+    gains = paired_gains("accuracy", predicted, better, generator(0))
     assert gains.mean() == pytest.approx(0.1, abs=0.005)
     # 20 of 200 items differ: the root of 0.1 * 0.9 / 200.
     assert gains.std() == pytest.approx((0.09 / 200) ** 0.5, rel=0.15)
+
+
+def test_each_network_is_judged_by_its_own_thresholds(tmp_path, monkeypatch):
+    """Two networks with the same order of probabilities are equal, each with thresholds that were chosen for it."""
+    dataset = {"name": "digits", "target": "digit_and_parity"}
+    config = validate(RunConfig, {"data": {"dataset": dataset}, "task": "multi_label"})
+    data = prepare(config.data, seed=0)
+    paddle.seed(0)
+    first = nn.Sequential(nn.Flatten(), nn.Linear(64, data.task.outputs))
+    second = copy_of(first)
+    second[1].bias.set_value(second[1].bias + 3.0)
+    codes = data.validation.codes
+    old, new = (
+        TrainedNetwork(network, data.input, data.task.tuned(predict(network, data.validation), codes))
+        for network in (first, second)
+    )
+    monkeypatch.setattr(gain_job, "enter", lambda worker: None)
+    monkeypatch.setattr(gain_job, "trained_with_data", lambda *_: (new, data.with_task(new.task)))
+    monkeypatch.setattr(gain_job, "trained_network", lambda *_: old)
+    request = gain_job.GainRequest(config, tmp_path / "new", config, tmp_path / "old")
+    found = gain_job.run(request, Worker("cpu", 1, tmp_path, lambda epoch, metrics: True))
+    assert found.metric == "macro_f1"
+    assert found.before == pytest.approx(found.after, abs=0.01)
+    assert abs(found.gain) < 0.01
 
 
 def test_folds_are_pooled_by_their_items():
