@@ -69,7 +69,10 @@ def fitted(
     seconds = (left - (time.monotonic() - began) - request.solve_s) / request.networks
     if request.on != "train":
         # Nothing is evaluated; only at the end statistics are computed again.
-        seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0, member_s=0.0)
+        seconds, pace = seconds - pace.evaluation_s, replace(pace, evaluation_s=0.0)
+    if request.on != "train" or request.keep == "last":
+        # Such a training makes no soup (see `training.loop.train`).
+        pace = replace(pace, member_s=0.0)
     if _is_limited(request):
         seconds -= max(RESERVE_S, RESERVE * left)
     training = _planned(request, pace, len(split), seconds)

@@ -19,12 +19,12 @@ from paddle_automl.training.freezing import Start
 def request_of(tmp_path, monkeypatch):
     """Return the request of a training on 64 items that fits into a time at a pace."""
 
-    def found(pace, seconds, on="train", alone=False, rate_power=0.0, rate_epochs=0.0, **sections):
+    def found(pace, seconds, on="train", alone=False, rate_power=0.0, rate_epochs=0.0, keep="best", **sections):
         config = validate(RunConfig, {"output": str(tmp_path), **sections})
         work = SimpleNamespace(data=SimpleNamespace(train=range(64), joined=lambda: range(64)))
         monkeypatch.setattr(pacing, "learnable", lambda *_: work)
         monkeypatch.setattr(pacing, "_fastest", lambda *_: (pace, 1, []))
-        given = {"alone": alone, "rate_power": rate_power, "rate_epochs": rate_epochs}
+        given = {"alone": alone, "rate_power": rate_power, "rate_epochs": rate_epochs, "keep": keep}
         request = TrainRequest(config, tmp_path, shared_of(config), on, **given)
         return pacing.fitted(request, None, None, seconds)[0]
 
@@ -68,6 +68,12 @@ def test_a_training_that_evaluates_nothing_has_the_time_for_steps(steps_in):
     # Nor does it choose a soup.
     soup = Pace(step_s=1.0, evaluation_s=8.0, member_s=8.0)
     assert steps_in({}, "train+validation", soup, 96.0, soup=5) == pytest.approx((96.0 - 8.0) / MARGIN, abs=1.1)
+
+
+def test_a_training_that_keeps_its_last_epoch_leaves_no_time_for_a_soup(fitted):
+    pace, recipe = Pace(step_s=1.0, evaluation_s=0.0, member_s=8.0), {"epochs": 400, "batch_size": 64, "soup": 5}
+    assert fitted(pace, 96.0, training=recipe).training.epochs == int(96 / MARGIN - 4 * 8)
+    assert fitted(pace, 96.0, keep="last", training=recipe).training.epochs == int(96 / MARGIN)
 
 
 def test_a_training_with_a_time_limit_is_planned_without_a_margin(fitted):
