@@ -146,8 +146,19 @@ class TrainingConfig(Section):
         schedule = self.lr_schedule
         if getattr(schedule, "warmup_epochs", 0) >= epochs:
             schedule = schedule.model_copy(update={"warmup_epochs": 0})
-        update = {"epochs": epochs, "lr_schedule": schedule, "progressive": cheap or Progressive()}
+        update = {
+            "epochs": epochs,
+            "lr_schedule": schedule,
+            "progressive": cheap or Progressive(),
+            "average_epochs": self.averaged(epochs),
+        }
         return self.model_copy(update=update)
+
+    def averaged(self, epochs: int) -> int | None:
+        """Return `average_epochs` for a training of so many epochs: of fewer ones, as large a part."""
+        if self.average_epochs is None:
+            return None
+        return min(self.average_epochs, max(round(self.average_epochs * epochs / self.epochs), 2))
 
     def at_rate(self, factor: float) -> TrainingConfig:
         """Return the same with all learning rates times `factor`, those of tables too."""

@@ -162,7 +162,7 @@ def fit_epochs(
 
 
 def with_epochs(config: TrainingConfig, epochs: int, steps_per_epoch: int | None = None) -> TrainingConfig:
-    """Return the recipe with fewer epochs: the warm-up and the cheap epochs shrink with them."""
+    """Return the recipe with fewer epochs: warm-up, cheap and averaged epochs shrink with them."""
     schedule = config.lr_schedule
     warmup = getattr(schedule, "warmup_epochs", 0)
     if warmup:
@@ -171,6 +171,7 @@ def with_epochs(config: TrainingConfig, epochs: int, steps_per_epoch: int | None
         "epochs": epochs,
         "lr_schedule": schedule,
         "progressive": config.progressive.fitting(epochs),
+        "average_epochs": config.averaged(epochs),
         "steps_per_epoch": config.steps_per_epoch if steps_per_epoch is None else steps_per_epoch,
     }
     return config.model_copy(update=update)

@@ -3,6 +3,7 @@
 import pytest
 
 from paddle_automl.testing.fine_tuning_recipes import FineTuningRecipeContract
+from paddle_automl.testing.options import config_of
 from paddle_automl.training.config import TrainingConfig
 from paddle_automl.training.fine_tuning.base import RECIPES
 
@@ -17,3 +18,8 @@ class TestFineTuningRecipes(FineTuningRecipeContract):
         searched = TrainingConfig.model_validate({"loss": name})
         expected = recipe.config.label_smoothing if smoothed else 0.0
         assert recipe.training(searched).loss.label_smoothing == expected
+
+    def test_a_mean_of_epochs_is_that_of_as_large_a_part_of_its_own(self, plugin):
+        recipe = plugin(config_of(plugin, {"epochs": 8, "ema": None}))
+        searched = TrainingConfig.model_validate({"epochs": 40, "average_epochs": 20})
+        assert recipe.training(searched).average_epochs == 4

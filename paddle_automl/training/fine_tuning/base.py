@@ -81,7 +81,7 @@ class FineTuningRecipe(ABC):
             "ends": {},
             "lr_schedule": self.schedule(options.epochs),
             "ema": None if options.ema is None else {"decay": options.ema},
-            "average_epochs": training.average_epochs if options.ema is None else None,
+            "average_epochs": training.averaged(options.epochs) if options.ema is None else None,
             "progressive": training.progressive.fitting(options.epochs).model_dump(),
             "clip_global_norm": 1.0,
             "patience": None,

@@ -73,6 +73,16 @@ def test_a_training_of_other_epochs_keeps_the_warm_up_that_ends_in_them():
     assert recipe.of_epochs(40).epochs == 40
 
 
+def test_the_mean_over_the_last_epochs_is_that_of_as_large_a_part_of_fewer():
+    """It would contain the weights of the first epochs otherwise."""
+    recipe = config(average_epochs=8)
+    for change in (with_epochs, TrainingConfig.of_epochs):
+        assert [change(recipe, epochs).average_epochs for epochs in (1, 5, 10, 20)] == [2, 2, 4, 8]
+    assert recipe.of_epochs(40).average_epochs == 8
+    assert fitted(15.2, average_epochs=8).average_epochs == 4
+    assert (with_epochs(config(), 5).average_epochs, config().of_epochs(5).average_epochs) == (None, None)
+
+
 def test_too_little_time_for_one_step():
     with pytest.raises(
         TimeUpError, match=r"0\.5 s are too short for one step of 0\.1 s and an evaluation of 0\.5 s"
