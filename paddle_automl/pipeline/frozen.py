@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,12 +28,14 @@ from paddle_automl.data.augment.base import Augmenter
 from paddle_automl.data.items import NOWHERE, UNREADABLE
 from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.data.stores import ArrayStore
+from paddle_automl.inputs.base import TensorSpec
 from paddle_automl.inputs.features import FeatureInput
 from paddle_automl.models import kernels
 from paddle_automl.models.config import ModelConfig
 from paddle_automl.models.network import Network
 from paddle_automl.models.profile import Profile, profile
 from paddle_automl.models.published import KEY
+from paddle_automl.models.views import views_of
 from paddle_automl.paddle_compat.modes import evaluating
 from paddle_automl.pipeline.runs.starting import run_of_weights, weights_of_run
 
@@ -73,6 +75,13 @@ class Features:
             self.backbone.flops + own.flops,
             self.backbone.size_mb + own.size_mb,
         )
+
+
+def backbone_profile(model: Network, specs: Sequence[TensorSpec]) -> Profile:
+    """Return size and cost of a network's backbone for one item, in all views of test-time augmentation."""
+    views = views_of(model.test_time_augmentation, paddle.to_tensor(specs[0].zeros()))
+    once = profile(model.backbone, specs)
+    return replace(once, flops=once.flops * len(views))
 
 
 def weights_key(config: ModelConfig) -> str:
@@ -191,7 +200,7 @@ class FeatureStore:
             values[rest] = forward(model, data, rest, None)
         file = self.folder / f"{features_key(config, data)}.npy"
         with locked(file):
-            _store(file, Features(values, profile(model.backbone, data.specs)))
+            _store(file, Features(values, backbone_profile(model, data.specs)))
         logger.info("features of %d items taken from %s, of %d computed", known.sum(), earlier, len(rest))
 
     def holds(self, config: ModelConfig, data: PreparedData) -> bool:
@@ -206,7 +215,7 @@ def _computed(model: Network, data: PreparedData, progress: Progress | None) -> 
     rows = readable_rows(data)
     values = np.zeros((len(content_now(data)), model.feature_dim), dtype=np.float32)
     values[rows] = forward(model, data, rows, progress)
-    return Features(values, profile(model.backbone, data.specs))
+    return Features(values, backbone_profile(model, data.specs))
 
 
 def readable_rows(data: PreparedData) -> np.ndarray:
@@ -262,7 +271,7 @@ def _joined(file: Path, data: PreparedData, make: Callable[[], Network]) -> Feat
     finally:
         for path in file.parent.glob(f"{file.stem}.part-*.npy"):
             path.unlink(missing_ok=True)
-    return Features(values, profile(make().backbone, data.specs))
+    return Features(values, backbone_profile(make(), data.specs))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from paddle_automl.models.network import Network, build_head
 from paddle_automl.models.profile import Profile, profile
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.feature_views import ViewStore, has_views, with_views
-from paddle_automl.pipeline.frozen import Features, FeatureStore, backbone_key, weights_key
+from paddle_automl.pipeline.frozen import Features, FeatureStore, backbone_key, backbone_profile, weights_key
 from paddle_automl.pipeline.jobs.base import Shared
 from paddle_automl.pipeline.jobs.costs import network_costs
 from paddle_automl.pipeline.jobs.networks import make_model
@@ -135,7 +135,7 @@ class _Setting:
 def _facts(setting: _Setting) -> tuple[int, Profile]:
     """Build the whole network once and return the number of its features, and the backbone's cost."""
     model = make_model(setting.config, setting.data)
-    return model.feature_dim, profile(model.backbone, setting.data.specs)
+    return model.feature_dim, backbone_profile(model, setting.data.specs)
 
 
 def costs_of(

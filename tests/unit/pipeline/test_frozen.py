@@ -96,6 +96,16 @@ class TestFeatures:
         whole = tried_out(config_of(tmp_path, model={"freeze": None}), data).profile
         assert (work.profile.parameters, work.profile.flops) == (whole.parameters, whole.flops)
 
+    @pytest.mark.parametrize("views", ["mirror", "mirror_and_shifts"])
+    def test_the_cost_of_the_backbone_is_that_of_all_views(self, tmp_path, views):
+        images(tmp_path / "data.npz")
+        model = {"test_time_augmentation": views}
+        config, worker = config_of(tmp_path, model=model), worker_of(tmp_path)
+        data = load_data(config, worker)
+        whole = tried_out(config_of(tmp_path, model={**model, "freeze": None}), data).profile
+        assert learnable(config, data, worker).profile == tried_out(config, data).profile
+        assert learnable(config, data, worker).profile.flops == whole.flops
+
     def test_they_are_computed_once(self, tmp_path):
         images(tmp_path / "data.npz")
         config, worker = config_of(tmp_path), worker_of(tmp_path)
