@@ -22,7 +22,8 @@ from paddle_automl.data.augment.base import Augmenter, BatchPosition, PlacedAugm
 from paddle_automl.data.splits import PreparedData
 from paddle_automl.models.network import Network
 from paddle_automl.pipeline.config import RunConfig
-from paddle_automl.pipeline.frozen import Progress, content_now, features_key, forward, locked, readable_rows, save
+from paddle_automl.pipeline.feature_files import locked, part_of, parts_of, save
+from paddle_automl.pipeline.frozen import Progress, content_now, features_key, forward, readable_rows
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class ViewStore:
                 values = self._part(model, number, part, end, progress)
                 if values is None:
                     break
-                save(self._file(number, part), values)
+                save(part_of(self._file(number), part), values)
             done, took = done + 1, time.monotonic() - began
         write_json(self._enough, {"views": done})
         return done
@@ -171,26 +172,18 @@ class ViewStore:
 
     def _joined(self, number: int) -> bool:
         """Write a view from its parts; return whether they were all there."""
-        assert self.folder is not None
-        found = sorted(self.folder.glob(f"{self._file(number).stem}.part-*-*.npy"), key=_index)
-        # Those of a search that was ended are of another number of workers, perhaps.
-        by_count = {count: [path for path in found if _count(path) == count] for count in map(_count, found)}
-        parts = next((parts for count, parts in by_count.items() if len(parts) == count), None)
-        try:
-            if parts is None:
+        with parts_of(self._file(number)) as parts:
+            if not parts:
                 return False
-            save(self._file(number), self._whole([np.load(path) for path in parts]))
-        except (ValueError, IndexError, EOFError):
-            return False
-        finally:
-            for path in found:
-                path.unlink(missing_ok=True)
+            try:
+                save(self._file(number), self._whole([np.load(path) for path in parts]))
+            except (ValueError, IndexError, EOFError):
+                return False
         return True
 
-    def _file(self, number: int, part: tuple[int, int] | None = None) -> Path:
+    def _file(self, number: int) -> Path:
         assert self.folder is not None
-        ending = "" if part is None else f".part-{part[0]}-{part[1]}"
-        return self.folder / f"{self.key}.view-{number}{ending}.npy"
+        return self.folder / f"{self.key}.view-{number}.npy"
 
     @property
     def _enough(self) -> Path:
@@ -209,11 +202,3 @@ def with_views(augment: Augmenter | None, views: Sequence[np.ndarray], main: str
     if not views:
         return augment
     return Augmenter([ViewChoice(views), *(() if augment is None else augment.augmentations)], main)
-
-
-def _count(path: Path) -> int:
-    return int(path.stem.rpartition("-")[2])
-
-
-def _index(path: Path) -> int:
-    return int(path.stem.split("-")[-2])

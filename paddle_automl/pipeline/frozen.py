@@ -11,17 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import paddle
-from filelock import FileLock
 
 from paddle_automl.core.errors import ConfigError, DataError, OutputError
-from paddle_automl.core.files import reason_of, replacing, sha256_of, write_json
+from paddle_automl.core.files import reason_of, sha256_of, write_json
 from paddle_automl.core.paths import located
 from paddle_automl.core.version import VERSION
 from paddle_automl.data.augment.base import Augmenter
@@ -37,6 +35,7 @@ from paddle_automl.models.profile import Profile, profile
 from paddle_automl.models.published import KEY
 from paddle_automl.models.views import views_of
 from paddle_automl.paddle_compat.modes import evaluating
+from paddle_automl.pipeline.feature_files import locked, part_of, parts_of, save
 from paddle_automl.pipeline.runs.starting import run_of_weights, weights_of_run
 
 logger = logging.getLogger(__name__)
@@ -166,7 +165,7 @@ class FeatureStore:
         """Compute and store one of several parts, ``(index, number of parts)``, from which `get` takes them."""
         if self.folder is None or self.holds(config, data):
             return
-        file = _part(self.folder / f"{features_key(config, data)}.npy", part)
+        file = part_of(self.folder / f"{features_key(config, data)}.npy", part)
         file.parent.mkdir(parents=True, exist_ok=True)
         save(file, forward(make(), data, np.array_split(readable_rows(data), part[1])[part[0]], progress))
 
@@ -250,36 +249,18 @@ def forward(
     return values
 
 
-def _part(file: Path, part: tuple[int, int]) -> Path:
-    return file.with_name(f"{file.stem}.part-{part[0]}-{part[1]}.npy")
-
-
 def _joined(file: Path, data: PreparedData, make: Callable[[], Network]) -> Features | None:
     """Return the features whose parts are all stored, and delete the parts; None if some are missing."""
-    found = sorted(file.parent.glob(f"{file.stem}.part-0-*.npy"))
-    if not found:
-        return None
-    parts = [
-        _part(file, (index, count)) for count in [int(found[-1].stem.rpartition("-")[2])] for index in range(count)
-    ]
-    try:
-        stored = np.concatenate([np.load(path) for path in parts])
-        values = np.zeros((len(content_now(data)), stored.shape[1]), dtype=np.float32)
-        values[readable_rows(data)] = stored
-    except (OSError, ValueError, IndexError, EOFError):
-        return None
-    finally:
-        for path in file.parent.glob(f"{file.stem}.part-*.npy"):
-            path.unlink(missing_ok=True)
+    with parts_of(file) as parts:
+        if not parts:
+            return None
+        try:
+            stored = np.concatenate([np.load(path) for path in parts])
+            values = np.zeros((len(content_now(data)), stored.shape[1]), dtype=np.float32)
+            values[readable_rows(data)] = stored
+        except (OSError, ValueError, IndexError, EOFError):
+            return None
     return Features(values, backbone_profile(make(), data.specs))
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Let others that want to compute `file` wait."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):
-        yield
 
 
 def _stored(file: Path, data: PreparedData) -> Features | None:
@@ -303,9 +284,3 @@ def _store(file: Path, found: Features) -> Features:
     save(file, found.values)
     write_json(file.with_suffix(".json"), asdict(found.backbone))
     return Features(np.load(file, mmap_mode="r"), found.backbone)
-
-
-def save(file: Path, values: np.ndarray) -> None:
-    """Write an array, so that the file is whole or not there."""
-    with replacing(file, durable=False) as temporary, open(temporary, "wb") as target:
-        np.save(target, values)

@@ -12,6 +12,7 @@ from paddle_automl.core.loading import validate
 from paddle_automl.data.remembering import Remembered
 from paddle_automl.models.network import build_network
 from paddle_automl.paddle_compat.weights import load_weights, save_weights
+from paddle_automl.pipeline import frozen
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import FeatureStore, features_key
 from paddle_automl.pipeline.jobs.base import Shared, load_data
@@ -157,6 +158,20 @@ class TestFeatures:
             rtol=1e-5,
             atol=1e-6,
         )
+
+    @pytest.mark.parametrize(("ended", "count"), [((0, 3), 2), ((0, 2), 3), ((1, 2), 10)])
+    def test_parts_of_another_number_of_workers_are_left_out(self, tmp_path, monkeypatch, ended, count):
+        """Those of a search that was killed; it goes on with another number of workers."""
+        images(tmp_path / "data.npz")
+        config, worker = config_of(tmp_path), worker_of(tmp_path)
+        data, store = load_data(config, worker), FeatureStore(worker.scratch)
+        alone = FeatureStore(None).get(config.model, data, lambda: make_model(config, data))
+        for part in (ended, *((number, count) for number in range(count))):
+            store.compute(config.model, data, lambda: make_model(config, data), part)
+        monkeypatch.setattr(frozen, "forward", lambda *_: pytest.fail("nothing is missing"))
+        found = store.get(config.model, data, lambda: make_model(config, data))
+        np.testing.assert_allclose(found.values, alone.values, rtol=1e-5, atol=1e-6)
+        assert not list(store.folder.glob("*.part-*"))
 
     @pytest.mark.parametrize("change", ["images", "weights", "mean", "backbone"])
     def test_those_of_something_else_are_never_used(self, tmp_path, change):
