@@ -91,7 +91,8 @@ class TrainingConfig(Section):
     """Exponential moving average of the weights; none if left out."""
     average_epochs: int | None = Field(None, ge=2)
     """Epochs over whose ends the weights are averaged; the average of the last ones is evaluated, saved and
-    exported. None: no such average. See also ema, which averages over steps."""
+    exported. At the end cheap epochs (progressive) are no part of it; a training that is shortened averages as
+    large a part of its epochs. None: no such average. See also ema, which averages over steps."""
     soup: int | None = Field(None, ge=2)
     """Greedy soup: after the last epoch the weights of so many epochs, the best on validation, are averaged one by
     one, with statistics of batch normalization computed anew; the mean is kept where it is better on validation

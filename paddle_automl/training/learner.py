@@ -81,7 +81,10 @@ class Learner:
         self._tables = TableUpdates(model, config.tables, self.freezer.rates)
         self._both = WithTables(self.optimizer, self._tables)
         self._limit = config.clip_global_norm
-        self.mean = None if config.average_epochs is None else EpochMean(self.model, config.average_epochs)
+        # At the end without the cheap epochs, whose weights are those of less data or smaller inputs.
+        whole = config.epochs - config.progressive.epochs
+        averaged = config.average_epochs
+        self.mean = None if averaged is None else EpochMean(self.model, min(averaged, whole))
         self._base_rate = optimizer.get_lr()
         self._steps_per_epoch = steps_per_epoch
         self._centralized = centralized_parameters(self.model) if config.gradient_centralization else []

@@ -39,6 +39,19 @@ def test_a_training_ends_with_the_mean_of_its_last_epochs(digits, make_model, tm
         np.testing.assert_allclose(kept[2][name], (second + kept[1][name]) / 2, rtol=1e-5, atol=1e-6)
 
 
+def test_cheap_epochs_are_no_part_of_the_mean(digits, make_model):
+    """Their weights are those of smaller images or less data."""
+    recipe = {"epochs": 3, "batch_size": 50, "progressive": {"epochs": 2}}
+    kept = []
+    for average in (None, 2):
+        model = make_model()
+        config = validate(TrainingConfig, {**recipe, "average_epochs": average})
+        train(model, digits, config, seed=1, folder=None, keep=Keep("last"))
+        kept.append({name: value.numpy() for name, value in model.state_dict().items()})
+    for name, last in kept[0].items():
+        np.testing.assert_allclose(kept[1][name], last, rtol=1e-6, err_msg=name)
+
+
 def test_two_averages_are_refused():
     with pytest.raises(ConfigError, match="only one average of the weights is possible, got average_epochs, ema"):
         validate(TrainingConfig, {"average_epochs": 2, "ema": {}})
