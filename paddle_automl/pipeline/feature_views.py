@@ -111,11 +111,12 @@ class ViewStore:
             began = time.monotonic()
             if end is not None and began + SLOWER * took > end:
                 break
-            if not self._file(number).exists():
+            file = self._file(number)
+            if not (file.exists() or part_of(file, part).exists()):
                 values = self._part(model, number, part, end, progress)
                 if values is None:
                     break
-                save(part_of(self._file(number), part), values)
+                save(part_of(file, part), values)
             done, took = done + 1, time.monotonic() - began
         write_json(self._enough, {"views": done})
         return done

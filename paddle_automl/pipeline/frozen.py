@@ -162,10 +162,12 @@ class FeatureStore:
         part: tuple[int, int],
         progress: Progress | None = None,
     ) -> None:
-        """Compute and store one of several parts, ``(index, number of parts)``, from which `get` takes them."""
+        """Compute one of several parts, ``(index, number of parts)``, from which `get` takes them, if it is new."""
         if self.folder is None or self.holds(config, data):
             return
         file = part_of(self.folder / f"{features_key(config, data)}.npy", part)
+        if file.exists():
+            return
         file.parent.mkdir(parents=True, exist_ok=True)
         save(file, forward(make(), data, np.array_split(readable_rows(data), part[1])[part[0]], progress))
 

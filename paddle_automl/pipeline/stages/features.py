@@ -51,10 +51,12 @@ class Features(Stage):
         """
         if until is not None:
             until += sum(seconds for name, seconds in run.reserved(self).items() if name in OPTIONAL)
-        for config in _settings(run):
+        settings = _settings(run)
+        share = 1 / max(1, sum(map(has_views, settings)))
+        for config in settings:
             started = time.monotonic()
             count = run.executor.capacity().workers
-            views_s = None if until is None else self._views_s(run, until)
+            views_s = None if until is None else share * self._views_s(run, until)
             jobs = [self._job(run, config, (number, count), views_s) for number in range(count)]
             shown = run.observer.job(f"computing the features of {_name(config.model)} once for each item")
             progress = _Progress(shown, count, until, views=_Views(run.observer))
@@ -74,7 +76,7 @@ class Features(Stage):
 
     @staticmethod
     def _views_s(run: Run, until: float) -> float:
-        """Return the seconds for views: less where the items themselves leave less."""
+        """Return the seconds for all views: less where the items themselves leave less."""
         return max(0.0, min(VIEWS * (run.config.budget.time or 0.0), (until - time.monotonic()) / 4))
 
     def _job(self, run: Run, config: RunConfig, part: tuple[int, int], views_s: float | None) -> Job:
@@ -194,12 +196,16 @@ def _views_told(config: RunConfig, results: list[Any]) -> str:
 
 
 def _settings(run: Run) -> list[RunConfig]:
-    """Return one configuration for each frozen backbone and input that trials can choose."""
+    """Return one configuration for each frozen backbone, input and kind of views that trials can choose.
+
+    What is equal for several of them is computed for the first one.
+    """
     found: dict[str, RunConfig] = {}
     for item in run.candidates:
         config = item.config
         if config.model.freeze is not None:
-            found.setdefault(backbone_key(config.model) + config.data.input.model_dump_json(), config)
+            views = config.data.feature_views.model_dump_json() if has_views(config) else ""
+            found.setdefault(backbone_key(config.model) + config.data.input.model_dump_json() + views, config)
     return list(found.values())
 
 

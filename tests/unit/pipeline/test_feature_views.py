@@ -5,8 +5,9 @@ import paddle
 import pytest
 
 from paddle_automl.data.augment.base import BatchPosition
-from paddle_automl.pipeline import feature_views
+from paddle_automl.pipeline import feature_views, frozen
 from paddle_automl.pipeline.feature_views import ViewChoice, ViewStore
+from paddle_automl.pipeline.frozen import forward
 from paddle_automl.pipeline.jobs.base import load_data
 from paddle_automl.pipeline.jobs.features import FeaturesRequest, run
 from paddle_automl.pipeline.jobs.learning import learnable
@@ -98,6 +99,23 @@ def test_without_time_there_are_fewer_and_no_trial_computes_the_rest(tmp_path):
     assert computed(config, worker, seconds=0.0).views == 0
     assert store.get(lambda: pytest.fail("a trial computes no views")) == []
     assert learnable(config, data, worker).augment is None
+
+
+def test_settings_share_what_is_equal(tmp_path, monkeypatch):
+    """A search over the views computes the features of the items once, and each view once."""
+    passes = []
+
+    def counted(*arguments):
+        passes.append(1 if len(arguments) > 4 else 0)
+        return forward(*arguments)
+
+    monkeypatch.setattr(frozen, "forward", counted)
+    monkeypatch.setattr(feature_views, "forward", counted)
+    for count, new in ((0, [0]), (1, [1]), (3, [1, 1]), (2, [])):
+        config, worker, *_ = views_of(tmp_path, count=count)
+        passes.clear()
+        assert computed(config, worker).views == count
+        assert passes == new
 
 
 def test_a_training_without_a_search_computes_all(tmp_path):

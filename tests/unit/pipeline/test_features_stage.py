@@ -10,7 +10,8 @@ from paddle_automl.core.errors import DataError, TimeUpError
 from paddle_automl.core.loading import validate
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.progress.observer import Observer
-from paddle_automl.pipeline.stages.features import _Progress, _settings, _Views, run_together
+from paddle_automl.pipeline.stages import features as stage
+from paddle_automl.pipeline.stages.features import VIEWS, _Progress, _settings, _Views, run_together
 from paddle_automl.search.executors.base import Failed, Finished, Job, Reported
 
 
@@ -109,6 +110,27 @@ def test_each_set_of_options_that_features_depend_on_is_computed(tmp_path):
     configs = [validate(RunConfig, {"model": model}) for model in models]
     run = SimpleNamespace(candidates=[SimpleNamespace(config=config) for config in configs])
     assert [config.model.test_time_augmentation for config in _settings(run)] == ["none", "mirror"]
+
+
+def test_views_of_each_kind_are_computed_in_the_time_of_all(tmp_path, monkeypatch):
+    """Those that are missing would be computed by a trial, without a limit."""
+    model = {"pretrained": str(tmp_path / "x.pdparams"), "freeze": "backbone"}
+    flipped = {"count": 2, "augment": ["horizontal_flip"]}
+    kinds = [{}, flipped, {"count": 1, "augment": ["vertical_flip"]}, flipped, {"augment": ["vertical_flip"]}]
+    configs = [validate(RunConfig, {"model": model, "data": {"feature_views": views}}) for views in kinds]
+    requests = []
+    monkeypatch.setattr(stage, "run_together", lambda executor, jobs, *_: requests.extend(jobs) or [])
+    run = SimpleNamespace(
+        candidates=[SimpleNamespace(config=config) for config in configs],
+        config=validate(RunConfig, {"budget": {"time": 1000}}),
+        folder=SimpleNamespace(splits=tmp_path / "splits", log=lambda name: tmp_path / name),
+        executor=SimpleNamespace(capacity=lambda: SimpleNamespace(workers=1)),
+        observer=Observer(),
+        reserved=lambda stage: {},
+    )
+    stage.Features().work(run, time.monotonic() + 5000.0)
+    assert [job.request.config for job in requests] == configs[:3]
+    assert [job.request.views_s for job in requests] == [pytest.approx(VIEWS * 1000 / 2)] * 3
 
 
 def test_the_end_of_the_time_kills_all_parts():
