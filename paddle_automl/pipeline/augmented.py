@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from paddle_automl.core.errors import ConfigError
 from paddle_automl.core.seeds import generator
-from paddle_automl.data.augment.base import BatchPosition, build_augmenter
+from paddle_automl.data.augment.base import Augmenter, BatchPosition, build_augmenter
 from paddle_automl.data.splits import Split
 from paddle_automl.inputs.base import Input
 from paddle_automl.pipeline.config import RunConfig
@@ -54,25 +55,41 @@ def augmented_items(config: RunConfig, *, items: int, versions: int) -> tuple[Au
         rows = generator(config.seed, "shown items").permutation(len(split))[:size]
         raw = split.raw(rows)
     originals = _pictures(data.input, data.input.batch(raw), [data.task.truth(split.codes[row]) for row in rows])
-    made = [_version(config, split, rows, raw, number) for number in range(1, versions + 1)]
+    made = list(_versions(config, split, rows, raw, versions))
     return tuple(
         AugmentedItem(originals[index], tuple(version[index] for version in made))
         for index in range(min(items, len(rows)))
     )
 
 
-def augmented_batch(config: RunConfig, split: Split, count: int, number: int) -> list[Picture]:
-    """Return `count` random images of a training split as batch `number`, from 1, may contain them."""
+def augmented_batches(config: RunConfig, split: Split, count: int, versions: int) -> Iterator[list[Picture]]:
+    """Yield `count` random images of a training split as batches of `versions` epochs may contain them."""
     size = max(count, config.training.batch_size)
     rows = generator(config.seed, "shown items").permutation(len(split))[:size]
-    return _version(config, split, rows, split.raw(rows), number)[:count]
+    for version in _versions(config, split, rows, split.raw(rows), versions):
+        yield version[:count]
 
 
-def _version(config: RunConfig, split: Split, rows: np.ndarray, raw: np.ndarray, number: int) -> list[Picture]:
-    """Return version `number`, from 1, of the items `raw` ``[B, ...]`` at `rows` of the split."""
+def _versions(
+    config: RunConfig, split: Split, rows: np.ndarray, raw: np.ndarray, count: int
+) -> Iterator[list[Picture]]:
+    """Yield versions of the items `raw` ``[B, ...]`` at `rows` of the split, each as an epoch may see them."""
     augment = build_augmenter(config.data.augment, split.input)
-    rng = generator(config.seed, "shown versions", number)
-    place = BatchPosition(split.indices[rows], number)
+    # One for all versions, as for all epochs of a training: its seed decides which items alternate how.
+    rng = generator(config.seed, "shown versions")
+    for epoch in range(1, count + 1):
+        yield _version(augment, split, rows, raw, rng, BatchPosition(split.indices[rows], epoch))
+
+
+def _version(
+    augment: Augmenter | None,
+    split: Split,
+    rows: np.ndarray,
+    raw: np.ndarray,
+    rng: np.random.Generator,
+    place: BatchPosition,
+) -> list[Picture]:
+    """Return the items `raw` ``[B, ...]`` at `rows` of the split as a batch contains them."""
     dense = split.task.dense(split.codes[rows])
     targets = dense
     if augment is not None:

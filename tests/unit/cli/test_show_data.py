@@ -7,7 +7,8 @@ from PIL import Image
 from paddle_automl.cli.common import BAD_INPUT, OK
 from paddle_automl.cli.show_data import draw, main
 from paddle_automl.core.loading import validate
-from paddle_automl.pipeline.augmented import AugmentedItem, Picture, augmented_items
+from paddle_automl.data.prepare import prepare
+from paddle_automl.pipeline.augmented import AugmentedItem, Picture, augmented_batches, augmented_items
 from paddle_automl.pipeline.config import RunConfig
 
 
@@ -82,6 +83,19 @@ def test_without_augmentation_versions_are_the_image_as_it_was_read():
     for item in items():
         assert all(np.array_equal(version.pixels, item.original.pixels) for version in item.versions)
         assert item.original.pixels.max() > 200
+
+
+def test_consecutive_versions_are_consecutive_epochs():
+    """Every image is mirrored in one of two."""
+    mirrored = [
+        [not np.array_equal(version.pixels, item.original.pixels) for version in item.versions]
+        for item in items("alternating_flip")
+    ]
+    assert all(first != second and first == third for first, second, third in mirrored)
+    config = validate(RunConfig, {"data": {"dataset": "digits", "augment": ["alternating_flip"]}})
+    first, second = augmented_batches(config, prepare(config.data, seed=0).train, 32, 2)
+    for one, other in zip(first, second, strict=True):
+        assert np.array_equal(one.pixels, other.pixels[:, ::-1])
 
 
 def test_mixed_targets_are_named():
