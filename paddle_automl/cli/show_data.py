@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"{option}: must be from 1 to {MOST}, got {count}")
     from paddle_automl.core.loading import load_config
     from paddle_automl.core.paths import located
-    from paddle_automl.pipeline.augmented import augmented_items
+    from paddle_automl.pipeline.augmented import augmentation_told, augmented_items
     from paddle_automl.pipeline.config import RunConfig
 
     config = load_config(RunConfig, located(args.config), overrides_of(args))
@@ -56,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
         draw(found, Path(args.to))
     if args.visualdl is not None:
         log_pictures(found, Path(args.visualdl))
-    names = ", ".join(item.name for item in config.data.augment) or "no augmentation (data.augment)"
+    told = augmentation_told(config)
     for place in (args.to, args.visualdl):
         if place is not None:
-            print(shown(f"{place}: {len(found)} images, {args.versions} versions of each; {names}"))
+            print(shown(f"{place}: {len(found)} images, {args.versions} versions of each; {told}"))
     return OK
 
 

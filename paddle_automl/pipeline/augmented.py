@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.schema import PluginConfig
 from paddle_automl.core.seeds import generator
 from paddle_automl.data.augment.base import Augmenter, BatchPosition, build_augmenter
 from paddle_automl.data.splits import Split
 from paddle_automl.inputs.base import Input
 from paddle_automl.pipeline.config import RunConfig
+from paddle_automl.pipeline.feature_views import has_views
 from paddle_automl.pipeline.jobs.base import load_data
+from paddle_automl.pipeline.jobs.learning import split_augmentations
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.tasks.base import Task
 
@@ -73,12 +76,42 @@ def augmented_batches(config: RunConfig, split: Split, count: int, versions: int
 def _versions(
     config: RunConfig, split: Split, rows: np.ndarray, raw: np.ndarray, count: int
 ) -> Iterator[list[Picture]]:
-    """Yield versions of the items `raw` ``[B, ...]`` at `rows` of the split, each as an epoch may see them."""
-    augment = build_augmenter(config.data.augment, split.input)
+    """Yield versions of the items `raw` ``[B, ...]`` at `rows` of the split, each as an epoch may see them.
+
+    With a frozen backbone they are views (`data.feature_views`), which know no epochs. What mixes their features in
+    a training mixes images here.
+    """
+    frozen = config.model.freeze is not None
+    chosen = (*_views(config), *split_augmentations(config.data.augment)[0]) if frozen else config.data.augment
+    augment = build_augmenter(chosen, split.input)
     # One for all versions, as for all epochs of a training: its seed decides which items alternate how.
     rng = generator(config.seed, "shown versions")
     for epoch in range(1, count + 1):
-        yield _version(augment, split, rows, raw, rng, BatchPosition(split.indices[rows], epoch))
+        place = None if frozen else BatchPosition(split.indices[rows], epoch)
+        yield _version(augment, split, rows, raw, rng, place)
+
+
+def augmentation_told(config: RunConfig) -> str:
+    """Return which augmentations change what is drawn, in words."""
+    if config.model.freeze is None:
+        return _names(config.data.augment) or "no augmentation (data.augment)"
+    views, (mixing, left_out) = _views(config), split_augmentations(config.data.augment)
+    told = []
+    if views:
+        told.append(f"{_names(views)} (data.feature_views, {config.data.feature_views.count} views of each)")
+    if mixing:
+        told.append(f"{_names(mixing)} (data.augment, mixes features, here images)")
+    ignored = f"; model.freeze leaves out {', '.join(left_out)} (data.augment)" if left_out else ""
+    return (", ".join(told) or "no augmentation (data.feature_views)") + ignored
+
+
+def _views(config: RunConfig) -> tuple[PluginConfig, ...]:
+    """Return the augmentations of the items whose features a head on a frozen backbone sees."""
+    return config.data.feature_views.augment if has_views(config) else ()
+
+
+def _names(configs: Sequence[PluginConfig]) -> str:
+    return ", ".join(item.name for item in configs)
 
 
 def _version(
@@ -87,7 +120,7 @@ def _version(
     rows: np.ndarray,
     raw: np.ndarray,
     rng: np.random.Generator,
-    place: BatchPosition,
+    place: BatchPosition | None,
 ) -> list[Picture]:
     """Return the items `raw` ``[B, ...]`` at `rows` of the split as a batch contains them."""
     dense = split.task.dense(split.codes[rows])

@@ -17,7 +17,7 @@ from paddle_automl.core.partial import prefix_of
 from paddle_automl.data.splits import PreparedData, Split
 from paddle_automl.deployment.network import final_layer
 from paddle_automl.paddle_compat.visualdl import add_graph, add_pr_curve
-from paddle_automl.pipeline.augmented import augmented_batches
+from paddle_automl.pipeline.augmented import augmentation_told, augmented_batches
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.learning import Learnable
 from paddle_automl.pipeline.progress.visualdl_log import tag_of
@@ -85,9 +85,10 @@ def log_training(root: Path, config: RunConfig, data: PreparedData, work: Learna
 
 
 def _augmented(writer: Any, config: RunConfig, train: Split) -> None:
-    """Write batches of training images as the network sees them."""
+    """Write batches of training images as the network sees them, and what changes them."""
     if train.input.name != "image":
         return
+    writer.add_text("augmentation of the batch", shown(augmentation_told(config)), 1)
     for number, pictures in enumerate(augmented_batches(config, train, IMAGES, VERSIONS), start=1):
         writer.add_image("augmented training batch", _sheet([picture.pixels for picture in pictures]), number)
         writer.add_text("targets of the augmented batch", "; ".join(shown(p.label) for p in pictures), number)

@@ -8,7 +8,13 @@ from paddle_automl.cli.common import BAD_INPUT, OK
 from paddle_automl.cli.show_data import draw, main
 from paddle_automl.core.loading import validate
 from paddle_automl.data.prepare import prepare
-from paddle_automl.pipeline.augmented import AugmentedItem, Picture, augmented_batches, augmented_items
+from paddle_automl.pipeline.augmented import (
+    AugmentedItem,
+    Picture,
+    augmentation_told,
+    augmented_batches,
+    augmented_items,
+)
 from paddle_automl.pipeline.config import RunConfig
 
 
@@ -96,6 +102,45 @@ def test_consecutive_versions_are_consecutive_epochs():
     first, second = augmented_batches(config, prepare(config.data, seed=0).train, 32, 2)
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.pixels, other.pixels[:, ::-1])
+
+
+FROZEN = {"pretrained": "x.pdparams", "freeze": "backbone"}
+FLIPPED = {"count": 2, "augment": [{"name": "horizontal_flip", "probability": 1.0}]}
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"feature_views": FLIPPED}, "horizontal_flip (data.feature_views, 2 views of each)"),
+        (
+            {"feature_views": FLIPPED, "augment": ["vertical_flip", "mixup"]},
+            "horizontal_flip (data.feature_views, 2 views of each), "
+            "mixup (data.augment, mixes features, here images)"
+            "; model.freeze leaves out vertical_flip (data.augment)",
+        ),
+        ({"feature_views": {**FLIPPED, "count": 0}}, "no augmentation (data.feature_views)"),
+    ],
+)
+def test_what_a_head_on_a_frozen_backbone_sees_is_told(data, told):
+    config = validate(RunConfig, {"data": {"dataset": "digits", **data}, "model": FROZEN})
+    assert augmentation_told(config) == told
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_what_a_head_on_a_frozen_backbone_sees_is_drawn(count):
+    """Views, and nothing of the augmentations of items that cannot change features."""
+    data = {"dataset": "digits", "feature_views": {**FLIPPED, "count": count}, "augment": ["vertical_flip"]}
+    config = validate(RunConfig, {"data": data, "model": FROZEN})
+    for item in augmented_items(config, items=4, versions=3):
+        expected = item.original.pixels[:, ::-1] if count else item.original.pixels
+        assert all(np.array_equal(version.pixels, expected) for version in item.versions)
+
+
+def test_a_picture_names_what_it_shows(config, tmp_path, capsys):
+    options = ["-o", "model.pretrained=x.pdparams", "-o", "model.freeze=backbone", "-o", "data.augment=[noise]"]
+    assert main(["-c", str(config), "--to", str(tmp_path / "data.png"), "--items", "1", *options]) == OK
+    told = "6 versions of each; no augmentation (data.feature_views); model.freeze leaves out noise (data.augment)"
+    assert capsys.readouterr().out.rstrip().endswith(told)
 
 
 def test_mixed_targets_are_named():

@@ -31,5 +31,7 @@ def test_images_mistakes_and_curves_are_written(tmp_path):
     assert f"true {true}, predicted {(int(true) + 1) % 10}" in mistakes[0]
     assert len(reader.get_data("image", "augmented training batch")) == 4
     assert len(reader.get_data("text", "targets of the augmented batch")) == 4
+    (told,) = reader.get_data("text", "augmentation of the batch")
+    assert told.text.encoded_text_string == "random_crop"
     assert len(tags["pr_curve"]) == 11
     assert not list((root / NAME).glob("vdlgraph.*"))
