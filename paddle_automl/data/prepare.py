@@ -20,6 +20,7 @@ from paddle_automl.data.failures import skipped
 from paddle_automl.data.groups import groups_of, numbered
 from paddle_automl.data.growing import grown
 from paddle_automl.data.items import NOWHERE, ItemList, names_of, targets_of
+from paddle_automl.data.learned import kept_for_training
 from paddle_automl.data.reading import Data, read_data
 from paddle_automl.data.remembering import (
     Known,
@@ -53,6 +54,7 @@ def prepare(
     seed: int,
     cache_dir: Path | None = None,
     remembered: Remembered | None = None,
+    learned: np.ndarray | None = None,
     arrays: Sequence[str] | None = None,
     fitted_input: Input | None = None,
 ) -> PreparedData:
@@ -60,10 +62,10 @@ def prepare(
 
     `task` holds the options of the task; with None the kind of the data set's targets decides. The result depends
     only on the data, the configuration and `seed`. Items and their statistics are stored in `cache_dir`, if given,
-    and shared by all processes. Items that are `remembered` stay in the split in which they were. Of the input's
-    arrays the network takes `arrays`, by default all. With `fitted_input`, which reads items as the configuration
-    says, nothing is measured. Raises DataError that names what is wrong, and ConfigError if
-    the data contradict the task.
+    and shared by all processes. Items that are `remembered` stay in the split in which they were. Those whose
+    content is `learned`, uint64 ``[M]``, are for training. Of the input's arrays the network takes `arrays`, by
+    default all. With `fitted_input`, which reads items as the configuration says, nothing is measured. Raises
+    DataError that names what is wrong, and ConfigError if the data contradict the task.
     """
     cache = Cache(cache_dir)
     if config.folds == "auto":
@@ -78,20 +80,18 @@ def prepare(
     fitted = fit_task(task, targets)
     codes = fitted.encode(targets)
     if known is None:
-        indices, splits, folds = _drawn(config, data, fitted.strata(codes), seed)
-        items = replace(now, names=names_of(samples.sources), splits=splits, folds=folds)
+        indices, items = _drawn(config, data, now, fitted.strata(codes), seed)
         if remembered is not None:
             indices = without_trained(now, indices, remembered, word)
     else:
         indices, items = known.indices, known.items
+    if learned is not None:
+        items = kept_for_training(items, learned, _rows(config, data, None).units(), word)
+        indices = items.indices(config.fold)
     report_copies(samples, data.copies, indices, word)
     _warn_of_missing(fitted.strata(codes), indices, list(samples.splits), word)
-    if task is None and _are_one_hot(targets):
-        log.warning(
-            "data.dataset: each %s has exactly one 1 among its %d targets (%s, ...): these are classes, but they "
-            "are read as %s; give one class per %s instead, as y.argmax(axis=1) does",
-            word, len(targets.names), targets.names[0], targets.kind, word,
-        )  # fmt: skip
+    if task is None:
+        _warn_of_one_hot(targets, word)
     if config.items is not None:
         strata = fitted.strata(codes)
         indices = {**indices, "train": drawn_items(strata, indices["train"], config.items, config.items_seed)}
@@ -124,10 +124,16 @@ def _warn_of_missing(
             )  # fmt: skip
 
 
-def _are_one_hot(targets: RawTargets) -> bool:
+def _warn_of_one_hot(targets: RawTargets, word: str) -> None:
+    """Warn of classes that are given as columns of 0 and 1."""
     if targets.kind not in ("labels", "numbers") or len(targets.names) < 2:
-        return False
-    return bool(np.isin(targets.values, (0, 1)).all() and (targets.values.sum(axis=1) == 1).all())
+        return
+    if np.isin(targets.values, (0, 1)).all() and (targets.values.sum(axis=1) == 1).all():
+        log.warning(
+            "data.dataset: each %s has exactly one 1 among its %d targets (%s, ...): these are classes, but they "
+            "are read as %s; give one class per %s instead, as y.argmax(axis=1) does",
+            word, len(targets.names), targets.names[0], targets.kind, word,
+        )  # fmt: skip
 
 
 def _prepared(
@@ -169,9 +175,9 @@ def _known(
 
 
 def _drawn(
-    config: DataConfig, data: Data, strata: Strata | None, seed: int
-) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray | None]:
-    """Return the splits, and the numbers of each item's ordinary split and of its fold with cross validation."""
+    config: DataConfig, data: Data, now: ItemList, strata: Strata | None, seed: int
+) -> tuple[dict[str, np.ndarray], ItemList]:
+    """Return the splits, and the items with the ordinary split of each and its fold with cross validation."""
     rows = _rows(config, data, strata)
     given = {name: indices.astype(np.int64) for name, indices in data.samples.splits.items()}
     count = config.folds if isinstance(config.folds, int) else None
@@ -186,7 +192,7 @@ def _drawn(
             folds[piece] = fold
         if config.fold is not None:
             found = with_fold(ordinary, pieces, config.fold)
-    return found, splits, folds
+    return found, replace(now, names=names_of(data.samples.sources), splits=splits, folds=folds)
 
 
 def read_all(

@@ -78,7 +78,8 @@ class ModelConfig(Section):
     (`data.input`). A file (.pdparams, .safetensors, .pth): tensors of the same name and shape are loaded, the
     others are listed; names of torchvision and PaddleClas are known for their networks. The output folder of
     another search or training: its best network with its preprocessing and, where the classes are the same or only
-    more, its head; a network of texts needs the same vocabulary, so the same training texts."""
+    more, its head; a network of texts needs the same vocabulary, so the same training texts. Items that it was
+    trained on are for training here too, whichever split is drawn."""
     freeze: Literal["backbone"] | None = None
     """backbone: the pretrained backbone does not change. Its features are computed once for each item, without
     augmentation, and only the head is trained, in seconds. Augmentations that mix any arrays, such as mixup, mix

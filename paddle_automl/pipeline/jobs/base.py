@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -27,6 +27,7 @@ from paddle_automl.paddle_compat.signals import keep_own_handlers
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.jobs.warmup import PRELOAD
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.remembered import learned_before
 from paddle_automl.pipeline.runs.trials import split_seed
 from paddle_automl.search.constraints import Constraint
 from paddle_automl.search.executors.base import EXECUTORS, Executor, Job, Worker, run_job
@@ -146,18 +147,23 @@ def load_data(
     fold: int | None = None,
     remembered: Remembered | None = None,
     fitted_input: Input | None = None,
+    others: Iterable[RunConfig] = (),
 ) -> PreparedData:
     """Return the prepared data of a configuration, with the cache of the worker; see `data.prepare.prepare`.
 
     With cross-validation `fold` is the one to validate on; None: the one of the configuration, or the usual split.
+    Splits are drawn so that no network of `config`, or of `others` that share them, is judged on items that the
+    network which it starts from has learned; those of a training's own list are so already.
     """
     data, cache_dir = with_fold(config, fold).data, worker.scratch
+    drawn = remembered is None or remembered.role == "student"
     return prepare(
         data,
         task=config.task,
         seed=split_seed(config),
         cache_dir=cache_dir,
         remembered=remembered,
+        learned=learned_before((config, *others)) if drawn else None,
         arrays=arrays_of(config),
         fitted_input=fitted_input,
     )

@@ -79,11 +79,12 @@ def run(request: CheckRequest, worker: Worker) -> CheckResult:
         remembered = data_of_teacher(config)
     else:
         remembered = Remembered(ItemList.read(request.items))
-    data = load_data(config, worker, remembered=remembered)
+    others = [candidate for _, candidate in request.candidates]
+    data = load_data(config, worker, remembered=remembered, others=others)
     check_names(data)
     check_wanted(config.deployment.paddlex, data.input, data.task, config.deployment.exporter.name)
     goal_of_run(config, data.task, request.shared)
-    check_chain(config, [candidate for _, candidate in request.candidates], data, worker)
+    check_chain(config, others, data, worker)
     # An error that many candidates share is reported once, with the first of them.
     issues: dict[str, str] = {}
     # Each report says what is done; it is not for this job to know how much time the check may take.

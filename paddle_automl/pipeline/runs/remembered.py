@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from paddle_automl.data.remembering import Remembered, split_key
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.runs.record import TrainResult
+from paddle_automl.pipeline.runs.starting import starts_of
 from paddle_automl.pipeline.runs.trials import split_seed
 
 LEARNED = {"train": ("train",), "train+validation": ("train", "validation")}
@@ -103,6 +104,24 @@ def data_of_teacher(config: RunConfig) -> Remembered | None:
             found.append(Remembered(known.items, "student"))
     found.sort(key=lambda item: item.items.key != key_of(config))
     return found[0] if found else None
+
+
+def learned_before(configs: Iterable[RunConfig]) -> np.ndarray | None:
+    """Return the content of the items that the networks which trainings start from have learned, uint64 ``[M]``.
+
+    So have those that they were themselves started from. Those of the training's own search have its splits. None
+    if there are none, or only of earlier versions, which recorded no items.
+    """
+    found = [np.empty(0, dtype=np.uint64)]
+    for config in {config.model.weights_path: config for config in configs}.values():
+        own = RunFolder(config.folder.resolve()).search
+        for run in starts_of(config.model):
+            if own is not None and own == RunFolder(run.folder.path.resolve()).search:
+                continue
+            known = data_of_run(run.folder, run.record)
+            if known is not None:
+                found.append(known.trained)
+    return np.unique(np.concatenate(found)) if len(found) > 1 else None
 
 
 def key_of(config: RunConfig) -> str:

@@ -35,6 +35,23 @@ def run_of_weights(model: ModelConfig) -> TrainedRun | None:
     return run
 
 
+def starts_of(model: ModelConfig) -> list[TrainedRun]:
+    """Return the run that `pretrained` names, the one whose network that run started from, and so on.
+
+    Raises ConfigError if the folder that `pretrained` names holds no trained network.
+    """
+    found: list[TrainedRun] = []
+    run = run_of_weights(model)
+    while run is not None and run.folder not in [other.folder for other in found]:
+        found.append(run)
+        try:
+            run = run_of_weights(run.config.model)
+        except ConfigError:
+            # This network exists, whatever has become of the one that it started from.
+            break
+    return found
+
+
 def weights_of_run(run: TrainedRun) -> str:
     """Return a hash of everything that the network of a run depends on, SHA-256 in hexadecimal."""
     with open_regular(run.folder.weights) as file:

@@ -1,18 +1,25 @@
 """Trainings that start from the network of another run."""
 
 import csv
+import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
 
-from paddle_automl.core.errors import ConfigError
+from paddle_automl.core.errors import ConfigError, DataError
 from paddle_automl.core.loading import load_config, validate
+from paddle_automl.data.items import CONTENT, ItemList, packed
 from paddle_automl.paddle_compat.weights import load_weights
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import weights_key
-from paddle_automl.pipeline.jobs.base import load_data, start_executor
+from paddle_automl.pipeline.jobs import check
+from paddle_automl.pipeline.jobs.base import load_data, shared_of, start_executor
+from paddle_automl.pipeline.jobs.check import CheckRequest
 from paddle_automl.pipeline.jobs.networks import make_model
+from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.remembered import learned_before
 from paddle_automl.pipeline.runs.starting import with_input_of_run
 from paddle_automl.pipeline.settling import settled
 from paddle_automl.pipeline.training import train_run
@@ -92,6 +99,73 @@ def test_its_preprocessing_comes_too(other, tmp_path):
     assert with_input_of_run(found) == found
     with pytest.raises(ConfigError, match=r"input\.mean: must be .* where the weights come from, got \(0\.9,\)"):
         with_input_of_run(config_of(tmp_path, start=other, input={"mean": [0.9]}))
+
+
+def listed_of(folder):
+    found = ItemList.read(RunFolder(folder).splits)
+    return [set(found.content[found.splits == number].tolist()) for number in range(3)]
+
+
+def test_items_that_its_network_has_learned_are_for_training(other, tmp_path):
+    """With another seed, other splits are drawn."""
+    config = config_of(tmp_path / "new", start=other, split={"seed": 7})
+    result = train_run(config)
+    assert any("its network has learned" in note and "of the test split already" in note for note in result.notes)
+    learned = listed_of(other)[0]
+    train, validation, test = listed_of(tmp_path / "new")
+    assert learned <= train
+    assert validation
+    assert test
+    # Further trainings from there know it too, even where its own data were others.
+    record = RunFolder(tmp_path / "new").splits
+    record.write_text(json.dumps(ItemList.read(record).as_dict() | {"content": packed(np.arange(1797), CONTENT)}))
+    assert set(learned_before([config_of(tmp_path, start=tmp_path / "new")]).tolist()) > learned
+
+
+def test_the_splits_of_its_training_stay(other, tmp_path):
+    result = train_run(config_of(tmp_path / "new", start=other))
+    assert not any("its network has learned" in note for note in result.notes)
+    assert listed_of(tmp_path / "new") == listed_of(other)
+
+
+def test_a_start_from_what_has_learned_validation_is_refused(other, tmp_path):
+    """As from the refit of a search on train+validation; a search has the same splits for all of its candidates."""
+    whole = shutil.copytree(other, tmp_path / "whole")
+    result = json.loads((whole / "result.json").read_text(encoding="utf-8"))
+    (whole / "result.json").write_text(json.dumps({**result, "on": "train+validation"}), encoding="utf-8")
+    config, worker = config_of(tmp_path / "new", start=whole), Worker("cpu", 1, None, lambda epoch, metrics: True)
+    with pytest.raises(
+        DataError, match=r"model\.pretrained: its network has learned all \d+ images of the validation"
+    ):
+        load_data(config, worker)
+    plain = config_of(tmp_path / "new")
+    load_data(plain, worker)
+    with pytest.raises(DataError, match=r"model\.pretrained: its network has learned all"):
+        check.run(CheckRequest(plain, (("a", config),), shared_of(plain)), worker)
+
+
+def test_the_trainings_of_a_search_have_its_splits(other, tmp_path):
+    """Such as a fine-tuning on all data, from the refit."""
+    search = RunFolder(tmp_path / "search")
+    shutil.copytree(other, search.refit.path)
+    config = config_of(search.fine_tuned("all_data").path, start=search.refit.path)
+    assert learned_before([config]) is not None
+    search.study.touch()
+    assert learned_before([config]) is None
+
+
+def test_a_start_from_other_data_changes_nothing(other, tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", x_train=rng.integers(0, 16, (90, 8, 8), dtype=np.uint8), y_train=np.arange(90) % 3)
+    dataset, worker = {"name": "npz", "path": str(tmp_path / "a.npz")}, Worker("cpu", 1, None, lambda *_: True)
+    with caplog.at_level(logging.WARNING, logger="paddle_automl"):
+        found = [
+            load_data(config_of(tmp_path, start=start, target="digit", dataset=dataset), worker)
+            for start in (None, other)
+        ]
+    assert "learned" not in caplog.text
+    for name in ("train", "validation", "test"):
+        assert np.array_equal(*(getattr(data, name).indices for data in found))
 
 
 def test_weights_of_another_architecture_are_refused(other, tmp_path):
