@@ -22,7 +22,7 @@ from paddle_automl.pipeline.frozen import FeatureStore
 from paddle_automl.pipeline.jobs.base import Shared
 from paddle_automl.pipeline.jobs.learning import learnable
 from paddle_automl.pipeline.jobs.networks import goal_of_run
-from paddle_automl.pipeline.jobs.pacing import start_of
+from paddle_automl.pipeline.jobs.pacing import start_of, with_frozen_epochs
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.fitting import fit_epochs, measure_pace, with_epochs
@@ -59,7 +59,7 @@ def choose_score(
         logger.info("rejection: the features of the frozen backbone are not stored; no score is compared")
         return None
     if most_epochs is not None and most_epochs < config.training.epochs:
-        config = config.model_copy(update={"training": with_epochs(config.training, most_epochs)})
+        config = _shortened(config, most_epochs)
     try:
         return _Withholding(config, data, worker).run(seconds - (time.monotonic() - started))
     except (AutoMLError, ArithmeticError, ValueError, RuntimeError) as error:
@@ -74,6 +74,17 @@ def choice_of(folder: RunFolder) -> Choice | None:
         return validate(Choice, json.loads(folder.rejection.read_text(encoding="utf-8")))
     except (OSError, ValueError, AutoMLError):
         return None
+
+
+def _shortened(config: RunConfig, epochs: int) -> RunConfig:
+    """Return the configuration of a training with fewer epochs, at the learning rate of such a training."""
+    training, folder = with_epochs(config.training, epochs), RunFolder(config.folder.resolve())
+    if folder.search is not None and folder.path == folder.search.refit.path:
+        # That of a refit was lowered for its length.
+        training = training.at_rate((config.training.epochs / epochs) ** config.refit.rate_power)
+    return config.model_copy(
+        update={"training": training, "model": with_frozen_epochs(config.model, epochs, config.training.epochs)}
+    )
 
 
 class _Withholding:
@@ -93,8 +104,9 @@ class _Withholding:
         config, work = self.config, self.work
         train_split, validation = (self._of(split, self.known) for split in self._unseen())
         data = replace(work.data, train=train_split, validation=validation)
-        start = start_of(config)
         device = self.worker.device
+        # As in `pacing.fitted`: most steps are those after the frozen epochs.
+        start = start_of(config).thawed()
         pace = measure_pace(work.model, data, config.training, start=start, augment=work.augment, device=device)
         recipe = fit_epochs(config.training, pace, len(data.train), seconds - (time.monotonic() - started))
         done = recipe.epochs * recipe.steps(len(data.train))
@@ -102,12 +114,13 @@ class _Withholding:
         if done < LEAST_OF_TRAINING * whole:
             logger.info("rejection: only %d of %d steps fit into %.0f s; no score is chosen", done, whole, seconds)
             return None
+        model = with_frozen_epochs(config.model, recipe.epochs, config.training.epochs)
         result = train(
             work.model,
             data,
             recipe,
             goal_of_run(config, data.task, Shared()),
-            start,
+            start_of(config.model_copy(update={"model": model})),
             seed=config.seed,
             folder=None,
             augment=work.augment,

@@ -16,6 +16,7 @@ from paddle_automl.pipeline.jobs.withheld import choice_of, choose_score
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.export import rejection_s
 from paddle_automl.search.executors.base import Worker
+from paddle_automl.training.fitting import Pace
 from paddle_automl.training.freezing import Start
 
 
@@ -91,6 +92,56 @@ def test_it_is_trained_as_the_network_is(data, worker, monkeypatch, tmp_path):
     given = config_of(model={**model.model_dump(), "pretrained": str(weights), "frozen_norm": True, **options})
     choose_score(given, data, worker, 60.0)
     assert starts == [Start(1, 0.5, True, 0.7, 1, 2)]
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The recipe and the start of each training, none of which is done."""
+    found = []
+
+    def train(model, given, recipe, goal, start, **options):
+        found.append((recipe, start))
+        raise ValueError("enough")
+
+    monkeypatch.setattr(withheld, "train", train)
+    return found
+
+
+def test_its_frozen_epochs_are_not_what_is_timed_and_shrink_with_it(data, worker, trainings, monkeypatch, tmp_path):
+    timed = []
+
+    def measured(*args, start, **options):
+        timed.append(start)
+        return Pace(step_s=0.1, evaluation_s=0.0)
+
+    monkeypatch.setattr(withheld, "measure_pace", measured)
+    model = config_of().model
+    weights = tmp_path / "weights.pdparams"
+    save_weights(weights, build_network(model, data.input, 10, seed=0).state_dict())
+    options = {**model.model_dump(), "pretrained": str(weights), "frozen_epochs": 8, "thaw_epochs": 4}
+    given = config_of(model=options, training={"epochs": 40, "batch_size": 64})
+    choose_score(given, data, worker, 1000.0, 20)
+    # An epoch takes 0.1 s for each step of the known classes.
+    steps = trainings[0][0].steps(int((data.train.codes < 7).sum()))
+    choose_score(given, data, worker, 10.5 * 0.1 * steps * 1.1, 20)
+    assert timed == [Start(), Start()]
+    assert [(recipe.epochs, start.frozen_epochs, start.thaw_epochs) for recipe, start in trainings] == [
+        (20, 4, 2),
+        (10, 2, 1),
+    ]
+
+
+def test_a_short_training_has_the_rate_of_a_short_one(data, worker, trainings, tmp_path):
+    """That of a refit was lowered for its length; that of a trial was not."""
+    search = RunFolder(tmp_path)
+    search.study.touch()
+    recipe = {"epochs": 8, "batch_size": 64, "optimizer": {"name": "momentum", "learning_rate": 0.1}}
+    for folder in (search.refit, search.trial(3)):
+        given = config_of(training=recipe, refit={"rate_power": 0.5}, output=str(folder.path))
+        choose_score(given, data, worker, 60.0, 2)
+        choose_score(given, data, worker, 60.0)
+    rates = [found.optimizer.learning_rate for found, _ in trainings]
+    assert rates == pytest.approx([0.2, 0.1, 0.1, 0.1])
 
 
 def test_a_long_refit_does_not_prevent_the_choice(data, worker, monkeypatch):
