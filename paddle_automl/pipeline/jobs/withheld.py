@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,10 +21,11 @@ from paddle_automl.models.network import Network
 from paddle_automl.pipeline.config import RunConfig
 from paddle_automl.pipeline.frozen import FeatureStore
 from paddle_automl.pipeline.jobs.base import Shared
-from paddle_automl.pipeline.jobs.learning import learnable
+from paddle_automl.pipeline.jobs.learning import Learnable, learnable
 from paddle_automl.pipeline.jobs.networks import goal_of_run
 from paddle_automl.pipeline.jobs.pacing import start_of, with_frozen_epochs
 from paddle_automl.pipeline.runs.folder import RunFolder
+from paddle_automl.pipeline.runs.starting import starts_of
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.fitting import fit_epochs, measure_pace, with_epochs
 from paddle_automl.training.loop import train
@@ -44,8 +46,8 @@ def choose_score(
     """Return the rejection score that best finds the items of classes that a network was not trained on.
 
     A network of the same configuration is trained for at most `seconds`, and `most_epochs` epochs, without a third
-    of the classes. None if refusal is off, if there are too few classes, or if the time is too short for a useful
-    training.
+    of the classes. None if refusal is off, if there are too few classes, if the network that it starts from has
+    learned some of those left out, or if the time is too short for a useful training.
     """
     started = time.monotonic()
     options = config.deployment.rejection
@@ -91,16 +93,24 @@ class _Withholding:
     """A training of `config` without the items of some classes; the network keeps all its outputs."""
 
     def __init__(self, config: RunConfig, data: PreparedData, worker: Worker) -> None:
-        self.config, self.worker = config, worker
+        self.config, self.data, self.worker = config, data, worker
         classes = data.task.outputs
         order = generator(config.seed, "rejection").permutation(classes)
         self.withheld = np.sort(order[: max(1, classes // WITHHELD)])
         self.known = np.sort(order[max(1, classes // WITHHELD) :])
         self.names = tuple(data.task.names[number] for number in self.withheld)
-        self.work = learnable(config, data, worker)
+
+    @cached_property
+    def work(self) -> Learnable:
+        return learnable(self.config, self.data, self.worker)
 
     def run(self, seconds: float) -> Choice | None:
         started = time.monotonic()
+        met = [name for run in starts_of(self.config.model) for name in run.record.fitted_task().names]
+        if not set(self.names).isdisjoint(met):
+            # These are no strangers to it: it would tell them from the others better than it tells real strangers.
+            logger.info("rejection: the network that this one starts from knows the classes; no score is compared")
+            return None
         config, work = self.config, self.work
         train_split, validation = (self._of(split, self.known) for split in self._unseen())
         data = replace(work.data, train=train_split, validation=validation)

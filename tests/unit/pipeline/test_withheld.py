@@ -1,6 +1,7 @@
 """The choice of a rejection score by a training without some of the classes."""
 
 import json
+import logging
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from paddle_automl.pipeline.jobs.base import load_data
 from paddle_automl.pipeline.jobs.withheld import choice_of, choose_score
 from paddle_automl.pipeline.runs.folder import RunFolder
 from paddle_automl.pipeline.stages.export import rejection_s
+from paddle_automl.pipeline.training import train_run
 from paddle_automl.search.executors.base import Worker
 from paddle_automl.training.fitting import Pace
 from paddle_automl.training.freezing import Start
@@ -142,6 +144,23 @@ def test_a_short_training_has_the_rate_of_a_short_one(data, worker, trainings, t
         choose_score(given, data, worker, 60.0)
     rates = [found.optimizer.learning_rate for found, _ in trainings]
     assert rates == pytest.approx([0.2, 0.1, 0.1, 0.1])
+
+
+def test_a_network_that_knows_the_classes_from_its_start_is_not_asked(data, worker, trainings, tmp_path, caplog):
+    first = config_of(visualdl=False, device="cpu", output=str(tmp_path / "first"), training={"epochs": 1})
+    train_run(first)
+    model = {**first.model.model_dump(), "pretrained": str(tmp_path / "first")}
+    with caplog.at_level(logging.INFO, logger="paddle_automl"):
+        assert choose_score(config_of(model=model), data, worker, 60.0) is None
+    assert not trainings
+    assert "the network that this one starts from knows the classes" in caplog.text
+    # Those of other data are strangers.
+    result = (tmp_path / "first" / "result.json").read_text(encoding="utf-8")
+    record = json.loads(result)
+    record["task"]["names"] = [f"class {number}" for number in range(10)]
+    (tmp_path / "first" / "result.json").write_text(json.dumps(record), encoding="utf-8")
+    choose_score(config_of(model=model), data, worker, 60.0)
+    assert len(trainings) == 1
 
 
 def test_a_long_refit_does_not_prevent_the_choice(data, worker, monkeypatch):
