@@ -53,6 +53,8 @@ Report = Callable[[int, dict[str, float]], bool]
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = "best.pdparams"
+EXPECTED = 0.75
+"""Fraction of the planned epochs that is expected of a training with a time limit, which is planned with hope."""
 STEPS_BETWEEN_CHECKS = 20
 """Steps between checks of the summed loss: often enough to end a diverged epoch early."""
 
@@ -164,8 +166,8 @@ class _Run:
                 append_json_line(self.folder / METRICS_FILE, {"epoch": epoch, **metrics})
             go_on = report is None or report(epoch, metrics)
             if self.learner.ended:
-                if epoch < last:
-                    logger.warning("training ended in epoch %d of %d: steps took longer than planned", epoch, last)
+                told = logging.WARNING if epoch < EXPECTED * last else logging.INFO
+                logger.log(told, "training ended in epoch %d of %d: steps took longer than planned", epoch, last)
                 break
             if epoch < last:
                 stopped = "report" if not go_on else "patience" if self._out_of_patience(epoch) else ""

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 RESERVE_S, RESERVE = 2.0, 0.03
 """Seconds, or a fraction of the time, that a training does not use: its process has started before it knows its
 time, and its weights are written at the end."""
+HOPE = 0.8
+"""Factor for the measured times of a training with a `TimeLimit`, as they may be shorter later."""
 MANY_STEPS = 3 * FEWEST_STEPS
 """Steps from which a `TimeLimit` sees in time that they take too long."""
 THREADS_FROM_S = 30.0
@@ -75,15 +77,15 @@ def fitted(
         pace = replace(pace, member_s=0.0)
     if _is_limited(request):
         seconds -= max(RESERVE_S, RESERVE * left)
-    training = _planned(request, pace, len(split), seconds)
+    training, expected = _planned(request, pace, len(split), seconds)
     if _is_limited(request):
         # Weights that are solved come first, in their own time.
-        steps_s = request.solve_s + seconds - pace.soup_s(training, training.epochs)
+        steps_s = request.solve_s + seconds - pace.soup_s(expected, expected.epochs)
         guards = [*guards, TimeLimit(time.monotonic() + steps_s, pace.evaluation_s)]
-    steps, whole = training.steps(len(split)), config.training.steps(len(split))
-    epochs = training.epochs * steps / whole
-    if training is not config.training:
-        told = f"{training.epochs} of {config.training.epochs} epochs" + (
+    steps, whole = expected.steps(len(split)), config.training.steps(len(split))
+    epochs = expected.epochs * steps / whole
+    if expected is not config.training:
+        told = f"{expected.epochs} of {config.training.epochs} epochs" + (
             f" of {steps} steps" if steps < whole else ""
         )
         if epochs < request.least_epochs:
@@ -105,15 +107,22 @@ def at_its_length(request: TrainRequest, epochs: float) -> TrainRequest:
     return replace(request, config=config)
 
 
-def _planned(request: TrainRequest, pace: Pace, items: int, seconds: float) -> TrainingConfig:
-    """Return the recipe with the epochs that fit."""
+def _planned(
+    request: TrainRequest, pace: Pace, items: int, seconds: float
+) -> tuple[TrainingConfig, TrainingConfig]:
+    """Return the recipe with the epochs that are planned, and with those that are expected to fit.
+
+    A training with a time limit ends its schedule in time even where its steps take longer than planned, unless
+    there are too few to tell. So it is planned for faster steps than were measured: steps that another process
+    disturbed while they were timed would leave a part of the time unused.
+    """
     recipe = request.config.training
     if _is_limited(request) and request.least_epochs < recipe.epochs:
-        found = fit_epochs(recipe, pace, items, seconds, margin=1.0)
-        # It ends in time even where its steps take longer than measured, unless there are too few to tell.
-        if found.epochs * found.steps(items) >= MANY_STEPS:
-            return found
-    return fit_epochs(recipe, pace, items, seconds)
+        expected = fit_epochs(recipe, pace, items, seconds, margin=1.0)
+        if expected.epochs * expected.steps(items) >= MANY_STEPS:
+            return fit_epochs(recipe, pace, items, seconds, margin=HOPE), expected
+    found = fit_epochs(recipe, pace, items, seconds)
+    return found, found
 
 
 def _fastest(
