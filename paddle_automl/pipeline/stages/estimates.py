@@ -117,7 +117,11 @@ class Estimates:
         """Return the seconds below which no further trial is worth its time before a refit; None without one."""
         if not self.leaders or not self.refit():
             return None
-        return WORTHWHILE * min((item.seconds for item in self.leaders if item.seconds), default=0.0)
+        if self.config.refit.epochs != "auto":
+            return WORTHWHILE * min((item.seconds for item in self.leaders if item.seconds), default=0.0)
+        # Such a refit can use the time of a trial that would be shortened, and so could not win.
+        longest = max(map(self.epochs_of, self.leaders))
+        return longest * self.networks * min(map(self._epoch_s, self.leaders))
 
     @property
     def networks(self) -> int:

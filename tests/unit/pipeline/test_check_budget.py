@@ -127,7 +127,17 @@ def test_after_shortened_trials_a_refit_is_worthwhile_from_half_of_their_length(
     assert found.epoch_s == pytest.approx(12.0)
     assert found.least_epochs == 1.0
     assert found.refit() == pytest.approx(60 - found.export())
-    assert found.useful_trial_s == pytest.approx(12.0)
+    assert found.useful_trial_s == pytest.approx(24.0)
+
+
+def test_no_trial_is_begun_that_would_be_shortened_before_a_refit_that_can_use_its_time(tmp_path):
+    found = Estimates(run_of(tmp_path, budget=200.0, refit={"epochs": "auto"}).config)
+    found.epochs = {0: 9.0, 1: 3.0}
+    found.learn([record_of(9, 18.0, number=0), record_of(3, 3.0, number=1)])
+    assert found.useful_trial_s == pytest.approx(9.0)
+    stated = Estimates(run_of(tmp_path, budget=200.0, refit={"epochs": 9}).config)
+    stated.learn([record_of(9, 18.0)])
+    assert stated.useful_trial_s == pytest.approx(9.0)
 
 
 def test_the_time_of_an_epoch_is_that_of_the_training_of_one_network(tmp_path):
