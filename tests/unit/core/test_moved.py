@@ -216,7 +216,9 @@ def test_the_table_has_no_chains_and_no_key_on_both_sides():
 def test_every_old_key_works_in_the_configuration(old, value):
     base = {"search": {"controller": {"name": "q_learning"}}, "compression": {"steps": ["prune_weights"]}}
     config = validate(RunConfig, with_moved_keys(with_override(base, old.replace("*", "0"), value)))
-    assert lookup(config.model_dump(mode="json"), MOVED[old].replace("*", "0")) == value
+    found = lookup(config.model_dump(mode="json"), MOVED[old].replace("*", "0"))
+    # A section has newer options too.
+    assert ({key: found[key] for key in value} if isinstance(value, dict) else found) == value
 
 
 def test_every_entry_is_tried_above():
