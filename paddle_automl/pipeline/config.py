@@ -54,8 +54,8 @@ class Refit(Section):
     search.first: auto it follows from the number of images unless it is stated, and so does rate_power."""
     rate_power: float = Field(0.0, ge=0, le=1)
     """How the learning rate follows the length: that of the trial times (epochs of the trial / epochs of the
-    refit)^rate_power, if the refit has more. The best rate falls with the number of steps (Bjorck et al. 2024,
-    arXiv:2409.19913, find 0.32 for language models). 0: the same rate."""
+    refit)^rate_power, if the refit has more. The best rate falls as a power of the length in
+    language models (Bjorck et al. 2024, arXiv:2409.19913). 0: the same rate."""
     data: Literal["train", "train+validation"] = "train"
     """Data of the refit. With train+validation there is no validation split left to choose the best epoch by: all
     epochs are trained, and the scores shown are those of the trial, measured before."""

@@ -100,7 +100,7 @@ def fitted(
 def at_its_length(request: TrainRequest, epochs: float) -> TrainRequest:
     """Return the request with the learning rate for so many epochs; the configuration in its folder states it."""
     config = request.config
-    if request.rate_epochs < epochs:
+    if request.rate_power and request.rate_epochs < epochs:
         training = config.training.at_rate((request.rate_epochs / epochs) ** request.rate_power)
         config = config.model_copy(update={"training": training})
     RunFolder(request.folder).write_config(config)
